@@ -1,0 +1,1 @@
+"""The router's process beside Envoy: follows routes and endpoints, writes xDS files, counts."""

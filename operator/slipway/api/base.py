@@ -1,0 +1,58 @@
+"""The base of every wire type, and the small vocabulary of schema annotations."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+Manifest = dict[str, Any]
+"""A Kubernetes object as JSON. Only render and adapters touch its inside."""
+
+
+class ApiModel(BaseModel):
+    """A value that crosses a process border: camelCase outside, snake_case inside, immutable.
+
+    Unknown fields are ignored on read, so that an older process survives a newer one's fields;
+    the API server refuses them on write.
+    """
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+        frozen=True,
+        extra="ignore",
+        allow_inf_nan=False,
+    )
+
+    def wire(self) -> Manifest:
+        """Return the JSON form: camelCase, without what is None."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def cel(rule: str, message: str, path: str | None = None) -> dict[str, Any]:
+    """Return one ``x-kubernetes-validations`` entry; `path` is the field that is blamed."""
+    entry = {"rule": rule, "message": message}
+    if path is not None:
+        entry["fieldPath"] = path
+    return entry
+
+
+def list_map(key: str) -> dict[str, Any]:
+    """Return the schema extension of a list whose items are known by `key`."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+
+
+ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
+
+Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{8}$", max_length=8)]
+"""First 8 hex digits of the revision's identity."""
+
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)]
+"""A sha256 digest as registries write it."""
+
+Percent = Annotated[int, Field(ge=0, le=100)]
+Text = Annotated[str, Field(max_length=1024)]
+Name = Annotated[str, Field(max_length=253)]
+Time = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
+"""A moment in UTC as RFC 3339 with seconds, or milliseconds where a test measures them."""

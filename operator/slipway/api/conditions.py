@@ -1,0 +1,64 @@
+"""Conditions: their types, and the pure setter that keeps transition times.
+
+kstatus reads them (Helm, Flux, Argo CD): `Available` = some revision serves; `Ready` = the revision
+in Git is promoted; `Reconciling` = a rollout is under way; `Stalled` = a person or a new commit is
+needed. `Reconciling` and `Stalled` are abnormal-true: they are absent when they would be False.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from slipway.api.base import ApiModel, Time
+
+
+class ConditionType(StrEnum):
+    """What is claimed."""
+
+    AVAILABLE = "Available"
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    ARTIFACT_READY = "ArtifactReady"
+    ROUTE_PROGRAMMED = "RouteProgrammed"
+    CAPACITY_READY = "CapacityReady"
+
+
+ABNORMAL = frozenset({ConditionType.RECONCILING, ConditionType.STALLED})
+
+
+class ConditionStatus(StrEnum):
+    """Whether the claim holds."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Condition(ApiModel):
+    """One claim about the object, as Kubernetes spells it."""
+
+    type: Annotated[str, Field(max_length=316)]
+    status: ConditionStatus
+    reason: Annotated[
+        str, Field(pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$", max_length=1024)
+    ]
+    message: Annotated[str, Field(max_length=32_768)] = ""
+    observed_generation: int = 0
+    last_transition_time: Time
+
+
+def merge_conditions(old: Iterable[Condition], new: Iterable[Condition]) -> list[Condition]:
+    """Return `new`, with the old transition time where the status did not change."""
+    before = {condition.type: condition for condition in old}
+    merged = []
+    for condition in new:
+        known = before.get(condition.type)
+        if known is not None and known.status == condition.status:
+            condition = condition.model_copy(  # noqa: PLW2901 -- the same claim, older
+                update={"last_transition_time": known.last_transition_time}
+            )
+        merged.append(condition)
+    return merged

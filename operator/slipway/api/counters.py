@@ -1,0 +1,63 @@
+"""What a router pod counted: the document that its agent serves at ``/v1/counters``."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from slipway.api.base import ApiModel, Name, Revision, Time
+
+PATH = "/v1/counters"
+
+
+def latency_edges() -> tuple[int, ...]:
+    """Return the histogram's upper edges in whole milliseconds: a factor of 1.25 from 1 ms to 60 s.
+
+    Edges that round to the same millisecond are merged, because Envoy counts whole milliseconds.
+    """
+    edges, edge = [1], 1.0
+    while edge * 1.25 < 60_000:  # noqa: PLR2004 -- the named end of the range
+        edge *= 1.25
+        if round(edge) > edges[-1]:
+            edges.append(round(edge))
+    return (*edges, 60_000)
+
+
+class Latency(ApiModel):
+    """A latency histogram."""
+
+    edges_millis: Annotated[list[float], Field(max_length=64)]
+    """Upper edges, ascending; the last bucket, above the last edge, has no edge."""
+    counts: Annotated[list[int], Field(max_length=65)]
+    """Requests per bucket, not cumulative; one more than there are edges."""
+
+
+class RouteCounters(ApiModel):
+    """Counters of one revision behind one ModelRoute since Envoy's start."""
+
+    name: Name
+    """ModelRoute."""
+    revision: Revision
+    pinned: bool
+    """True for requests that came by the candidate header; they are never judged."""
+    requests: int
+    """Finished requests; a retried connect failure is not a second one."""
+    errors: int
+    """5xx, resets, timeouts and gRPC status 2, 4, 8, 12, 13, 14, 15."""
+    resets: int
+    timeouts: int
+    client_errors: int
+    """4xx and the other gRPC codes: reported, not judged."""
+    active: int
+    """Requests in flight now."""
+    latency: Latency
+
+
+class Counters(ApiModel):
+    """One router pod's answer."""
+
+    proxy: Name
+    """Pod name."""
+    envoy_start: Annotated[str, Field(max_length=64)]
+    """Changes when Envoy restarts: all counters are then new."""
+    at: Time
+    routes: Annotated[list[RouteCounters], Field(max_length=4096)]

@@ -1,0 +1,72 @@
+"""The kinds that Slipway reads or writes, and where the API server has them."""
+
+from dataclasses import dataclass
+
+from slipway.api import names
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A namespaced kind."""
+
+    group: str
+    """Empty for the core group."""
+    version: str
+    plural: str
+    kind: str
+
+    @property
+    def api_version(self) -> str:
+        """As manifests write it."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None, name: str | None = None, sub: str | None = None) -> str:
+        """Return the URL path of the collection, the object or its subresource."""
+        parts = ["apis", self.group, self.version] if self.group else ["api", self.version]
+        if namespace is not None:
+            parts += ["namespaces", namespace]
+        parts += [part for part in (self.plural, name, sub) if part is not None]
+        return "/" + "/".join(parts)
+
+
+MODEL_DEPLOYMENT = Kind(names.GROUP, names.VERSION, "modeldeployments", "ModelDeployment")
+MODEL_ROUTE = Kind(names.GROUP, names.VERSION, "modelroutes", "ModelRoute")
+CONTROLLER_REVISION = Kind("apps", "v1", "controllerrevisions", "ControllerRevision")
+DEPLOYMENT = Kind("apps", "v1", "deployments", "Deployment")
+JOB = Kind("batch", "v1", "jobs", "Job")
+POD = Kind("", "v1", "pods", "Pod")
+SERVICE = Kind("", "v1", "services", "Service")
+SERVICE_ACCOUNT = Kind("", "v1", "serviceaccounts", "ServiceAccount")
+EVENT = Kind("", "v1", "events", "Event")
+ROLE = Kind("rbac.authorization.k8s.io", "v1", "roles", "Role")
+ROLE_BINDING = Kind("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
+POD_DISRUPTION_BUDGET = Kind("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
+NETWORK_POLICY = Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
+ENDPOINT_SLICE = Kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
+
+WATCHED = (
+    MODEL_DEPLOYMENT,
+    MODEL_ROUTE,
+    CONTROLLER_REVISION,
+    DEPLOYMENT,
+    JOB,
+    POD,
+    SERVICE,
+    SERVICE_ACCOUNT,
+)
+"""Kinds that the operator watches; all but the first two only with our managed-by label."""
+
+BY_NAME = {
+    kind.kind: kind
+    for kind in (
+        *WATCHED,
+        EVENT,
+        ROLE,
+        ROLE_BINDING,
+        POD_DISRUPTION_BUDGET,
+        NETWORK_POLICY,
+        ENDPOINT_SLICE,
+        LEASE,
+    )
+}

@@ -1,0 +1,68 @@
+"""Names that others rely on: group, labels, annotations, ports and the names of children."""
+
+GROUP = "slipway.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGER = "slipway"
+LABEL_OWNER = f"{GROUP}/modeldeployment"
+LABEL_REVISION = f"{GROUP}/revision"
+LABEL_COMPONENT = f"{GROUP}/component"
+LABEL_VERSION = f"{GROUP}/version"
+
+ANNOTATION_HASH = f"{GROUP}/applied-hash"
+ANNOTATION_ACTION = f"{GROUP}/action"
+ANNOTATION_REQUESTED_BY = f"{GROUP}/requested-by"
+ANNOTATION_OUTCOME = f"{GROUP}/outcome"
+ANNOTATION_EPOCH = f"{GROUP}/epoch"
+
+COMPONENT_SERVER = "server"
+COMPONENT_PACKAGE = "package"
+COMPONENT_CHECK = "check"
+COMPONENT_ROUTER = "router"
+
+FIELD_MANAGER = "slipway"
+FIELD_MANAGER_STATUS = "slipway-status"
+FIELD_MANAGER_SCALER = "slipway-scaler"
+FIELD_MANAGER_ROUTER = "slipway-router"
+"""An agent appends ``/<pod>``."""
+
+TRITON_HTTP_PORT = 8000
+TRITON_GRPC_PORT = 8001
+TRITON_METRICS_PORT = 8002
+CLIENT_HTTP_PORT = 8000
+CLIENT_GRPC_PORT = 8001
+AGENT_PORT = 9901
+OPERATOR_PORT = 8080
+ROUTE_PORTS = range(10_000, 20_000)
+
+ROUTER_NAME = "slipway-router"
+"""ServiceAccount, Role, RoleBinding, Deployment, PDB and NetworkPolicy of a namespace's router."""
+
+MODEL_ROOT = "/models"
+MODEL_DIRECTORY_VERSION = "1"
+"""Always 1, so that paths stay the same between versions."""
+
+
+def revision_name(owner: str, revision: str) -> str:
+    """Return the name of a revision's ControllerRevision, Deployment, Service and PDB."""
+    return f"{owner}-{revision}"
+
+
+def package_job_name(owner: str, input_hash: str, attempt: int) -> str:
+    """Return the name of the Job that packages an input; `attempt` counts from 1."""
+    return f"{owner}-package-{input_hash[:8]}-{attempt}"
+
+
+def check_job_name(owner: str, revision: str, step: int, attempt: int) -> str:
+    """Return the name of the Job that checks a revision; `step` 0 is the gate before traffic."""
+    return f"{owner}-check-{revision}-{step}-{attempt}"
+
+
+def common_labels(owner: str, component: str, revision: str | None = None) -> dict[str, str]:
+    """Return the labels of an object that belongs to the ModelDeployment `owner`."""
+    labels = {MANAGED_BY: MANAGER, LABEL_OWNER: owner, LABEL_COMPONENT: component}
+    if revision is not None:
+        labels[LABEL_REVISION] = revision
+    return labels

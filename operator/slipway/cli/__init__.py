@@ -1,0 +1,1 @@
+"""kubectl-slipway: what people ask and tell, through kubectl."""

@@ -1,0 +1,57 @@
+"""Every error that Slipway raises on purpose.
+
+SlipwayError
+├── SpecError            the user must act: a field is wrong or impossible
+├── SettingsError        the admin must act: a setting of the operator is wrong
+├── ConflictError        a foreign object has a name that is ours
+├── FencedError          this process may not write any more: it lost the Lease
+└── DependencyError      something outside did not answer; the caller tries again later
+    ├── ClusterUnavailable   the API server
+    ├── ChangedUnderneath    the object was changed or replaced since it was read
+    └── RegistryUnavailable  the container registry
+
+Anything else is a bug: it is logged with its traceback, costs one object a back-off, and
+never stops the others.
+"""
+
+
+class SlipwayError(Exception):
+    """Base of all errors of this project."""
+
+
+class SpecError(SlipwayError):
+    """A field of the user's object is wrong; only the user can mend it."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        """Name the field, as in ``spec.model.source.uri``, and the problem: found and expected."""
+        super().__init__(f"{path}: {problem}")
+        self.path = path
+        self.problem = problem
+
+
+class SettingsError(SlipwayError):
+    """A setting of the operator is wrong; the message names the variable."""
+
+
+class ConflictError(SlipwayError):
+    """A foreign object has a name that is ours; it is left alone and reported."""
+
+
+class FencedError(SlipwayError):
+    """This process may not write: its Lease is not renewed recently enough."""
+
+
+class DependencyError(SlipwayError):
+    """Something outside did not answer or refused; trying again later may help."""
+
+
+class ClusterUnavailable(DependencyError):
+    """The API server did not answer, or refused for a passing reason."""
+
+
+class ChangedUnderneath(DependencyError):
+    """The object changed, vanished or was re-created since it was read in this pass."""
+
+
+class RegistryUnavailable(DependencyError):
+    """The container registry did not answer, or refused for a passing reason."""

@@ -1,0 +1,1 @@
+"""Checks a candidate before users see it: golden set and signature."""

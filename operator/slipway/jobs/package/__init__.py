@@ -1,0 +1,1 @@
+"""Packages a model version: fetch, digest, layout, configuration, image layers, push."""

@@ -1,0 +1,1 @@
+"""The operator process: composition, kopf's watches, health."""

@@ -1,0 +1,1 @@
+"""Decisions: pure functions of facts and the time that is passed in."""

@@ -1,0 +1,1 @@
+"""Verdicts: what counters say about the candidate, beside the stable revision."""

@@ -1,0 +1,99 @@
+"""What a pass needs from the outside, as small protocols; `slipway.adapters` fits them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from slipway.api.base import Manifest
+from slipway.api.counters import Counters
+from slipway.api.kinds import Kind
+
+
+class Cluster(Protocol):
+    """The API server. Every write is fenced: it raises `FencedError` where the Lease is not ours.
+
+    All methods raise `ClusterUnavailable` for passing trouble (no answer, 429, 5xx, 403 while
+    RBAC reloads) and `SpecError` where the API server refuses the object for good (422, 400).
+    """
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
+        """Read one object live; None where it does not exist."""
+
+    async def list(
+        self, kind: Kind, namespace: str, labels: Mapping[str, str]
+    ) -> Sequence[Manifest]:
+        """Read the objects with these labels live."""
+
+    async def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
+        """Create an object whose content never changes.
+
+        Raises:
+            ConflictError: an object of that name exists; the caller looks whose it is.
+
+        """
+
+    async def apply(self, manifest: Manifest, *, existing_uid: str | None) -> Manifest:
+        """Server-side apply as manager ``slipway``.
+
+        `existing_uid` is the uid that this pass read: it is sent along, so that a re-created
+        object is never changed by mistake. None: the object is believed absent, and the apply is
+        not forced, so that a foreign object is never taken over.
+
+        Raises:
+            ConflictError: a foreign object or field manager has it.
+            ChangedUnderneath: the object was re-created since it was read.
+
+        """
+
+    async def scale(self, namespace: str, name: str, *, uid: str, replicas: int | None) -> None:
+        """Apply a Deployment's replicas as manager ``slipway-scaler``; None releases the field."""
+
+    async def apply_status(self, manifest: Manifest, *, resource_version: str) -> Manifest:
+        """Replace the status of the object by server-side apply as manager ``slipway-status``.
+
+        Raises:
+            ChangedUnderneath: the object changed since it was read.
+
+        """
+
+    async def annotate(
+        self, kind: Kind, namespace: str, name: str, *, uid: str, annotations: Mapping[str, str]
+    ) -> None:
+        """Set annotations of an object of ours by merge patch."""
+
+    async def delete(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        *,
+        uid: str,
+        resource_version: str | None = None,
+    ) -> None:
+        """Delete in the background, with preconditions; an object that is gone is fine."""
+
+    async def logs(self, namespace: str, pod: str, *, container: str, tail_bytes: int) -> str:
+        """Return the end of a container's log, the previous run's if the current one has none."""
+
+
+class CounterSource(Protocol):
+    """The counters of a namespace's router pods."""
+
+    async def read(self, address: str) -> Counters | None:
+        """Read one agent (``<pod IP>``); None where it does not answer within its time limit."""
+
+
+class Recorder(Protocol):
+    """Kubernetes events."""
+
+    async def record(
+        self, regarding: Manifest, *, warning: bool, reason: str, message: str
+    ) -> None:
+        """Write an event about the object; never raises, repeats are counted, not written anew."""
+
+
+class Clock(Protocol):
+    """The time."""
+
+    def now(self) -> datetime:
+        """Return the time in UTC, aware."""

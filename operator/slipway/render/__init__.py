@@ -1,0 +1,1 @@
+"""Desired objects: pure functions from decisions to manifests."""

@@ -1,0 +1,122 @@
+"""Settings of the operator: one YAML file, read once at start.
+
+The chart renders it into a ConfigMap. What is wrong is said at start, with the setting's name.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from slipway.errors import SettingsError
+
+PATH_VARIABLE = "SLIPWAY_SETTINGS"
+
+
+class SettingsModel(BaseModel):
+    """Base of the settings: camelCase in the file, unknown names refused."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+        frozen=True,
+        extra="forbid",
+    )
+
+
+class Registry(SettingsModel):
+    """How Jobs reach a registry host; image names stay what the container runtime sees."""
+
+    host: Annotated[str, Field(min_length=1, max_length=253)]
+    """As in image names, with the port where one is given."""
+    endpoint: Annotated[str, Field(max_length=253)] | None = None
+    """host[:port] to connect to; default: the host."""
+    plain_http: Annotated[bool, Field(alias="plainHTTP")] = False
+    ca_config_map: Annotated[str, Field(max_length=253)] | None = None
+    """ConfigMap in the ModelDeployment's namespace that holds ``ca.crt``."""
+    anonymous: bool = False
+    """True when pushing needs no secret."""
+
+
+class Target(SettingsModel):
+    """Where images of models go unless a ModelDeployment says otherwise."""
+
+    prefix: Annotated[str, Field(max_length=200)] | None = None
+    """Repository prefix; images are ``<prefix>/<namespace>/<name>``."""
+
+
+class Sources(SettingsModel):
+    """What models may come from."""
+
+    allow_plain_http: Annotated[bool, Field(alias="allowPlainHTTP")] = False
+    """Allow ``http://`` sources without a pinned digest."""
+
+
+class Router(SettingsModel):
+    """The built-in router of each namespace."""
+
+    agent_image: str = ""
+    """Default: the operator's image. Pin it, and operator upgrades leave router pods alone."""
+    envoy_image: str = ""
+    replicas: Annotated[int, Field(ge=1, le=10)] = 2
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 1
+    """Envoy's worker threads."""
+
+
+class Lease(SettingsModel):
+    """Leader election; all in seconds."""
+
+    duration_seconds: Annotated[float, Field(ge=2, le=120)] = 15
+    renew_seconds: Annotated[float, Field(ge=0.2, le=30)] = 2
+    write_window_seconds: Annotated[float, Field(ge=0.5, le=60)] = 7
+    """No write starts later than this after the last renewal."""
+
+
+class Settings(SettingsModel):
+    """All settings."""
+
+    namespace: str = "slipway-system"
+    """The operator's own; its Lease lies there."""
+    operator_image: str = ""
+    """Runs package and check Jobs and the fetch init container."""
+    server_image: str = "nvcr.io/nvidia/tritonserver:26.07-py3"
+    """Triton, where a ModelDeployment names none."""
+    registry: Target = Target()
+    registries: list[Registry] = []
+    sources: Sources = Sources()
+    router: Router = Router()
+    lease: Lease = Lease()
+    watch_namespaces: list[str] = []
+    """Empty: all."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 16
+    log_level: str = "INFO"
+
+    @property
+    def agent_image(self) -> str:
+        """The router agent's image."""
+        return self.router.agent_image or self.operator_image
+
+
+def load(path: Path) -> Settings:
+    """Read the settings file.
+
+    Raises:
+        SettingsError: the file is missing, is no YAML, or a setting is wrong; the message has its
+            name, what was found and what was expected.
+
+    """
+    try:
+        raw = yaml.safe_load(path.read_text()) or {}
+        return Settings.model_validate(raw)
+    except (OSError, yaml.YAMLError) as error:
+        raise SettingsError(f"settings file {path}: {error}") from error
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in issue['loc'])}: {issue['msg']}, "
+            f"found {issue['input']!r}"
+            for issue in error.errors()
+        )
+        raise SettingsError(f"settings file {path}: {problems}") from error
