@@ -8,7 +8,7 @@ it makes a revision, and freezes them there. The CRD holds what works; a field a
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from slipway.api.base import (
     ATOMIC,
@@ -196,14 +196,14 @@ class Protocol(StrEnum):
 
 
 Quantity = Annotated[
-    str,
-    Field(
-        pattern=r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$",
-        max_length=32,
-        json_schema_extra={
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
+    int | str,
+    WithJsonSchema(
+        {
             "x-kubernetes-int-or-string": True,
-        },
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "maxLength": 32,
+            "pattern": r"^[0-9]+(\.[0-9]+)?([numkMGTPE]|[KMGTPE]i|[eE][-+]?[0-9]+)?$",
+        }
     ),
 ]
 
@@ -211,8 +211,8 @@ Quantity = Annotated[
 class Resources(ApiModel):
     """Resources of the server container."""
 
-    requests: Annotated[dict[str, Any], Field(max_length=16)] | None = None
-    limits: Annotated[dict[str, Any], Field(max_length=16)] | None = None
+    requests: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
+    limits: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
 
 
 class EnvVar(ApiModel):

@@ -1,0 +1,38 @@
+"""``slipway {manager|agent|package|check}``: imports only the chosen one, so each starts fast."""
+
+import importlib
+import sys
+
+from slipway import __version__
+
+COMMANDS = {
+    "manager": ("slipway.manager.main", "run the operator"),
+    "agent": ("slipway.agent.main", "run beside Envoy in a router pod"),
+    "package": ("slipway.jobs.package.main", "package a model version, or fetch it into a pod"),
+    "check": ("slipway.jobs.check.main", "check a candidate: golden set and signature"),
+}
+
+
+def usage() -> str:
+    """Return the help text."""
+    lines = ["usage: slipway COMMAND", "", "commands:"]
+    lines += [f"  {name:<9} {text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join([*lines, "", f"slipway {__version__}; 'slipway COMMAND --help' says more"])
+
+
+def main() -> int:
+    """Run the command named by the first argument; exit code 2 where there is none such."""
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name in {"-h", "--help"}:
+        print(usage())  # noqa: T201 -- a command line program
+        return 0
+    if name not in COMMANDS:
+        print(usage(), file=sys.stderr)  # noqa: T201 -- a command line program
+        return 2
+    sys.argv = [f"slipway {name}", *sys.argv[2:]]
+    result: int = importlib.import_module(COMMANDS[name][0]).main()
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main())

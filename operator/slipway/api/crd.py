@@ -1,0 +1,279 @@
+"""Types → CRDs, the chart's copy of them, and docs/api.md: ``python -m slipway.api.crd <root>``.
+
+A CRD wants a structural schema, which is stricter than JSON Schema: no ``$ref``, no ``title``, no
+``anyOf`` with null, one ``type`` on every node. This module rewrites pydantic's schema into one.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from slipway.api import modeldeployment, modelroute
+from slipway.api.base import ApiModel
+from slipway.api.names import GROUP, VERSION
+
+Schema = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One CRD."""
+
+    kind: str
+    plural: str
+    short: str
+    model: type[ApiModel]
+    rules: list[Any]
+    spec_rules: list[Any]
+    columns: list[dict[str, Any]]
+
+
+def column(name: str, path: str, *, kind: str = "string", wide: bool = False) -> dict[str, Any]:
+    """Return a column of ``kubectl get``; `wide` ones show with ``-o wide`` only."""
+    entry: dict[str, Any] = {"name": name, "type": kind, "jsonPath": path}
+    if wide:
+        entry["priority"] = 1
+    return entry
+
+
+RESOURCES = (
+    Resource(
+        kind=modeldeployment.KIND,
+        plural=modeldeployment.PLURAL,
+        short="md",
+        model=modeldeployment.ModelDeployment,
+        rules=modeldeployment.ROOT_RULES,
+        spec_rules=[],
+        columns=[
+            column("Stable", ".status.stable.version"),
+            column("Candidate", ".status.candidate.version"),
+            column("Weight", ".status.candidate.weight", kind="integer"),
+            column("Stage", ".status.rollout.stage"),
+            column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+            column("Why", '.status.conditions[?(@.type=="Ready")].message'),
+            column("Revision", ".status.stable.revision", wide=True),
+            column("Image", ".status.stable.image", wide=True),
+            column("Age", ".metadata.creationTimestamp", kind="date"),
+        ],
+    ),
+    Resource(
+        kind=modelroute.KIND,
+        plural=modelroute.PLURAL,
+        short="mr",
+        model=modelroute.ModelRoute,
+        rules=[],
+        spec_rules=modelroute.RULES,
+        columns=[
+            column("Port", ".spec.port", kind="integer"),
+            column("Revisions", ".spec.backends[*].revision"),
+            column("Weights", ".spec.backends[*].weight"),
+            column("Proxies", ".status.proxies[*].name", wide=True),
+            column("Age", ".metadata.creationTimestamp", kind="date"),
+        ],
+    ),
+)
+
+
+def structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
+    """Return `node` as a structural schema."""
+    if "$ref" in node:
+        target = definitions[node["$ref"].rsplit("/", 1)[1]]
+        node = {**target, **{key: value for key, value in node.items() if key != "$ref"}}
+    if "allOf" in node and len(node["allOf"]) == 1:
+        inner = node["allOf"][0]
+        node = {**inner, **{key: value for key, value in node.items() if key != "allOf"}}
+        return structural(node, definitions)
+    if "anyOf" in node and not node.get("x-kubernetes-int-or-string"):
+        options = [option for option in node["anyOf"] if option.get("type") != "null"]
+        [only] = options
+        rest = {key: value for key, value in node.items() if key not in {"anyOf", "default"}}
+        if node.get("default") is not None:
+            rest["default"] = node["default"]
+        return structural({**only, **rest}, definitions)
+    return {
+        key: _child(key, value, definitions)
+        for key, value in node.items()
+        if not _is_dropped(key, value)
+    }
+
+
+def _is_dropped(key: str, value: object) -> bool:
+    return (
+        key in {"title", "$defs"}
+        or (key == "additionalProperties" and isinstance(value, bool))
+        or (key == "default" and value is None)
+    )
+
+
+def _child(key: str, value: object, definitions: dict[str, Schema]) -> object:
+    if key == "properties":
+        properties = cast("dict[str, Schema]", value)
+        return {name: structural(child, definitions) for name, child in properties.items()}
+    if key in {"items", "additionalProperties"}:
+        return structural(cast("Schema", value), definitions)
+    if key == "description":
+        return " ".join(str(value).split())
+    return value
+
+
+def object_schema(resource: Resource) -> Schema:
+    """Return the schema of the whole object: spec and status from the types."""
+    raw = resource.model.model_json_schema(by_alias=True, mode="validation")
+    definitions = raw.get("$defs", {})
+    spec = structural(raw["properties"]["spec"], definitions)
+    status = structural(raw["properties"]["status"], definitions)
+    status.pop("default", None)
+    if resource.spec_rules:
+        spec["x-kubernetes-validations"] = resource.spec_rules
+    schema: Schema = {
+        "type": "object",
+        "description": " ".join((resource.model.__doc__ or "").split()),
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": spec,
+            "status": _without_defaults(status),
+        },
+    }
+    if resource.rules:
+        schema["x-kubernetes-validations"] = resource.rules
+    return schema
+
+
+def _without_defaults(node: Schema) -> Schema:
+    """Drop defaults and requirements of a status: its writer is one program, and old ones stay."""
+    slim = {key: value for key, value in node.items() if key not in {"default", "required"}}
+    if "x-kubernetes-list-map-keys" in slim:
+        required = slim["x-kubernetes-list-map-keys"]
+        slim["items"] = {**_without_defaults(slim["items"]), "required": required}
+    elif "items" in slim:
+        slim["items"] = _without_defaults(slim["items"])
+    if "properties" in slim:
+        slim["properties"] = {
+            name: _without_defaults(child) for name, child in slim["properties"].items()
+        }
+    return slim
+
+
+def custom_resource_definition(resource: Resource) -> Schema:
+    """Return the CRD manifest."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{resource.plural}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": resource.kind,
+                "listKind": f"{resource.kind}List",
+                "plural": resource.plural,
+                "singular": resource.kind.lower(),
+                "shortNames": [resource.short],
+                "categories": ["slipway"],
+            },
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": resource.columns,
+                    "schema": {"openAPIV3Schema": object_schema(resource)},
+                }
+            ],
+        },
+    }
+
+
+def _type_name(schema: Schema) -> str:
+    if schema.get("x-kubernetes-int-or-string"):
+        return "quantity"
+    kind = str(schema.get("type", "object"))
+    if kind == "array":
+        return f"list of {_type_name(schema['items'])}"
+    if "additionalProperties" in schema:
+        return f"map to {_type_name(schema['additionalProperties'])}"
+    return kind
+
+
+def _limits(schema: Schema) -> str:
+    words = []
+    if "enum" in schema:
+        words.append(" \\| ".join(f"`{value}`" for value in schema["enum"]))
+    if "minimum" in schema or "maximum" in schema:
+        words.append(f"{schema.get('minimum', '')}..{schema.get('maximum', '')}")
+    for key, word in (("maxLength", "characters"), ("maxItems", "items")):
+        if key in schema:
+            words.append(f"at most {schema[key]} {word}")
+    if "pattern" in schema:
+        pattern = str(schema["pattern"]).replace("|", "\\|")
+        words.append(f"`{pattern}`")
+    return ", ".join(words)
+
+
+def _rows(path: str, schema: Schema) -> Iterator[str]:
+    for name, child in schema.get("properties", {}).items():
+        here = f"{path}.{name}"
+        must = " **required**" if name in schema.get("required", []) else ""
+        default = f" Default `{child['default']}`." if "default" in child else ""
+        text = f"{child.get('description', '')}{default}".replace("|", "\\|")
+        yield f"| `{here}` | {_type_name(child)}{must} | {_limits(child)} | {text} |"
+        inner = child["items"] if child.get("type") == "array" else child
+        suffix = "[]" if child.get("type") == "array" else ""
+        yield from _rows(here + suffix, inner)
+
+
+def reference() -> str:
+    """Return docs/api.md."""
+    lines = [
+        "# API reference",
+        "",
+        "Generated from the types by `make generate`; do not edit.",
+        "",
+    ]
+    for resource in RESOURCES:
+        schema = object_schema(resource)
+        lines += [f"## {resource.kind}", "", schema["description"], ""]
+        for part in ("spec", "status"):
+            lines += [f"### {resource.kind} {part}", ""]
+            lines += ["| field | type | limits | meaning |", "|---|---|---|---|"]
+            lines += _rows(part, schema["properties"][part])
+            lines.append("")
+        rules = [*resource.rules, *resource.spec_rules]
+        if rules:
+            lines += ["Also checked by the API server:", ""]
+            lines += [f"* {rule['message']}" for rule in rules]
+            lines.append("")
+    return "\n".join(lines)
+
+
+HEADER = "# Generated from the types by `make generate`; do not edit.\n"
+
+
+def write(root: Path) -> None:
+    """Write crds/, the chart's copy and docs/api.md below the repository's `root`."""
+    chart = root / "charts/slipway/templates/crds"
+    for directory in (root / "crds", chart, root / "docs"):
+        directory.mkdir(parents=True, exist_ok=True)
+    for resource in RESOURCES:
+        manifest = custom_resource_definition(resource)
+        name = f"{GROUP}_{resource.plural}.yaml"
+        (root / "crds" / name).write_text(HEADER + _dump(manifest))
+        manifest["metadata"]["annotations"] = {"helm.sh/resource-policy": "keep"}
+        (chart / name).write_text(HEADER + _dump(manifest).replace("{{", "{{ `{{` }}"))
+    (root / "docs/api.md").write_text(reference())
+
+
+def _dump(manifest: Schema) -> str:
+    return yaml.safe_dump(manifest, sort_keys=False, width=100, allow_unicode=True)
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1] if len(sys.argv) > 1 else "."))
