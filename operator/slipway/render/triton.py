@@ -1,0 +1,234 @@
+"""How one Triton server runs: its arguments, probes, environment and memory file systems.
+
+Flags come from one table, because an unknown flag kills an older server. What is said here about
+Triton's behaviour is pinned by tests/contract/triton against a real server.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from slipway.api import names
+from slipway.api.base import Manifest
+from slipway.api.modeldeployment import EnvVar, Protocol
+
+CONTAINER = "triton"
+
+USER = 1000
+"""``triton-server`` in NVIDIA's images."""
+
+SECURITY_CONTEXT: Manifest = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+
+PRE_STOP_SECONDS = 10
+"""Routers learn in this time that the pod goes; after it Triton refuses new connections."""
+
+UNLOAD_SECONDS = 20
+"""Unloading polls in steps of a second, and the exit timeout is no hard bound."""
+
+STARTUP_PERIOD_SECONDS = 1
+"""All ports refuse connections until every model is loaded, so that this probe costs little."""
+
+ADMIN_HEADER = "x-slipway-admin"
+ADMIN_KEY = "SLIPWAY_POD_UID"
+"""The variable with the key of the restricted APIs: the pod's uid, so that no Secret is needed."""
+
+RESTRICTED_APIS = "model-repository,shared-memory,statistics,trace,logging"
+"""Closed without the key. model-config stays open: it only reads, and the check needs it."""
+
+Version = tuple[int, int]
+
+OLDEST: Version = (2, 51)
+"""Server 24.10, taken where the version is unknown; every flag not gated below was tried on it."""
+
+FIRST_VERSION: dict[str, Version] = {
+    "model-repository": OLDEST,
+    "model-control-mode": OLDEST,
+    "exit-on-error": OLDEST,
+    "strict-readiness": OLDEST,
+    "exit-timeout-secs": OLDEST,
+    "allow-http": OLDEST,
+    "http-port": OLDEST,
+    "http-restricted-api": OLDEST,
+    "allow-grpc": OLDEST,
+    "grpc-port": OLDEST,
+    "grpc-restricted-protocol": OLDEST,
+    "allow-metrics": OLDEST,
+    "metrics-port": OLDEST,
+    "allow-gpu-metrics": OLDEST,
+    "pinned-memory-pool-byte-size": OLDEST,
+    "log-info": OLDEST,
+    "log-format": OLDEST,
+    "allow-client-shm": (2, 69),
+}
+"""First server version that knows a flag."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What one Triton container is made from; every value is resolved."""
+
+    image: str
+    """``repository@sha256:…`` in Image mode, the server's own image in Fetch mode."""
+    version: str | None
+    """Triton's version as ``2.51.0``; None: unknown."""
+    model_name: str
+    protocols: tuple[Protocol, ...]
+    requests: Manifest
+    limits: Manifest
+    start_seconds: int
+    """Time that loading may take."""
+    drain_seconds: int
+    """Time that running requests get."""
+    python_instances: int = 1
+    """Python backend processes, each with its own region in /dev/shm."""
+
+    @property
+    def has_grpc(self) -> bool:
+        """Whether the gRPC endpoint is on."""
+        return Protocol.GRPC in self.protocols
+
+    @property
+    def has_gpu(self) -> bool:
+        """Whether a GPU is asked for."""
+        return any(resource.startswith("nvidia.com/") for resource in self.limits)
+
+    @property
+    def grace_seconds(self) -> int:
+        """Time from the pod's deletion to SIGKILL."""
+        return PRE_STOP_SECONDS + self.drain_seconds + UNLOAD_SECONDS
+
+    @property
+    def ready_path(self) -> str:
+        """Readiness of the model, because a server without any model calls itself ready."""
+        return f"/v2/models/{self.model_name}/ready"
+
+
+def render_container(
+    server: Server, *, env: Iterable[EnvVar] = (), mounts: Sequence[Manifest] = ()
+) -> Manifest:
+    """Return the Triton container with the user's variables and with mounts beside its own."""
+    return {
+        "name": CONTAINER,
+        "image": server.image,
+        "args": render_args(server),
+        "env": list(_environment(env)),
+        "ports": [
+            {"name": name, "containerPort": port, "protocol": "TCP"}
+            for name, port in ports(server).items()
+        ],
+        "resources": _resources(server),
+        **render_probes(server),
+        "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": SECURITY_CONTEXT,
+        "volumeMounts": [
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 -- a volume of this pod only
+            {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
+            *mounts,
+        ],
+    }
+
+
+def render_args(server: Server) -> list[str]:
+    """Return the command line; the image's entry point runs it.
+
+    The key of the restricted APIs is a ``$(VARIABLE)``, which the kubelet puts in, so that no
+    reader of the pod sees it.
+    """
+    known = parse_version(server.version) or OLDEST
+    flags = [f"--{flag}={value}" for flag, value in _flags(server) if FIRST_VERSION[flag] <= known]
+    return ["tritonserver", *flags]
+
+
+def render_probes(server: Server) -> Manifest:
+    """Return the startup, readiness and liveness probes."""
+    ready = {"path": server.ready_path, "port": "http"}
+    return {
+        "startupProbe": {
+            "httpGet": ready,
+            "periodSeconds": STARTUP_PERIOD_SECONDS,
+            "timeoutSeconds": 3,
+            "failureThreshold": -(-server.start_seconds // STARTUP_PERIOD_SECONDS),
+        },
+        "readinessProbe": {
+            "httpGet": ready,
+            "periodSeconds": 2,
+            "timeoutSeconds": 3,
+            "failureThreshold": 3,
+        },
+        "livenessProbe": {
+            "httpGet": {"path": "/v2/health/live", "port": "http"},
+            "periodSeconds": 10,
+            "timeoutSeconds": 5,
+            "failureThreshold": 6,
+        },
+    }
+
+
+def render_volumes(server: Server) -> list[Manifest]:
+    """Return the volumes that every Triton needs, because its root file system is read-only.
+
+    The python backend unpacks environments directly under /tmp, and gives every process at least
+    1 MiB of /dev/shm, growing with its tensors: where that runs out, Triton crashes. What is used
+    there counts against the memory limit, what is only allowed does not.
+    """
+    shm_mib = 256 + 64 * server.python_instances
+    return [
+        {"name": "tmp", "emptyDir": {"sizeLimit": "8Gi"}},
+        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{shm_mib}Mi"}},
+    ]
+
+
+def ports(server: Server) -> dict[str, int]:
+    """Return the open ports by name."""
+    grpc = {"grpc": names.TRITON_GRPC_PORT} if server.has_grpc else {}
+    return {"http": names.TRITON_HTTP_PORT, **grpc, "metrics": names.TRITON_METRICS_PORT}
+
+
+def parse_version(text: str | None) -> Version | None:
+    """Return major and minor of a server version; None where the text is no such version."""
+    match = re.match(r"v?(\d+)\.(\d+)(?:\.|$)", text or "")
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def _flags(server: Server) -> Iterator[tuple[str, str]]:
+    key = f"{RESTRICTED_APIS}:{ADMIN_HEADER}=$({ADMIN_KEY})"
+    yield "model-repository", names.MODEL_ROOT
+    yield "model-control-mode", "none"
+    yield "exit-on-error", "true"
+    yield "strict-readiness", "true"
+    yield "exit-timeout-secs", str(server.drain_seconds)
+    yield "allow-http", "true"  # the kubelet's probes need it, whatever clients speak
+    yield "http-port", str(names.TRITON_HTTP_PORT)
+    yield "http-restricted-api", key
+    yield "allow-grpc", str(server.has_grpc).lower()
+    if server.has_grpc:
+        yield "grpc-port", str(names.TRITON_GRPC_PORT)
+        yield "grpc-restricted-protocol", key
+    yield "allow-metrics", "true"
+    yield "metrics-port", str(names.TRITON_METRICS_PORT)
+    if not server.has_gpu:
+        yield "allow-gpu-metrics", "false"
+        yield "pinned-memory-pool-byte-size", "0"
+    yield "allow-client-shm", "false"
+    yield "log-info", "false"  # so that the last 2 KiB of a failed start hold the reason
+    yield "log-format", "ISO8601"
+
+
+def _environment(user: Iterable[EnvVar]) -> Iterator[Manifest]:
+    """Ours may be overridden by the user's, apart from the key of the restricted APIs."""
+    literal = {"HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}  # noqa: S108
+    literal |= {variable.name: variable.value for variable in user}
+    literal.pop(ADMIN_KEY, None)
+    yield {"name": ADMIN_KEY, "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}}
+    for name, value in literal.items():
+        yield {"name": name, "value": value}
+
+
+def _resources(server: Server) -> Manifest:
+    wanted = {"requests": server.requests, "limits": server.limits}
+    return {name: dict(amounts) for name, amounts in wanted.items() if amounts}

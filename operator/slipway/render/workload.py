@@ -1,0 +1,210 @@
+"""The workload of one revision: Deployment, Service and PodDisruptionBudget.
+
+They are rendered once, when the revision is made, and kept in its ControllerRevision. Replicas
+are not in them: the scaler owns that field.
+"""
+
+from dataclasses import dataclass
+
+from slipway.api import names
+from slipway.api.base import Manifest
+from slipway.api.kinds import DEPLOYMENT, POD_DISRUPTION_BUDGET, SERVICE, Kind
+from slipway.api.modeldeployment import KIND, PodOptions
+from slipway.api.request import ENVIRONMENT_VARIABLE, PackageMode, PackageRequest
+from slipway.render import triton
+
+PROGRESS_MARGIN_SECONDS = 300
+"""Pulling the image and scheduling, beside loading the model."""
+
+MODEL_VOLUME = "models"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The ModelDeployment that a revision belongs to."""
+
+    name: str
+    namespace: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """What the init container of Fetch mode does."""
+
+    image: str
+    """The operator's image."""
+    request: PackageRequest
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionSpec:
+    """A revision with every default and Auto value resolved."""
+
+    owner: Owner
+    revision: str
+    """First 8 hex digits of its identity."""
+    version: str
+    """model.version, for people."""
+    server: triton.Server
+    pod: PodOptions
+    pull_secrets: tuple[str, ...] = ()
+    fetch: Fetch | None = None
+    """Set in Fetch mode only."""
+
+    @property
+    def mode(self) -> PackageMode:
+        """How the model gets into the pods."""
+        return PackageMode.IMAGE if self.fetch is None else PackageMode.FETCH
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Labels of the revision's objects, and the selector of its pods."""
+        return names.common_labels(self.owner.name, names.COMPONENT_SERVER, self.revision)
+
+
+def render_deployment(spec: RevisionSpec) -> Manifest:
+    """Return the Deployment, without replicas."""
+    server = spec.server
+    return _object(
+        DEPLOYMENT,
+        spec,
+        {
+            "selector": {"matchLabels": spec.labels},
+            "strategy": {
+                "type": "RollingUpdate",
+                "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+            },
+            "minReadySeconds": 0,
+            "progressDeadlineSeconds": server.start_seconds + PROGRESS_MARGIN_SECONDS,
+            "revisionHistoryLimit": 0,
+            "template": {
+                "metadata": {"labels": {**spec.labels, names.LABEL_VERSION: spec.version}},
+                "spec": _pod(spec),
+            },
+        },
+    )
+
+
+def render_service(spec: RevisionSpec) -> Manifest:
+    """Return the Service whose EndpointSlices the router reads; it has no address of its own."""
+    protocols = {"http": "http", "grpc": "kubernetes.io/h2c", "metrics": "http"}
+    return _object(
+        SERVICE,
+        spec,
+        {
+            "type": "ClusterIP",
+            "clusterIP": "None",
+            "publishNotReadyAddresses": False,
+            "selector": spec.labels,
+            "ports": [
+                {
+                    "name": name,
+                    "port": port,
+                    "targetPort": name,
+                    "protocol": "TCP",
+                    "appProtocol": protocols[name],
+                }
+                for name, port in triton.ports(spec.server).items()
+            ],
+        },
+    )
+
+
+def render_pdb(spec: RevisionSpec) -> Manifest:
+    """Return the PodDisruptionBudget; it fits a revision of two or more replicas.
+
+    Pods that are not ready may always be evicted: they serve nobody, and would block a drain.
+    """
+    return _object(
+        POD_DISRUPTION_BUDGET,
+        spec,
+        {
+            "maxUnavailable": 1,
+            "selector": {"matchLabels": spec.labels},
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        },
+    )
+
+
+def _pod(spec: RevisionSpec) -> Manifest:
+    pod = {
+        **_placement(spec.pod),
+        "automountServiceAccountToken": False,  # a model's code is nobody we know
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": spec.server.grace_seconds,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": triton.USER,
+            "runAsGroup": triton.USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_server_container(spec)],
+        "volumes": triton.render_volumes(spec.server),
+    }
+    if spec.pull_secrets:
+        pod["imagePullSecrets"] = [{"name": name} for name in spec.pull_secrets]
+    if spec.fetch is not None:
+        _add_fetch(pod, spec.fetch)
+    return pod
+
+
+def _server_container(spec: RevisionSpec) -> Manifest:
+    mount = {"name": MODEL_VOLUME, "mountPath": names.MODEL_ROOT, "readOnly": True}
+    return triton.render_container(
+        spec.server, env=spec.pod.env or (), mounts=[mount] if spec.fetch else []
+    )
+
+
+def _placement(options: PodOptions) -> Manifest:
+    chosen = options.wire()
+    chosen.pop("env", None)
+    return {name: value for name, value in chosen.items() if value}
+
+
+def _add_fetch(pod: Manifest, fetch: Fetch) -> None:
+    """The fetched model has no size limit of ours: nobody knows its size before it is there."""
+    pod["securityContext"]["fsGroup"] = triton.USER
+    pod["initContainers"] = [_fetch_container(fetch)]
+    pod["volumes"].append({"name": MODEL_VOLUME, "emptyDir": {}})
+
+
+def _fetch_container(fetch: Fetch) -> Manifest:
+    return {
+        "name": "fetch",
+        "image": fetch.image,
+        "args": ["package"],
+        "env": [
+            {
+                "name": ENVIRONMENT_VARIABLE,
+                "value": fetch.request.model_dump_json(by_alias=True, exclude_none=True),
+            }
+        ],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": triton.SECURITY_CONTEXT,
+        "volumeMounts": [{"name": MODEL_VOLUME, "mountPath": names.MODEL_ROOT}],
+    }
+
+
+def _object(kind: Kind, spec: RevisionSpec, content: Manifest) -> Manifest:
+    return {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "metadata": {
+            "name": names.revision_name(spec.owner.name, spec.revision),
+            "namespace": spec.owner.namespace,
+            "labels": spec.labels,
+            "ownerReferences": [_controller(spec.owner)],
+        },
+        "spec": content,
+    }
+
+
+def _controller(owner: Owner) -> Manifest:
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": KIND,
+        "name": owner.name,
+        "uid": owner.uid,
+        "controller": True,
+    }

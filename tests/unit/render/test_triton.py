@@ -1,0 +1,123 @@
+from dataclasses import replace
+
+import pytest
+from slipway.api.modeldeployment import EnvVar, Protocol
+from slipway.render import triton
+
+
+def a_server(**changes: object) -> triton.Server:
+    server = triton.Server(
+        image="registry.local/models/digits@sha256:" + "a" * 64,
+        version="2.51.0",
+        model_name="digits",
+        protocols=(Protocol.HTTP, Protocol.GRPC),
+        requests={"cpu": "100m", "memory": "512Mi"},
+        limits={},
+        start_seconds=600,
+        drain_seconds=30,
+    )
+    return replace(server, **changes)  # type: ignore[arg-type]
+
+
+def flags(server: triton.Server) -> dict[str, str]:
+    program, *arguments = triton.render_args(server)
+    assert program == "tritonserver"
+    return dict(argument.removeprefix("--").split("=", 1) for argument in arguments)
+
+
+def test_a_bad_model_ends_the_server_with_its_reason_as_the_last_words() -> None:
+    assert (
+        flags(a_server()).items()
+        >= {
+            "model-repository": "/models",
+            "model-control-mode": "none",
+            "exit-on-error": "true",
+            "strict-readiness": "true",
+            "log-info": "false",
+        }.items()
+    )
+    assert (
+        triton.render_container(a_server())["terminationMessagePolicy"] == "FallbackToLogsOnError"
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "known"),
+    [("2.51.0", False), ("2.68", False), ("2.69.0", True), ("3.0.0", True), (None, False)],
+)
+def test_a_flag_is_given_only_to_servers_that_know_it(version: str | None, known: bool) -> None:
+    assert ("allow-client-shm" in flags(a_server(version=version))) is known
+
+
+@pytest.mark.parametrize("text", ["nightly", "", "2", "2.x"])
+def test_an_unreadable_version_counts_as_unknown(text: str) -> None:
+    assert triton.parse_version(text) is None
+    assert flags(a_server(version=text)) == flags(a_server(version=None))
+
+
+def test_every_flag_is_in_the_table_and_every_entry_is_used() -> None:
+    newest = {"version": "99.0.0"}
+    assert set(flags(a_server(**newest))) == set(triton.FIRST_VERSION)
+
+
+def test_running_requests_get_their_drain_time_between_pre_stop_and_sigkill() -> None:
+    server = a_server(drain_seconds=45)
+    pre_stop = triton.render_container(server)["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert flags(server)["exit-timeout-secs"] == "45"
+    assert server.grace_seconds > pre_stop + 45
+
+
+def test_probes_ask_for_the_model_because_an_empty_server_calls_itself_ready() -> None:
+    probes = triton.render_probes(a_server())
+    for name in ("startupProbe", "readinessProbe"):
+        assert probes[name]["httpGet"]["path"] == "/v2/models/digits/ready"
+    assert probes["livenessProbe"]["httpGet"]["path"] == "/v2/health/live"
+
+
+def test_a_slow_model_gets_all_of_its_start_time() -> None:
+    probe = triton.render_probes(a_server(start_seconds=7200))["startupProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 7200
+
+
+def test_the_key_of_the_restricted_apis_is_the_pods_uid_and_stands_in_no_manifest() -> None:
+    container = triton.render_container(
+        a_server(), env=[EnvVar(name=triton.ADMIN_KEY, value="known-to-everyone")]
+    )
+    assert flags(a_server())["http-restricted-api"].endswith("=$(SLIPWAY_POD_UID)")
+    assert [entry for entry in container["env"] if entry["name"] == triton.ADMIN_KEY] == [
+        {"name": triton.ADMIN_KEY, "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}}
+    ]
+
+
+def test_users_may_override_our_variables() -> None:
+    container = triton.render_container(a_server(), env=[EnvVar(name="HOME", value="/work")])
+    assert [entry["value"] for entry in container["env"] if entry["name"] == "HOME"] == ["/work"]
+
+
+def test_without_grpc_there_is_no_grpc_port() -> None:
+    server = a_server(protocols=(Protocol.HTTP,))
+    assert flags(server)["allow-grpc"] == "false"
+    assert "grpc" not in triton.ports(server)
+
+
+def test_http_stays_open_for_the_probes_where_clients_speak_grpc_only() -> None:
+    server = a_server(protocols=(Protocol.GRPC,))
+    assert flags(server)["allow-http"] == "true"
+    assert "http" in triton.ports(server)
+
+
+def test_a_gpu_server_keeps_its_gpu_metrics_and_pinned_memory() -> None:
+    cpu_only = {"allow-gpu-metrics", "pinned-memory-pool-byte-size"}
+    gpu = a_server(limits={"nvidia.com/gpu": "1"})
+    assert cpu_only <= set(flags(a_server()))
+    assert not cpu_only & set(flags(gpu))
+
+
+def test_shared_memory_grows_with_the_python_processes() -> None:
+    def megabytes(instances: int) -> int:
+        volumes = triton.render_volumes(a_server(python_instances=instances))
+        shm = next(volume["emptyDir"] for volume in volumes if volume["name"] == "shm")
+        assert shm["medium"] == "Memory"
+        return int(shm["sizeLimit"].removesuffix("Mi"))
+
+    assert megabytes(8) > megabytes(1) > 64

@@ -1,0 +1,154 @@
+from dataclasses import replace
+
+import kubernetes_validate
+import pytest
+from slipway.api.base import Manifest
+from slipway.api.modeldeployment import PodOptions, Protocol, Toleration
+from slipway.api.request import ConfigRequest, PackageMode, PackageRequest, SourceRequest
+from slipway.render import triton, workload
+from slipway.render.workload import Fetch, Owner, RevisionSpec
+
+FETCH = Fetch(
+    image="registry.local/slipway@sha256:" + "b" * 64,
+    request=PackageRequest(
+        mode=PackageMode.FETCH,
+        deliver_to="/models",
+        source=SourceRequest(uri="https://models.example.com/digits.onnx"),
+        config=ConfigRequest(model_name="digits"),
+    ),
+)
+
+
+def a_revision(**changes: object) -> RevisionSpec:
+    revision = RevisionSpec(
+        owner=Owner(name="digits", namespace="vision", uid="0f5c9f5e-7b1c-4bb0-8d7a-3b1f4d2f6a10"),
+        revision="0123abcd",
+        version="3",
+        server=triton.Server(
+            image="registry.local/models/digits@sha256:" + "a" * 64,
+            version="2.51.0",
+            model_name="digits",
+            protocols=(Protocol.HTTP, Protocol.GRPC),
+            requests={"cpu": "100m", "memory": "512Mi"},
+            limits={"nvidia.com/gpu": "1"},
+            start_seconds=600,
+            drain_seconds=30,
+        ),
+        pod=PodOptions(
+            node_selector={"pool": "gpu"},
+            tolerations=[Toleration(key="nvidia.com/gpu", operator="Exists", effect="NoSchedule")],
+            priority_class_name="serving",
+        ),
+        pull_secrets=("registry-pull",),
+    )
+    return replace(revision, **changes)  # type: ignore[arg-type]
+
+
+def everything(spec: RevisionSpec) -> list[Manifest]:
+    return [
+        render(spec)
+        for render in (workload.render_deployment, workload.render_service, workload.render_pdb)
+    ]
+
+
+def pod(spec: RevisionSpec) -> Manifest:
+    template: Manifest = workload.render_deployment(spec)["spec"]["template"]["spec"]
+    return template
+
+
+@pytest.mark.parametrize("fetch", [None, FETCH], ids=["image", "fetch"])
+def test_manifests_are_valid_kubernetes(fetch: Fetch | None) -> None:
+    for manifest in everything(a_revision(fetch=fetch)):
+        kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_children_belong_to_the_model_deployment() -> None:
+    for manifest in everything(a_revision()):
+        metadata = manifest["metadata"]
+        assert (metadata["name"], metadata["namespace"]) == ("digits-0123abcd", "vision")
+        assert [
+            (owner["kind"], owner["name"], owner["controller"])
+            for owner in metadata["ownerReferences"]
+        ] == [("ModelDeployment", "digits", True)]
+
+
+def test_replicas_are_left_to_the_scaler() -> None:
+    assert "replicas" not in workload.render_deployment(a_revision())["spec"]
+
+
+def test_service_and_pdb_select_exactly_the_pods_of_the_revision() -> None:
+    deployment, service, pdb = everything(a_revision())
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    selector = deployment["spec"]["selector"]["matchLabels"]
+    assert selector == service["spec"]["selector"] == pdb["spec"]["selector"]["matchLabels"]
+    assert selector.items() <= labels.items()
+    assert labels["slipway.dev/revision"] == "0123abcd"
+    assert labels["slipway.dev/version"] == "3"
+
+
+def test_the_version_selects_nothing_because_two_revisions_may_share_it() -> None:
+    selector = workload.render_service(a_revision())["spec"]["selector"]
+    assert "slipway.dev/version" not in selector
+
+
+def test_no_label_is_argo_cds() -> None:
+    for manifest in everything(a_revision()):
+        assert "app.kubernetes.io/instance" not in manifest["metadata"]["labels"]
+
+
+def test_the_service_says_what_the_ports_speak() -> None:
+    ports = workload.render_service(a_revision())["spec"]["ports"]
+    assert [(port["name"], port["port"], port["appProtocol"]) for port in ports] == [
+        ("http", 8000, "http"),
+        ("grpc", 8001, "kubernetes.io/h2c"),
+        ("metrics", 8002, "http"),
+    ]
+
+
+@pytest.mark.parametrize("fetch", [None, FETCH], ids=["image", "fetch"])
+def test_pods_meet_the_restricted_pod_security_standard(fetch: Fetch | None) -> None:
+    spec = pod(a_revision(fetch=fetch))
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in [*spec["containers"], *spec.get("initContainers", [])]:
+        context = container["securityContext"]
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert context["readOnlyRootFilesystem"] is True
+    assert all({"emptyDir", "persistentVolumeClaim"} & set(volume) for volume in spec["volumes"])
+
+
+def test_the_models_code_gets_no_api_token() -> None:
+    assert pod(a_revision())["automountServiceAccountToken"] is False
+
+
+def test_users_options_reach_the_pod_and_unset_ones_do_not() -> None:
+    spec = pod(a_revision())
+    assert spec["nodeSelector"] == {"pool": "gpu"}
+    assert spec["tolerations"] == [
+        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+    ]
+    assert spec["priorityClassName"] == "serving"
+    assert spec["imagePullSecrets"] == [{"name": "registry-pull"}]
+    assert not {"affinity", "runtimeClassName", "env"} & set(spec)
+
+
+def test_in_image_mode_the_model_is_in_the_image() -> None:
+    spec = pod(a_revision())
+    assert "initContainers" not in spec
+    assert "/models" not in {m["mountPath"] for m in spec["containers"][0]["volumeMounts"]}
+
+
+def test_in_fetch_mode_the_init_container_writes_what_the_server_only_reads() -> None:
+    spec = pod(a_revision(fetch=FETCH))
+    [fetcher], [server] = spec["initContainers"], spec["containers"]
+    [written] = [m for m in fetcher["volumeMounts"] if m["mountPath"] == "/models"]
+    [read] = [m for m in server["volumeMounts"] if m["mountPath"] == "/models"]
+    assert written["name"] == read["name"]
+    assert read["readOnly"] is True
+    assert "readOnly" not in written
+    assert spec["securityContext"]["fsGroup"] == spec["securityContext"]["runAsUser"]
+
+
+def test_a_revision_renders_the_same_every_time() -> None:
+    assert everything(a_revision()) == everything(a_revision())
