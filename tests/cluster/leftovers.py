@@ -1,0 +1,63 @@
+"""Removes what a cluster made on the machine, in whatever state its end left it."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.cluster import cgroups, clone, network, owner, process, settings
+
+_MOUNTS = Path("/proc/self/mountinfo")
+
+
+def remove(found: owner.Owner | None) -> bool:
+    """Remove the cluster and all its traces; False when there were none.
+
+    The state directory, which says what else to remove, goes last: a removal cut short can be
+    done again.
+
+    Raises:
+        ClusterError: something could not be removed; says what.
+
+    """
+    removed = [
+        bool(found and found.init and process.kill(found.init)),
+        cut_loose(),
+        _remove_directories(found.directories if found else ()),
+    ]
+    for user in found.users if found else ():
+        clone.forget(Path(user))
+    if settings.STATE.exists():
+        shutil.rmtree(settings.STATE)
+        removed.append(True)
+    return any(removed)
+
+
+def cut_loose() -> bool:
+    """Remove what outlives the node's processes outside its directory; False if nothing did."""
+    return any([network.disconnect(), cgroups.remove(), _unmount()])
+
+
+def mounts_below(mountinfo: str, directory: Path) -> list[str]:
+    """Return the mount points in or below `directory`, deepest first; see proc(5)."""
+    points = (line.split()[4] for line in mountinfo.splitlines())
+    ours = (point for point in points if Path(point).is_relative_to(directory))
+    return sorted(ours, key=len, reverse=True)
+
+
+def _unmount() -> bool:
+    """The node mounts in a namespace of its own, but someone may have mounted here by hand."""
+    points = mounts_below(_MOUNTS.read_text(), settings.STATE)
+    for point in points:
+        subprocess.run(["umount", "--lazy", point], check=True)
+    return bool(points)
+
+
+def _remove_directories(directories: tuple[str, ...]) -> bool:
+    """Remove the mount points that were made for the node, unless somebody else uses them now."""
+    removed = False
+    for directory in directories:
+        path = Path(directory)
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+            removed = True
+    return removed

@@ -1,0 +1,46 @@
+"""Every setting of the test cluster that is a choice: versions, names, addresses and places."""
+
+import os
+from pathlib import Path
+
+KUBERNETES = "1.36.3"
+"""Also in node/go.mod, whose staging modules carry it as 0.36.3."""
+COREDNS = "1.15.0"
+HELM = "4.3.1"
+KIND = "0.33.0"
+METRICS_SERVER = "0.9.0"
+OLDEST_GO = (1, 26)
+
+NAME = "slipway"
+"""Of the kubeconfig context and of the kind cluster."""
+NODE = "slipway-node"
+DOMAIN = "cluster.local"
+
+HOST_LINK = "slipway-host"
+NODE_LINK = "slipway-node"
+HOST_ADDRESS = "10.250.0.1"
+NODE_ADDRESS = "10.250.0.2"
+LINK_PREFIX = 30
+POD_RANGE = "10.244.0.0/24"
+SERVICE_RANGE = "10.96.0.0/16"
+API_SERVICE = "10.96.0.1"
+DNS_SERVICE = "10.96.0.10"
+
+API_PORT = 6443
+METRICS_PORT = 4443
+REGISTRY = f"{NODE_ADDRESS}:5000"
+"""What the host, containerd and pods alike call the registry; plain HTTP."""
+
+STATE = Path("/var/lib/slipway-cluster")
+"""One cluster per machine, whichever clone started it."""
+CGROUP = "slipway-cluster"
+"""Parent of the cgroups of all pods, so that clearing up touches no other kubelet's."""
+
+CLONE = Path(__file__).resolve().parents[2]
+NODE_SOURCES = Path(__file__).resolve().parent / "node"
+
+
+def cache_directory() -> Path:
+    """Return where binaries and pushed images outlive a cluster."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "slipway"
