@@ -5,9 +5,12 @@ SlipwayError
 ├── SettingsError        the admin must act: a setting of the operator is wrong
 ├── ConflictError        a foreign object has a name that is ours
 ├── FencedError          this process may not write any more: it lost the Lease
+├── JobFailure           a Job or init container cannot do its order: reason, and if it is passing
+├── RegistryRefused      the container registry said no, and would say it again
 └── DependencyError      something outside did not answer; the caller tries again later
     ├── ClusterUnavailable   the API server
     ├── ChangedUnderneath    the object was changed or replaced since it was read
+    ├── Refused              admission said no: quota, Pod Security, a webhook, a policy
     └── RegistryUnavailable  the container registry
 
 Anything else is a bug: it is logged with its traceback, costs one object a back-off, and
@@ -41,6 +44,23 @@ class FencedError(SlipwayError):
     """This process may not write: its Lease is not renewed recently enough."""
 
 
+class JobFailure(SlipwayError):
+    """A Job or init container cannot do its order; becomes the `JobError` of its result."""
+
+    def __init__(self, reason: str, message: str, *, transient: bool = False) -> None:
+        """Give the stable CamelCase reason and one sentence for people.
+
+        `transient` is True when the same Job may succeed later.
+        """
+        super().__init__(message)
+        self.reason = reason
+        self.transient = transient
+
+
+class RegistryRefused(SlipwayError):
+    """The container registry refused for good: credentials, rights, or a name that is unknown."""
+
+
 class DependencyError(SlipwayError):
     """Something outside did not answer or refused; trying again later may help."""
 
@@ -51,6 +71,13 @@ class ClusterUnavailable(DependencyError):
 
 class ChangedUnderneath(DependencyError):
     """The object changed, vanished or was re-created since it was read in this pass."""
+
+
+class Refused(DependencyError):
+    """Admission refused the object: quota, Pod Security, a webhook, a policy.
+
+    The message is the API server's, fit for a condition; it may pass once someone acts.
+    """
 
 
 class RegistryUnavailable(DependencyError):
