@@ -128,16 +128,19 @@ server = "{address}"
 
 
 def _corefile(layout: Layout) -> str:
-    """Answer for the cluster's own names; nothing else can be reached from a pod anyway."""
+    """Answer for the cluster's own names, and refuse others at once: no pod could reach them."""
     return f"""\
-.:53 {{
+{settings.DOMAIN}:53 in-addr.arpa:53 ip6.arpa:53 {{
     bind {settings.NODE_ADDRESS}
     errors
     ready 127.0.0.1:8181
-    kubernetes {settings.DOMAIN} in-addr.arpa ip6.arpa {{
+    kubernetes {{
         kubeconfig {layout.kubeconfig("coredns")}
         ttl 5
     }}
+}}
+.:53 {{
+    bind {settings.NODE_ADDRESS}
     template ANY ANY {{
         rcode NXDOMAIN
     }}
