@@ -1,0 +1,144 @@
+# What a newcomer types: `make demo` to see it, `make test` to check it. `make` alone lists the rest.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+
+PYTHON ?= python3
+BIN := .venv/bin
+SETUP := .venv/.setup
+PYTEST_ARGS ?=
+
+# Seconds since the outermost make began, in front of every step.
+export SLIPWAY_STARTED := $(or $(SLIPWAY_STARTED),$(shell date +%s))
+step = @printf '\n== %4ds  %s\n' $$(( $$(date +%s) - SLIPWAY_STARTED )) '$(1)'
+
+##@ Start here
+
+.PHONY: demo
+demo: $(SETUP) ## Roll out four versions of a real model on a real cluster, and watch
+	$(call step,demo: cluster, images, install, four versions of a model)
+	@$(BIN)/python -m tests.demo
+
+.PHONY: test
+test: ## Everything that CI runs: verify, then all tests on a real cluster
+	@$(MAKE) verify
+	@$(MAKE) cluster
+	@$(MAKE) images
+	@$(MAKE) install
+	$(call step,all tests)
+	@$(BIN)/python -m pytest tests $(PYTEST_ARGS)
+
+.PHONY: verify
+verify: check-generated lint type test-unit ## All that needs no cluster: generated files, lint, types, unit tests
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Write code
+
+.PHONY: setup
+setup: $(SETUP) ## Make the virtual environment .venv from the lock file
+
+$(SETUP): requirements-dev.lock pyproject.toml
+	$(call step,setup: .venv from requirements-dev.lock)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Slipway needs Python 3.11 or newer, found {sys.version.split()[0]}: make setup PYTHON=python3.12")'
+	@if command -v uv >/dev/null; then \
+	  test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) .venv; \
+	  uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock; \
+	  uv pip install --quiet --python $(BIN)/python --no-deps --editable .; \
+	else \
+	  test -x $(BIN)/pip || $(PYTHON) -m venv .venv; \
+	  $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock; \
+	  $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .; \
+	fi
+	@touch $@
+
+.PHONY: generate
+generate: $(SETUP) ## Write CRDs, the chart's copy of them and docs/api.md from the types
+	@$(BIN)/python -m slipway.api.crd .
+
+.PHONY: manifests
+manifests: $(SETUP) ## Write manifests/base from the chart (needs Helm: make cluster, or PATH)
+	@$(BIN)/python -m tests.install manifests
+
+.PHONY: fmt
+fmt: $(SETUP) ## Format the code and apply safe fixes
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+.PHONY: check-generated
+check-generated: $(SETUP)
+	$(call step,generated files)
+	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	$(BIN)/python -m slipway.api.crd "$$fresh"; \
+	for file in $$(cd "$$fresh" && find . -type f); do \
+	  diff -u "$$file" "$$fresh/$$file" || { echo "$$file is not what the types say: run 'make generate'" >&2; exit 1; }; \
+	done
+
+.PHONY: lint
+lint: $(SETUP) ## Style, format, and the layers of the architecture
+	$(call step,lint)
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || { echo "run 'make fmt'" >&2; exit 1; }
+	@$(BIN)/lint-imports --no-cache
+
+.PHONY: type
+type: $(SETUP) ## Types, strictly
+	$(call step,types)
+	@$(BIN)/mypy
+
+.PHONY: test-unit
+test-unit: $(SETUP) ## Unit tests: seconds, no network
+	$(call step,unit tests)
+	@$(BIN)/python -m pytest tests/unit -q $(PYTEST_ARGS)
+
+.PHONY: lock
+lock: $(SETUP) ## Resolve the dependencies of pyproject.toml into the lock files (needs uv)
+	@uv=$$(command -v uv || echo $(BIN)/uv); \
+	test -x "$$uv" || { echo "make lock needs uv: pip install uv" >&2; exit 1; }; \
+	"$$uv" pip compile pyproject.toml --quiet --no-header --no-emit-index-url --generate-hashes --python-version 3.11 -o requirements.lock; \
+	"$$uv" pip compile pyproject.toml --group dev -c requirements.lock --quiet --no-header --no-emit-index-url --generate-hashes --python-version 3.11 -o requirements-dev.lock
+
+##@ Run on a cluster (yours by SLIPWAY_CONTEXT, else kind where Docker answers, else a single node of our own)
+
+.PHONY: cluster
+cluster: $(SETUP) ## Start the test cluster, or use the one that runs; writes .cluster/kubeconfig
+	$(call step,cluster)
+	@$(BIN)/python -m tests.cluster up
+
+.PHONY: images
+images: $(SETUP) ## Build the images that changed and push them to the cluster's registry
+	$(call step,images)
+	@$(BIN)/python -m tests.images build --push
+
+.PHONY: install
+install: $(SETUP) ## Install the chart with those images into slipway-system
+	$(call step,install)
+	@$(BIN)/python -m tests.install up
+
+.PHONY: uninstall
+uninstall: $(SETUP) ## Remove the release; CRDs and all that serves stay
+	@$(BIN)/python -m tests.install down
+
+.PHONY: test-contract
+test-contract: $(SETUP) ## Adapters against the real things (after make cluster images)
+	$(call step,contract tests)
+	@$(BIN)/python -m pytest tests/contract $(PYTEST_ARGS)
+
+.PHONY: test-e2e
+test-e2e: $(SETUP) ## Rollouts end to end (after make cluster images install)
+	$(call step,end-to-end tests)
+	@$(BIN)/python -m pytest tests/e2e $(PYTEST_ARGS)
+
+.PHONY: cluster-down
+cluster-down: $(SETUP) ## Remove the cluster and everything that it put on this machine
+	@$(BIN)/python -m tests.cluster down
+
+.PHONY: clean
+clean: ## Remove what builds and tools left here; the cluster and .venv stay
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .demo build
+	@find operator tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,72 @@
+{{- define "slipway.name" -}}
+{{- if contains "slipway" .Release.Name }}{{ .Release.Name }}{{ else }}{{ .Release.Name }}-slipway{{ end }}
+{{- end }}
+
+{{- define "slipway.serviceAccount" -}}
+{{- .Values.serviceAccount.name | default (include "slipway.name" .) }}
+{{- end }}
+
+{{- define "slipway.selector" -}}
+app.kubernetes.io/name: slipway
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "slipway.labels" -}}
+{{ include "slipway.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "slipway.image" -}}
+{{- with .Values.image -}}
+{{- $repository := required "image.repository: name the operator's image; 'make images' builds it" .repository -}}
+{{- if .digest }}{{ $repository }}@{{ .digest }}{{ else }}{{ $repository }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- /* The operator's settings, one for one: operator/slipway/settings.py says what they mean. */ -}}
+{{- define "slipway.settings" -}}
+namespace: {{ .Release.Namespace }}
+operatorImage: {{ include "slipway.image" . | quote }}
+serverImage: {{ .Values.server.image | quote }}
+registry:
+  prefix: {{ .Values.registry.prefix | default nil | toJson }}
+registries: {{ .Values.registries | toJson }}
+sources:
+  allowPlainHTTP: {{ .Values.sources.allowPlainHTTP }}
+router:
+  agentImage: {{ .Values.router.agentImage | quote }}
+  envoyImage: {{ required "router.envoyImage: name the router's Envoy image; 'make images' builds it" .Values.router.envoyImage | quote }}
+  replicas: {{ .Values.router.replicas }}
+  concurrency: {{ .Values.router.concurrency }}
+lease:
+  durationSeconds: {{ .Values.lease.durationSeconds }}
+  renewSeconds: {{ .Values.lease.renewSeconds }}
+  writeWindowSeconds: {{ .Values.lease.writeWindowSeconds }}
+watchNamespaces: {{ .Values.watchNamespaces | toJson }}
+workers: {{ .Values.workers }}
+logLevel: {{ .Values.logLevel }}
+{{- end }}
+
+{{- /* What the operator may do where it watches: one rule per line, and which part of slipway needs it.
+     It grants routers nothing that it does not hold itself, so it needs neither escalate nor bind. */ -}}
+{{- define "slipway.rules" -}}
+- {apiGroups: [slipway.dev], resources: [modeldeployments], verbs: [get, list, watch]}  # manager.watch, reconcile: what users want; never written
+- {apiGroups: [slipway.dev], resources: [modeldeployments/status], verbs: [get, patch]}  # reconcile: what they read back
+- {apiGroups: [slipway.dev], resources: [modeldeployments/finalizers], verbs: [update]}  # adapters.kube: owner references, where the cluster guards them
+- {apiGroups: [slipway.dev], resources: [modelroutes], verbs: [get, list, watch, create, patch, delete]}  # reconcile: weights; get, list and watch also for the router's agents
+- {apiGroups: [slipway.dev], resources: [modelroutes/status], verbs: [get, patch]}  # reconcile.router hands it to the agents, who acknowledge weights there
+- {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [get, list, watch]}  # reconcile.router hands it to the agents, who follow the pods
+- {apiGroups: [apps], resources: [controllerrevisions], verbs: [get, list, watch, create, patch, delete]}  # reconcile: one snapshot per revision; patch only for annotations
+- {apiGroups: [apps], resources: [deployments], verbs: [get, list, watch, create, patch, delete]}  # reconcile: one workload per revision; reconcile.router: the router
+- {apiGroups: [batch], resources: [jobs], verbs: [get, list, watch, create, patch, delete]}  # reconcile: package and check Jobs
+- {apiGroups: [""], resources: [services], verbs: [get, list, watch, create, patch, delete]}  # reconcile: the clients' Service, and one per revision
+- {apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [get, list, create, patch, delete]}  # reconcile: revisions of two or more replicas; reconcile.router
+- {apiGroups: [""], resources: [pods], verbs: [get, list, watch, delete]}  # reconcile: why a container died; reconcile.router: deletes a proxy that fell silent
+- {apiGroups: [""], resources: [pods/log], verbs: [get]}  # adapters.kube: the last words of a broken model or Job
+- {apiGroups: [""], resources: [serviceaccounts], verbs: [get, list, watch, create, patch, delete]}  # reconcile.router: the anchor that owns a namespace's router
+- {apiGroups: [rbac.authorization.k8s.io], resources: [roles, rolebindings], verbs: [get, list, create, patch, delete]}  # reconcile.router: rights of the agents
+- {apiGroups: [networking.k8s.io], resources: [networkpolicies], verbs: [get, list, create, patch, delete]}  # reconcile.router: who reaches the router's counters
+- {apiGroups: [""], resources: [events], verbs: [create, patch]}  # engine.recorder: what happened, with numbers
+{{- end }}
