@@ -64,17 +64,18 @@ def _add(
 def _up(_arguments: argparse.Namespace) -> None:
     begin = time.monotonic()
     progress = Progress()
-    match choose(observe_machine()):
-        case Kind.EXISTING:
-            access = existing.use(progress)
-        case Kind.KIND:
-            access = kind.up(progress)
-        case Kind.SINGLE_NODE:
-            access = single_node.up(progress)
+    access = _MAKE[choose(observe_machine())](progress)
     kubeconfig = clone.publish(settings.CLONE, access)
     say(f"cluster ready in {time.monotonic() - begin:.0f} s ({access.kind})")
     say(f"  export KUBECONFIG={kubeconfig}")
     say(f"  {kubeconfig.parent / 'bin/kubectl'} get nodes")
+
+
+_MAKE: dict[Kind, Callable[[Progress], clone.Access]] = {
+    Kind.EXISTING: existing.use,
+    Kind.KIND: kind.up,
+    Kind.SINGLE_NODE: single_node.up,
+}
 
 
 def _down(arguments: argparse.Namespace) -> None:

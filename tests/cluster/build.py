@@ -123,10 +123,9 @@ def _build(program: Program, progress: Progress) -> None:
 
 def _run_go(program: Program, target: Path) -> None:
     flags = ("-trimpath", f"-ldflags={program.link_flags}")
-    if program.sources:
-        command = ("go", "build", *flags, "-o", str(target / program.name), program.package)
-    else:
-        command = ("go", "install", *flags, f"{program.package}@v{program.version}")
+    build = ("go", "build", *flags, "-o", str(target / program.name), program.package)
+    install = ("go", "install", *flags, f"{program.package}@v{program.version}")
+    command: tuple[str, ...] = build if program.sources else install
     environment = os.environ | {"CGO_ENABLED": "0", "GOBIN": str(target)}
     done = subprocess.run(
         command,

@@ -4,8 +4,6 @@ from tests.cluster import settings
 from tests.cluster.layout import Layout
 from tests.cluster.plan import Component, Plan, Stage
 
-WAIT = "60s"
-
 
 def make_plan(layout: Layout) -> Plan:
     """Return what the node runs."""
@@ -18,7 +16,7 @@ def make_plan(layout: Layout) -> Plan:
             (str(layout.logs), "/var/log"),
         ),
         memory=("/run", "/var/lib/cni"),
-        stages=(_foundation(layout), _control(layout), _workers(layout)),
+        stages=(_foundation(layout), _control(layout), _workers(layout), _addons(layout)),
         logs=str(layout.logs),
         status=str(layout.status),
     )
@@ -48,36 +46,38 @@ def _foundation(layout: Layout) -> Stage:
 
 
 def _control(layout: Layout) -> Stage:
-    kubectl = _kubectl(layout)
-    return Stage(
-        (_apiserver(layout),),
-        (
-            (*kubectl, "wait", "--for=create", "namespace/kube-system", f"--timeout={WAIT}"),
-            (*kubectl, "apply", "--server-side", "-f", layout.config("addons.yaml")),
-        ),
-    )
+    exists = (*_wait(layout), "--for=create", "namespace/kube-system")
+    return Stage((_apiserver(layout),), (exists,))
 
 
 def _workers(layout: Layout) -> Stage:
-    node = f"node/{settings.NODE}"
-    kubectl_wait = (*_kubectl(layout), "wait", f"--timeout={WAIT}")
-    metrics = "apiservice/v1beta1.metrics.k8s.io"
+    """Until the proxy runs, whoever asks an aggregated API waits for an address without a host."""
+    components = (
+        _proxy(layout),
+        _controller_manager(layout),
+        _scheduler(layout),
+        _kubelet(layout),
+    )
+    apply = (*_kubectl(layout), "apply", "--server-side", "-f", layout.config("addons.yaml"))
+    return Stage(components, (apply,))
+
+
+def _addons(layout: Layout) -> Stage:
+    node, metrics = f"node/{settings.NODE}", "apiservice/v1beta1.metrics.k8s.io"
+    wait = _wait(layout)
     return Stage(
+        (_coredns(layout), _metrics_server(layout)),
         (
-            _controller_manager(layout),
-            _scheduler(layout),
-            _kubelet(layout),
-            _proxy(layout),
-            _coredns(layout),
-            _metrics_server(layout),
-        ),
-        (
-            (*kubectl_wait, "--for=create", node),
-            (*kubectl_wait, "--for=condition=Ready", node),
+            (*wait, "--for=create", node),
+            (*wait, "--for=condition=Ready", node),
             # Discovery fails for every client, Helm among them, while an aggregated API is down.
-            (*kubectl_wait, "--for=condition=Available", metrics),
+            (*wait, "--for=condition=Available", metrics),
         ),
     )
+
+
+def _wait(layout: Layout) -> tuple[str, ...]:
+    return (*_kubectl(layout), "wait", "--timeout=60s")
 
 
 def _kubectl(layout: Layout) -> tuple[str, ...]:

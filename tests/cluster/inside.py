@@ -99,15 +99,10 @@ class Node:
     def _run(self, command: tuple[str, ...]) -> None:
         log = self._log("commands")
         for _ in range(COMMAND_TRIES):
-            with log.open("ab") as output:
-                output.write(f"$ {' '.join(command)}\n".encode())
-                output.flush()
-                done = subprocess.run(command, stdout=output, stderr=output, check=False)
-            if done.returncode == 0:
+            if _succeeds(command, log):
                 return
             time.sleep(1)
-        problem = f"failed {COMMAND_TRIES} times, the last with code {done.returncode}"
-        raise NodeFailed(f"'{' '.join(command)}'", problem, log)
+        raise NodeFailed(f"'{' '.join(command)}'", f"failed {COMMAND_TRIES} times", log)
 
     def _report(self, waiting_for: str) -> None:
         report(Path(self._plan.status), {"phase": "starting", "waitingFor": waiting_for})
@@ -138,6 +133,14 @@ def _accepts(path: str) -> bool:
         except OSError:
             return False
     return True
+
+
+def _succeeds(command: tuple[str, ...], log: Path) -> bool:
+    with log.open("ab") as output:
+        output.write(f"$ {' '.join(command)}\n".encode())
+        output.flush()
+        done = subprocess.run(command, stdout=output, stderr=output, check=False)
+    return done.returncode == 0
 
 
 def report(status: Path, content: dict[str, str]) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from tests.cluster import settings
 
+PLAN = "plan.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -48,7 +50,7 @@ class Layout:
     @property
     def plan(self) -> Path:
         """What the node runs."""
-        return self.state / "plan.json"
+        return self.state / PLAN
 
     @property
     def owner(self) -> Path:

@@ -4,7 +4,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.cluster import cgroups, clone, network, owner, process, settings
+from tests.cluster import cgroups, clone, inside, network, owner, process, settings
+from tests.cluster.layout import PLAN
 
 _MOUNTS = Path("/proc/self/mountinfo")
 
@@ -21,6 +22,7 @@ def remove(found: owner.Owner | None) -> bool:
     """
     removed = [
         bool(found and found.init and process.kill(found.init)),
+        _kill_unrecorded(),
         cut_loose(),
         _remove_directories(found.directories if found else ()),
     ]
@@ -42,6 +44,14 @@ def mounts_below(mountinfo: str, directory: Path) -> list[str]:
     points = (line.split()[4] for line in mountinfo.splitlines())
     ours = (point for point in points if Path(point).is_relative_to(directory))
     return sorted(ours, key=len, reverse=True)
+
+
+def _kill_unrecorded() -> bool:
+    """Kill a node whose state directory, and so its record, somebody removed by hand."""
+    nodes = process.running(("-m", inside.__name__, str(settings.STATE / PLAN)))
+    for identity in nodes:
+        process.kill(identity)
+    return bool(nodes)
 
 
 def _unmount() -> bool:

@@ -75,6 +75,14 @@ def child_of(parent: int) -> int | None:
     return None
 
 
+def running(arguments: tuple[str, ...]) -> list[ProcessIdentity]:
+    """Return the processes whose command line ends in exactly these arguments."""
+    wanted = "".join(f"{argument}\0" for argument in arguments).encode()
+    pids = [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()]
+    found = (identify(pid) for pid in pids if _command_line(pid).endswith(b"\0" + wanted))
+    return [identity for identity in found if identity]
+
+
 def start_ticks(pid: int) -> int | None:
     """Return when the process started, or None when it is gone or a zombie."""
     fields = _stat_fields(pid)
@@ -86,6 +94,13 @@ def start_ticks(pid: int) -> int | None:
 def boot_id() -> str:
     """Return the name of this boot of the machine: pids and ticks mean nothing across boots."""
     return (PROC / "sys/kernel/random/boot_id").read_text().strip()
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return (PROC / str(pid) / "cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def _stat_fields(pid: int) -> list[str] | None:
