@@ -471,6 +471,7 @@ class AnalysisStatus(ApiModel):
     name: Annotated[str, Field(max_length=63)]
     verdict: Annotated[str, Field(max_length=16)]
     reason: Annotated[str, Field(max_length=64)] = ""
+    message: Text = ""
     candidate: float | None = None
     baseline: float | None = None
     limit: float | None = None
@@ -486,6 +487,8 @@ class RolloutStatus(ApiModel):
     """The rollout under way, or the last word on the one that ended."""
 
     stage: Stage = Stage.IDLE
+    underlying: Stage | None = None
+    """The stage that goes on when Paused or AwaitingApproval ends."""
     step: int = 0
     """Step of the acknowledged weight, from 1; 0: before the first."""
     steps: int = 0
@@ -493,24 +496,28 @@ class RolloutStatus(ApiModel):
     input: Annotated[str, Field(max_length=64)] | None = None
     """Hash of the input that is rolled out."""
     started_at: Time | None = None
-    stage_started_at: Time | None = None
     step_started_at: Time | None = None
     """When every proxy had acknowledged the step's weight."""
+    step_active_seconds: int = 0
+    """Reading of the active clock at that moment."""
     active_seconds: int = 0
-    """Up to `clockAt`; the deadline counts these."""
+    """Active time before `clockAt`; the deadline counts these."""
     clock_at: Time | None = None
-    """When the clock last started; absent while it stands still."""
+    """Since when the clock runs; absent while it stands still."""
     acked_weight: Percent = 0
+    """The candidate's weight that every proxy has in force."""
     approved_step: int = 0
     failures: int = 0
-    """Failed attempts by the environment in a row; sets the back-off."""
+    """Attempts in a row that the environment failed; sets the back-off."""
     retry_at: Time | None = None
     paused: bool = False
     """By the action `pause`; counts beside spec.paused."""
-    cause: Annotated[str, Field(max_length=64)] = ""
-    """Why a roll back is under way: reason of the outcome to be."""
+    unjudged: Annotated[str, Field(max_length=256)] | None = None
+    """Who or what skips the evidence: set, the candidate goes straight to 100."""
     outcome: Outcome | None = None
     """What the roll back under way will be recorded as."""
+    cause: Text = ""
+    """Why it is rolled back: reason and numbers."""
     message: Text = ""
     analysis: Annotated[
         list[AnalysisStatus], Field(max_length=32, json_schema_extra=list_map("name"))

@@ -1,0 +1,74 @@
+"""What a pass decided: values only. `slipway.reconcile.execute` turns them into writes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from slipway.api.modeldeployment import (
+    HistoryEntry,
+    Hold,
+    LastAction,
+    LastRollback,
+    Outcome,
+    Rejected,
+    RolloutStatus,
+    Stage,
+)
+from slipway.api.result import PackageResult
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A Kubernetes event to be."""
+
+    reason: str
+    message: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A revision's outcome, to be noted on its ControllerRevision."""
+
+    revision: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The whole of what should be true after this pass."""
+
+    memory: RolloutStatus
+    """The rollout as the next pass should find it; `stage` is the underlying one."""
+    stage: Stage
+    """The stage as people see it: Paused and AwaitingApproval lie over the underlying one."""
+    reason: str
+    """CamelCase, for the conditions."""
+    message: str
+    """Why, in one line."""
+    stable: str | None = None
+    candidate: str | None = None
+    weights: Mapping[str, int] = field(default_factory=dict)
+    """Percent by revision, for the route; empty: nothing serves yet."""
+    pinned: str | None = None
+    """Revision that the candidate header reaches."""
+    replicas: Mapping[str, int] = field(default_factory=dict)
+    package: int | None = None
+    """Attempt number of the package Job to create."""
+    revise: PackageResult | None = None
+    """Make a revision of the wanted input with this result."""
+    check: int | None = None
+    """Attempt number of the check Job to create."""
+    ended: tuple[Ended, ...] = ()
+    history: tuple[HistoryEntry, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    hold: Hold | None = None
+    last_rollback: LastRollback | None = None
+    last_action: LastAction | None = None
+    events: tuple[Event, ...] = ()
+    stalled: str | None = None
+    """Reason for which a person or a new commit is needed."""
+    look_again: timedelta | None = None
+    """None: only when something changes."""
+    moves: bool = False
+    """Moves traffic, promotes, rejects or removes: look live before it is done."""

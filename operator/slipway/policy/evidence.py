@@ -1,0 +1,114 @@
+"""What containers say against a candidate, and what the environment says instead.
+
+Evidence against the bytes rejects a revision for good, so it counts only while stable is healthy:
+what takes both down is an outage, never the candidate's fault.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from slipway.policy.facts import Exit, Facts, PodFact
+
+NOT_READY_AFTER = timedelta(seconds=30)
+CRASHES = 2
+NOT_THE_MODEL = frozenset({"Unknown", "ContainerStatusUnknown", "NodeShutdown", "Evicted"})
+LOAD_ERRORS = ("failed to load", "creating server", "failed to start", "error: ")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Why a candidate is refused."""
+
+    reason: str
+    message: str
+
+
+def container_evidence(
+    facts: Facts, candidate: str, stable: str | None, now: datetime
+) -> Evidence | None:
+    """Return what the candidate's containers say against it, or None."""
+    if stable is not None and not facts.is_healthy(stable):
+        return None
+    pods = [pod for pod in facts.pods.get(candidate, ()) if not pod.meta.deleting]
+    return _load_failed(pods) or _crashes(pods) or _hangs(facts, candidate, pods, now)
+
+
+def _blamed(pod: PodFact) -> Exit | None:
+    end = pod.last_exit
+    if end is None or end.code == 0 or end.reason in NOT_THE_MODEL or not pod.exits:
+        return None
+    return end
+
+
+def _load_failed(pods: list[PodFact]) -> Evidence | None:
+    for pod in pods:
+        end = _blamed(pod)
+        if end is None or pod.ever_ready or end.reason == "OOMKilled":
+            continue
+        if any(word in end.message.lower() for word in LOAD_ERRORS):
+            return Evidence(
+                "LoadFailed",
+                f"the server exited with code {end.code} while loading the model: "
+                f"{last_words(end.message)}",
+            )
+    return None
+
+
+def _crashes(pods: list[PodFact]) -> Evidence | None:
+    ends = [(pod, end) for pod in pods if (end := _blamed(pod)) is not None]
+    total = sum(pod.exits for pod, _ in ends)
+    if total < CRASHES:
+        return None
+    end = ends[0][1]
+    return Evidence(
+        "Crashing",
+        f"its containers ended {total} times, last with code {end.code} ({end.reason}): "
+        f"{last_words(end.message)}",
+    )
+
+
+def _hangs(facts: Facts, candidate: str, pods: list[PodFact], now: datetime) -> Evidence | None:
+    if not facts.written(candidate) or facts.ready(candidate) or not pods:
+        return None
+    silent = [
+        pod
+        for pod in pods
+        if pod.running
+        and pod.ever_ready
+        and pod.not_ready_since is not None
+        and now - pod.not_ready_since >= NOT_READY_AFTER
+    ]
+    if len(silent) < len(pods):
+        return None
+    return Evidence(
+        "NotReady",
+        f"none of its {len(pods)} running replicas has answered the readiness probe for "
+        f"{NOT_READY_AFTER.seconds} s",
+    )
+
+
+def last_words(text: str, limit: int = 400) -> str:
+    """Return what a person needs of a server's last words, on one line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    telling = [
+        line for line in lines if any(word in line.lower() for word in ("error", "fail", "invalid"))
+    ]
+    chosen = " / ".join((telling or lines)[-3:]) or "it left no message"
+    return chosen if len(chosen) <= limit else "…" + chosen[-limit:]
+
+
+def waiting_for(facts: Facts, revision: str) -> tuple[str, str]:
+    """Return why a revision is not ready yet: a CamelCase reason and a sentence."""
+    workload = facts.workloads.get(revision)
+    if workload is not None and workload.failure:
+        return "PodsRefused", f"pods are refused: {workload.failure}"
+    for pod in facts.pods.get(revision, ()):
+        if pod.fetch_exit is not None and pod.fetch_exit.code:
+            return "FetchFailed", f"fetching the model failed: {last_words(pod.fetch_exit.message)}"
+        if pod.waiting is not None:
+            return pod.waiting[0], f"pod {pod.meta.name} waits: {pod.waiting[0]}: {pod.waiting[1]}"
+        if pod.unschedulable is not None:
+            return "Unschedulable", f"pod {pod.meta.name} has no node: {pod.unschedulable}"
+    ready = facts.ready(revision)
+    wanted = workload.replicas if workload else facts.object.spec.scaling.min_replicas
+    return "Starting", f"{ready} of {wanted} replicas are ready"

@@ -1,0 +1,269 @@
+"""What one pass knows: frozen facts, read once. Decisions use nothing else, but the time.
+
+A fact is what an object says, not what it means: meaning is the business of the decisions.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from slipway.api.modeldeployment import ModelDeployment, Outcome
+from slipway.api.result import CheckResult, PackageResult
+from slipway.api.snapshot import RevisionSnapshot
+
+STABLE_DOWN_AFTER = timedelta(seconds=30)
+"""Stable without a ready endpoint for this long is an outage that a candidate may repair."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """Identity of an object, and whether it is ours."""
+
+    name: str
+    uid: str
+    resource_version: str
+    owner_uid: str | None
+    """uid of the controlling owner; None: nobody controls it."""
+    managed: bool
+    """Carries our managed-by label."""
+    deleting: bool
+    applied_hash: str | None = None
+    fields_hash: str | None = None
+    """Hash of our managedFields entry; None: there is no entry, so apply again."""
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionFact:
+    """A ControllerRevision."""
+
+    meta: Meta
+    snapshot: RevisionSnapshot
+    created: datetime
+    outcome: Outcome | None
+    outcome_at: datetime | None
+
+    @property
+    def name(self) -> str:
+        """The revision, 8 hex digits."""
+        return self.snapshot.revision
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadFact:
+    """The Deployment of a revision."""
+
+    meta: Meta
+    revision: str
+    replicas: int
+    """As asked for in its spec."""
+    ready: int
+    available_since: datetime | None
+    unavailable_since: datetime | None
+    """Since when its Available condition is False."""
+    settled: bool
+    """Its controller has seen the newest generation."""
+    failure: str | None
+    """Message of its ReplicaFailure condition: quota, admission."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a container ended."""
+
+    code: int
+    reason: str
+    """Error, OOMKilled, Completed, ContainerStatusUnknown …"""
+    message: str
+    """Its last words."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodFact:
+    """A pod of a revision or of the router."""
+
+    meta: Meta
+    revision: str | None
+    address: str | None
+    created: datetime
+    ready: bool
+    ever_ready: bool
+    running: bool
+    """The main container runs now."""
+    not_ready_since: datetime | None
+    exits: int
+    """Restarts of the main container, and the present end if it is not running."""
+    last_exit: Exit | None
+    waiting: tuple[str, str] | None
+    """Reason and message of a container that cannot start: ImagePullBackOff …"""
+    fetch_exit: Exit | None
+    """How the fetch init container failed last."""
+    unschedulable: str | None
+
+
+class JobState(StrEnum):
+    """Where a Job stands."""
+
+    ACTIVE = "Active"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class JobFact:
+    """A package or check Job, with what its pod left."""
+
+    meta: Meta
+    component: str
+    subject: str
+    """Hash of the input for a package Job, revision and golden set for a check Job."""
+    attempt: int
+    state: JobState
+    finished: datetime | None
+    package: PackageResult | None
+    check: CheckResult | None
+    crash: str | None
+    """Last words of a Job that left no result."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyFact:
+    """What one proxy says it has in force."""
+
+    name: str
+    uid: str
+    generation: int
+    weights: Mapping[str, int]
+    error: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RouteFact:
+    """The ModelRoute."""
+
+    meta: Meta
+    generation: int
+    port: int
+    weights: Mapping[str, int]
+    """As written, by revision, in the order of the backends."""
+    candidate: str | None
+    proxies: tuple[ProxyFact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the analysis says of one metric."""
+
+    name: str
+    verdict: str
+    """Pass, Fail, Inconclusive or NoData."""
+    reason: str
+    message: str
+    candidate: float | None = None
+    baseline: float | None = None
+    limit: float | None = None
+    samples: int = 0
+    baseline_samples: int = 0
+    state: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What the proxies counted just now."""
+
+    in_flight: Mapping[str, int] = field(default_factory=dict)
+    """Requests in flight by revision, over all proxies that answered."""
+    silent: frozenset[str] = frozenset()
+    """Names of proxies that must be heard and did not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that a decision about one ModelDeployment rests on."""
+
+    object: ModelDeployment
+    input: str
+    """Hash of the input that the spec asks for."""
+    golden: str
+    """Hash of the golden set that the spec asks for; empty without one."""
+    revisions: Mapping[str, RevisionFact] = field(default_factory=dict)
+    workloads: Mapping[str, WorkloadFact] = field(default_factory=dict)
+    pods: Mapping[str, tuple[PodFact, ...]] = field(default_factory=dict)
+    jobs: tuple[JobFact, ...] = ()
+    route: RouteFact | None = None
+    proxies: tuple[PodFact, ...] = ()
+    """Router pods that must acknowledge: Ready, or terminating and still serving."""
+    packaged: PackageResult | None = None
+    """What the input is known to become without a Job: its digest is pinned, and pods fetch it."""
+    spec_error: str | None = None
+    """Why nothing can be made of the spec; what exists goes on."""
+    traffic: Traffic | None = None
+    """None: the counters were not read in this pass."""
+    judgements: tuple[Judgement, ...] = ()
+
+    @property
+    def wanted(self) -> RevisionFact | None:
+        """The revision that the spec's input has become, if it has one."""
+        made = [item for item in self.revisions.values() if item.snapshot.input == self.input]
+        return max(made, key=lambda item: item.created, default=None)
+
+    def ready(self, revision: str | None) -> int:
+        """Return the ready replicas of a revision."""
+        workload = self.workloads.get(revision or "")
+        return workload.ready if workload else 0
+
+    def written(self, revision: str | None) -> int:
+        """Return the weight that was asked of the router."""
+        return self.route.weights.get(revision or "", 0) if self.route else 0
+
+    @property
+    def unacknowledged(self) -> tuple[str, ...]:
+        """Names of the proxies that do not run the newest route yet."""
+        if self.route is None:
+            return tuple(pod.meta.name for pod in self.proxies)
+        current = {
+            proxy.uid
+            for proxy in self.route.proxies
+            if proxy.generation == self.route.generation and proxy.error is None
+        }
+        return tuple(pod.meta.name for pod in self.proxies if pod.meta.uid not in current)
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Every proxy that must acknowledge runs the newest route, and there is one at least."""
+        return self.route is not None and bool(self.proxies) and not self.unacknowledged
+
+    @property
+    def acknowledged_at(self) -> datetime | None:
+        """When the last proxy took the newest route."""
+        if self.route is None or not self.is_acknowledged:
+            return None
+        names = {pod.meta.uid for pod in self.proxies}
+        return max(proxy.at for proxy in self.route.proxies if proxy.uid in names)
+
+    def highest_running(self, revision: str | None) -> int:
+        """Return the largest weight that any proxy may still run for a revision."""
+        weights = [self.written(revision)]
+        if self.route is not None:
+            alive = {pod.meta.uid for pod in self.proxies}
+            weights += [
+                proxy.weights.get(revision or "", 0)
+                for proxy in self.route.proxies
+                if proxy.uid in alive
+            ]
+        return max(weights)
+
+    def is_down(self, revision: str | None, now: datetime) -> bool:
+        """Return whether a revision has had no ready endpoint for `STABLE_DOWN_AFTER`."""
+        workload = self.workloads.get(revision or "")
+        if workload is None:
+            return True
+        if workload.ready or workload.unavailable_since is None:
+            return False
+        return now - workload.unavailable_since >= STABLE_DOWN_AFTER
+
+    def is_healthy(self, revision: str | None) -> bool:
+        """Return whether all replicas that a revision asks for are ready, and there is one."""
+        workload = self.workloads.get(revision or "")
+        return workload is not None and 0 < workload.replicas <= workload.ready

@@ -1,0 +1,78 @@
+"""The promises, checked on every decision before it is written. design: I1 to I10.
+
+A violation is a bug of ours: nothing of the decision is written, and the object says so.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from slipway.api.modeldeployment import Outcome
+from slipway.policy.capacity import is_drained, needed
+from slipway.policy.decision import Decision
+from slipway.policy.facts import Facts
+from slipway.policy.times import from_wire
+
+
+def violations(decision: Decision, facts: Facts, now: datetime) -> list[str]:
+    """Return every promise that the decision would break, in words; empty is good."""
+    return [
+        *_weights_sum(decision),
+        *_raised_weight_has_capacity(decision, facts),
+        *_capacity_stays_under_weight(decision, facts),
+        *_removed_only_when_drained(decision, facts, now),
+        *_rejected_gets_nothing(decision, facts),
+        *_promotion_has_evidence(decision, facts),
+    ]
+
+
+def _weights_sum(decision: Decision) -> Iterator[str]:
+    weights = decision.weights
+    if weights and sum(weights.values()) != 100:  # noqa: PLR2004 -- percent
+        yield f"I1: weights sum to {sum(weights.values())}: {dict(weights)}"
+    if any(not 0 <= weight <= 100 for weight in weights.values()):  # noqa: PLR2004
+        yield f"I1: a weight is outside 0..100: {dict(weights)}"
+
+
+def _raised_weight_has_capacity(decision: Decision, facts: Facts) -> Iterator[str]:
+    full = facts.object.spec.scaling.min_replicas
+    for name, weight in decision.weights.items():
+        raised = weight > facts.written(name)
+        if raised and name != decision.stable and facts.ready(name) < needed(weight, full):
+            yield f"I1: {name} would get {weight} % with {facts.ready(name)} ready replicas"
+
+
+def _capacity_stays_under_weight(decision: Decision, facts: Facts) -> Iterator[str]:
+    full = facts.object.spec.scaling.min_replicas
+    for name, replicas in decision.replicas.items():
+        known = facts.workloads.get(name)
+        if known is None or replicas >= known.replicas:
+            continue
+        share = facts.highest_running(name)
+        if share and replicas < needed(share, full):
+            yield f"I2: {name} would keep {replicas} replicas under {share} %"
+
+
+def _removed_only_when_drained(decision: Decision, facts: Facts, now: datetime) -> Iterator[str]:
+    for name, replicas in decision.replicas.items():
+        known = facts.workloads.get(name)
+        removes = known is not None and replicas == 0 < known.replicas
+        if removes and not is_drained(facts, name, now):
+            yield f"I3: {name} would lose its pods before it is drained"
+
+
+def _rejected_gets_nothing(decision: Decision, facts: Facts) -> Iterator[str]:
+    refused = {entry.revision for entry in decision.rejected}
+    for name in refused & set(decision.weights):
+        if decision.weights[name] > facts.written(name):
+            yield f"I4: {name} was rejected and would get {decision.weights[name]} %"
+
+
+def _promotion_has_evidence(decision: Decision, facts: Facts) -> Iterator[str]:
+    """I8: a promotion beside a stable revision rests on samples, or says who skipped them."""
+    promoted = [end for end in decision.ended if end.outcome is Outcome.PROMOTED]
+    if not promoted or facts.object.status.stable is None:
+        return
+    entry = decision.history[-1]
+    started = from_wire(decision.memory.step_started_at)
+    if entry.unjudged is None and started is None:
+        yield f"I8: {promoted[0].revision} would be promoted without a judged step"

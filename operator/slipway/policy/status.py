@@ -1,0 +1,230 @@
+"""From a decision to the status that people and tools read; the same where nothing changed."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+from slipway.api.conditions import Condition, ConditionStatus, ConditionType, merge_conditions
+from slipway.api.modeldeployment import (
+    AnalysisStatus,
+    Endpoints,
+    ModelDeploymentStatus,
+    Protocol,
+    RevisionStatus,
+    Stage,
+)
+from slipway.api.names import CLIENT_GRPC_PORT, CLIENT_HTTP_PORT
+from slipway.policy.decision import Decision
+from slipway.policy.facts import Facts, Judgement
+from slipway.policy.times import from_wire, to_wire
+
+Claim = Callable[[ConditionType, bool, str, str], Condition]
+SLOWEST = timedelta(seconds=30)
+"""Numbers alone are written at most this often."""
+BUSY = frozenset(
+    {
+        Stage.PACKAGING,
+        Stage.STARTING,
+        Stage.CHECKING,
+        Stage.PROGRESSING,
+        Stage.BAKING,
+        Stage.ROLLING_BACK,
+        Stage.PAUSED,
+        Stage.AWAITING_APPROVAL,
+        Stage.FAILED,
+    }
+)
+
+
+def desired_status(
+    decision: Decision, facts: Facts, trouble: tuple[str, str] | None, now: datetime
+) -> ModelDeploymentStatus:
+    """Return the whole status after this pass.
+
+    `trouble` is a reason and a message of a write that was refused: it stalls the object.
+    """
+    old = facts.object.status
+    paused_or_awaits = decision.stage is not decision.memory.stage
+    analysis = _analysis(decision, facts, now)
+    rollout = decision.memory.model_copy(
+        update={
+            "stage": decision.stage,
+            "underlying": decision.memory.stage if paused_or_awaits else None,
+            "analysis": analysis,
+        }
+    )
+    conditions = merge_conditions(old.conditions, _conditions(decision, facts, trouble, now))
+    return ModelDeploymentStatus(
+        conditions=conditions,
+        observed_generation=facts.object.metadata.generation,
+        stable=_revision(decision.stable, decision, facts, old.stable, now),
+        candidate=_revision(decision.candidate, decision, facts, old.candidate, now),
+        rollout=rollout,
+        last_rollback=decision.last_rollback,
+        hold=decision.hold,
+        rejected=list(decision.rejected),
+        history=list(decision.history),
+        last_action=decision.last_action,
+        endpoints=_endpoints(decision, facts),
+    )
+
+
+def is_due(old: ModelDeploymentStatus, new: ModelDeploymentStatus, now: datetime) -> bool:
+    """Return whether the new status must be written now.
+
+    What people decide on is written at once; counts and the test's memory wait their turn.
+    """
+    if old == new:
+        return False
+    if _without_numbers(old) != _without_numbers(new):
+        return True
+    checks = [
+        from_wire(entry.last_check) for entry in (old.rollout.analysis if old.rollout else [])
+    ]
+    newest = max((moment for moment in checks if moment is not None), default=None)
+    return newest is None or now - newest >= SLOWEST
+
+
+def _without_numbers(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    conditions = [
+        entry.model_copy(update={"message": ""})
+        if entry.type in {ConditionType.RECONCILING, ConditionType.READY}
+        and entry.status is not ConditionStatus.TRUE
+        else entry
+        for entry in status.conditions
+    ]
+    rollout = status.rollout
+    if rollout is not None:
+        analysis = [
+            AnalysisStatus(name=entry.name, verdict=entry.verdict, reason=entry.reason)
+            for entry in rollout.analysis
+        ]
+        quiet = rollout.stage in {Stage.PROGRESSING, Stage.BAKING, Stage.PAUSED}
+        message = "" if quiet else rollout.message
+        rollout = rollout.model_copy(update={"analysis": analysis, "message": message})
+    return status.model_copy(update={"conditions": conditions, "rollout": rollout})
+
+
+def _analysis(decision: Decision, facts: Facts, now: datetime) -> list[AnalysisStatus]:
+    entries = {entry.name: entry for entry in decision.memory.analysis}
+    entries |= {item.name: _judged(item, now) for item in facts.judgements}
+    return list(entries.values())
+
+
+def _judged(item: Judgement, now: datetime) -> AnalysisStatus:
+    return AnalysisStatus(
+        name=item.name,
+        verdict=item.verdict,
+        reason=item.reason,
+        message=item.message[:1024],
+        candidate=item.candidate,
+        baseline=item.baseline,
+        limit=item.limit,
+        samples=item.samples,
+        baseline_samples=item.baseline_samples,
+        last_check=to_wire(now),
+        state=item.state,
+    )
+
+
+def _revision(
+    name: str | None,
+    decision: Decision,
+    facts: Facts,
+    old: RevisionStatus | None,
+    now: datetime,
+) -> RevisionStatus | None:
+    known = facts.revisions.get(name or "")
+    if known is None:
+        return None
+    same = old is not None and old.revision == known.name
+    acknowledged = facts.written(known.name) if facts.is_acknowledged else None
+    weight = acknowledged if acknowledged is not None else (old.weight if old and same else 0)
+    return RevisionStatus(
+        revision=known.name,
+        version=known.snapshot.version,
+        digest=known.snapshot.model_digest,
+        image=known.snapshot.image,
+        weight=weight,
+        ready_replicas=facts.ready(known.name),
+        since=old.since if old and same else to_wire(now),
+    )
+
+
+def _endpoints(decision: Decision, facts: Facts) -> Endpoints:
+    meta = facts.object.metadata
+    host = f"{meta.name}.{meta.namespace}.svc"
+    server = facts.object.spec.server
+    protocols = (server.protocols if server else None) or list(Protocol)
+    header = facts.object.spec.traffic.candidate_header
+    return Endpoints(
+        http=f"http://{host}:{CLIENT_HTTP_PORT}/v2/models/{facts.object.model_name}",
+        grpc=f"{host}:{CLIENT_GRPC_PORT}" if Protocol.GRPC in protocols else None,
+        candidate=f"header {header.name}: {header.value}" if header and decision.pinned else None,
+    )
+
+
+def _conditions(
+    decision: Decision, facts: Facts, trouble: tuple[str, str] | None, now: datetime
+) -> Iterator[Condition]:
+    def claim(kind: ConditionType, holds: bool, reason: str, message: str) -> Condition:
+        return Condition(
+            type=kind,
+            status=ConditionStatus.TRUE if holds else ConditionStatus.FALSE,
+            reason=reason,
+            message=message,
+            observed_generation=facts.object.metadata.generation,
+            last_transition_time=to_wire(now),
+        )
+
+    reason, message = trouble or (decision.reason or "Reconciling", decision.message)
+    done = decision.stage is Stage.IDLE and decision.reason == "Promoted" and trouble is None
+    serving = next((name for name, weight in decision.weights.items() if weight), None)
+    ready = facts.ready(serving)
+    yield claim(
+        ConditionType.AVAILABLE,
+        ready > 0,
+        "Serving" if ready else "NothingServes",
+        f"revision {serving} has {ready} ready replicas" if serving else "no revision serves yet",
+    )
+    yield claim(ConditionType.READY, done, reason, message)
+    stalled = decision.stalled or (trouble[0] if trouble else None)
+    if decision.stage in BUSY and not stalled:
+        yield claim(ConditionType.RECONCILING, True, reason, message)
+    if stalled:
+        yield claim(ConditionType.STALLED, True, stalled, message)
+    yield _artifact(decision, facts, claim)
+    missing = facts.unacknowledged
+    yield claim(
+        ConditionType.ROUTE_PROGRAMMED,
+        facts.is_acknowledged,
+        "Acknowledged" if facts.is_acknowledged else "AwaitingProxies",
+        "every proxy runs the newest weights"
+        if facts.is_acknowledged
+        else f"not yet: {', '.join(missing) or 'no router pod is ready'}",
+    )
+    yield _capacity(decision, facts, claim)
+
+
+def _artifact(decision: Decision, facts: Facts, claim: Claim) -> Condition:
+    wanted = facts.wanted
+    if wanted is not None:
+        text = f"version {wanted.snapshot.version} is {wanted.snapshot.model_digest}"
+        return claim(ConditionType.ARTIFACT_READY, True, "Packaged", text)
+    failed = decision.memory.stage is Stage.FAILED
+    reason = decision.reason if failed else "Packaging"
+    return claim(ConditionType.ARTIFACT_READY, False, reason, decision.message)
+
+
+def _capacity(decision: Decision, facts: Facts, claim: Claim) -> Condition:
+    full = facts.object.spec.scaling.min_replicas
+    short = [
+        f"{name}: {facts.ready(name)} of {full} ready"
+        for name in (decision.stable, decision.candidate)
+        if name is not None and facts.ready(name) < full
+    ]
+    return claim(
+        ConditionType.CAPACITY_READY,
+        not short,
+        "ReplicasReady" if not short else "AwaitingReplicas",
+        "; ".join(short) or f"{full} of {full} replicas of every live revision are ready",
+    )
