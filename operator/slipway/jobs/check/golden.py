@@ -1,0 +1,230 @@
+"""Reading a golden set from its files.
+
+Every `GoldenSetInvalid` names the file and the field: a set that cannot be read judges nobody.
+"""
+
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import yaml
+from pydantic import ValidationError
+
+from slipway.api.golden import (
+    ARRAYS,
+    CASES,
+    FILE,
+    INPUT_PREFIX,
+    OUTPUT_PREFIX,
+    ArgMax,
+    Equal,
+    GoldenCase,
+    GoldenFile,
+    GoldenTensor,
+    Rule,
+)
+from slipway.api.result import Reason, Signature, TensorSpec
+from slipway.errors import JobFailure
+from slipway.jobs.check.tensors import (
+    Array,
+    Tensor,
+    Tensors,
+    cast_bfloat16,
+    has_nan,
+    read_array,
+    read_json,
+)
+from slipway.jobs.tree import Tree
+
+
+class GoldenSetInvalid(JobFailure):
+    """A file of the golden set is missing or wrong."""
+
+    def __init__(self, file: str, problem: str) -> None:
+        """Name the file, and the field with what was found and expected."""
+        super().__init__(Reason.GOLDEN_SET_INVALID, f"golden set, {file}: {problem}")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One recorded question with its answer."""
+
+    name: str
+    inputs: Tensors
+    outputs: Tensors
+    """Those that have a rule."""
+    without_batch: bool = False
+    """From an npz file, where the first axis was the case."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenSet:
+    """All cases, and how their outputs are compared."""
+
+    rules: Mapping[str, Rule]
+    cases: tuple[Case, ...]
+
+
+def load_golden_set(tree: Tree) -> GoldenSet:
+    """Return the golden set that lies in these files.
+
+    Raises:
+        GoldenSetInvalid: a file is missing or wrong.
+
+    """
+    rules = _read_rules(tree)
+    files = [name for name in tree.names if name.startswith(CASES) and name.endswith(".json")]
+    if bool(files) == (ARRAYS in tree.names):
+        found = "both" if files else f"neither among {len(tree.files)} files"
+        raise GoldenSetInvalid(FILE, f"expected either {CASES}*.json or {ARRAYS}, found {found}")
+    cases = (
+        tuple(_read_case(tree[name], name, rules) for name in files)
+        if files
+        else tuple(_read_arrays(tree[ARRAYS], rules))
+    )
+    return GoldenSet(rules, cases)
+
+
+def fit_case(case: Case, signature: Signature) -> Case:
+    """Return the case in the shapes and types that the model's clients use.
+
+    Arrays of an npz file know no batch dimension and no BF16.
+    """
+    if not case.without_batch:
+        return case
+    return replace(
+        case,
+        inputs=_fit_all(case.inputs, signature.inputs),
+        outputs=_fit_all(case.outputs, signature.outputs),
+    )
+
+
+def _read_rules(tree: Tree) -> Mapping[str, Rule]:
+    try:
+        raw = yaml.safe_load(tree[FILE].read_text())
+        return GoldenFile.model_validate(raw).outputs
+    except KeyError:
+        some = ", ".join(tree.names[:3]) or "nothing"
+        raise GoldenSetInvalid(FILE, f"there is none; found {some}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise GoldenSetInvalid(FILE, " ".join(str(error).split())) from error
+    except ValidationError as error:
+        raise GoldenSetInvalid(FILE, _problems(error)) from error
+
+
+def _read_case(path: Path, file: str, rules: Mapping[str, Rule]) -> Case:
+    try:
+        case = GoldenCase.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise GoldenSetInvalid(file, _problems(error)) from error
+    outputs = _read_tensors(file, "outputs", case.outputs)
+    return Case(
+        name=case.id or Path(file).stem,
+        inputs=_read_tensors(file, "inputs", case.inputs),
+        outputs=_compared(file, outputs, rules),
+    )
+
+
+def _read_tensors(file: str, field: str, tensors: list[GoldenTensor]) -> Tensors:
+    read = {}
+    for tensor in tensors:
+        try:
+            read[tensor.name] = read_json(tensor)
+        except ValueError as error:
+            raise GoldenSetInvalid(file, f"{field}: '{tensor.name}': {error}") from error
+    return read
+
+
+def _read_arrays(path: Path, rules: Mapping[str, Rule]) -> Iterator[Case]:
+    arrays = _load_arrays(path)
+    count = _count(arrays)
+    inputs, outputs = _columns(arrays, INPUT_PREFIX), _columns(arrays, OUTPUT_PREFIX)
+    if not inputs:
+        raise GoldenSetInvalid(ARRAYS, f"expected an array '{INPUT_PREFIX}<name>', found none")
+    for index in range(count):
+        expected = _compared(ARRAYS, _row(outputs, index), rules)
+        yield Case(str(index), _row(inputs, index), expected, without_batch=True)
+
+
+def _load_arrays(path: Path) -> dict[str, Array]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise GoldenSetInvalid(ARRAYS, f"no npz file without objects: {error}") from error
+
+
+def _count(arrays: Mapping[str, Array]) -> int:
+    counts = {name: len(array) if array.ndim else 0 for name, array in arrays.items()}
+    if len(set(counts.values())) != 1 or 0 in counts.values():
+        found = ", ".join(f"'{name}' {count}" for name, count in counts.items()) or "no array"
+        raise GoldenSetInvalid(ARRAYS, f"expected the same number of cases in all, found {found}")
+    return next(iter(counts.values()))
+
+
+def _columns(arrays: Mapping[str, Array], prefix: str) -> dict[str, Tensor]:
+    columns = {}
+    for name, array in arrays.items():
+        if not name.startswith((INPUT_PREFIX, OUTPUT_PREFIX)):
+            raise GoldenSetInvalid(
+                ARRAYS, f"array '{name}': expected input.<name> or output.<name>"
+            )
+        if name.startswith(prefix):
+            try:
+                columns[name.removeprefix(prefix)] = read_array(array)
+            except ValueError as error:
+                raise GoldenSetInvalid(ARRAYS, f"array '{name}': {error}") from error
+    return columns
+
+
+def _row(columns: Tensors, index: int) -> Tensors:
+    return {
+        name: Tensor(column.datatype, column.array[index, ...]) for name, column in columns.items()
+    }
+
+
+def _compared(file: str, outputs: Tensors, rules: Mapping[str, Rule]) -> Tensors:
+    """Return the outputs that have a rule, each fit for it."""
+    for name, rule in rules.items():
+        if name not in outputs:
+            found = ", ".join(f"'{output}'" for output in outputs) or "none"
+            raise GoldenSetInvalid(file, f"outputs: expected '{name}' of {FILE}, found {found}")
+        if has_nan(outputs[name]):
+            raise GoldenSetInvalid(file, f"outputs: '{name}' holds NaN, with which nothing agrees")
+        _refuse_misfit(file, name, rule, outputs[name])
+    return {name: outputs[name] for name in rules}
+
+
+def _refuse_misfit(file: str, name: str, rule: Rule, tensor: Tensor) -> None:
+    if not isinstance(rule, Equal) and tensor.datatype in ("BYTES", "BOOL"):
+        raise GoldenSetInvalid(
+            file, f"outputs: '{name}' is {tensor.datatype}; {rule.compare} needs numbers, use Equal"
+        )
+    if isinstance(rule, ArgMax) and 0 in (tensor.array.ndim, *tensor.shape[-1:]):
+        raise GoldenSetInvalid(
+            file, f"outputs: '{name}' has shape {list(tensor.shape)}; ArgMax needs a last axis"
+        )
+
+
+def _fit_all(tensors: Tensors, specs: list[TensorSpec]) -> Tensors:
+    by_name = {spec.name: spec for spec in specs}
+    return {name: _fit(tensor, by_name.get(name)) for name, tensor in tensors.items()}
+
+
+def _fit(tensor: Tensor, spec: TensorSpec | None) -> Tensor:
+    if spec is None:
+        return tensor
+    if spec.datatype == "BF16" and tensor.datatype == "FP32":
+        tensor = cast_bfloat16(tensor)
+    if len(spec.dims) == tensor.array.ndim + 1:
+        return Tensor(tensor.datatype, np.expand_dims(tensor.array, 0))
+    return tensor
+
+
+def _problems(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(str(part) for part in issue['loc']) or 'the file'}: {issue['msg']}"
+        for issue in error.errors()[:3]
+    )

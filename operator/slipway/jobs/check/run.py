@@ -1,0 +1,171 @@
+"""Asking the candidate every case, within the check's time."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from slipway.api.result import Reason, Signature
+from slipway.errors import JobFailure
+from slipway.jobs.check.compare import Disagreement, compare_output
+from slipway.jobs.check.golden import Case, GoldenSet, fit_case
+from slipway.jobs.check.server import ModelServer, Refused, Unreachable
+from slipway.jobs.check.tensors import Tensors
+
+log = logging.getLogger(__name__)
+
+TRIES = 3
+"""How often a server that blames itself is asked the same."""
+PAUSE_SECONDS = 0.2
+"""Between tries; for an unreachable server it grows to `LONGEST_PAUSE_SECONDS`."""
+LONGEST_PAUSE_SECONDS = 2.0
+REQUEST_SECONDS = 60.0
+"""A request without an answer is given up and sent anew, for the connection may be the fault."""
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When the check's time is over, on the monotonic clock, in seconds."""
+
+    at: float
+
+    @classmethod
+    def after(cls, seconds: float) -> "Deadline":
+        """Return the moment that many seconds from now."""
+        return cls(time.monotonic() + seconds)
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left; never negative."""
+        return max(0.0, self.at - time.monotonic())
+
+
+@dataclass(slots=True)
+class Tally:
+    """How far a golden set came."""
+
+    total: int
+    asked: int = 0
+    agreed: int = 0
+    first: str = ""
+    """The first disagreement, with its case."""
+    fatal: bool = False
+    """An answer was broken, so that the share does not matter."""
+    example: Case | None = None
+    """A case that agreed, in the shapes of the model."""
+
+    def can_reach(self, share: float) -> bool:
+        """Whether enough cases agree, or still could."""
+        return self.agreed + self.total - self.asked >= share * self.total - 1e-9
+
+    def count(self, case: Case, problem: Disagreement | None) -> None:
+        """Add the outcome of one case."""
+        self.asked += 1
+        if problem is None:
+            self.agreed += 1
+            self.example = self.example or case
+            return
+        self.fatal = self.fatal or problem.fatal
+        if not self.first or problem.fatal:
+            self.first = f"case {case.name}: {problem.text}"
+
+
+async def until_reached(call: Callable[[], Awaitable[Answer]], deadline: Deadline) -> Answer:
+    """Return the answer of a server that may not be there yet.
+
+    Raises:
+        JobFailure: it did not answer in the check's time; transient.
+        Refused: it answered with an error.
+
+    """
+    pause = PAUSE_SECONDS
+    while True:
+        try:
+            async with asyncio.timeout(min(deadline.remaining, REQUEST_SECONDS)):
+                return await call()
+        except (Unreachable, TimeoutError) as error:
+            problem = str(error) or "no answer"
+        if deadline.remaining < pause:
+            raise JobFailure(
+                Reason.SERVER_UNREACHABLE,
+                f"the candidate did not answer in the check's time: {problem}",
+                transient=True,
+            )
+        log.info("waiting for the candidate: %s", problem)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+async def wait_for_signature(server: ModelServer, deadline: Deadline) -> Signature:
+    """Return the signature as soon as the server has the model.
+
+    Raises:
+        JobFailure: it did not say in the check's time; transient.
+
+    """
+
+    async def ask() -> Signature:
+        try:
+            return await server.signature()
+        except Refused as error:
+            raise Unreachable(str(error)) from error  # it may still be loading
+
+    return await until_reached(ask, deadline)
+
+
+async def ask_all(
+    server: ModelServer, golden: GoldenSet, signature: Signature, tally: Tally, deadline: Deadline
+) -> None:
+    """Ask every case and count into `tally`; a broken answer ends it.
+
+    Raises:
+        JobFailure: the server was not reachable, or the time is over; transient.
+
+    """
+    for case in golden.cases:
+        if not deadline.remaining:
+            raise JobFailure(
+                Reason.CHECK_TIMED_OUT,
+                f"asked {tally.asked} of {tally.total} cases in the check's time",
+                transient=True,
+            )
+        fitted = fit_case(case, signature)
+        tally.count(fitted, await ask_case(server, golden, fitted, deadline))
+        if tally.fatal:
+            return
+
+
+async def ask_case(
+    server: ModelServer, golden: GoldenSet, case: Case, deadline: Deadline
+) -> Disagreement | None:
+    """Return why the server's answer disagrees; None where it agrees.
+
+    Raises:
+        JobFailure: the server was not reachable; transient.
+
+    """
+    try:
+        found = await _infer(server, case, deadline)
+    except Refused as error:
+        return Disagreement(str(error))
+    for name, expected in case.outputs.items():
+        problem = compare_output(golden.rules[name], expected, found.get(name))
+        if problem is not None:
+            return Disagreement(f"output '{name}' {problem.text}", fatal=problem.fatal)
+    return None
+
+
+async def _infer(server: ModelServer, case: Case, deadline: Deadline) -> Tensors:
+    """Return the outputs; a server that blames itself gets `TRIES` tries."""
+    for _ in range(TRIES - 1):
+        try:
+            return await until_reached(lambda: server.infer(case.inputs), deadline)
+        except Refused as error:
+            if not error.passing:
+                raise
+        await asyncio.sleep(PAUSE_SECONDS)
+    return await until_reached(lambda: server.infer(case.inputs), deadline)

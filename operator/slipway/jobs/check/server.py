@@ -1,0 +1,169 @@
+"""The candidate's endpoints, by tritonclient.
+
+Two kinds of trouble are kept apart: `Refused` is the model's own answer and counts against it,
+`Unreachable` says nothing about the model and is tried again.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import aiohttp
+from tritonclient import grpc as grpc_types
+from tritonclient import http as http_types
+from tritonclient.grpc import aio as grpc_client
+from tritonclient.http import aio as http_client
+from tritonclient.utils import InferenceServerException
+
+from slipway.api.base import Manifest
+from slipway.api.result import Signature
+from slipway.errors import SlipwayError
+from slipway.jobs.check.signature import read_signature
+from slipway.jobs.check.tensors import Tensor, Tensors
+
+SERVER_ERROR = 500
+GATEWAY_STATUS = frozenset({502, 504})
+"""Triton sends neither: something before it did not reach it."""
+
+GRPC_UNREACHABLE = frozenset({"StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED"})
+GRPC_PASSING = frozenset({"StatusCode.INTERNAL", "StatusCode.UNKNOWN", "StatusCode.ABORTED"})
+
+MAX_MESSAGE_BYTES = 2**31 - 1
+
+
+class Unreachable(SlipwayError):
+    """The server did not answer."""
+
+
+class Refused(SlipwayError):
+    """The server answered with an error."""
+
+    def __init__(self, message: str, *, passing: bool) -> None:
+        """`passing`: the server blames itself, so that another try may succeed."""
+        super().__init__(message)
+        self.passing = passing
+
+
+class ModelServer(Protocol):
+    """One endpoint that serves the model. Its methods raise `Unreachable` and `Refused`."""
+
+    async def signature(self) -> Signature:
+        """Return the model's inputs and outputs."""
+
+    async def infer(self, inputs: Tensors) -> Tensors:
+        """Return the model's outputs."""
+
+
+class HttpServer:
+    """The HTTP endpoint."""
+
+    def __init__(self, client: Any, model: str) -> None:
+        self._client = client
+        self._model = model
+
+    async def signature(self) -> Signature:
+        """Return the signature, with what only the configuration knows where it may be read."""
+        metadata = await _http(self._client.get_model_metadata(self._model))
+        return read_signature(metadata, await self._config())
+
+    async def infer(self, inputs: Tensors) -> Tensors:
+        """Send the tensors as binary, because JSON has no half precision."""
+        request = _inputs(http_types.InferInput, inputs)
+        result = await _http(self._client.infer(self._model, request))
+        outputs = result.get_response().get("outputs", [])
+        return _tensors(result, ((output["name"], output["datatype"]) for output in outputs))
+
+    async def _config(self) -> Manifest | None:
+        try:
+            config: Manifest = await _http(self._client.get_model_config(self._model))
+        except Refused:
+            return None
+        return config
+
+
+class GrpcServer:
+    """The gRPC endpoint."""
+
+    def __init__(self, client: Any, model: str) -> None:
+        self._client = client
+        self._model = model
+
+    async def signature(self) -> Signature:
+        """Return the signature, with what only the configuration knows where it may be read."""
+        call = self._client.get_model_metadata(self._model, as_json=True)
+        return read_signature(await _grpc(call), await self._config())
+
+    async def infer(self, inputs: Tensors) -> Tensors:
+        """Send the tensors as binary."""
+        request = _inputs(grpc_types.InferInput, inputs)
+        result = await _grpc(self._client.infer(self._model, request))
+        outputs = result.get_response().outputs
+        return _tensors(result, ((output.name, output.datatype) for output in outputs))
+
+    async def _config(self) -> Manifest | None:
+        try:
+            answer = await _grpc(self._client.get_model_config(self._model, as_json=True))
+        except Refused:
+            return None
+        config: Manifest = answer.get("config", {})
+        return config
+
+
+@asynccontextmanager
+async def http_server(address: str, model: str) -> AsyncIterator[HttpServer]:
+    """Open the HTTP endpoint ``host:port``; callers bound the time of their requests.
+
+    The connections are closed at the end: one that stays open would hold up the server's drain.
+    """
+    async with http_client.InferenceServerClient(address, conn_timeout=None) as client:
+        yield HttpServer(client, model)
+
+
+@asynccontextmanager
+async def grpc_server(address: str, model: str) -> AsyncIterator[GrpcServer]:
+    """Open the gRPC endpoint ``host:port``."""
+    options = [
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.enable_http_proxy", 0),
+    ]
+    async with grpc_client.InferenceServerClient(address, channel_args=options) as client:
+        yield GrpcServer(client, model)
+
+
+async def _http(call: Awaitable[Any]) -> Any:
+    try:
+        return await call
+    except InferenceServerException as error:
+        status = int(error.status() or 0)
+        if not status or status in GATEWAY_STATUS:
+            raise Unreachable(str(error)) from error
+        raise Refused(
+            f"the server answered {status}: {error.message()}", passing=status >= SERVER_ERROR
+        ) from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise Unreachable(str(error) or type(error).__name__) from error
+
+
+async def _grpc(call: Awaitable[Any]) -> Any:
+    try:
+        return await call
+    except InferenceServerException as error:
+        status = str(error.status())
+        if status in GRPC_UNREACHABLE:
+            raise Unreachable(str(error)) from error
+        code = status.removeprefix("StatusCode.")
+        raise Refused(
+            f"the server answered {code}: {error.message()}", passing=status in GRPC_PASSING
+        ) from error
+
+
+def _inputs(kind: Callable[[str, list[int], str], Any], tensors: Tensors) -> list[Any]:
+    return [
+        kind(name, list(tensor.shape), tensor.datatype).set_data_from_numpy(tensor.array)
+        for name, tensor in tensors.items()
+    ]
+
+
+def _tensors(result: Any, outputs: Any) -> Tensors:
+    return {name: Tensor(datatype, result.as_numpy(name)) for name, datatype in outputs}

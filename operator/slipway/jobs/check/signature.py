@@ -1,0 +1,61 @@
+"""The inputs and outputs of a running model, and how they differ from stable's. Pure."""
+
+from collections.abc import Iterable, Iterator
+
+from slipway.api.base import Manifest
+from slipway.api.result import Signature, TensorSpec
+
+
+def read_signature(metadata: Manifest, config: Manifest | None) -> Signature:
+    """Return the signature from the server's metadata.
+
+    The metadata have the shapes that clients must send; which inputs are optional stands only in
+    the configuration. Where the server keeps that to itself, all count as required.
+    """
+    optional = {
+        tensor["name"] for tensor in (config or {}).get("input", []) if tensor.get("optional")
+    }
+    return Signature(
+        inputs=[_spec(tensor, optional) for tensor in metadata.get("inputs", [])],
+        outputs=[_spec(tensor) for tensor in metadata.get("outputs", [])],
+    )
+
+
+def differences(stable: Signature, candidate: Signature) -> list[str]:
+    """Return what would surprise a client of stable; an added optional input does not."""
+    return [
+        *_changes("input", stable.inputs, candidate.inputs),
+        *_changes("output", stable.outputs, candidate.outputs),
+    ]
+
+
+def _spec(tensor: Manifest, optional: Iterable[str] = ()) -> TensorSpec:
+    return TensorSpec(
+        name=tensor["name"],
+        datatype=tensor["datatype"],
+        dims=[int(dim) for dim in tensor.get("shape", [])],
+        optional=tensor["name"] in optional,
+    )
+
+
+def _changes(kind: str, stable: list[TensorSpec], candidate: list[TensorSpec]) -> Iterator[str]:
+    before = {tensor.name: tensor for tensor in stable}
+    after = {tensor.name: tensor for tensor in candidate}
+    for name, old in before.items():
+        if name not in after:
+            yield f"{kind} '{name}' is gone"
+            continue
+        for change in _changed(old, after[name]):
+            yield f"{kind} '{name}' {change}"
+    for name, new in after.items():
+        if name not in before and not new.optional:
+            yield f"{kind} '{name}' is new" + (" and required" if kind == "input" else "")
+
+
+def _changed(old: TensorSpec, new: TensorSpec) -> Iterator[str]:
+    if new.datatype != old.datatype:
+        yield f"is {new.datatype}, was {old.datatype}"
+    if new.dims != old.dims:
+        yield f"has dims {new.dims}, had {old.dims}"
+    if old.optional and not new.optional:
+        yield "is required, was optional"

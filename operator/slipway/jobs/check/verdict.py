@@ -1,0 +1,133 @@
+"""The check from first contact to its verdict: signature, golden set, and the same by gRPC."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from slipway.api.request import CheckRequest
+from slipway.api.result import CheckReason, CheckResult, CheckVerdict, Signature
+from slipway.errors import JobFailure
+from slipway.jobs.check.golden import GoldenSet
+from slipway.jobs.check.run import Deadline, Tally, ask_all, ask_case, wait_for_signature
+from slipway.jobs.check.server import ModelServer, grpc_server, http_server
+from slipway.jobs.check.signature import differences
+
+GoldenSource = Callable[[], tuple[GoldenSet, str] | None]
+"""Fetches the golden set with its digest, when it is needed; None where none is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A golden set that the candidate was asked."""
+
+    golden: GoldenSet
+    digest: str
+    needed: float
+    """Least share of cases that must agree; ratio in [0, 1]."""
+    tally: Tally
+
+    @property
+    def failed(self) -> bool:
+        """Whether the candidate cannot pass any more."""
+        return self.tally.fatal or not self.tally.can_reach(self.needed)
+
+    def __str__(self) -> str:
+        tally = self.tally
+        share = f"{tally.agreed} of {tally.asked} cases agree"
+        if tally.asked < tally.total:
+            share += f" (of {tally.total} in the set)"
+        share += f", {tally.agreed / max(1, tally.asked):.3f}, needed {self.needed:.3f}"
+        return f"{share}; {tally.first}" if tally.first else share
+
+
+async def check(request: CheckRequest, golden_source: GoldenSource) -> CheckResult:
+    """Return the verdict on the candidate.
+
+    Raises:
+        JobFailure: there can be none: the golden set is not to be had or wrong, or the server did
+            not answer.
+
+    """
+    deadline = Deadline.after(request.timeout_seconds)
+    async with http_server(request.http, request.model_name) as server:
+        signature = await wait_for_signature(server, deadline)
+        if changed := _changed(request.stable_signature, signature):
+            return _fail(CheckReason.SIGNATURE_CHANGED, changed, signature)
+        trial = await _try_golden(server, signature, request, golden_source, deadline)
+    if trial is not None and trial.failed:
+        return _fail(CheckReason.GOLDEN_SET_FAILED, str(trial), signature, trial)
+    if problem := await _grpc_problem(request, signature, trial, deadline):
+        reason = CheckReason.GOLDEN_SET_FAILED if trial else CheckReason.SIGNATURE_CHANGED
+        return _fail(reason, problem, signature, trial)
+    return _pass(request, signature, trial)
+
+
+def _changed(stable: Signature | None, candidate: Signature) -> str | None:
+    changed = differences(stable, candidate) if stable is not None else []
+    return f"other than stable: {'; '.join(changed)}" if changed else None
+
+
+async def _try_golden(
+    server: ModelServer,
+    signature: Signature,
+    request: CheckRequest,
+    golden_source: GoldenSource,
+    deadline: Deadline,
+) -> Trial | None:
+    found = golden_source()
+    if found is None or request.golden is None:
+        return None
+    golden, digest = found
+    trial = Trial(golden, digest, request.golden.min_agreement, Tally(len(golden.cases)))
+    try:
+        await ask_all(server, golden, signature, trial.tally, deadline)
+    except JobFailure:
+        if not trial.failed:
+            raise
+    return trial
+
+
+async def _grpc_problem(
+    request: CheckRequest, signature: Signature, trial: Trial | None, deadline: Deadline
+) -> str | None:
+    """Return what gRPC answers otherwise than HTTP did; one case is enough to see that."""
+    if request.grpc is None:
+        return None
+    async with grpc_server(request.grpc, request.model_name) as server:
+        if changed := differences(signature, await wait_for_signature(server, deadline)):
+            return f"by gRPC other than by HTTP: {'; '.join(changed)}"
+        case = trial.tally.example if trial else None
+        if trial is None or case is None:
+            return None
+        problem = await ask_case(server, trial.golden, case, deadline)
+    return f"case {case.name} by gRPC: {problem.text}" if problem else None
+
+
+def _pass(request: CheckRequest, signature: Signature, trial: Trial | None) -> CheckResult:
+    reason = CheckReason.GOLDEN_SET_PASSED if trial else CheckReason.NO_GOLDEN_SET
+    compared = "" if request.stable_signature is None else "; signature as stable's"
+    message = f"{trial or 'no golden set is given'}{compared}"
+    return _result(CheckVerdict.PASS, reason, message, signature, trial)
+
+
+def _fail(
+    reason: CheckReason, message: str, signature: Signature, trial: Trial | None = None
+) -> CheckResult:
+    return _result(CheckVerdict.FAIL, reason, message, signature, trial)
+
+
+def _result(
+    verdict: CheckVerdict,
+    reason: CheckReason,
+    message: str,
+    signature: Signature,
+    trial: Trial | None,
+) -> CheckResult:
+    return CheckResult(
+        verdict=verdict,
+        reason=reason,
+        message=message,
+        cases=trial.tally.total if trial else 0,
+        agreed=trial.tally.agreed if trial else 0,
+        golden_digest=trial.digest if trial else None,
+        signature=signature,
+    )
