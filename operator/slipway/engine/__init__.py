@@ -1,1 +1,1 @@
-"""Machinery that knows no domain: workqueue, cache, sweep, Lease, event recorder."""
+"""Machinery that knows no domain: work queue, cache, sweep, leader election, events."""

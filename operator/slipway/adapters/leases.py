@@ -1,0 +1,87 @@
+"""The Lease of the leader election, as an object in the cluster."""
+
+import math
+from datetime import datetime
+
+from slipway.adapters.connection import TIMEOUT_SECONDS, Answer, Connection
+from slipway.adapters.refusals import is_missing, refusal
+from slipway.api.base import Manifest
+from slipway.api.kinds import LEASE
+from slipway.engine.elector import LeaseRecord
+
+
+class KubeLeases:
+    """Fits `slipway.engine.elector.LeaseStore`. Never fenced, never held up by other calls."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        namespace: str,
+        name: str,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
+        self._connection = connection
+        self._namespace = namespace
+        self._name = name
+        self._timeout = timeout_seconds
+
+    async def read(self) -> LeaseRecord | None:
+        """Return the Lease, None where there is none. Raises DependencyError."""
+        answer = await self._send("GET", LEASE.path(self._namespace, self._name))
+        return None if is_missing(answer) else _record(answer, "GET lease")
+
+    async def create(self, record: LeaseRecord) -> LeaseRecord:
+        """Create it. Raises ConflictError where it exists, DependencyError."""
+        path = LEASE.path(self._namespace)
+        return _record(await self._send("POST", path, self._manifest(record)), "create lease")
+
+    async def replace(self, record: LeaseRecord) -> LeaseRecord:
+        """Replace the version given. Raises ChangedUnderneath, DependencyError."""
+        path = LEASE.path(self._namespace, self._name)
+        return _record(await self._send("PUT", path, self._manifest(record)), "replace lease")
+
+    async def _send(self, method: str, path: str, body: Manifest | None = None) -> Answer:
+        return await self._connection.request(
+            method, path, body=body, timeout_seconds=self._timeout
+        )
+
+    def _manifest(self, record: LeaseRecord) -> Manifest:
+        metadata = {"namespace": self._namespace, "name": self._name}
+        if record.version:
+            metadata["resourceVersion"] = record.version
+        return {
+            "apiVersion": LEASE.api_version,
+            "kind": LEASE.kind,
+            "metadata": metadata,
+            "spec": {
+                "holderIdentity": record.holder,
+                "leaseDurationSeconds": math.ceil(record.duration_seconds),
+                "acquireTime": _micro_time(record.acquired),
+                "renewTime": _micro_time(record.renewed),
+                "leaseTransitions": record.transitions,
+            },
+        }
+
+
+def _record(answer: Answer, what: str) -> LeaseRecord:
+    if not answer.is_success:
+        raise refusal(answer, what)
+    manifest = answer.json()
+    spec = manifest.get("spec") or {}
+    return LeaseRecord(
+        holder=spec.get("holderIdentity") or "",
+        duration_seconds=float(spec.get("leaseDurationSeconds") or 1),
+        acquired=_time(spec.get("acquireTime")),
+        renewed=_time(spec.get("renewTime")),
+        transitions=int(spec.get("leaseTransitions") or 0),
+        version=manifest["metadata"]["resourceVersion"],
+    )
+
+
+def _micro_time(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _time(text: str | None) -> datetime:
+    return datetime.fromisoformat(text or "1970-01-01T00:00:00Z")

@@ -1,0 +1,212 @@
+"""Leader election on a Lease, with a fence for writes.
+
+Times are measured on this machine's own clock, from when a change was seen: clocks of different
+machines are never compared. A holder that cannot renew stops writing long before another may take
+over: the write window plus one request's timeout is shorter than the lease.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from slipway.errors import ChangedUnderneath, ConflictError, DependencyError, FencedError
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 0.5
+
+
+def monotonic() -> float:
+    """Return seconds on a clock that also counts while the machine is suspended."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRecord:
+    """The Lease as it is stored."""
+
+    holder: str
+    """Empty: released."""
+    duration_seconds: float
+    acquired: datetime
+    renewed: datetime
+    transitions: int
+    version: str = ""
+    """resourceVersion; empty in a record that was never stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTimes:
+    """In seconds; see `slipway.settings.Lease`."""
+
+    duration: float = 15.0
+    renew: float = 2.0
+    write_window: float = 7.0
+
+
+class LeaseStore(Protocol):
+    """Where the Lease lies."""
+
+    async def read(self) -> LeaseRecord | None:
+        """Return the Lease, None where there is none. Raises DependencyError."""
+
+    async def create(self, record: LeaseRecord) -> LeaseRecord:
+        """Create it. Raises ConflictError where it exists, DependencyError."""
+
+    async def replace(self, record: LeaseRecord) -> LeaseRecord:
+        """Replace the version given. Raises ChangedUnderneath, DependencyError."""
+
+
+class Elector:
+    """Tries to hold the Lease, and says whether it may be acted on."""
+
+    def __init__(
+        self,
+        store: LeaseStore,
+        *,
+        identity: str,
+        times: LeaseTimes,
+        now: Callable[[], float] = monotonic,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store = store
+        self._identity = identity
+        self._times = times
+        self._now = now
+        self._wall = wall
+        self._record: LeaseRecord | None = None
+        self._seen_at = now()
+        self._renewed_at: float | None = None
+        self._ticked_at = now()
+        self._retired = False
+        self.leading = asyncio.Event()
+        """Set while the Lease is ours."""
+
+    @property
+    def epoch(self) -> str:
+        """Name of this leadership, different from every earlier one's."""
+        transitions = self._record.transitions if self._record else 0
+        return f"{transitions}.{self._identity}"
+
+    @property
+    def age(self) -> float:
+        """Seconds since the election last did anything; it stands still in a dead process."""
+        return self._now() - self._ticked_at
+
+    def may_write(self, now: float | None = None) -> bool:
+        """Return whether a write may start: we hold the Lease and renewed it recently."""
+        if self._renewed_at is None or self._retired:
+            return False
+        at = self._now() if now is None else now
+        return at - self._renewed_at <= self._times.write_window
+
+    def check(self) -> None:
+        """Pass where a write may start.
+
+        Raises:
+            FencedError: the Lease is not ours, or was not renewed recently enough.
+
+        """
+        if not self.may_write():
+            raise FencedError(f"Lease not renewed in the last {self._times.write_window:g} s")
+
+    async def run(self) -> None:
+        """Take part until cancelled."""
+        while True:
+            seconds = self._times.renew if await self.tick() else self._retry_seconds()
+            await asyncio.sleep(seconds)
+
+    async def tick(self) -> bool:
+        """Read or renew once; False where the API server did not let us."""
+        try:
+            await self._try()
+        except (DependencyError, ConflictError) as error:
+            log.warning("lease: %s", error)
+            self._expire()
+            return False
+        finally:
+            self._ticked_at = self._now()
+        return True
+
+    async def release(self) -> None:
+        """Stop writing and let another take over at once; for the end of the process."""
+        held = self._record if self._renewed_at is not None else None
+        self._retired = True
+        self._lose("released")
+        if held is None:
+            return
+        try:
+            await self._store.replace(
+                replace(held, holder="", duration_seconds=1, renewed=self._wall())
+            )
+        except (DependencyError, ConflictError) as error:
+            log.warning("lease not released, it will run out: %s", error)
+
+    async def _try(self) -> None:
+        if self._retired:
+            return
+        if self._renewed_at is not None and self._record is not None:
+            try:
+                await self._hold(replace(self._record, renewed=self._wall()))
+            except ChangedUnderneath:
+                log.info("lease: changed by another, reading it anew")
+            else:
+                return
+        await self._look()
+
+    async def _look(self) -> None:
+        found = await self._store.read()
+        if found is None:
+            await self._hold(self._claim(transitions=0))
+            return
+        self._note(found)
+        if found.holder == self._identity:
+            await self._hold(replace(found, renewed=self._wall()))
+            return
+        self._lose(f"held by {found.holder or 'nobody'}")
+        if not found.holder or self._has_run_out(found):
+            await self._hold(self._claim(found.transitions + 1, found.version))
+
+    async def _hold(self, record: LeaseRecord) -> None:
+        began = self._now()  # the renewal counts from before it was sent
+        if record.version:
+            stored = await self._store.replace(record)
+        else:
+            stored = await self._store.create(record)
+        if self._retired:
+            return
+        self._note(stored)
+        self._renewed_at = began
+        if not self.leading.is_set():
+            log.info("leading", extra={"epoch": self.epoch})
+            self.leading.set()
+
+    def _claim(self, transitions: int, version: str = "") -> LeaseRecord:
+        wall = self._wall()
+        return LeaseRecord(self._identity, self._times.duration, wall, wall, transitions, version)
+
+    def _note(self, record: LeaseRecord) -> None:
+        if self._record is None or record.version != self._record.version:
+            self._seen_at = self._now()
+        self._record = record
+
+    def _has_run_out(self, record: LeaseRecord) -> bool:
+        return self._now() - self._seen_at > record.duration_seconds
+
+    def _expire(self) -> None:
+        held = self._renewed_at
+        if held is not None and self._now() - held > self._times.duration:
+            self._lose("not renewed in time")
+
+    def _lose(self, why: str) -> None:
+        self._renewed_at = None
+        if self.leading.is_set():
+            log.warning("not leading any more: %s", why)
+            self.leading.clear()
+
+    def _retry_seconds(self) -> float:
+        return min(self._times.renew, RETRY_SECONDS)

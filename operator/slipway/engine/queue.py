@@ -1,0 +1,166 @@
+"""The work queue: every key at most once, never lost, never worked on twice at a time.
+
+An event that lands while its key is being worked on marks the key dirty, and it comes up again
+right after. A pass says when it wants to look again; that wish is dropped when the key comes up
+earlier, because the new pass decides anew.
+"""
+
+import asyncio
+import heapq
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+FIRST_BACKOFF_SECONDS = 0.2
+LAST_BACKOFF_SECONDS = 60.0
+JITTER = 0.2
+"""Share by which a back-off is lengthened or shortened, so that keys do not march in step."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """What one pass is about."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """Return it as logs show it."""
+        return f"{self.kind}/{self.namespace}/{self.name}"
+
+
+class WorkQueue:
+    """Keys that want a pass, now or later. For one event loop; not for threads."""
+
+    def __init__(
+        self,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._now = now
+        self._chance = chance
+        self._ready: deque[Key] = deque()
+        self._queued: set[Key] = set()
+        self._working: set[Key] = set()
+        self._dirty: set[Key] = set()
+        self._due: dict[Key, float] = {}
+        self._heap: list[tuple[float, Key]] = []
+        self._failures: dict[Key, int] = {}
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        """Return how many keys want a pass now."""
+        self._collect_due()
+        return len(self._ready) + len(self._dirty)
+
+    @property
+    def waiting(self) -> int:
+        """How many keys want a pass later."""
+        return len(self._due)
+
+    def add(self, key: Key) -> None:
+        """Ask for a pass now."""
+        if key in self._working:
+            self._dirty.add(key)
+        elif key not in self._queued:
+            self._due.pop(key, None)
+            self._queued.add(key)
+            self._ready.append(key)
+            self._wake_one()
+
+    def add_after(self, key: Key, seconds: float) -> None:
+        """Ask for a pass later; of several wishes for one key the earliest counts."""
+        if seconds <= 0:
+            self.add(key)
+            return
+        due = self._now() + seconds
+        if key in self._queued or self._due.get(key, due + 1) <= due:
+            return
+        self._due[key] = due
+        heapq.heappush(self._heap, (due, key))
+        self._set_alarm()
+
+    def take(self) -> Key | None:
+        """Return the next key and count it as being worked on; None where nothing is ready."""
+        self._collect_due()
+        if not self._ready:
+            return None
+        key = self._ready.popleft()
+        self._queued.discard(key)
+        self._due.pop(key, None)
+        self._working.add(key)
+        return key
+
+    async def get(self) -> Key:
+        """Wait for the next key; the caller ends with `done` or `failed`."""
+        while (key := self.take()) is None:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            self._set_alarm()
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                self._give_up(waiter)
+                raise
+        return key
+
+    def done(self, key: Key, again_in: float | None = None) -> None:
+        """End a pass that went well; look again in `again_in` seconds, or on the next event."""
+        self._failures.pop(key, None)
+        self._end(key, again_in)
+
+    def failed(self, key: Key) -> float:
+        """End a pass that went wrong and return the back-off in seconds."""
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        backoff = min(FIRST_BACKOFF_SECONDS * 2.0 ** min(failures, 30), LAST_BACKOFF_SECONDS)
+        backoff *= 1 + JITTER * (2 * self._chance() - 1)
+        self._end(key, backoff)
+        return backoff
+
+    def _end(self, key: Key, again_in: float | None) -> None:
+        self._working.discard(key)
+        if key in self._dirty:
+            self._dirty.discard(key)
+            self.add(key)
+        elif again_in is not None:
+            self.add_after(key, again_in)
+
+    def _collect_due(self) -> None:
+        now = self._now()
+        while self._heap and self._heap[0][0] <= now:
+            due, key = heapq.heappop(self._heap)
+            if self._due.get(key) == due:
+                del self._due[key]
+                self.add(key)
+
+    def _wake_one(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    def _give_up(self, waiter: "asyncio.Future[None]") -> None:
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
+        elif not waiter.cancelled() and self._ready:
+            self._wake_one()  # it had been woken for a key that another must now take
+
+    def _set_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if self._heap and self._waiters:
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_later(max(0.0, self._heap[0][0] - self._now()), self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self._collect_due()
+        self._set_alarm()

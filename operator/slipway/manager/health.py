@@ -1,0 +1,63 @@
+"""What the operator says about itself over HTTP: alive, ready, and figures."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One claim about this process."""
+
+    name: str
+    holds: Callable[[], bool]
+
+
+Sample = tuple[str, float]
+"""A metric with its labels, as the exposition format writes it, and its value."""
+
+
+class HealthServer:
+    """Serves ``/healthz``, ``/readyz`` and ``/metrics``."""
+
+    def __init__(
+        self,
+        *,
+        port: int,
+        alive: Iterable[Check],
+        ready: Iterable[Check],
+        metrics: Callable[[], Iterable[Sample]],
+    ) -> None:
+        """Fail ``/healthz`` only where a restart would help: `alive` names such claims."""
+        self._port = port
+        self._alive = tuple(alive)
+        self._ready = tuple(ready)
+        self._metrics = metrics
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Listen."""
+        app = web.Application()
+        app.router.add_get("/healthz", lambda _: _answer(self._alive))
+        app.router.add_get("/readyz", lambda _: _answer(self._ready))
+        app.router.add_get("/metrics", self._show_metrics)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, port=self._port).start()
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _show_metrics(self, _: web.Request) -> web.Response:
+        lines = [f"slipway_{name} {value:g}\n" for name, value in self._metrics()]
+        return web.Response(text="".join(lines), content_type="text/plain")
+
+
+async def _answer(checks: Iterable[Check]) -> web.Response:
+    broken = [check.name for check in checks if not check.holds()]
+    if broken:
+        return web.Response(status=503, text="".join(f"not true: {name}\n" for name in broken))
+    return web.Response(text="ok\n")

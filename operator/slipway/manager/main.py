@@ -1,0 +1,266 @@
+"""The operator process: puts the parts together, runs them, and ends in good order.
+
+Ends with exit code 0 when asked to by a signal, else with 1: whatever stops by itself is worth a
+restart, since everything is derived anew.
+"""
+
+import argparse
+import asyncio
+import functools
+import logging
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Coroutine, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from slipway import __version__
+from slipway.adapters.clock import SystemClock
+from slipway.adapters.connection import Connection, connect
+from slipway.adapters.events import KubeEvents
+from slipway.adapters.kube import KubeCluster
+from slipway.adapters.leases import KubeLeases
+from slipway.adapters.metadata import KubeMetadata
+from slipway.api import kinds, names
+from slipway.engine.cache import Cache
+from slipway.engine.elector import Elector, LeaseTimes
+from slipway.engine.queue import WorkQueue
+from slipway.engine.recorder import EventRecorder
+from slipway.engine.sweep import INTERVAL_SECONDS, Sweep
+from slipway.engine.worker import Worker
+from slipway.errors import ClusterUnavailable, SettingsError, SlipwayError
+from slipway.manager import domain, logs
+from slipway.manager.feed import Feed
+from slipway.manager.health import Check, HealthServer, Sample
+from slipway.manager.metrics import Passes
+from slipway.manager.watch import Hearing, watch
+from slipway.settings import PATH_VARIABLE, Settings, load
+
+log = logging.getLogger(__name__)
+
+DEFAULT_SETTINGS = "/etc/slipway/settings.yaml"
+LEASE_NAME = "slipway-operator"
+DRAIN_SECONDS = 5.0
+"""For passes under way, when the process is asked to end."""
+END_SECONDS = 10.0
+"""For everything else to end."""
+PREFLIGHT_SECONDS = 3.0
+"""Between two looks at what is missing."""
+STALE_ELECTION_SECONDS = 60.0
+STALE_SWEEP_SECONDS = 4 * INTERVAL_SECONDS
+
+
+class Operator:
+    """One replica."""
+
+    def __init__(
+        self, settings: Settings, connection: Connection, *, instance: str, port: int
+    ) -> None:
+        """`instance` is the pod's name; `port` serves health and metrics."""
+        self._settings = settings
+        self._stop = asyncio.Event()
+        self._watch: asyncio.Task[None] | None = None
+        self._cache = Cache()
+        self._queue = WorkQueue()
+        self._metadata = KubeMetadata(connection)
+        self._connection = connection
+        self._elector = self._make_elector(instance)
+        self._events = EventRecorder(
+            KubeEvents(connection, fence=self._elector.check, instance=instance)
+        )
+        self._feed = Feed(
+            self._cache,
+            self._queue,
+            project=domain.project,
+            rollouts=functools.partial(domain.rollouts, self._cache),
+        )
+        self._sweep = Sweep(
+            self._cache,
+            self._metadata,
+            kinds.WATCHED,
+            namespaces=settings.watch_namespaces,
+            on_ghost=self._feed.ghost,
+        )
+        self._passes = Passes()
+        self._worker = Worker(
+            self._queue,
+            domain.passes(self._make_parts()),
+            gate=self._elector.leading.wait,
+            observer=self._passes,
+        )
+        self._health = self._make_health(port)
+
+    async def run(self) -> int:
+        """Run until asked to end, or until a part ends by itself; return the exit code."""
+        loop = asyncio.get_running_loop()
+        self._catch_signals()
+        asked = loop.create_task(self._stop.wait(), name="signals")
+        await self._health.start()
+        ready = loop.create_task(self._preflight(), name="preflight")
+        await asyncio.wait({asked, ready}, return_when=asyncio.FIRST_COMPLETED)
+        tasks: set[asyncio.Task[Any]] = {ready}
+        if not self._stop.is_set() and ready.exception() is None:
+            tasks = self._start()
+            await asyncio.wait({asked, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        return await self._end(tasks | {asked}, was_asked=self._stop.is_set())
+
+    def _start(self) -> set[asyncio.Task[Any]]:
+        # kopf cancels what is created after it when it ends, so all else is created before
+        parts: list[tuple[str, Coroutine[Any, Any, None]]] = [
+            ("sweep", self._sweep.run()),
+            ("election", self._stand_for_election()),
+        ]
+        parts += [(f"worker {n}", self._worker.serve()) for n in range(self._settings.workers)]
+        tasks = {asyncio.create_task(part, name=name) for name, part in parts}
+        self._watch = asyncio.create_task(self._run_watch(), name="watch")
+        return tasks | {self._watch}
+
+    async def _stand_for_election(self) -> None:
+        await self._sweep.synced.wait()
+        await self._elector.run()
+
+    async def _run_watch(self) -> None:
+        await watch(
+            self._connection,
+            Hearing(self._feed.seen, self._feed.gone, listed=self._sweep.request),
+            namespaces=self._settings.watch_namespaces,
+            stop=self._stop,
+            on_started=self._catch_signals,
+        )
+
+    async def _end(self, tasks: set[asyncio.Task[Any]], *, was_asked: bool) -> int:
+        for task in tasks:
+            if task.done() and not task.cancelled() and not self._stop.is_set():
+                log.error("%s ended", task.get_name(), exc_info=task.exception())
+        self._stop.set()
+        self._elector.leading.clear()
+        await self._worker.drain(DRAIN_SECONDS)
+        await self._elector.release()
+        for task in tasks - {self._watch}:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=END_SECONDS)
+        await self._health.stop()
+        await self._connection.close()
+        log.info("ended", extra={"asked": was_asked})
+        return 0 if was_asked else 1
+
+    async def _preflight(self) -> None:
+        """Wait until every kind is served and may be listed; say what is missing."""
+        while problems := await self._problems():
+            for problem in problems:
+                log.error("cannot start yet: %s", problem)
+            await asyncio.sleep(PREFLIGHT_SECONDS)
+
+    async def _problems(self) -> list[str]:
+        problems = []
+        for kind in kinds.WATCHED:
+            for namespace in self._settings.watch_namespaces or (None,):
+                try:
+                    await self._metadata.probe(kind, namespace)
+                except SlipwayError as error:
+                    problems.append(str(error))
+        return problems
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+
+    def _make_elector(self, instance: str) -> Elector:
+        lease = self._settings.lease
+        store = KubeLeases(
+            self._connection,
+            namespace=self._settings.namespace,
+            name=LEASE_NAME,
+            timeout_seconds=min(3.0, lease.duration_seconds / 4),
+        )
+        return Elector(
+            store,
+            identity=f"{instance}_{uuid.uuid4()}",
+            times=LeaseTimes(
+                lease.duration_seconds, lease.renew_seconds, lease.write_window_seconds
+            ),
+        )
+
+    def _make_parts(self) -> domain.Parts:
+        return domain.Parts(
+            settings=self._settings,
+            cluster=KubeCluster(
+                self._connection, fence=self._elector.check, on_written=self._feed.written
+            ),
+            recorder=self._events,
+            clock=SystemClock(),
+            cache=self._cache,
+            epoch=lambda: self._elector.epoch,
+            wake=self._queue.add,
+        )
+
+    def _make_health(self, port: int) -> HealthServer:
+        synced = self._sweep.synced.is_set
+        return HealthServer(
+            port=port,
+            alive=(
+                Check("the watches run", lambda: self._watch is None or not self._watch.done()),
+                Check(
+                    "the watches show what exists",
+                    lambda: not (synced() and self._sweep.watch_is_dead),
+                ),
+                Check("sweeps go well", lambda: self._sweep.age < STALE_SWEEP_SECONDS),
+                Check(
+                    "the election goes on",
+                    lambda: not synced() or self._elector.age < STALE_ELECTION_SECONDS,
+                ),
+            ),
+            ready=(Check("the cache is filled", synced),),
+            metrics=self._samples,
+        )
+
+    def _samples(self) -> Iterable[Sample]:
+        yield from self._passes.samples()
+        yield "cache_objects", len(self._cache)
+        yield "events_dropped_total", self._events.dropped
+        yield "ghosts_removed_total", self._sweep.ghosts_removed
+        yield "is_leader", self._elector.may_write()
+        yield "queue_ready", len(self._queue)
+        yield "queue_waiting", self._queue.waiting
+        yield "sweep_age_seconds", self._sweep.age
+        yield "watch_events_total", self._feed.events
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the operator; return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = load(Path(options.settings))
+        logs.configure(settings.log_level)
+        return asyncio.run(_run(settings, options))
+    except (SettingsError, ClusterUnavailable) as error:
+        sys.stderr.write(f"slipway manager: {error}\n")
+        return 1
+
+
+async def _run(settings: Settings, options: argparse.Namespace) -> int:
+    kubeconfig = Path(options.kubeconfig) if options.kubeconfig else None
+    connection = await connect(kubeconfig, user_agent=f"{LEASE_NAME}/{__version__}")
+    instance = os.environ.get("POD_NAME") or os.uname().nodename
+    return await Operator(settings, connection, instance=instance, port=options.port).run()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="slipway manager", description="Run the operator.")
+    parser.add_argument(
+        "--settings",
+        default=os.environ.get(PATH_VARIABLE, DEFAULT_SETTINGS),
+        help=f"settings file (default: ${PATH_VARIABLE}, else {DEFAULT_SETTINGS})",
+    )
+    parser.add_argument(
+        "--kubeconfig",
+        default=os.environ.get("KUBECONFIG"),
+        help="outside a cluster (default: $KUBECONFIG, else the pod's service account)",
+    )
+    parser.add_argument(
+        "--port", type=int, default=names.OPERATOR_PORT, help="of health and metrics"
+    )
+    return parser

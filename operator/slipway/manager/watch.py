@@ -1,0 +1,134 @@
+"""The watches, by kopf. The only file that imports it.
+
+kopf is used as the watch engine alone: its handlers that keep state cost a write per object, see
+edges instead of levels, or do not survive a crash. These here store a projection, wake a key, and
+never raise.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import kopf
+
+from slipway.adapters.connection import Connection
+from slipway.adapters.metadata import selector
+from slipway.api import kinds
+from slipway.api.base import Manifest
+from slipway.api.kinds import Kind
+
+log = logging.getLogger(__name__)
+
+LONGEST_BACKOFF_SECONDS = 30.0
+BODY_CHUNK = 500
+INACTIVITY_SECONDS = 70.0
+"""A watch without any sign of life for so long, bookmarks included, is opened anew."""
+
+
+Heard = Callable[[Kind, Manifest], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """Who hears what the watches say. None of them may raise."""
+
+    seen: Heard
+    """An object exists."""
+    gone: Heard
+    """An object was deleted."""
+    listed: Callable[[], None]
+    """A watch listed anew: it may have missed deletions."""
+
+
+class EndlessBackoff:
+    """Waits between attempts, without end: kopf gives up, and the process with it, at the last."""
+
+    def __iter__(self) -> Iterator[float]:
+        """Start anew for each request."""
+        seconds = 0.5
+        while True:
+            yield seconds * random.uniform(0.8, 1.2)  # noqa: S311
+            seconds = min(2 * seconds, LONGEST_BACKOFF_SECONDS)
+
+
+async def watch(
+    connection: Connection,
+    hearing: Hearing,
+    *,
+    namespaces: Sequence[str],
+    stop: asyncio.Event,
+    on_started: Callable[[], None],
+) -> None:
+    """Watch until `stop` is set; `namespaces` empty: all.
+
+    kopf puts its own signal handlers in place before it calls `on_started`.
+    """
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.startup(registry=registry)
+    async def started(**_: Any) -> None:
+        on_started()
+
+    _register_login(registry, connection)
+    for kind in kinds.WATCHED:
+        _register(registry, kind, hearing)
+    await kopf.operator(
+        registry=registry,
+        settings=watch_settings(),
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=tuple(namespaces),
+        stop_flag=stop,
+    )
+
+
+def watch_settings() -> kopf.OperatorSettings:
+    """Return kopf's settings: no writes, no scans, small buffers, endless patience."""
+    settings = kopf.OperatorSettings()
+    settings.peering.standalone = True
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.queueing.worker_limit = None  # a limit counts idle workers and starves the rest
+    settings.queueing.idle_timeout = 0.5
+    settings.watching.chunk_size = BODY_CHUNK
+    settings.watching.connect_timeout = 5
+    settings.watching.reconnect_backoff = 0.5
+    settings.watching.inactivity_timeout = INACTIVITY_SECONDS
+    settings.networking.request_timeout = 30
+    settings.networking.error_backoffs = EndlessBackoff()
+    settings.process.ultimate_exiting_timeout = 25
+    for kind in kinds.WATCHED:
+        if (labels := selector(kind)) is not None:
+            settings.watching.label_selectors[kind.group, kind.version, kind.plural] = labels
+    return settings
+
+
+def _register(registry: kopf.OperatorRegistry, kind: Kind, hearing: Hearing) -> None:
+    @kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)
+    async def hear(*, event: kopf.RawEvent, **_: Any) -> None:
+        manifest: Manifest = dict(event["object"])
+        if event["type"] == "DELETED":
+            hearing.gone(kind, manifest)
+            return
+        if event["type"] is None:
+            hearing.listed()
+        hearing.seen(kind, manifest)
+
+
+def _register_login(registry: kopf.OperatorRegistry, connection: Connection) -> None:
+    @kopf.on.login(registry=registry)
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        configuration = connection.configuration
+        scheme, token = await connection.bearer()
+        return kopf.ConnectionInfo(
+            server=configuration.host,
+            ca_path=configuration.ssl_ca_cert,
+            insecure=not configuration.verify_ssl,
+            scheme=scheme,
+            token=token,
+            certificate_path=configuration.cert_file,
+            private_key_path=configuration.key_file,
+        )
