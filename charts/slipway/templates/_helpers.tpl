@@ -60,7 +60,7 @@ logLevel: {{ .Values.logLevel }}
 - {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [get, list, watch]}  # reconcile.router hands it to the agents, who follow the pods
 - {apiGroups: [apps], resources: [controllerrevisions], verbs: [get, list, watch, create, patch, delete]}  # reconcile: one snapshot per revision; patch only for annotations
 - {apiGroups: [apps], resources: [deployments], verbs: [get, list, watch, create, patch, delete]}  # reconcile: one workload per revision; reconcile.router: the router
-- {apiGroups: [batch], resources: [jobs], verbs: [get, list, watch, create, patch, delete]}  # reconcile: package and check Jobs
+- {apiGroups: [batch], resources: [jobs], verbs: [get, list, watch, create, delete]}  # reconcile: package and check Jobs; never changed
 - {apiGroups: [""], resources: [services], verbs: [get, list, watch, create, patch, delete]}  # reconcile: the clients' Service, and one per revision
 - {apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [get, list, create, patch, delete]}  # reconcile: revisions of two or more replicas; reconcile.router
 - {apiGroups: [""], resources: [pods], verbs: [get, list, watch, delete]}  # reconcile: why a container died; reconcile.router: deletes a proxy that fell silent
@@ -68,5 +68,5 @@ logLevel: {{ .Values.logLevel }}
 - {apiGroups: [""], resources: [serviceaccounts], verbs: [get, list, watch, create, patch, delete]}  # reconcile.router: the anchor that owns a namespace's router
 - {apiGroups: [rbac.authorization.k8s.io], resources: [roles, rolebindings], verbs: [get, list, create, patch, delete]}  # reconcile.router: rights of the agents
 - {apiGroups: [networking.k8s.io], resources: [networkpolicies], verbs: [get, list, create, patch, delete]}  # reconcile.router: who reaches the router's counters
-- {apiGroups: [""], resources: [events], verbs: [create, patch]}  # engine.recorder: what happened, with numbers
+- {apiGroups: [""], resources: [events], verbs: [get, create, patch]}  # adapters.events: what happened, with numbers; repeats are counted
 {{- end }}

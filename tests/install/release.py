@@ -1,0 +1,114 @@
+"""The release on the test cluster: the chart with the images that `make images` built."""
+
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.install import helm
+from tests.install.helm import InstallError, Values
+
+KUBECONFIG = helm.ROOT / ".cluster/kubeconfig"
+IMAGES = helm.ROOT / ".cluster/images.json"
+DESCRIPTION = helm.ROOT / ".cluster/cluster.json"
+
+SYSTEM_NAMESPACE: Mapping[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Namespace",
+    "metadata": {
+        "name": helm.NAMESPACE,
+        "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """Images by digest, as pods name them."""
+
+    operator: str
+    envoy: str
+    triton: str
+
+
+def up(extra: Values | None = None) -> str:
+    """Install or upgrade the release, wait until it is ready, and return Helm's words.
+
+    `extra` values win over those of the test cluster, top-level key by top-level key.
+
+    Raises:
+        InstallError: no images were built, no cluster answers, or the release did not get ready.
+
+    """
+    _kubectl("apply", "--server-side", "--filename=-", stdin=json.dumps(SYSTEM_NAMESPACE))
+    return helm.run(
+        *("upgrade", "--install", helm.RELEASE, str(helm.CHART)),
+        *("--namespace", helm.NAMESPACE, "--wait", "--timeout", "3m"),
+        values={**cluster_values(images(), registry()), **(extra or {})},
+        kubeconfig=KUBECONFIG,
+    )
+
+
+def down() -> str:
+    """Uninstall the release; CRDs, ModelDeployments and all that serves stay."""
+    return helm.run(
+        *("uninstall", helm.RELEASE, "--namespace", helm.NAMESPACE, "--wait", "--ignore-not-found"),
+        kubeconfig=KUBECONFIG,
+    )
+
+
+def cluster_values(images: Images, registry: str | None) -> dict[str, Any]:
+    """Return the values of the test cluster: its registry, and models by plain HTTP."""
+    repository, _, digest = images.operator.partition("@")
+    values: dict[str, Any] = {
+        "image": {"repository": repository, "digest": digest},
+        "router": {"envoyImage": images.envoy},
+        "server": {"image": images.triton},
+        "sources": {"allowPlainHTTP": True},
+    }
+    if registry is not None:
+        values["registry"] = {"prefix": f"{registry}/models"}
+        values["registries"] = [{"host": registry, "plainHTTP": True, "anonymous": True}]
+    return values
+
+
+def images() -> Images:
+    """Return what `make images` pushed.
+
+    Raises:
+        InstallError: nothing was built.
+
+    """
+    try:
+        built = json.loads(IMAGES.read_text())
+    except FileNotFoundError:
+        raise InstallError(f"{_name(IMAGES)} is missing: run 'make images'") from None
+    return Images(built["operator"], built["envoy"], built["triton"])
+
+
+def registry() -> str | None:
+    """Return the registry of the cluster, None where it has none of its own.
+
+    Raises:
+        InstallError: this clone has no cluster.
+
+    """
+    try:
+        name: str | None = json.loads(DESCRIPTION.read_text())["registry"]
+    except FileNotFoundError:
+        raise InstallError(f"{_name(DESCRIPTION)} is missing: run 'make cluster'") from None
+    return name
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(helm.ROOT))
+
+
+def _kubectl(*arguments: str, stdin: str) -> None:
+    kubectl = helm.ROOT / ".cluster/bin/kubectl"
+    command = [str(kubectl), f"--kubeconfig={KUBECONFIG}", *arguments]
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise InstallError(f"kubectl {arguments[0]}: {done.stderr.strip()}")

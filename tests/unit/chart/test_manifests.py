@@ -1,0 +1,75 @@
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from slipway import settings
+from slipway.api.modeldeployment import ModelDeploymentSpec
+
+from tests.install.base import BASE
+from tests.install.helm import ROOT
+
+NOT_OBJECTS = {"kustomization.yaml", "settings.yaml"}
+OBJECT_FILES = [
+    path
+    for directory in (BASE, ROOT / "crds")
+    for path in sorted(directory.glob("*.yaml"))
+    if path.name not in NOT_OBJECTS
+]
+SAMPLES = sorted((ROOT / "manifests/samples").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", OBJECT_FILES, ids=lambda path: path.name)
+def test_manifests_are_valid_kubernetes(path: Path) -> None:
+    for manifest in yaml.safe_load_all(path.read_text()):
+        kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_settings_in_the_manifests_are_the_operators_defaults() -> None:
+    loaded = settings.load(BASE / "settings.yaml")
+    images = {"operator_image": loaded.operator_image, "router": loaded.router}
+    assert loaded == settings.Settings(**images)
+    assert loaded.router.model_copy(update={"envoy_image": ""}) == settings.Router()
+
+
+def test_operator_pod_is_locked_down() -> None:
+    deployment = yaml.safe_load((BASE / "deployment.yaml").read_text())
+    pod = deployment["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["resources"]["limits"]["memory"]
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
+def test_samples_fit_the_types(path: Path) -> None:
+    sample = yaml.safe_load(path.read_text())
+    assert sample["apiVersion"] == "slipway.dev/v1alpha1"
+    assert sample["kind"] == "ModelDeployment"
+    spec = ModelDeploymentSpec.model_validate(sample["spec"])
+    assert unknown(sample["spec"], spec.wire()) == []
+
+
+def test_smallest_sample_has_six_lines_at_most() -> None:
+    text = (ROOT / "manifests/samples/minimal.yaml").read_text()
+    assert len(text.splitlines()) <= 6
+
+
+def unknown(given: dict[str, Any], understood: dict[str, Any], path: str = "spec") -> list[str]:
+    """Return the fields that the types ignored, since the API server would refuse them."""
+    found: list[str] = []
+    for name, value in given.items():
+        here = f"{path}.{name}"
+        if name not in understood:
+            found.append(here)
+        elif isinstance(value, dict):
+            found += unknown(value, understood[name], here)
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            for one, other in zip(value, understood[name], strict=True):
+                found += unknown(one, other, f"{here}[]")
+    return found
