@@ -35,7 +35,7 @@ class Backend(ApiModel):
 class ModelRouteSpec(ApiModel):
     """Written by the operator only."""
 
-    port: Annotated[int, Field(ge=ROUTE_PORTS.start, lt=ROUTE_PORTS.stop)]
+    port: Annotated[int, Field(ge=ROUTE_PORTS.start, le=ROUTE_PORTS.stop - 1)]
     """Listener port on every router pod; kept for the route's life."""
     model: Annotated[str, Field(max_length=64)]
     """Triton model name."""
