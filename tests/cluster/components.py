@@ -10,12 +10,8 @@ def make_plan(layout: Layout) -> Plan:
     return Plan(
         node=settings.NODE,
         network=_network(),
-        binds=(
-            (str(layout.state / "kubelet"), "/var/lib/kubelet"),
-            (str(layout.state / "containerd"), "/var/lib/containerd"),
-            (str(layout.logs), "/var/log"),
-        ),
-        memory=("/run", "/var/lib/cni"),
+        binds=tuple((str(layout.state / one), str(to)) for one, to in settings.BINDS.items()),
+        memory=tuple(str(place) for place in settings.MEMORY),
         stages=(_foundation(layout), _control(layout), _workers(layout), _addons(layout)),
         logs=str(layout.logs),
         status=str(layout.status),

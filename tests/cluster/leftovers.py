@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.cluster import cgroups, clone, inside, network, owner, process, settings
+from tests.cluster import cgroups, clone, inside, mountpoints, network, owner, process, settings
 from tests.cluster.layout import PLAN
 
 _MOUNTS = Path("/proc/self/mountinfo")
@@ -24,7 +24,7 @@ def remove(found: owner.Owner | None) -> bool:
         bool(found and found.init and process.kill(found.init)),
         _kill_unrecorded(),
         cut_loose(),
-        _remove_directories(found.directories if found else ()),
+        mountpoints.remove(),
     ]
     for user in found.users if found else ():
         clone.forget(Path(user))
@@ -60,14 +60,3 @@ def _unmount() -> bool:
     for point in points:
         subprocess.run(["umount", "--lazy", point], check=True)
     return bool(points)
-
-
-def _remove_directories(directories: tuple[str, ...]) -> bool:
-    """Remove the mount points that were made for the node, unless somebody else uses them now."""
-    removed = False
-    for directory in directories:
-        path = Path(directory)
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
-            removed = True
-    return removed

@@ -35,11 +35,20 @@ def connect(init: int) -> None:
 
 
 def disconnect() -> bool:
-    """Remove the link, and with it its routes; False when there was none."""
-    links = json.loads(_ip("-json", "link", "show"))
-    if not any(link["ifname"] == settings.HOST_LINK for link in links):
+    """Remove the link, and with it its routes; False when there was none.
+
+    Raises:
+        ClusterError: it is still there.
+
+    """
+    if not _is_linked():
         return False
-    _ip("link", "delete", settings.HOST_LINK)
+    try:
+        _ip("link", "delete", settings.HOST_LINK)
+    except ClusterError:
+        # The kernel removes it too, some time after the last process of the node.
+        if _is_linked():
+            raise
     return True
 
 
@@ -52,6 +61,11 @@ def overlapping(routes: list[Route]) -> Route | None:
         if any(ipaddress.ip_network(route.destination).overlaps(mine) for mine in ours):
             return route
     return None
+
+
+def _is_linked() -> bool:
+    links = json.loads(_ip("-json", "link", "show"))
+    return any(link["ifname"] == settings.HOST_LINK for link in links)
 
 
 def _refuse_overlap() -> None:

@@ -16,8 +16,6 @@ class Owner:
     """Clone of the repository that started it."""
     inputs: str
     """Digest of everything that the cluster was made from."""
-    directories: tuple[str, ...]
-    """Mount points that did not exist on this machine before."""
     users: tuple[str, ...] = ()
     """Clones that hold a kubeconfig of it."""
     init: ProcessIdentity | None = None
@@ -46,7 +44,6 @@ def load(path: Path) -> Owner | None:
         return Owner(
             clone=raw["clone"],
             inputs=raw["inputs"],
-            directories=tuple(raw["directories"]),
             users=tuple(raw["users"]),
             init=ProcessIdentity(**init) if init else None,
         )

@@ -36,6 +36,16 @@ STATE = Path("/var/lib/slipway-cluster")
 CGROUP = "slipway-cluster"
 """Parent of the cgroups of all pods, so that clearing up touches no other kubelet's."""
 
+BINDS = {
+    "kubelet": Path("/var/lib/kubelet"),
+    "containerd": Path("/var/lib/containerd"),
+    "log": Path("/var/log"),
+}
+"""Directories of the state → where the node sees them."""
+MEMORY = (Path("/run"), Path("/var/lib/cni"))
+"""Where the node has an empty tmpfs of its own, lost with its power."""
+MOUNT_POINTS = (*BINDS.values(), *MEMORY)
+
 CLONE = Path(__file__).resolve().parents[2]
 NODE_SOURCES = Path(__file__).resolve().parent / "node"
 

@@ -44,13 +44,9 @@ def wait_until_ready(places: Layout, progress: Progress) -> None:
         ClusterError: it failed, ended, or took too long; with the last lines of the log.
 
     """
-    with progress.step("starting the node"), progress.ticking():
-        deadline = time.monotonic() + START_SECONDS
-        while not _is_ready(places):
-            if time.monotonic() > deadline:
-                waiting = _status(places).get("waitingFor", "its first daemon")
-                raise ClusterError(f"the node still waits for {waiting}; logs: {places.logs}")
-            time.sleep(0.1)
+    if not _is_ready(places):
+        with progress.step("starting the node"), progress.ticking():
+            _follow(places)
     if not inside.is_ready(f"{API}/readyz"):
         raise ClusterError(
             f"the node runs, but {API}/readyz does not answer from this machine; logs:"
@@ -109,6 +105,15 @@ def _is_ready(places: Layout) -> bool:
     if recorded is None or not recorded.is_running:
         raise ClusterError(_with_last_lines("the node's first process ended", node_log(places)))
     return status.get("phase") == "ready"
+
+
+def _follow(places: Layout) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not _is_ready(places):
+        if time.monotonic() > deadline:
+            waiting = _status(places).get("waitingFor", "its first daemon")
+            raise ClusterError(f"the node still waits for {waiting}; logs: {places.logs}")
+        time.sleep(0.1)
 
 
 def _status(places: Layout) -> dict[str, str]:

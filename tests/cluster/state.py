@@ -5,7 +5,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from tests.cluster import config, image, inside, pki, settings
+from tests.cluster import config, image, inside, mountpoints, pki, settings
 from tests.cluster.layout import Layout
 from tests.cluster.owner import Owner
 from tests.cluster.plan import Plan
@@ -26,21 +26,16 @@ def inputs(places: Layout, plan: Plan) -> str:
 def create(places: Layout, plan: Plan, clone: str) -> None:
     """Write the owner's record first, so that a start cut short can be cleared away."""
     places.state.mkdir(parents=True)
-    new = tuple(target for target in mount_points(plan) if not Path(target).exists())
-    Owner(clone, inputs(places, plan), directories=new).save(places.owner)
-    for directory in (*new, *(source for source, _ in plan.binds)):
-        Path(directory).mkdir(parents=True)
+    Owner(clone, inputs(places, plan)).save(places.owner)
+    mountpoints.make()
+    for source, _ in plan.binds:
+        Path(source).mkdir(parents=True)
     places.registry_storage.mkdir(parents=True, exist_ok=True)
     pki.issue(places.state / "pki")
     _write_config(places)
     pause = image.of_binary(places.pause_binary)
     places.pause_archive.write_bytes(image.archive(pause, config.PAUSE_IMAGE))
     places.plan.write_text(plan.to_json())
-
-
-def mount_points(plan: Plan) -> tuple[str, ...]:
-    """Return the directories of the machine over which the node mounts its own."""
-    return (*(target for _, target in plan.binds), *plan.memory)
 
 
 def _write_config(places: Layout) -> None:
