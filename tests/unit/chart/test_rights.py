@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from slipway.api.kinds import BY_NAME, LEASE, WATCHED
+from slipway.manager.main import LEASE_NAME
 
 from tests.install.base import BASE
 
@@ -64,8 +65,9 @@ def test_operator_holds_what_it_grants_to_routers() -> None:
 
 def test_leases_are_a_right_in_the_own_namespace_only() -> None:
     assert not verbs("coordination.k8s.io", "leases")
-    [rule] = ROLES["Role", "slipway-lease"]["rules"]
-    assert rule["resources"] == ["leases"]
+    creates, holds = ROLES["Role", "slipway-lease"]["rules"]
+    assert creates["verbs"] == ["create"]
+    assert holds["resourceNames"] == [LEASE_NAME]
 
 
 def test_every_rule_is_one_line_that_names_a_module_of_ours() -> None:
