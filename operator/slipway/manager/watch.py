@@ -64,18 +64,15 @@ async def watch(
 ) -> None:
     """Watch until `stop` is set; `namespaces` empty: all.
 
-    kopf puts its own signal handlers in place before it calls `on_started`.
+    `on_started` is called after kopf has put its own signal handlers in place, so it may replace
+    them. kopf cancels the tasks that were created after this call when it ends.
     """
     registry = kopf.OperatorRegistry()
-
-    @kopf.on.startup(registry=registry)
-    async def started(**_: Any) -> None:
-        on_started()
-
     _register_login(registry, connection)
     for kind in kinds.WATCHED:
         _register(registry, kind, hearing)
-    await kopf.operator(
+    older = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
         registry=registry,
         settings=watch_settings(),
         standalone=True,
@@ -83,6 +80,8 @@ async def watch(
         namespaces=tuple(namespaces),
         stop_flag=stop,
     )
+    on_started()
+    await kopf.run_tasks(tasks, ignored=older)
 
 
 def watch_settings() -> kopf.OperatorSettings:
