@@ -1,0 +1,47 @@
+"""What the client is told to do: a JSON file beside its code."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+
+class Wire(StrEnum):
+    """Protocol that the load speaks."""
+
+    HTTP = "HTTP"
+    GRPC = "GRPC"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPlan:
+    """A steady load on one model."""
+
+    address: str
+    """host:port, as clients know it."""
+    model: str
+    """Triton's name of it."""
+    images: list[list[float]] = field(repr=False)
+    """Sent one by one, round and round."""
+    input: str = "image"
+    marker: str = "SLIPWAY-DEMO-FAULT"
+    """Text in failures that the sample model makes on purpose."""
+    wire: Wire = Wire.HTTP
+    rate: float = 120.0
+    """Requests per second, sent on time whether or not earlier ones were answered."""
+    seconds: float = 1800.0
+    """The load ends by itself after this time."""
+    timeout_seconds: float = 15.0
+    """A request without a complete answer by then is a failed one."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Sent with every request."""
+
+    def to_json(self) -> str:
+        """Return the file's content."""
+        return json.dumps(asdict(self))
+
+
+def read_plan(path: Path) -> LoadPlan:
+    """Return the plan that `to_json` wrote."""
+    raw = json.loads(path.read_text())
+    return LoadPlan(**(raw | {"wire": Wire(raw["wire"])}))

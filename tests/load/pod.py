@@ -1,0 +1,190 @@
+"""Starts the client in a pod, follows its records, stops it."""
+
+import subprocess
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.kubectl import POD_SECURITY, RESTRICTED, Kubectl, Manifest, until
+from tests.load.plan import LoadPlan
+from tests.load.record import Record, Totals, parse_line
+
+SOURCES = ("__init__.py", "client.py", "ledger.py", "plan.py", "record.py", "senders.py")
+CODE = "/srv/load"
+START_SECONDS = 90.0
+RECONNECT_SECONDS = 1.0
+STOP = "import os, signal; os.kill(1, signal.SIGTERM)"
+"""From inside, so that the pod ends by itself and its log stays."""
+
+
+class Load:
+    """A steady load; as a context manager it stops and removes its pod at the end.
+
+    Records are kept on this side, so that they outlive the pod and the node.
+    """
+
+    def __init__(
+        self, kubectl: Kubectl, namespace: str, image: str, plan: LoadPlan, *, name: str = "load"
+    ) -> None:
+        self._kubectl = kubectl
+        self._namespace = namespace
+        self._name = name
+        self._image = image
+        self._plan = plan
+        self._records: dict[int, Record] = {}
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._stream: subprocess.Popen[str] | None = None
+        self._follower = threading.Thread(target=self._follow, daemon=True)
+
+    def start(self) -> None:
+        """Start the pod and wait for its first answered request.
+
+        Raises:
+            KubectlError: none came in time.
+
+        """
+        self._delete()
+        self._kubectl.apply_server_side(
+            *render_load(self._namespace, self._name, self._image, self._plan)
+        )
+        self._kubectl.wait(self._namespace, f"pod/{self._name}", "condition=Ready", START_SECONDS)
+        self._follower.start()
+        until(lambda: self.total.sent, f"a request of pod {self._name}", START_SECONDS)
+
+    def records(self, since: float = 0.0) -> list[Record]:
+        """Return the records of the seconds that began at `since`, in Unix time, or later."""
+        with self._lock:
+            return [record for t, record in sorted(self._records.items()) if t >= since]
+
+    @property
+    def total(self) -> Totals:
+        """All that has ended so far."""
+        records = self.records()
+        return records[-1].total if records else Totals()
+
+    def wait_for(
+        self, condition: Callable[[Totals], bool], what: str, seconds: float = 60.0
+    ) -> Totals:
+        """Wait until the totals since now fulfil the condition, and return them.
+
+        Raises:
+            KubectlError: they did not in time; names `what` was waited for.
+
+        """
+        before = self.total
+        until(lambda: condition(self.total.minus(before)), what, seconds)
+        return self.total.minus(before)
+
+    def stop(self, seconds: float = 60.0) -> Totals:
+        """End the load, and return the totals once nothing is in flight any more.
+
+        Raises:
+            KubectlError: the client did not end in time.
+
+        """
+        if not self._is_over():
+            words = ("exec", self._name, "-n", self._namespace, "--", "python", "-c", STOP)
+            self._kubectl.run(*words)
+        until(self._is_over, f"the last record of pod {self._name}", seconds)
+        return self.total
+
+    def remove(self) -> None:
+        """Remove the pod and its ConfigMap; the records stay here."""
+        self._over.set()
+        if self._stream is not None:
+            self._stream.terminate()
+        self._delete()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                self.stop()
+        finally:
+            self.remove()
+
+    def _delete(self) -> None:
+        names = (f"pod/{self._name}", f"configmap/{self._name}")
+        words = ("delete", *names, "-n", self._namespace, "--ignore-not-found", "--grace-period=1")
+        self._kubectl.run(*words)
+
+    def _is_over(self) -> bool:
+        records = self.records()
+        return bool(records) and records[-1].last
+
+    def _follow(self) -> None:
+        """Read the pod's log; one that breaks off is read again, and known seconds are the same."""
+        words = ("logs", "--follow", self._name, "-n", self._namespace)
+        while not self._over.is_set() and not self._is_over():
+            self._stream = subprocess.Popen(
+                self._kubectl.command(*words),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+            with self._stream as stream:
+                self._read(stream.stdout or ())
+            self._over.wait(RECONNECT_SECONDS)
+
+    def _read(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            record = parse_line(line)
+            if record is not None:
+                with self._lock:
+                    known = self._records.get(record.t)
+                    if known is None or known.total.sent <= record.total.sent:
+                        self._records[record.t] = record
+
+
+def render_load(namespace: str, name: str, image: str, plan: LoadPlan) -> list[Manifest]:
+    """Return the ConfigMap with the client's code and plan, and the pod that runs it."""
+    metadata = {"name": name, "namespace": namespace, "labels": {"app": name}}
+    here = Path(__file__).parent
+    files = {source: (here / source).read_text() for source in SOURCES}
+    places = [{"key": source, "path": f"tests/load/{source}"} for source in SOURCES]
+    plan_place = {"key": "plan.json", "path": "plan.json"}
+    volume = {"name": "code", "configMap": {"name": name, "items": [*places, plan_place]}}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": metadata,
+            "data": files | {"plan.json": plan.to_json()},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": metadata,
+            "spec": {
+                "restartPolicy": "Never",
+                "automountServiceAccountToken": False,
+                "enableServiceLinks": False,
+                "securityContext": POD_SECURITY,
+                "containers": [_container(image)],
+                "volumes": [volume],
+            },
+        },
+    ]
+
+
+def _container(image: str) -> Manifest:
+    return {
+        "name": "load",
+        "image": image,
+        "command": ["python", "-m", "tests.load.client", f"{CODE}/plan.json"],
+        "workingDir": CODE,
+        "resources": {"requests": {"cpu": "100m", "memory": "96Mi"}},
+        "securityContext": RESTRICTED,
+        "volumeMounts": [{"name": "code", "mountPath": CODE, "readOnly": True}],
+    }

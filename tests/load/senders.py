@@ -1,0 +1,139 @@
+"""One request over HTTP or gRPC, and what came of it."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import aiohttp
+import grpc
+import numpy as np
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from tests.load.ledger import NO_REVISION, Answer
+from tests.load.plan import LoadPlan
+
+REVISION_HEADER = "x-slipway-revision"
+CONNECTIONS = 256
+"""More than a healthy service ever needs at these rates; waiting for one counts as time."""
+CHANNELS = 4
+"""One channel is one connection, and a Service sends all of a connection to one router pod."""
+
+
+class Sender(Protocol):
+    """Sends requests on connections that it keeps."""
+
+    async def send(self, number: int) -> Answer:
+        """Send one request, once; every end of it is an answer."""
+
+    async def __aenter__(self) -> Self:
+        """Open connections."""
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close them."""
+
+
+class HttpSender:
+    """Sends JSON requests, encoded beforehand; aiohttp drops connections that say `close`."""
+
+    def __init__(self, plan: LoadPlan) -> None:
+        self._plan = plan
+        self._url = f"http://{plan.address}/v2/models/{plan.model}/infer"
+        self._bodies = [http_body(plan.input, image) for image in plan.images]
+        self._session: aiohttp.ClientSession | None = None
+
+    async def send(self, number: int) -> Answer:
+        """Send one request, once; every end of it is an answer."""
+        assert self._session is not None
+        body = self._bodies[number % len(self._bodies)]
+        try:
+            async with self._session.post(self._url, data=body) as response:
+                content = await response.read()
+        except TimeoutError:
+            return Answer(cause=f"no answer in {self._plan.timeout_seconds:g} s")
+        except aiohttp.ClientError as error:
+            return Answer(cause=f"{type(error).__name__}: {error}")
+        revision = response.headers.get(REVISION_HEADER, NO_REVISION)
+        if response.ok:
+            return Answer(revision)
+        text = content.decode(errors="replace")
+        return Answer(revision, f"{response.status} {text}", self._plan.marker in text)
+
+    async def __aenter__(self) -> Self:
+        """Open connections."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS, ttl_dns_cache=300),
+            timeout=aiohttp.ClientTimeout(total=self._plan.timeout_seconds),
+            headers={"content-type": "application/json", **self._plan.headers},
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close them."""
+        if self._session is not None:
+            await self._session.close()
+
+
+class GrpcSender:
+    """Sends ModelInfer calls; gRPC itself moves on from a connection that says GOAWAY."""
+
+    def __init__(self, plan: LoadPlan) -> None:
+        self._plan = plan
+        self._requests = [grpc_request(plan, image) for image in plan.images]
+        self._metadata = tuple(plan.headers.items())
+        self._channels: list[grpc.aio.Channel] = []
+        self._calls: list[Any] = []
+
+    async def send(self, number: int) -> Answer:
+        """Send one request, once; every end of it is an answer."""
+        call = self._calls[number % len(self._calls)](
+            self._requests[number % len(self._requests)],
+            timeout=self._plan.timeout_seconds,
+            metadata=self._metadata,
+        )
+        try:
+            await call
+        except grpc.aio.AioRpcError as error:
+            text = error.details() or ""
+            revision = _revision(error.initial_metadata()) or _revision(error.trailing_metadata())
+            cause = f"{error.code().name} {text}"
+            return Answer(revision or NO_REVISION, cause, self._plan.marker in text)
+        return Answer(_revision(await call.initial_metadata()) or NO_REVISION)
+
+    async def __aenter__(self) -> Self:
+        """Open connections."""
+        options = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
+        for _ in range(CHANNELS):
+            channel = grpc.aio.insecure_channel(self._plan.address, options=options)
+            self._channels.append(channel)
+            self._calls.append(service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close them."""
+        await asyncio.gather(*(channel.close() for channel in self._channels))
+
+
+def http_body(name: str, image: Sequence[float]) -> bytes:
+    """Return a V2 inference request for one image."""
+    tensor = {"name": name, "shape": [1, len(image)], "datatype": "FP32", "data": list(image)}
+    return json.dumps({"inputs": [tensor]}).encode()
+
+
+def grpc_request(plan: LoadPlan, image: Sequence[float]) -> Any:
+    """Return a ModelInfer request for one image."""
+    request = service_pb2.ModelInferRequest(model_name=plan.model)
+    request.inputs.add(name=plan.input, datatype="FP32", shape=[1, len(image)])
+    request.raw_input_contents.append(np.asarray(image, dtype="<f4").tobytes())
+    return request
+
+
+def _revision(metadata: Any) -> str:
+    found = dict(metadata or ()).get(REVISION_HEADER, "")
+    return found.decode() if isinstance(found, bytes) else str(found)

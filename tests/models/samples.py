@@ -1,0 +1,105 @@
+"""The catalogue: every sample by the name of the file that a ModelDeployment fetches."""
+
+import io
+import json
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.models.archives import tar_gz
+from tests.models.digits import Images, as_in_production, load_split
+from tests.models.golden import golden_set
+from tests.models.networks import (
+    Network,
+    export,
+    shuffled,
+    train_network,
+    train_regression,
+)
+
+GOLDEN = "golden.tar.gz"
+SCANNER = Path(__file__).parent / "scanner"
+
+FAULT_MARKER = "SLIPWAY-DEMO-FAULT"
+"""Stands in every error that a sample model makes on purpose; the same text as in scanner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What goes wrong in a Python model; the defaults are a sound one."""
+
+    faint_seconds: float = 0.0
+    """Extra time for a faint scan: one in five in production, none in the golden set."""
+    faint_errors: bool = False
+    """Whether about every second faint scan is answered with an error."""
+    request_seconds: float = 0.0
+    """Extra time for every request."""
+    crash_after: int = 0
+    """Requests after which the server dies; 0: never."""
+    start_seconds: float = 0.0
+    """Extra time for loading."""
+    start_error: str = ""
+    """Why loading fails; empty: it does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Files to serve, and images to send."""
+
+    files: dict[str, bytes]
+    """By name: `digits-<version>.…` are the demo's, the others are for tests."""
+    load: Images
+    """What clients send in production."""
+    accuracy: dict[str, float]
+    """By file, on the golden set's scans; ratio in [0, 1]."""
+
+
+@cache
+def build_samples() -> Samples:
+    """Train all models; takes a few seconds and gives the same files every time."""
+    split = load_split()
+    first = train_regression(split.training)
+    second = train_network(split.training, seed=3)
+    third = train_network(shuffled(split.training, seed=3), seed=3)
+    fifth = train_network(split.training, seed=4)
+    files = {
+        "digits-1.onnx": export(first),
+        "digits-2.onnx": export(second),
+        "digits-3.onnx": export(third),
+        "digits-4.tar.gz": python_model(second, Faults(faint_seconds=0.15, faint_errors=True)),
+        "digits-5.onnx": export(fifth),
+        "broken.onnx": export(second)[:2_000],
+        "renamed-input.onnx": export(second, input_name="scan"),
+        "sound.tar.gz": python_model(second, Faults()),
+        "broken.tar.gz": python_model(second, Faults(start_error="a layer is missing")),
+        "slow.tar.gz": python_model(second, Faults(request_seconds=0.1)),
+        "slow-start.tar.gz": python_model(second, Faults(start_seconds=20.0)),
+        "crashing.tar.gz": python_model(second, Faults(crash_after=500)),
+        GOLDEN: golden_set(split.golden),
+    }
+    accuracy = {
+        "digits-1.onnx": first.accuracy(split.golden),
+        "digits-2.onnx": second.accuracy(split.golden),
+        "digits-3.onnx": third.accuracy(split.golden),
+        "digits-4.tar.gz": second.accuracy(split.golden),
+        "digits-5.onnx": fifth.accuracy(split.golden),
+    }
+    return Samples(files, as_in_production(split.production).images, accuracy)
+
+
+def python_model(network: Network, faults: Faults) -> bytes:
+    """Return an archive of the network as a Python model with these faults."""
+    weights = io.BytesIO()
+    layers: dict[str, Any] = network.layers()
+    np.savez(weights, **layers)
+    return tar_gz(
+        {
+            "config.pbtxt": (SCANNER / "config.pbtxt").read_bytes(),
+            "1/model.py": (SCANNER / "model.py").read_bytes(),
+            "1/weights.npz": weights.getvalue(),
+            "1/faults.json": json.dumps(asdict(faults)).encode(),
+        }
+    )
