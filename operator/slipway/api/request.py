@@ -20,6 +20,11 @@ SCRATCH_MOUNT = "/scratch"
 PUSH_SECRET_MOUNT = "/secrets/push"
 PULL_SECRET_MOUNT = "/secrets/pull"
 """Each pull secret lies in a directory of its number below it: ``/secrets/pull/0``."""
+CA_MOUNT = "/ca"
+"""The CA of ``registries[n]`` is ``/ca/<n>/ca.crt``, where it names a ConfigMap."""
+
+MAX_SOURCE_BYTES = 256 * 2**30
+"""256 GiB: what a download may hold, and what an archive may unpack to."""
 
 
 class ModelFormat(StrEnum):
@@ -49,6 +54,7 @@ class SourceRequest(ApiModel):
     digest: Digest | None = None
     """Expected model digest; None: take what is there and report it."""
     allow_plain_http: Annotated[bool, Field(alias="allowPlainHTTP")] = False
+    max_bytes: int = MAX_SOURCE_BYTES
 
 
 class QueueRequest(ApiModel):
@@ -112,6 +118,9 @@ class CheckRequest(ApiModel):
     """host:port of the gRPC endpoint; compared with HTTP's metadata where given."""
     model_name: str
     golden: GoldenRequest | None = None
+    stable_http: str | None = None
+    """host:port of stable's HTTP endpoint, which is asked for its signature; None on the first
+    revision."""
     stable_signature: Signature | None = None
-    """Signature of stable; None on the first revision."""
+    """As stable's own check reported it; stands in where stable does not answer."""
     timeout_seconds: int = 300

@@ -15,6 +15,39 @@ EXIT_PERMANENT = 1
 EXIT_TRANSIENT = 75
 
 
+class Reason(StrEnum):
+    """Why a Job failed, for machines; the operator may show more that come later."""
+
+    INVALID_REQUEST = "InvalidRequest"
+    """The order itself: the operator and the Job do not fit together."""
+    SOURCE_NOT_FOUND = "SourceNotFound"
+    SOURCE_REFUSED = "SourceRefused"
+    """Credentials, rights, or a kind of source that is not allowed."""
+    SOURCE_UNAVAILABLE = "SourceUnavailable"
+    SOURCE_TOO_LARGE = "SourceTooLarge"
+    SOURCE_CHANGED = "SourceChanged"
+    """Files changed while they were packaged."""
+    UNSAFE_ARCHIVE = "UnsafeArchive"
+    CORRUPT_ARCHIVE = "CorruptArchive"
+    DIGEST_MISMATCH = "DigestMismatch"
+    LAYOUT_UNKNOWN = "LayoutUnknown"
+    """No model where one should be, or more than one."""
+    FORMAT_MISMATCH = "FormatMismatch"
+    CONFIG_INVALID = "ConfigInvalid"
+    WARMUP_IMPOSSIBLE = "WarmupImpossible"
+    REGISTRY_REFUSED = "RegistryRefused"
+    REGISTRY_UNAVAILABLE = "RegistryUnavailable"
+    STORAGE_FULL = "StorageFull"
+    GOLDEN_SET_INVALID = "GoldenSetInvalid"
+    """A file of the golden set is missing or wrong; it can judge nobody."""
+    SERVER_UNREACHABLE = "ServerUnreachable"
+    """The candidate did not answer the check in time."""
+    CHECK_TIMED_OUT = "CheckTimedOut"
+    """The candidate answers, but too slowly for the golden set."""
+    INTERRUPTED = "Interrupted"
+    INTERNAL_ERROR = "InternalError"
+
+
 class TensorSpec(ApiModel):
     """One input or output of a model."""
 
@@ -22,7 +55,8 @@ class TensorSpec(ApiModel):
     datatype: str
     """Triton's name, as FP32."""
     dims: list[int]
-    """Without the batch dimension where the model batches; -1 is any."""
+    """-1 is any. A check reports what clients must send, so that where the model batches the first
+    is the batch; a package reports config.pbtxt's, without it. Compare like with like."""
     optional: bool = False
 
 
@@ -78,14 +112,25 @@ class CheckVerdict(StrEnum):
     INCONCLUSIVE = "Inconclusive"
 
 
+class CheckReason(StrEnum):
+    """Why a check came out as it did."""
+
+    GOLDEN_SET_PASSED = "GoldenSetPassed"
+    NO_GOLDEN_SET = "NoGoldenSet"
+    """Passed on the signature alone."""
+    GOLDEN_SET_FAILED = "GoldenSetFailed"
+    SIGNATURE_CHANGED = "SignatureChanged"
+    NOT_CHECKED = "NotChecked"
+    """See the error."""
+
+
 class CheckResult(ApiModel):
     """Result of a check Job."""
 
     error: JobError | None = None
     """The check itself could not run; then the verdict is Inconclusive."""
     verdict: CheckVerdict = CheckVerdict.INCONCLUSIVE
-    reason: str = ""
-    """CamelCase: GoldenSetPassed, GoldenSetFailed, SignatureChanged, NoGoldenSet …"""
+    reason: CheckReason = CheckReason.NOT_CHECKED
     message: str = ""
     """One sentence with the numbers."""
     cases: int = 0

@@ -1,0 +1,90 @@
+"""HTTP for Jobs, which stream gigabytes: one connection pool, TLS trust, and how to be patient.
+
+Redirects and retries are never automatic here: both carry decisions about trust.
+"""
+
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import certifi
+import urllib3
+
+USER_AGENT = "slipway"
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 60.0
+"""Longest silence on a connection; not the length of a transfer."""
+BLOCK_BYTES = 2**20
+
+PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509})
+MOST_RETRY_AFTER_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How often to try again, and how long to wait in between."""
+
+    attempts: int = 6
+    first_seconds: float = 0.5
+    most_seconds: float = 15.0
+    sleep: Callable[[float], None] = time.sleep
+
+    def wait(self, failures: int, retry_after: str | None = None) -> None:
+        """Wait after the `failures`-th failure in a row, counted from 1."""
+        delay = min(self.first_seconds * 2 ** (failures - 1), self.most_seconds)
+        self.sleep(max(delay, _seconds(retry_after)))
+
+
+def open_pool(ca_file: Path | None = None) -> urllib3.PoolManager:
+    """Return a pool that trusts the system's certificates and `ca_file`'s."""
+    return urllib3.PoolManager(
+        retries=False,
+        timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+        blocksize=BLOCK_BYTES,
+        ssl_context=_trust(ca_file),
+    )
+
+
+def for_people(url: str) -> str:
+    """Return the URL without what may be a secret: user, password and query."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}"
+
+
+def is_untrusted(error: BaseException) -> bool:
+    """Tell whether a connection failed because the other side's certificate is not trusted."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return True
+        inner = cause.args[-1] if cause.args else None
+        cause = cause.__cause__ or (inner if isinstance(inner, BaseException) else None)
+    return False
+
+
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if not context.cert_store_stats()["x509_ca"]:
+        context.load_verify_locations(certifi.where())  # slim images have no store of their own
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context
+
+
+def _seconds(retry_after: str | None) -> float:
+    if retry_after is None:
+        return 0.0
+    try:
+        seconds = float(retry_after)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(retry_after).timestamp() - time.time()
+        except ValueError:
+            return 0.0
+    return min(max(seconds, 0.0), MOST_RETRY_AFTER_SECONDS)

@@ -1,0 +1,113 @@
+"""The base image: its manifest for this machine's architecture, and its configuration."""
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from slipway.adapters.registry.content import RawManifest, Repository
+from slipway.adapters.registry.reference import ImageReference
+from slipway.api.base import Manifest
+from slipway.errors import RegistryRefused
+
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+MANIFESTS = (OCI_MANIFEST, DOCKER_MANIFEST)
+INDEXES = (OCI_INDEX, DOCKER_LIST)
+
+LAYER_TYPES = {
+    "application/vnd.docker.image.rootfs.diff.tar.gzip": f"{OCI_LAYER}+gzip",
+    "application/vnd.docker.image.rootfs.diff.tar": OCI_LAYER,
+}
+"""Docker's names of the same layers; the image that we make is OCI's."""
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+VERSION_LABEL = "com.nvidia.tritonserver.version"
+VERSION_VARIABLES = ("TRITON_SERVER_VERSION", "NVIDIA_TRITON_SERVER_VERSION")
+
+
+@dataclass(frozen=True, slots=True)
+class BaseImage:
+    """One platform of an image."""
+
+    reference: ImageReference
+    digest: str
+    """Of the platform's own manifest."""
+    layers: tuple[Manifest, ...]
+    """OCI descriptors."""
+    config: Manifest
+
+    @property
+    def server_version(self) -> str | None:
+        """Triton's version, ``2.71.0``, or NVIDIA's release, ``26.07``, as the image says it."""
+        inner = self.config.get("config") or {}
+        label = (inner.get("Labels") or {}).get(VERSION_LABEL)
+        variables = dict(item.partition("=")[::2] for item in inner.get("Env") or [])
+        return label or next(
+            (variables[name] for name in VERSION_VARIABLES if variables.get(name)), None
+        )
+
+
+def resolve_base(reference: ImageReference, repository: Repository) -> BaseImage:
+    """Read the image.
+
+    Raises:
+        RegistryRefused: it is not there, not for this architecture, or of an unknown kind.
+        RegistryUnavailable: no answer.
+
+    """
+    manifest = _read(reference, repository, reference.version)
+    if manifest.media_type in INDEXES:
+        digest = _choose(reference, json.loads(manifest.data))
+        manifest = _read(reference, repository, digest)
+    if manifest.media_type not in MANIFESTS:
+        raise RegistryRefused(
+            f"image {reference}: found media type {manifest.media_type!r}, expected an image"
+        )
+    content = json.loads(manifest.data)
+    return BaseImage(
+        reference=reference,
+        digest=manifest.digest,
+        layers=tuple(_layer(reference, item) for item in content["layers"]),
+        config=json.loads(repository.read(content["config"]["digest"])),
+    )
+
+
+def _read(reference: ImageReference, repository: Repository, version: str) -> RawManifest:
+    manifest = repository.manifest(version, (*MANIFESTS, *INDEXES))
+    if manifest is None:
+        raise RegistryRefused(f"image {reference}: {version} is not in {reference.name}")
+    return manifest
+
+
+def _choose(reference: ImageReference, index: Mapping[str, Any]) -> str:
+    machine = platform.machine()
+    wanted = ("linux", ARCHITECTURES.get(machine, machine))
+    found = []
+    for item in index["manifests"]:
+        described = item.get("platform") or {}
+        found.append(f"{described.get('os')}/{described.get('architecture')}")
+        if (described.get("os"), described.get("architecture")) == wanted:
+            return str(item["digest"])
+    raise RegistryRefused(
+        f"image {reference}: found platforms {', '.join(found)}, expected {'/'.join(wanted)}"
+    )
+
+
+def _layer(reference: ImageReference, descriptor: Mapping[str, Any]) -> Manifest:
+    if descriptor.get("urls"):
+        raise RegistryRefused(
+            f"image {reference}: layer {descriptor['digest']} lies outside the registry, expected "
+            "an image that may be copied"
+        )
+    media_type = descriptor["mediaType"]
+    return {
+        "mediaType": LAYER_TYPES.get(media_type, media_type),
+        "digest": descriptor["digest"],
+        "size": descriptor["size"],
+    }

@@ -1,0 +1,54 @@
+"""Laying the model repository into a directory: what the init container of Fetch mode does."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from slipway.api.result import Reason
+from slipway.errors import JobFailure
+from slipway.jobs.digest import TreeDigest, blocks
+from slipway.jobs.package.prepare import Prepared
+from slipway.jobs.sources.archive import clear
+from slipway.jobs.tree import Tree
+
+FILE_MODE = 0o644
+
+
+def deliver(prepared: Prepared, tree: Tree, found: TreeDigest, into: Path, scratch: Path) -> None:
+    """Write the repository below `into`.
+
+    Files that were fetched to `scratch` are moved, so that a model needs its size only once; files
+    of a claim are copied, and verified on the way, since the claim may change.
+
+    Raises:
+        JobFailure: a file changed since it was hashed.
+
+    """
+    hashes = {file.name: file.sha256 for file in found.files}
+    for model in {placement.target.partition("/")[0] for placement in prepared.layout.weights}:
+        clear(into / model)
+    for placement in (*prepared.layout.weights, *prepared.layout.extras):
+        target = into / placement.target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source = tree[placement.source]
+        if source.is_relative_to(scratch):
+            source.rename(target)
+            target.chmod(FILE_MODE)
+        else:
+            _copy(source, target, hashes[placement.source])
+    (into / prepared.config_target).write_text(prepared.config)
+
+
+def _copy(source: Path, target: Path, sha256: str) -> None:
+    hasher = hashlib.sha256()
+    with target.open("wb") as file:
+        for block in blocks(source):
+            hasher.update(block)
+            file.write(block)
+        os.fchmod(file.fileno(), FILE_MODE)
+    if hasher.hexdigest() != sha256:
+        raise JobFailure(
+            Reason.SOURCE_CHANGED,
+            f"source file {source} changed while it was copied",
+            transient=True,
+        )

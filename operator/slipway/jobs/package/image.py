@@ -1,0 +1,158 @@
+"""A model's image: two layers appended to the base image, made once for the same inputs."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from slipway.api.base import Manifest
+from slipway.api.names import GROUP, MODEL_ROOT
+from slipway.jobs.digest import TreeDigest
+from slipway.jobs.package.base import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, BaseImage
+from slipway.jobs.package.layer import Layer, LayerFile, text_file
+from slipway.jobs.package.prepare import Prepared
+from slipway.jobs.tree import Tree
+from slipway.render.model_repository import Placement
+
+PACKAGER_FORMAT = "1"
+"""Raised when the same inputs make another image."""
+EPOCH = "1970-01-01T00:00:00Z"
+"""Creation time of everything: the same inputs give the same bytes."""
+
+MODEL_DIGEST = f"{GROUP}/model-digest"
+CONFIGURATION = f"{GROUP}/configuration"
+PACKAGER = f"{GROUP}/packager"
+BASE_DIGEST = "org.opencontainers.image.base.digest"
+BASE_NAME = "org.opencontainers.image.base.name"
+IMAGE_VERSION = "org.opencontainers.image.version"
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything that decides an image's content."""
+
+    model_digest: str
+    configuration: str
+    """``sha256:…`` of the configuration layer and of every file's place."""
+    base_digest: str
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """How the image remembers its inputs."""
+        return {
+            MODEL_DIGEST: self.model_digest,
+            CONFIGURATION: self.configuration,
+            BASE_DIGEST: self.base_digest,
+            PACKAGER: PACKAGER_FORMAT,
+        }
+
+    @property
+    def tag(self) -> str:
+        """``m-<16 hex>``: for finding, never for running."""
+        return f"m-{hashlib.sha256(_canonical(self.annotations)).hexdigest()[:16]}"
+
+    def made(self, manifest: bytes) -> bool:
+        """Tell whether a manifest found under the tag really is of these inputs."""
+        try:
+            found = json.loads(manifest).get("annotations") or {}
+        except (ValueError, AttributeError):
+            return False
+        return self.annotations.items() <= found.items()
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The new image's documents."""
+
+    manifest: bytes
+    config: bytes
+
+
+def weight_files(prepared: Prepared, tree: Tree, found: TreeDigest) -> list[LayerFile]:
+    """Return the files of the weights layer."""
+    return _files(prepared.layout.weights, tree, found)
+
+
+def configuration_files(prepared: Prepared, tree: Tree, found: TreeDigest) -> list[LayerFile]:
+    """Return the files of the configuration layer."""
+    config = text_file(_in_image(prepared.config_target), prepared.config)
+    return [*_files(prepared.layout.extras, tree, found), config]
+
+
+def configuration_digest(prepared: Prepared, layer: Layer) -> str:
+    """Return what stands for the configuration: its layer, and where the weights go."""
+    places = [[place.source, place.target] for place in prepared.layout.weights]
+    return _digest(_canonical([layer.digest, places]))
+
+
+def append(
+    base: BaseImage, layers: Mapping[str, Layer], inputs: Inputs, *, model: str, version: str
+) -> Appended:
+    """Return manifest and configuration of the base image with `layers` on top.
+
+    `version` is the first one that was packaged from these inputs; a later one finds the image.
+    """
+    described = {
+        **inputs.annotations,
+        BASE_NAME: base.reference.name,
+        IMAGE_VERSION: version,
+        "org.opencontainers.image.title": model,
+    }
+    config = _canonical(_config(base.config, layers, described))
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": _descriptor(OCI_CONFIG, _digest(config), len(config)),
+        "layers": [
+            *base.layers,
+            *(_descriptor(OCI_LAYER, layer.digest, layer.size) for layer in layers.values()),
+        ],
+        "annotations": described,
+    }
+    return Appended(_canonical(manifest), config)
+
+
+def _config(base: Manifest, layers: Mapping[str, Layer], labels: Mapping[str, str]) -> Manifest:
+    inner = base.get("config") or {}
+    rootfs = base.get("rootfs") or {"type": "layers", "diff_ids": []}
+    steps = [{"created": EPOCH, "created_by": f"slipway package: {name}"} for name in layers]
+    return {
+        **base,
+        "created": EPOCH,
+        "config": {**inner, "Labels": {**(inner.get("Labels") or {}), **labels}},
+        "history": [*(base.get("history") or []), *steps],
+        "rootfs": {
+            **rootfs,
+            "diff_ids": [*rootfs["diff_ids"], *(layer.digest for layer in layers.values())],
+        },
+    }
+
+
+def _files(placements: tuple[Placement, ...], tree: Tree, found: TreeDigest) -> list[LayerFile]:
+    known = {file.name: file for file in found.files}
+    return [
+        LayerFile(
+            _in_image(place.target),
+            tree[place.source],
+            known[place.source].size,
+            known[place.source].sha256,
+        )
+        for place in placements
+    ]
+
+
+def _in_image(target: str) -> str:
+    return f"{MODEL_ROOT.strip('/')}/{target}"
+
+
+def _descriptor(media_type: str, digest: str, size: int) -> Manifest:
+    return {"mediaType": media_type, "digest": digest, "size": size}
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"

@@ -1,0 +1,120 @@
+"""Image layers: the same files give the same bytes, streamed twice and never copied.
+
+The first pass hashes, the second sends. Uncompressed: weights hardly shrink, and compressed bytes
+would differ between versions of zlib.
+"""
+
+import hashlib
+import tarfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from slipway.api.result import Reason
+from slipway.errors import JobFailure
+from slipway.jobs.digest import blocks
+
+FILE_MODE = 0o644
+FOLDER_MODE = 0o755
+END = bytes(2 * tarfile.BLOCKSIZE)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerFile:
+    """One file of a layer."""
+
+    target: str
+    """Absolute path in the image without the leading slash."""
+    content: Path | bytes
+    size: int
+    """Bytes."""
+    sha256: str | None = None
+    """What the content must have, 64 hex digits; None where it is made by us."""
+
+
+def text_file(target: str, text: str) -> LayerFile:
+    """Return a file of ours."""
+    data = text.encode()
+    return LayerFile(target, data, len(data))
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """An uncompressed tar that is made while it is read; it fits `registry.content.Blob`."""
+
+    files: tuple[LayerFile, ...]
+    size: int
+    """Bytes of the tar."""
+    digest: str
+    """``sha256:…`` of the tar; its diff id too, as it is not compressed."""
+
+    def chunks(self, offset: int) -> Iterator[bytes]:
+        """Yield the bytes from `offset` on."""
+        for chunk in _tar(self.files):
+            if offset < len(chunk):
+                yield chunk[offset:]
+            offset = max(0, offset - len(chunk))
+
+
+def make_layer(files: Iterable[LayerFile]) -> Layer:
+    """Read all files once to learn the layer's digest.
+
+    Raises:
+        JobFailure: a file is not what it was when it was hashed.
+
+    """
+    ordered = tuple(sorted(files, key=lambda file: file.target.encode()))
+    hasher = hashlib.sha256()
+    size = 0
+    for chunk in _tar(ordered, verify=True):
+        hasher.update(chunk)
+        size += len(chunk)
+    return Layer(ordered, size, f"sha256:{hasher.hexdigest()}")
+
+
+def _tar(files: tuple[LayerFile, ...], *, verify: bool = False) -> Iterator[bytes]:
+    for folder in _folders(files):
+        yield _header(folder, kind=tarfile.DIRTYPE, mode=FOLDER_MODE)
+    for file in files:
+        yield _header(file.target, kind=tarfile.REGTYPE, mode=FILE_MODE, size=file.size)
+        yield from _content(file, verify=verify)
+        yield bytes(-file.size % tarfile.BLOCKSIZE)
+    yield END
+
+
+def _content(file: LayerFile, *, verify: bool) -> Iterator[bytes]:
+    chunks = [file.content] if isinstance(file.content, bytes) else blocks(file.content)
+    hasher = hashlib.sha256()
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > file.size:
+            break
+        if verify:
+            hasher.update(chunk)
+        yield chunk
+    changed = verify and file.sha256 not in {None, hasher.hexdigest()}
+    if size != file.size or changed:
+        raise JobFailure(
+            Reason.SOURCE_CHANGED,
+            f"the source of {file.target} changed while it was packaged",
+            transient=True,
+        )
+
+
+def _folders(files: tuple[LayerFile, ...]) -> list[str]:
+    found = {
+        str(parent)
+        for file in files
+        for parent in PurePosixPath(file.target).parents
+        if str(parent) != "."
+    }
+    return sorted(found, key=str.encode)
+
+
+def _header(name: str, *, kind: bytes, mode: int, size: int = 0) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.type = kind
+    info.mode = mode
+    info.size = size
+    return info.tobuf(tarfile.PAX_FORMAT)

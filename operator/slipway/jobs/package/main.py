@@ -1,0 +1,202 @@
+"""``slipway package``: a model becomes a container image, or files in a directory.
+
+One program for the package Job and for the init container of Fetch mode: the order in
+``$SLIPWAY_REQUEST`` says which.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from slipway.adapters.http import Backoff
+from slipway.adapters.registry.connect import Registries
+from slipway.adapters.registry.credentials import load_keyring
+from slipway.adapters.registry.reference import parse_reference
+from slipway.api.request import (
+    CA_MOUNT,
+    ENVIRONMENT_VARIABLE,
+    PULL_SECRET_MOUNT,
+    PUSH_SECRET_MOUNT,
+    SCRATCH_MOUNT,
+    SOURCE_MOUNT,
+    PackageMode,
+    PackageRequest,
+)
+from slipway.api.result import JobError, PackageResult, Reason
+from slipway.errors import JobFailure
+from slipway.jobs.digest import TreeDigest
+from slipway.jobs.outcome import TERMINATION_LOG, finish
+from slipway.jobs.package.base import resolve_base
+from slipway.jobs.package.deliver import deliver
+from slipway.jobs.package.image import (
+    Inputs,
+    append,
+    configuration_digest,
+    configuration_files,
+    weight_files,
+)
+from slipway.jobs.package.layer import make_layer
+from slipway.jobs.package.prepare import Prepared, prepare
+from slipway.jobs.package.publish import find_image, publish
+from slipway.jobs.sources.archive import clear
+from slipway.jobs.sources.fetch import fetch, verify
+from slipway.jobs.tree import Tree
+
+log = logging.getLogger(__name__)
+
+FETCH_SCRATCH = ".slipway-fetch"
+"""Beside the model repository, so that fetched files can be moved; gone before Triton looks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where things are mounted."""
+
+    scratch: Path = Path(SCRATCH_MOUNT)
+    source: Path = Path(SOURCE_MOUNT)
+    push_secret: Path = Path(PUSH_SECRET_MOUNT)
+    pull_secrets: Path = Path(PULL_SECRET_MOUNT)
+    ca: Path = Path(CA_MOUNT)
+
+
+@dataclass(slots=True)
+class Phases:
+    """Wall time by phase, in seconds."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Measure what happens inside."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            spent = round(time.monotonic() - start, 3)
+            self.seconds[name] = self.seconds.get(name, 0) + spent
+            log.info("%s took %.3f s", name, spent)
+
+
+def main() -> int:
+    """Run the order of the environment and return the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    return run(os.environ.get(ENVIRONMENT_VARIABLE), Places(), TERMINATION_LOG)
+
+
+def run(
+    text: str | None, places: Places, termination_log: Path, backoff: Backoff | None = None
+) -> int:
+    """Run the order in `text`; everything that happens ends in the termination message."""
+
+    def work() -> PackageResult:
+        if text is None:
+            raise JobFailure(
+                Reason.INVALID_REQUEST, f"found no ${ENVIRONMENT_VARIABLE}, expected an order"
+            )
+        return package(PackageRequest.model_validate_json(text), places, backoff or Backoff())
+
+    def failed(error: JobError) -> PackageResult:
+        return PackageResult(error=error)
+
+    return finish(work, failed, termination_log)
+
+
+def package(request: PackageRequest, places: Places, backoff: Backoff) -> PackageResult:
+    """Do what the order says.
+
+    Raises:
+        JobFailure: the model cannot be had, or is not what it should be.
+        RegistryRefused: an image cannot be read or written.
+        RegistryUnavailable: the registry does not answer.
+
+    """
+    phases = Phases()
+    scratch = places.scratch
+    if request.deliver_to is not None:
+        scratch = clear(Path(request.deliver_to) / FETCH_SCRATCH)
+    with phases.phase("fetch"):
+        tree = fetch(request.source, scratch, places.source, backoff)
+    with phases.phase("hash"):
+        found = verify(request.source, tree)
+    prepared = prepare(tree, request.config)
+    model = Model(tree, found, prepared)
+    if request.deliver_to is not None:
+        with phases.phase("deliver"):
+            deliver(prepared, tree, found, Path(request.deliver_to), scratch)
+            clear(scratch).rmdir()
+        result = model.result()
+    elif request.mode is PackageMode.IMAGE:
+        result = build(request, model, places, backoff, phases)
+    else:
+        result = model.result()
+    return result.model_copy(update={"seconds": phases.seconds})
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that was fetched, hashed and planned."""
+
+    tree: Tree
+    digest: TreeDigest
+    prepared: Prepared
+
+    def result(self) -> PackageResult:
+        """Return what is known without an image."""
+        return PackageResult(
+            model_digest=self.digest.digest,
+            download_digest=self.tree.download_digest,
+            signature=self.prepared.signature,
+            format=self.prepared.layout.format,
+            bytes=self.digest.size,
+            warnings=self.prepared.warnings,
+        )
+
+
+def build(
+    request: PackageRequest, model: Model, places: Places, backoff: Backoff, phases: Phases
+) -> PackageResult:
+    """Make the image, unless the registry has it."""
+    if request.base_image is None or request.repository is None:
+        raise JobFailure(
+            Reason.INVALID_REQUEST, "mode Image: expected baseImage and repository in the order"
+        )
+    pulls = [places.pull_secrets / str(index) for index in range(request.pull_secrets)]
+    registries = Registries(request.registries, places.ca, backoff)
+    reference, goal = parse_reference(request.base_image), parse_reference(request.repository)
+    origin = registries.repository(reference, load_keyring([*pulls, places.push_secret]))
+    target = registries.repository(goal, load_keyring([places.push_secret, *pulls]))
+    with phases.phase("base"):
+        base = resolve_base(reference, origin)
+    configuration = make_layer(configuration_files(model.prepared, model.tree, model.digest))
+    inputs = Inputs(
+        model.digest.digest, configuration_digest(model.prepared, configuration), base.digest
+    )
+    with phases.phase("push"):
+        digest = find_image(target, inputs)
+    reused = digest is not None
+    if digest is None:
+        with phases.phase("pack"):
+            weights = make_layer(weight_files(model.prepared, model.tree, model.digest))
+        image = append(
+            base,
+            {"weights": weights, "configuration": configuration},
+            inputs,
+            model=request.config.model_name,
+            version=request.version,
+        )
+        with phases.phase("push"):
+            digest = publish(
+                target, origin, base, layers=[weights, configuration], image=image, tag=inputs.tag
+            )
+    return model.result().model_copy(
+        update={
+            "image": f"{goal.name}@{digest}",
+            "base_digest": base.digest,
+            "server_version": base.server_version,
+            "reused": reused,
+        }
+    )

@@ -1,0 +1,176 @@
+"""Inputs and outputs of an ONNX graph, read from the file without its weights.
+
+ONNX is protobuf; six message types are needed, so the wire format is read directly: gigabytes of
+initializers are stepped over, never loaded. Source: onnx/onnx.proto of the ONNX project.
+"""
+
+import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from slipway.api.result import TensorSpec
+
+DATATYPES = {
+    1: "FP32",
+    2: "UINT8",
+    3: "INT8",
+    4: "UINT16",
+    5: "INT16",
+    6: "INT32",
+    7: "INT64",
+    8: "BYTES",
+    9: "BOOL",
+    10: "FP16",
+    11: "FP64",
+    12: "UINT32",
+    13: "UINT64",
+    16: "BF16",
+}
+"""TensorProto.DataType → Triton's names."""
+
+VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+MODEL_GRAPH = 7
+GRAPH_INITIALIZER, GRAPH_INPUT, GRAPH_OUTPUT, GRAPH_SPARSE = 5, 11, 12, 15
+TENSOR_NAME = 8
+SPARSE_VALUES = 1
+VALUE_NAME, VALUE_TYPE = 1, 2
+TYPE_TENSOR = 1
+TENSOR_ELEMENT, TENSOR_SHAPE = 1, 2
+SHAPE_DIM = 1
+DIM_VALUE = 1
+LONGEST_VARINT = 10
+
+
+class GraphUnreadable(ValueError):
+    """The file is no ONNX model, or one of a kind that Triton does not serve."""
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Inputs and outputs with all dimensions: the batch's too, where there is one."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    @property
+    def can_batch(self) -> bool:
+        """True where the first dimension of every tensor may vary: Triton's own criterion."""
+        tensors = (*self.inputs, *self.outputs)
+        return bool(tensors) and all(item.dims and item.dims[0] < 0 for item in tensors)
+
+
+Span = tuple[int, int]
+"""First byte, and the one after the last."""
+
+
+def read_graph(path: Path) -> Graph:
+    """Read inputs and outputs.
+
+    Raises:
+        GraphUnreadable: as its name says.
+
+    """
+    with path.open("rb") as file:
+        if path.stat().st_size == 0:
+            raise GraphUnreadable("the file is empty")
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _Reader(data).graph()
+
+
+class _Reader:
+    def __init__(self, data: mmap.mmap) -> None:
+        self._data = data
+
+    def graph(self) -> Graph:
+        whole = (0, len(self._data))
+        spans = self._children(whole, MODEL_GRAPH)
+        if not spans:
+            raise GraphUnreadable("the file holds no ONNX graph")
+        graph = spans[-1]
+        constants = self._constants(graph)
+        inputs = [self._tensor(span) for span in self._children(graph, GRAPH_INPUT)]
+        outputs = [self._tensor(span) for span in self._children(graph, GRAPH_OUTPUT)]
+        if not outputs:
+            raise GraphUnreadable("the ONNX graph has no outputs")
+        return Graph(
+            tuple(tensor for tensor in inputs if tensor.name not in constants), tuple(outputs)
+        )
+
+    def _constants(self, graph: Span) -> set[str]:
+        """Names with a value of their own: graphs of old also list them as inputs."""
+        dense = self._children(graph, GRAPH_INITIALIZER)
+        sparse = self._children(graph, GRAPH_SPARSE)
+        values = [span for item in sparse for span in self._children(item, SPARSE_VALUES)]
+        return {self._text(span, TENSOR_NAME) for span in [*dense, *values]}
+
+    def _tensor(self, value: Span) -> TensorSpec:
+        name = self._text(value, VALUE_NAME)
+        types = [
+            span
+            for type_ in self._children(value, VALUE_TYPE)
+            for span in self._children(type_, TYPE_TENSOR)
+        ]
+        if not types:
+            raise GraphUnreadable(f"{name!r} is a sequence, map or optional, expected a tensor")
+        element = self._number(types[0], TENSOR_ELEMENT)
+        datatype = DATATYPES.get(element or 0)
+        if datatype is None:
+            raise GraphUnreadable(f"{name!r} has element type {element}, which Triton has not")
+        dims = [
+            self._dim(span)
+            for shape in self._children(types[0], TENSOR_SHAPE)
+            for span in self._children(shape, SHAPE_DIM)
+        ]
+        return TensorSpec(name=name, datatype=datatype, dims=dims)
+
+    def _dim(self, span: Span) -> int:
+        value = self._number(span, DIM_VALUE)
+        return value if value is not None and 0 < value < 2**63 else -1
+
+    def _children(self, span: Span, number: int) -> list[Span]:
+        return [
+            value for field, kind, value in self._fields(span) if (field, kind) == (number, LENGTH)
+        ]
+
+    def _text(self, span: Span, number: int) -> str:
+        spans = self._children(span, number)
+        if not spans:
+            return ""
+        start, end = spans[-1]
+        return self._data[start:end].decode("utf-8", errors="replace")
+
+    def _number(self, span: Span, number: int) -> int | None:
+        values = [
+            value[0]
+            for field, kind, value in self._fields(span)
+            if (field, kind) == (number, VARINT)
+        ]
+        return values[-1] if values else None
+
+    def _fields(self, span: Span) -> Iterator[tuple[int, int, Span]]:
+        """Yield number, wire type and content: a span, or a number in its first place."""
+        position, end = span
+        while position < end:
+            key, position = self._varint(position, end)
+            kind = key & 7
+            if kind == VARINT:
+                value, position = self._varint(position, end)
+                yield key >> 3, kind, (value, 0)
+                continue
+            size = {FIXED64: 8, FIXED32: 4}.get(kind)
+            if kind == LENGTH:
+                size, position = self._varint(position, end)
+            if size is None or position + size > end:
+                raise GraphUnreadable(f"no protobuf at byte {position}")
+            yield key >> 3, kind, (position, position + size)
+            position += size
+
+    def _varint(self, position: int, end: int) -> tuple[int, int]:
+        value = 0
+        for index in range(min(LONGEST_VARINT, end - position)):
+            byte = self._data[position + index]
+            value |= (byte & 0x7F) << (7 * index)
+            if byte < 0x80:  # noqa: PLR2004 - the high bit says that more follows
+                return value, position + index + 1
+        raise GraphUnreadable(f"no protobuf at byte {position}")

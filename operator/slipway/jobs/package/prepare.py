@@ -1,0 +1,71 @@
+"""From a fetched tree to a model repository: every file's place, and the finished config.pbtxt."""
+
+from dataclasses import dataclass, field
+
+from slipway.api.request import ConfigRequest
+from slipway.api.result import Reason, Signature
+from slipway.errors import JobFailure
+from slipway.jobs.package.config import EMPTY, Filled, SourceConfig, fill_config, parse_config
+from slipway.jobs.package.onnx import Graph, GraphUnreadable, read_graph
+from slipway.jobs.tree import Tree
+from slipway.render.model_repository import CONFIG, Layout, find_config, plan_layout
+
+LARGEST_CONFIG_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A model repository that only has to be written somewhere."""
+
+    layout: Layout
+    config_target: str
+    """``<model>/config.pbtxt``."""
+    config: str
+    signature: Signature | None
+    warnings: list[str] = field(default_factory=list)
+
+
+def prepare(tree: Tree, order: ConfigRequest) -> Prepared:
+    """Plan the model repository.
+
+    Raises:
+        JobFailure: the files, their config.pbtxt and the order do not fit together.
+
+    """
+    source = _source_config(tree, order.model_name)
+    layout = plan_layout(tree.names, order.model_name, order.format, source.declared)
+    graph, problem = _graph(tree, layout)
+    filled: Filled = fill_config(source, order, layout.format, graph)
+    return Prepared(
+        layout=layout,
+        config_target=f"{order.model_name}/{CONFIG}",
+        config=filled.text,
+        signature=filled.signature,
+        warnings=[*problem, *filled.warnings],
+    )
+
+
+def _source_config(tree: Tree, model: str) -> SourceConfig:
+    name = find_config(tree.names, model)
+    if name is None:
+        return EMPTY
+    path = tree[name]
+    if path.stat().st_size > LARGEST_CONFIG_BYTES:
+        raise JobFailure(
+            Reason.CONFIG_INVALID, f"source {name}: more than {LARGEST_CONFIG_BYTES} bytes"
+        )
+    try:
+        return parse_config(path.read_text("utf-8"), f"source {name}")
+    except UnicodeDecodeError as error:
+        raise JobFailure(Reason.CONFIG_INVALID, f"source {name}: not UTF-8: {error}") from error
+
+
+def _graph(tree: Tree, layout: Layout) -> tuple[Graph | None, list[str]]:
+    """Read the ONNX graph where there is one; Triton is the judge of one that we cannot read."""
+    name = layout.model_file
+    if name is None or not name.endswith(".onnx") or name not in tree.names:
+        return None, []
+    try:
+        return read_graph(tree[name]), []
+    except GraphUnreadable as error:
+        return None, [f"{name}: the graph's inputs and outputs are not known: {error}"]

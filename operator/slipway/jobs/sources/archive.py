@@ -1,0 +1,182 @@
+"""Unpacking of archives that nobody vouches for: regular files only, inside, and not too much."""
+
+import shutil
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from stat import S_IFMT, S_IFREG
+from typing import IO
+
+from slipway.api.result import Reason
+from slipway.errors import JobFailure
+from slipway.jobs.tree import TreeFile, name_problem
+
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+ZIP_SUFFIXES = (".zip",)
+BLOCK_BYTES = 2**20
+ENCRYPTED = 0x1
+
+CORRUPT = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,  # zipfile: a compression that it does not know
+    UnicodeError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much an archive may hold."""
+
+    max_bytes: int
+    max_files: int = 100_000
+    max_ratio: int = 200
+    """Unpacked by packed bytes; weights do not shrink like that, bombs do."""
+    ratio_floor_bytes: int = 256 * 2**20
+    """Below this size nobody asks for the ratio."""
+
+
+def is_archive(name: str) -> bool:
+    """Tell by the file name whether it is an archive that we unpack."""
+    return name.lower().endswith(TAR_SUFFIXES + ZIP_SUFFIXES)
+
+
+def unpack(archive: Path, name: str, into: Path, limits: Limits) -> tuple[TreeFile, ...]:
+    """Unpack `archive`, called `name` where it came from, into the empty directory `into`.
+
+    Raises:
+        JobFailure: something in it is unsafe or too large, or it is damaged.
+
+    """
+    target = _Target(into, name, limits, packed_bytes=archive.stat().st_size)
+    try:
+        if name.lower().endswith(ZIP_SUFFIXES):
+            _unpack_zip(archive, target)
+        else:
+            _unpack_tar(archive, target)
+    except (*CORRUPT, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk, not the archive: BadGzipFile has no number
+        raise JobFailure(
+            Reason.CORRUPT_ARCHIVE, f"archive {name}: damaged or cut off: {error}"
+        ) from error
+    return tuple(target.files)
+
+
+@dataclass(slots=True)
+class _Target:
+    """Where files go, and what has been written."""
+
+    into: Path
+    archive: str
+    limits: Limits
+    packed_bytes: int
+    files: list[TreeFile] = field(default_factory=list)
+    written: int = 0
+    entries: int = 0
+
+    def check(self, name: str, problem: str | None = None) -> str:
+        """Return the name without ``.`` parts; refuse one that is not allowed."""
+        self.entries += 1
+        if self.entries > self.limits.max_files:
+            self.refuse_size(f"more than {self.limits.max_files} entries")
+        problem = problem or name_problem(name)
+        if problem is not None:
+            raise JobFailure(Reason.UNSAFE_ARCHIVE, f"archive {self.archive}: {name!r} {problem}")
+        return str(PurePosixPath(name))
+
+    def write(self, name: str, content: IO[bytes]) -> None:
+        """Write one file, block by block, under all limits."""
+        path = self.into / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("xb")
+        except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+            raise JobFailure(
+                Reason.UNSAFE_ARCHIVE,
+                f"archive {self.archive}: {name!r} is there twice, or is a file and a directory",
+            ) from error
+        with file:
+            while block := content.read(BLOCK_BYTES):
+                self._count(len(block))
+                file.write(block)
+        self.files.append(TreeFile(name, path))
+
+    def refuse_size(self, problem: str) -> None:
+        """Stop: it is too large."""
+        raise JobFailure(Reason.SOURCE_TOO_LARGE, f"archive {self.archive}: {problem}")
+
+    def _count(self, size: int) -> None:
+        self.written += size
+        if self.written > self.limits.max_bytes:
+            self.refuse_size(f"unpacks to more than {self.limits.max_bytes} bytes")
+        allowed = max(self.packed_bytes * self.limits.max_ratio, self.limits.ratio_floor_bytes)
+        if self.written > allowed:
+            self.refuse_size(
+                f"unpacks to more than {self.limits.max_ratio} times its {self.packed_bytes} bytes"
+            )
+
+
+def _unpack_tar(archive: Path, target: _Target) -> None:
+    with tarfile.open(archive, "r:*") as tar:
+        for member in tar:
+            if member.name in {".", "./"} and member.isdir():
+                continue
+            name = target.check(member.name, _tar_problem(member, target.into))
+            if member.isdir():
+                continue
+            with _content(tar, member) as content:
+                target.write(name, content)
+
+
+def _tar_problem(member: tarfile.TarInfo, into: Path) -> str | None:
+    if member.issym() or member.islnk():
+        return "is a link; expected files and directories only"
+    if not (member.isreg() or member.isdir()):
+        return "is a device, pipe or unknown thing; expected files and directories only"
+    try:
+        tarfile.data_filter(member, str(into))
+    except tarfile.FilterError as error:
+        return f"is refused: {error}"
+    return None
+
+
+@contextmanager
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[IO[bytes]]:
+    content = tar.extractfile(member)
+    if content is None:
+        raise tarfile.ReadError(f"{member.name!r} has no content")
+    with content:
+        yield content
+
+
+def _unpack_zip(archive: Path, target: _Target) -> None:
+    with zipfile.ZipFile(archive) as packed:
+        for info in packed.infolist():
+            name = target.check(info.filename, _zip_problem(info))
+            if info.is_dir():
+                continue
+            with packed.open(info) as content:
+                target.write(name, content)
+
+
+def _zip_problem(info: zipfile.ZipInfo) -> str | None:
+    if S_IFMT(info.external_attr >> 16) not in {0, S_IFREG} and not info.is_dir():
+        return "is a link or a device; expected files and directories only"
+    if info.flag_bits & ENCRYPTED:
+        return "is encrypted"
+    return None
+
+
+def clear(folder: Path) -> Path:
+    """Make `folder` an empty directory: an earlier attempt may have left something."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    return folder

@@ -1,0 +1,60 @@
+"""``pvc://<claim>/<path>``: a PersistentVolumeClaim, mounted read-only.
+
+A directory is read where it lies; an archive is unpacked; a file is one model file.
+"""
+
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from slipway.adapters.http import Backoff
+from slipway.api.request import SourceRequest
+from slipway.api.result import Reason
+from slipway.errors import JobFailure
+from slipway.jobs.sources import archive
+from slipway.jobs.tree import Tree, TreeFile, make_tree, name_problem, walk
+
+FILESYSTEM_LEFTOVERS = frozenset({"lost+found"})
+"""Made by the file system at the top of a volume, for root only."""
+
+
+def fetch(request: SourceRequest, scratch: Path, mount: Path, backoff: Backoff) -> Tree:
+    """Return the files of a claim that is mounted at `mount`.
+
+    Raises:
+        JobFailure: the path is not there, leaves the claim, or is no plain file or directory.
+
+    """
+    del backoff  # a disk answers at once
+    path = _locate(request, mount)
+    if path.is_dir():
+        skip = FILESYSTEM_LEFTOVERS if path == mount.resolve() else frozenset[str]()
+        return make_tree(walk(path, skip=skip))
+    if archive.is_archive(path.name):
+        files = archive.unpack(
+            path, path.name, archive.clear(scratch / "tree"), archive.Limits(request.max_bytes)
+        )
+        return make_tree(files)
+    return make_tree([TreeFile(path.name, path)])
+
+
+def _locate(request: SourceRequest, mount: Path) -> Path:
+    inside = unquote(urlsplit(request.uri).path).strip("/")
+    problem = name_problem(inside) if inside else None
+    if problem is not None:
+        raise JobFailure(
+            Reason.SOURCE_REFUSED, f"source {request.uri}: the path inside the claim {problem}"
+        )
+    path = (mount / PurePosixPath(inside)).resolve()
+    if not path.is_relative_to(mount.resolve()):
+        raise JobFailure(
+            Reason.SOURCE_REFUSED, f"source {request.uri}: a link leads out of the claim"
+        )
+    if not path.exists():
+        raise JobFailure(
+            Reason.SOURCE_NOT_FOUND, f"source {request.uri}: no such file or directory in the claim"
+        )
+    if not (path.is_dir() or path.is_file()):
+        raise JobFailure(
+            Reason.SOURCE_REFUSED, f"source {request.uri}: expected a file or directory"
+        )
+    return path

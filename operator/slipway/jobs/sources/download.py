@@ -1,0 +1,190 @@
+"""A download that survives broken connections: it goes on where it stopped, when the server can."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+from urllib.parse import urljoin, urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError, LocationParseError
+
+from slipway.adapters.http import BLOCK_BYTES, PASSING_STATUS, Backoff, for_people, is_untrusted
+from slipway.api.result import Reason
+from slipway.errors import JobFailure
+
+MOST_REDIRECTS = 5
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+ABSENT = frozenset({404, 410})
+OK, PARTIAL, RANGE_REFUSED = 200, 206, 416
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A downloaded file."""
+
+    path: Path
+    digest: str
+    """``sha256:…`` of its bytes."""
+    size: int
+
+
+class _Passing(Exception):
+    """Try again."""
+
+    def __init__(self, problem: str, retry_after: str | None = None) -> None:
+        super().__init__(problem)
+        self.retry_after = retry_after
+
+
+def download(
+    pool: urllib3.PoolManager, url: str, path: Path, *, max_bytes: int, backoff: Backoff
+) -> Download:
+    """Download `url` to `path`.
+
+    Failures in a row are counted; bytes that no earlier attempt had reached start the count anew.
+
+    Raises:
+        JobFailure: SourceNotFound, SourceRefused, SourceTooLarge, or, transient,
+            SourceUnavailable after the last attempt.
+
+    """
+    with path.open("wb") as file:
+        transfer = _Transfer(pool, url, file, max_bytes)
+        failures, reached = 0, 0
+        while True:
+            try:
+                transfer.run()
+                return Download(path, f"sha256:{transfer.hasher.hexdigest()}", transfer.size)
+            except _Passing as problem:
+                failures = 1 if transfer.size > reached else failures + 1
+                reached = max(reached, transfer.size)
+                if failures >= backoff.attempts:
+                    raise JobFailure(
+                        Reason.SOURCE_UNAVAILABLE,
+                        f"source {for_people(url)}: {problem}, {failures} times in a row at byte "
+                        f"{transfer.size}",
+                        transient=True,
+                    ) from problem
+                backoff.wait(failures, problem.retry_after)
+
+
+class _Transfer:
+    """One file on its way, over as many requests as it takes."""
+
+    def __init__(
+        self, pool: urllib3.PoolManager, url: str, file: IO[bytes], max_bytes: int
+    ) -> None:
+        self._pool = pool
+        self._url = url
+        self._file = file
+        self._max_bytes = max_bytes
+        self._validator: str | None = None
+        self.hasher = hashlib.sha256()
+        self.size = 0
+
+    def run(self) -> None:
+        """Send one request, and take what comes."""
+        try:
+            response = self._open()
+            try:
+                self._receive(response)
+            finally:
+                response.close()
+        except LocationParseError as error:
+            raise self._failure(Reason.SOURCE_REFUSED, "no valid address") from error
+        except HTTPError as error:
+            if is_untrusted(error):
+                raise self._failure(
+                    Reason.SOURCE_REFUSED, f"the server's certificate is not trusted: {error}"
+                ) from error
+            raise _Passing(f"no complete answer ({type(error).__name__})") from error
+
+    def _open(self) -> urllib3.BaseHTTPResponse:
+        url = self._url
+        for _ in range(MOST_REDIRECTS + 1):
+            response = self._pool.request(
+                "GET", url, headers=self._headers(), preload_content=False, redirect=False
+            )
+            if response.status not in REDIRECTS:
+                return response
+            response.close()
+            url = self._next(url, response.headers.get("Location"))
+        raise self._failure(Reason.SOURCE_REFUSED, f"more than {MOST_REDIRECTS} redirects")
+
+    def _headers(self) -> dict[str, str]:
+        headers = dict[str, str](self._pool.headers)
+        if self._validator is not None and self.size:
+            headers |= {"Range": f"bytes={self.size}-", "If-Range": self._validator}
+        return headers
+
+    def _next(self, url: str, location: str | None) -> str:
+        if location is None:
+            raise self._failure(Reason.SOURCE_REFUSED, "a redirect without a Location")
+        target = urljoin(url, location)
+        secure = urlsplit(url).scheme == "https"
+        if urlsplit(target).scheme not in ({"https"} if secure else {"http", "https"}):
+            raise self._failure(
+                Reason.SOURCE_REFUSED, f"found a redirect to {for_people(target)}, expected https"
+            )
+        return target
+
+    def _receive(self, response: urllib3.BaseHTTPResponse) -> None:
+        self._require_success(response)
+        if response.status == OK or not self._continues(response):
+            self._start_anew()
+        if response.status == PARTIAL and self.size == 0:
+            raise _Passing("a part that was not asked for")
+        self._validator = _validator(response)
+        announced = response.length_remaining
+        expected = None if announced is None else self.size + announced
+        if expected is not None and expected > self._max_bytes:
+            self._refuse_size()
+        for block in response.stream(BLOCK_BYTES, decode_content=False):
+            self._write(block)
+        if expected is not None and self.size != expected:
+            raise _Passing(f"{self.size} of {expected} bytes")
+
+    def _require_success(self, response: urllib3.BaseHTTPResponse) -> None:
+        status = response.status
+        if status in {OK, PARTIAL}:
+            return
+        if status == RANGE_REFUSED and self.size:
+            self._start_anew()
+            raise _Passing("the range was refused")
+        if status in PASSING_STATUS or status >= 500:  # noqa: PLR2004 - the server's own trouble
+            raise _Passing(f"status {status}", response.headers.get("Retry-After"))
+        reason = Reason.SOURCE_NOT_FOUND if status in ABSENT else Reason.SOURCE_REFUSED
+        raise self._failure(reason, f"found status {status}, expected 200")
+
+    def _continues(self, response: urllib3.BaseHTTPResponse) -> bool:
+        return response.headers.get("Content-Range", "").startswith(f"bytes {self.size}-")
+
+    def _start_anew(self) -> None:
+        self._file.seek(0)
+        self._file.truncate()
+        self.hasher = hashlib.sha256()
+        self.size = 0
+
+    def _write(self, block: bytes) -> None:
+        self.size += len(block)
+        if self.size > self._max_bytes:
+            self._refuse_size()
+        self.hasher.update(block)
+        self._file.write(block)
+
+    def _refuse_size(self) -> None:
+        raise self._failure(
+            Reason.SOURCE_TOO_LARGE, f"holds more than the allowed {self._max_bytes} bytes"
+        )
+
+    def _failure(self, reason: Reason, problem: str) -> JobFailure:
+        return JobFailure(reason, f"source {for_people(self._url)}: {problem}")
+
+
+def _validator(response: urllib3.BaseHTTPResponse) -> str | None:
+    """Return what proves that a later part belongs to the same file."""
+    etag = response.headers.get("ETag")
+    if etag is not None and not etag.startswith("W/"):
+        return etag
+    return response.headers.get("Last-Modified")

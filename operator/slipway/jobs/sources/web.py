@@ -1,0 +1,77 @@
+"""``https://`` and ``http://``: an archive, or one model file."""
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from slipway.adapters.http import Backoff, for_people, open_pool
+from slipway.api.request import SourceRequest
+from slipway.api.result import Reason
+from slipway.errors import JobFailure
+from slipway.jobs.sources import archive
+from slipway.jobs.sources.download import Download, download
+from slipway.jobs.tree import Tree, TreeFile, make_tree, name_problem
+
+
+def fetch(request: SourceRequest, scratch: Path, mount: Path, backoff: Backoff) -> Tree:
+    """Download, and unpack where the name says that it is an archive.
+
+    Raises:
+        JobFailure: not allowed, not there, not reachable, or not safe to unpack.
+
+    """
+    del mount  # a claim's
+    name = _file_name(request)
+    _require_trust(request)
+    with open_pool() as pool:
+        got = download(
+            pool,
+            request.uri,
+            archive.clear(scratch / "download") / name,
+            max_bytes=request.max_bytes,
+            backoff=backoff,
+        )
+    if not archive.is_archive(name):
+        return make_tree([TreeFile(name, got.path)], got.digest)
+    return _unpacked(got, name, scratch, request.max_bytes)
+
+
+def _unpacked(got: Download, name: str, scratch: Path, max_bytes: int) -> Tree:
+    into = archive.clear(scratch / "tree")
+    files = archive.unpack(got.path, name, into, archive.Limits(max_bytes))
+    got.path.unlink()  # models are large, and this one is there twice
+    return make_tree(files, got.digest)
+
+
+def _file_name(request: SourceRequest) -> str:
+    parts = urlsplit(request.uri)
+    if parts.username is not None or parts.password is not None:
+        raise JobFailure(
+            Reason.SOURCE_REFUSED,
+            f"source {for_people(request.uri)}: found a user name in the address, where everybody "
+            "can read it; expected none",
+        )
+    name = unquote(parts.path.rpartition("/")[2])
+    if not name:
+        raise JobFailure(
+            Reason.SOURCE_REFUSED,
+            f"source {for_people(request.uri)}: a web address that ends in '/' names no file; "
+            "expected the archive or model file itself",
+        )
+    problem = "holds a slash" if "/" in name else name_problem(name)
+    if problem is not None:
+        raise JobFailure(
+            Reason.SOURCE_REFUSED,
+            f"source {for_people(request.uri)}: the file name {name!r} {problem}",
+        )
+    return name
+
+
+def _require_trust(request: SourceRequest) -> None:
+    """Without TLS, only a pinned digest tells whose bytes they are."""
+    plain = urlsplit(request.uri).scheme == "http"
+    if plain and request.digest is None and not request.allow_plain_http:
+        raise JobFailure(
+            Reason.SOURCE_REFUSED,
+            f"source {for_people(request.uri)}: found plain http without a digest; expected "
+            "https, spec.model.source.digest, or the operator's setting sources.allowPlainHTTP",
+        )

@@ -1,0 +1,311 @@
+"""Where the files of a source lie in Triton's model repository: pure, from their names alone.
+
+Accepted are a model file, a model directory (``config.pbtxt`` and one version directory), and a
+repository of several models. The version directory is always ``1``, so that paths stay the same
+between versions.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from slipway.api.names import MODEL_DIRECTORY_VERSION
+from slipway.api.request import ModelFormat
+from slipway.api.result import Reason
+from slipway.errors import JobFailure
+
+CONFIG = "config.pbtxt"
+SHOWN = 5
+"""Names in an error message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """How Triton knows a format."""
+
+    format: ModelFormat
+    file: str
+    """Name of the model in the version directory, unless config.pbtxt says otherwise."""
+    suffixes: tuple[str, ...]
+    backend: str
+    platforms: tuple[str, ...] = ()
+
+
+BACKENDS = (
+    Backend(ModelFormat.ONNX, "model.onnx", (".onnx",), "onnxruntime", ("onnxruntime_onnx",)),
+    Backend(
+        ModelFormat.TENSORRT, "model.plan", (".plan", ".engine"), "tensorrt", ("tensorrt_plan",)
+    ),
+    Backend(
+        ModelFormat.TORCHSCRIPT,
+        "model.pt",
+        (".pt", ".pth", ".torchscript"),
+        "pytorch",
+        ("pytorch_libtorch",),
+    ),
+    Backend(
+        ModelFormat.TENSORFLOW,
+        "model.savedmodel",
+        (".savedmodel",),
+        "tensorflow",
+        ("tensorflow_savedmodel", "tensorflow_graphdef"),
+    ),
+    Backend(ModelFormat.OPENVINO, "model.xml", (".xml",), "openvino"),
+    Backend(ModelFormat.PYTHON, "model.py", (), "python"),
+)
+BY_FORMAT = {backend.format: backend for backend in BACKENDS}
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What the source's config.pbtxt says about its model file."""
+
+    backend: str = ""
+    platform: str = ""
+    default_model_filename: str = ""
+
+    @property
+    def format(self) -> ModelFormat | None:
+        """The format of a backend or platform that we know; None otherwise."""
+        for known in BACKENDS:
+            if self.backend == known.backend or self.platform in known.platforms:
+                return known.format
+        return None
+
+    @property
+    def is_foreign(self) -> bool:
+        """True where it names a backend that we do not know: its files are its own business."""
+        return bool(self.backend or self.platform) and self.format is None
+
+    def __str__(self) -> str:
+        return f"backend {self.backend!r}" if self.backend else f"platform {self.platform!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One file on its way from the source into the model repository."""
+
+    source: str
+    """Name in the source."""
+    target: str
+    """Name below the model repository: ``<model>/1/model.onnx``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A model repository in the making."""
+
+    format: ModelFormat
+    weights: tuple[Placement, ...]
+    """What lies in version directories."""
+    extras: tuple[Placement, ...] = ()
+    """Labels, warm-up data, other models' configurations; never our model's config.pbtxt."""
+    model_file: str | None = None
+    """Name in the source of the file that holds the graph."""
+
+
+def find_config(names: Iterable[str], model: str) -> str | None:
+    """Return the name of the config.pbtxt of our model, where the source has one."""
+    present = set(names)
+    if CONFIG in present:
+        return CONFIG
+    inner = f"{model}/{CONFIG}"
+    return inner if _is_repository(present) and inner in present else None
+
+
+def plan_layout(
+    names: Sequence[str], model: str, asked: ModelFormat | None, declared: Declared
+) -> Layout:
+    """Say where every file goes.
+
+    Raises:
+        JobFailure: LayoutUnknown where there is no model or more than one; FormatMismatch where
+            spec.model.format, config.pbtxt and the files contradict each other.
+
+    """
+    if _is_repository(names):
+        return _plan_repository(names, model, asked, declared)
+    versions = {top for top in _tops(names) if _is_version(top)}
+    if len(versions) > 1:
+        raise _unknown(f"found version directories {', '.join(sorted(versions))}, expected one")
+    if versions:
+        prefix = f"{versions.pop()}/"
+        content = [name for name in names if name.startswith(prefix)]
+    else:
+        prefix = ""
+        content = [name for name in names if name != CONFIG]
+    layout = _plan_version(content, prefix, model, asked, declared)
+    rest = [name for name in names if name not in content and name != CONFIG]
+    return replace(layout, extras=tuple(Placement(name, f"{model}/{name}") for name in rest))
+
+
+def _plan_repository(
+    names: Sequence[str], model: str, asked: ModelFormat | None, declared: Declared
+) -> Layout:
+    """Take all models as they are; of ours, the version directory is named anew."""
+    models = sorted(top for top in _tops(names) if _is_model(top, names))
+    if model not in models:
+        raise _unknown(
+            f"found the models {', '.join(models)}, expected one of them to be {model!r} "
+            "(spec.model.name)"
+        )
+    if asked not in {None, ModelFormat.REPOSITORY}:
+        raise JobFailure(
+            Reason.FORMAT_MISMATCH,
+            f"spec.model.format is {asked}, found a repository of {len(models)} models",
+        )
+    own = [name.removeprefix(f"{model}/") for name in names if name.startswith(f"{model}/")]
+    ours = _prefixed(plan_layout(own, model, None, declared), model)
+    others = [
+        Placement(name, name)
+        for name in names
+        if name.partition("/")[0] in models and not name.startswith(f"{model}/")
+    ]
+    return Layout(
+        format=ModelFormat.REPOSITORY,
+        weights=(*ours.weights, *(file for file in others if _is_weight(file.target))),
+        extras=(*ours.extras, *(file for file in others if not _is_weight(file.target))),
+        model_file=ours.model_file,
+    )
+
+
+def _plan_version(
+    content: Sequence[str], prefix: str, model: str, asked: ModelFormat | None, declared: Declared
+) -> Layout:
+    inner = [name.removeprefix(prefix) for name in content]
+    found = {backend.format: files for backend in BACKENDS if (files := _find(backend, inner))}
+    target = f"{model}/{MODEL_DIRECTORY_VERSION}"
+    if asked is ModelFormat.REPOSITORY or (asked is None and declared.is_foreign):
+        _require_content(inner)
+        weights = tuple(Placement(prefix + name, f"{target}/{name}") for name in inner)
+        return Layout(ModelFormat.REPOSITORY, weights)
+    format_ = _choose_format(inner, found, asked, declared)
+    file = _choose_file(BY_FORMAT[format_], found[format_], declared.default_model_filename)
+    renamed = _renaming(BY_FORMAT[format_], file, inner, declared.default_model_filename)
+    weights = tuple(
+        Placement(prefix + name, f"{target}/{renamed.get(name, name)}") for name in inner
+    )
+    return Layout(format_, weights, model_file=prefix + file)
+
+
+def _choose_format(
+    inner: Sequence[str],
+    found: dict[ModelFormat, list[str]],
+    asked: ModelFormat | None,
+    declared: Declared,
+) -> ModelFormat:
+    said = declared.format
+    if asked is not None and (declared.is_foreign or said not in {None, asked}):
+        raise JobFailure(
+            Reason.FORMAT_MISMATCH,
+            f"spec.model.format is {asked}, the source's {CONFIG} says {declared}",
+        )
+    wanted = asked or said
+    if wanted is not None and wanted not in found:
+        raise JobFailure(
+            Reason.FORMAT_MISMATCH,
+            f"expected a model of format {wanted} ({_patterns(BY_FORMAT[wanted])}), found "
+            f"{_some(inner)}",
+        )
+    if wanted is not None:
+        return wanted
+    if len(found) != 1:
+        kinds = f"models of the formats {', '.join(found)}" if found else _some(inner)
+        remedy = (
+            "set spec.model.format" if found else "one of " + "; ".join(map(_patterns, BACKENDS))
+        )
+        raise _unknown(f"found {kinds}, expected one model: {remedy}")
+    return next(iter(found))
+
+
+def _choose_file(backend: Backend, files: Sequence[str], named: str) -> str:
+    for name in (named, backend.file):
+        if name in files:
+            return name
+    if named:
+        raise _unknown(f"{CONFIG} names the model file {named!r}, found {_some(files)}")
+    if len(files) > 1:
+        raise _unknown(f"found {_some(files)}, expected one, or one called {backend.file}")
+    return files[0]
+
+
+def _renaming(backend: Backend, file: str, inner: Sequence[str], named: str) -> dict[str, str]:
+    """Return new names of the files whose name Triton would not look for."""
+    if file in {named, backend.file}:
+        return {}
+    if backend.format is ModelFormat.TENSORFLOW:
+        folder = f"{file}/" if file else ""
+        return {
+            name: f"{backend.file}/{name.removeprefix(folder)}"
+            for name in inner
+            if name.startswith(folder)
+        }
+    names = {file: backend.file}
+    companion = f"{file.rpartition('.')[0]}.bin"
+    if backend.format is ModelFormat.OPENVINO and companion in inner:
+        names[companion] = "model.bin"
+    return names
+
+
+def _find(backend: Backend, inner: Sequence[str]) -> list[str]:
+    """Return the entries of the version directory that are models of this format."""
+    if backend.format is ModelFormat.TENSORFLOW and "saved_model.pb" in inner:
+        return [""]  # the version directory itself
+    tops = sorted(_tops(inner))
+    return [top for top in tops if top == backend.file or top.lower().endswith(backend.suffixes)]
+
+
+def _prefixed(layout: Layout, folder: str) -> Layout:
+    def prefixed(files: tuple[Placement, ...]) -> tuple[Placement, ...]:
+        return tuple(Placement(f"{folder}/{file.source}", file.target) for file in files)
+
+    file = layout.model_file
+    return Layout(
+        layout.format,
+        prefixed(layout.weights),
+        prefixed(layout.extras),
+        None if file is None else f"{folder}/{file}",
+    )
+
+
+def _is_repository(names: Iterable[str]) -> bool:
+    """Several models, or one beside other files: no model at the top, but below it."""
+    tops = _tops(names)
+    if CONFIG in tops or any(_is_version(top) for top in tops):
+        return False
+    return any(_is_model(top, names) for top in tops)
+
+
+def _is_model(folder: str, names: Iterable[str]) -> bool:
+    inner = [name.removeprefix(f"{folder}/") for name in names if name.startswith(f"{folder}/")]
+    return CONFIG in inner or any("/" in name and _is_version(name.split("/")[0]) for name in inner)
+
+
+def _is_weight(target: str) -> bool:
+    parts = target.split("/")
+    return len(parts) > 2 and _is_version(parts[1])  # noqa: PLR2004 - <model>/<version>/<file>
+
+
+def _is_version(name: str) -> bool:
+    return name.isdecimal() and not name.startswith("0")
+
+
+def _tops(names: Iterable[str]) -> set[str]:
+    return {name.partition("/")[0] for name in names}
+
+
+def _require_content(inner: Sequence[str]) -> None:
+    if not inner:
+        raise _unknown("the version directory is empty")
+
+
+def _patterns(backend: Backend) -> str:
+    return ", ".join(f"*{suffix}" for suffix in backend.suffixes) or backend.file
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(sorted(names)[:SHOWN]) or "no files"
+    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
+
+
+def _unknown(problem: str) -> JobFailure:
+    return JobFailure(Reason.LAYOUT_UNKNOWN, f"model source: {problem}")
