@@ -117,6 +117,17 @@ def _child(key: str, value: object, definitions: dict[str, Schema]) -> object:
         return structural(cast("Schema", value), definitions)
     if key == "description":
         return " ".join(str(value).split())
+    if key == "default":
+        return _without_null(value)
+    return value
+
+
+def _without_null(value: object) -> object:
+    """Drop what is absent from a default: the API server takes no null for an object."""
+    if isinstance(value, dict):
+        return {name: _without_null(child) for name, child in value.items() if child is not None}
+    if isinstance(value, list):
+        return [_without_null(child) for child in value]
     return value
 
 
@@ -271,8 +282,15 @@ def write(root: Path) -> None:
     (root / "docs/api.md").write_text(reference())
 
 
+class _Plain(yaml.SafeDumper):
+    """Writes a repeated value out again: anchors are for machines."""
+
+    def ignore_aliases(self, _data: object) -> bool:
+        return True
+
+
 def _dump(manifest: Schema) -> str:
-    return yaml.safe_dump(manifest, sort_keys=False, width=100, allow_unicode=True)
+    return yaml.dump(manifest, Dumper=_Plain, sort_keys=False, width=100, allow_unicode=True)
 
 
 if __name__ == "__main__":
