@@ -1,0 +1,195 @@
+"""The API server, as far as a router pod may use it: list, watch, and its own status entries."""
+
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from os import environ
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from slipway import __version__
+from slipway.api.base import Manifest
+from slipway.api.kinds import MODEL_ROUTE, Kind
+from slipway.api.names import FIELD_MANAGER_ROUTER
+from slipway.errors import ClusterUnavailable
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+APPLY = "application/apply-patch+yaml"
+REQUEST_SECONDS = 5.0
+WATCH_SECONDS = 280
+SILENCE_SECONDS = 90.0
+"""Bookmarks come about every minute; a watch that is silent for longer has died unseen."""
+
+
+class Expired(ClusterUnavailable):
+    """The API server no longer has the version from which to go on: list again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServer:
+    """Where the API server is, and how to speak to it."""
+
+    url: str
+    token_file: Path | None = None
+    ca_file: Path | None = None
+
+    @classmethod
+    def in_cluster(cls) -> "ApiServer":
+        """Return the API server of the pod that this process runs in."""
+        host, port = environ["KUBERNETES_SERVICE_HOST"], environ["KUBERNETES_SERVICE_PORT"]
+        host = f"[{host}]" if ":" in host else host
+        return cls(f"https://{host}:{port}", SERVICE_ACCOUNT / "token", SERVICE_ACCOUNT / "ca.crt")
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers of a request; the kubelet renews the token's file in place."""
+        agent = {"User-Agent": f"slipway-agent/{__version__}"}
+        if self.token_file is None:
+            return agent
+        return {**agent, "Authorization": f"Bearer {self.token_file.read_text().strip()}"}
+
+    def tls(self) -> ssl.SSLContext | bool:
+        """Return how to check the API server's certificate."""
+        return True if self.ca_file is None else ssl.create_default_context(cafile=self.ca_file)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A collection at one moment."""
+
+    items: list[Manifest]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a watch."""
+
+    type: str
+    """ADDED, MODIFIED, DELETED or BOOKMARK."""
+    object: Manifest
+
+    @property
+    def version(self) -> str:
+        """The version from which a new watch goes on."""
+        return str(self.object["metadata"]["resourceVersion"])
+
+
+class Cluster:
+    """One namespace of the API server."""
+
+    def __init__(self, server: ApiServer, namespace: str, pod: str) -> None:
+        self._server = server
+        self._namespace = namespace
+        self._manager = f"{FIELD_MANAGER_ROUTER}/{pod}"
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def list(self, kind: Kind) -> Listed:
+        """Read a whole collection.
+
+        Raises:
+            ClusterUnavailable: the API server did not answer, or refused.
+
+        """
+        body = await self._request("GET", kind.path(self._namespace), {})
+        return Listed(body.get("items") or [], str(body["metadata"]["resourceVersion"]))
+
+    async def watch(self, kind: Kind, version: str) -> AsyncIterator[Event]:
+        """Follow a collection until the API server ends the watch.
+
+        Raises:
+            Expired: the version is too old.
+            ClusterUnavailable: the connection broke.
+
+        """
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(WATCH_SECONDS),
+        }
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=SILENCE_SECONDS)
+        try:
+            async with self._open().get(
+                self._server.url + kind.path(self._namespace),
+                params=query,
+                headers=self._server.headers(),
+                timeout=timeout,
+            ) as answer:
+                await _check(answer)
+                async for line in _lines(answer.content):
+                    yield _event(line)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise ClusterUnavailable(f"watch of {kind.plural}: {error!r}") from error
+
+    async def apply_status(self, route: str, manifest: Manifest) -> None:
+        """Server-side apply this pod's part of a ModelRoute's status.
+
+        Raises:
+            ClusterUnavailable: the API server did not answer, or refused.
+
+        """
+        path = MODEL_ROUTE.path(self._namespace, route, "status")
+        query = {"fieldManager": self._manager, "force": "true"}
+        await self._request("PATCH", path, query, data=json.dumps(manifest))
+
+    async def _request(
+        self, method: str, path: str, query: Mapping[str, str], data: str | None = None
+    ) -> Any:
+        headers = self._server.headers()
+        if data is not None:
+            headers["Content-Type"] = APPLY
+        try:
+            async with self._open().request(
+                method,
+                self._server.url + path,
+                params=query,
+                data=data,
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS),
+            ) as answer:
+                await _check(answer)
+                return await answer.json(content_type=None)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise ClusterUnavailable(f"{method} {path}: {error!r}") from error
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(ssl=self._server.tls())
+            self._session = aiohttp.ClientSession(connector=connector)
+        return self._session
+
+
+async def _check(answer: aiohttp.ClientResponse) -> None:
+    if answer.status == HTTPStatus.GONE:
+        raise Expired(f"{answer.url.path}: version too old")
+    if answer.status >= HTTPStatus.BAD_REQUEST:
+        text = (await answer.text())[:500]
+        raise ClusterUnavailable(f"{answer.method} {answer.url.path}: {answer.status} {text}")
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Split by line; aiohttp's own reader refuses lines as long as big EndpointSlices."""
+    rest = b""
+    async for chunk in content.iter_any():
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line
+
+
+def _event(line: bytes) -> Event:
+    body = json.loads(line)
+    if body["type"] == "ERROR":
+        status = body["object"]
+        if status.get("code") == HTTPStatus.GONE:
+            raise Expired(str(status.get("message")))
+        raise ClusterUnavailable(f"watch: {status.get('message')}")
+    return Event(body["type"], body["object"])

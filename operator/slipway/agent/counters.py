@@ -1,0 +1,203 @@
+"""What Envoy counted, per route and revision, as `slipway.api.counters` defines it.
+
+A request is judged once. Envoy's own sums would count some twice: a reset before the response is
+also the 503 that the client got, or a retry that succeeded; so of resets and timeouts only those
+beyond such answers are added to the errors.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from slipway.agent.admin import Stat
+from slipway.api.counters import Counters, Latency, RouteCounters, latency_edges
+from slipway.render.envoy import GRPC_SERVICE, ClusterKey, Protocol
+
+JUDGED_GRPC_CODES = frozenset({2, 4, 8, 12, 13, 14, 15})
+GRPC_OK = 0
+_GRPC_DEADLINE, _GRPC_UNAVAILABLE = 4, 14
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """One cluster's numbers."""
+
+    requests: int
+    errors: int
+    resets: int
+    timeouts: int
+    client_errors: int
+    active: int
+    buckets: tuple[int, ...]
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(
+            self.requests + other.requests,
+            self.errors + other.errors,
+            self.resets + other.resets,
+            self.timeouts + other.timeouts,
+            self.client_errors + other.client_errors,
+            self.active + other.active,
+            tuple(a + b for a, b in zip(self.buckets, other.buckets, strict=True)),
+        )
+
+
+def read_counters(
+    proxy: str, start: str, at: datetime, clusters: Iterable[ClusterKey], stats: Sequence[Stat]
+) -> Counters:
+    """Return the document that the agent serves."""
+    values, histograms = _by_name(stats)
+    tallies = [(key, _tally(key, values, histograms)) for key in sorted(clusters)]
+    routes = []
+    by_revision = groupby(
+        sorted(tallies, key=lambda each: _identity(each[0])), key=lambda each: _identity(each[0])
+    )
+    for (route, revision, pinned), group in by_revision:
+        tally = _sum(each for _, each in group)
+        routes.append(_route_counters(route, revision, tally, pinned=pinned))
+    return Counters(proxy=proxy, envoy_start=start, at=_rfc3339(at), routes=routes)
+
+
+def _identity(key: ClusterKey) -> tuple[str, str, bool]:
+    return key.route, key.revision, key.pinned
+
+
+def _sum(tallies: Iterable[Tally]) -> Tally:
+    total = Tally(0, 0, 0, 0, 0, 0, _no_buckets())
+    for each in tallies:
+        total = total + each
+    return total
+
+
+def _route_counters(route: str, revision: str, tally: Tally, *, pinned: bool) -> RouteCounters:
+    return RouteCounters(
+        name=route,
+        revision=revision,
+        pinned=pinned,
+        requests=tally.requests,
+        errors=tally.errors,
+        resets=tally.resets,
+        timeouts=tally.timeouts,
+        client_errors=tally.client_errors,
+        active=tally.active,
+        latency=Latency(
+            edges_millis=[float(edge) for edge in latency_edges()], counts=list(tally.buckets)
+        ),
+    )
+
+
+def _tally(
+    key: ClusterKey, values: Mapping[str, int], histograms: Mapping[str, tuple[int, ...]]
+) -> Tally:
+    prefix = f"cluster.{key.name}."
+
+    def value(name: str) -> int:
+        return values.get(prefix + name, 0)
+
+    resets = value("upstream_rq_rx_reset") + value("upstream_cx_destroy_remote_with_active_rq")
+    timeouts = value("upstream_rq_timeout")
+    if key.protocol is Protocol.GRPC:
+        codes = _grpc_codes(prefix, values)
+        failed = sum(count for code, count in codes.items() if code in JUDGED_GRPC_CODES)
+        refused = sum(codes.values()) - failed - codes[GRPC_OK]
+        unreached, late = codes[_GRPC_UNAVAILABLE], codes[_GRPC_DEADLINE]
+    else:
+        failed, refused = value("upstream_rq_5xx"), value("upstream_rq_4xx")
+        unreached, late = value("upstream_rq_503"), value("upstream_rq_504")
+    unseen = max(0, resets - unreached - value("upstream_rq_retry")) + max(0, timeouts - late)
+    return Tally(
+        requests=value("upstream_rq_completed"),
+        errors=failed + unseen,
+        resets=resets,
+        timeouts=timeouts,
+        client_errors=refused,
+        active=value("upstream_rq_active") + value("upstream_rq_pending_active"),
+        buckets=histograms.get(f"{prefix}upstream_rq_time", _no_buckets()),
+    )
+
+
+def _grpc_codes(prefix: str, values: Mapping[str, int]) -> Counter[int]:
+    """Sum over the methods of ``grpc.<service>.<method>.<status>``."""
+    start = f"{prefix}grpc.{GRPC_SERVICE}."
+    codes: Counter[int] = Counter()
+    for name, count in values.items():
+        if name.startswith(start):
+            last = name.rpartition(".")[2]
+            if last.isdigit():
+                codes[int(last)] += count
+    return codes
+
+
+def _by_name(stats: Sequence[Stat]) -> tuple[dict[str, int], dict[str, tuple[int, ...]]]:
+    values = {stat["name"]: stat["value"] for stat in stats if isinstance(stat.get("value"), int)}
+    histograms = {
+        histogram["name"]: _buckets(histogram["buckets"])
+        for stat in stats
+        if isinstance(stat.get("histograms"), list)
+        for histogram in stat["histograms"]
+    }
+    return values, histograms
+
+
+def _buckets(found: Sequence[Mapping[str, int]]) -> tuple[int, ...]:
+    """Envoy's last edge is far above ours: its bucket is our last, the one without an edge."""
+    counts = {bucket["upper_bound"]: bucket["cumulative"] for bucket in found}
+    inside = [counts.pop(edge, 0) for edge in latency_edges()]
+    return (*inside, sum(counts.values()))
+
+
+def _no_buckets() -> tuple[int, ...]:
+    return (0,) * (len(latency_edges()) + 1)
+
+
+def _rfc3339(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def render_metrics(counters: Counters) -> str:
+    """Return the same numbers in Prometheus' text format."""
+    lines = []
+    for name, help_text, kind in _METRICS:
+        lines += [f"# HELP {_PREFIX}{name} {help_text}", f"# TYPE {_PREFIX}{name} {kind}"]
+        for each in counters.routes:
+            lines += _samples(name, each)
+    return "\n".join(lines) + "\n"
+
+
+_PREFIX = "slipway_router_"
+_METRICS = (
+    ("requests_total", "Finished requests.", "counter"),
+    ("errors_total", "Requests that failed by fault of the server.", "counter"),
+    ("client_errors_total", "Requests that failed by fault of the client.", "counter"),
+    ("resets_total", "Streams and connections that the server broke.", "counter"),
+    ("timeouts_total", "Requests that took longer than the route allows.", "counter"),
+    ("active_requests", "Requests in flight.", "gauge"),
+    ("latency_seconds", "Time from the request to the end of the response.", "histogram"),
+)
+
+
+def _samples(name: str, route: RouteCounters) -> list[str]:
+    pinned = str(route.pinned).lower()
+    labels = f'route="{route.name}",revision="{route.revision}",pinned="{pinned}"'
+    if name == "latency_seconds":
+        return _histogram(name, labels, route.latency)
+    value = {
+        "requests_total": route.requests,
+        "errors_total": route.errors,
+        "client_errors_total": route.client_errors,
+        "resets_total": route.resets,
+        "timeouts_total": route.timeouts,
+        "active_requests": route.active,
+    }[name]
+    return [f"{_PREFIX}{name}{{{labels}}} {value}"]
+
+
+def _histogram(name: str, labels: str, latency: Latency) -> list[str]:
+    lines, total = [], 0
+    edges = [*(f"{edge / 1000:g}" for edge in latency.edges_millis), "+Inf"]
+    for edge, count in zip(edges, latency.counts, strict=True):
+        total += count
+        lines.append(f'{_PREFIX}{name}_bucket{{{labels},le="{edge}"}} {total}')
+    return [*lines, f"{_PREFIX}{name}_count{{{labels}}} {total}"]

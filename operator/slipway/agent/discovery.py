@@ -1,0 +1,53 @@
+"""Answers Envoy's polls for endpoints, over a UNIX socket.
+
+A poll is held until the cluster's endpoints differ from those that Envoy has; at rest nothing
+moves. Before the first `publish` every poll is held, so that an agent that restarts never takes
+endpoints away.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from slipway.api.base import Manifest
+from slipway.render.envoy import ENDPOINTS_PATH
+
+REFUSED_PAUSE_SECONDS = 5.0
+"""Envoy repeats a poll at once when it refused the answer."""
+
+
+class Discovery:
+    """Holds the newest endpoints of every cluster."""
+
+    def __init__(self) -> None:
+        self._documents: Mapping[str, Manifest] = {}
+        self._changed = asyncio.Event()
+
+    def publish(self, documents: Mapping[str, Manifest]) -> None:
+        """Replace all endpoints; wakes the polls if any differ."""
+        if documents == self._documents:
+            return
+        self._documents = dict(documents)
+        woken, self._changed = self._changed, asyncio.Event()
+        woken.set()
+
+    def version(self, cluster: str) -> str | None:
+        """Return the version of a cluster's newest endpoints."""
+        document = self._documents.get(cluster)
+        return None if document is None else str(document["version_info"])
+
+    def application(self) -> web.Application:
+        """Return the HTTP application for the socket."""
+        application = web.Application()
+        application.router.add_post(ENDPOINTS_PATH, self._answer)
+        return application
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        poll = await request.json()
+        cluster = str(poll["resource_names"][0])
+        if "error_detail" in poll:
+            await asyncio.sleep(REFUSED_PAUSE_SECONDS)
+        while self.version(cluster) in (None, poll.get("version_info")):
+            await self._changed.wait()
+        return web.json_response(self._documents[cluster])

@@ -1,0 +1,93 @@
+"""Pods behind a revision, as EndpointSlices tell them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from slipway.api.base import Manifest
+from slipway.render.envoy import Address, Protocol
+
+SERVICE_LABEL = "kubernetes.io/service-name"
+ADDRESS_TYPES = ("IPv4", "IPv6")
+"""Envoy takes addresses, no names; where a pod has both, the first counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One pod."""
+
+    pod: str
+    """Identifies the pod where it has an address of either family."""
+    host: str
+    ports: tuple[tuple[str, int], ...]
+    """Name and number, named as the revision's Service names them."""
+    ready: bool
+    serving: bool
+    terminating: bool
+
+    def address(self, protocol: Protocol) -> Address | None:
+        """Return where the pod speaks the protocol; None where it does not."""
+        return next(((self.host, port) for name, port in self.ports if name == protocol), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One EndpointSlice."""
+
+    service: str
+    endpoints: tuple[Endpoint, ...]
+
+
+def parse_slice(manifest: Manifest) -> Slice | None:
+    """Read an EndpointSlice; None where it belongs to no Service or has no IP addresses."""
+    service = manifest["metadata"].get("labels", {}).get(SERVICE_LABEL)
+    if service is None or manifest.get("addressType") not in ADDRESS_TYPES:
+        return None
+    ports = tuple(
+        (str(port["name"]), int(port["port"]))
+        for port in manifest.get("ports") or ()
+        if port.get("name") and port.get("port")
+    )
+    return Slice(service, tuple(_endpoint(each, ports) for each in manifest.get("endpoints") or ()))
+
+
+def _endpoint(manifest: Manifest, ports: tuple[tuple[str, int], ...]) -> Endpoint:
+    """An absent `ready` means ready, as the API defines it."""
+    conditions = manifest.get("conditions", {})
+    ready = conditions.get("ready") is not False
+    serving = conditions.get("serving")
+    host = manifest["addresses"][0]
+    return Endpoint(
+        pod=manifest.get("targetRef", {}).get("uid", host),
+        host=host,
+        ports=ports,
+        ready=ready,
+        serving=ready if serving is None else serving,
+        terminating=bool(conditions.get("terminating")),
+    )
+
+
+def of_service(slices: Iterable[Slice], service: str) -> tuple[Endpoint, ...]:
+    """Return the Service's pods, each once, ordered so that equal sets are equal."""
+    found: dict[str, Endpoint] = {}
+    for each in slices:
+        if each.service != service:
+            continue
+        for endpoint in each.endpoints:
+            known = found.get(endpoint.pod)
+            if known is None or (":" in known.host and ":" not in endpoint.host):
+                found[endpoint.pod] = endpoint
+    return tuple(sorted(found.values(), key=lambda endpoint: endpoint.host))
+
+
+def count_ready(endpoints: Sequence[Endpoint]) -> int:
+    """Count the pods that take new requests."""
+    return sum(endpoint.ready for endpoint in endpoints)
+
+
+def routable(endpoints: Sequence[Endpoint], protocol: Protocol) -> tuple[Address, ...]:
+    """Return where requests may go: ready pods; if there is none, those that still serve."""
+    chosen = [each for each in endpoints if each.ready] or [
+        each for each in endpoints if each.serving and each.terminating
+    ]
+    found = (each.address(protocol) for each in chosen)
+    return tuple(address for address in found if address is not None)

@@ -1,0 +1,194 @@
+"""The router agent's process: composition, signals, and the order of start and end.
+
+The first SIGTERM begins the drain and nothing else: the pod's preStop hook sends it, because a
+native sidecar gets the kubelet's own only after Envoy is gone. The second one, or Envoy's end,
+ends the process. The xDS directory is shared with Envoy and outlives this process.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from os import environ
+from pathlib import Path
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from slipway.agent.admin import Admin, EnvoyUnavailable
+from slipway.agent.cluster import ApiServer, Cluster
+from slipway.agent.conductor import Conductor
+from slipway.agent.discovery import Discovery
+from slipway.agent.endpoints import parse_slice
+from slipway.agent.files import Files
+from slipway.agent.follow import Follower
+from slipway.agent.health import Health
+from slipway.agent.program import Asked
+from slipway.agent.report import Proxy, Reporter
+from slipway.agent.server import Server
+from slipway.api.base import Manifest
+from slipway.api.kinds import ENDPOINT_SLICE, MODEL_ROUTE
+from slipway.api.names import AGENT_PORT
+from slipway.errors import SettingsError
+from slipway.render import envoy
+
+log = logging.getLogger(__name__)
+
+DEFAULT_DIRECTORY = "/xds"
+LOOK_FOR_ENVOY_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where this agent runs."""
+
+    proxy: Proxy
+    namespace: str
+    directory: Path
+    port: int
+    server: ApiServer
+
+
+def settings_from_environment() -> Settings:
+    """Read the settings that the pod's specification gives.
+
+    Raises:
+        SettingsError: a variable is missing; the message names it.
+
+    """
+    try:
+        return Settings(
+            proxy=Proxy(environ["POD_NAME"], environ["POD_UID"]),
+            namespace=environ["POD_NAMESPACE"],
+            directory=Path(environ.get("XDS_DIRECTORY", DEFAULT_DIRECTORY)),
+            port=int(environ.get("AGENT_PORT", AGENT_PORT)),
+            server=ApiServer.in_cluster(),
+        )
+    except KeyError as error:
+        raise SettingsError(f"environment variable {error.args[0]} is missing") from error
+
+
+class Agent:
+    """All parts of a running agent."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._cluster = Cluster(settings.server, settings.namespace, settings.proxy.name)
+        self._admin = Admin(settings.directory / envoy.ADMIN_SOCKET)
+        self._discovery = Discovery()
+        self._files = Files(settings.directory)
+        self._reporter = Reporter(settings.proxy, self._cluster.apply_status, _utc_now)
+        self._conductor = Conductor(
+            self._files, self._discovery, self._admin, self._reporter, time.monotonic
+        )
+        self._health = Health(self._conductor, self._admin)
+        self._server = Server(
+            settings.proxy.name, self._conductor, self._admin, self._health, _utc_now
+        )
+        self._followers = (
+            Follower(
+                self._cluster, MODEL_ROUTE, put=self._put_route, remove=self._conductor.remove_route
+            ),
+            Follower(self._cluster, ENDPOINT_SLICE, put=self._put_slice, remove=self._remove_slice),
+        )
+        self._terminated = asyncio.Event()
+        self._terminated_again = asyncio.Event()
+
+    def terminate(self) -> None:
+        """Begin the drain; called again: end."""
+        (self._terminated_again if self._terminated.is_set() else self._terminated).set()
+
+    async def run(self) -> None:
+        """Run until the end."""
+        self._health.inherited = await self._admin.is_live()
+        if not self._health.inherited:
+            bootstrap = envoy.render_bootstrap(
+                str(self._settings.directory), self._settings.proxy.name
+            )
+            self._files.replace(envoy.BOOTSTRAP_FILE, bootstrap)
+        async with contextlib.AsyncExitStack() as stack:
+            await self._listen(stack)
+            async with asyncio.TaskGroup() as tasks:
+                running = [tasks.create_task(each.run()) for each in self._followers]
+                running.append(tasks.create_task(self._conduct()))
+                await self._terminated.wait()
+                await self._drain()
+                for task in running:
+                    task.cancel()
+            await self._reporter.retract()
+
+    async def _conduct(self) -> None:
+        for follower in self._followers:
+            await follower.listed.wait()
+        await self._conductor.run()
+
+    async def _drain(self) -> None:
+        """Follow the weights as long as Envoy serves."""
+        log.info("draining")
+        self._health.draining = True
+        try:
+            await self._admin.drain()
+            while not self._terminated_again.is_set():
+                await self._admin.observe()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_FOR_ENVOY_SECONDS):
+                        await self._terminated_again.wait()
+        except EnvoyUnavailable as error:
+            log.info("nothing to drain: %s", error)
+
+    def _put_route(self, manifest: Manifest) -> None:
+        try:
+            self._conductor.put_route(Asked.parse(manifest, self._settings.proxy.uid))
+        except (ValidationError, KeyError) as error:
+            log.warning("ModelRoute %s is skipped: %s", manifest["metadata"]["name"], error)
+
+    def _put_slice(self, manifest: Manifest) -> None:
+        self._conductor.put_slice(manifest["metadata"]["name"], parse_slice(manifest))
+
+    def _remove_slice(self, name: str) -> None:
+        self._conductor.put_slice(name, None)
+
+    async def _listen(self, stack: contextlib.AsyncExitStack) -> None:
+        stack.push_async_callback(self._admin.close)
+        stack.push_async_callback(self._cluster.close)
+        socket = str(self._settings.directory / envoy.ENDPOINTS_SOCKET)
+        endpoints = await _runner(stack, self._discovery.application())
+        await web.UnixSite(endpoints, socket).start()
+        public = await _runner(stack, self._server.application())
+        await web.TCPSite(public, port=self._settings.port).start()
+
+
+async def _runner(stack: contextlib.AsyncExitStack, application: web.Application) -> web.AppRunner:
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    return runner
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def _run(settings: Settings) -> None:
+    agent = Agent(settings)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, agent.terminate)
+    await agent.run()
+
+
+def main() -> int:
+    """Run the router agent until its pod ends; return the exit code."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=environ.get("LOG_LEVEL", "INFO"),
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    try:
+        asyncio.run(_run(settings_from_environment()))
+    except SettingsError as error:
+        log.critical("%s", error)
+        return 1
+    return 0

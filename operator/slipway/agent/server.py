@@ -1,0 +1,78 @@
+"""What the agent serves on its port: counters for the operator, metrics, and the pod's probes.
+
+Read-only: whoever reaches the port can change nothing.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from aiohttp import web
+
+from slipway.agent.admin import Admin, EnvoyUnavailable
+from slipway.agent.conductor import Conductor
+from slipway.agent.counters import read_counters, render_metrics
+from slipway.agent.health import Health
+from slipway.api.counters import PATH, Counters
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+class Server:
+    """Answers for one router pod."""
+
+    def __init__(
+        self,
+        proxy: str,
+        conductor: Conductor,
+        admin: Admin,
+        health: Health,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._proxy = proxy
+        self._conductor = conductor
+        self._admin = admin
+        self._health = health
+        self._now = now
+
+    def application(self) -> web.Application:
+        """Return the HTTP application."""
+        application = web.Application()
+        application.router.add_get(PATH, self._or_unavailable(self._counters))
+        application.router.add_get("/metrics", self._or_unavailable(self._metrics))
+        application.router.add_get("/startedz", self._probe(self._health.why_not_started))
+        application.router.add_get("/healthz", self._probe(self._health.why_not_healthy))
+        application.router.add_get("/readyz", self._probe(self._health.why_not_ready))
+        return application
+
+    async def _read(self) -> Counters:
+        start, stats = await self._admin.counters()
+        return read_counters(self._proxy, start, self._now(), self._conductor.clusters, stats)
+
+    async def _counters(self, _: web.Request) -> web.Response:
+        counters = await self._read()
+        return web.Response(
+            text=counters.model_dump_json(by_alias=True), content_type="application/json"
+        )
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(text=render_metrics(await self._read()))
+
+    def _or_unavailable(self, handler: Handler) -> Handler:
+        async def answer(request: web.Request) -> web.Response:
+            try:
+                return await handler(request)
+            except EnvoyUnavailable as error:
+                return web.Response(status=503, text=f"{error}\n")
+
+        return answer
+
+    def _probe(self, why_not: Callable[[], Awaitable[str | None]]) -> Handler:
+        async def answer(_: web.Request) -> web.Response:
+            problem = await why_not()
+            return (
+                web.Response(text="ok\n")
+                if problem is None
+                else web.Response(status=503, text=f"{problem}\n")
+            )
+
+        return answer

@@ -1,0 +1,465 @@
+"""What Envoy reads: a bootstrap file, one file each of listeners, clusters and routes, and endpoints.
+
+Three files for a whole router, never one per model: Envoy 1.40 opens an inotify instance for each
+file that it watches and aborts where the kernel's limit per user (128 by default, for all pods of
+a node together) is reached; tests/contract/envoy counts them. Endpoints change most often and are
+asked of the agent by long poll instead: inside their cluster they would replace it with every
+change, and with it the counters of its errors and its latency histogram.
+
+All routes share one route configuration, in which the listener finds its own virtual host by a
+header that it sets itself; a client cannot forge it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from slipway.api.base import Manifest
+from slipway.api.counters import latency_edges
+from slipway.api.modelroute import HeaderMatch
+
+BOOTSTRAP_FILE = "bootstrap.json"
+LISTENERS_FILE = "lds.json"
+CLUSTERS_FILE = "cds.json"
+ROUTES_FILE = "rds.json"
+ADMIN_SOCKET = "admin.sock"
+ENDPOINTS_SOCKET = "endpoints.sock"
+"""The agent answers there what Envoy posts to `ENDPOINTS_PATH`."""
+ENDPOINTS_PATH = "/v3/discovery:endpoints"
+
+AGENT_CLUSTER = "agent"
+STAT_PREFIX = "router"
+ROUTES_NAME = "models"
+VERSION_STATS = {
+    LISTENERS_FILE: "listener_manager.lds",
+    CLUSTERS_FILE: "cluster_manager.cds",
+    ROUTES_FILE: f"http.{STAT_PREFIX}.rds.{ROUTES_NAME}",
+}
+"""Where /stats shows what became of a file: ``<prefix>.version_text``, ``<prefix>.update_*``."""
+
+GRPC_SERVICE = "inference.GRPCInferenceService"
+GRPC_METHODS = (
+    "ModelInfer",
+    "ModelStreamInfer",
+    "ModelMetadata",
+    "ModelReady",
+    "ServerLive",
+    "ServerMetadata",
+    "ServerReady",
+)
+HTTP_PATHS = (
+    r"/v2(/health/(live|ready))?/?"
+    r"|/v2/models/[^/]+(/versions/[^/]+)?(/(ready|infer|generate|generate_stream))?"
+)
+"""Inference, metadata and readiness of the V2 protocol, and Triton's generate extension."""
+
+REVISION_HEADER = "x-slipway-revision"
+ROUTE_HEADER = "x-slipway-route"
+
+OVERFLOW_EDGE_MILLIS = 86_400_000
+"""An edge above every real latency, so that Envoy also counts what lies above our last one."""
+
+CONNECT_TIMEOUT = "2s"
+UPSTREAM_IDLE_TIMEOUT = "5s"
+"""An idle connection would hold up the exit of the last Triton pod of a revision."""
+RETRIES = 3
+POLL_PAUSE = "0.010s"
+"""Between two polls for a cluster's endpoints; the agent holds a poll until they change."""
+POLL_TIMEOUT = "86400s"
+UNLIMITED = 4_294_967_295
+
+_TYPES = "type.googleapis.com/envoy"
+_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_HTTP = f"{_TYPES}.extensions.filters.http"
+_V3 = "V3"
+
+
+class Protocol(StrEnum):
+    """What a cluster speaks; also the name of the port in the revision's Service."""
+
+    HTTP = "http"
+    GRPC = "grpc"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ClusterKey:
+    """Which requests a cluster takes; counters are kept by it."""
+
+    route: str
+    revision: str
+    protocol: Protocol
+    pinned: bool = False
+    """For requests that came by the candidate header."""
+
+    @property
+    def name(self) -> str:
+        """As Envoy knows it; without dots, which separate the parts of a statistic's name."""
+        return f"{self.route}/{self.revision}/{self.protocol}" + ("/pinned" if self.pinned else "")
+
+
+Address = tuple[str, int]
+"""IP address and port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What one ModelRoute means to Envoy."""
+
+    name: str
+    port: int
+    weights: tuple[tuple[str, int], ...]
+    """Revision and percent; empty, or a sum of 100."""
+    timeout_seconds: int = 0
+    """0: none."""
+    candidate: str | None = None
+    header: HeaderMatch | None = None
+    """Sends a request to `candidate`; both or neither."""
+
+    @property
+    def pinned(self) -> str | None:
+        """The revision that the header reaches."""
+        return self.candidate if self.header is not None else None
+
+    @property
+    def clusters(self) -> frozenset[ClusterKey]:
+        """All clusters that the route can send a request to."""
+        weighted = {revision for revision, weight in self.weights if weight > 0}
+        return frozenset(
+            ClusterKey(self.name, revision, protocol, pinned)
+            for revisions, pinned in ((weighted, False), ({self.pinned} - {None}, True))
+            for revision in revisions
+            if revision is not None
+            for protocol in Protocol
+        )
+
+    @property
+    def hash(self) -> str:
+        """Identifies the listener and the routes that this renders to."""
+        return content_hash([_listener(self), _virtual_host(self)])
+
+
+def content_hash(content: object) -> str:
+    """Return 16 hex digits that identify a JSON value."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def render_bootstrap(directory: str, node: str) -> Manifest:
+    """Return the bootstrap: where the other files lie, and what is counted."""
+    edges = [*latency_edges(), OVERFLOW_EDGE_MILLIS]
+    return {
+        "node": {"id": node, "cluster": STAT_PREFIX},
+        "admin": {"address": {"pipe": {"path": f"{directory}/{ADMIN_SOCKET}", "mode": 0o660}}},
+        "static_resources": {"clusters": [_agent_cluster(directory)]},
+        "dynamic_resources": {
+            "lds_config": _source(directory, LISTENERS_FILE),
+            "cds_config": _source(directory, CLUSTERS_FILE),
+        },
+        "stats_flush_interval": "1s",
+        "stats_config": {
+            "histogram_bucket_settings": [
+                {"match": {"prefix": "cluster."}, "buckets": [float(edge) for edge in edges]}
+            ],
+            "stats_matcher": {"inclusion_list": {"patterns": _needed_stats()}},
+        },
+    }
+
+
+def render_listeners(directory: str, routes: Sequence[Route]) -> Manifest:
+    """Return the listener file; it changes only when a route comes or goes."""
+    listeners = [_listener(route) for route in routes]
+    for listener in listeners:
+        manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+        manager["rds"]["config_source"] = _source(directory, ROUTES_FILE)
+    return _document(listeners)
+
+
+def render_clusters(keys: Iterable[ClusterKey]) -> Manifest:
+    """Return the cluster file; it changes when a revision comes or goes."""
+    return _document([_cluster(key) for key in sorted(keys)])
+
+
+def render_endpoints(key: ClusterKey, addresses: Sequence[Address]) -> Manifest:
+    """Return the answer to a poll for a cluster's endpoints."""
+    return _document(
+        [
+            {
+                "@type": f"{_TYPES}.config.endpoint.v3.ClusterLoadAssignment",
+                "cluster_name": key.name,
+                "endpoints": [_pods(addresses)],
+            }
+        ]
+    )
+
+
+def render_routes(routes: Sequence[Route]) -> Manifest:
+    """Return the route file: the weights."""
+    return _document(
+        [
+            {
+                "@type": f"{_TYPES}.config.route.v3.RouteConfiguration",
+                "name": ROUTES_NAME,
+                "vhost_header": ROUTE_HEADER,
+                "request_headers_to_remove": [ROUTE_HEADER],
+                "virtual_hosts": [_virtual_host(route) for route in routes],
+            }
+        ]
+    )
+
+
+def _document(resources: list[Manifest]) -> Manifest:
+    return {"version_info": content_hash(resources), "resources": resources}
+
+
+def _source(directory: str, file: str) -> Manifest:
+    return {
+        "path_config_source": {
+            "path": f"{directory}/{file}",
+            "watched_directory": {"path": directory},
+        },
+        "resource_api_version": _V3,
+    }
+
+
+def _needed_stats() -> list[Manifest]:
+    """What the agent reads, and nothing else: a cluster has hundreds of statistics."""
+    prefixes = [f"{prefix}." for prefix in VERSION_STATS.values()]
+    counted = (
+        r"cluster\.[^.]+\.("
+        r"version_text|upstream_rq_(completed|4xx|5xx|503|504|active|pending_active|retry|rx_reset|timeout|time)"
+        r"|upstream_cx_destroy_remote_with_active_rq"
+        r"|grpc\..*)"
+    )
+    return [
+        *({"prefix": prefix} for prefix in prefixes),
+        {"safe_regex": {"regex": counted}},
+    ]
+
+
+def _listener(route: Route) -> Manifest:
+    manager = {
+        "@type": f"{_TYPES}.extensions.filters.network.http_connection_manager.v3"
+        ".HttpConnectionManager",
+        "stat_prefix": STAT_PREFIX,
+        "codec_type": "AUTO",
+        "rds": {"route_config_name": ROUTES_NAME},
+        "early_header_mutation_extensions": [_own_route_header(route.name)],
+        "use_remote_address": True,  # drops x-envoy-* headers, by which clients could ask retries
+        "generate_request_id": False,
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "stream_idle_timeout": "0s",
+        "request_headers_timeout": "30s",
+        "server_header_transformation": "PASS_THROUGH",
+        "local_reply_config": {
+            "body_format": {
+                "json_format": {"error": "slipway router: %LOCAL_REPLY_BODY%"},
+                "content_type": "application/json",
+            }
+        },
+        "http_filters": [_grpc_statistics(), _filter("router", "router.v3.Router")],
+    }
+    return {
+        "@type": f"{_TYPES}.config.listener.v3.Listener",
+        "name": route.name,
+        "address": _address("0.0.0.0", route.port),
+        "filter_chains": [
+            {
+                "filters": [
+                    {
+                        "name": "envoy.filters.network.http_connection_manager",
+                        "typed_config": manager,
+                    }
+                ]
+            }
+        ],
+    }
+
+
+def _own_route_header(name: str) -> Manifest:
+    return {
+        "name": "route",
+        "typed_config": {
+            "@type": f"{_TYPES}.extensions.http.early_header_mutation.header_mutation.v3"
+            ".HeaderMutation",
+            "mutations": [
+                {
+                    "append": {
+                        "header": {"key": ROUTE_HEADER, "value": name},
+                        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+                    }
+                }
+            ],
+        },
+    }
+
+
+def _grpc_statistics() -> Manifest:
+    """Triton answers an error over gRPC with HTTP status 200; only this filter sees it."""
+    methods = {"services": [{"name": GRPC_SERVICE, "method_names": list(GRPC_METHODS)}]}
+    return _filter(
+        "grpc_stats", "grpc_stats.v3.FilterConfig", individual_method_stats_allowlist=methods
+    )
+
+
+def _filter(name: str, message: str, **config: object) -> Manifest:
+    return {
+        "name": f"envoy.filters.http.{name}",
+        "typed_config": {"@type": f"{_HTTP}.{message}", **config},
+    }
+
+
+def _virtual_host(route: Route) -> Manifest:
+    return {"name": route.name, "domains": [route.name], "routes": _routes(route)}
+
+
+def _routes(route: Route) -> list[Manifest]:
+    """The header first, then the weights, then a refusal of what is no inference."""
+    routes = []
+    for protocol in (Protocol.GRPC, Protocol.HTTP):
+        path = _path(protocol)
+        if route.header is not None and route.pinned is not None:
+            routes.append(
+                {
+                    "match": {**path, "headers": [_exact(route.header)]},
+                    **_pinned_action(route, route.pinned, protocol),
+                }
+            )
+        routes.append({"match": path, **_weighted_action(route, protocol)})
+    refusal = "only inference, metadata and readiness of the V2 protocol are served here"
+    return [*routes, {"match": {"prefix": "/"}, **_direct(404, refusal)}]
+
+
+def _path(protocol: Protocol) -> Manifest:
+    if protocol is Protocol.GRPC:
+        return {"safe_regex": {"regex": f"/{GRPC_SERVICE}/({'|'.join(GRPC_METHODS)})"}}
+    return {"safe_regex": {"regex": HTTP_PATHS}}
+
+
+def _exact(header: HeaderMatch) -> Manifest:
+    return {"name": header.name, "string_match": {"exact": header.value}}
+
+
+def _pinned_action(route: Route, revision: str, protocol: Protocol) -> Manifest:
+    key = ClusterKey(route.name, revision, protocol, pinned=True)
+    return {
+        "route": {"cluster": key.name, **_forwarding(route)},
+        "response_headers_to_add": [_revision_header(revision)],
+    }
+
+
+def _weighted_action(route: Route, protocol: Protocol) -> Manifest:
+    shares = [
+        {
+            "name": ClusterKey(route.name, revision, protocol).name,
+            "weight": weight,
+            "response_headers_to_add": [_revision_header(revision)],
+        }
+        for revision, weight in route.weights
+        if weight > 0
+    ]
+    if not shares:
+        return _direct(503, f"model {route.name}: no revision is serving")
+    return {"route": {"weighted_clusters": {"clusters": shares}, **_forwarding(route)}}
+
+
+def _forwarding(route: Route) -> Manifest:
+    """Retry only what surely did not reach the model; a body is never kept for it."""
+    return {
+        "timeout": f"{route.timeout_seconds}s",
+        "retry_policy": {
+            "retry_on": "connect-failure,refused-stream,reset-before-request",
+            "num_retries": RETRIES,
+            "retry_host_predicate": [
+                {
+                    "name": "previous_hosts",
+                    "typed_config": {
+                        "@type": f"{_TYPES}.extensions.retry.host.previous_hosts.v3"
+                        ".PreviousHostsPredicate"
+                    },
+                }
+            ],
+            "host_selection_retry_max_attempts": 5,
+        },
+    }
+
+
+def _direct(status: int, text: str) -> Manifest:
+    return {"direct_response": {"status": status, "body": {"inline_string": text}}}
+
+
+def _revision_header(revision: str) -> Manifest:
+    return {
+        "header": {"key": REVISION_HEADER, "value": revision},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    }
+
+
+def _cluster(key: ClusterKey) -> Manifest:
+    no_limit = dict.fromkeys(
+        ("max_connections", "max_pending_requests", "max_requests", "max_retries"), UNLIMITED
+    )
+    keep_alive = {"keepalive_time": 30, "keepalive_interval": 5, "keepalive_probes": 3}
+    return {
+        "@type": f"{_TYPES}.config.cluster.v3.Cluster",
+        "name": key.name,
+        "type": "EDS",
+        "eds_cluster_config": {"eds_config": _polled_from_agent()},
+        "connect_timeout": CONNECT_TIMEOUT,
+        "lb_policy": "LEAST_REQUEST",
+        "circuit_breakers": {"thresholds": [no_limit]},
+        "upstream_connection_options": {"tcp_keepalive": keep_alive},
+        "typed_extension_protocol_options": {_PROTOCOL_OPTIONS: _upstream_protocol(key.protocol)},
+    }
+
+
+def _polled_from_agent() -> Manifest:
+    return {
+        "resource_api_version": _V3,
+        "api_config_source": {
+            "api_type": "REST",
+            "transport_api_version": _V3,
+            "cluster_names": [AGENT_CLUSTER],
+            "refresh_delay": POLL_PAUSE,
+            "request_timeout": POLL_TIMEOUT,
+        },
+    }
+
+
+def _agent_cluster(directory: str) -> Manifest:
+    pipe = {"pipe": {"path": f"{directory}/{ENDPOINTS_SOCKET}"}}
+    limits = {"max_connections": UNLIMITED, "max_requests": UNLIMITED}
+    return {
+        "name": AGENT_CLUSTER,
+        "type": "STATIC",
+        "connect_timeout": CONNECT_TIMEOUT,
+        "circuit_breakers": {"thresholds": [limits]},
+        "load_assignment": {
+            "cluster_name": AGENT_CLUSTER,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": pipe}}]}],
+        },
+    }
+
+
+def _upstream_protocol(protocol: Protocol) -> Manifest:
+    codec = "http2_protocol_options" if protocol is Protocol.GRPC else "http_protocol_options"
+    return {
+        "@type": f"type.googleapis.com/{_PROTOCOL_OPTIONS}",
+        "common_http_protocol_options": {"idle_timeout": UPSTREAM_IDLE_TIMEOUT},
+        "explicit_http_config": {codec: {}},
+    }
+
+
+def _pods(addresses: Sequence[Address]) -> Manifest:
+    return {
+        "lb_endpoints": [
+            {"endpoint": {"address": _address(host, port)}} for host, port in addresses
+        ]
+    }
+
+
+def _address(host: str, port: int) -> Manifest:
+    return {"socket_address": {"address": host, "port_value": port}}
