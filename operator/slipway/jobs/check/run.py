@@ -92,10 +92,10 @@ async def until_reached(call: Callable[[], Awaitable[Answer]], deadline: Deadlin
         if deadline.remaining < pause:
             raise JobFailure(
                 Reason.SERVER_UNREACHABLE,
-                f"the candidate did not answer in the check's time: {problem}",
+                f"the server did not answer in time: {problem}",
                 transient=True,
             )
-        log.info("waiting for the candidate: %s", problem)
+        log.info("waiting for the server: %s", problem)
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 

@@ -1,5 +1,6 @@
 """The check from first contact to its verdict: signature, golden set, and the same by gRPC."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +11,11 @@ from slipway.jobs.check.golden import GoldenSet
 from slipway.jobs.check.run import Deadline, Tally, ask_all, ask_case, wait_for_signature
 from slipway.jobs.check.server import ModelServer, grpc_server, http_server
 from slipway.jobs.check.signature import differences
+
+log = logging.getLogger(__name__)
+
+STABLE_SECONDS = 20.0
+"""Time that stable gets to say its signature."""
 
 GoldenSource = Callable[[], tuple[GoldenSet, str] | None]
 """Fetches the golden set with its digest, when it is needed; None where none is given."""
@@ -50,7 +56,8 @@ async def check(request: CheckRequest, golden_source: GoldenSource) -> CheckResu
     deadline = Deadline.after(request.timeout_seconds)
     async with http_server(request.http, request.model_name) as server:
         signature = await wait_for_signature(server, deadline)
-        if changed := _changed(request.stable_signature, signature):
+        stable = await _stable_signature(request)
+        if changed := _changed(stable, signature):
             return _fail(CheckReason.SIGNATURE_CHANGED, changed, signature)
         trial = await _try_golden(server, signature, request, golden_source, deadline)
     if trial is not None and trial.failed:
@@ -58,7 +65,22 @@ async def check(request: CheckRequest, golden_source: GoldenSource) -> CheckResu
     if problem := await _grpc_problem(request, signature, trial, deadline):
         reason = CheckReason.GOLDEN_SET_FAILED if trial else CheckReason.SIGNATURE_CHANGED
         return _fail(reason, problem, signature, trial)
-    return _pass(request, signature, trial)
+    return _pass(signature, stable, trial)
+
+
+async def _stable_signature(request: CheckRequest) -> Signature | None:
+    """Return what stable's clients are used to; None where nobody can say.
+
+    Stable may be down, and this candidate its repair: that must not fail the check.
+    """
+    if request.stable_http is None:
+        return request.stable_signature
+    try:
+        async with http_server(request.stable_http, request.model_name) as server:
+            return await wait_for_signature(server, Deadline.after(STABLE_SECONDS))
+    except JobFailure as error:
+        log.warning("stable was not asked for its signature: %s", error)
+        return request.stable_signature
 
 
 def _changed(stable: Signature | None, candidate: Signature) -> str | None:
@@ -102,9 +124,9 @@ async def _grpc_problem(
     return f"case {case.name} by gRPC: {problem.text}" if problem else None
 
 
-def _pass(request: CheckRequest, signature: Signature, trial: Trial | None) -> CheckResult:
+def _pass(signature: Signature, stable: Signature | None, trial: Trial | None) -> CheckResult:
     reason = CheckReason.GOLDEN_SET_PASSED if trial else CheckReason.NO_GOLDEN_SET
-    compared = "" if request.stable_signature is None else "; signature as stable's"
+    compared = "" if stable is None else "; signature as stable's"
     message = f"{trial or 'no golden set is given'}{compared}"
     return _result(CheckVerdict.PASS, reason, message, signature, trial)
 

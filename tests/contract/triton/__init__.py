@@ -1,0 +1,1 @@
+"""What Slipway believes about Triton, asked of a real tritonserver on loopback."""

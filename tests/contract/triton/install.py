@@ -1,0 +1,69 @@
+"""A tritonserver from PyPI in the user's cache: ``python -m tests.contract.triton.install``.
+
+The same pinned packages as in the test image; one directory per lock, so that it never changes.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from pathlib import Path
+
+LOCK = Path(__file__).parents[2] / "images/triton/requirements.lock"
+
+
+def installed() -> Path:
+    """Return the virtual environment with the server, made first where there is none."""
+    target = _cache() / f"triton-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
+    if not target.exists():
+        _install(target)
+    return target
+
+
+def packages(environment: Path) -> Path:
+    """Return where the packages lie in the virtual environment.
+
+    It must be one: the python backend's processes ignore PYTHONPATH and look beside `python3`.
+    """
+    return environment / "lib/python{}.{}/site-packages".format(*sys.version_info)
+
+
+def server(environment: Path) -> Path:
+    """Return tritonserver's own directory, with ``bin`` and ``backends``."""
+    return packages(environment) / "pytriton/tritonserver"
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "slipway"
+
+
+def _install(target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    print(f"installing tritonserver into {target} (about 100 MB, once) …", file=sys.stderr)
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix="triton-") as scratch:
+        new = Path(scratch, "new")
+        venv.create(new, symlinks=True)
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
+        place = ["--target", packages(new), "--require-hashes", "--requirement", LOCK]
+        subprocess.run([*pip, *place], check=True)
+        _choose_stub(server(new))
+        new.rename(target)
+    print(f"installed in {time.monotonic() - start:.0f} s", file=sys.stderr)
+
+
+def _choose_stub(folder: Path) -> None:
+    """The python backend looks for the stub of one Python beside itself."""
+    version = "{}.{}".format(*sys.version_info)
+    stub = folder / "python_backend_stubs" / version / "triton_python_backend_stub"
+    copy = shutil.copy(stub, folder / "backends/python")
+    Path(copy).chmod(0o755)
+    (folder / "bin/tritonserver").chmod(0o755)
+
+
+if __name__ == "__main__":
+    print(installed())
