@@ -1,0 +1,112 @@
+"""The sweep: ghosts go, new objects stay, and work starts only when the cache is filled."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from slipway.api.kinds import DEPLOYMENT, POD
+from slipway.engine.cache import Cache, Ref
+from slipway.engine.sweep import Sweep
+from slipway.errors import ClusterUnavailable
+
+from tests.unit.engine.fakes import FakeClock, FakeLister
+from tests.unit.engine.test_worker import until
+
+DIGITS = Ref(DEPLOYMENT, "vision", "digits", uid="u1", version=5)
+FACES = Ref(DEPLOYMENT, "vision", "faces", uid="u2", version=6)
+KINDS = (DEPLOYMENT, POD)
+
+
+class World:
+    """A cluster, a cache, and the ghosts that were found."""
+
+    def __init__(self, *namespaces: str) -> None:
+        self.cache = Cache()
+        self.lister = FakeLister()
+        self.clock = FakeClock()
+        self.ghosts: list[Ref] = []
+        self.sweep = Sweep(
+            self.cache,
+            self.lister,
+            KINDS,
+            namespaces=namespaces,
+            on_ghost=self.remove,
+            now=self.clock,
+        )
+
+    def remove(self, ref: Ref) -> None:
+        self.ghosts.append(ref)
+        self.cache.remove(ref)
+
+    def show(self, *refs: Ref) -> None:
+        for ref in refs:
+            self.cache.store(ref, "projection")
+
+
+async def test_an_object_whose_deletion_was_missed_is_removed() -> None:
+    world = World()
+    world.show(DIGITS, FACES)
+    world.lister.add(DIGITS)
+    await world.sweep.sweep()
+    assert world.ghosts == [FACES]
+    assert len(world.cache) == 1
+
+
+async def test_an_object_that_appears_during_the_list_is_no_ghost() -> None:
+    world = World()
+    world.lister.meanwhile = lambda: world.show(FACES)
+    await world.sweep.sweep()
+    assert world.ghosts == []
+
+
+async def test_namespaces_that_are_not_swept_are_no_ghosts_of_those_that_are() -> None:
+    world = World("vision", "speech")
+    heard = Ref(POD, "speech", "p", uid="u3")
+    world.show(DIGITS, heard)
+    world.lister.add(DIGITS, heard)
+    await world.sweep.sweep()
+    assert world.ghosts == []
+
+
+async def test_nothing_is_removed_when_the_api_server_does_not_answer() -> None:
+    world = World()
+    world.show(DIGITS)
+    world.lister.is_down = True
+    with pytest.raises(ClusterUnavailable):
+        await world.sweep.sweep()
+    assert len(world.cache) == 1
+
+
+async def test_work_waits_until_the_watches_have_shown_every_object() -> None:
+    world = World()
+    world.lister.add(DIGITS, FACES)
+    running = asyncio.create_task(world.sweep.run())
+    await asyncio.sleep(0.01)
+    world.show(DIGITS)
+    await asyncio.sleep(0.15)
+    assert not world.sweep.synced.is_set()
+    world.show(FACES)
+    await until(world.sweep.synced.is_set)
+    running.cancel()
+
+
+async def test_a_watch_that_does_not_catch_up_between_two_sweeps_is_dead() -> None:
+    world = World()
+    world.show(DIGITS)
+    world.lister.add(replace(DIGITS, version=9))
+    await world.sweep.sweep()
+    assert not world.sweep.watch_is_dead, "it may just be late"
+    await world.sweep.sweep()
+    assert world.sweep.watch_is_dead
+    world.show(replace(DIGITS, version=9))
+    await world.sweep.sweep()
+    assert not world.sweep.watch_is_dead
+
+
+async def test_a_busy_object_whose_watch_keeps_up_is_not_taken_for_dead() -> None:
+    world = World()
+    for version in range(10, 15):
+        world.lister.add(replace(DIGITS, version=version))
+        await world.sweep.sweep()
+        world.show(replace(DIGITS, version=version))
+    assert not world.sweep.watch_is_dead
