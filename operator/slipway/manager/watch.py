@@ -23,6 +23,8 @@ from slipway.api.kinds import Kind
 log = logging.getLogger(__name__)
 
 LONGEST_BACKOFF_SECONDS = 30.0
+NOBODY: Any = "slipway"
+"""For peering, which is off; left to itself, kopf asks for a user name, and in a pod is none."""
 BODY_CHUNK = 500
 INACTIVITY_SECONDS = 70.0
 """A watch without any sign of life for so long, bookmarks included, is opened anew."""
@@ -76,6 +78,7 @@ async def watch(
         registry=registry,
         settings=watch_settings(),
         standalone=True,
+        identity=NOBODY,
         clusterwide=not namespaces,
         namespaces=tuple(namespaces),
         stop_flag=stop,
