@@ -56,8 +56,8 @@ def desired_status(
     return ModelDeploymentStatus(
         conditions=conditions,
         observed_generation=facts.object.metadata.generation,
-        stable=_revision(decision.stable, decision, facts, old.stable, now),
-        candidate=_revision(decision.candidate, decision, facts, old.candidate, now),
+        stable=_revision(decision.stable, facts, old.stable, now),
+        candidate=_revision(decision.candidate, facts, old.candidate, now),
         rollout=rollout,
         last_rollback=decision.last_rollback,
         hold=decision.hold,
@@ -128,7 +128,6 @@ def _judged(item: Judgement, now: datetime) -> AnalysisStatus:
 
 def _revision(
     name: str | None,
-    decision: Decision,
     facts: Facts,
     old: RevisionStatus | None,
     now: datetime,

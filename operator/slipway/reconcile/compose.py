@@ -1,0 +1,213 @@
+"""Facts and settings → the arguments of the renderers. Pure; sits here because it needs both."""
+
+from datetime import datetime
+
+from slipway.api import kinds, names
+from slipway.api.base import Manifest
+from slipway.api.modeldeployment import ModelDeployment, PodOptions, Resources, Server
+from slipway.api.request import (
+    CheckRequest,
+    ConfigRequest,
+    GoldenRequest,
+    PackageMode,
+    PackageRequest,
+    QueueRequest,
+    SourceRequest,
+)
+from slipway.api.result import PackageResult, Signature
+from slipway.api.snapshot import RevisionSnapshot
+from slipway.policy.facts import Facts
+from slipway.policy.identity import Resolved, input_hash, resolve, revision_of
+from slipway.render import triton, workload
+from slipway.settings import Settings
+
+DEFAULT_REQUESTS: Manifest = {"cpu": "100m", "memory": "512Mi"}
+
+
+def owner_of(object_: ModelDeployment) -> workload.Owner:
+    """Return the owner that children refer to."""
+    meta = object_.metadata
+    return workload.Owner(name=meta.name, namespace=meta.namespace, uid=meta.uid)
+
+
+def package_request(object_: ModelDeployment, settings: Settings) -> PackageRequest:
+    """Return the order of the package Job of the wanted input."""
+    resolved = resolve(object_, settings)
+    packaging = object_.spec.packaging
+    secrets = pull_secrets(object_)
+    is_image = resolved.mode is PackageMode.IMAGE
+    return PackageRequest(
+        mode=resolved.mode,
+        source=_source(object_, settings, object_.spec.model.source.digest),
+        config=_config(object_),
+        base_image=resolved.base_image if is_image else None,
+        repository=resolved.repository,
+        registries=settings.registries if is_image else [],
+        version=object_.spec.model.version,
+        pull_secrets=len(secrets) if packaging is not None else 0,
+    )
+
+
+def fetch_request(object_: ModelDeployment, settings: Settings, digest: str) -> PackageRequest:
+    """Return the order of the init container: the same source, with its digest known."""
+    return PackageRequest(
+        mode=PackageMode.FETCH,
+        deliver_to=names.MODEL_ROOT,
+        source=_source(object_, settings, digest),
+        config=_config(object_),
+        version=object_.spec.model.version,
+    )
+
+
+def check_request(facts: Facts, revision: str, stable: str | None) -> CheckRequest:
+    """Return the order of the check Job of a candidate."""
+    object_ = facts.object
+    golden = object_.spec.model.golden_set
+    known = facts.revisions.get(stable or "")
+    host = f"{names.revision_name(object_.metadata.name, revision)}.{object_.metadata.namespace}"
+    protocols = facts.revisions[revision].snapshot.protocols
+    return CheckRequest(
+        http=f"{host}:{names.TRITON_HTTP_PORT}",
+        grpc=f"{host}:{names.TRITON_GRPC_PORT}" if "GRPC" in protocols else None,
+        model_name=object_.model_name,
+        golden=GoldenRequest(
+            source=SourceRequest(
+                uri=golden.uri,
+                digest=golden.digest,
+                allow_plain_http=True,
+            ),
+            min_agreement=golden.min_agreement,
+        )
+        if golden is not None
+        else None,
+        stable_signature=_comparable(known.snapshot.signature if known is not None else None),
+    )
+
+
+def _comparable(signature: Signature | None) -> Signature | None:
+    """A signature without inputs says nothing: the model's file does not know it."""
+    return signature if signature is not None and signature.inputs else None
+
+
+def pull_secrets(object_: ModelDeployment) -> tuple[str, ...]:
+    """Return the names of the Secrets that images are read with."""
+    packaging = object_.spec.packaging
+    if packaging is None:
+        return ()
+    if packaging.pull_secret_refs:
+        return tuple(secret.name for secret in packaging.pull_secret_refs)
+    return (packaging.push_secret_ref.name,) if packaging.push_secret_ref else ()
+
+
+def snapshot_of(
+    object_: ModelDeployment, result: PackageResult, settings: Settings
+) -> RevisionSnapshot:
+    """Return what a new revision freezes."""
+    resolved = resolve(object_, settings)
+    digest = result.model_digest or ""
+    input_ = input_hash(object_.spec)
+    revision = revision_of(input_, digest, result.base_digest)
+    image = result.image if resolved.mode is PackageMode.IMAGE else resolved.base_image
+    spec = workload.RevisionSpec(
+        owner=owner_of(object_),
+        revision=revision,
+        version=object_.spec.model.version,
+        server=_server(object_, resolved, result, image or resolved.base_image),
+        pod=(object_.spec.server or Server()).pod or PodOptions(),
+        pull_secrets=pull_secrets(object_),
+        fetch=workload.Fetch(
+            image=settings.operator_image, request=fetch_request(object_, settings, digest)
+        )
+        if resolved.mode is PackageMode.FETCH
+        else None,
+    )
+    return RevisionSnapshot(
+        revision=revision,
+        input=input_,
+        version=object_.spec.model.version,
+        model_name=object_.model_name,
+        mode=resolved.mode,
+        model_digest=digest,
+        base_digest=result.base_digest,
+        image=image or resolved.base_image,
+        server_version=result.server_version,
+        signature=result.signature,
+        protocols=list(resolved.protocols),
+        start_seconds=resolved.start_seconds,
+        drain_seconds=resolved.drain_seconds,
+        deployment=workload.render_deployment(spec),
+        service=workload.render_service(spec),
+    )
+
+
+def _server(
+    object_: ModelDeployment, resolved: Resolved, result: PackageResult, image: str
+) -> triton.Server:
+    resources = (object_.spec.server or Server()).resources
+    asked = (resources or Resources()).wire()
+    group = object_.spec.model.config.instance_group if object_.spec.model.config else None
+    return triton.Server(
+        image=image,
+        version=result.server_version,
+        model_name=object_.model_name,
+        protocols=resolved.protocols,
+        requests=asked.get("requests", DEFAULT_REQUESTS if resources is None else {}),
+        limits=asked.get("limits", {}),
+        start_seconds=resolved.start_seconds,
+        drain_seconds=resolved.drain_seconds,
+        python_instances=(group.count if group else None) or 1,
+    )
+
+
+def controller_revision(
+    object_: ModelDeployment, snapshot: RevisionSnapshot, now: datetime
+) -> Manifest:
+    """Return the ControllerRevision that holds the snapshot."""
+    meta = object_.metadata
+    return {
+        "apiVersion": kinds.CONTROLLER_REVISION.api_version,
+        "kind": kinds.CONTROLLER_REVISION.kind,
+        "metadata": {
+            "name": names.revision_name(meta.name, snapshot.revision),
+            "namespace": meta.namespace,
+            "labels": names.common_labels(meta.name, names.COMPONENT_SERVER, snapshot.revision),
+            "ownerReferences": [owner_reference(object_)],
+        },
+        "revision": int(now.timestamp()),
+        "data": snapshot.wire(),
+    }
+
+
+def owner_reference(object_: ModelDeployment) -> Manifest:
+    """Return the controller reference to the ModelDeployment."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": kinds.MODEL_DEPLOYMENT.kind,
+        "name": object_.metadata.name,
+        "uid": object_.metadata.uid,
+        "controller": True,
+    }
+
+
+def _source(object_: ModelDeployment, settings: Settings, digest: str | None) -> SourceRequest:
+    return SourceRequest(
+        uri=object_.spec.model.source.uri,
+        digest=digest,
+        allow_plain_http=settings.sources.allow_plain_http or digest is not None,
+    )
+
+
+def _config(object_: ModelDeployment) -> ConfigRequest:
+    config, model = object_.spec.model.config, object_.spec.model
+    batching = config.dynamic_batching if config else None
+    group = config.instance_group if config else None
+    return ConfigRequest(
+        model_name=object_.model_name,
+        format=model.format,
+        max_batch_size=config.max_batch_size if config else None,
+        dynamic_batching=QueueRequest.model_validate(batching.model_dump()) if batching else None,
+        instance_count=group.count if group else None,
+        instance_kind=group.kind.value if group and group.kind else None,
+        raw=config.raw if config else None,
+        warmup_requests=model.warmup.requests if model.warmup else None,
+    )

@@ -1,0 +1,256 @@
+"""Reads: everything that belongs to a ModelDeployment, from the cache or live, and its traffic."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from slipway.api import kinds, names
+from slipway.api.counters import Counters
+from slipway.api.modeldeployment import AnalysisMode, ModelDeployment, Stage
+from slipway.api.request import PackageMode
+from slipway.api.result import CheckResult, PackageResult
+from slipway.engine.cache import Cache
+from slipway.errors import SpecError
+from slipway.policy.analysis.judge import Plan, judge
+from slipway.policy.facts import (
+    Facts,
+    JobFact,
+    Judgement,
+    PodFact,
+    RouteFact,
+    Traffic,
+    WorkloadFact,
+)
+from slipway.policy.identity import golden_hash, input_hash, resolve
+from slipway.reconcile.ports import Cluster, CounterSource
+from slipway.reconcile.project import JobObject, JobPod, Plain, StoredRevision, project
+from slipway.settings import Settings
+
+T = TypeVar("T")
+PLAIN_HTTP = (
+    "spec.model.source.uri: http:// needs spec.model.source.digest, unless the operator's setting "
+    "sources.allowPlainHTTP is on"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """What exists around a ModelDeployment."""
+
+    objects: tuple[object, ...]
+    """Projections of what it controls."""
+    pods: tuple[object, ...]
+    """Projections of the pods that carry its label."""
+    router_pods: tuple[PodFact, ...]
+
+    def of(self, kind: type[T]) -> list[T]:
+        """Return the children with this projection."""
+        return [item for item in self.objects if isinstance(item, kind)]
+
+    @property
+    def route(self) -> RouteFact | None:
+        """The ModelRoute, if it exists."""
+        return next(iter(self.of(RouteFact)), None)
+
+
+def observe_cached(cache: Cache, object_: ModelDeployment) -> Children:
+    """Read from the cache: good for deciding when to look closer, and for what heals by itself."""
+    meta = object_.metadata
+    owned = cache.owned(meta.uid, object)
+    names_ = {stored.fact.name for stored in owned if isinstance(stored, StoredRevision)}
+    jobs = {job.meta.name for job in owned if isinstance(job, JobObject)}
+    pods = [
+        pod
+        for pod in cache.within(kinds.POD, meta.namespace, object)
+        if (isinstance(pod, PodFact) and pod.revision in names_)
+        or (isinstance(pod, JobPod) and pod.job in jobs)
+    ]
+    return Children(tuple(owned), tuple(pods), router_pods(cache, meta.namespace))
+
+
+def router_pods(cache: Cache, namespace: str) -> tuple[PodFact, ...]:
+    """Return the namespace's router pods."""
+    pods = cache.within(kinds.POD, namespace, PodFact)
+    return tuple(pod for pod in pods if pod.revision is None)
+
+
+async def observe_live(cluster: Cluster, object_: ModelDeployment) -> Children:
+    """Read from the API server what a move of traffic depends on."""
+    meta = object_.metadata
+    ours = {names.LABEL_OWNER: meta.name}
+    router = {names.LABEL_COMPONENT: names.COMPONENT_ROUTER, names.MANAGED_BY: names.MANAGER}
+    owned_kinds = (
+        kinds.CONTROLLER_REVISION,
+        kinds.DEPLOYMENT,
+        kinds.JOB,
+        kinds.SERVICE,
+        kinds.MODEL_ROUTE,
+    )
+    lists = await asyncio.gather(
+        *(cluster.list(kind, meta.namespace, ours) for kind in (*owned_kinds, kinds.POD)),
+        cluster.list(kinds.POD, meta.namespace, router),
+    )
+    objects = tuple(
+        project(kind, manifest)
+        for kind, manifests in zip(owned_kinds, lists, strict=False)
+        for manifest in manifests
+        if _is_owned_by(manifest["metadata"], meta.uid)
+    )
+    pods = tuple(project(kinds.POD, manifest) for manifest in lists[-2])
+    proxies = (project(kinds.POD, manifest) for manifest in lists[-1])
+    return Children(objects, pods, tuple(pod for pod in proxies if isinstance(pod, PodFact)))
+
+
+def _is_owned_by(metadata: dict[str, object], uid: str) -> bool:
+    owners = metadata.get("ownerReferences") or ()
+    return any(
+        owner.get("uid") == uid and owner.get("controller")
+        for owner in owners  # type: ignore[attr-defined]
+    )
+
+
+def facts_of(object_: ModelDeployment, children: Children, settings: Settings) -> Facts:
+    """Return the facts, without traffic."""
+    packaged, problem = _known_without_job(object_, settings)
+    revisions = {stored.fact.name: stored.fact for stored in children.of(StoredRevision)}
+    workloads = {item.revision: item for item in children.of(WorkloadFact)}
+    pods: dict[str, tuple[PodFact, ...]] = {}
+    for pod in children.pods:
+        if isinstance(pod, PodFact) and pod.revision is not None:
+            pods[pod.revision] = (*pods.get(pod.revision, ()), pod)
+    route = children.route
+    return Facts(
+        object=object_,
+        input=input_hash(object_.spec),
+        golden=golden_hash(object_.spec.model.golden_set),
+        revisions=revisions,
+        workloads=workloads,
+        pods=pods,
+        jobs=tuple(_jobs(children)),
+        route=route if route is not None and not route.meta.deleting else None,
+        proxies=tuple(pod for pod in children.router_pods if pod.ready and pod.address),
+        packaged=packaged,
+        spec_error=problem,
+    )
+
+
+def _known_without_job(
+    object_: ModelDeployment, settings: Settings
+) -> tuple[PackageResult | None, str | None]:
+    try:
+        resolved = resolve(object_, settings)
+    except SpecError as error:
+        return None, str(error)
+    source = object_.spec.model.source
+    is_open = source.uri.startswith("http://") and source.digest is None
+    problem = PLAIN_HTTP if is_open and not settings.sources.allow_plain_http else None
+    if resolved.mode is PackageMode.FETCH and source.digest is not None:
+        return PackageResult(model_digest=source.digest), problem
+    return None, problem
+
+
+def _jobs(children: Children) -> Iterable[JobFact]:
+    ends = {pod.job: pod for pod in children.pods if isinstance(pod, JobPod) and pod.end}
+    for job in children.of(JobObject):
+        if job.meta.deleting:
+            continue
+        pod = ends.get(job.meta.name)
+        text = pod.end.message if pod is not None and pod.end is not None else ""
+        is_check = job.component == names.COMPONENT_CHECK
+        package = None if is_check else _read(PackageResult, text)
+        check = _read(CheckResult, text) if is_check else None
+        yield JobFact(
+            meta=job.meta,
+            component=job.component,
+            subject=job.subject,
+            attempt=job.attempt,
+            state=job.state,
+            finished=job.finished,
+            package=package,
+            check=check,
+            crash=None if package or check else (text or job.failure or None),
+        )
+
+
+R = TypeVar("R", PackageResult, CheckResult)
+
+
+def _read(kind: type[R], text: str) -> R | None:
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError:
+        return None
+
+
+def needs_counters(facts: Facts) -> bool:
+    """Return whether this pass must know the traffic: something is judged or drained."""
+    status = facts.object.status
+    rollout = status.rollout
+    if facts.route is None or rollout is None:
+        return False
+    stage = rollout.underlying or rollout.stage
+    if stage in {Stage.PROGRESSING, Stage.BAKING, Stage.ROLLING_BACK}:
+        return True
+    live = {entry.revision for entry in (status.stable, status.candidate) if entry is not None}
+    return any(name not in live and workload.replicas for name, workload in facts.workloads.items())
+
+
+async def with_traffic(facts: Facts, source: CounterSource) -> Facts:
+    """Return the facts with what the proxies counted just now, and the judgement on it."""
+    if not needs_counters(facts):
+        return facts
+    ticks = await asyncio.gather(*(source.read(pod.address or "") for pod in facts.proxies))
+    name = facts.object.metadata.name
+    in_flight: dict[str, int] = {}
+    for tick in ticks:
+        for entry in tick.routes if tick is not None else ():
+            if entry.name == name:
+                in_flight[entry.revision] = in_flight.get(entry.revision, 0) + entry.active
+    silent = frozenset(
+        pod.meta.name for pod, tick in zip(facts.proxies, ticks, strict=True) if tick is None
+    )
+    facts = replace(facts, traffic=Traffic(in_flight, silent))
+    return replace(facts, judgements=judgements_of(facts, ticks))
+
+
+def judgements_of(facts: Facts, ticks: Sequence[Counters | None]) -> tuple[Judgement, ...]:
+    """Judge the present step; nothing is judged before every proxy has its weight."""
+    status, analysis = facts.object.status, facts.object.spec.rollout.analysis
+    rollout = status.rollout
+    if rollout is None or status.stable is None or status.candidate is None:
+        return ()
+    stage = rollout.underlying or rollout.stage
+    written = facts.written(status.candidate.revision)
+    is_step = (
+        stage in {Stage.PROGRESSING, Stage.BAKING}
+        and written > 0
+        and written == rollout.acked_weight
+        and rollout.step_started_at is not None
+        and facts.is_acknowledged
+    )
+    if not is_step or analysis.mode is AnalysisMode.OFF:
+        return ()
+    memory = next((entry.state for entry in rollout.analysis if entry.name == "errors"), None)
+    plan = Plan(
+        route=facts.object.metadata.name,
+        candidate=status.candidate.revision,
+        stable=status.stable.revision,
+        step=rollout.step_started_at or "",
+        min_samples=analysis.min_samples,
+        tolerance=analysis.tolerance,
+    )
+    return judge(memory, ticks, plan)
+
+
+def has_service(children: Children, name: str) -> Plain | None:
+    """Return the Service of that name that the ModelDeployment controls."""
+    return next((item for item in children.of(Plain) if item.meta.name == name), None)
+
+
+def now_of(moment: datetime) -> datetime:
+    """Return the moment, cut to milliseconds: what status can hold."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

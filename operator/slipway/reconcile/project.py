@@ -1,0 +1,304 @@
+"""Kubernetes objects → facts. The only place of a pass that looks inside manifests."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from slipway.api import kinds, names
+from slipway.api.base import Manifest
+from slipway.api.kinds import Kind
+from slipway.api.modeldeployment import ModelDeployment, Outcome
+from slipway.api.modelroute import ModelRoute
+from slipway.api.snapshot import RevisionSnapshot
+from slipway.engine.ownership import our_fields_hash
+from slipway.policy.facts import (
+    Exit,
+    JobState,
+    Meta,
+    PodFact,
+    ProxyFact,
+    RevisionFact,
+    RouteFact,
+    WorkloadFact,
+)
+from slipway.policy.identity import digest_of
+from slipway.policy.times import from_wire
+
+ANNOTATION_SUBJECT = f"{names.GROUP}/subject"
+ANNOTATION_ATTEMPT = f"{names.GROUP}/attempt"
+MAIN_CONTAINERS = {
+    names.COMPONENT_SERVER: "triton",
+    names.COMPONENT_ROUTER: "envoy",
+    names.COMPONENT_PACKAGE: "package",
+    names.COMPONENT_CHECK: "check",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A ModelDeployment that its own schema refuses: stored before a rule existed."""
+
+    meta: Meta
+    generation: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRevision:
+    """A ControllerRevision, and the hashes of the objects that it holds."""
+
+    fact: RevisionFact
+    hashes: Mapping[str, str]
+    """Of the Deployment and the Service, by kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobObject:
+    """A Job without what its pod left."""
+
+    meta: Meta
+    component: str
+    subject: str
+    attempt: int
+    state: JobState
+    finished: datetime | None
+    failure: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobPod:
+    """The pod of a Job."""
+
+    meta: Meta
+    job: str
+    end: Exit | None
+    waiting: tuple[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """An object of which only its existence matters."""
+
+    meta: Meta
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouterWorkload:
+    """The Deployment of a namespace's router."""
+
+    meta: Meta
+    ready: int
+
+
+def project(kind: Kind, manifest: Manifest) -> object:
+    """Return the fact that is kept of an object; None: of no interest."""
+    return PROJECTIONS[kind](manifest)
+
+
+def meta_of(manifest: Manifest) -> Meta:
+    """Return identity and ownership."""
+    metadata = manifest["metadata"]
+    owners = metadata.get("ownerReferences") or ()
+    controller = next((owner["uid"] for owner in owners if owner.get("controller")), None)
+    annotations = metadata.get("annotations") or {}
+    return Meta(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        owner_uid=controller,
+        managed=(metadata.get("labels") or {}).get(names.MANAGED_BY) == names.MANAGER,
+        deleting="deletionTimestamp" in metadata,
+        applied_hash=annotations.get(names.ANNOTATION_HASH),
+        fields_hash=our_fields_hash(manifest, names.FIELD_MANAGER),
+    )
+
+
+def _without_version(meta: Meta) -> Meta:
+    """Drop the resourceVersion, so that chatter in a status is no change."""
+    return Meta(
+        meta.name,
+        meta.uid,
+        "",
+        meta.owner_uid,
+        meta.managed,
+        meta.deleting,
+        meta.applied_hash,
+        meta.fields_hash,
+    )
+
+
+def _model_deployment(manifest: Manifest) -> ModelDeployment | Broken:
+    try:
+        return ModelDeployment.model_validate(manifest)
+    except ValidationError as error:
+        problem = "; ".join(
+            f"{'.'.join(str(part) for part in issue['loc'])}: {issue['msg']}"
+            for issue in error.errors()
+        )
+        return Broken(meta_of(manifest), manifest["metadata"].get("generation", 0), problem)
+
+
+def _route(manifest: Manifest) -> RouteFact:
+    route = ModelRoute.model_validate(manifest)
+    return RouteFact(
+        meta=meta_of(manifest),
+        generation=manifest["metadata"]["generation"],
+        port=route.spec.port,
+        weights={backend.revision: backend.weight for backend in route.spec.backends},
+        candidate=route.spec.candidate,
+        proxies=tuple(
+            ProxyFact(
+                name=proxy.name,
+                uid=proxy.uid,
+                generation=proxy.generation,
+                weights=proxy.effective_weights,
+                error=proxy.error,
+                at=_moment(proxy.at),
+            )
+            for proxy in route.status.proxies
+        ),
+    )
+
+
+def _revision(manifest: Manifest) -> StoredRevision:
+    snapshot = RevisionSnapshot.model_validate(manifest["data"])
+    annotations = manifest["metadata"].get("annotations") or {}
+    outcome, _, moment = annotations.get(names.ANNOTATION_OUTCOME, "").partition("@")
+    fact = RevisionFact(
+        meta=_without_version(meta_of(manifest)),
+        snapshot=snapshot.model_copy(update={"deployment": {}, "service": {}}),
+        created=_moment(manifest["metadata"]["creationTimestamp"]),
+        outcome=Outcome(outcome) if outcome in set(Outcome) else None,
+        outcome_at=from_wire(moment) if moment else None,
+    )
+    hashes = {
+        kinds.DEPLOYMENT.kind: digest_of(snapshot.deployment)[:16],
+        kinds.SERVICE.kind: digest_of(snapshot.service)[:16],
+    }
+    return StoredRevision(fact, hashes)
+
+
+def _deployment(manifest: Manifest) -> WorkloadFact | RouterWorkload:
+    labels = manifest["metadata"].get("labels") or {}
+    status = manifest.get("status", {})
+    meta = _without_version(meta_of(manifest))
+    if labels.get(names.LABEL_COMPONENT) == names.COMPONENT_ROUTER:
+        return RouterWorkload(meta, status.get("readyReplicas", 0))
+    found = {entry["type"]: entry for entry in status.get("conditions") or ()}
+    available = found.get("Available", {})
+    moment = _moment(available["lastTransitionTime"]) if available else None
+    failure = found.get("ReplicaFailure", {})
+    return WorkloadFact(
+        meta=meta,
+        revision=labels.get(names.LABEL_REVISION, ""),
+        replicas=manifest["spec"].get("replicas", 1),
+        ready=status.get("readyReplicas", 0),
+        available_since=moment if available.get("status") == "True" else None,
+        unavailable_since=moment if available.get("status") == "False" else None,
+        settled=status.get("observedGeneration", 0) >= manifest["metadata"]["generation"],
+        failure=failure.get("message") if failure.get("status") == "True" else None,
+    )
+
+
+def _job(manifest: Manifest) -> JobObject:
+    annotations = manifest["metadata"].get("annotations") or {}
+    found = {
+        entry["type"]: entry
+        for entry in manifest.get("status", {}).get("conditions") or ()
+        if entry["status"] == "True"
+    }
+    end = found.get("Complete") or found.get("Failed")
+    state = JobState.ACTIVE
+    if end is not None:
+        state = JobState.COMPLETE if "Complete" in found else JobState.FAILED
+    return JobObject(
+        meta=_without_version(meta_of(manifest)),
+        component=manifest["metadata"]["labels"].get(names.LABEL_COMPONENT, ""),
+        subject=annotations.get(ANNOTATION_SUBJECT, ""),
+        attempt=int(annotations.get(ANNOTATION_ATTEMPT, "1")),
+        state=state,
+        finished=_moment(end["lastTransitionTime"]) if end else None,
+        failure=end.get("message", "") if end else "",
+    )
+
+
+def _pod(manifest: Manifest) -> PodFact | JobPod:
+    metadata, status = manifest["metadata"], manifest.get("status", {})
+    labels = metadata.get("labels") or {}
+    component = labels.get(names.LABEL_COMPONENT, "")
+    statuses = {
+        entry["name"]: entry
+        for field in ("initContainerStatuses", "containerStatuses")
+        for entry in status.get(field) or ()
+    }
+    main = statuses.get(MAIN_CONTAINERS.get(component, ""), {})
+    job = labels.get("batch.kubernetes.io/job-name")
+    meta = _without_version(meta_of(manifest))
+    if job is not None:
+        return JobPod(meta, job, _end(main), _waiting(statuses))
+    found = {entry["type"]: entry for entry in status.get("conditions") or ()}
+    ready, scheduled = found.get("Ready", {}), found.get("PodScheduled", {})
+    is_ready = ready.get("status") == "True"
+    is_running = "running" in main.get("state", {})
+    ended = "terminated" in main.get("state", {})
+    started = main.get("started") or (main.get("restartCount", 0) > 0 and is_ready)
+    return PodFact(
+        meta=meta,
+        revision=labels.get(names.LABEL_REVISION),
+        address=status.get("podIP"),
+        created=_moment(metadata["creationTimestamp"]),
+        ready=is_ready,
+        ever_ready=bool(started),
+        running=is_running,
+        not_ready_since=_moment(ready["lastTransitionTime"]) if ready and not is_ready else None,
+        exits=main.get("restartCount", 0) + (1 if ended else 0),
+        last_exit=_end(main),
+        waiting=_waiting(statuses),
+        fetch_exit=_end(statuses.get("fetch", {})),
+        unschedulable=(
+            scheduled.get("message", "") if scheduled.get("status") == "False" else None
+        ),
+    )
+
+
+def _end(container: Mapping[str, Any]) -> Exit | None:
+    for field in ("state", "lastState"):
+        end = container.get(field, {}).get("terminated")
+        if end is not None:
+            return Exit(end.get("exitCode", 0), end.get("reason", ""), end.get("message", ""))
+    return None
+
+
+def _waiting(statuses: Mapping[str, Any]) -> tuple[str, str] | None:
+    for entry in statuses.values():
+        waiting = entry.get("state", {}).get("waiting")
+        if waiting and waiting.get("reason") not in {"PodInitializing", "ContainerCreating", None}:
+            return waiting["reason"], waiting.get("message", "")
+    return None
+
+
+def _plain(kind: str) -> Callable[[Manifest], Plain]:
+    def projection(manifest: Manifest) -> Plain:
+        return Plain(_without_version(meta_of(manifest)), kind)
+
+    return projection
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+PROJECTIONS: Mapping[Kind, Callable[[Manifest], object]] = {
+    kinds.MODEL_DEPLOYMENT: _model_deployment,
+    kinds.MODEL_ROUTE: _route,
+    kinds.CONTROLLER_REVISION: _revision,
+    kinds.DEPLOYMENT: _deployment,
+    kinds.JOB: _job,
+    kinds.POD: _pod,
+    kinds.SERVICE: _plain("Service"),
+    kinds.SERVICE_ACCOUNT: _plain("ServiceAccount"),
+}

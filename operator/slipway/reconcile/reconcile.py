@@ -1,0 +1,170 @@
+"""One pass over one ModelDeployment: observe → decide → check the promises → write → say so.
+
+The cache says that something may have changed; whatever moves traffic, promotes, rejects or removes
+is decided again on what the API server says at that moment.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+
+from slipway.api import kinds, names
+from slipway.api.base import Manifest
+from slipway.api.conditions import Condition, ConditionStatus, ConditionType
+from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus
+from slipway.engine.cache import Cache
+from slipway.engine.queue import Key
+from slipway.errors import ChangedUnderneath
+from slipway.policy.decision import Decision
+from slipway.policy.facts import Facts, RouteFact
+from slipway.policy.invariants import violations
+from slipway.policy.rollout import decide
+from slipway.policy.status import desired_status, is_due
+from slipway.policy.times import to_wire
+from slipway.reconcile.execute import Executor, Ports, Trouble
+from slipway.reconcile.observe import (
+    Children,
+    facts_of,
+    now_of,
+    observe_cached,
+    observe_live,
+    with_traffic,
+)
+from slipway.reconcile.ports import Clock, Cluster, CounterSource, Recorder
+from slipway.reconcile.project import Broken, project
+from slipway.settings import Settings
+
+log = logging.getLogger(__name__)
+
+TROUBLE_AGAIN = timedelta(seconds=30)
+WAIT_FOR_COLLECTION = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What a pass talks to."""
+
+    cluster: Cluster
+    counters: CounterSource
+    recorder: Recorder
+    clock: Clock
+
+
+class Reconciler:
+    """Runs the passes of ModelDeployments."""
+
+    def __init__(self, cache: Cache, outside: Outside, settings: Settings) -> None:
+        self._cache = cache
+        self._outside = outside
+        self._settings = settings
+        self._executor = Executor(outside.cluster, settings)
+        self._ports = Ports()
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Make one object true; return the seconds until the next look, None: on change only."""
+        found = self._cache.get(kinds.MODEL_DEPLOYMENT, key.namespace, key.name, object)
+        if isinstance(found, Broken):
+            return await self._report_broken(key, found)
+        if not isinstance(found, ModelDeployment) or found.metadata.deletion_timestamp:
+            return None
+        children = observe_cached(self._cache, found)
+        if any(getattr(child, "meta").deleting for child in children.of(RouteFact)):  # noqa: B009
+            return WAIT_FOR_COLLECTION
+        facts, decision = await self._look(found, children)
+        if decision.moves:
+            live = await self._read_live(key, found)
+            if live is None:
+                return None
+            found = live
+            children = await observe_live(self._outside.cluster, found)
+            facts, decision = await self._look(found, children)
+        return await self._write(decision, facts, children)
+
+    async def _look(self, object_: ModelDeployment, children: Children) -> tuple[Facts, Decision]:
+        facts = facts_of(object_, children, self._settings)
+        facts = await with_traffic(facts, self._outside.counters)
+        return facts, decide(facts, now_of(self._outside.clock.now()))
+
+    async def _read_live(self, key: Key, cached: ModelDeployment) -> ModelDeployment | None:
+        manifest = await self._outside.cluster.get(kinds.MODEL_DEPLOYMENT, key.namespace, key.name)
+        live = project(kinds.MODEL_DEPLOYMENT, manifest) if manifest else None
+        if not isinstance(live, ModelDeployment) or live.metadata.deletion_timestamp:
+            return None
+        if live.metadata.generation < cached.metadata.generation:
+            raise ChangedUnderneath(f"{key} went back to generation {live.metadata.generation}")
+        return live
+
+    async def _write(self, decision: Decision, facts: Facts, children: Children) -> float | None:
+        now = now_of(self._outside.clock.now())
+        broken = violations(decision, facts, now)
+        if broken:
+            log.error("a promise would be broken, nothing is written", extra={"broken": broken})
+            trouble: Trouble | None = Trouble("InternalError", "; ".join(broken))
+            await self._publish(decision, facts, trouble)
+            return TROUBLE_AGAIN.total_seconds()
+        trouble = await self._executor.execute(decision, facts, children, now)
+        if facts.route is None:
+            await self._make_route(decision, facts)
+        await self._publish(decision, facts, trouble)
+        look = decision.look_again
+        if trouble is not None:
+            look = min(look or TROUBLE_AGAIN, TROUBLE_AGAIN)
+        return look.total_seconds() if look is not None else None
+
+    async def _make_route(self, decision: Decision, facts: Facts) -> None:
+        namespace = facts.object.metadata.namespace
+        async with self._ports.lock[namespace]:
+            routes = self._cache.within(kinds.MODEL_ROUTE, namespace, RouteFact)
+            taken = frozenset(route.port for route in routes)
+            await self._executor.make_route(decision, facts, taken)
+
+    async def _publish(self, decision: Decision, facts: Facts, trouble: Trouble | None) -> None:
+        now = now_of(self._outside.clock.now())
+        pair = (trouble.reason, trouble.message[:2048]) if trouble else None
+        status = desired_status(decision, facts, pair, now)
+        if is_due(facts.object.status, status, now):
+            await self._executor.write_status(facts.object, status)
+            regarding = regarding_of(facts.object)
+            for event in decision.events:
+                await self._outside.recorder.record(
+                    regarding, warning=event.warning, reason=event.reason, message=event.message
+                )
+
+    async def _report_broken(self, key: Key, broken: Broken) -> float | None:
+        manifest = await self._outside.cluster.get(kinds.MODEL_DEPLOYMENT, key.namespace, key.name)
+        if manifest is None:
+            return None
+        told = manifest.get("status", {}).get("conditions") or ()
+        if any(entry.get("message") == broken.problem for entry in told):
+            return None
+        condition = Condition(
+            type=ConditionType.STALLED,
+            status=ConditionStatus.TRUE,
+            reason="InvalidSpec",
+            message=broken.problem,
+            observed_generation=broken.generation,
+            last_transition_time=to_wire(self._outside.clock.now()),
+        )
+        status = ModelDeploymentStatus(
+            conditions=[condition], observed_generation=broken.generation
+        )
+        body: Manifest = {
+            "apiVersion": names.API_VERSION,
+            "kind": kinds.MODEL_DEPLOYMENT.kind,
+            "metadata": {"name": key.name, "namespace": key.namespace},
+            "status": {**manifest.get("status", {}), **status.wire()},
+        }
+        await self._outside.cluster.apply_status(
+            body, resource_version=manifest["metadata"]["resourceVersion"]
+        )
+        return None
+
+
+def regarding_of(object_: ModelDeployment) -> Manifest:
+    """Return the reference that events carry."""
+    meta = object_.metadata
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": kinds.MODEL_DEPLOYMENT.kind,
+        "metadata": {"name": meta.name, "namespace": meta.namespace, "uid": meta.uid},
+    }
