@@ -49,7 +49,7 @@ def _install(target: Path) -> None:
         new = Path(scratch, "new")
         venv.create(new, symlinks=True)
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
-        place = ["--target", packages(new), "--require-hashes", "--requirement", LOCK]
+        place = [f"--target={packages(new)}", "--require-hashes", f"--requirement={LOCK}"]
         subprocess.run([*pip, *place], check=True)
         _choose_stub(server(new))
         new.rename(target)
