@@ -37,7 +37,10 @@ def refusal(answer: Answer, what: str) -> SlipwayError:
             return ClusterUnavailable(message)
         case code if code >= SERVER_ERRORS:
             return ClusterUnavailable(message)
-    return SpecError(_path(status, what), str(status.get("message") or message))
+    path = _path(status, what)
+    if path == "metadata.uid":
+        return ChangedUnderneath(message)  # how an apply says that the object was re-created
+    return SpecError(path, str(status.get("message") or message))
 
 
 def is_missing(answer: Answer) -> bool:

@@ -51,7 +51,7 @@ class Sweep:
         kinds: Sequence[Kind],
         *,
         namespaces: Sequence[str],
-        on_ghost: Callable[[Ref], None],
+        on_ghost: Callable[[Ref], object],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """`namespaces` empty: all. `on_ghost` removes the object and wakes its owner."""
