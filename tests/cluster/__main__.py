@@ -31,6 +31,8 @@ def main() -> int:
     except ClusterError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
@@ -79,19 +81,30 @@ _MAKE: dict[Kind, Callable[[Progress], clone.Access]] = {
 
 
 def _down(arguments: argparse.Namespace) -> None:
-    description = clone.description(settings.CLONE) or {}
-    removed = single_node.down() if sys.platform == "linux" and os.geteuid() == 0 else False
-    if description.get("kind") == Kind.KIND:
-        kind.down()
-        removed = True
+    described = clone.description(settings.CLONE) or {}
+    if described.get("kind") == Kind.EXISTING:
+        say(f"the cluster of context {described['context']} is not ours and stays")
+    else:
+        machine = observe_machine()
+        removed = [
+            machine.system == "Linux" and machine.is_root and single_node.down(),
+            machine.has_docker and kind.down(),
+        ]
+        say("the cluster is gone" if any(removed) else "there was no cluster to remove")
     clone.forget(settings.CLONE)
-    say("the cluster is gone" if removed else "there was no cluster to remove")
+    _tidy_cache(remove=arguments.cache)
+
+
+def _tidy_cache(*, remove: bool) -> None:
     cache = settings.cache_directory()
-    if arguments.cache:
+    if remove:
         shutil.rmtree(cache, ignore_errors=True)
         say(f"removed {cache}")
     elif cache.exists():
-        say(f"built programs and pushed images stay in {cache}; 'down --cache' removes them")
+        say(
+            f"built programs and pushed images stay in {cache};"
+            " 'python -m tests.cluster down --cache' removes them"
+        )
 
 
 def _status(_arguments: argparse.Namespace) -> None:

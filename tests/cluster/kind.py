@@ -13,6 +13,9 @@ REGISTRY_CONTAINER = "slipway-registry"
 REGISTRY_IMAGE = "registry:2"
 NETWORK = "kind"
 PORT = 5000
+CONTROL_PLANE = f"{settings.NAME}-control-plane"
+_ADDRESS = '{{(index .NetworkSettings.Networks "kind").IPAddress}}'
+# Newer node images have this without being told.
 _CONFIG = """\
 kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
@@ -43,18 +46,20 @@ def up(progress: Progress) -> Access:
         kubectl=tools.kubectl(progress),
         helm=tools.helm(progress),
         registry=registry,
-        details={"node": f"{settings.NAME}-control-plane", "auditLog": None},
+        details={"node": CONTROL_PLANE, "auditLog": None},
     )
 
 
-def down() -> None:
-    """Remove the cluster and its registry."""
-    _run(str(tools.kind(Progress())), "delete", "cluster", f"--name={settings.NAME}")
-    subprocess.run(
-        ["docker", "rm", "--force", "--volumes", REGISTRY_CONTAINER],
-        capture_output=True,
-        check=False,
-    )
+def down() -> bool:
+    """Remove the cluster and its registry; False when neither is there."""
+    listed = _run("docker", "ps", "--all", "--format={{.Names}}").split()
+    ours = [name for name in listed if name in {REGISTRY_CONTAINER, CONTROL_PLANE}]
+    if CONTROL_PLANE in ours:
+        program = str(tools.kind(Progress()))
+        _run(program, "delete", "cluster", f"--name={settings.NAME}")
+    if REGISTRY_CONTAINER in ours:
+        _run("docker", "rm", "--force", "--volumes", REGISTRY_CONTAINER)
+    return bool(ours)
 
 
 def _registry() -> str:
@@ -65,9 +70,8 @@ def _registry() -> str:
         delete = "--env=REGISTRY_STORAGE_DELETE_ENABLED=true"
         _run("docker", "run", "--detach", name, f"--network={NETWORK}", delete, REGISTRY_IMAGE)
     _run("docker", "start", REGISTRY_CONTAINER)
-    field = f"--format={{{{(index .NetworkSettings.Networks {NETWORK!r}).IPAddress}}}}"
-    field = field.replace("'", '"')
-    return f"{_run('docker', 'inspect', field, REGISTRY_CONTAINER).strip()}:{PORT}"
+    address = _run("docker", "inspect", f"--format={_ADDRESS}", REGISTRY_CONTAINER).strip()
+    return f"{address}:{PORT}"
 
 
 def _teach_nodes(program: str, registry: str) -> None:

@@ -17,6 +17,7 @@ from tests.cluster.progress import Progress
 START_SECONDS = 300.0
 CHILD_SECONDS = 10.0
 LAST_LINES = 15
+LINE_LENGTH = 300
 NAMESPACES = ("--net", "--mount", "--pid", "--ipc", "--uts")
 """No cgroup namespace: the cgroup mounts are the host's, and a path must mean the same in both."""
 UNSHARE = ("--fork", "--kill-child", "--mount-proc", "--propagation", "private")
@@ -128,4 +129,6 @@ def _with_last_lines(problem: str, log: Path) -> str:
         lines = log.read_text(errors="replace").splitlines()[-LAST_LINES:]
     except FileNotFoundError:
         lines = []
-    return "\n".join([f"{problem}; the end of {log}:", *(f"  {line}" for line in lines)])
+    return "\n".join(
+        [f"{problem}; the end of {log}:", *(f"  {line[:LINE_LENGTH]}" for line in lines)]
+    )
