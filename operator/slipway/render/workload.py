@@ -10,8 +10,9 @@ from slipway.api import names
 from slipway.api.base import Manifest
 from slipway.api.kinds import DEPLOYMENT, POD_DISRUPTION_BUDGET, SERVICE, Kind
 from slipway.api.modeldeployment import KIND, PodOptions
-from slipway.api.request import ENVIRONMENT_VARIABLE, PackageMode, PackageRequest
+from slipway.api.request import PackageMode, PackageRequest
 from slipway.render import triton
+from slipway.render.fetch import fetch_volumes, render_fetch_container
 
 PROGRESS_MARGIN_SECONDS = 300
 """Pulling the image and scheduling, beside loading the model."""
@@ -165,25 +166,8 @@ def _placement(options: PodOptions) -> Manifest:
 def _add_fetch(pod: Manifest, fetch: Fetch) -> None:
     """The fetched model has no size limit of ours: nobody knows its size before it is there."""
     pod["securityContext"]["fsGroup"] = triton.USER
-    pod["initContainers"] = [_fetch_container(fetch)]
-    pod["volumes"].append({"name": MODEL_VOLUME, "emptyDir": {}})
-
-
-def _fetch_container(fetch: Fetch) -> Manifest:
-    return {
-        "name": "fetch",
-        "image": fetch.image,
-        "args": ["package"],
-        "env": [
-            {
-                "name": ENVIRONMENT_VARIABLE,
-                "value": fetch.request.model_dump_json(by_alias=True, exclude_none=True),
-            }
-        ],
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": triton.SECURITY_CONTEXT,
-        "volumeMounts": [{"name": MODEL_VOLUME, "mountPath": names.MODEL_ROOT}],
-    }
+    pod["initContainers"] = [render_fetch_container(fetch.image, fetch.request, MODEL_VOLUME)]
+    pod["volumes"] += [{"name": MODEL_VOLUME, "emptyDir": {}}, *fetch_volumes(fetch.request)]
 
 
 def _object(kind: Kind, spec: RevisionSpec, content: Manifest) -> Manifest:

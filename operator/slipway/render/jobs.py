@@ -1,0 +1,240 @@
+"""The Jobs of a ModelDeployment: one packages an input, one checks a candidate.
+
+They are created, never applied, and have no time to live: the operator deletes a Job after its
+result is stored.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from slipway.api import names
+from slipway.api.base import ApiModel, Manifest
+from slipway.api.kinds import JOB
+from slipway.api.modeldeployment import KIND
+from slipway.api.request import (
+    CA_MOUNT,
+    GOLDEN_MOUNT,
+    PULL_SECRET_MOUNT,
+    PUSH_SECRET_MOUNT,
+    SCRATCH_MOUNT,
+    SOURCE_MOUNT,
+    CheckRequest,
+    PackageRequest,
+)
+from slipway.api.result import EXIT_PERMANENT, EXIT_TRANSIENT
+from slipway.render.fetch import (
+    RESOURCES,
+    SECURITY_CONTEXT,
+    SOURCE_VOLUME,
+    claim_mounts,
+    claim_volumes,
+    order,
+)
+from slipway.render.workload import Owner
+
+USER = 65_532
+RETRIES = 3
+"""Of passing trouble: the Job waits 10 s, 20 s, 40 s in between."""
+PACKAGE_SECONDS = 3600
+"""Longest life of a package Job: 100 GB at 30 MB/s."""
+CHECK_MARGIN_SECONDS = 300
+"""For pulling the image and the golden set, beside the check's own time limit."""
+TMP_SIZE = "64Mi"
+GOLDEN_VOLUME = "golden"
+
+
+@dataclass(frozen=True, slots=True)
+class PackageJob:
+    """What a package Job is made from."""
+
+    owner: Owner
+    image: str
+    """The operator's image."""
+    input_hash: str
+    attempt: int
+    """Counted from 1."""
+    request: PackageRequest
+    push_secret: str | None = None
+    pull_secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckJob:
+    """What a check Job is made from."""
+
+    owner: Owner
+    image: str
+    """The operator's image."""
+    revision: str
+    step: int
+    """0: the gate before traffic."""
+    attempt: int
+    """Counted from 1."""
+    request: CheckRequest
+
+
+@dataclass(frozen=True, slots=True)
+class _Volume:
+    """A volume and where it is mounted."""
+
+    name: str
+    source: Manifest
+    path: str
+    read_only: bool = True
+
+    def mount(self) -> Manifest:
+        mount = {"name": self.name, "mountPath": self.path}
+        return {**mount, "readOnly": True} if self.read_only else mount
+
+    def volume(self) -> Manifest:
+        return {"name": self.name, **self.source}
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What both kinds of Job differ in."""
+
+    name: str
+    component: str
+    """Also the container's name and the program's argument."""
+    deadline_seconds: int
+    request: ApiModel
+    volumes: Sequence[_Volume]
+    claim: tuple[str, str, str]
+    """URI, volume and mount path of a source that may be a claim."""
+    revision: str | None = None
+
+
+def render_package_job(job: PackageJob) -> Manifest:
+    """Return the Job that packages an input."""
+    task = _Task(
+        name=names.package_job_name(job.owner.name, job.input_hash, job.attempt),
+        component=names.COMPONENT_PACKAGE,
+        deadline_seconds=PACKAGE_SECONDS,
+        request=job.request.model_copy(update={"pull_secrets": len(job.pull_secrets)}),
+        volumes=[*_writable(), *_secrets(job), *_authorities(job.request)],
+        claim=(job.request.source.uri, SOURCE_VOLUME, SOURCE_MOUNT),
+    )
+    return _job(job.owner, job.image, task)
+
+
+def render_check_job(job: CheckJob) -> Manifest:
+    """Return the Job that checks a candidate."""
+    golden = job.request.golden
+    task = _Task(
+        name=names.check_job_name(job.owner.name, job.revision, job.step, job.attempt),
+        component=names.COMPONENT_CHECK,
+        deadline_seconds=job.request.timeout_seconds + CHECK_MARGIN_SECONDS,
+        request=job.request,
+        volumes=_writable(),
+        claim=(golden.source.uri if golden else "", GOLDEN_VOLUME, GOLDEN_MOUNT),
+        revision=job.revision,
+    )
+    return _job(job.owner, job.image, task)
+
+
+def _job(owner: Owner, image: str, task: _Task) -> Manifest:
+    labels = names.common_labels(owner.name, task.component, task.revision)
+    return {
+        "apiVersion": JOB.api_version,
+        "kind": JOB.kind,
+        "metadata": {
+            "name": task.name,
+            "namespace": owner.namespace,
+            "labels": labels,
+            "ownerReferences": [
+                {
+                    "apiVersion": names.API_VERSION,
+                    "kind": KIND,
+                    "name": owner.name,
+                    "uid": owner.uid,
+                    "controller": True,
+                }
+            ],
+        },
+        "spec": {
+            "backoffLimit": RETRIES,
+            "activeDeadlineSeconds": task.deadline_seconds,
+            "podFailurePolicy": {"rules": _failure_rules(task.component)},
+            "template": {"metadata": {"labels": labels}, "spec": _pod(image, task)},
+        },
+    }
+
+
+def _failure_rules(container: str) -> list[Manifest]:
+    """Evictions cost no attempt; a permanent failure needs no second; anything else counts."""
+
+    def exits(code: int, action: str) -> Manifest:
+        codes = {"containerName": container, "operator": "In", "values": [code]}
+        return {"action": action, "onExitCodes": codes}
+
+    disrupted = {"type": "DisruptionTarget", "status": "True"}
+    return [
+        {"action": "Ignore", "onPodConditions": [disrupted]},
+        exits(EXIT_PERMANENT, "FailJob"),
+        exits(EXIT_TRANSIENT, "Count"),
+    ]
+
+
+def _pod(image: str, task: _Task) -> Manifest:
+    uri, volume, path = task.claim
+    return {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [
+            {
+                "name": task.component,
+                "image": image,
+                "args": [task.component],
+                "env": [order(task.request)],
+                "terminationMessagePolicy": "File",
+                "securityContext": SECURITY_CONTEXT,
+                "resources": RESOURCES,
+                "volumeMounts": [
+                    *(item.mount() for item in task.volumes),
+                    *claim_mounts(uri, volume, path),
+                ],
+            }
+        ],
+        "volumes": [*(item.volume() for item in task.volumes), *claim_volumes(uri, volume)],
+    }
+
+
+def _writable() -> list[_Volume]:
+    return [
+        _Volume("scratch", {"emptyDir": {}}, SCRATCH_MOUNT, read_only=False),
+        _Volume("tmp", {"emptyDir": {"sizeLimit": TMP_SIZE}}, "/tmp", read_only=False),  # noqa: S108
+    ]
+
+
+def _secrets(job: PackageJob) -> list[_Volume]:
+    push = [] if job.push_secret is None else [(job.push_secret, "push", PUSH_SECRET_MOUNT)]
+    pulls = [
+        (secret, f"pull-{index}", f"{PULL_SECRET_MOUNT}/{index}")
+        for index, secret in enumerate(job.pull_secrets)
+    ]
+    return [
+        _Volume(name, {"secret": {"secretName": secret}}, path)
+        for secret, name, path in [*push, *pulls]
+    ]
+
+
+def _authorities(request: PackageRequest) -> list[_Volume]:
+    """Only of the registries that this Job talks to: a missing ConfigMap would hold it up."""
+    hosts = {(name or "").partition("/")[0] for name in (request.base_image, request.repository)}
+    return [
+        _Volume(
+            f"ca-{index}",
+            {"configMap": {"name": registry.ca_config_map}},
+            f"{CA_MOUNT}/{index}",
+        )
+        for index, registry in enumerate(request.registries)
+        if registry.ca_config_map is not None and registry.host in hosts
+    ]

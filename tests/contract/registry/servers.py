@@ -1,0 +1,226 @@
+"""A real registry, a gate in front of it that makes trouble, and a file server that does too."""
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+BINARY = shutil.which("docker-registry") or shutil.which("registry")
+MISSING = "no registry program: install Debian's package docker-registry"
+START_SECONDS = 20
+BLOCK_BYTES = 2**16
+
+CONFIG = """\
+version: 0.1
+log: {{level: error}}
+storage:
+  filesystem: {{rootdirectory: {root}}}
+  delete: {{enabled: true}}
+http: {{addr: "127.0.0.1:{port}"}}
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running_registry(folder: Path) -> Iterator[str]:
+    """Run the registry program, and yield its host:port."""
+    assert BINARY is not None
+    port = free_port()
+    config = folder / "registry.yml"
+    config.write_text(CONFIG.format(root=folder / "storage", port=port))
+    environment = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
+    process = subprocess.Popen(
+        [BINARY, "serve", str(config)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for_port(port, process)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, f"the registry ended with {process.returncode}"
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+        else:
+            return
+    raise AssertionError(f"no registry on port {port} after {START_SECONDS} s")
+
+
+@dataclass
+class Seen:
+    """One request, as a server saw it."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    received: int = 0
+    """Bytes of the body."""
+
+
+Handler = Callable[["Conversation"], None]
+
+
+class Conversation(BaseHTTPRequestHandler):
+    """One connection; what it does is in the server's `handle_request`."""
+
+    protocol_version = "HTTP/1.1"
+    server: "RecordingServer"
+
+    def _serve(self) -> None:
+        seen = Seen(self.command, self.path, {k.lower(): v for k, v in self.headers.items()})
+        self.server.seen.append(seen)
+        self.server.handle_request(self, seen)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def answer(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        if "Content-Length" not in (headers or {}):
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def cut(self) -> None:
+        """Break the connection off, without a goodbye."""
+        self.close_connection = True
+        self.wfile.flush()
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+
+class RecordingServer(ThreadingHTTPServer):
+    """An HTTP server on a free port of the loopback."""
+
+    daemon_threads = True
+
+    def __init__(self, handle_request: Callable[[Conversation, Seen], None]) -> None:
+        super().__init__(("127.0.0.1", 0), Conversation)
+        self.handle_request = handle_request
+        self.seen: list[Seen] = []
+
+    def handle_error(self, *_: Any) -> None:
+        """Connections that we cut are no news."""
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.server_port}"
+
+    def requests(self, method: str, part: str = "") -> list[Seen]:
+        return [seen for seen in self.seen if seen.method == method and part in seen.path]
+
+
+@contextmanager
+def serving(handle: Callable[[Conversation, Seen], None]) -> Iterator[RecordingServer]:
+    server = RecordingServer(handle)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@dataclass
+class Gate:
+    """Stands before a registry: asks for tokens, answers 503, or cuts uploads."""
+
+    upstream: str
+    token: str | None = None
+    """Asked for where set; given to whoever has `basic`."""
+    basic: str | None = None
+    unavailable: int = 0
+    """How many requests to answer with 503 first."""
+    cut_uploads_after: list[int] = field(default_factory=list)
+    """Bytes of a PATCH after which the connection breaks; one entry per upload."""
+
+    def __call__(self, talk: Conversation, seen: Seen) -> None:
+        if self.unavailable:
+            self.unavailable -= 1
+            self._read_all(talk)
+            talk.answer(503, {"Retry-After": "0"})
+        elif urlsplit(talk.path).path == "/token":
+            self._give_token(talk, seen)
+        elif self.token and seen.headers.get("authorization") != f"Bearer {self.token}":
+            self._read_all(talk)
+            realm = f'Bearer realm="http://{talk.headers["Host"]}/token",service="test"'
+            talk.answer(401, {"WWW-Authenticate": realm})
+        else:
+            self._forward(talk, seen)
+
+    def _give_token(self, talk: Conversation, seen: Seen) -> None:
+        if seen.headers.get("authorization") != self.basic:
+            talk.answer(401)
+            return
+        assert parse_qs(urlsplit(talk.path).query)["scope"]
+        talk.answer(200, body=json.dumps({"token": self.token}).encode())
+
+    def _forward(self, talk: Conversation, seen: Seen) -> None:
+        upstream = http.client.HTTPConnection(self.upstream)
+        headers = dict(talk.headers.items())
+        upstream.putrequest(talk.command, talk.path, skip_host=True, skip_accept_encoding=True)
+        for name, value in headers.items():
+            upstream.putheader(name, value)
+        upstream.endheaders()
+        limit = self._limit(talk)
+        for block in self._body(talk, seen, limit):
+            upstream.send(block)
+        if limit is not None:
+            upstream.close()
+            talk.cut()
+            return
+        response = upstream.getresponse()
+        body = response.read()
+        kept = {k: v for k, v in response.getheaders() if k not in {"Transfer-Encoding", "Date"}}
+        talk.answer(response.status, kept, body)
+
+    def _limit(self, talk: Conversation) -> int | None:
+        return (
+            self.cut_uploads_after.pop(0)
+            if talk.command == "PATCH" and self.cut_uploads_after
+            else None
+        )
+
+    def _body(self, talk: Conversation, seen: Seen, limit: int | None) -> Iterator[bytes]:
+        left = int(talk.headers.get("Content-Length", 0))
+        if limit is not None:
+            left = min(left, limit)
+        while left and (block := talk.rfile.read(min(left, BLOCK_BYTES))):
+            left -= len(block)
+            seen.received += len(block)
+            yield block
+
+    def _read_all(self, talk: Conversation) -> None:
+        for _ in self._body(talk, Seen("", "", {}), None):
+            pass
