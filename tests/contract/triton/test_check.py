@@ -275,8 +275,8 @@ def test_a_stable_that_is_down_does_not_stop_its_repair(
 def test_an_unreachable_server_is_inconclusive_and_tried_again(
     server: Running, check: Check, silent: str
 ) -> None:
-    order = an_order(server, golden=None, timeout_seconds=1, **{silent: nobody()})
-    code, result = check(order)
+    order = an_order(server, golden=None, timeout_seconds=1)
+    code, result = check(order.model_copy(update={silent: nobody()}))
     assert (code, result.verdict) == (75, CheckVerdict.INCONCLUSIVE)
     assert result.error is not None
     assert result.error.reason == "ServerUnreachable"

@@ -150,9 +150,9 @@ def _read_arrays(path: Path, rules: Mapping[str, Rule]) -> Iterator[Case]:
 
 def _load_arrays(path: Path) -> dict[str, Array]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise GoldenSetInvalid(ARRAYS, f"no npz file without objects: {error}") from error
 
 

@@ -1,0 +1,129 @@
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pytest
+from slipway.api.golden import Compare, Equal
+from slipway.api.result import Reason, Signature
+from slipway.errors import JobFailure
+from slipway.jobs.check import run
+from slipway.jobs.check.golden import Case, GoldenSet
+from slipway.jobs.check.run import Deadline, Tally, ask_all, wait_for_signature
+from slipway.jobs.check.server import Refused, Unreachable
+from slipway.jobs.check.tensors import Tensor, Tensors
+
+RIGHT, WRONG, BROKEN = 1, 2, 3
+
+Answer = int | Exception
+
+
+class FakeServer:
+    """Answers every request with the next of its answers; the last one stays."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self._answers: Iterator[Answer] = iter(answers)
+        self._last: Answer = RIGHT
+        self.asked = 0
+
+    async def signature(self) -> Signature:
+        await self.infer({})
+        return Signature()
+
+    async def infer(self, inputs: Tensors) -> Mapping[str, Tensor]:
+        assert inputs is not None
+        self.asked += 1
+        self._last = next(self._answers, self._last)
+        if isinstance(self._last, Exception):
+            raise self._last
+        return {} if self._last == BROKEN else {"y": number(self._last)}
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "PAUSE_SECONDS", 0.001)
+
+
+def number(value: int) -> Tensor:
+    return Tensor("INT64", np.array([value]))
+
+
+def a_golden_set(cases: int) -> GoldenSet:
+    case = [Case(str(index), {"x": number(index)}, {"y": number(RIGHT)}) for index in range(cases)]
+    return GoldenSet({"y": Equal(compare=Compare.EQUAL)}, tuple(case))
+
+
+async def ask(server: FakeServer, cases: int = 3, seconds: float = 30) -> Tally:
+    golden, tally = a_golden_set(cases), Tally(cases)
+    await ask_all(server, golden, Signature(), tally, Deadline.after(seconds))
+    return tally
+
+
+async def test_agreeing_cases_are_counted() -> None:
+    tally = await ask(FakeServer(RIGHT, WRONG, RIGHT))
+    assert (tally.asked, tally.agreed, tally.fatal) == (3, 2, False)
+    assert tally.first == "case 1: output 'y' at [0] is 2, expected 1"
+
+
+async def test_a_broken_answer_ends_the_check() -> None:
+    server = FakeServer(WRONG, BROKEN, RIGHT)
+    tally = await ask(server)
+    assert (server.asked, tally.fatal) == (2, True)
+    assert tally.first == "case 1: output 'y' is missing"
+
+
+async def test_a_server_error_that_passes_is_forgiven() -> None:
+    busy = Refused("busy", passing=True)
+    assert (await ask(FakeServer(busy, busy, RIGHT))).agreed == 3
+
+
+async def test_a_server_error_that_stays_is_a_disagreement() -> None:
+    server = FakeServer(Refused("the server answered 500: boom", passing=True))
+    tally = await ask(server, cases=1)
+    assert (server.asked, tally.agreed, tally.fatal) == (run.TRIES, 0, False)
+    assert tally.first == "case 0: the server answered 500: boom"
+
+
+async def test_a_refused_request_is_not_asked_again() -> None:
+    server = FakeServer(Refused("the server answered 400", passing=False), RIGHT)
+    tally = await ask(server)
+    assert (server.asked, tally.agreed) == (3, 2)
+
+
+async def test_an_unreachable_server_is_waited_for() -> None:
+    gone = Unreachable("connection refused")
+    assert (await ask(FakeServer(gone, gone, gone, gone, RIGHT))).agreed == 3
+
+
+async def test_a_server_that_stays_unreachable_judges_nobody() -> None:
+    with pytest.raises(JobFailure, match="connection refused") as failure:
+        await ask(FakeServer(Unreachable("connection refused")), seconds=0.05)
+    assert failure.value.reason == Reason.SERVER_UNREACHABLE
+    assert failure.value.transient
+
+
+async def test_when_the_time_is_over_it_says_how_far_it_came() -> None:
+    with pytest.raises(JobFailure, match="asked 0 of 3 cases") as failure:
+        await ask(FakeServer(), seconds=0)
+    assert failure.value.reason == Reason.CHECK_TIMED_OUT
+
+
+async def test_a_model_that_is_not_loaded_yet_is_waited_for() -> None:
+    loading = Refused("unknown model", passing=False)
+    server = FakeServer(loading, loading, RIGHT)
+    assert await wait_for_signature(server, Deadline.after(30)) == Signature()
+
+
+@pytest.mark.parametrize(
+    ("agreed", "asked", "share", "reachable"),
+    [
+        (97, 100, 0.97, True),
+        (96, 100, 0.97, False),
+        (50, 53, 0.97, True),
+        (50, 54, 0.97, False),
+        (7, 100, 0.07, True),
+        (0, 100, 0.0, True),
+    ],
+)
+def test_a_check_is_lost_when_too_few_cases_are_left(
+    agreed: int, asked: int, share: float, reachable: bool
+) -> None:
+    assert Tally(100, asked=asked, agreed=agreed).can_reach(share) is reachable
