@@ -4,14 +4,18 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from slipway.api.base import Manifest
-from slipway.api.kinds import Kind
+from slipway.api import kinds
+from slipway.api.modeldeployment import ModelDeployment
 from slipway.engine.cache import Cache
 from slipway.engine.queue import Key
 from slipway.engine.worker import Pass
 from slipway.manager.feed import MODEL_DEPLOYMENT, ROUTER
-from slipway.reconcile.ports import Clock, Cluster, Recorder
+from slipway.reconcile.ports import Clock, Cluster, CounterSource, Recorder
+from slipway.reconcile.project import project
+from slipway.reconcile.reconcile import Outside, Reconciler
 from slipway.settings import Settings
+
+__all__ = ["Parts", "passes", "project", "rollouts"]
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +26,7 @@ class Parts:
 
     settings: Settings
     cluster: Cluster
+    counters: CounterSource
     recorder: Recorder
     clock: Clock
     cache: Cache
@@ -31,21 +36,20 @@ class Parts:
     """Ask for a pass of another key."""
 
 
-def project(kind: Kind, manifest: Manifest) -> object:
-    """Return the small immutable value that is kept of an object; None: of no interest."""
-    return kind.kind, manifest["metadata"]["resourceVersion"]
-
-
-def rollouts(_cache: Cache, _namespace: str) -> Iterable[Key]:
+def rollouts(cache: Cache, namespace: str) -> Iterable[Key]:
     """Return the ModelDeployments of a namespace that have a rollout under way."""
-    return ()
+    for found in cache.within(kinds.MODEL_DEPLOYMENT, namespace, ModelDeployment):
+        if found.status.rollout is not None:
+            yield Key(MODEL_DEPLOYMENT, namespace, found.metadata.name)
 
 
-def passes(_parts: Parts) -> Mapping[str, Pass]:
+def passes(parts: Parts) -> Mapping[str, Pass]:
     """Return who runs the passes, by kind of key."""
+    outside = Outside(parts.cluster, parts.counters, parts.recorder, parts.clock)
+    models = Reconciler(parts.cache, outside, parts.settings)
 
     async def look(key: Key) -> float | None:
         log.debug("nothing to do yet", extra={"key": str(key)})
         return None
 
-    return {MODEL_DEPLOYMENT: look, ROUTER: look}
+    return {MODEL_DEPLOYMENT: models.reconcile, ROUTER: look}

@@ -19,6 +19,7 @@ from typing import Any
 from slipway import __version__
 from slipway.adapters.clock import SystemClock
 from slipway.adapters.connection import Connection, connect
+from slipway.adapters.counters import AgentCounters
 from slipway.adapters.events import KubeEvents
 from slipway.adapters.kube import KubeCluster
 from slipway.adapters.leases import KubeLeases
@@ -66,6 +67,7 @@ class Operator:
         self._queue = WorkQueue()
         self._metadata = KubeMetadata(connection)
         self._connection = connection
+        self._counters = AgentCounters()
         self._elector = self._make_elector(instance)
         self._events = EventRecorder(
             KubeEvents(connection, fence=self._elector.check, instance=instance)
@@ -142,6 +144,7 @@ class Operator:
             task.cancel()
         await asyncio.wait(tasks, timeout=END_SECONDS)
         await self._health.stop()
+        await self._counters.close()
         await self._connection.close()
         log.info("ended", extra={"asked": was_asked})
         return 0 if was_asked else 1
@@ -190,6 +193,7 @@ class Operator:
             cluster=KubeCluster(
                 self._connection, fence=self._elector.check, on_written=self._feed.written
             ),
+            counters=self._counters,
             recorder=self._events,
             clock=SystemClock(),
             cache=self._cache,

@@ -1,0 +1,40 @@
+"""The counters of router pods, read from their agents."""
+
+import aiohttp
+from pydantic import ValidationError
+
+from slipway.api import names
+from slipway.api.counters import PATH, Counters
+
+TIMEOUT_SECONDS = 1.0
+"""A proxy that takes longer is silent; the next pass asks it again."""
+
+
+class AgentCounters:
+    """Fits `slipway.reconcile.ports.CounterSource`."""
+
+    def __init__(self, *, port: int = names.AGENT_PORT) -> None:
+        self._port = port
+        self._session: aiohttp.ClientSession | None = None
+
+    async def read(self, address: str) -> Counters | None:
+        """Read one agent (``<pod IP>``); None where it does not answer within its time limit."""
+        host = f"[{address}]" if ":" in address else address
+        try:
+            async with self._open().get(f"http://{host}:{self._port}{PATH}") as response:
+                response.raise_for_status()
+                return Counters.model_validate_json(await response.read())
+        except (aiohttp.ClientError, TimeoutError, OSError, ValidationError):
+            return None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+            )
+        return self._session
