@@ -1,27 +1,17 @@
 """The release on the test cluster: the chart with the images that `make images` built."""
 
 import json
-import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.install import helm
 from tests.install.helm import InstallError, Values
+from tests.kubectl import Kubectl, KubectlError, restricted_namespace
 
 KUBECONFIG = helm.ROOT / ".cluster/kubeconfig"
 IMAGES = helm.ROOT / ".cluster/images.json"
 DESCRIPTION = helm.ROOT / ".cluster/cluster.json"
-
-SYSTEM_NAMESPACE: Mapping[str, Any] = {
-    "apiVersion": "v1",
-    "kind": "Namespace",
-    "metadata": {
-        "name": helm.NAMESPACE,
-        "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
-    },
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +32,10 @@ def up(extra: Values | None = None) -> str:
         InstallError: no images were built, no cluster answers, or the release did not get ready.
 
     """
-    _kubectl("apply", "--server-side", "--filename=-", stdin=json.dumps(SYSTEM_NAMESPACE))
+    try:
+        Kubectl().apply_server_side(restricted_namespace(helm.NAMESPACE))
+    except KubectlError as error:
+        raise InstallError(str(error)) from error
     return helm.run(
         *("upgrade", "--install", helm.RELEASE, str(helm.CHART)),
         *("--namespace", helm.NAMESPACE, "--wait", "--timeout", "3m"),
@@ -104,11 +97,3 @@ def registry() -> str | None:
 
 def _name(path: Path) -> str:
     return str(path.relative_to(helm.ROOT))
-
-
-def _kubectl(*arguments: str, stdin: str) -> None:
-    kubectl = helm.ROOT / ".cluster/bin/kubectl"
-    command = [str(kubectl), f"--kubeconfig={KUBECONFIG}", *arguments]
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise InstallError(f"kubectl {arguments[0]}: {done.stderr.strip()}")

@@ -1,0 +1,132 @@
+"""The release as a real API server has it; `make install` put it there."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from slipway.api.kinds import LEASE, ROLE, ROLE_BINDING
+
+from tests.install import helm
+from tests.kubectl import Kubectl, KubectlError, restricted_namespace
+
+pytestmark = pytest.mark.cluster
+
+OPERATOR = f"system:serviceaccount:{helm.NAMESPACE}:slipway"
+NAMESPACE = "test-install"
+SAMPLES = sorted((helm.ROOT / "manifests/samples").glob("*.yaml"))
+AGENT_RULES = [
+    {"apiGroups": ["slipway.dev"], "resources": ["modelroutes"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": ["slipway.dev"], "resources": ["modelroutes/status"], "verbs": ["patch"]},
+    {
+        "apiGroups": ["discovery.k8s.io"],
+        "resources": ["endpointslices"],
+        "verbs": ["get", "list", "watch"],
+    },
+]
+
+
+@pytest.fixture(scope="module")
+def kubectl() -> Iterator[Kubectl]:
+    kubectl = Kubectl()
+    kubectl.apply(restricted_namespace(NAMESPACE))
+    yield kubectl
+    kubectl.delete_namespace(NAMESPACE)
+
+
+def dry_run(kubectl: Kubectl, manifest: dict[str, Any], *words: str) -> None:
+    text = json.dumps(manifest)
+    kubectl.run("create", "--dry-run=server", "--filename=-", *words, stdin=text)
+
+
+def role(rules: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "apiVersion": ROLE.api_version,
+        "kind": ROLE.kind,
+        "metadata": {"name": "slipway-router", "namespace": NAMESPACE},
+        "rules": rules,
+    }
+
+
+def test_both_operator_pods_run_under_restricted(kubectl: Kubectl) -> None:
+    namespace = json.loads(kubectl.run("get", "namespace", helm.NAMESPACE, "-o", "json"))
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    deployment = kubectl.get(helm.NAMESPACE, "deployment", "slipway")
+    assert deployment is not None
+    assert deployment["status"]["readyReplicas"] == 2
+
+
+def test_one_operator_pod_holds_the_lease(kubectl: Kubectl) -> None:
+    lease = kubectl.get(helm.NAMESPACE, f"{LEASE.plural}.{LEASE.group}", "slipway-operator")
+    pods = kubectl.items(helm.NAMESPACE, "pods", "app.kubernetes.io/name=slipway")
+    assert lease is not None
+    assert lease["spec"]["holderIdentity"].split("_")[0] in {
+        pod["metadata"]["name"] for pod in pods
+    }
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
+def test_api_server_takes_the_samples(kubectl: Kubectl, path: Path) -> None:
+    sample = yaml.safe_load(path.read_text())
+    sample["metadata"]["namespace"] = NAMESPACE
+    dry_run(kubectl, sample)
+
+
+def test_operator_may_grant_routers_their_rights(kubectl: Kubectl) -> None:
+    dry_run(kubectl, role(AGENT_RULES), f"--as={OPERATOR}")
+
+
+def test_operator_may_not_grant_more_than_it_has(kubectl: Kubectl) -> None:
+    secrets = [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]
+    with pytest.raises(KubectlError, match="attempting to grant RBAC permissions not currently"):
+        dry_run(kubectl, role(secrets), f"--as={OPERATOR}")
+
+
+def test_operator_may_not_hand_out_the_clusters_roles(kubectl: Kubectl) -> None:
+    binding = {
+        "apiVersion": ROLE_BINDING.api_version,
+        "kind": ROLE_BINDING.kind,
+        "metadata": {"name": "slipway-router", "namespace": NAMESPACE},
+        "roleRef": {"apiGroup": ROLE.group, "kind": "ClusterRole", "name": "admin"},
+        "subjects": [{"kind": "ServiceAccount", "name": "slipway-router"}],
+    }
+    with pytest.raises(KubectlError, match="attempting to grant RBAC permissions not currently"):
+        dry_run(kubectl, binding, f"--as={OPERATOR}")
+
+
+@pytest.mark.parametrize(
+    ("verb", "what"),
+    [
+        ("get", "secrets"),
+        ("list", "secrets"),
+        ("update", "modeldeployments.slipway.dev"),
+        ("patch", "modeldeployments.slipway.dev"),
+        ("create", "pods/exec"),
+        ("create", "pods"),
+        ("update", "leases.coordination.k8s.io"),
+    ],
+)
+def test_operator_may_not(kubectl: Kubectl, verb: str, what: str) -> None:
+    assert not may(kubectl, verb, what, OPERATOR)
+
+
+def test_who_may_edit_a_namespace_may_deploy_models_there(kubectl: Kubectl) -> None:
+    person = f"system:serviceaccount:{NAMESPACE}:default"
+    assert not may(kubectl, "create", "modeldeployments.slipway.dev", person)
+    subject = f"--serviceaccount={NAMESPACE}:default"
+    kubectl.run("create", "rolebinding", "edit", "--clusterrole=edit", subject, "-n", NAMESPACE)
+    assert may(kubectl, "create", "modeldeployments.slipway.dev", person)
+    assert not may(kubectl, "patch", "modeldeployments.slipway.dev/status", person)
+
+
+def may(kubectl: Kubectl, verb: str, what: str, user: str) -> bool:
+    resource, _, sub = what.partition("/")
+    words = ["auth", "can-i", verb, resource, "-n", NAMESPACE, f"--as={user}"]
+    if sub:
+        words.append(f"--subresource={sub}")
+    try:
+        return kubectl.run(*words).strip() == "yes"
+    except KubectlError:  # can-i says no with an exit code
+        return False
