@@ -50,12 +50,11 @@ class Buildah:
             )
 
     def push(self, image: Image, tag: str, registry: str) -> None:
-        """Push uncompressed: registry and node share a disk, and gzip would cost the time."""
+        """Push over plain HTTP; layers that the registry has already are not sent again."""
         self.build(image, tag)
         name = f"{image.repository}:{tag}"
-        target = f"docker://{registry}/{name}"
-        options = ("--quiet", "--tls-verify=false", "--disable-compression")
-        self._buildah("push", *options, f"{_LOCAL}/{name}", target)
+        source, target = f"{_LOCAL}/{name}", f"docker://{registry}/{name}"
+        self._buildah("push", "--quiet", "--tls-verify=false", source, target)
 
     def _debian(self) -> str:
         """Return the name of the base, made on its first use."""
@@ -77,5 +76,5 @@ class Buildah:
         return bool(self._buildah("images", "--quiet", reference).strip())
 
     def _buildah(self, *arguments: str) -> str:
-        store = (f"--root={self.store}", f"--runroot={_RUN_ROOT}", "--storage-driver=overlay")
+        store = (f"--root={self.store}", f"--runroot={_RUN_ROOT}")
         return run(("buildah", *store, *arguments), self.log)
