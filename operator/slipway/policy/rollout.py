@@ -142,7 +142,10 @@ def _idle(d: Decision, facts: Facts, now: datetime) -> Decision:
         paused=d.memory.paused,
     )
     event = Event("RolloutStarted", f"version {wanted.snapshot.version}, revision {wanted.name}")
-    started = replace(d, candidate=wanted.name, memory=memory, events=(*d.events, event))
+    forgiven = tuple(entry for entry in d.rejected if entry.revision != wanted.name)
+    started = replace(
+        d, candidate=wanted.name, memory=memory, rejected=forgiven, events=(*d.events, event)
+    )
     return _starting(started, facts, now)
 
 

@@ -1,0 +1,195 @@
+"""Healthy values for tests; a test names only what differs."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from slipway.api.counters import Counters, Latency, RouteCounters, latency_edges
+from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus, Outcome, Protocol
+from slipway.api.request import PackageMode
+from slipway.api.snapshot import RevisionSnapshot
+from slipway.policy.facts import (
+    Facts,
+    Meta,
+    PodFact,
+    ProxyFact,
+    RevisionFact,
+    RouteFact,
+    WorkloadFact,
+)
+from slipway.policy.identity import digest_of, golden_hash, input_hash
+
+NOON = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
+
+
+def a_model_deployment(
+    version: str = "1",
+    *,
+    rollout: dict[str, Any] | None = None,
+    status: ModelDeploymentStatus | None = None,
+    annotations: dict[str, str] | None = None,
+    **spec: Any,
+) -> ModelDeployment:
+    """Return a ModelDeployment named digits in vision; keywords are parts of its spec."""
+    model = {
+        "version": version,
+        "source": {"uri": f"https://models.example/{version}.onnx"},
+        **spec.pop("model", {}),
+    }
+    quick = {"bakeSeconds": 5, "analysis": {"intervalSeconds": 1, "minSamples": 30}}
+    wire = {
+        "metadata": {
+            "name": "digits",
+            "namespace": "vision",
+            "uid": "uid-digits",
+            "resourceVersion": "1",
+            "generation": 1,
+            "annotations": annotations or {},
+        },
+        "spec": {"model": model, "rollout": {**quick, **(rollout or {})}, **spec},
+    }
+    made = ModelDeployment.model_validate(wire)
+    return made.model_copy(update={"status": status}) if status is not None else made
+
+
+def meta(name: str, *, uid: str | None = None) -> Meta:
+    """Return the identity of an object of ours."""
+    return Meta(name, uid or f"uid-{name}", "1", "uid-digits", managed=True, deleting=False)
+
+
+def a_revision(
+    object_: ModelDeployment, *, created: datetime = NOON, outcome: Outcome | None = None
+) -> RevisionFact:
+    """Return the revision that the object's input became."""
+    input_ = input_hash(object_.spec)
+    digest = "sha256:" + digest_of(object_.spec.model.source.uri)
+    revision = digest_of([input_, digest])[:8]
+    snapshot = RevisionSnapshot(
+        revision=revision,
+        input=input_,
+        version=object_.spec.model.version,
+        model_name=object_.model_name,
+        mode=PackageMode.IMAGE,
+        model_digest=digest,
+        image=f"registry.example/digits@{digest}",
+        protocols=[Protocol.HTTP, Protocol.GRPC],
+        start_seconds=600,
+        drain_seconds=30,
+        deployment={},
+        service={},
+    )
+    return RevisionFact(
+        meta=meta(f"digits-{revision}"),
+        snapshot=snapshot,
+        created=created,
+        outcome=outcome,
+        outcome_at=created if outcome else None,
+    )
+
+
+def a_workload(revision: str, *, replicas: int = 1, ready: int | None = None) -> WorkloadFact:
+    """Return a Deployment whose replicas are ready."""
+    number = replicas if ready is None else ready
+    return WorkloadFact(
+        meta=meta(f"digits-{revision}"),
+        revision=revision,
+        replicas=replicas,
+        ready=number,
+        available_since=NOON if number else None,
+        unavailable_since=None if number else NOON,
+        settled=True,
+        failure=None,
+    )
+
+
+def a_pod(name: str, revision: str | None = None, **changes: Any) -> PodFact:
+    """Return a pod that is ready."""
+    pod = PodFact(
+        meta=meta(name),
+        revision=revision,
+        address="10.0.0.1",
+        created=NOON,
+        ready=True,
+        ever_ready=True,
+        running=True,
+        not_ready_since=None,
+        exits=0,
+        last_exit=None,
+        waiting=None,
+        fetch_exit=None,
+        unschedulable=None,
+    )
+    return replace(pod, **changes)
+
+
+def a_route(
+    weights: dict[str, int],
+    *,
+    generation: int = 1,
+    acknowledged: int | None = None,
+    proxies: tuple[str, ...] = ("router-a", "router-b"),
+    at: datetime = NOON,
+) -> RouteFact:
+    """Return a route that every proxy acknowledged."""
+    seen = generation if acknowledged is None else acknowledged
+    return RouteFact(
+        meta=meta("digits"),
+        generation=generation,
+        port=10_000,
+        weights=weights,
+        candidate=None,
+        proxies=tuple(
+            ProxyFact(name, f"uid-{name}", seen, dict(weights), None, at) for name in proxies
+        ),
+    )
+
+
+def facts_about(object_: ModelDeployment, **changes: Any) -> Facts:
+    """Return facts in which nothing exists but the object and two router pods."""
+    facts = Facts(
+        object=object_,
+        input=input_hash(object_.spec),
+        golden=golden_hash(object_.spec.model.golden_set),
+        proxies=(a_pod("router-a"), a_pod("router-b")),
+    )
+    return replace(facts, **changes)
+
+
+def counted(
+    proxy: str,
+    requests: dict[str, tuple[int, int, int]],
+    *,
+    start: str = "1",
+    route: str = "digits",
+    at: datetime = NOON,
+    active: int = 0,
+) -> Counters:
+    """Return a proxy's counters: by revision requests, errors, and how many of them were slow."""
+    edges = [float(edge) for edge in latency_edges()]
+    routes = []
+    for revision, (total, errors, slow) in requests.items():
+        counts = [0] * (len(edges) + 1)
+        counts[4] = total - slow
+        counts[-2] = slow
+        routes.append(
+            RouteCounters(
+                name=route,
+                revision=revision,
+                pinned=False,
+                requests=total,
+                errors=errors,
+                resets=0,
+                timeouts=0,
+                client_errors=0,
+                active=active,
+                latency=Latency(edges_millis=edges, counts=counts),
+            )
+        )
+    return Counters(
+        proxy=proxy, envoy_start=start, at=at.isoformat(), routes=routes
+    )
+
+
+def later(seconds: float) -> datetime:
+    """Return a moment after noon."""
+    return NOON + timedelta(seconds=seconds)

@@ -1,0 +1,230 @@
+"""Rollouts in a small world: the outcomes, and a random walk that kills the operator anywhere."""
+
+import random
+
+import pytest
+from slipway.api.modeldeployment import Outcome, Stage
+from tests.unit.policy.world import World
+
+GOLDEN = {"model": {"goldenSet": {"uri": "https://models.example/golden.tar"}}}
+
+
+def promoted(version: str = "1", *, seed: int = 1, **spec: object) -> World:
+    world = World(seed)
+    world.ask_for(version, **spec)
+    world.settle(60)
+    assert world.serving == version, world.log
+    return world
+
+
+def test_the_first_revision_serves_without_steps() -> None:
+    world = promoted()
+    assert world.outcomes() == [("1", Outcome.PROMOTED)]
+    assert [line for line in world.log if line.startswith("weights")] == [
+        "weights {} Packaging",
+        "weights {'1': 100} Progressing",
+    ]
+
+
+def test_a_good_version_climbs_every_step_bakes_and_is_promoted() -> None:
+    world = promoted()
+    world.ask_for("2")
+    world.settle(200)
+    written = [line.split("} ")[0] + "}" for line in world.log if line.startswith("weights")]
+    assert world.serving == "2"
+    assert written[2:] == [
+        "weights {'1': 100, '2': 0}",
+        "weights {'1': 95, '2': 5}",
+        "weights {'1': 75, '2': 25}",
+        "weights {'1': 50, '2': 50}",
+        "weights {'1': 5, '2': 95}",
+        "weights {'1': 0, '2': 100}",
+        "weights {'2': 100}",
+    ]
+    assert [state.wanted for state in world.workloads.values()] == [0, 1]
+
+
+def test_a_version_that_fails_the_golden_set_never_gets_a_request() -> None:
+    world = promoted()
+    world.faults["2"] = "golden"
+    world.ask_for("2", **GOLDEN)
+    world.settle(100)
+    assert world.serving == "1"
+    assert world.outcomes()[-1] == ("2", Outcome.REJECTED_BY_GOLDEN_SET)
+    assert "'2': 5" not in "".join(world.log)
+    assert world.object_.status.conditions[1].reason == "RevisionRejected"
+
+
+def test_a_version_that_answers_with_errors_is_rolled_back_and_stays_out() -> None:
+    world = promoted()
+    world.faults["2"] = "errors"
+    world.ask_for("2")
+    world.settle(300)
+    assert world.serving == "1"
+    assert world.outcomes() == [("1", Outcome.PROMOTED), ("2", Outcome.ROLLED_BACK)]
+    last = world.object_.status.last_rollback
+    assert last is not None
+    assert last.traffic_restored_at is not None
+    assert last.metric == "errors"
+
+
+def test_a_version_that_crashes_in_traffic_is_rolled_back() -> None:
+    world = promoted(seed=3)
+    world.faults["2"] = "crash"
+    world.ask_for("2", rollout={"bakeSeconds": 600})
+    world.settle(500)
+    assert world.outcomes()[-1] == ("2", Outcome.ROLLED_BACK), world.log
+
+
+def test_the_golden_set_lifts_its_own_rejection_when_it_changes() -> None:
+    world = promoted()
+    world.faults["2"] = "golden"
+    world.ask_for("2", **GOLDEN)
+    world.settle(100)
+    world.faults.clear()
+    world.ask_for("2", model={"goldenSet": {"uri": "https://models.example/better.tar"}})
+    world.settle(200)
+    assert world.serving == "2"
+
+
+def test_retry_lets_a_rejected_version_try_again() -> None:
+    world = promoted()
+    world.faults["2"] = "errors"
+    world.ask_for("2")
+    world.settle(200)
+    world.faults.clear()
+    world.act("retry")
+    world.settle(200)
+    assert world.serving == "2"
+
+
+def test_a_step_that_needs_approval_waits_for_it() -> None:
+    world = promoted()
+    steps = [{"weight": 5}, {"weight": 50, "approval": "Required"}]
+    world.ask_for("2", rollout={"steps": steps})
+    world.settle(100)
+    assert world.object_.status.rollout is not None
+    assert world.object_.status.rollout.stage is Stage.AWAITING_APPROVAL
+    assert "'2': 50" not in "".join(world.log)
+    world.act("approve")
+    world.settle(100)
+    assert world.serving == "2"
+
+
+def test_abort_holds_the_input_until_the_spec_changes() -> None:
+    world = promoted()
+    world.ask_for("2", rollout={"bakeSeconds": 600})
+    world.settle(30)
+    world.act("abort")
+    world.settle(100)
+    assert world.serving == "1"
+    assert world.object_.status.hold is not None
+    world.ask_for("3")
+    world.settle(200)
+    assert world.serving == "3"
+    assert world.object_.status.hold is None
+
+
+def test_a_fix_reaches_users_at_once_when_stable_is_down() -> None:
+    world = promoted()
+    stable = next(iter(world.workloads))
+    world.faults["1"] = "never-ready"
+    world.workloads[stable].ready = 0
+    world.workloads[stable].down_since = world.now
+    world.ask_for("2")
+    world.settle(100)
+    assert world.serving == "2"
+    assert world.object_.status.history[-1].unjudged == "StableDown"
+
+
+def test_no_requests_hold_the_step_and_never_promote() -> None:
+    world = promoted()
+    world._load = lambda: None  # type: ignore[method-assign]
+    world.ask_for("2")
+    world.settle(300)
+    assert world.serving is None
+    assert world.object_.status.rollout is not None
+    assert world.object_.status.rollout.acked_weight == 5
+
+
+def test_the_spec_back_at_stable_takes_the_candidate_away() -> None:
+    world = promoted()
+    world.ask_for("2", rollout={"bakeSeconds": 600})
+    world.settle(40)
+    world.ask_for("1")
+    world.settle(100)
+    assert world.serving == "1"
+    assert world.outcomes()[-1] == ("2", Outcome.SUPERSEDED)
+
+
+def test_a_newer_version_takes_the_place_of_a_candidate() -> None:
+    world = promoted()
+    world.ask_for("2", rollout={"steps": [{"weight": 5, "holdSeconds": 600}]})
+    world.settle(30)
+    world.ask_for("3")
+    world.settle(200)
+    assert world.serving == "3"
+    assert ("2", Outcome.SUPERSEDED) in world.outcomes()
+
+
+def test_a_pause_holds_the_weight_and_a_resume_goes_on() -> None:
+    world = promoted()
+    world.ask_for("2")
+    world.settle(8)
+    world.act("pause")
+    world.settle(100)
+    assert world.serving is None or world.serving == "1"
+    world.act("resume")
+    world.settle(200)
+    assert world.serving == "2"
+
+
+def test_a_lost_status_is_found_again_in_revisions_and_route() -> None:
+    world = promoted()
+    world.lose_status()
+    world.settle(10)
+    assert world.serving == "1"
+    assert world.object_.status.stable is not None
+    world.ask_for("2", rollout={"bakeSeconds": 60})
+    world.settle(25)
+    world.lose_status()
+    world.settle(300)
+    assert world.serving == "2"
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_random_walk_keeps_every_promise_and_ends_where_a_calm_one_does(seed: int) -> None:
+    """Every pass may be killed after any write; people and pods do what they like meanwhile."""
+    world = promoted(seed=seed)
+    chance = random.Random(seed)
+    version = 1
+    for _ in range(chance.randint(30, 150)):
+        world.advance(chance.choice((0.2, 1, 1, 5)))
+        world.reconcile(kill_after=chance.choice((None, None, 0, 1, 2, 3)))
+        draw = chance.random()
+        if draw < 0.02:
+            version += 1
+            fault = chance.choice(("", "", "errors", "golden", "crash", "never-ready"))
+            world.faults[str(version)] = fault
+            golden = GOLDEN if chance.random() < 0.5 else {}
+            world.ask_for(str(version), **golden)
+        elif draw < 0.05:
+            world.act(chance.choice(("abort", "retry", "pause", "resume", "approve", "promote")))
+        elif draw < 0.055:
+            world.lose_status()
+        elif draw < 0.065:
+            state = chance.choice(list(world.workloads.values()))
+            state.ready = 0
+            state.down_since = world.now
+    world.faults.clear()
+    for state in world.workloads.values():
+        state.exits = 0
+    world.act("resume")
+    world.settle(5)
+    world.act("retry")
+    world.settle(500)
+    assert world.serving == world.object_.spec.model.version, world.log[-15:]
+    assert sum(state.wanted for state in world.workloads.values()) == 1
+    before = world.writes
+    world.settle(60)
+    assert world.writes == before, ("writes at rest", world.log[-5:])

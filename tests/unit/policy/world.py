@@ -1,0 +1,306 @@
+"""A small world for the state machine: controllers, proxies, clients and a crashing operator.
+
+It does with a decision what `execute` does, in the same order, and may be killed after any write.
+What happens around it (pods, acknowledgements, load, people) is drawn from a seeded generator.
+"""
+
+import random
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus, Outcome
+from slipway.api.names import ANNOTATION_ACTION
+from slipway.api.result import CheckResult, CheckVerdict, PackageResult
+from slipway.policy.decision import Decision
+from slipway.policy.facts import (
+    Exit,
+    Facts,
+    JobFact,
+    JobState,
+    PodFact,
+    ProxyFact,
+    RevisionFact,
+    RouteFact,
+    Traffic,
+)
+from slipway.policy.identity import golden_hash, input_hash
+from slipway.policy.invariants import violations
+from slipway.policy.rollout import check_subject, decide
+from slipway.policy.status import desired_status, is_due
+from slipway.reconcile.observe import judgements_of
+from tests.builders import NOON, a_model_deployment, a_pod, a_revision, a_workload, counted, meta
+
+QUIET_SECONDS = 45
+"""Longer than every wait that is not a clock of its own: 30 s for a stable that is down."""
+PROXIES = ("router-a", "router-b")
+
+
+class Killed(Exception):
+    """The operator was killed between two writes."""
+
+
+@dataclass
+class Replicas:
+    wanted: int
+    ready: int = 0
+    ever_ready: bool = False
+    exits: int = 0
+    down_since: datetime | None = NOON
+
+
+@dataclass
+class World:
+    seed: int
+    object_: ModelDeployment = field(default_factory=a_model_deployment)
+    now: datetime = NOON
+    revisions: dict[str, RevisionFact] = field(default_factory=dict)
+    workloads: dict[str, Replicas] = field(default_factory=dict)
+    jobs: list[JobFact] = field(default_factory=list)
+    weights: dict[str, int] | None = None
+    generation: int = 0
+    acked: dict[str, tuple[int, dict[str, int], datetime]] = field(default_factory=dict)
+    counts: dict[str, dict[str, list[int]]] = field(
+        default_factory=lambda: {proxy: {} for proxy in PROXIES}
+    )
+    faults: dict[str, str] = field(default_factory=dict)
+    """By version: errors, golden, crash, never-ready."""
+    writes: int = 0
+    log: list[str] = field(default_factory=list)
+    actions: int = 0
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+
+    # ── what the operator sees ──
+
+    def facts(self) -> Facts:
+        route = None
+        if self.weights is not None:
+            proxies = tuple(
+                ProxyFact(name, f"uid-{name}", generation, dict(weights), None, at)
+                for name, (generation, weights, at) in self.acked.items()
+            )
+            route = RouteFact(
+                meta("digits"), self.generation, 10_000, dict(self.weights), None, proxies
+            )
+        facts = Facts(
+            object=self.object_,
+            input=input_hash(self.object_.spec),
+            golden=golden_hash(self.object_.spec.model.golden_set),
+            revisions=dict(self.revisions),
+            workloads={name: self._workload(name) for name in self.workloads},
+            pods={name: self._pods(name) for name in self.workloads},
+            jobs=tuple(self.jobs),
+            route=route,
+            proxies=tuple(a_pod(name) for name in PROXIES),
+            traffic=Traffic({}, frozenset()),
+        )
+        ticks = [
+            counted(proxy, {name: (c[0], c[1], c[2]) for name, c in revisions.items()})
+            for proxy, revisions in self.counts.items()
+        ]
+        return replace(facts, judgements=judgements_of(facts, ticks))
+
+    def _workload(self, name: str):  # type: ignore[no-untyped-def]
+        state = self.workloads[name]
+        made = a_workload(name, replicas=state.wanted, ready=state.ready)
+        return replace(made, unavailable_since=state.down_since if not state.ready else None)
+
+    def _pods(self, name: str) -> tuple[PodFact, ...]:
+        state = self.workloads[name]
+        end = Exit(139, "Error", "segmentation fault") if state.exits else None
+        return tuple(
+            a_pod(
+                f"{name}-{number}",
+                name,
+                ready=number < state.ready,
+                ever_ready=state.ever_ready,
+                exits=state.exits,
+                last_exit=end,
+                not_ready_since=None if number < state.ready else state.down_since,
+            )
+            for number in range(state.wanted)
+        )
+
+    # ── one pass, perhaps killed ──
+
+    def reconcile(self, *, kill_after: int | None = None) -> Decision:
+        facts = self.facts()
+        decision = decide(facts, self.now)
+        broken = violations(decision, facts, self.now)
+        assert not broken, (self.seed, broken, self.log[-12:])
+        budget = [kill_after]
+
+        def write() -> None:
+            self.writes += 1
+            if budget[0] is not None:
+                if budget[0] == 0:
+                    raise Killed
+                budget[0] -= 1
+
+        try:
+            self._execute(decision, facts, write)
+        except Killed:
+            self.log.append("KILLED")
+        return decision
+
+    def _execute(self, decision: Decision, facts: Facts, write) -> None:  # type: ignore[no-untyped-def]
+        if decision.revise is not None:
+            write()
+            made = a_revision(self.object_, created=self.now)
+            self.revisions[made.name] = made
+        if decision.package is not None:
+            write()
+            self.jobs.append(self._job("package", facts.input, decision.package))
+        if decision.check is not None:
+            write()
+            subject = check_subject(decision.candidate or "", facts.golden)
+            self.jobs.append(self._job("check", subject, decision.check))
+        for end in decision.ended:
+            write()
+            known = self.revisions[end.revision]
+            self.revisions[end.revision] = replace(
+                known, outcome=end.outcome, outcome_at=self.now
+            )
+        for name, number in decision.replicas.items():
+            if number and name in self.revisions:
+                if name not in self.workloads:
+                    write()
+                    self.workloads[name] = Replicas(wanted=1, down_since=self.now)
+                if self.workloads[name].wanted < number:
+                    write()
+                    self.workloads[name].wanted = number
+        if dict(decision.weights) != self.weights:
+            write()
+            self.weights = dict(decision.weights)
+            self.generation += 1
+            self.log.append(f"weights {self._named(self.weights)} {decision.reason}")
+        for name, number in decision.replicas.items():
+            running = self.workloads.get(name)
+            if running is not None and number < running.wanted:
+                write()
+                running.wanted = number
+                running.ready = min(running.ready, number)
+        self.jobs = [job for job in self.jobs if not self._is_over(job, decision, facts)]
+        status = desired_status(decision, facts, None, self.now)
+        if is_due(self.object_.status, status, self.now):
+            write()
+            self.object_ = self.object_.model_copy(update={"status": status})
+            self.log.append(f"{decision.stage} {decision.reason}: {decision.message}"[:150])
+
+    def _is_over(self, job: JobFact, decision: Decision, facts: Facts) -> bool:
+        if job.component == "package":
+            return job.subject != facts.input or facts.wanted is not None
+        return decision.candidate is None or not job.subject.startswith(decision.candidate)
+
+    def _named(self, weights: dict[str, int]) -> dict[str, int]:
+        return {self.revisions[name].snapshot.version: w for name, w in weights.items()}
+
+    def _job(self, component: str, subject: str, attempt: int) -> JobFact:
+        name = f"{component}-{subject[:8]}-{attempt}"
+        return JobFact(
+            meta(name), component, subject, attempt, JobState.ACTIVE, None, None, None, None
+        )
+
+    # ── what happens around it ──
+
+    def advance(self, seconds: float = 1.0) -> None:
+        self.now += timedelta(seconds=seconds)
+        self._run_jobs()
+        self._run_pods()
+        self._acknowledge()
+        self._load()
+
+    def _run_jobs(self) -> None:
+        for number, job in enumerate(self.jobs):
+            if job.state is not JobState.ACTIVE or self.random.random() < 0.5:
+                continue
+            package = check = None
+            if job.component == "package":
+                package = PackageResult(model_digest="sha256:" + "0" * 64)
+            else:
+                check = self._checked(job)
+            self.jobs[number] = replace(
+                job, state=JobState.COMPLETE, finished=self.now, package=package, check=check
+            )
+
+    def _checked(self, job: JobFact) -> CheckResult:
+        version = self.revisions[job.subject.split(".")[0]].snapshot.version
+        if self.faults.get(version) == "golden":
+            return CheckResult(
+                verdict=CheckVerdict.FAIL, reason="GoldenSetFailed", message="3 of 50 agree"
+            )
+        return CheckResult(
+            verdict=CheckVerdict.PASS, reason="GoldenSetPassed", cases=50, agreed=50
+        )
+
+    def _run_pods(self) -> None:
+        for name, state in self.workloads.items():
+            fault = self.faults.get(self.revisions[name].snapshot.version)
+            if fault == "crash" and state.ready and self.random.random() < 0.05:
+                state.exits += 1
+                state.ready = 0
+                state.down_since = self.now
+            elif state.ready < state.wanted and fault != "never-ready":
+                if self.random.random() < 0.7:
+                    state.ready += 1
+                    state.ever_ready = True
+            if state.ready:
+                state.down_since = None
+            elif state.down_since is None:
+                state.down_since = self.now
+
+    def _acknowledge(self) -> None:
+        for proxy in PROXIES:
+            if self.weights is not None and self.random.random() < 0.8:
+                known = self.acked.get(proxy)
+                if known is None or known[0] != self.generation:
+                    self.acked[proxy] = (self.generation, dict(self.weights), self.now)
+
+    def _load(self) -> None:
+        for proxy, (_, weights, _) in self.acked.items():
+            for name, weight in weights.items():
+                state = self.workloads.get(name)
+                fault = self.faults.get(self.revisions[name].snapshot.version)
+                counts = self.counts[proxy].setdefault(name, [0, 0, 0])
+                for _ in range(weight):
+                    if state is None or not state.ready:
+                        continue
+                    counts[0] += 1
+                    counts[1] += fault == "errors" and self.random.random() < 0.2
+
+    def act(self, verb: str) -> None:
+        self.actions += 1
+        meta_ = self.object_.metadata.model_copy(
+            update={"annotations": {ANNOTATION_ACTION: f"{verb}#{self.actions}"}}
+        )
+        self.object_ = self.object_.model_copy(update={"metadata": meta_})
+
+    def ask_for(self, version: str, **spec: object) -> None:
+        wanted = a_model_deployment(version, **spec)  # type: ignore[arg-type]
+        self.object_ = self.object_.model_copy(update={"spec": wanted.spec})
+        self.log.append(f"ASK {version}")
+
+    def lose_status(self) -> None:
+        self.object_ = self.object_.model_copy(update={"status": ModelDeploymentStatus()})
+        self.log.append("STATUS LOST")
+
+    def settle(self, seconds: int = 400) -> None:
+        """Let time pass without disturbance, at most until nothing is written any more."""
+        quiet = 0
+        for _ in range(seconds):
+            before = self.writes
+            self.advance()
+            self.reconcile()
+            quiet = quiet + 1 if self.writes == before else 0
+            if quiet >= QUIET_SECONDS:
+                return
+
+    @property
+    def serving(self) -> str | None:
+        """Version that has all of the traffic."""
+        full = [name for name, weight in (self.weights or {}).items() if weight == 100]
+        return self.revisions[full[0]].snapshot.version if full else None
+
+    def outcomes(self) -> list[tuple[str, Outcome]]:
+        return [(entry.version, entry.outcome) for entry in self.object_.status.history]
