@@ -3,6 +3,8 @@
 from pathlib import Path
 from textwrap import dedent, indent
 
+from onnx import TensorProto, helper
+
 HEAD = """\
 import os
 import time
@@ -53,6 +55,21 @@ def add_classifier(repository: Path, name: str = "digits") -> None:
             )
         """,
     )
+
+
+def add_onnx(repository: Path, name: str = "sum") -> None:
+    """Batches; the ONNX graph adds a vector to its input."""
+    given = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3])]
+    answered = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3])]
+    bias = helper.make_tensor("bias", TensorProto.FLOAT, [3], [1.0, 2.0, 3.0])
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "bias"], ["y"])], name, given, answered, [bias]
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    folder = repository / name / "1"
+    folder.mkdir(parents=True)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    (folder.parent / "config.pbtxt").write_text('backend: "onnxruntime"\nmax_batch_size: 4\n')
 
 
 def add_mirror(repository: Path, name: str = "mirror") -> None:

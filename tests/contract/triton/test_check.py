@@ -38,6 +38,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     repository = tmp_path_factory.mktemp("repository")
     models.add_classifier(repository)
     models.add_mirror(repository)
+    models.add_onnx(repository)
     scratch = tmp_path_factory.mktemp("scratch")
     with running(a_server("digits"), repository, scratch) as server:
         yield server.wait_ready()
@@ -233,6 +234,14 @@ def test_every_type_survives_json_and_both_protocols(
         CheckVerdict.PASS,
         "1 of 1 cases agree, 1.000, needed 1.000",
     )
+
+
+def test_an_onnx_model_answers_as_recorded(server: Running, check: Check, tmp_path: Path) -> None:
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    y = x + np.array([1, 2, 3], np.float32)
+    write_arrays(tmp_path, {"y": {"compare": "Tolerance"}}, input_x=x, output_y=y)
+    _, result = check(an_order(server, model_name="sum"))
+    assert (result.verdict, result.agreed) == (CheckVerdict.PASS, 2)
 
 
 def test_without_a_golden_set_the_signature_alone_decides(server: Running, check: Check) -> None:

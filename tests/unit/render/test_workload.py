@@ -150,5 +150,14 @@ def test_in_fetch_mode_the_init_container_writes_what_the_server_only_reads() ->
     assert spec["securityContext"]["fsGroup"] == spec["securityContext"]["runAsUser"]
 
 
+def test_a_claim_is_mounted_for_the_init_container_only() -> None:
+    request = FETCH.request.model_copy(update={"source": SourceRequest(uri="pvc://models/v3")})
+    spec = pod(a_revision(fetch=replace(FETCH, request=request)))
+    [claim] = [volume for volume in spec["volumes"] if "persistentVolumeClaim" in volume]
+    assert claim["persistentVolumeClaim"] == {"claimName": "models", "readOnly": True}
+    assert claim["name"] in {mount["name"] for mount in spec["initContainers"][0]["volumeMounts"]}
+    assert claim["name"] not in {mount["name"] for mount in spec["containers"][0]["volumeMounts"]}
+
+
 def test_a_revision_renders_the_same_every_time() -> None:
     assert everything(a_revision()) == everything(a_revision())
