@@ -173,7 +173,8 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-async def _run(settings: Settings) -> None:
+async def run(settings: Settings) -> None:
+    """Run an agent until its signals end it."""
     agent = Agent(settings)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, agent.terminate)
     await agent.run()
@@ -187,7 +188,7 @@ def main() -> int:
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
     try:
-        asyncio.run(_run(settings_from_environment()))
+        asyncio.run(run(settings_from_environment()))
     except SettingsError as error:
         log.critical("%s", error)
         return 1

@@ -1,4 +1,4 @@
-"""What Envoy reads: a bootstrap file, one file each of listeners, clusters and routes, and endpoints.
+"""What Envoy reads: bootstrap, listeners, clusters, routes and endpoints.
 
 Three files for a whole router, never one per model: Envoy 1.40 opens an inotify instance for each
 file that it watches and aborts where the kernel's limit per user (128 by default, for all pods of
@@ -54,6 +54,8 @@ HTTP_PATHS = (
     r"|/v2/models/[^/]+(/versions/[^/]+)?(/(ready|infer|generate|generate_stream))?"
 )
 """Inference, metadata and readiness of the V2 protocol, and Triton's generate extension."""
+ALL_STATISTICS = "/v2/models/stats"
+"""Looks like the metadata of a model, and is none."""
 
 REVISION_HEADER = "x-slipway-revision"
 ROUTE_HEADER = "x-slipway-route"
@@ -318,7 +320,8 @@ def _virtual_host(route: Route) -> Manifest:
 
 def _routes(route: Route) -> list[Manifest]:
     """The header first, then the weights, then a refusal of what is no inference."""
-    routes = []
+    refused = _direct(404, "only inference, metadata and readiness of the V2 protocol pass here")
+    routes = [{"match": {"path": ALL_STATISTICS}, **refused}]
     for protocol in (Protocol.GRPC, Protocol.HTTP):
         path = _path(protocol)
         if route.header is not None and route.pinned is not None:
@@ -329,8 +332,7 @@ def _routes(route: Route) -> list[Manifest]:
                 }
             )
         routes.append({"match": path, **_weighted_action(route, protocol)})
-    refusal = "only inference, metadata and readiness of the V2 protocol are served here"
-    return [*routes, {"match": {"prefix": "/"}, **_direct(404, refusal)}]
+    return [*routes, {"match": {"prefix": "/"}, **refused}]
 
 
 def _path(protocol: Protocol) -> Manifest:

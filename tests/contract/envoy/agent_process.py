@@ -1,0 +1,25 @@
+"""The agent as a process of its own, pointed at a fake API server by ``API_URL``."""
+
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+
+from slipway.agent.cluster import ApiServer
+from slipway.agent.main import Settings, run
+from slipway.agent.report import Proxy
+
+if __name__ == "__main__":
+    logging.basicConfig(stream=sys.stderr, level=os.environ.get("LOG_LEVEL", "WARNING"))
+    asyncio.run(
+        run(
+            Settings(
+                proxy=Proxy(os.environ["POD_NAME"], os.environ["POD_UID"]),
+                namespace=os.environ["POD_NAMESPACE"],
+                directory=Path(os.environ["XDS_DIRECTORY"]),
+                port=int(os.environ["AGENT_PORT"]),
+                server=ApiServer(os.environ["API_URL"]),
+            )
+        )
+    )

@@ -1,0 +1,70 @@
+"""A stand-in for one Triton pod that answers, or fails, as it is told."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import grpc
+from aiohttp import web
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+
+@dataclass
+class Model:
+    """Speaks the V2 protocol over HTTP and gRPC on loopback ports of its own."""
+
+    revision: str
+    http_status: int = 200
+    grpc_status: grpc.StatusCode = grpc.StatusCode.OK
+    delay_seconds: float = 0.0
+    break_off: bool = False
+    """Close the connection in the middle of the response."""
+    headers_seen: list[dict[str, str]] = field(default_factory=list)
+    http_port: int = 0
+    grpc_port: int = 0
+    _runner: web.AppRunner | None = None
+    _server: grpc.aio.Server | None = None
+
+    async def start(self) -> None:
+        application = web.Application(client_max_size=2**28)
+        application.router.add_route("*", "/{path:.*}", self._answer)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.http_port).start()
+        self.http_port = self._runner.addresses[0][1]
+        self._server = grpc.aio.server()
+        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(_Servicer(self), self._server)
+        self.grpc_port = self._server.add_insecure_port(f"127.0.0.1:{self.grpc_port}")
+        await self._server.start()
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if self._server is not None:
+            await self._server.stop(0)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        await request.read()
+        self.headers_seen.append(dict(request.headers))
+        del self.headers_seen[:-10]
+        await asyncio.sleep(self.delay_seconds)
+        if self.break_off:
+            answer = web.StreamResponse(headers={"Content-Length": "1000"})
+            await answer.prepare(request)
+            await answer.write(b"half of it")
+            assert request.transport is not None
+            request.transport.abort()
+            return answer
+        return web.json_response({"model_name": "digits"}, status=self.http_status)
+
+
+class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    async def ModelInfer(  # noqa: N802 -- the protocol's name
+        self, request: service_pb2.ModelInferRequest, context: grpc.aio.ServicerContext
+    ) -> service_pb2.ModelInferResponse:
+        await asyncio.sleep(self._model.delay_seconds)
+        if self._model.grpc_status is not grpc.StatusCode.OK:
+            await context.abort(self._model.grpc_status, "as told")
+        return service_pb2.ModelInferResponse(model_name=request.model_name, id=request.id)
