@@ -1,0 +1,85 @@
+"""What sends a ModelDeployment's traffic: its ModelRoute, and the Service that clients know."""
+
+from collections.abc import Collection
+
+from slipway.api import names
+from slipway.api.base import Manifest
+from slipway.api.kinds import MODEL_ROUTE, SERVICE, Kind
+from slipway.api.modeldeployment import KIND, Protocol
+from slipway.api.modelroute import Backend, HeaderMatch, ModelRouteSpec
+from slipway.render.workload import Owner
+
+_CLIENT_PORTS = {
+    Protocol.HTTP: {
+        "name": "http",
+        "port": names.CLIENT_HTTP_PORT,
+        "appProtocol": "http",
+    },
+    Protocol.GRPC: {
+        "name": "grpc",
+        "port": names.CLIENT_GRPC_PORT,
+        "appProtocol": "kubernetes.io/h2c",
+    },
+}
+
+
+def render_model_route(
+    owner: Owner,
+    *,
+    port: int,
+    model: str,
+    backends: tuple[Backend, ...],
+    timeout_seconds: int = 0,
+    candidate_header: HeaderMatch | None = None,
+    candidate: str | None = None,
+) -> Manifest:
+    """Return the ModelRoute; its name is the ModelDeployment's."""
+    spec = ModelRouteSpec(
+        port=port,
+        model=model,
+        timeout_seconds=timeout_seconds,
+        candidate_header=candidate_header,
+        candidate=candidate,
+        backends=list(backends),
+    )
+    return _object(MODEL_ROUTE, owner, spec.wire())
+
+
+def render_client_service(owner: Owner, port: int, protocols: Collection[str]) -> Manifest:
+    """Return the Service that clients know: every port of it is the route's one listener.
+
+    Args:
+        owner: the ModelDeployment, whose name it bears.
+        port: the route's listener port on the router pods.
+        protocols: those that the server speaks.
+
+    """
+    ports = [
+        {**_CLIENT_PORTS[protocol], "targetPort": port, "protocol": "TCP"}
+        for protocol in Protocol
+        if protocol in protocols
+    ]
+    selector = {names.LABEL_COMPONENT: names.COMPONENT_ROUTER}
+    return _object(SERVICE, owner, {"type": "ClusterIP", "selector": selector, "ports": ports})
+
+
+def _object(kind: Kind, owner: Owner, spec: Manifest) -> Manifest:
+    return {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "metadata": {
+            "name": owner.name,
+            "namespace": owner.namespace,
+            "labels": names.common_labels(owner.name, names.COMPONENT_ROUTER),
+            "ownerReferences": [
+                {
+                    "apiVersion": names.API_VERSION,
+                    "kind": KIND,
+                    "name": owner.name,
+                    "uid": owner.uid,
+                    "controller": True,
+                }
+            ],
+        },
+        "spec": spec,
+    }
