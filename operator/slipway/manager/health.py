@@ -39,8 +39,8 @@ class HealthServer:
     async def start(self) -> None:
         """Listen."""
         app = web.Application()
-        app.router.add_get("/healthz", lambda _: _answer(self._alive))
-        app.router.add_get("/readyz", lambda _: _answer(self._ready))
+        app.router.add_get("/healthz", self._show_alive)
+        app.router.add_get("/readyz", self._show_ready)
         app.router.add_get("/metrics", self._show_metrics)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
@@ -51,12 +51,18 @@ class HealthServer:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    async def _show_alive(self, _: web.Request) -> web.Response:
+        return _answer(self._alive)
+
+    async def _show_ready(self, _: web.Request) -> web.Response:
+        return _answer(self._ready)
+
     async def _show_metrics(self, _: web.Request) -> web.Response:
         lines = [f"slipway_{name} {value:g}\n" for name, value in self._metrics()]
         return web.Response(text="".join(lines), content_type="text/plain")
 
 
-async def _answer(checks: Iterable[Check]) -> web.Response:
+def _answer(checks: Iterable[Check]) -> web.Response:
     broken = [check.name for check in checks if not check.holds()]
     if broken:
         return web.Response(status=503, text="".join(f"not true: {name}\n" for name in broken))

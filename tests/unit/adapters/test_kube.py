@@ -1,0 +1,143 @@
+"""The adapter's manners, against a small server: patience, the fence, what is sent along."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import pytest
+from aiohttp import web
+from kubernetes.aio import client
+from slipway.adapters.connection import Connection
+from slipway.adapters.counters import AgentCounters
+from slipway.adapters.kube import KubeCluster
+from slipway.api.kinds import SERVICE_ACCOUNT
+from slipway.errors import ClusterUnavailable, FencedError
+
+ACCOUNT = {
+    "apiVersion": "v1",
+    "kind": "ServiceAccount",
+    "metadata": {"namespace": "vision", "name": "digits"},
+}
+
+
+@dataclass
+class Server:
+    """Answers with what the test put on the list, then with 200 and an empty object."""
+
+    answers: list[web.Response] = field(default_factory=list)
+    requests: list[web.Request] = field(default_factory=list)
+    port: int = 0
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.requests.append(request)
+        return self.answers.pop(0) if self.answers else web.json_response({})
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    server = Server()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", server.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    server.port = runner.addresses[0][1]
+    yield server
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def connection(server: Server) -> AsyncIterator[Connection]:
+    configuration = client.Configuration(host=f"http://127.0.0.1:{server.port}")
+    connection = Connection(configuration, user_agent="slipway-operator/test")
+    yield connection
+    await connection.close()
+
+
+def busy() -> web.Response:
+    return web.Response(status=429, headers={"Retry-After": "0"})
+
+
+def cluster_with(connection: Connection, fence: Callable[[], None]) -> KubeCluster:
+    return KubeCluster(connection, fence=fence)
+
+
+async def test_a_server_that_is_busy_is_asked_again(server: Server, connection: Connection) -> None:
+    server.answers = [busy(), busy()]
+    await cluster_with(connection, lambda: None).create(ACCOUNT)
+    assert len(server.requests) == 3
+
+
+async def test_a_server_that_stays_busy_is_left_alone(
+    server: Server, connection: Connection
+) -> None:
+    server.answers = [busy() for _ in range(10)]
+    with pytest.raises(ClusterUnavailable):
+        await cluster_with(connection, lambda: None).create(ACCOUNT)
+    assert len(server.requests) == 3
+
+
+async def test_the_fence_is_asked_before_every_attempt(
+    server: Server, connection: Connection
+) -> None:
+    checks = iter([None, FencedError("lost in between")])
+
+    def fence() -> None:
+        if (error := next(checks)) is not None:
+            raise error
+
+    server.answers = [busy()]
+    with pytest.raises(FencedError):
+        await cluster_with(connection, fence).create(ACCOUNT)
+    assert len(server.requests) == 1
+
+
+async def test_requests_say_who_sends_them_and_as_which_manager(
+    server: Server, connection: Connection
+) -> None:
+    await cluster_with(connection, lambda: None).apply(ACCOUNT, existing_uid="u1")
+    request = server.requests[0]
+    assert request.headers["User-Agent"] == "slipway-operator/test"
+    assert request.query["fieldManager"] == "slipway"
+    assert request.query["force"] == "true"
+
+
+async def test_what_is_believed_absent_is_applied_without_force(
+    server: Server, connection: Connection
+) -> None:
+    await cluster_with(connection, lambda: None).apply(ACCOUNT, existing_uid=None)
+    assert "force" not in server.requests[0].query
+
+
+async def test_no_server_at_all_is_passing_trouble(server: Server) -> None:
+    configuration = client.Configuration(host="http://127.0.0.1:1")
+    connection = Connection(configuration, user_agent="test")
+    with pytest.raises(ClusterUnavailable):
+        await cluster_with(connection, lambda: None).get(SERVICE_ACCOUNT, "vision", "digits")
+    await connection.close()
+    assert not server.requests
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(web.Response(status=503), id="an agent that is not ready"),
+        pytest.param(web.Response(text="{}"), id="an agent of another version"),
+    ],
+)
+async def test_an_agent_that_gives_no_counters_is_silent(
+    server: Server, answer: web.Response
+) -> None:
+    counters = AgentCounters(port=server.port)
+    server.answers = [answer]
+    assert await counters.read("127.0.0.1") is None
+    await counters.close()
+
+
+async def test_an_agents_counters_are_read(server: Server) -> None:
+    counters = AgentCounters(port=server.port)
+    body = {"proxy": "p", "envoyStart": "1", "at": "2026-01-01T00:00:00Z", "routes": []}
+    server.answers = [web.json_response(body)]
+    answer = await counters.read("127.0.0.1")
+    assert answer is not None
+    assert answer.proxy == "p"
+    await counters.close()

@@ -1,0 +1,73 @@
+"""The process around the machinery: kopf's settings, health, logs."""
+
+import itertools
+import json
+import logging
+
+import aiohttp
+import pytest
+from slipway.api import kinds
+from slipway.manager.health import Check, HealthServer
+from slipway.manager.logs import JsonFormatter
+from slipway.manager.watch import EndlessBackoff, watch_settings
+
+
+def test_kopf_writes_nothing_and_scans_nothing() -> None:
+    settings = watch_settings()
+    assert settings.posting.enabled is False
+    assert settings.scanning.disabled is True
+    assert settings.peering.standalone is True
+
+
+def test_all_kinds_but_our_own_are_watched_by_our_label() -> None:
+    selectors = {selector.any_name for selector in watch_settings().watching.label_selectors}
+    ours = {kinds.MODEL_DEPLOYMENT.plural, kinds.MODEL_ROUTE.plural}
+    assert selectors == {kind.plural for kind in kinds.WATCHED} - ours
+
+
+def test_patience_has_no_end_and_starts_anew_for_each_request() -> None:
+    backoff = EndlessBackoff()
+    first = list(itertools.islice(backoff, 100))
+    assert max(first) <= 36
+    assert next(iter(backoff)) < 1
+
+
+async def test_health_names_what_is_not_true(unused_tcp_port: int) -> None:
+    facts = {"ready": False}
+    server = HealthServer(
+        port=unused_tcp_port,
+        alive=[Check("the watches run", lambda: True)],
+        ready=[Check("the cache is filled", lambda: facts["ready"])],
+        metrics=lambda: [('passes_total{kind="Router"}', 3)],
+    )
+    await server.start()
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    async with aiohttp.ClientSession() as session:
+        assert (await session.get(f"{url}/healthz")).status == 200
+        ready = await session.get(f"{url}/readyz")
+        assert (ready.status, await ready.text()) == (503, "not true: the cache is filled\n")
+        facts["ready"] = True
+        assert (await session.get(f"{url}/readyz")).status == 200
+        metrics = await (await session.get(f"{url}/metrics")).text()
+    await server.stop()
+    assert metrics == 'slipway_passes_total{kind="Router"} 3\n'
+
+
+def test_a_log_line_is_one_json_object_with_the_callers_keys() -> None:
+    record = logging.makeLogRecord({"name": "slipway", "msg": "step %d", "args": (2,)})
+    record.__dict__["key"] = "ModelDeployment/vision/digits"
+    record.exc_info = (ValueError, ValueError("boom"), None)
+    line = json.loads(JsonFormatter().format(record))
+    assert line["message"] == "step 2"
+    assert line["key"] == "ModelDeployment/vision/digits"
+    assert "ValueError: boom" in line["traceback"]
+
+
+@pytest.mark.parametrize("path", ["/", "/debug"])
+async def test_nothing_else_is_served(unused_tcp_port: int, path: str) -> None:
+    server = HealthServer(port=unused_tcp_port, alive=[], ready=[], metrics=list)
+    await server.start()
+    async with aiohttp.ClientSession() as session:
+        answer = await session.get(f"http://127.0.0.1:{unused_tcp_port}{path}")
+    await server.stop()
+    assert answer.status == 404
