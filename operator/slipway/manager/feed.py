@@ -96,9 +96,10 @@ class Feed:
 def _concerns(ref: Ref, labels: dict[str, str]) -> tuple[Key, ...]:
     if ref.kind in (kinds.MODEL_DEPLOYMENT, kinds.MODEL_ROUTE):
         return (Key(MODEL_DEPLOYMENT, ref.namespace, ref.name),)
-    if labels.get(names.LABEL_COMPONENT) == names.COMPONENT_ROUTER:
-        return (Key(ROUTER, ref.namespace, ""),)
-    if ref.kind == kinds.SERVICE_ACCOUNT and ref.name == names.ROUTER_NAME:
-        return (Key(ROUTER, ref.namespace, ""),)
     owner = labels.get(names.LABEL_OWNER)
-    return (Key(MODEL_DEPLOYMENT, ref.namespace, owner),) if owner else ()
+    if owner:
+        return (Key(MODEL_DEPLOYMENT, ref.namespace, owner),)
+    is_router = labels.get(names.LABEL_COMPONENT) == names.COMPONENT_ROUTER
+    if is_router or (ref.kind == kinds.SERVICE_ACCOUNT and ref.name == names.ROUTER_NAME):
+        return (Key(ROUTER, ref.namespace, ""),)
+    return ()
