@@ -6,7 +6,6 @@ from typing import Annotated
 from pydantic import Field
 
 from slipway.api.base import ApiModel, Digest
-from slipway.api.result import Signature
 from slipway.settings import Registry
 
 ENVIRONMENT_VARIABLE = "SLIPWAY_REQUEST"
@@ -120,7 +119,5 @@ class CheckRequest(ApiModel):
     golden: GoldenRequest | None = None
     stable_http: str | None = None
     """host:port of stable's HTTP endpoint, which is asked for its signature; None on the first
-    revision."""
-    stable_signature: Signature | None = None
-    """As stable's own check reported it; stands in where stable does not answer."""
+    revision. What a package knows does not compare: it has no batch dimension."""
     timeout_seconds: int = 300

@@ -14,7 +14,7 @@ from slipway.api.request import (
     QueueRequest,
     SourceRequest,
 )
-from slipway.api.result import PackageResult, Signature
+from slipway.api.result import PackageResult
 from slipway.api.snapshot import RevisionSnapshot
 from slipway.policy.facts import Facts
 from slipway.policy.identity import Resolved, input_hash, resolve, revision_of
@@ -63,8 +63,7 @@ def check_request(facts: Facts, revision: str, stable: str | None) -> CheckReque
     """Return the order of the check Job of a candidate."""
     object_ = facts.object
     golden = object_.spec.model.golden_set
-    known = facts.revisions.get(stable or "")
-    host = f"{names.revision_name(object_.metadata.name, revision)}.{object_.metadata.namespace}"
+    host = _service_host(object_, revision)
     protocols = facts.revisions[revision].snapshot.protocols
     return CheckRequest(
         http=f"{host}:{names.TRITON_HTTP_PORT}",
@@ -80,13 +79,14 @@ def check_request(facts: Facts, revision: str, stable: str | None) -> CheckReque
         )
         if golden is not None
         else None,
-        stable_signature=_comparable(known.snapshot.signature if known is not None else None),
+        stable_http=f"{_service_host(object_, stable)}:{names.TRITON_HTTP_PORT}"
+        if stable is not None
+        else None,
     )
 
 
-def _comparable(signature: Signature | None) -> Signature | None:
-    """A signature without inputs says nothing: the model's file does not know it."""
-    return signature if signature is not None and signature.inputs else None
+def _service_host(object_: ModelDeployment, revision: str) -> str:
+    return f"{names.revision_name(object_.metadata.name, revision)}.{object_.metadata.namespace}"
 
 
 def pull_secrets(object_: ModelDeployment) -> tuple[str, ...]:

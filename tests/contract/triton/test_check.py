@@ -10,7 +10,7 @@ import pytest
 import yaml
 from slipway.api.request import CheckRequest, GoldenRequest, SourceRequest
 from slipway.api.result import CheckReason, CheckResult, CheckVerdict, Signature, TensorSpec
-from slipway.jobs.check.main import main
+from slipway.jobs.check.main import Places, run
 
 from tests.contract.triton import models
 from tests.contract.triton.server import Running, a_server, running
@@ -45,17 +45,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture
-def check(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Check:
+def check(tmp_path: Path) -> Check:
     """Run the program as its Job does; the claim with the golden set is the test's folder."""
 
-    def run(request: CheckRequest) -> tuple[int, CheckResult]:
-        monkeypatch.setenv("SLIPWAY_REQUEST", json.dumps(request.wire()))
+    def check(request: CheckRequest) -> tuple[int, CheckResult]:
         log, scratch = tmp_path / "termination-log", tmp_path / "scratch"
-        scratch.mkdir(exist_ok=True)
-        code = main(termination_log=log, scratch=scratch, mount=tmp_path)
+        scratch.mkdir()
+        code = run(json.dumps(request.wire()), Places(scratch=scratch, golden=tmp_path), log)
         return code, CheckResult.model_validate_json(log.read_text())
 
-    return run
+    return check
 
 
 @pytest.fixture
@@ -117,7 +116,7 @@ def test_a_model_that_answers_as_recorded_passes(
         CheckReason.GOLDEN_SET_PASSED,
     )
     assert (result.agreed, result.cases) == (40, 40)
-    assert result.message == ("40 of 40 cases agree, 1.000, needed 1.000; signature as stable's")
+    assert result.message == ("40 of 40 cases agree (1.000, needed 1.000); signature as stable's")
     assert result.signature == SIGNATURE
     assert result.golden_digest is not None
 
@@ -138,7 +137,7 @@ def test_shuffled_labels_fail_with_the_numbers_and_the_first_case(
     assert (code, result.verdict) == (0, CheckVerdict.FAIL)
     assert result.reason is CheckReason.GOLDEN_SET_FAILED
     assert result.message == (
-        "36 of 40 cases agree, 0.900, needed 0.950; "
+        "36 of 40 cases agree (0.900, needed 0.950); "
         f"case 3: output 'probabilities' argmax {best}, expected {(best + 1) % 4}"
     )
 
@@ -232,7 +231,7 @@ def test_every_type_survives_json_and_both_protocols(
     assert (code, result.verdict, result.message) == (
         0,
         CheckVerdict.PASS,
-        "1 of 1 cases agree, 1.000, needed 1.000",
+        "1 of 1 cases agree (1.000, needed 1.000)",
     )
 
 
@@ -245,29 +244,31 @@ def test_an_onnx_model_answers_as_recorded(server: Running, check: Check, tmp_pa
 
 
 def test_without_a_golden_set_the_signature_alone_decides(server: Running, check: Check) -> None:
-    code, result = check(an_order(server, golden=None, stable_signature=SIGNATURE))
+    code, result = check(an_order(server, golden=None, stable_http=server.http))
     assert (code, result.verdict, result.reason) == (
         0,
         CheckVerdict.PASS,
         CheckReason.NO_GOLDEN_SET,
     )
+    assert result.message == "no golden set is given; signature as stable's"
 
 
 def test_a_changed_signature_fails_before_the_golden_set_is_fetched(
-    server: Running, check: Check
+    server: Running, check: Check, tmp_path: Path
 ) -> None:
-    stable = Signature(
-        inputs=[TensorSpec(name="pixels", datatype="FP32", dims=[-1, 9])],
-        outputs=SIGNATURE.outputs[:1],
-    )
-    code, result = check(an_order(server, stable_signature=stable))
+    repository = tmp_path / "stable"
+    models.add_onnx(repository, "digits")
+    with running(a_server("digits"), repository, tmp_path) as stable:
+        stable.wait_ready()
+        code, result = check(an_order(server, stable_http=stable.http))
     assert (code, result.verdict, result.reason) == (
         0,
         CheckVerdict.FAIL,
         CheckReason.SIGNATURE_CHANGED,
     )
     assert result.message == (
-        "other than stable: input 'pixels' has dims [-1, 4], had [-1, 9]; output 'label' is new"
+        "other than stable: input 'x' is gone; input 'pixels' is new and required; "
+        "output 'y' is gone; output 'probabilities' is new; output 'label' is new"
     )
 
 

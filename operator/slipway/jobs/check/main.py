@@ -7,11 +7,12 @@ termination message.
 import asyncio
 import logging
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.api.golden import FILE
 from slipway.api.request import ENVIRONMENT_VARIABLE, GOLDEN_MOUNT, SCRATCH_MOUNT, CheckRequest
-from slipway.api.result import CheckReason, CheckResult, CheckVerdict, JobError
+from slipway.api.result import CheckReason, CheckResult, CheckVerdict, JobError, Reason
+from slipway.errors import JobFailure
 from slipway.jobs.check.golden import GoldenSet, load_golden_set
 from slipway.jobs.check.verdict import check
 from slipway.jobs.outcome import TERMINATION_LOG, finish
@@ -20,32 +21,44 @@ from slipway.jobs.sources.fetch import fetch, verify
 log = logging.getLogger(__name__)
 
 
-def main(
-    *,
-    termination_log: Path = TERMINATION_LOG,
-    scratch: Path = Path(SCRATCH_MOUNT),
-    mount: Path = Path(GOLDEN_MOUNT),
-) -> int:
-    """Run the order in ``$SLIPWAY_REQUEST`` and return the exit code.
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where things are mounted."""
+
+    scratch: Path = Path(SCRATCH_MOUNT)
+    golden: Path = Path(GOLDEN_MOUNT)
+
+
+def main() -> int:
+    """Run the order of the environment and return the exit code.
 
     It is 0 whenever there is a verdict, also Fail: then the check itself has worked.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    return finish(lambda: _run(scratch, mount), _failed, termination_log)
+    return run(os.environ.get(ENVIRONMENT_VARIABLE), Places(), TERMINATION_LOG)
 
 
-def _run(scratch: Path, mount: Path) -> CheckResult:
-    request = CheckRequest.model_validate_json(os.environ.get(ENVIRONMENT_VARIABLE, ""))
-    return asyncio.run(check(request, lambda: _golden_set(request, scratch, mount)))
+def run(text: str | None, places: Places, termination_log: Path) -> int:
+    """Run the order in `text`; everything that happens ends in the termination message."""
+
+    def work() -> CheckResult:
+        if text is None:
+            raise JobFailure(
+                Reason.INVALID_REQUEST, f"found no ${ENVIRONMENT_VARIABLE}, expected an order"
+            )
+        request = CheckRequest.model_validate_json(text)
+        return asyncio.run(check(request, lambda: _golden_set(request, places)))
+
+    return finish(work, _failed, termination_log)
 
 
-def _golden_set(request: CheckRequest, scratch: Path, mount: Path) -> tuple[GoldenSet, str] | None:
+def _golden_set(request: CheckRequest, places: Places) -> tuple[GoldenSet, str] | None:
     if request.golden is None:
         return None
-    tree = fetch(request.golden.source, scratch, mount)
+    tree = fetch(request.golden.source, places.scratch, places.golden)
     digest = verify(request.golden.source, tree).digest
     golden = load_golden_set(tree)
-    log.info("golden set %s: %d cases, %s", digest, len(golden.cases), FILE)
+    log.info("golden set %s: %d cases", digest, len(golden.cases))
     return golden, digest
 
 

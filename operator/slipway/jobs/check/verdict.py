@@ -40,8 +40,8 @@ class Trial:
         tally = self.tally
         share = f"{tally.agreed} of {tally.asked} cases agree"
         if tally.asked < tally.total:
-            share += f" (of {tally.total} in the set)"
-        share += f", {tally.agreed / max(1, tally.asked):.3f}, needed {self.needed:.3f}"
+            share += f", {tally.total - tally.asked} were not asked"
+        share += f" ({tally.agreed / max(1, tally.asked):.3f}, needed {self.needed:.3f})"
         return f"{share}; {tally.first}" if tally.first else share
 
 
@@ -74,13 +74,13 @@ async def _stable_signature(request: CheckRequest) -> Signature | None:
     Stable may be down, and this candidate its repair: that must not fail the check.
     """
     if request.stable_http is None:
-        return request.stable_signature
+        return None
     try:
         async with http_server(request.stable_http, request.model_name) as server:
             return await wait_for_signature(server, Deadline.after(STABLE_SECONDS))
     except JobFailure as error:
-        log.warning("stable was not asked for its signature: %s", error)
-        return request.stable_signature
+        log.warning("the signature is not compared, stable does not say it: %s", error)
+        return None
 
 
 def _changed(stable: Signature | None, candidate: Signature) -> str | None:
