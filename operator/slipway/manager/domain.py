@@ -1,6 +1,5 @@
 """Where the machinery meets the domain: what is kept of an object, and who runs its passes."""
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -13,11 +12,10 @@ from slipway.manager.feed import MODEL_DEPLOYMENT, ROUTER
 from slipway.reconcile.ports import Clock, Cluster, CounterSource, Recorder
 from slipway.reconcile.project import project
 from slipway.reconcile.reconcile import Outside, Reconciler
+from slipway.reconcile.router import RouterReconciler
 from slipway.settings import Settings
 
 __all__ = ["Parts", "passes", "project", "rollouts"]
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +46,5 @@ def passes(parts: Parts) -> Mapping[str, Pass]:
     outside = Outside(parts.cluster, parts.counters, parts.recorder, parts.clock)
     models = Reconciler(parts.cache, outside, parts.settings)
 
-    async def look(key: Key) -> float | None:
-        log.debug("nothing to do yet", extra={"key": str(key)})
-        return None
-
-    return {MODEL_DEPLOYMENT: models.reconcile, ROUTER: look}
+    routers = RouterReconciler(parts.cache, parts.cluster, parts.clock, parts.settings)
+    return {MODEL_DEPLOYMENT: models.reconcile, ROUTER: routers.reconcile}

@@ -13,7 +13,12 @@ from datetime import datetime
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
 from slipway.api.kinds import Kind
-from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus
+from slipway.api.modeldeployment import (
+    ModelDeployment,
+    ModelDeploymentStatus,
+    Protocol,
+    Server,
+)
 from slipway.api.modelroute import Backend
 from slipway.api.names import revision_name
 from slipway.api.snapshot import RevisionSnapshot
@@ -206,7 +211,8 @@ class Executor:
         if route is None:
             return  # the first pass makes it, under the namespace's lock
         service = has_service(pass_.children, meta.name)
-        protocols = self._protocols(object_)
+        server = object_.spec.server or Server()
+        protocols = server.protocols or list(Protocol)
         desired = routing.render_client_service(compose.owner_of(object_), route.port, protocols)
         await self._apply_if_due(desired, service.meta if service else None)
         await self._apply_if_due(self._route_manifest(decision, facts, route.port), route.meta)
@@ -241,11 +247,6 @@ class Executor:
         port = next(number for number in names.ROUTE_PORTS if number not in ports)
         manifest = self._route_manifest(decision, facts, port)
         await self._apply(manifest, digest_of(manifest)[:16], None)
-
-    def _protocols(self, object_: ModelDeployment) -> tuple[str, ...]:
-        server = object_.spec.server
-        chosen = server.protocols if server else None
-        return tuple(protocol.value for protocol in chosen or ()) or ("HTTP", "GRPC")
 
     async def _remove(self, pass_: Pass) -> None:
         decision, facts = pass_.decision, pass_.facts

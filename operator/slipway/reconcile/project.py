@@ -92,6 +92,8 @@ class RouterWorkload:
 
     meta: Meta
     ready: int
+    is_complete: bool
+    """All of its pods are of the newest template, and ready."""
 
 
 def project(kind: Kind, manifest: Manifest) -> object:
@@ -187,7 +189,11 @@ def _deployment(manifest: Manifest) -> WorkloadFact | RouterWorkload:
     status = manifest.get("status", {})
     meta = _without_version(meta_of(manifest))
     if labels.get(names.LABEL_COMPONENT) == names.COMPONENT_ROUTER:
-        return RouterWorkload(meta, status.get("readyReplicas", 0))
+        wanted = manifest["spec"].get("replicas", 1)
+        ready = status.get("readyReplicas", 0)
+        is_new = status.get("observedGeneration", 0) >= manifest["metadata"]["generation"]
+        updated = status.get("updatedReplicas", 0)
+        return RouterWorkload(meta, ready, is_new and min(ready, updated) >= wanted)
     found = {entry["type"]: entry for entry in status.get("conditions") or ()}
     available = found.get("Available", {})
     moment = _moment(available["lastTransitionTime"]) if available else None

@@ -1,0 +1,143 @@
+"""One pass over a namespace's router: there while a ModelDeployment wants it, gone a minute after.
+
+The router outlives the operator, and an upgrade of the operator leaves it alone: its pods change
+only with the router's own images, one namespace at a time.
+"""
+
+import logging
+from datetime import datetime, timedelta
+
+from slipway.api import kinds, names
+from slipway.api.base import Manifest
+from slipway.api.modeldeployment import ModelDeployment
+from slipway.engine.cache import Cache
+from slipway.engine.queue import Key
+from slipway.policy.facts import Meta
+from slipway.policy.identity import digest_of
+from slipway.reconcile.ports import Clock, Cluster
+from slipway.reconcile.project import Broken, Plain, RouterWorkload, meta_of
+from slipway.render.router import RouterSpec, render_anchor, render_router
+from slipway.settings import Settings
+
+log = logging.getLogger(__name__)
+
+GONE_AFTER = timedelta(seconds=60)
+"""A ModelDeployment that is deleted and created anew finds its router still there."""
+WAIT_SECONDS = 2.0
+
+
+class RouterReconciler:
+    """Runs the passes of the namespaces' routers."""
+
+    def __init__(self, cache: Cache, cluster: Cluster, clock: Clock, settings: Settings) -> None:
+        self._cache = cache
+        self._cluster = cluster
+        self._clock = clock
+        self._spec = RouterSpec(
+            agent_image=settings.agent_image,
+            envoy_image=settings.router.envoy_image,
+            replicas=settings.router.replicas,
+            concurrency=settings.router.concurrency,
+        )
+        self._unused_since: dict[str, datetime] = {}
+        self._verified: set[tuple[str, str, str]] = set()
+        """uid of the anchor, kind and hash of what was found as it should be."""
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Make one namespace's router true; return the seconds until the next look."""
+        namespace = key.namespace
+        anchor = self._cache.get(kinds.SERVICE_ACCOUNT, namespace, names.ROUTER_NAME, Plain)
+        if not self._is_wanted(namespace):
+            return await self._retire(namespace, anchor)
+        self._unused_since.pop(namespace, None)
+        if anchor is not None and anchor.meta.deleting:
+            return WAIT_SECONDS
+        uid = await self._anchor(namespace, anchor)
+        for manifest in render_router(namespace, uid, self._spec):
+            wait = await self._ensure(manifest, uid)
+            if wait is not None:
+                return wait
+        return None
+
+    def _is_wanted(self, namespace: str) -> bool:
+        found = self._cache.within(kinds.MODEL_DEPLOYMENT, namespace, object)
+        return any(
+            isinstance(item, Broken)
+            or (isinstance(item, ModelDeployment) and not item.metadata.deletion_timestamp)
+            for item in found
+        )
+
+    async def _retire(self, namespace: str, anchor: Plain | None) -> float | None:
+        if anchor is None:
+            self._unused_since.pop(namespace, None)
+            return None
+        now = self._clock.now()
+        left = self._unused_since.setdefault(namespace, now) + GONE_AFTER - now
+        if left > timedelta():
+            return left.total_seconds()
+        live = await self._cluster.get(kinds.SERVICE_ACCOUNT, namespace, names.ROUTER_NAME)
+        if live is not None and live["metadata"]["uid"] == anchor.meta.uid:
+            await self._cluster.delete(
+                kinds.SERVICE_ACCOUNT,
+                namespace,
+                names.ROUTER_NAME,
+                uid=anchor.meta.uid,
+                resource_version=live["metadata"]["resourceVersion"],
+            )
+        return None
+
+    async def _anchor(self, namespace: str, anchor: Plain | None) -> str:
+        manifest = render_anchor(namespace)
+        hash_ = digest_of(manifest)[:16]
+        if anchor is not None and anchor.meta.applied_hash == hash_:
+            return anchor.meta.uid
+        applied = await self._apply(manifest, hash_, anchor.meta if anchor else None)
+        uid: str = applied["metadata"]["uid"]
+        return uid
+
+    async def _ensure(self, manifest: Manifest, anchor_uid: str) -> float | None:
+        """Write one object if it is due; return the seconds to wait where it must not be yet."""
+        hash_ = digest_of(manifest)[:16]
+        kind = kinds.BY_NAME[manifest["kind"]]
+        if kind == kinds.DEPLOYMENT:
+            return await self._ensure_deployment(manifest, hash_, anchor_uid)
+        mark = (anchor_uid, kind.kind, hash_)
+        if mark in self._verified:
+            return None
+        namespace = manifest["metadata"]["namespace"]
+        live = await self._cluster.get(kind, namespace, names.ROUTER_NAME)
+        found = meta_of(live) if live is not None else None
+        if found is not None and found.owner_uid not in {None, anchor_uid}:
+            return WAIT_SECONDS
+        if found is None or found.applied_hash != hash_:
+            await self._apply(manifest, hash_, found)
+        self._verified.add(mark)
+        return None
+
+    async def _ensure_deployment(
+        self, manifest: Manifest, hash_: str, anchor_uid: str
+    ) -> float | None:
+        namespace = manifest["metadata"]["namespace"]
+        known = self._cache.get(kinds.DEPLOYMENT, namespace, names.ROUTER_NAME, RouterWorkload)
+        if known is None:
+            await self._apply(manifest, hash_, None)
+            return None
+        if known.meta.owner_uid != anchor_uid or known.meta.deleting:
+            return WAIT_SECONDS
+        if known.meta.applied_hash == hash_ and known.meta.fields_hash is not None:
+            return None
+        others = (
+            entry.value
+            for entry in self._cache.entries(kinds.DEPLOYMENT)
+            if isinstance(entry.value, RouterWorkload) and entry.ref.namespace != namespace
+        )
+        if not all(other.is_complete for other in others):
+            return WAIT_SECONDS
+        await self._apply(manifest, hash_, known.meta)
+        return None
+
+    async def _apply(self, manifest: Manifest, hash_: str, found: Meta | None) -> Manifest:
+        metadata = {**manifest["metadata"], "annotations": {names.ANNOTATION_HASH: hash_}}
+        return await self._cluster.apply(
+            {**manifest, "metadata": metadata}, existing_uid=found.uid if found else None
+        )
