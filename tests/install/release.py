@@ -1,6 +1,7 @@
 """The release on the test cluster: the chart with the images that `make images` built."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,30 @@ def up(extra: Values | None = None) -> str:
         Kubectl().apply_server_side(restricted_namespace(helm.NAMESPACE))
     except KubectlError as error:
         raise InstallError(str(error)) from error
+    values = {**cluster_values(images(), registry()), **(extra or {})}
+    try:
+        return _upgrade(values)
+    except InstallError as error:
+        raise InstallError("\n".join([str(error), *last_words()])) from error
+
+
+def _upgrade(values: Values) -> str:
     return helm.run(
         *("upgrade", "--install", helm.RELEASE, str(helm.CHART)),
         *("--namespace", helm.NAMESPACE, "--wait", "--timeout", "3m"),
-        values={**cluster_values(images(), registry()), **(extra or {})},
+        values=values,
         kubeconfig=KUBECONFIG,
     )
+
+
+def last_words() -> Iterator[str]:
+    """Say of each operator container that ended why it did."""
+    for pod in Kubectl().items(helm.NAMESPACE, "pods", f"app.kubernetes.io/name={helm.RELEASE}"):
+        for container in pod["status"].get("containerStatuses", ()):
+            ended = container["lastState"].get("terminated") or container["state"].get("terminated")
+            if ended is not None:
+                code, message = ended["exitCode"], ended.get("message", "").strip()
+                yield f"{pod['metadata']['name']} ended with exit code {code}: {message}"
 
 
 def down() -> str:

@@ -112,13 +112,53 @@ def test_operator_may_not(kubectl: Kubectl, verb: str, what: str) -> None:
     assert not may(kubectl, verb, what, OPERATOR)
 
 
-def test_who_may_edit_a_namespace_may_deploy_models_there(kubectl: Kubectl) -> None:
-    person = f"system:serviceaccount:{NAMESPACE}:default"
-    assert not may(kubectl, "create", "modeldeployments.slipway.dev", person)
-    subject = f"--serviceaccount={NAMESPACE}:default"
-    kubectl.run("create", "rolebinding", "edit", "--clusterrole=edit", subject, "-n", NAMESPACE)
-    assert may(kubectl, "create", "modeldeployments.slipway.dev", person)
-    assert not may(kubectl, "patch", "modeldeployments.slipway.dev/status", person)
+@pytest.fixture(scope="module")
+def editor(kubectl: Kubectl) -> str:
+    """A user who may edit the namespace, as the cluster's own role has it."""
+    words = ("--clusterrole=edit", "--user=editor", "-n", NAMESPACE)
+    kubectl.run("create", "rolebinding", "editor", *words)
+    return "editor"
+
+
+def test_who_may_edit_a_namespace_may_deploy_models_there(kubectl: Kubectl, editor: str) -> None:
+    assert may(kubectl, "create", "modeldeployments.slipway.dev", editor)
+    assert not may(kubectl, "patch", "modeldeployments.slipway.dev/status", editor)
+    assert not may(kubectl, "create", "modeldeployments.slipway.dev", "stranger")
+
+
+@pytest.mark.parametrize("by", [None, "editor"], ids=["nobody", "themselves"])
+def test_an_action_may_name(kubectl: Kubectl, editor: str, by: str | None) -> None:
+    dry_run(kubectl, asked_by(by), f"--as={editor}")
+
+
+def test_an_action_may_not_name_another_person(kubectl: Kubectl, editor: str) -> None:
+    with pytest.raises(KubectlError, match="says boss, but the request is from editor"):
+        dry_run(kubectl, asked_by("boss"), f"--as={editor}")
+
+
+def test_an_action_may_not_hide_behind_who_acted_before(kubectl: Kubectl, editor: str) -> None:
+    admin = json.loads(kubectl.run("auth", "whoami", "-o", "json"))["status"]["userInfo"]
+    before = asked_by(admin["username"])
+    before["spec"]["paused"] = True
+    kubectl.apply(before)
+    annotate = ("annotate", "modeldeployment", "digits", "-n", NAMESPACE, f"--as={editor}")
+    try:
+        kubectl.run(*annotate, "note=harmless")
+        with pytest.raises(KubectlError, match="but the request is from editor"):
+            kubectl.run(*annotate, "--overwrite", "slipway.dev/action=promote#2")
+    finally:
+        kubectl.run("delete", "modeldeployment", "digits", "-n", NAMESPACE)
+
+
+def asked_by(person: str | None) -> dict[str, Any]:
+    sample: dict[str, Any] = yaml.safe_load(
+        (helm.ROOT / "manifests/samples/minimal.yaml").read_text()
+    )
+    annotations = {"slipway.dev/action": "promote#1"}
+    if person is not None:
+        annotations["slipway.dev/requested-by"] = person
+    sample["metadata"] |= {"namespace": NAMESPACE, "annotations": annotations}
+    return sample
 
 
 def may(kubectl: Kubectl, verb: str, what: str, user: str) -> bool:
