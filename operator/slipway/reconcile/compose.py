@@ -148,7 +148,7 @@ def _server(
     group = object_.spec.model.config.instance_group if object_.spec.model.config else None
     return triton.Server(
         image=image,
-        version=result.server_version,
+        version=triton.server_version(result.server_version, resolved.base_image),
         model_name=object_.model_name,
         protocols=resolved.protocols,
         requests=asked.get("requests", DEFAULT_REQUESTS if resources is None else {}),

@@ -44,6 +44,9 @@ Version = tuple[int, int]
 OLDEST: Version = (2, 51)
 """Server 24.10, taken where the version is unknown; every flag not gated below was tried on it."""
 
+LAST_GAPLESS_MONTHS = 9
+"""25.07, counted from 24.10."""
+
 FIRST_VERSION: dict[str, Version] = {
     "model-repository": OLDEST,
     "model-control-mode": OLDEST,
@@ -139,7 +142,7 @@ def render_args(server: Server) -> list[str]:
     The key of the restricted APIs is a ``$(VARIABLE)``, which the kubelet puts in, so that no
     reader of the pod sees it.
     """
-    known = parse_version(server.version) or OLDEST
+    known = max(parse_version(server.version) or OLDEST, OLDEST)
     flags = [f"--{flag}={value}" for flag, value in _flags(server) if FIRST_VERSION[flag] <= known]
     return ["tritonserver", *flags]
 
@@ -187,6 +190,22 @@ def ports(server: Server) -> dict[str, int]:
     """Return the open ports by name."""
     grpc = {"grpc": names.TRITON_GRPC_PORT} if server.has_grpc else {}
     return {"http": names.TRITON_HTTP_PORT, **grpc, "metrics": names.TRITON_METRICS_PORT}
+
+
+def server_version(label: str | None, base_image: str) -> str | None:
+    """Return the server's version: what the base image's label says, else what its tag means.
+
+    NVIDIA's tags are months. Minor versions follow them one by one, apart from one month after
+    25.07; another one later would shift the result by one, which no flag in the table minds.
+    """
+    if parse_version(label) is not None:
+        return label
+    tag = re.search(r"/tritonserver:(\d\d)\.(\d\d)(?:-|$|@)", base_image)
+    if tag is None:
+        return None
+    months = 12 * (int(tag[1]) - 24) + int(tag[2]) - 10
+    minor = OLDEST[1] + months - (1 if months > LAST_GAPLESS_MONTHS else 0)
+    return f"{OLDEST[0]}.{minor}.0"
 
 
 def parse_version(text: str | None) -> Version | None:

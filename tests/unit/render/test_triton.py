@@ -49,10 +49,35 @@ def test_a_flag_is_given_only_to_servers_that_know_it(version: str | None, known
     assert ("allow-client-shm" in flags(a_server(version=version))) is known
 
 
+def test_an_older_server_gets_the_flags_of_the_oldest_known() -> None:
+    assert flags(a_server(version="2.45.0")) == flags(a_server(version="2.51.0"))
+
+
 @pytest.mark.parametrize("text", ["nightly", "", "2", "2.x"])
 def test_an_unreadable_version_counts_as_unknown(text: str) -> None:
     assert triton.parse_version(text) is None
     assert flags(a_server(version=text)) == flags(a_server(version=None))
+
+
+@pytest.mark.parametrize(
+    ("label", "image", "version"),
+    [
+        ("2.51.0", "nvcr.io/nvidia/tritonserver:26.07-py3", "2.51.0"),
+        (None, "nvcr.io/nvidia/tritonserver:24.04-py3", "2.45.0"),
+        (None, "nvcr.io/nvidia/tritonserver:24.10-py3", "2.51.0"),
+        (None, "nvcr.io/nvidia/tritonserver:25.07-py3-min", "2.60.0"),
+        (None, "mirror.local:5000/nvidia/tritonserver:26.05-vllm-python-py3", "2.69.0"),
+        ("nightly", "nvcr.io/nvidia/tritonserver:26.07", "2.71.0"),
+        (None, "nvcr.io/nvidia/tritonserver:26.07-py3@sha256:" + "a" * 64, "2.71.0"),
+        (None, "registry.local/my-server:26.07", None),
+        (None, "nvcr.io/nvidia/tritonserver@sha256:" + "a" * 64, None),
+        (None, "nvcr.io/nvidia/tritonserver:26.075", None),
+    ],
+)
+def test_the_version_is_the_images_label_or_nvidias_tag(
+    label: str | None, image: str, version: str | None
+) -> None:
+    assert triton.server_version(label, image) == version
 
 
 def test_every_flag_is_in_the_table_and_every_entry_is_used() -> None:
