@@ -69,7 +69,7 @@ def build_samples() -> Samples:
         "digits-1.onnx": export(first),
         "digits-2.onnx": export(second),
         "digits-3.onnx": export(third),
-        "digits-4.tar.gz": python_model(second, Faults(faint_seconds=0.15, faint_errors=True)),
+        "digits-4.tar.gz": python_model(second, Faults(faint_seconds=0.1, faint_errors=True)),
         "digits-5.onnx": export(fifth),
         "broken.onnx": export(second)[:2_000],
         "renamed-input.onnx": export(second, input_name="scan"),

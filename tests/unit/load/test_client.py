@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from aiohttp import web
+
 from tests.load.client import Client
 from tests.load.plan import LoadPlan
 from tests.load.record import Record, parse_line
@@ -22,7 +23,7 @@ MARKER = "PLANTED"
 async def serving(handler: Handler) -> AsyncIterator[str]:
     app = web.Application()
     app.router.add_post("/v2/models/digits/infer", handler)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -34,7 +35,7 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
 
 
 async def run_load(
-    handler: Handler, *, seconds: float = 0.3, rate: float = 100.0, timeout: float = 5.0
+    handler: Handler, *, seconds: float = 0.3, rate: float = 100.0, patience: float = 5.0
 ) -> Record:
     """Return the last record of a short load."""
     printed = io.StringIO()
@@ -46,7 +47,7 @@ async def run_load(
             marker=MARKER,
             rate=rate,
             seconds=seconds,
-            timeout_seconds=timeout,
+            timeout_seconds=patience,
         )
         with contextlib.redirect_stdout(printed):
             async with HttpSender(plan) as sender:
@@ -144,7 +145,7 @@ async def test_no_answer_in_time_is_a_failure() -> None:
         await never.wait()
         return web.Response()
 
-    last = await run_load(hang, seconds=0.1, timeout=0.2)
+    last = await run_load(hang, seconds=0.1, patience=0.2)
     assert last.total.failed == last.total.sent > 0
     assert all("no answer in 0.2 s" in cause for cause in last.causes)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from tests.kubectl import Kubectl
 from tests.load.ledger import Answer, Ledger
 from tests.load.plan import LoadPlan, Wire, read_plan

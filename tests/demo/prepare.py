@@ -1,0 +1,71 @@
+"""What the rollouts need: cluster, images, release, models. The project's own commands make it."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.demo.report import Seconds
+from tests.demo.versions import NAMESPACE
+from tests.install import release
+from tests.kubectl import CLONE, Kubectl, restricted_namespace
+from tests.models.samples import Samples, build_samples
+from tests.models.server import serve_files
+
+
+class PreparationError(Exception):
+    """A step failed; its own words are on the screen already."""
+
+
+def make_cluster(seconds: Seconds) -> None:
+    """Start the cluster, build and push the images, install the release.
+
+    Raises:
+        PreparationError: one of them failed.
+
+    """
+    with timed(seconds, "cluster"):
+        run_module("tests.cluster", "up")
+    with timed(seconds, "images"):
+        run_module("tests.images", "build", "--push")
+    with timed(seconds, "install"):
+        run_module("tests.install", "up")
+
+
+def make_models(kubectl: Kubectl, seconds: Seconds) -> Samples:
+    """Train the models and serve their files in a fresh namespace that allows little.
+
+    Raises:
+        KubectlError: the cluster refused it, or the file server was not ready in time.
+
+    """
+    with timed(seconds, "models"):
+        samples = build_samples()
+        kubectl.delete_namespace(NAMESPACE)
+        kubectl.apply(restricted_namespace(NAMESPACE))
+        serve_files(kubectl, NAMESPACE, release.images().operator, samples.files)
+    return samples
+
+
+def run_module(*words: str) -> None:
+    """Run one of our own command lines; what it says goes to the screen.
+
+    Raises:
+        PreparationError: it failed.
+
+    """
+    done = subprocess.run([sys.executable, "-m", *words], cwd=CLONE, check=False)
+    if done.returncode != 0:
+        raise PreparationError(f"'python -m {' '.join(words)}' failed with {done.returncode}")
+
+
+@contextmanager
+def timed(seconds: Seconds, part: str) -> Iterator[None]:
+    """Note how long a part takes, and say which one it is."""
+    print(f"{part} …", flush=True)
+    begin = time.monotonic()
+    yield
+    taken = round(time.monotonic() - begin, 1)
+    setattr(seconds, part, taken)
+    print(f"{part}: {taken:.0f} s", flush=True)

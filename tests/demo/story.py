@@ -1,0 +1,127 @@
+"""What became of one version: the statuses that were seen, folded into a story."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from slipway.api.modeldeployment import (
+    AnalysisStatus,
+    HistoryEntry,
+    ModelDeploymentStatus,
+    RevisionStatus,
+    Stage,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A time in which something stayed the same; Unix times in seconds."""
+
+    value: str | int
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Requests that a decision was made on."""
+
+    candidate: int = 0
+    stable: int = 0
+
+
+@dataclass(slots=True)
+class Story:
+    """One version from `kubectl apply` to its end; `observe` takes every status in turn."""
+
+    version: str
+    applied: float
+    """Unix time in seconds."""
+    known: int = 0
+    """Entries of this version that the history had before."""
+    image: str = ""
+    seen_revision: str = ""
+    samples: Samples = Samples()
+    status: ModelDeploymentStatus | None = None
+    _stages: list[tuple[float, Stage]] = field(default_factory=list)
+    _weights: list[tuple[float, int]] = field(default_factory=list)
+
+    def observe(self, now: float, status: ModelDeploymentStatus) -> None:
+        """Take in what the object says at `now`."""
+        self.status = status
+        stage = status.rollout.stage if status.rollout else Stage.IDLE
+        if not self._stages or self._stages[-1][1] is not stage:
+            self._stages.append((now, stage))
+        mine = self.running
+        weight = mine.weight if mine else 0
+        if not self._weights or self._weights[-1][1] != weight:
+            self._weights.append((now, weight))
+        if mine is not None:
+            self.seen_revision = mine.revision
+            self.image = mine.image or self.image
+        self._note_samples(status)
+
+    def _note_samples(self, status: ModelDeploymentStatus) -> None:
+        judged = [entry for entry in self.analysis if entry.samples]
+        had_traffic = any(weight for _, weight in self._weights)
+        candidate = status.candidate
+        if judged and had_traffic and candidate and candidate.version == self.version:
+            self.samples = Samples(
+                max(entry.samples for entry in judged),
+                max(entry.baseline_samples for entry in judged),
+            )
+
+    @property
+    def running(self) -> RevisionStatus | None:
+        """The revision of this version, while it has pods."""
+        status = self.status
+        places = (status.candidate, status.stable) if status else ()
+        return next((place for place in places if place and place.version == self.version), None)
+
+    @property
+    def analysis(self) -> list[AnalysisStatus]:
+        """The metrics of the rollout, as last judged."""
+        return self.status.rollout.analysis if self.status and self.status.rollout else []
+
+    @property
+    def end(self) -> HistoryEntry | None:
+        """How it ended, once it has and nothing of it is under way any more."""
+        status = self.status
+        if status is None or status.candidate is not None:
+            return None
+        if status.rollout is not None and status.rollout.stage is not Stage.IDLE:
+            return None
+        entries = [entry for entry in status.history if entry.version == self.version]
+        return entries[-1] if len(entries) > self.known else None
+
+    @property
+    def revision(self) -> str:
+        """Its revision; empty when none was made."""
+        return (self.end.revision if self.end else None) or self.seen_revision
+
+    def stage_seconds(self, until: float) -> dict[str, float]:
+        """Return the seconds spent in every stage but Idle."""
+        seconds: dict[str, float] = {}
+        for span in spans(self._stages, until):
+            if span.value != Stage.IDLE:
+                seconds[str(span.value)] = seconds.get(str(span.value), 0.0) + span.end - span.start
+        return seconds
+
+    def weight_spans(self, until: float) -> list[Span]:
+        """Return the acknowledged weights, each with the time in which it was in force."""
+        return spans(self._weights, until)
+
+    @property
+    def decision_to_zero_seconds(self) -> float | None:
+        """Time from the decided roll back to weight 0 at all proxies; None without one."""
+        back = self.status.last_rollback if self.status else None
+        if back is None or back.from_ != self.revision or back.traffic_restored_at is None:
+            return None
+        decided = datetime.fromisoformat(back.decided_at)
+        return (datetime.fromisoformat(back.traffic_restored_at) - decided).total_seconds()
+
+
+def spans(changes: Sequence[tuple[float, str | int]], until: float) -> list[Span]:
+    """Return the time between the changes, and after the last one up to `until`."""
+    ends = [start for start, _ in changes[1:]] + [until]
+    return [Span(value, start, end) for (start, value), end in zip(changes, ends, strict=True)]

@@ -1,0 +1,137 @@
+"""The live timeline: one line where something changed, and one now and then."""
+
+import sys
+from dataclasses import dataclass
+
+from slipway.api.modeldeployment import AnalysisStatus, Stage
+
+from tests.demo.story import Story
+from tests.load.record import Record, Totals
+
+EVERY_SECONDS = 5.0
+CLIENT_SECONDS = 3
+"""The client's share is that of so many last seconds."""
+LONGEST_TEXT = 150
+
+HEADER = (
+    f"{'time':>6}  {'version':7}  {'stage':12} {'weight':>6} {'client':>7}"
+    f" {'samples':>13} {'requests':>9} {'failed':>6}  verdict"
+)
+COLOURS = {
+    "Pass": "32",
+    "Promoted": "1;32",
+    "Fail": "1;31",
+    "RolledBack": "1;33",
+    "RejectedByGoldenSet": "1;33",
+    "Inconclusive": "2",
+    "NoData": "2",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What one line is made from."""
+
+    seconds: float
+    """Since the demo's first rollout began."""
+    story: Story
+    records: list[Record]
+    """The client's last seconds."""
+    total: Totals
+
+
+class Timeline:
+    """Prints moments; colours only on a terminal."""
+
+    def __init__(self, *, coloured: bool | None = None) -> None:
+        self._coloured = sys.stdout.isatty() if coloured is None else coloured
+        self._printed: tuple[object, ...] = ()
+        self._at = float("-inf")
+        self.lines: list[str] = []
+        """All that was said, without colours."""
+
+    def say(self, text: str = "") -> None:
+        """Print a text at once."""
+        self.lines += text.split("\n")
+        print(self._colour(text), flush=True)
+
+    def show(self, moment: Moment) -> None:
+        """Print a line if anything changed that people decide on, or after a while."""
+        key = state_of(moment.story)
+        if key == self._printed and moment.seconds - self._at < EVERY_SECONDS:
+            return
+        self._printed, self._at = key, moment.seconds
+        self.say(line(moment))
+
+    def _colour(self, text: str) -> str:
+        if not self._coloured:
+            return text
+        for word, code in COLOURS.items():
+            text = text.replace(f" {word} ", f" \033[{code}m{word}\033[0m ")
+        return text
+
+
+def state_of(story: Story) -> tuple[object, ...]:
+    """Return what makes a new line when it changes; numbers alone do not."""
+    verdicts = tuple((entry.name, entry.verdict) for entry in story.analysis)
+    running = story.running
+    return (stage_of(story), running.weight if running else None, verdicts, story.end)
+
+
+def stage_of(story: Story) -> str:
+    """Return the stage with its step."""
+    rollout = story.status.rollout if story.status else None
+    if rollout is None:
+        return Stage.IDLE.value
+    at_step = rollout.stage is Stage.PROGRESSING and rollout.step
+    return f"Step {rollout.step} of {rollout.steps}" if at_step else rollout.stage.value
+
+
+def line(moment: Moment) -> str:
+    """Return the line of a moment."""
+    story, total = moment.story, moment.total
+    running = story.running
+    weight = f"{running.weight} %" if running else "-"
+    minutes, seconds = divmod(int(moment.seconds), 60)
+    judged = story.samples
+    under_test = any(entry.samples for entry in story.analysis) and story.end is None
+    samples = f"{judged.candidate:,}/{judged.stable:,}" if under_test else "-"
+    failed = str(total.failed)
+    return (
+        f"{f'{minutes}:{seconds:02d}':>6}  {'v' + story.version:7}  {stage_of(story):12}"
+        f" {weight:>6} {client_share(moment):>7} {samples:>13} {total.sent:>9,} {failed:>6}"
+        f"  {verdict(story)} "
+    )
+
+
+def client_share(moment: Moment) -> str:
+    """Return how much of the client's answers came from this version lately."""
+    revision = moment.story.revision
+    answers = sum(sum(record.revisions.values()) for record in moment.records)
+    if not revision or not answers:
+        return "-"
+    mine = sum(record.revisions.get(revision, 0) for record in moment.records)
+    return f"{100 * mine / answers:.1f} %"
+
+
+def verdict(story: Story) -> str:
+    """Return the outcome, the metrics with their numbers, or what the rollout waits for."""
+    if story.end is not None:
+        return _short(f"{story.end.outcome} · {story.end.reason}".rstrip(" ·"))
+    rollout = story.status.rollout if story.status else None
+    if rollout is not None and rollout.stage in {Stage.PROGRESSING, Stage.BAKING}:
+        return " · ".join(metric(entry) for entry in rollout.analysis)
+    return _short(rollout.message if rollout else "")
+
+
+def metric(entry: AnalysisStatus) -> str:
+    """Return one metric as people compare it: candidate beside stable, and the limit."""
+    words = f"{entry.name} {entry.verdict}"
+    if entry.candidate is None or entry.baseline is None or entry.limit is None:
+        return words
+    return f"{words} {entry.candidate:.1%}/{entry.baseline:.1%} limit {entry.limit:.1%}"
+
+
+def _short(text: str) -> str:
+    plain = " ".join(text.split())
+    return plain if len(plain) <= LONGEST_TEXT else plain[: LONGEST_TEXT - 1] + "…"

@@ -1,0 +1,74 @@
+"""The four versions, what should become of each, and the ModelDeployment that asks for it."""
+
+from dataclasses import dataclass
+
+from slipway.api.modeldeployment import Outcome
+from slipway.api.names import API_VERSION
+
+from tests.kubectl import Manifest
+from tests.models import server
+from tests.models.golden import MIN_AGREEMENT
+from tests.models.samples import GOLDEN
+
+NAMESPACE = "slipway-demo"
+NAME = "digits"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of the model."""
+
+    version: str
+    file: str
+    """Name of the sample."""
+    what: str
+    """For people."""
+    expected: Outcome
+
+
+VERSIONS = (
+    Version("1", "digits-1.onnx", "a logistic regression", Outcome.PROMOTED),
+    Version("2", "digits-2.onnx", "a small neural network, which reads more", Outcome.PROMOTED),
+    Version(
+        "3",
+        "digits-3.onnx",
+        "the same network, trained on labels that got mixed up",
+        Outcome.REJECTED_BY_GOLDEN_SET,
+    ),
+    Version(
+        "4",
+        "digits-4.tar.gz",
+        "version 2 in Python, slow on faint scans and failing on some of them",
+        Outcome.ROLLED_BACK,
+    ),
+)
+
+
+def render_model_deployment(version: Version) -> Manifest:
+    """Return the whole object; from version to version only the model changes."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "ModelDeployment",
+        "metadata": {"name": NAME, "namespace": NAMESPACE},
+        "spec": {
+            "model": {
+                "version": version.version,
+                "source": {"uri": server.uri(NAMESPACE, version.file)},
+                "config": {
+                    "maxBatchSize": 8,
+                    "dynamicBatching": {"maxQueueDelayMicroseconds": 500},
+                },
+                "goldenSet": {
+                    "uri": server.uri(NAMESPACE, GOLDEN),
+                    "minAgreement": MIN_AGREEMENT,
+                },
+                "warmup": {"requests": 5},
+            },
+            "packaging": {"mode": "Image"},
+            "rollout": {
+                "steps": [{"weight": 5}, {"weight": 25}, {"weight": 50}],
+                "bakeSeconds": 10,
+                "analysis": {"intervalSeconds": 1, "minSamples": 50},
+            },
+        },
+    }

@@ -1,0 +1,59 @@
+"""Every status of the ModelDeployment as it is written, through `kubectl get --watch`."""
+
+import json
+import queue
+import subprocess
+import threading
+from types import TracebackType
+from typing import Self
+
+from slipway.api.modeldeployment import ModelDeploymentStatus
+
+from tests.kubectl import Kubectl
+
+RECONNECT_SECONDS = 0.5
+
+
+class StatusWatch:
+    """Follows one object from a thread; `next` hands its statuses out in order."""
+
+    def __init__(self, kubectl: Kubectl, namespace: str, name: str) -> None:
+        words = ("get", "modeldeployment", name, "-n", namespace, "--watch")
+        self._command = kubectl.command(*words, "-o", 'jsonpath={.status}{"\\n"}')
+        self._seen: queue.Queue[ModelDeploymentStatus] = queue.Queue()
+        self._over = threading.Event()
+        self._stream: subprocess.Popen[str] | None = None
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+
+    def next(self, seconds: float) -> ModelDeploymentStatus | None:
+        """Return the next status, None when there is none for `seconds`."""
+        try:
+            return self._seen.get(timeout=seconds)
+        except queue.Empty:
+            return None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        if self._stream is not None:
+            self._stream.terminate()
+
+    def _follow(self) -> None:
+        """A watch that breaks off begins again with the object as it is then."""
+        while not self._over.is_set():
+            self._stream = subprocess.Popen(
+                self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            )
+            with self._stream as stream:
+                for line in stream.stdout or ():
+                    if line.strip():
+                        self._seen.put(ModelDeploymentStatus.model_validate(json.loads(line)))
+            self._over.wait(RECONNECT_SECONDS)

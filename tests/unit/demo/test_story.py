@@ -1,0 +1,239 @@
+"""What the demo makes of the statuses and records that it saw."""
+
+from dataclasses import asdict, replace
+
+import pytest
+from slipway.api.modeldeployment import (
+    AnalysisStatus,
+    HistoryEntry,
+    LastRollback,
+    ModelDeploymentStatus,
+    Outcome,
+    RevisionStatus,
+    RolloutStatus,
+    Stage,
+)
+
+from tests.demo.report import Report, Seconds, problems, report_version, table
+from tests.demo.story import Samples, Story
+from tests.demo.timeline import Moment, Timeline, line
+from tests.demo.versions import VERSIONS
+from tests.load.record import Record, Totals
+
+OLD = RevisionStatus(revision="aaaa0001", version="1", weight=100)
+NEW = RevisionStatus(revision="bbbb0002", version="2", image="repo@sha256:abc")
+ERRORS = AnalysisStatus(
+    name="errors",
+    verdict="Fail",
+    candidate=0.08,
+    baseline=0.0,
+    limit=0.002,
+    samples=50,
+    baseline_samples=950,
+)
+
+
+def status(
+    stage: Stage,
+    *,
+    weight: int | None = None,
+    analysis: tuple[AnalysisStatus, ...] = (),
+    outcome: Outcome | None = None,
+) -> ModelDeploymentStatus:
+    """Return a status of version 2 beside version 1; `weight` None: it has no pods."""
+    ended = HistoryEntry(
+        revision="bbbb0002",
+        version="2",
+        outcome=outcome or Outcome.PROMOTED,
+        reason="because",
+        at="2026-11-21T10:00:09.000Z",
+    )
+    return ModelDeploymentStatus(
+        stable=OLD,
+        candidate=None if weight is None else NEW.model_copy(update={"weight": weight}),
+        rollout=RolloutStatus(stage=stage, step=1, steps=3, analysis=list(analysis)),
+        history=[ended] if outcome else [],
+    )
+
+
+def rolled_back() -> Story:
+    story = Story("2", applied=1000.0)
+    story.observe(1000.1, status(Stage.IDLE))
+    story.observe(1001.0, status(Stage.PACKAGING))
+    story.observe(1003.0, status(Stage.STARTING, weight=0))
+    story.observe(1005.0, status(Stage.PROGRESSING, weight=5))
+    story.observe(1010.0, status(Stage.ROLLING_BACK, weight=5, analysis=(ERRORS,)))
+    story.observe(1010.5, status(Stage.ROLLING_BACK, weight=0, analysis=(ERRORS,)))
+    end = status(Stage.IDLE, outcome=Outcome.ROLLED_BACK)
+    back = LastRollback.model_validate(
+        {
+            "from": "bbbb0002",
+            "trigger": "analysis",
+            "decidedAt": "2026-11-21T10:00:08.000Z",
+            "trafficRestoredAt": "2026-11-21T10:00:08.250Z",
+        }
+    )
+    story.observe(1012.0, end.model_copy(update={"last_rollback": back}))
+    return story
+
+
+def second(t: int, *, old: int, new: int, failed: int = 0, by_model: int = 0) -> Record:
+    counts = Totals(old + new, failed, by_model)
+    return Record(t=t, counts=counts, revisions={"aaaa0001": old, "bbbb0002": new})
+
+
+def test_stages_last_as_long_as_they_were_seen() -> None:
+    seconds = rolled_back().stage_seconds(until=1020.0)
+    assert seconds == pytest.approx(
+        {"Packaging": 2.0, "Starting": 2.0, "Progressing": 5.0, "RollingBack": 2.0}
+    )
+
+
+def test_the_decision_is_reported_from_the_status() -> None:
+    story = rolled_back()
+    assert story.end is not None
+    assert (story.end.outcome, story.revision) == (Outcome.ROLLED_BACK, "bbbb0002")
+    assert story.decision_to_zero_seconds == 0.25
+    assert story.samples == Samples(candidate=50, stable=950)
+
+
+def test_a_version_under_way_has_not_ended() -> None:
+    story = Story("2", applied=1000.0)
+    assert story.end is None
+    story.observe(1001.0, status(Stage.ROLLING_BACK, weight=0, outcome=Outcome.ROLLED_BACK))
+    assert story.end is None
+
+
+def test_an_earlier_end_of_the_same_version_does_not_count() -> None:
+    story = Story("2", applied=1000.0, known=1)
+    story.observe(1001.0, status(Stage.IDLE, outcome=Outcome.PROMOTED))
+    assert story.end is None
+
+
+def test_numbers_of_the_rollout_before_are_not_this_versions() -> None:
+    story = Story("2", applied=1000.0)
+    story.observe(1001.0, status(Stage.CHECKING, weight=0, analysis=(ERRORS,)))
+    assert story.samples == Samples()
+
+
+def test_the_client_counts_the_share_under_every_weight() -> None:
+    records = [
+        second(1001, old=100, new=0),
+        *(second(t, old=95, new=5, failed=1, by_model=1) for t in range(1005, 1010)),
+        second(1015, old=100, new=0),
+    ]
+    report = report_version(rolled_back(), records, end=1020.0)
+    seen = [(w.at, w.candidate_percent, w.requests) for w in report.weights_seen_by_client]
+    assert seen == [(1.0, 0.0, 100), (5.0, 5.0, 500), (15.0, 0.0, 100)]
+    assert report.client == Totals(sent=700, failed=5, failed_by_model=5)
+
+
+def test_the_report_has_the_documented_form() -> None:
+    report = Report([report_version(rolled_back(), [], 1020.0)], Totals(), Seconds())
+    assert set(asdict(report)) == {"versions", "client_total", "seconds"}
+    version = asdict(report)["versions"][0]
+    assert set(version) == {
+        *("version", "outcome", "reason", "revision", "image", "stage_seconds"),
+        *("weights_seen_by_client", "client", "samples_at_decision", "decision_to_zero_seconds"),
+    }
+    assert set(version["client"]) == {"sent", "failed", "failed_by_model"}
+    assert set(asdict(report)["seconds"]) == {"cluster", "images", "install", "models", "rollouts"}
+
+
+GOOD_TOTAL = Totals(sent=1000, failed=4, failed_by_model=4)
+
+
+def good_report() -> Report:
+    told = report_version(rolled_back(), [], 1020.0)
+    versions = [replace(told, version=v.version, outcome=v.expected) for v in VERSIONS]
+    return Report(versions, GOOD_TOTAL)
+
+
+def test_four_right_outcomes_without_a_lost_request_are_no_problem() -> None:
+    assert problems(good_report(), VERSIONS, []) == []
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_every_wrong_outcome_is_a_problem(index: int) -> None:
+    report = good_report()
+    report.versions[index] = replace(report.versions[index], outcome="Superseded")
+    (problem,) = problems(report, VERSIONS, [])
+    assert problem == (
+        f"version {index + 1}: expected {VERSIONS[index].expected}, found Superseded"
+    )
+
+
+def test_a_version_that_is_missing_is_a_problem() -> None:
+    report = good_report()
+    report.versions.pop()
+    assert problems(report, VERSIONS, []) == ["version 4: expected RolledBack, found no end"]
+
+
+def test_a_lost_request_is_a_problem_and_says_what_the_client_saw() -> None:
+    report = good_report()
+    report.client_total = Totals(sent=1000, failed=5, failed_by_model=4)
+    records = [replace(second(1000, old=1, new=0), causes={"503 no healthy upstream": 1})]
+    (problem,) = problems(report, VERSIONS, records)
+    assert problem == "1 of 1,000 requests were lost: 1 times '503 no healthy upstream'"
+
+
+def test_no_load_at_all_shows_nothing() -> None:
+    report = good_report()
+    report.client_total = Totals()
+    assert len(problems(report, VERSIONS, [])) == 1
+
+
+def test_a_line_has_weights_samples_and_the_verdict_with_its_numbers() -> None:
+    story = Story("2", applied=1000.0)
+    story.observe(1005.0, status(Stage.PROGRESSING, weight=5, analysis=(ERRORS,)))
+    records = [second(1004, old=95, new=5)]
+    text = line(Moment(65.0, story, records, Totals(1200, 3, 3)))
+    assert text.split() == (
+        [
+            "1:05",
+            "v2",
+            "Step",
+            "1",
+            "of",
+            "3",
+            "5",
+            "%",
+            "5.0",
+            "%",
+            "50/950",
+            "1,200",
+            "3",
+            "errors",
+            "Fail",
+            "8.0%/0.0%",
+            "limit",
+            "0.2%",
+        ]
+    )
+
+
+def test_the_timeline_is_quiet_while_only_numbers_change(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    timeline = Timeline(coloured=False)
+    story = Story("2", applied=1000.0)
+    story.observe(1005.0, status(Stage.PROGRESSING, weight=5))
+    for seconds in (5.0, 6.0, 7.0):
+        timeline.show(Moment(seconds, story, [], Totals(int(seconds) * 100)))
+    story.observe(1008.0, status(Stage.PROGRESSING, weight=25))
+    timeline.show(Moment(8.0, story, [], Totals(800)))
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_colours_are_for_terminals(capsys: pytest.CaptureFixture[str]) -> None:
+    for coloured in (True, False):
+        Timeline(coloured=coloured).say("errors Pass 0.0%")
+    on_a_terminal, elsewhere = capsys.readouterr().out.splitlines()
+    assert on_a_terminal == "errors \033[32mPass\033[0m 0.0%"
+    assert elsewhere == "errors Pass 0.0%"
+
+
+def test_the_table_has_a_row_for_every_version_and_the_total() -> None:
+    rows = table(good_report()).splitlines()
+    assert len(rows) == 1 + len(VERSIONS) + 1
+    assert rows[-1].split() == ["total", "1,000", "4", "0"]
