@@ -1,0 +1,56 @@
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from slipway.api.golden import GoldenFile
+from slipway.api.modeldeployment import ModelDeploymentSpec
+from slipway.policy.actions import VERBS
+
+from tests.install.helm import ROOT
+
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
+EXAMPLE = re.compile(r"^```yaml\n(.*?)^```", re.DOTALL | re.MULTILINE)
+TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+@each_page
+def test_links_lead_somewhere(page: Path) -> None:
+    for path, anchor in LINK.findall(re.sub(r"`[^`\n]*`", "", page.read_text())):
+        target = page.parent / path if path else page
+        assert target.exists(), f"{page.name} links to {path}"
+        assert not anchor or anchor in anchors(target), f"{page.name} links to {path}#{anchor}"
+
+
+@each_page
+def test_make_targets_that_are_named_exist(page: Path) -> None:
+    commands = re.findall(r"(?:^|`)make ([a-z][a-z0-9 -]*)", page.read_text(), re.MULTILINE)
+    named = {word for command in commands for word in command.split("  ")[0].split()}
+    assert named <= TARGETS
+
+
+@each_page
+def test_examples_are_valid(page: Path) -> None:
+    for text in EXAMPLE.findall(page.read_text()):
+        example = yaml.safe_load(text)
+        if example.get("kind") == "ModelDeployment":
+            given = example["spec"]
+            understood = ModelDeploymentSpec.model_validate(given).wire()
+            assert given.keys() <= understood.keys()
+            assert given["model"].keys() <= understood["model"].keys()
+        if "golden.yaml" in text:
+            GoldenFile.model_validate(example)
+
+
+def test_quickstart_explains_every_action() -> None:
+    text = (ROOT / "docs/quickstart.md").read_text()
+    rows = re.findall(r"^\| (`.+?`) \|", text, re.MULTILINE)
+    assert set(re.findall(r"`([a-z]+)`", " ".join(rows))) == VERBS
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-") for line in headings}
