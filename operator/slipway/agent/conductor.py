@@ -276,9 +276,7 @@ class Conductor:
             self._clear_suspect(name)
             self._refused.pop(name, None)
             self._running[name] = current
-            self._reporter.report(
-                name, Entry(current.generation, current.route.hash, dict(current.effective))
-            )
+            self._reporter.report(name, _entry(current))
         if complete and not self._suspects:
             self.acknowledged.set()
         else:
@@ -289,3 +287,8 @@ class Conductor:
             observed.endpoints.get(key.name) == self._discovery.version(key.name)
             for key in written.route.clusters
         )
+
+
+def _entry(running: Wanted) -> Entry:
+    waits = None if running.standing.admitted else "waits for endpoints of its revisions"
+    return Entry(running.generation, running.route.hash, dict(running.effective), waits)

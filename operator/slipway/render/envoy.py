@@ -237,6 +237,7 @@ def _needed_stats() -> list[Manifest]:
     return [
         *({"prefix": prefix} for prefix in prefixes),
         {"safe_regex": {"regex": counted}},
+        {"exact": "http.admin.downstream_rq_total"},
     ]
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-
 from slipway.api.base import Manifest
 from slipway.api.counters import PATH, Counters, RouteCounters
 from slipway.render import envoy
+
 from tests.contract.envoy.model import Model
 from tests.unit.agent.fake_api import NAMESPACE, FakeApi
 
@@ -45,9 +45,7 @@ def free_port(first: int, last: int) -> int:
     raise AssertionError("no free port")
 
 
-async def until(
-    what: str, holds: Callable[[], bool] | Callable[[], Awaitable[bool]]
-) -> None:
+async def until(what: str, holds: Callable[[], bool] | Callable[[], Awaitable[bool]]) -> None:
     """Wait for a condition; `what` names it where it never comes true."""
     deadline = asyncio.get_running_loop().time() + DEADLINE_SECONDS
     while True:
@@ -95,8 +93,18 @@ class Router:
     def start_envoy(self) -> None:
         bootstrap = str(self.directory / envoy.BOOTSTRAP_FILE)
         self.proxy = subprocess.Popen(
-            [envoy_binary(), "-c", bootstrap, "--concurrency", "1", "--log-level", "error",
-             "--use-dynamic-base-id", "--drain-time-s", "5"]
+            [
+                envoy_binary(),
+                "-c",
+                bootstrap,
+                "--concurrency",
+                "1",
+                "--log-level",
+                "error",
+                "--use-dynamic-base-id",
+                "--drain-time-s",
+                "5",
+            ]
         )
 
     def kill(self, process: subprocess.Popen[bytes] | None) -> None:
@@ -236,11 +244,13 @@ async def steady_load(url: str, clients: int = 4) -> AsyncIterator[Load]:
     async with aiohttp.ClientSession() as session:
         running = [asyncio.create_task(client(session)) for _ in range(clients)]
         await until("the load flows", lambda: load.sent > 10)
-        yield load
-        before = load.sent
-        await until("the load still flows", lambda: load.sent > before + 10)
-        stop.set()
-        await asyncio.gather(*running)
+        try:
+            yield load
+            before = load.sent
+            await until("the load still flows", lambda: load.sent > before + 10)
+        finally:
+            stop.set()
+            await asyncio.gather(*running)
 
 
 def revisions_of(models: Sequence[Model]) -> list[str]:

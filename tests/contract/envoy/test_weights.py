@@ -5,10 +5,10 @@ from math import sqrt
 import aiohttp
 import grpc
 import pytest
+from slipway.render.envoy import REVISION_HEADER
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from yarl import URL
 
-from slipway.render.envoy import REVISION_HEADER
 from tests.contract.envoy.conftest import CANDIDATE, STABLE
 from tests.contract.envoy.harness import Router, send_many, steady_load, until
 from tests.contract.envoy.model import Model
@@ -74,31 +74,31 @@ async def test_grpc_takes_the_same_port_and_the_same_weights(router: Router) -> 
     assert abs(z_score(seen[CANDIDATE], 400, 50)) < 4
 
 
-@pytest.mark.parametrize(
-    ("path", "status"),
-    [
-        ("/v2", 200),
-        ("/v2/health/ready", 200),
-        ("/v2/models/digits", 200),
-        ("/v2/models/digits/versions/1/ready", 200),
-        ("/v2/models/digits/infer", 200),
-        ("/v2/models/digits/generate_stream?x=1", 200),
-        ("/v2/models/digits/config", 404),
-        ("/v2/models/digits/../../repository/index", 404),
-        ("/v2/models/digits%2F..%2F..%2Frepository/index", 400),
-        ("/v2/repository/index", 404),
-        ("/v2/models/stats", 404),
-        ("/metrics", 404),
-    ],
-)
-async def test_only_paths_of_inference_pass(router: Router, path: str, status: int) -> None:
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(URL(router.url + path, encoded=True)) as answer,
-    ):
-        assert answer.status == status
-        if status == 404:
-            assert "only inference" in (await answer.json())["error"]
+PATHS = {
+    "/v2": 200,
+    "/v2/health/ready": 200,
+    "/v2/models/digits": 200,
+    "/v2/models/digits/versions/1/ready": 200,
+    "/v2/models/digits/infer": 200,
+    "/v2/models/digits/generate_stream?x=1": 200,
+    "/v2/models/digits/config": 404,
+    "/v2/models/digits/../../repository/index": 404,
+    "/v2/models/digits%2F..%2F..%2Frepository/index": 400,
+    "/v2/repository/index": 404,
+    "/v2/models/stats": 404,
+    "/metrics": 404,
+}
+
+
+async def test_only_paths_of_inference_metadata_and_readiness_pass(router: Router) -> None:
+    found = {}
+    async with aiohttp.ClientSession() as session:
+        for path in PATHS:
+            async with session.get(URL(router.url + path, encoded=True)) as answer:
+                found[path] = answer.status
+                if answer.status == 404:
+                    assert "only inference" in (await answer.json())["error"]
+    assert found == PATHS
 
 
 async def test_clients_cannot_choose_the_route_or_ask_for_retries(
@@ -125,9 +125,7 @@ async def test_without_backends_the_answer_is_503_and_says_so(router: Router) ->
         assert "no revision is serving" in (await answer.json())["error"]
 
 
-async def test_a_timeout_of_the_route_is_kept(
-    router: Router, models: tuple[Model, Model]
-) -> None:
+async def test_a_timeout_of_the_route_is_kept(router: Router, models: tuple[Model, Model]) -> None:
     models[0].delay_seconds = 5.0
     router.ask({STABLE: 100}, timeoutSeconds=1)
     await router.in_force({STABLE: 100})

@@ -1,4 +1,4 @@
-"""An API server that knows lists, watches and status applies of one namespace; it keeps state."""
+"""An API server that knows lists, watches and status applies of one namespace."""
 
 import asyncio
 import json
@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
-
 from slipway.api.base import Manifest
 from slipway.api.kinds import ENDPOINT_SLICE, MODEL_ROUTE
 
@@ -103,6 +102,7 @@ class FakeApi:
 
     def forget_history(self) -> None:
         """Answer 410 to every watch from a version that is older than now."""
+        self._version += 1
         self.oldest = self._version
         self._wake()
 
