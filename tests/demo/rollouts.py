@@ -65,20 +65,20 @@ def roll_out(stage: Stage, versions: Sequence[Version]) -> None:
     """
     stage.timeline.say(HEADER)
     stories: list[Story] = []
-    with stage.load:
-        try:
-            for version in versions:
-                stories.append(begin(stage, version))
-                follow(stage, stories[-1])
-                if version is versions[0]:
-                    stage.load.start()
-                settle(stage)
-            stage.load.stop()
-        finally:
-            stage.records = stage.load.records()
-            stage.report.client_total = stage.load.total
-            stage.report.versions = tell(stories, stage.records)
-            stage.report.seconds.rollouts = round(time.time() - stage.began, 1)
+    try:
+        for version in versions:
+            stories.append(begin(stage, version))
+            follow(stage, stories[-1])
+            if version is versions[0]:
+                stage.load.start()
+            settle(stage)
+        stage.load.stop()
+    finally:
+        stage.load.remove()
+        stage.records = stage.load.records()
+        stage.report.client_total = stage.load.total
+        stage.report.versions = tell(stories, stage.records)
+        stage.report.seconds.rollouts = round(time.time() - stage.began, 1)
 
 
 def begin(stage: Stage, version: Version) -> Story:

@@ -52,7 +52,7 @@ class Load:
         )
         self._kubectl.wait(self._namespace, f"pod/{self._name}", "condition=Ready", START_SECONDS)
         self._follower.start()
-        until(lambda: self.total.sent, f"a request of pod {self._name}", START_SECONDS)
+        until(self._was_answered, f"an answer to pod {self._name}", START_SECONDS)
 
     def records(self, since: float = 0.0) -> list[Record]:
         """Return the records of the seconds that began at `since`, in Unix time, or later."""
@@ -113,6 +113,9 @@ class Load:
                 self.stop()
         finally:
             self.remove()
+
+    def _was_answered(self) -> bool:
+        return self.total.sent > self.total.failed
 
     def _delete(self) -> None:
         names = (f"pod/{self._name}", f"configmap/{self._name}")
