@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from slipway.engine.queue import Key, WorkQueue
-from slipway.errors import DependencyError, FencedError
+from slipway.errors import DependencyError, FencedError, SlipwayError
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ class Observer(Protocol):
     """Counts passes."""
 
     def passed(self, kind: str, result: str, seconds: float) -> None:
-        """Take note of one pass; `result` is ok, dependency, fenced or bug."""
+        """Take note of one pass; `result` is ok, dependency, fenced, refused or bug."""
 
 
 class Worker:
@@ -90,6 +90,12 @@ class Worker:
                 "pass stopped: %s; again in %.1f s", error, seconds, extra={"key": str(key)}
             )
             return "dependency"
+        except SlipwayError as error:
+            seconds = self._queue.failed(key)
+            log.warning(
+                "pass refused: %s; again in %.1f s", error, seconds, extra={"key": str(key)}
+            )
+            return "refused"
         except Exception:
             self._queue.failed(key)
             log.exception("pass failed", extra={"key": str(key)})
