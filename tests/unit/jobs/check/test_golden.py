@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -7,9 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from slipway.api.golden import Compare, GoldenCase, GoldenFile
 from slipway.api.result import Signature, TensorSpec
 from slipway.jobs.check.golden import GoldenSet, GoldenSetInvalid, fit_case, load_golden_set
+from slipway.jobs.check.tensors import read_json
 from slipway.jobs.tree import make_tree, walk
+
+PAGE = Path(__file__).parents[4] / "docs/golden-sets.md"
 
 RULES: dict[str, Any] = {"label": {"compare": "Equal"}}
 CASE: dict[str, Any] = {
@@ -197,3 +202,11 @@ def test_a_file_that_is_no_npz_is_no_crash(load: Load, tmp_path: Path, content: 
     (tmp_path / "cases.npz").write_bytes(content)
     with pytest.raises(GoldenSetInvalid, match=r"golden set, cases\.npz"):
         load()
+
+
+def test_the_documentation_shows_files_that_can_be_read() -> None:
+    blocks = dict(re.findall(r"^### (\S+)\n.*?^```\w+\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL))
+    rules = GoldenFile.model_validate(yaml.safe_load(blocks["golden.yaml"])).outputs
+    case = GoldenCase.model_validate_json(blocks["cases/*.json"])
+    assert {rule.compare for rule in rules.values()} == set(Compare)
+    assert read_json(case.outputs[0]).array.tolist() == [[b"7"]]
