@@ -205,7 +205,8 @@ def test_a_file_that_is_no_npz_is_no_crash(load: Load, tmp_path: Path, content: 
 
 
 def test_the_documentation_shows_files_that_can_be_read() -> None:
-    blocks = dict(re.findall(r"^### (\S+)\n.*?^```\w+\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL))
+    block = r"(?ms)^### (\S+)\n.*?^```\w+\n(.*?)^```"
+    blocks = dict(re.findall(block, PAGE.read_text()))
     rules = GoldenFile.model_validate(yaml.safe_load(blocks["golden.yaml"])).outputs
     case = GoldenCase.model_validate_json(blocks["cases/*.json"])
     assert {rule.compare for rule in rules.values()} == set(Compare)
