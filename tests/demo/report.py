@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from slipway.api.modeldeployment import Outcome
+
 from tests.demo.story import Samples, Span, Story
 from tests.demo.versions import Version
 from tests.kubectl import CLONE
@@ -120,12 +122,19 @@ def problems(report: Report, versions: Sequence[Version], records: Sequence[Reco
         outcome = seen.outcome if seen else "no end"
         if outcome != version.expected:
             said.append(f"version {version.version}: expected {version.expected}, found {outcome}")
+        if outcome == Outcome.REJECTED_BY_GOLDEN_SET and seen and answers_of(seen, records):
+            said.append(f"version {version.version} was refused, but answered clients before")
     total = report.client_total
     if total.sent == 0:
         said.append("the client sent no request, so that nothing was shown")
     if total.lost:
         said.append(f"{total.lost} of {total.sent:,} requests were lost: {causes(records)}")
     return said
+
+
+def answers_of(version: VersionReport, records: Sequence[Record]) -> int:
+    """Return how many answers the client got from a version."""
+    return sum(record.revisions.get(version.revision, 0) for record in records)
 
 
 def causes(records: Sequence[Record]) -> str:

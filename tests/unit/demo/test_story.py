@@ -145,7 +145,10 @@ GOOD_TOTAL = Totals(sent=1000, failed=4, failed_by_model=4)
 
 def good_report() -> Report:
     told = report_version(rolled_back(), [], 1020.0)
-    versions = [replace(told, version=v.version, outcome=v.expected) for v in VERSIONS]
+    versions = [
+        replace(told, version=v.version, outcome=v.expected, revision=f"{v.version}" * 8)
+        for v in VERSIONS
+    ]
     return Report(versions, GOOD_TOTAL)
 
 
@@ -175,6 +178,15 @@ def test_a_lost_request_is_a_problem_and_says_what_the_client_saw() -> None:
     records = [replace(second(1000, old=1, new=0), causes={"503 no healthy upstream": 1})]
     (problem,) = problems(report, VERSIONS, records)
     assert problem == "1 of 1,000 requests were lost: 1 times '503 no healthy upstream'"
+
+
+def test_a_version_that_was_refused_must_not_have_answered_anybody() -> None:
+    records = [replace(second(1000, old=99, new=0), revisions={"aaaa0001": 99, "cccc0003": 1})]
+    report = good_report()
+    report.versions[2] = replace(report.versions[2], revision="cccc0003")
+    assert problems(report, VERSIONS, records) == [
+        "version 3 was refused, but answered clients before"
+    ]
 
 
 def test_no_load_at_all_shows_nothing() -> None:
