@@ -12,6 +12,9 @@ from slipway.errors import DependencyError, FencedError, SlipwayError
 
 log = logging.getLogger(__name__)
 
+PASS_SECONDS = 120.0
+"""A pass that takes longer is stuck; it is cut off, so that it does not keep a worker for good."""
+
 Pass = Callable[[Key], Awaitable[float | None]]
 """One pass; returns the seconds until the next look, None: only when something changes."""
 
@@ -33,6 +36,7 @@ class Worker:
         *,
         gate: Callable[[], Awaitable[object]],
         observer: Observer | None = None,
+        limit_seconds: float = PASS_SECONDS,
     ) -> None:
         """Serve `queue` by the pass of each key's kind.
 
@@ -43,6 +47,7 @@ class Worker:
         self._passes = passes
         self._gate = gate
         self._observer = observer
+        self._limit = limit_seconds
         self._busy = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -79,7 +84,9 @@ class Worker:
 
     async def _pass(self, key: Key) -> str:
         try:
-            self._queue.done(key, again_in=await self._passes[key.kind](key))
+            async with asyncio.timeout(self._limit):
+                again_in = await self._passes[key.kind](key)
+            self._queue.done(key, again_in)
         except FencedError:
             self._queue.failed(key)
             log.info("pass stopped: not the leader", extra={"key": str(key)})

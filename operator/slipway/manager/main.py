@@ -211,7 +211,10 @@ class Operator:
                     "the watches show what exists",
                     lambda: not (synced() and self._sweep.watch_is_dead),
                 ),
-                Check("sweeps go well", lambda: self._sweep.age < STALE_SWEEP_SECONDS),
+                Check(
+                    "sweeps go well",
+                    lambda: not synced() or self._sweep.age < STALE_SWEEP_SECONDS,
+                ),
                 Check(
                     "the election goes on",
                     lambda: not synced() or self._elector.age < STALE_ELECTION_SECONDS,

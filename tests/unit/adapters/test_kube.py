@@ -9,7 +9,8 @@ from kubernetes.aio import client
 from slipway.adapters.connection import Connection
 from slipway.adapters.counters import AgentCounters
 from slipway.adapters.kube import KubeCluster
-from slipway.api.kinds import SERVICE_ACCOUNT
+from slipway.adapters.metadata import KubeMetadata
+from slipway.api.kinds import JOB, MODEL_ROUTE, SERVICE_ACCOUNT
 from slipway.errors import ClusterUnavailable, FencedError
 
 ACCOUNT = {
@@ -115,6 +116,34 @@ async def test_no_server_at_all_is_passing_trouble(server: Server) -> None:
         await cluster_with(connection, lambda: None).get(SERVICE_ACCOUNT, "vision", "digits")
     await connection.close()
     assert not server.requests
+
+
+async def test_a_kind_that_is_not_served_points_at_its_crd(
+    server: Server, connection: Connection
+) -> None:
+    server.answers = [web.Response(status=404, text="404 page not found")]
+    with pytest.raises(ClusterUnavailable, match="is the CRD installed"):
+        await KubeMetadata(connection).probe(MODEL_ROUTE, None)
+
+
+async def test_a_right_that_is_missing_is_named(server: Server, connection: Connection) -> None:
+    message = 'jobs.batch is forbidden: User "u" cannot list resource "jobs" in API group "batch"'
+    body = {"kind": "Status", "message": message}
+    server.answers = [web.json_response(body, status=403)]
+    with pytest.raises(ClusterUnavailable, match='cannot list resource "jobs"'):
+        await KubeMetadata(connection).probe(JOB, None)
+
+
+async def test_long_lists_are_read_in_chunks(server: Server, connection: Connection) -> None:
+    def page(name: str, more: str) -> web.Response:
+        item = {"metadata": {"namespace": "vision", "name": name, "uid": name}}
+        return web.json_response({"metadata": {"continue": more}, "items": [item]})
+
+    server.answers = [page("a", "token"), page("b", "")]
+    refs = await KubeMetadata(connection).refs(JOB, None)
+    assert [ref.name for ref in refs] == ["a", "b"]
+    assert server.requests[1].query["continue"] == "token"
+    assert server.requests[0].query["labelSelector"] == "app.kubernetes.io/managed-by=slipway"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from slipway.engine.queue import Key, WorkQueue
 from slipway.engine.worker import Worker
-from slipway.errors import ClusterUnavailable, FencedError
+from slipway.errors import ClusterUnavailable, ConflictError, FencedError
 
 KIND = "ModelDeployment"
 GOOD = Key(KIND, "vision", "good")
@@ -53,6 +53,7 @@ def passes() -> Passes:
         pytest.param(ValueError("a bug"), id="a bug"),
         pytest.param(ClusterUnavailable("no answer"), id="a dependency that is away"),
         pytest.param(FencedError("not the leader"), id="the fence"),
+        pytest.param(ConflictError("whose is it"), id="a refusal that nobody handled"),
     ],
 )
 async def test_a_pass_that_fails_comes_up_again_and_holds_nobody_up(
@@ -115,4 +116,20 @@ async def test_draining_waits_for_the_pass_under_way(passes: Passes) -> None:
     assert not drained.done()
     go_on.set()
     await asyncio.wait_for(drained, 5)
+    task.cancel()
+
+
+async def test_a_pass_that_is_stuck_is_cut_off_and_tried_again(passes: Passes) -> None:
+    queue = WorkQueue()
+    never = asyncio.Event()
+
+    async def hang_once(_: Key) -> None:
+        if len(passes.seen) == 1:
+            await never.wait()
+
+    passes.meanwhile = hang_once
+    queue.add(BAD)
+    worker = Worker(queue, {KIND: passes}, gate=open_gate, limit_seconds=0.01)
+    task = asyncio.create_task(worker.serve())
+    await until(lambda: passes.seen == [BAD, BAD])
     task.cancel()
