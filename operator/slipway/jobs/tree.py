@@ -33,6 +33,8 @@ class Tree:
     files: tuple[TreeFile, ...]
     download_digest: str | None = None
     """sha256 of the downloaded file, where the source is one file."""
+    is_private: bool = False
+    """True where nobody else can change the files, and they may be moved."""
 
     def __getitem__(self, name: str) -> Path:
         """Return where the file lies; KeyError where there is none of that name."""
@@ -47,7 +49,9 @@ class Tree:
         return tuple(file.name for file in self.files)
 
 
-def make_tree(files: Iterable[TreeFile], download_digest: str | None = None) -> Tree:
+def make_tree(
+    files: Iterable[TreeFile], download_digest: str | None = None, *, is_private: bool = False
+) -> Tree:
     """Return the tree below single top directories, in byte order.
 
     Source archives often wrap their content in a directory; it says nothing, so it is entered. A
@@ -56,7 +60,7 @@ def make_tree(files: Iterable[TreeFile], download_digest: str | None = None) -> 
     entries = sorted(files, key=lambda file: file.name.encode())
     while (top := _single_top(entries)) is not None:
         entries = [TreeFile(file.name[len(top) + 1 :], file.path) for file in entries]
-    return Tree(tuple(entries), download_digest)
+    return Tree(tuple(entries), download_digest, is_private)
 
 
 def walk(root: Path, *, skip: frozenset[str] = frozenset()) -> Iterator[TreeFile]:

@@ -230,7 +230,7 @@ def _choose_file(backend: Backend, files: Sequence[str], named: str) -> str:
 
 def _renaming(backend: Backend, file: str, inner: Sequence[str], named: str) -> dict[str, str]:
     """Return new names of the files whose name Triton would not look for."""
-    if file in {named, backend.file}:
+    if file and file in {named, backend.file}:
         return {}
     if backend.format is ModelFormat.TENSORFLOW:
         folder = f"{file}/" if file else ""

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,6 +20,7 @@ BINARY = shutil.which("docker-registry") or shutil.which("registry")
 MISSING = "no registry program: install Debian's package docker-registry"
 START_SECONDS = 20
 BLOCK_BYTES = 2**16
+HOP_HEADERS = frozenset({"Transfer-Encoding", "Date", "Server", "Connection"})
 
 CONFIG = """\
 version: 0.1
@@ -83,11 +84,8 @@ class Seen:
     """Bytes of the body."""
 
 
-Handler = Callable[["Conversation"], None]
-
-
 class Conversation(BaseHTTPRequestHandler):
-    """One connection; what it does is in the server's `handle_request`."""
+    """One connection; what it does is in the server's `respond`."""
 
     protocol_version = "HTTP/1.1"
     server: "RecordingServer"
@@ -95,7 +93,7 @@ class Conversation(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         seen = Seen(self.command, self.path, {k.lower(): v for k, v in self.headers.items()})
         self.server.seen.append(seen)
-        self.server.handle_request(self, seen)
+        self.server.respond(self, seen)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815
 
@@ -124,9 +122,9 @@ class RecordingServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, handle_request: Callable[[Conversation, Seen], None]) -> None:
+    def __init__(self, respond: Callable[[Conversation, Seen], None]) -> None:
         super().__init__(("127.0.0.1", 0), Conversation)
-        self.handle_request = handle_request
+        self.respond = respond
         self.seen: list[Seen] = []
 
     def handle_error(self, *_: Any) -> None:
@@ -157,13 +155,17 @@ class Gate:
     """Stands before a registry: asks for tokens, answers 503, or cuts uploads."""
 
     upstream: str
-    token: str | None = None
-    """Asked for where set; given to whoever has `basic`."""
+    ticket: str | None = None
+    """A token, asked for where set; given to whoever has `basic`."""
     basic: str | None = None
     unavailable: int = 0
     """How many requests to answer with 503 first."""
     cut_uploads_after: list[int] = field(default_factory=list)
     """Bytes of a PATCH after which the connection breaks; one entry per upload."""
+    remembers: bool = True
+    """Whether an upload that was cut can go on. docker-registry cannot: its Location carries the
+    offset, which no longer fits. Others keep what came, as this gate does for it."""
+    _kept: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, talk: Conversation, seen: Seen) -> None:
         if self.unavailable:
@@ -172,7 +174,7 @@ class Gate:
             talk.answer(503, {"Retry-After": "0"})
         elif urlsplit(talk.path).path == "/token":
             self._give_token(talk, seen)
-        elif self.token and seen.headers.get("authorization") != f"Bearer {self.token}":
+        elif self.ticket and seen.headers.get("authorization") != f"Bearer {self.ticket}":
             self._read_all(talk)
             realm = f'Bearer realm="http://{talk.headers["Host"]}/token",service="test"'
             talk.answer(401, {"WWW-Authenticate": realm})
@@ -184,26 +186,43 @@ class Gate:
             talk.answer(401)
             return
         assert parse_qs(urlsplit(talk.path).query)["scope"]
-        talk.answer(200, body=json.dumps({"token": self.token}).encode())
+        talk.answer(200, body=json.dumps({"token": self.ticket}).encode())
 
     def _forward(self, talk: Conversation, seen: Seen) -> None:
-        upstream = http.client.HTTPConnection(self.upstream)
+        limit = self._limit(talk)
+        with closing(http.client.HTTPConnection(self.upstream)) as upstream:
+            self._pass_on(upstream, talk, seen, limit)
+            if limit is not None and not self.remembers:
+                upstream.close()
+                talk.cut()
+                return
+            response = upstream.getresponse()
+            body = response.read()
+            if limit is not None:
+                self._kept[_path(talk.path)] = response.headers["Location"]
+                talk.cut()
+                return
+            kept = {k: v for k, v in response.getheaders() if k not in HOP_HEADERS}
+            talk.answer(response.status, kept, body)
+
+    def _pass_on(
+        self,
+        upstream: http.client.HTTPConnection,
+        talk: Conversation,
+        seen: Seen,
+        limit: int | None,
+    ) -> None:
+        url = urlsplit(self._kept.get(_path(talk.path), "") if talk.command == "GET" else "")
+        path = f"{url.path}?{url.query}" if url.path else talk.path
         headers = dict(talk.headers.items())
-        upstream.putrequest(talk.command, talk.path, skip_host=True, skip_accept_encoding=True)
+        if limit is not None and self.remembers:
+            headers["Content-Length"] = str(limit)
+        upstream.putrequest(talk.command, path, skip_host=True, skip_accept_encoding=True)
         for name, value in headers.items():
             upstream.putheader(name, value)
         upstream.endheaders()
-        limit = self._limit(talk)
         for block in self._body(talk, seen, limit):
             upstream.send(block)
-        if limit is not None:
-            upstream.close()
-            talk.cut()
-            return
-        response = upstream.getresponse()
-        body = response.read()
-        kept = {k: v for k, v in response.getheaders() if k not in {"Transfer-Encoding", "Date"}}
-        talk.answer(response.status, kept, body)
 
     def _limit(self, talk: Conversation) -> int | None:
         return (
@@ -224,3 +243,7 @@ class Gate:
     def _read_all(self, talk: Conversation) -> None:
         for _ in self._body(talk, Seen("", "", {}), None):
             pass
+
+
+def _path(url: str) -> str:
+    return urlsplit(url).path

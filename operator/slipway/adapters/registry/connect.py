@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from slipway.adapters.http import Backoff, open_pool
 from slipway.adapters.registry.client import Registry
@@ -23,6 +24,13 @@ class Registries:
     """The CA of the n-th setting lies in ``<n>/ca.crt`` below it."""
     backoff: Backoff = field(default_factory=Backoff)
     _clients: dict[tuple[str, Keyring], Registry] = field(default_factory=dict)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for client in self._clients.values():
+            client.pool.clear()
 
     def repository(self, image: ImageReference, keyring: Keyring) -> Repository:
         """Return the repository of an image."""

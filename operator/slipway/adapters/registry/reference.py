@@ -48,7 +48,7 @@ def parse_reference(text: str) -> ImageReference:
     else:
         host, path = DOCKER_HUB, rest
     repository, _, tag = path.partition(":")
-    if host == DOCKER_HUB and "/" not in repository:
+    if host == DOCKER_HUB and repository and "/" not in repository:
         repository = f"library/{repository}"
     if not repository or repository != repository.lower() or any(map(str.isspace, text)):
         raise RegistryRefused(

@@ -14,11 +14,11 @@ from slipway.jobs.tree import Tree
 FILE_MODE = 0o644
 
 
-def deliver(prepared: Prepared, tree: Tree, found: TreeDigest, into: Path, scratch: Path) -> None:
+def deliver(prepared: Prepared, tree: Tree, found: TreeDigest, into: Path) -> None:
     """Write the repository below `into`.
 
-    Files that were fetched to `scratch` are moved, so that a model needs its size only once; files
-    of a claim are copied, and verified on the way, since the claim may change.
+    Files of our own are moved, so that a model needs its size only once; files of a claim are
+    copied, and verified on the way, since the claim may change.
 
     Raises:
         JobFailure: a file changed since it was hashed.
@@ -31,7 +31,7 @@ def deliver(prepared: Prepared, tree: Tree, found: TreeDigest, into: Path, scrat
         target = into / placement.target
         target.parent.mkdir(parents=True, exist_ok=True)
         source = tree[placement.source]
-        if source.is_relative_to(scratch):
+        if tree.is_private:
             source.rename(target)
             target.chmod(FILE_MODE)
         else:

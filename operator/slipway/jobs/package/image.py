@@ -136,7 +136,7 @@ def _files(placements: tuple[Placement, ...], tree: Tree, found: TreeDigest) -> 
             _in_image(place.target),
             tree[place.source],
             known[place.source].size,
-            known[place.source].sha256,
+            None if tree.is_private else known[place.source].sha256,
         )
         for place in placements
     ]

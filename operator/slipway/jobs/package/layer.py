@@ -29,7 +29,7 @@ class LayerFile:
     size: int
     """Bytes."""
     sha256: str | None = None
-    """What the content must have, 64 hex digits; None where it is made by us."""
+    """What the content must have, 64 hex digits; None where nobody else can change it."""
 
 
 def text_file(target: str, text: str) -> LayerFile:
@@ -83,6 +83,7 @@ def _tar(files: tuple[LayerFile, ...], *, verify: bool = False) -> Iterator[byte
 
 
 def _content(file: LayerFile, *, verify: bool) -> Iterator[bytes]:
+    verify = verify and file.sha256 is not None
     chunks = [file.content] if isinstance(file.content, bytes) else blocks(file.content)
     hasher = hashlib.sha256()
     size = 0
@@ -93,8 +94,7 @@ def _content(file: LayerFile, *, verify: bool) -> Iterator[bytes]:
         if verify:
             hasher.update(chunk)
         yield chunk
-    changed = verify and file.sha256 not in {None, hasher.hexdigest()}
-    if size != file.size or changed:
+    if size != file.size or (verify and file.sha256 != hasher.hexdigest()):
         raise JobFailure(
             Reason.SOURCE_CHANGED,
             f"the source of {file.target} changed while it was packaged",

@@ -30,7 +30,7 @@ from slipway.api.result import JobError, PackageResult, Reason
 from slipway.errors import JobFailure
 from slipway.jobs.digest import TreeDigest
 from slipway.jobs.outcome import TERMINATION_LOG, finish
-from slipway.jobs.package.base import resolve_base
+from slipway.jobs.package.base import BaseImage, resolve_base
 from slipway.jobs.package.deliver import deliver
 from slipway.jobs.package.image import (
     Inputs,
@@ -41,7 +41,7 @@ from slipway.jobs.package.image import (
 )
 from slipway.jobs.package.layer import make_layer
 from slipway.jobs.package.prepare import Prepared, prepare
-from slipway.jobs.package.publish import find_image, publish
+from slipway.jobs.package.publish import Route, find_image, publish
 from slipway.jobs.sources.archive import clear
 from slipway.jobs.sources.fetch import fetch, verify
 from slipway.jobs.tree import Tree
@@ -126,7 +126,7 @@ def package(request: PackageRequest, places: Places, backoff: Backoff) -> Packag
     model = Model(tree, found, prepared)
     if request.deliver_to is not None:
         with phases.phase("deliver"):
-            deliver(prepared, tree, found, Path(request.deliver_to), scratch)
+            deliver(prepared, tree, found, Path(request.deliver_to))
             clear(scratch).rmdir()
         result = model.result()
     elif request.mode is PackageMode.IMAGE:
@@ -165,33 +165,15 @@ def build(
             Reason.INVALID_REQUEST, "mode Image: expected baseImage and repository in the order"
         )
     pulls = [places.pull_secrets / str(index) for index in range(request.pull_secrets)]
-    registries = Registries(request.registries, places.ca, backoff)
     reference, goal = parse_reference(request.base_image), parse_reference(request.repository)
-    origin = registries.repository(reference, load_keyring([*pulls, places.push_secret]))
-    target = registries.repository(goal, load_keyring([places.push_secret, *pulls]))
-    with phases.phase("base"):
-        base = resolve_base(reference, origin)
-    configuration = make_layer(configuration_files(model.prepared, model.tree, model.digest))
-    inputs = Inputs(
-        model.digest.digest, configuration_digest(model.prepared, configuration), base.digest
-    )
-    with phases.phase("push"):
-        digest = find_image(target, inputs)
-    reused = digest is not None
-    if digest is None:
-        with phases.phase("pack"):
-            weights = make_layer(weight_files(model.prepared, model.tree, model.digest))
-        image = append(
-            base,
-            {"weights": weights, "configuration": configuration},
-            inputs,
-            model=request.config.model_name,
-            version=request.version,
+    with Registries(request.registries, places.ca, backoff) as registries:
+        route = Route(
+            origin=registries.repository(reference, load_keyring([*pulls, places.push_secret])),
+            target=registries.repository(goal, load_keyring([places.push_secret, *pulls])),
         )
-        with phases.phase("push"):
-            digest = publish(
-                target, origin, base, layers=[weights, configuration], image=image, tag=inputs.tag
-            )
+        with phases.phase("base"):
+            base = resolve_base(reference, route.origin)
+        digest, reused = _find_or_make(request, model, base, route, phases)
     return model.result().model_copy(
         update={
             "image": f"{goal.name}@{digest}",
@@ -200,3 +182,24 @@ def build(
             "reused": reused,
         }
     )
+
+
+def _find_or_make(
+    request: PackageRequest, model: Model, base: BaseImage, route: Route, phases: Phases
+) -> tuple[str, bool]:
+    """Return the image's digest, and whether it was there."""
+    sources = (model.prepared, model.tree, model.digest)
+    configuration = make_layer(configuration_files(*sources))
+    inputs = Inputs(
+        model.digest.digest, configuration_digest(model.prepared, configuration), base.digest
+    )
+    with phases.phase("push"):
+        known = find_image(route.target, inputs)
+    if known is not None:
+        return known, True
+    with phases.phase("pack"):
+        weights = make_layer(weight_files(*sources))
+    layers = {"weights": weights, "configuration": configuration}
+    image = append(base, layers, inputs, model=request.config.model_name, version=request.version)
+    with phases.phase("push"):
+        return publish(route, base, list(layers.values()), image, inputs.tag), False

@@ -1,12 +1,26 @@
 """Sending an image to its repository: base layers are mounted or copied, new ones streamed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from slipway.adapters.registry.content import Blob, BytesBlob, Repository
 from slipway.api.base import Manifest
 from slipway.jobs.package.base import OCI_MANIFEST, BaseImage
 from slipway.jobs.package.image import Appended, Inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """From where to where."""
+
+    origin: Repository
+    """The base image's."""
+    target: Repository
+
+    @property
+    def is_one_registry(self) -> bool:
+        """True where blobs can be mounted instead of sent."""
+        return self.origin.registry.host == self.target.registry.host
 
 
 def find_image(target: Repository, inputs: Inputs) -> str | None:
@@ -16,13 +30,7 @@ def find_image(target: Repository, inputs: Inputs) -> str | None:
 
 
 def publish(
-    target: Repository,
-    origin: Repository,
-    base: BaseImage,
-    *,
-    layers: list[Blob],
-    image: Appended,
-    tag: str,
+    route: Route, base: BaseImage, layers: Sequence[Blob], image: Appended, tag: str
 ) -> str:
     """Send everything that is not there yet, the manifest last, and return its digest.
 
@@ -32,21 +40,20 @@ def publish(
 
     """
     for descriptor in base.layers:
-        _take_over(target, origin, descriptor)
+        _take_over(route, descriptor)
     for layer in layers:
-        target.push(layer)
-    target.push(BytesBlob(image.config))
-    return target.put_manifest(tag, image.manifest, OCI_MANIFEST)
+        route.target.push(layer)
+    route.target.push(BytesBlob(image.config))
+    return route.target.put_manifest(tag, image.manifest, OCI_MANIFEST)
 
 
-def _take_over(target: Repository, origin: Repository, descriptor: Manifest) -> None:
+def _take_over(route: Route, descriptor: Manifest) -> None:
     digest = descriptor["digest"]
-    if target.has(digest):
+    if route.target.has(digest):
         return
-    same_registry = target.registry.host == origin.registry.host
-    if same_registry and target.mount(digest, origin.name):
+    if route.is_one_registry and route.target.mount(digest, route.origin.name):
         return
-    target.push(_Remote(origin, digest, descriptor["size"]))
+    route.target.push(_Remote(route.origin, digest, descriptor["size"]))
 
 
 @dataclass(frozen=True, slots=True)

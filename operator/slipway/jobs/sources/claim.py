@@ -33,7 +33,7 @@ def fetch(request: SourceRequest, scratch: Path, mount: Path, backoff: Backoff) 
         files = archive.unpack(
             path, path.name, archive.clear(scratch / "tree"), archive.Limits(request.max_bytes)
         )
-        return make_tree(files)
+        return make_tree(files, is_private=True)
     return make_tree([TreeFile(path.name, path)])
 
 

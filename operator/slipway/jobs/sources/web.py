@@ -31,7 +31,7 @@ def fetch(request: SourceRequest, scratch: Path, mount: Path, backoff: Backoff) 
             backoff=backoff,
         )
     if not archive.is_archive(name):
-        return make_tree([TreeFile(name, got.path)], got.digest)
+        return make_tree([TreeFile(name, got.path)], got.digest, is_private=True)
     return _unpacked(got, name, scratch, request.max_bytes)
 
 
@@ -39,7 +39,7 @@ def _unpacked(got: Download, name: str, scratch: Path, max_bytes: int) -> Tree:
     into = archive.clear(scratch / "tree")
     files = archive.unpack(got.path, name, into, archive.Limits(max_bytes))
     got.path.unlink()  # models are large, and this one is there twice
-    return make_tree(files, got.digest)
+    return make_tree(files, got.digest, is_private=True)
 
 
 def _file_name(request: SourceRequest) -> str:

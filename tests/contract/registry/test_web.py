@@ -1,0 +1,172 @@
+"""Models from the web: broken connections, wrong answers, and what is not allowed."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slipway.api.request import PackageMode, SourceRequest
+from slipway.api.result import EXIT_OK, EXIT_PERMANENT, EXIT_TRANSIENT, PackageResult, Reason
+
+from tests.contract.registry import servers
+from tests.contract.registry.bench import FAST, Bench, Shelf, a_model
+
+
+@pytest.fixture
+def bench(shelf: Shelf, tmp_path: Path) -> Bench:
+    return Bench("registry.invalid", shelf, tmp_path)
+
+
+def fetch(bench: Bench, path: str, **source: Any) -> PackageResult:
+    uri = path if "://" in path else bench.shelf.url(path)
+    order = SourceRequest(**{"uri": uri, "allow_plain_http": True, **source})
+    return bench.package(path, source=order, mode=PackageMode.FETCH)
+
+
+def ranges(bench: Bench) -> list[str | None]:
+    assert bench.shelf.server is not None
+    return [seen.headers.get("range") for seen in bench.shelf.server.seen]
+
+
+@pytest.mark.parametrize("can_resume", [True, False], ids=["goes on", "begins anew"])
+def test_a_broken_download_is_completed(bench: Bench, can_resume: bool) -> None:
+    data = os.urandom(3_000_000)
+    bench.shelf.files["/m.pt"] = data
+    bench.shelf.cut_after = [1_000_000, 0, 1_500_000]
+    bench.shelf.can_resume = can_resume
+
+    result = fetch(bench, "/m.pt")
+
+    assert (bench.exit_code, result.error) == (EXIT_OK, None)
+    assert result.bytes == len(data)
+    assert (bench.places.scratch / "download" / "m.pt").read_bytes() == data
+    asked = [int(item[6:-1]) for item in ranges(bench) if item]
+    assert all(offset > 0 for offset in asked)
+    assert asked == sorted(asked)
+
+
+def test_a_file_that_changed_meanwhile_is_never_mixed(bench: Bench) -> None:
+    first, second = bytes(2_000_000), b"\x01" * 2_000_000
+    bench.shelf.files["/m.pt"] = first
+    bench.shelf.cut_after = [1_000_000]
+    original = bench.shelf._send
+
+    def send(talk: servers.Conversation, seen: servers.Seen, data: bytes) -> None:
+        original(talk, seen, data)
+        bench.shelf.files["/m.pt"] = second
+
+    bench.shelf._send = send  # type: ignore[method-assign]
+
+    result = fetch(bench, "/m.pt")
+
+    assert result.error is None
+    assert (bench.places.scratch / "download" / "m.pt").read_bytes() == second
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_passing_answers_are_waited_out(bench: Bench, status: int) -> None:
+    bench.shelf.files["/m.onnx"] = a_model()
+    bench.shelf.statuses = [status] * (FAST.attempts - 1)
+
+    fetch(bench, "/m.onnx")
+
+    assert bench.exit_code == EXIT_OK
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "code"),
+    [
+        (404, Reason.SOURCE_NOT_FOUND, EXIT_PERMANENT),
+        (410, Reason.SOURCE_NOT_FOUND, EXIT_PERMANENT),
+        (401, Reason.SOURCE_REFUSED, EXIT_PERMANENT),
+        (403, Reason.SOURCE_REFUSED, EXIT_PERMANENT),
+        (503, Reason.SOURCE_UNAVAILABLE, EXIT_TRANSIENT),
+    ],
+)
+def test_answers_that_stay_are_told_apart(
+    bench: Bench, status: int, reason: Reason, code: int
+) -> None:
+    bench.shelf.statuses = [status] * FAST.attempts
+
+    result = fetch(bench, "/m.onnx?signature=secret-word")
+
+    assert bench.exit_code == code
+    assert result.error is not None
+    assert result.error.reason == reason
+    assert str(status) in result.error.message
+    assert "secret-word" not in result.error.message
+
+
+def test_a_server_that_is_not_there_may_come_back(bench: Bench) -> None:
+    result = fetch(bench, f"http://127.0.0.1:{servers.free_port()}/m.onnx")
+
+    assert bench.exit_code == EXIT_TRANSIENT
+    assert result.error is not None
+    assert result.error.reason == Reason.SOURCE_UNAVAILABLE
+
+
+def test_a_download_that_is_too_large_stops_early(bench: Bench) -> None:
+    bench.shelf.files["/m.onnx"] = bytes(1000)
+
+    result = fetch(bench, "/m.onnx", max_bytes=999)
+
+    assert bench.exit_code == EXIT_PERMANENT
+    assert result.error is not None
+    assert result.error.reason == Reason.SOURCE_TOO_LARGE
+
+
+def test_plain_http_needs_a_pin_or_the_operators_word(bench: Bench) -> None:
+    bench.shelf.files["/m.onnx"] = a_model()
+    digest = fetch(bench, "/m.onnx").model_digest
+
+    pinned = fetch(bench, "/m.onnx", allow_plain_http=False, digest=digest)
+    refused = fetch(bench, "/m.onnx", allow_plain_http=False)
+
+    assert pinned.error is None
+    assert refused.error is not None
+    assert refused.error.reason == Reason.SOURCE_REFUSED
+    assert "sources.allowPlainHTTP" in refused.error.message
+
+
+@pytest.mark.parametrize(
+    ("uri", "says"),
+    [
+        pytest.param("http://host/models/", "names no file", id="a directory"),
+        pytest.param("http://user:secret-word@host/m.onnx", "user name", id="credentials"),
+        pytest.param("http://host/..", "climbs out", id="a climbing name"),
+        pytest.param("http://host/a%2Fb", "holds a slash", id="a slash in the name"),
+        pytest.param("ftp://host/m.onnx", "scheme 'ftp' is unknown", id="another scheme"),
+    ],
+)
+def test_addresses_that_cannot_be_right_are_refused(bench: Bench, uri: str, says: str) -> None:
+    result = fetch(bench, uri)
+
+    assert bench.exit_code == EXIT_PERMANENT
+    assert result.error is not None
+    assert says in result.error.message
+    assert "secret-word" not in result.error.message
+
+
+class TestRedirects:
+    def test_they_are_followed(self, bench: Bench) -> None:
+        bench.shelf.files["/real"] = a_model()
+        bench.shelf.redirects["/m.onnx"] = "/real?token=1"
+
+        assert fetch(bench, "/m.onnx").error is None
+
+    def test_but_not_for_ever(self, bench: Bench) -> None:
+        bench.shelf.redirects["/m.onnx"] = "/m.onnx"
+
+        error = fetch(bench, "/m.onnx").error
+
+        assert error is not None
+        assert "more than 5 redirects" in error.message
+
+    @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://host/x"])
+    def test_and_only_on_the_web(self, bench: Bench, target: str) -> None:
+        bench.shelf.redirects["/m.onnx"] = target
+
+        error = fetch(bench, "/m.onnx").error
+
+        assert error is not None
+        assert error.reason == Reason.SOURCE_REFUSED

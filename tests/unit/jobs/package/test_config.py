@@ -1,0 +1,272 @@
+from typing import Any
+
+import pytest
+from google.protobuf import text_format
+from slipway.api.request import ConfigRequest, ModelFormat, QueueRequest
+from slipway.api.result import Reason, TensorSpec
+from slipway.errors import JobFailure
+from slipway.jobs.package.config import DEFAULT_MAX_QUEUE_SIZE, Filled, fill_config, parse_config
+from slipway.jobs.package.onnx import Graph
+from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
+
+BATCHING = Graph(
+    inputs=(TensorSpec(name="x", datatype="FP32", dims=[-1, 64]),),
+    outputs=(TensorSpec(name="label", datatype="INT64", dims=[-1]),),
+)
+FIXED = Graph(
+    inputs=(TensorSpec(name="x", datatype="FP32", dims=[1, 64]),),
+    outputs=(TensorSpec(name="y", datatype="BYTES", dims=[1, -1]),),
+)
+KIND_CPU = ModelInstanceGroup.Kind.Value("KIND_CPU")
+IO = """
+input { name: "x" data_type: TYPE_FP32 dims: [64] }
+input { name: "hint" data_type: TYPE_STRING dims: [1] optional: true }
+output { name: "y" data_type: TYPE_FP32 dims: [-1] }
+"""
+
+
+def fill(
+    source: str = "",
+    format_: ModelFormat = ModelFormat.ONNX,
+    graph: Graph | None = None,
+    **order: Any,
+) -> Filled:
+    request = ConfigRequest(model_name="digits", **order)
+    return fill_config(parse_config(source, "source config.pbtxt"), request, format_, graph)
+
+
+def config(filled: Filled) -> Any:
+    return text_format.Parse(filled.text, ModelConfig())
+
+
+@pytest.mark.parametrize(
+    ("format_", "backend", "platform"),
+    [
+        (ModelFormat.ONNX, "onnxruntime", ""),
+        (ModelFormat.TENSORRT, "", "tensorrt_plan"),
+        (ModelFormat.TENSORFLOW, "", "tensorflow_savedmodel"),
+        (ModelFormat.TORCHSCRIPT, "pytorch", ""),
+        (ModelFormat.OPENVINO, "openvino", ""),
+        (ModelFormat.PYTHON, "python", ""),
+        (ModelFormat.REPOSITORY, "", ""),
+    ],
+)
+def test_the_backend_follows_from_the_format(
+    format_: ModelFormat, backend: str, platform: str
+) -> None:
+    made = config(fill(format_=format_))
+
+    assert (made.backend, made.platform) == (backend, platform)
+
+
+def test_the_sources_own_fields_win_over_ours() -> None:
+    made = config(
+        fill(
+            'backend: "custom" max_batch_size: 2 instance_group { count: 3 kind: KIND_CPU }',
+            max_batch_size=8,
+            instance_count=1,
+            instance_kind="GPU",
+        )
+    )
+
+    assert (made.backend, made.max_batch_size) == ("custom", 2)
+    assert [group.count for group in made.instance_group] == [3]
+
+
+def test_an_explicit_zero_of_the_source_wins_too() -> None:
+    assert config(fill("max_batch_size: 0", max_batch_size=8)).max_batch_size == 0
+
+
+def test_fields_that_the_source_leaves_out_are_filled() -> None:
+    made = config(
+        fill(
+            IO,
+            max_batch_size=8,
+            instance_count=2,
+            instance_kind="CPU",
+            revision_tag="0123abcd",
+            dynamic_batching=QueueRequest(
+                preferred_batch_sizes=[4, 8], max_queue_delay_microseconds=500
+            ),
+        )
+    )
+
+    assert made.max_batch_size == 8
+    assert list(made.dynamic_batching.preferred_batch_size) == [4, 8]
+    assert made.dynamic_batching.max_queue_delay_microseconds == 500
+    assert [(group.count, group.kind) for group in made.instance_group] == [(2, KIND_CPU)]
+    assert dict(made.metric_tags) == {"revision": "0123abcd"}
+
+
+@pytest.mark.parametrize(
+    ("queue", "bound"),
+    [
+        pytest.param(None, DEFAULT_MAX_QUEUE_SIZE, id="nothing said"),
+        pytest.param(QueueRequest(), DEFAULT_MAX_QUEUE_SIZE, id="batching without a bound"),
+        pytest.param(QueueRequest(max_queue_size=64), 64, id="the user's bound"),
+    ],
+)
+def test_a_model_that_batches_has_a_bounded_queue(queue: QueueRequest | None, bound: int) -> None:
+    made = config(fill(max_batch_size=8, dynamic_batching=queue))
+
+    assert made.dynamic_batching.default_queue_policy.max_queue_size == bound
+
+
+def test_an_unbounded_queue_of_the_source_stays_but_is_said() -> None:
+    filled = fill("max_batch_size: 8 dynamic_batching { }")
+
+    assert config(filled).dynamic_batching.default_queue_policy.max_queue_size == 0
+    assert any("max_queue_size" in warning for warning in filled.warnings)
+
+
+@pytest.mark.parametrize(
+    "scheduling", ["sequence_batching { }", "ensemble_scheduling { }"], ids=["sequence", "ensemble"]
+)
+def test_another_scheduler_of_the_source_is_never_replaced(scheduling: str) -> None:
+    made = config(fill(f"max_batch_size: 8 {scheduling}", ModelFormat.REPOSITORY))
+
+    assert made.WhichOneof("scheduling_choice") == scheduling.split(maxsplit=1)[0]
+
+
+def test_batching_of_a_model_that_does_not_batch_is_an_error() -> None:
+    with pytest.raises(JobFailure, match="found maxBatchSize 0, expected 1 or more") as refused:
+        fill(dynamic_batching=QueueRequest())
+
+    assert refused.value.reason == Reason.CONFIG_INVALID
+
+
+@pytest.mark.parametrize(
+    ("graph", "size"),
+    [pytest.param(BATCHING, 4, id="it batches"), pytest.param(FIXED, 0, id="it does not")],
+)
+def test_an_onnx_graph_batches_as_triton_would_decide_itself(graph: Graph, size: int) -> None:
+    assert config(fill(graph=graph)).max_batch_size == size
+
+
+def test_zero_switches_batching_off_by_spelling_the_tensors_out() -> None:
+    made = config(fill(graph=BATCHING, max_batch_size=0))
+
+    assert made.max_batch_size == 0
+    assert [list(item.dims) for item in made.input] == [[-1, 64]]
+    assert [item.name for item in made.output] == ["label"]
+
+
+def test_batching_against_the_graph_is_an_error_that_names_the_tensor() -> None:
+    with pytest.raises(JobFailure, match=r"max_batch_size is 8.*'x' has the dimensions \[1, 64\]"):
+        fill(graph=FIXED, max_batch_size=8)
+
+
+def test_name_and_version_policy_give_way_to_the_layout() -> None:
+    filled = fill('name: "other" version_policy { specific { versions: 3 } }')
+
+    assert config(filled).name == ""
+    assert not config(filled).HasField("version_policy")
+    assert len(filled.warnings) == 2
+
+
+def test_a_field_that_the_schema_does_not_know_is_an_error_with_its_place() -> None:
+    with pytest.raises(JobFailure, match=r"source config.pbtxt: 2:1 .*max_bath_size") as refused:
+        fill('backend: "python"\nmax_bath_size: 8')
+
+    assert refused.value.reason == Reason.CONFIG_INVALID
+
+
+class TestRaw:
+    def test_numbers_and_lists_are_replaced(self) -> None:
+        filled = fill(
+            "max_batch_size: 2 instance_group { count: 3 }",
+            raw="max_batch_size: 16 instance_group { count: 1 }",
+        )
+
+        made = config(filled)
+        assert (made.max_batch_size, [group.count for group in made.instance_group]) == (16, [1])
+        assert filled.warnings == ["spec.model.config.raw overrides instance_group, max_batch_size"]
+
+    def test_messages_are_merged_so_that_the_queue_stays_bounded(self) -> None:
+        made = config(
+            fill(max_batch_size=8, raw="dynamic_batching { max_queue_delay_microseconds: 7 }")
+        )
+
+        assert made.dynamic_batching.max_queue_delay_microseconds == 7
+        assert made.dynamic_batching.default_queue_policy.max_queue_size == DEFAULT_MAX_QUEUE_SIZE
+
+    def test_maps_are_merged_by_key(self) -> None:
+        made = config(
+            fill(
+                'parameters { key: "a" value { string_value: "1" } }',
+                raw='parameters { key: "b" value { string_value: "2" } }',
+            )
+        )
+
+        assert set(made.parameters) == {"a", "b"}
+
+    def test_a_zero_resets_a_number(self) -> None:
+        made = config(fill("max_batch_size: 8", raw="max_batch_size: 0"))
+
+        assert made.max_batch_size == 0
+
+    def test_errors_name_the_field_of_the_spec(self) -> None:
+        with pytest.raises(JobFailure, match=r"^spec\.model\.config\.raw: 1:1 "):
+            fill(raw="nonsense: 1")
+
+
+class TestWarmup:
+    def test_inputs_come_from_the_graph_without_the_batch(self) -> None:
+        (sample,) = config(fill(graph=BATCHING, max_batch_size=8, warmup_requests=20)).model_warmup
+
+        assert (sample.batch_size, sample.count) == (1, 20)
+        assert list(sample.inputs["x"].dims) == [64]
+        assert sample.inputs["x"].zero_data
+
+    def test_a_graph_without_batching_gets_all_dimensions_and_one_for_any(self) -> None:
+        graph = Graph((TensorSpec(name="x", datatype="BYTES", dims=[1, -1]),), FIXED.outputs)
+        (sample,) = config(fill(graph=graph, warmup_requests=1)).model_warmup
+
+        assert list(sample.inputs["x"].dims) == [1, 1]
+        assert "TYPE_STRING" in str(sample)
+
+    def test_inputs_of_the_source_come_first_and_optional_ones_are_left_out(self) -> None:
+        (sample,) = config(fill(IO, graph=BATCHING, warmup_requests=1)).model_warmup
+
+        assert set(sample.inputs) == {"x"}
+
+    def test_the_sources_own_warmup_stays(self) -> None:
+        made = config(fill(IO + 'model_warmup { name: "mine" batch_size: 1 }', warmup_requests=9))
+
+        assert [sample.name for sample in made.model_warmup] == ["mine"]
+
+    def test_without_known_inputs_it_is_an_error(self) -> None:
+        with pytest.raises(JobFailure) as refused:
+            fill(format_=ModelFormat.PYTHON, warmup_requests=1)
+
+        assert refused.value.reason == Reason.WARMUP_IMPOSSIBLE
+
+    def test_nobody_asked_for_it(self) -> None:
+        assert not config(fill(graph=BATCHING)).model_warmup
+
+
+class TestSignature:
+    def test_the_graph_says_what_a_client_sends(self) -> None:
+        signature = fill(graph=BATCHING, max_batch_size=8).signature
+
+        assert signature is not None
+        assert [(item.name, item.dims) for item in signature.inputs] == [("x", [64])]
+        assert [(item.datatype, item.dims) for item in signature.outputs] == [("INT64", [])]
+
+    def test_the_config_says_more_than_the_graph(self) -> None:
+        signature = fill(IO, graph=BATCHING).signature
+
+        assert signature is not None
+        assert [(item.datatype, item.optional) for item in signature.inputs] == [
+            ("FP32", False),
+            ("BYTES", True),
+        ]
+
+    def test_nobody_knows(self) -> None:
+        assert fill(format_=ModelFormat.PYTHON).signature is None
+
+
+def test_the_same_order_gives_the_same_text() -> None:
+    source = 'parameters { key: "b" value { } } parameters { key: "a" value { } }'
+
+    assert len({fill(source, graph=BATCHING, warmup_requests=2).text for _ in range(5)}) == 1

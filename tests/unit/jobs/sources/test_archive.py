@@ -1,0 +1,169 @@
+import io
+import stat
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from slipway.api.result import Reason
+from slipway.errors import JobFailure
+from slipway.jobs.sources.archive import Limits, unpack
+
+LIMITS = Limits(max_bytes=10_000, max_files=20, max_ratio=50, ratio_floor_bytes=5_000)
+
+
+def tar_of(*members: tuple[tarfile.TarInfo, bytes], mode: str = "w") -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode=mode) as tar:  # type: ignore[call-overload]
+        for info, data in members:
+            tar.addfile(info, io.BytesIO(data))
+    return packed.getvalue()
+
+
+def member(name: str, data: bytes = b"x", **fields: object) -> tuple[tarfile.TarInfo, bytes]:
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    for field, value in fields.items():
+        setattr(info, field, value)
+    return info, data
+
+
+def zip_of(*entries: tuple[str, bytes, int]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data, mode in entries:
+            info = zipfile.ZipInfo(name)
+            info.external_attr = mode << 16
+            archive.writestr(info, data, zipfile.ZIP_DEFLATED)
+    return packed.getvalue()
+
+
+def run(folder: Path, name: str, data: bytes) -> dict[str, bytes]:
+    archive = folder / "packed"
+    archive.write_bytes(data)
+    into = folder / "tree"
+    into.mkdir()
+    return {file.name: file.path.read_bytes() for file in unpack(archive, name, into, LIMITS)}
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        pytest.param("m.tar", tar_of(member("a/b.onnx"), member("c")), id="tar"),
+        pytest.param("m.tar.gz", tar_of(member("a/b.onnx"), member("c"), mode="w:gz"), id="tar.gz"),
+        pytest.param("M.TGZ", tar_of(member("a/b.onnx"), member("c"), mode="w:gz"), id="tgz"),
+        pytest.param("m.zip", zip_of(("a/b.onnx", b"x", 0o100644), ("c", b"x", 0)), id="zip"),
+        pytest.param(
+            "m.tar",
+            tar_of(member("./", b"", type=tarfile.DIRTYPE), member("./a/b.onnx"), member("./c")),
+            id="tar of a dot, as `tar -C dir .` writes it",
+        ),
+        pytest.param(
+            "m.tar",
+            tar_of(member("a", b"", type=tarfile.DIRTYPE), member("a/b.onnx"), member("c")),
+            id="tar with entries for folders",
+        ),
+    ],
+)
+def test_archives_give_their_files(tmp_path: Path, name: str, data: bytes) -> None:
+    assert run(tmp_path, name, data) == {"a/b.onnx": b"x", "c": b"x"}
+
+
+HOSTILE: dict[str, tuple[str, bytes, Reason]] = {
+    "climbs out": ("m.tar", tar_of(member("a/../../evil")), Reason.UNSAFE_ARCHIVE),
+    "climbs and comes back": ("m.tar", tar_of(member("a/../b")), Reason.UNSAFE_ARCHIVE),
+    "absolute": ("m.tar", tar_of(member("/etc/passwd")), Reason.UNSAFE_ARCHIVE),
+    "symbolic link": (
+        "m.tar",
+        tar_of(member("a", b"", type=tarfile.SYMTYPE, linkname="/etc")),
+        Reason.UNSAFE_ARCHIVE,
+    ),
+    "symbolic link, then a file through it": (
+        "m.tar",
+        tar_of(member("a", b"", type=tarfile.SYMTYPE, linkname=".."), member("a/evil")),
+        Reason.UNSAFE_ARCHIVE,
+    ),
+    "hard link": (
+        "m.tar",
+        tar_of(member("a"), member("b", b"", type=tarfile.LNKTYPE, linkname="a")),
+        Reason.UNSAFE_ARCHIVE,
+    ),
+    "device": (
+        "m.tar",
+        tar_of(member("sda", b"", type=tarfile.BLKTYPE, devmajor=8)),
+        Reason.UNSAFE_ARCHIVE,
+    ),
+    "pipe": ("m.tar", tar_of(member("p", b"", type=tarfile.FIFOTYPE)), Reason.UNSAFE_ARCHIVE),
+    "whiteout": ("m.tar", tar_of(member("opt/.wh.tritonserver")), Reason.UNSAFE_ARCHIVE),
+    "opaque whiteout": ("m.tar", tar_of(member("opt/.wh..wh..opq")), Reason.UNSAFE_ARCHIVE),
+    "the same name twice": ("m.tar", tar_of(member("a"), member("./a")), Reason.UNSAFE_ARCHIVE),
+    "a file as a folder": ("m.tar", tar_of(member("a"), member("a/b")), Reason.UNSAFE_ARCHIVE),
+    "line break in a name": ("m.tar", tar_of(member("a\nb")), Reason.UNSAFE_ARCHIVE),
+    "backslash in a name": ("m.zip", zip_of(("a\\..\\b", b"x", 0)), Reason.UNSAFE_ARCHIVE),
+    "zip climbs out": ("m.zip", zip_of(("../evil", b"x", 0)), Reason.UNSAFE_ARCHIVE),
+    "zip absolute": ("m.zip", zip_of(("/evil", b"x", 0)), Reason.UNSAFE_ARCHIVE),
+    "zip symbolic link": (
+        "m.zip",
+        zip_of(("a", b"/etc/passwd", stat.S_IFLNK | 0o777)),
+        Reason.UNSAFE_ARCHIVE,
+    ),
+    "very long name": ("m.tar", tar_of(member("a" * 300)), Reason.UNSAFE_ARCHIVE),
+    "too many entries": (
+        "m.tar",
+        tar_of(*(member(f"f{index}") for index in range(21))),
+        Reason.SOURCE_TOO_LARGE,
+    ),
+    "too many empty folders": (
+        "m.tar",
+        tar_of(*(member(f"f{index}", b"", type=tarfile.DIRTYPE) for index in range(21))),
+        Reason.SOURCE_TOO_LARGE,
+    ),
+    "too large": ("m.tar", tar_of(member("a", bytes(10_001))), Reason.SOURCE_TOO_LARGE),
+    "too large in sum": (
+        "m.tar",
+        tar_of(member("a", bytes(6_000)), member("b", bytes(6_000))),
+        Reason.SOURCE_TOO_LARGE,
+    ),
+    "bomb": ("m.tar.gz", tar_of(member("a", bytes(9_000)), mode="w:gz"), Reason.SOURCE_TOO_LARGE),
+    "zip bomb": ("m.zip", zip_of(("a", bytes(9_000), 0)), Reason.SOURCE_TOO_LARGE),
+    "no tar": ("m.tar", b"<html>not found</html>" * 100, Reason.CORRUPT_ARCHIVE),
+    "no gzip": ("m.tar.gz", b"<html>", Reason.CORRUPT_ARCHIVE),
+    "empty": ("m.tar.gz", b"", Reason.CORRUPT_ARCHIVE),
+    "no zip": ("m.zip", b"PK\x03\x04nonsense", Reason.CORRUPT_ARCHIVE),
+    "cut off": (
+        "m.tar.gz",
+        tar_of(member("a", bytes(range(256)) * 16), mode="w:gz")[:-200],
+        Reason.CORRUPT_ARCHIVE,
+    ),
+    "cut off inside a file": (
+        "m.tar",
+        tar_of(member("a", bytes(range(256)) * 16))[:2048],
+        Reason.CORRUPT_ARCHIVE,
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "data", "reason"), HOSTILE.values(), ids=HOSTILE)
+def test_hostile_archives_are_refused(
+    tmp_path: Path, name: str, data: bytes, reason: Reason
+) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+
+    with pytest.raises(JobFailure) as refused:
+        run(inside, name, data)
+
+    assert (refused.value.reason, refused.value.transient) == (reason, False)
+    assert name in str(refused.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["inside"], "something got out"
+
+
+def test_an_encrypted_zip_is_refused_by_its_flag(tmp_path: Path) -> None:
+    data = bytearray(zip_of(("a", b"x", 0)))
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(signature) + offset] |= 1
+
+    with pytest.raises(JobFailure, match="is encrypted") as refused:
+        run(tmp_path, "m.zip", bytes(data))
+
+    assert refused.value.reason == Reason.UNSAFE_ARCHIVE
