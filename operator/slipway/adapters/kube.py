@@ -15,6 +15,8 @@ WRITES_PER_SECOND = 300.0
 WRITES_BURST = 600.0
 ATTEMPTS = 3
 """Of one call, where the API server asks for patience (429)."""
+PATIENCE_SECONDS = 1.0
+"""Where it asks for patience, but does not say how much."""
 LONGEST_PATIENCE_SECONDS = 5.0
 MUST_NOT_EXIST = "1"
 """A resourceVersion that no object has: an apply that carries it only ever creates."""
@@ -186,7 +188,8 @@ class KubeCluster:
             attempts -= 1
             if answer.status != TOO_MANY or not attempts:
                 return answer
-            patience = min(answer.retry_after or 1.0, LONGEST_PATIENCE_SECONDS)
+            asked = PATIENCE_SECONDS if answer.retry_after is None else answer.retry_after
+            patience = min(asked, LONGEST_PATIENCE_SECONDS)
             self._limit.pause(patience)
             await asyncio.sleep(patience)
 
