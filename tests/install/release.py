@@ -48,6 +48,7 @@ def _upgrade(values: Values) -> str:
     return helm.run(
         *("upgrade", "--install", helm.RELEASE, str(helm.CHART)),
         *("--namespace", helm.NAMESPACE, "--wait", "--timeout", "3m"),
+        *("--take-ownership", "--force-conflicts"),  # tests may have applied the CRDs before
         values=values,
         kubeconfig=KUBECONFIG,
     )

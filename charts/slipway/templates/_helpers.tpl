@@ -54,7 +54,6 @@ logLevel: {{ .Values.logLevel }}
 {{- define "slipway.rules" -}}
 - {apiGroups: [slipway.dev], resources: [modeldeployments], verbs: [get, list, watch]}  # manager.watch, reconcile: what users want; never written
 - {apiGroups: [slipway.dev], resources: [modeldeployments/status], verbs: [get, patch]}  # reconcile: what they read back
-- {apiGroups: [slipway.dev], resources: [modeldeployments/finalizers], verbs: [update]}  # adapters.kube: owner references, where the cluster guards them
 - {apiGroups: [slipway.dev], resources: [modelroutes], verbs: [get, list, watch, create, patch, delete]}  # reconcile: weights; get, list and watch also for the router's agents
 - {apiGroups: [slipway.dev], resources: [modelroutes/status], verbs: [get, patch]}  # reconcile.router hands it to the agents, who acknowledge weights there
 - {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [get, list, watch]}  # reconcile.router hands it to the agents, who follow the pods

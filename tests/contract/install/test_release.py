@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from slipway.api.kinds import LEASE, ROLE, ROLE_BINDING
+from slipway.api.kinds import DEPLOYMENT, LEASE, ROLE, ROLE_BINDING
+from slipway.render.router import RouterSpec, render_anchor, render_router
 
 from tests.install import helm
 from tests.kubectl import Kubectl, KubectlError, restricted_namespace
@@ -17,15 +18,7 @@ pytestmark = pytest.mark.cluster
 OPERATOR = f"system:serviceaccount:{helm.NAMESPACE}:slipway"
 NAMESPACE = "test-install"
 SAMPLES = sorted((helm.ROOT / "manifests/samples").glob("*.yaml"))
-AGENT_RULES = [
-    {"apiGroups": ["slipway.dev"], "resources": ["modelroutes"], "verbs": ["get", "list", "watch"]},
-    {"apiGroups": ["slipway.dev"], "resources": ["modelroutes/status"], "verbs": ["patch"]},
-    {
-        "apiGroups": ["discovery.k8s.io"],
-        "resources": ["endpointslices"],
-        "verbs": ["get", "list", "watch"],
-    },
-]
+ROUTER = RouterSpec(agent_image="agent", envoy_image="envoy", replicas=2, concurrency=1)
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +67,13 @@ def test_api_server_takes_the_samples(kubectl: Kubectl, path: Path) -> None:
     dry_run(kubectl, sample)
 
 
-def test_operator_may_grant_routers_their_rights(kubectl: Kubectl) -> None:
-    dry_run(kubectl, role(AGENT_RULES), f"--as={OPERATOR}")
+def test_operator_may_make_a_router(kubectl: Kubectl) -> None:
+    as_operator = ("apply", "--server-side", "--filename=-", f"--as={OPERATOR}")
+    anchor = json.dumps(render_anchor(NAMESPACE))
+    applied = json.loads(kubectl.run(*as_operator, "--output=json", stdin=anchor))
+    for manifest in render_router(NAMESPACE, applied["metadata"]["uid"], ROUTER):
+        only_try = ["--dry-run=server"] if manifest["kind"] == DEPLOYMENT.kind else []
+        kubectl.run(*as_operator, *only_try, stdin=json.dumps(manifest))
 
 
 def test_operator_may_not_grant_more_than_it_has(kubectl: Kubectl) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import yaml
-from slipway.api.kinds import BY_NAME, LEASE, WATCHED
+from slipway.api.kinds import BY_NAME, LEASE, ROLE, WATCHED
 from slipway.manager.main import LEASE_NAME
+from slipway.render.router import RouterSpec, render_router
 
 from tests.install.base import BASE
 
@@ -58,9 +59,17 @@ def test_every_kind_in_use_has_a_rule() -> None:
 
 def test_operator_holds_what_it_grants_to_routers() -> None:
     """Otherwise the API server refuses the Role, for want of `escalate`."""
-    assert {"get", "list", "watch"} <= verbs("slipway.dev", "modelroutes")
-    assert "patch" in verbs("slipway.dev", "modelroutes/status")
-    assert {"get", "list", "watch"} <= verbs("discovery.k8s.io", "endpointslices")
+    spec = RouterSpec(agent_image="agent", envoy_image="envoy", replicas=2, concurrency=1)
+    [role] = [one for one in render_router("vision", "uid", spec) if one["kind"] == ROLE.kind]
+    granted = [
+        (group, resource, set(rule["verbs"]))
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    ]
+    assert granted
+    for group, resource, wanted in granted:
+        assert wanted <= verbs(group, resource), resource
 
 
 def test_leases_are_a_right_in_the_own_namespace_only() -> None:
