@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,9 +21,9 @@ from slipway.render import envoy
 
 from tests.contract.envoy.model import Model
 from tests.unit.agent.fake_api import NAMESPACE, FakeApi
+from tests.unit.agent.waiting import until
 
 POD = "slipway-router-0"
-DEADLINE_SECONDS = 20.0
 ROOT = Path(__file__).parents[3]
 
 
@@ -43,17 +43,6 @@ def free_port(first: int, last: int) -> int:
             if probe.connect_ex(("127.0.0.1", port)) != 0:
                 return port
     raise AssertionError("no free port")
-
-
-async def until(what: str, holds: Callable[[], bool] | Callable[[], Awaitable[bool]]) -> None:
-    """Wait for a condition; `what` names it where it never comes true."""
-    deadline = asyncio.get_running_loop().time() + DEADLINE_SECONDS
-    while True:
-        found = holds()
-        if found if isinstance(found, bool) else await found:
-            return
-        assert asyncio.get_running_loop().time() < deadline, f"never came true: {what}"
-        await asyncio.sleep(0.01)
 
 
 @dataclass
@@ -122,7 +111,7 @@ class Router:
                 aiohttp.ClientSession() as session,
                 session.get(f"http://127.0.0.1:{self.agent_port}/{name}") as answer,
             ):
-                return answer.status == 200
+                return bool(answer.status == 200)
         return False
 
     async def counters(self) -> Counters:
@@ -147,10 +136,8 @@ class Router:
         def holds() -> bool:
             entry = self.entry(route)
             newest: Manifest = self.api.objects["modelroutes", route]
-            return (
-                entry.get("generation") == newest["metadata"]["generation"]
-                and entry["effectiveWeights"] == weights
-            )
+            current: bool = entry.get("generation") == newest["metadata"]["generation"]
+            return current and bool(entry["effectiveWeights"] == weights)
 
         await until(f"{weights} in force", holds)
 
@@ -251,7 +238,3 @@ async def steady_load(url: str, clients: int = 4) -> AsyncIterator[Load]:
         finally:
             stop.set()
             await asyncio.gather(*running)
-
-
-def revisions_of(models: Sequence[Model]) -> list[str]:
-    return [model.revision for model in models]

@@ -9,8 +9,9 @@ from slipway.api.counters import RouteCounters
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from tests.contract.envoy.conftest import CANDIDATE, STABLE
-from tests.contract.envoy.harness import Router, send_many, until
+from tests.contract.envoy.harness import Router, send_many
 from tests.contract.envoy.model import Model
+from tests.unit.agent.waiting import until
 
 
 async def infer_over_grpc(router: Router, count: int) -> None:

@@ -3,9 +3,10 @@
 from slipway.agent.weights import GIVE_UP_SECONDS
 
 from tests.contract.envoy.conftest import CANDIDATE, STABLE
-from tests.contract.envoy.harness import Router, send_many, steady_load, until
+from tests.contract.envoy.harness import Router, send_many, steady_load
 from tests.contract.envoy.model import Model
 from tests.unit.agent.fake_api import FakeApi
+from tests.unit.agent.waiting import until
 
 
 async def test_a_weight_waits_for_its_endpoints(router: Router) -> None:

@@ -9,8 +9,9 @@ import aiohttp
 from slipway.render import envoy
 
 from tests.contract.envoy.conftest import CANDIDATE, STABLE
-from tests.contract.envoy.harness import Router, free_port, send_many, steady_load, until
+from tests.contract.envoy.harness import Router, free_port, send_many, steady_load
 from tests.unit.agent.fake_api import FakeApi
+from tests.unit.agent.waiting import until
 
 
 async def test_killing_the_agent_disturbs_nobody(router: Router) -> None:

@@ -10,8 +10,9 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from yarl import URL
 
 from tests.contract.envoy.conftest import CANDIDATE, STABLE
-from tests.contract.envoy.harness import Router, send_many, steady_load, until
+from tests.contract.envoy.harness import Router, send_many, steady_load
 from tests.contract.envoy.model import Model
+from tests.unit.agent.waiting import until
 
 REQUESTS = 4_000
 PIN = {"candidateHeader": {"name": "x-model-candidate", "value": "true"}, "candidate": CANDIDATE}

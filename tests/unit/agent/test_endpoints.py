@@ -1,0 +1,77 @@
+from slipway.agent.endpoints import Endpoint, Slice, count_ready, of_service, parse_slice, routable
+from slipway.api.base import Manifest
+from slipway.render.envoy import Protocol
+
+PORTS = (("http", 8000), ("grpc", 8001))
+
+
+def a_slice(*endpoints: Manifest, **changes: object) -> Manifest:
+    return {
+        "metadata": {"name": "s", "labels": {"kubernetes.io/service-name": "digits-0123abcd"}},
+        "addressType": "IPv4",
+        "ports": [{"name": "http", "port": 8000}, {"name": "grpc", "port": 8001}],
+        "endpoints": list(endpoints),
+        **changes,
+    }
+
+
+def an_endpoint(host: str, **conditions: bool) -> Manifest:
+    return {"addresses": [host], "conditions": conditions, "targetRef": {"uid": f"pod-{host}"}}
+
+
+def a_pod(host: str, *, ready: bool = True, serving: bool = True, ending: bool = False) -> Endpoint:
+    return Endpoint(f"pod-{host}", host, PORTS, ready, serving, ending)
+
+
+def test_a_slice_is_read_with_ports_and_conditions() -> None:
+    ending = an_endpoint("10.0.0.2", ready=False, serving=True, terminating=True)
+    assert parse_slice(a_slice(an_endpoint("10.0.0.1", ready=True), ending)) == Slice(
+        "digits-0123abcd",
+        (a_pod("10.0.0.1"), a_pod("10.0.0.2", ready=False, ending=True)),
+    )
+
+
+def test_absent_conditions_mean_ready() -> None:
+    found = parse_slice(a_slice({"addresses": ["10.0.0.1"]}))
+    assert found is not None
+    assert count_ready(found.endpoints) == 1
+
+
+def test_slices_of_nobody_or_of_names_are_left_alone() -> None:
+    assert parse_slice(a_slice(metadata={"name": "s"})) is None
+    assert parse_slice(a_slice(addressType="FQDN")) is None
+
+
+def test_a_slice_without_endpoints_is_empty() -> None:
+    assert parse_slice(a_slice(endpoints=None, ports=None)) == Slice("digits-0123abcd", ())
+
+
+def test_a_pod_with_both_families_counts_once_and_speaks_ipv4() -> None:
+    six = Endpoint("pod-a", "fd00::1", PORTS, ready=True, serving=True, terminating=False)
+    four = Endpoint("pod-a", "10.0.0.1", PORTS, ready=True, serving=True, terminating=False)
+    for order in ([six, four], [four, six]):
+        slices = [Slice("digits", (endpoint,)) for endpoint in order]
+        assert of_service(slices, "digits") == (four,)
+
+
+def test_only_the_service_asked_for_is_found() -> None:
+    assert of_service([Slice("digits-0123abcd", (a_pod("10.0.0.1"),))], "digits") == ()
+
+
+def test_ready_pods_are_preferred_to_those_that_end() -> None:
+    pods = [a_pod("10.0.0.1"), a_pod("10.0.0.2", ready=False, ending=True)]
+    assert routable(pods, Protocol.HTTP) == (("10.0.0.1", 8000),)
+
+
+def test_pods_that_end_serve_where_nobody_else_does() -> None:
+    pods = [
+        a_pod("10.0.0.1", ready=False, ending=True),
+        a_pod("10.0.0.2", ready=False, serving=False, ending=True),
+        a_pod("10.0.0.3", ready=False),
+    ]
+    assert routable(pods, Protocol.GRPC) == (("10.0.0.1", 8001),)
+
+
+def test_a_pod_without_the_protocol_is_not_asked_for_it() -> None:
+    only_http = Endpoint("a", "10.0.0.1", PORTS[:1], ready=True, serving=True, terminating=False)
+    assert routable([only_http], Protocol.GRPC) == ()

@@ -1,0 +1,140 @@
+from dataclasses import replace
+
+import pytest
+from slipway.api.base import Manifest
+from slipway.api.counters import latency_edges
+from slipway.api.modelroute import HeaderMatch
+from slipway.render import envoy
+from slipway.render.envoy import ClusterKey, Protocol, Route
+
+STABLE, CANDIDATE = "aaaaaaaa", "bbbbbbbb"
+HEADER = HeaderMatch(name="x-model-candidate", value="true")
+ROUTE = Route("digits", 10_000, ((STABLE, 95), (CANDIDATE, 5)))
+PINNED = replace(ROUTE, candidate=CANDIDATE, header=HEADER)
+
+
+def routes_of(route: Route) -> list[Manifest]:
+    (configuration,) = envoy.render_routes([route])["resources"]
+    (host,) = configuration["virtual_hosts"]
+    found: list[Manifest] = host["routes"]
+    return found
+
+
+def forwarded(route: Route) -> list[Manifest]:
+    return [each["route"] for each in routes_of(route) if "route" in each]
+
+
+def test_weights_of_both_protocols_are_the_routes() -> None:
+    for action, protocol in zip(forwarded(ROUTE), (Protocol.GRPC, Protocol.HTTP), strict=True):
+        shares = action["weighted_clusters"]["clusters"]
+        assert {each["name"]: each["weight"] for each in shares} == {
+            f"digits/{STABLE}/{protocol}": 95,
+            f"digits/{CANDIDATE}/{protocol}": 5,
+        }
+
+
+def test_every_answer_names_its_revision() -> None:
+    for action in forwarded(ROUTE):
+        for share in action["weighted_clusters"]["clusters"]:
+            (header,) = share["response_headers_to_add"]
+            assert header["header"]["value"] == share["name"].split("/")[1]
+
+
+def test_the_header_is_asked_before_the_weights() -> None:
+    pinned, weighted, *_ = (each["route"] for each in routes_of(PINNED) if "route" in each)
+    assert pinned["cluster"] == f"digits/{CANDIDATE}/grpc/pinned"
+    assert "weighted_clusters" in weighted
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        pytest.param(replace(PINNED, candidate=None), id="no candidate"),
+        pytest.param(replace(PINNED, header=None), id="no header"),
+    ],
+)
+def test_without_header_or_candidate_there_is_no_header_route(route: Route) -> None:
+    assert all("cluster" not in action for action in forwarded(route))
+    assert all(not key.pinned for key in route.clusters)
+
+
+def test_a_route_names_exactly_the_clusters_that_it_can_reach() -> None:
+    route = replace(PINNED, weights=((STABLE, 100), (CANDIDATE, 0)))
+    assert {key.name for key in route.clusters} == {
+        f"digits/{STABLE}/http",
+        f"digits/{STABLE}/grpc",
+        f"digits/{CANDIDATE}/http/pinned",
+        f"digits/{CANDIDATE}/grpc/pinned",
+    }
+
+
+@pytest.mark.parametrize("weights", [(), ((STABLE, 0),)])
+def test_a_route_without_weights_answers_503(weights: tuple[tuple[str, int], ...]) -> None:
+    direct = [each.get("direct_response") for each in routes_of(replace(ROUTE, weights=weights))]
+    assert [each and each["status"] for each in direct] == [404, 503, 503, 404]
+
+
+@pytest.mark.parametrize(("seconds", "timeout"), [(0, "0s"), (30, "30s")])
+def test_the_timeout_is_off_unless_it_is_set(seconds: int, timeout: str) -> None:
+    actions = forwarded(replace(ROUTE, timeout_seconds=seconds))
+    assert {action["timeout"] for action in actions} == {timeout}
+
+
+def test_only_what_did_not_reach_the_model_is_retried() -> None:
+    for action in forwarded(PINNED):
+        conditions = action["retry_policy"]["retry_on"]
+        assert conditions == "connect-failure,refused-stream,reset-before-request"
+
+
+def test_no_cluster_limits_connections_or_requests() -> None:
+    (cluster,) = envoy.render_clusters([ClusterKey("digits", STABLE, Protocol.HTTP)])["resources"]
+    (limits,) = cluster["circuit_breakers"]["thresholds"]
+    assert set(limits.values()) == {envoy.UNLIMITED}
+
+
+def test_versions_are_content_hashes() -> None:
+    same = envoy.render_routes([ROUTE])["version_info"]
+    other = envoy.render_routes([replace(ROUTE, weights=((STABLE, 100),))])["version_info"]
+    assert envoy.render_routes([ROUTE])["version_info"] == same
+    assert other != same
+
+
+def test_a_weight_changes_the_routes_and_nothing_else() -> None:
+    other = replace(ROUTE, weights=((STABLE, 50), (CANDIDATE, 50)))
+    assert envoy.render_listeners("/xds", [ROUTE]) == envoy.render_listeners("/xds", [other])
+    assert ROUTE.clusters == other.clusters
+    assert ROUTE.hash != other.hash
+
+
+def test_the_order_of_clusters_does_not_matter() -> None:
+    keys = sorted(PINNED.clusters)
+    assert envoy.render_clusters(keys) == envoy.render_clusters(reversed(keys))
+
+
+def test_names_of_clusters_have_no_dot_which_separates_statistics() -> None:
+    assert not any("." in key.name for key in PINNED.clusters)
+
+
+def test_endpoints_are_addresses_and_ports() -> None:
+    key = ClusterKey("digits", STABLE, Protocol.GRPC)
+    document = envoy.render_endpoints(key, [("10.0.0.1", 8001), ("fd00::1", 8001)])
+    (assignment,) = document["resources"]
+    assert assignment["cluster_name"] == f"digits/{STABLE}/grpc"
+    assert [
+        each["endpoint"]["address"]["socket_address"]
+        for each in assignment["endpoints"][0]["lb_endpoints"]
+    ] == [
+        {"address": "10.0.0.1", "port_value": 8001},
+        {"address": "fd00::1", "port_value": 8001},
+    ]
+
+
+def test_histograms_have_the_edges_of_the_contract_and_one_above() -> None:
+    settings = envoy.render_bootstrap("/xds", "router-0")["stats_config"]
+    (histogram,) = settings["histogram_bucket_settings"]
+    assert tuple(histogram["buckets"]) == (*latency_edges(), envoy.OVERFLOW_EDGE_MILLIS)
+
+
+def test_the_admin_interface_is_a_socket_that_only_the_pod_has() -> None:
+    admin = envoy.render_bootstrap("/xds", "router-0")["admin"]
+    assert admin == {"address": {"pipe": {"path": "/xds/admin.sock", "mode": 0o660}}}

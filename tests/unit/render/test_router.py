@@ -1,0 +1,94 @@
+import kubernetes_validate
+import pytest
+from slipway.api import names
+from slipway.api.base import Manifest
+from slipway.render import router
+from slipway.render.router import RouterSpec
+
+SPEC = RouterSpec(agent_image="registry.local/slipway:1", envoy_image="registry.local/envoy:1")
+BY_KIND = {each["kind"]: each for each in router.render_router("vision", "anchor-uid", SPEC)}
+POD: Manifest = BY_KIND["Deployment"]["spec"]["template"]["spec"]
+(AGENT,) = POD["initContainers"]
+(ENVOY,) = POD["containers"]
+
+
+def test_manifests_are_valid_kubernetes() -> None:
+    for manifest in [router.render_anchor("vision"), *BY_KIND.values()]:
+        kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_everything_but_the_anchor_belongs_to_the_anchor() -> None:
+    assert "ownerReferences" not in router.render_anchor("vision")["metadata"]
+    for manifest in BY_KIND.values():
+        (owner,) = manifest["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["name"], owner["uid"]) == (
+            "ServiceAccount",
+            names.ROUTER_NAME,
+            "anchor-uid",
+        )
+
+
+def test_everything_is_labelled_as_ours() -> None:
+    for manifest in [router.render_anchor("vision"), *BY_KIND.values()]:
+        assert manifest["metadata"]["labels"] == {
+            "app.kubernetes.io/managed-by": "slipway",
+            "slipway.dev/component": "router",
+        }
+
+
+def test_the_agent_may_read_routes_and_endpoints_and_write_its_status_only() -> None:
+    rules = {
+        (rule["resources"][0], verb) for rule in BY_KIND["Role"]["rules"] for verb in rule["verbs"]
+    }
+    assert rules == {
+        *(("modelroutes", verb) for verb in ("get", "list", "watch")),
+        *(("endpointslices", verb) for verb in ("get", "list", "watch")),
+        ("modelroutes/status", "patch"),
+    }
+
+
+def test_only_the_agent_gets_the_token() -> None:
+    assert POD["automountServiceAccountToken"] is False
+    assert "token" in {mount["name"] for mount in AGENT["volumeMounts"]}
+    assert {mount["name"] for mount in ENVOY["volumeMounts"]} == {"xds"}
+
+
+def test_pods_meet_the_restricted_pod_security_standard() -> None:
+    assert POD["securityContext"]["runAsNonRoot"] is True
+    assert POD["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in (AGENT, ENVOY):
+        context = container["securityContext"]
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert context["readOnlyRootFilesystem"] is True
+
+
+def test_envoy_starts_after_the_agent_has_something_for_it() -> None:
+    assert AGENT["restartPolicy"] == "Always"
+    assert AGENT["startupProbe"]["httpGet"]["path"] == "/startedz"
+
+
+def test_nothing_ever_restarts_the_agent_because_its_end_drains_envoy() -> None:
+    assert "livenessProbe" not in AGENT
+
+
+def test_envoy_outlives_the_drain_and_the_pod_outlives_envoy() -> None:
+    leave = ENVOY["lifecycle"]["preStop"]["sleep"]["seconds"]
+    drain = int(ENVOY["args"][ENVOY["args"].index("--drain-time-s") + 1])
+    assert drain < leave < POD["terminationGracePeriodSeconds"]
+
+
+def test_no_container_has_a_cpu_limit() -> None:
+    assert all("limits" not in container["resources"] for container in (AGENT, ENVOY))
+
+
+def test_a_rollout_never_takes_a_router_away_before_another_is_ready() -> None:
+    strategy = BY_KIND["Deployment"]["spec"]["strategy"]["rollingUpdate"]
+    assert strategy == {"maxUnavailable": 0, "maxSurge": 1}
+
+
+@pytest.mark.parametrize(("replicas", "budgets"), [(1, 0), (2, 1)])
+def test_a_single_router_does_not_forbid_drains(replicas: int, budgets: int) -> None:
+    spec = RouterSpec("a", "e", replicas=replicas)
+    kinds = [each["kind"] for each in router.render_router("vision", "u", spec)]
+    assert kinds.count("PodDisruptionBudget") == budgets
