@@ -5,14 +5,10 @@ from urllib.parse import urlsplit
 from slipway.api import names
 from slipway.api.base import ApiModel, Manifest
 from slipway.api.request import ENVIRONMENT_VARIABLE, SOURCE_MOUNT, PackageRequest
+from slipway.render.triton import SECURITY_CONTEXT
 
 SOURCE_VOLUME = "source"
 CLAIM_SCHEME = "pvc"
-SECURITY_CONTEXT: Manifest = {
-    "allowPrivilegeEscalation": False,
-    "readOnlyRootFilesystem": True,
-    "capabilities": {"drop": ["ALL"]},
-}
 RESOURCES: Manifest = {
     "requests": {"cpu": "100m", "memory": "128Mi"},
     "limits": {"memory": "1Gi"},
@@ -30,7 +26,7 @@ def render_fetch_container(image: str, request: PackageRequest, model_volume: st
         "image": image,
         "args": ["package"],
         "env": [order(request)],
-        "terminationMessagePolicy": "File",
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": SECURITY_CONTEXT,
         "resources": RESOURCES,
         "volumeMounts": [

@@ -24,12 +24,12 @@ from slipway.api.request import (
 from slipway.api.result import EXIT_PERMANENT, EXIT_TRANSIENT
 from slipway.render.fetch import (
     RESOURCES,
-    SECURITY_CONTEXT,
     SOURCE_VOLUME,
     claim_mounts,
     claim_volumes,
     order,
 )
+from slipway.render.triton import SECURITY_CONTEXT
 from slipway.render.workload import Owner
 
 USER = 65_532
@@ -194,7 +194,7 @@ def _pod(image: str, task: _Task) -> Manifest:
                 "image": image,
                 "args": [task.component],
                 "env": [order(task.request)],
-                "terminationMessagePolicy": "File",
+                "terminationMessagePolicy": "FallbackToLogsOnError",
                 "securityContext": SECURITY_CONTEXT,
                 "resources": RESOURCES,
                 "volumeMounts": [

@@ -12,8 +12,10 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper
 from slipway.adapters.http import Backoff, open_pool
+from slipway.adapters.registry.blob import BytesBlob
 from slipway.adapters.registry.client import Registry as Client
-from slipway.adapters.registry.content import BytesBlob, Repository
+from slipway.adapters.registry.content import Repository
+from slipway.adapters.registry.upload import push_blob
 from slipway.api.request import ConfigRequest, PackageMode, PackageRequest, SourceRequest
 from slipway.api.result import PackageResult
 from slipway.jobs.package.base import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
@@ -120,7 +122,7 @@ def push_base(host: str, repository: str, *, label: str = "2.51.0", docker: bool
         ).encode()
     )
     for blob in (layer, config):
-        target.push(blob)
+        push_blob(target, blob)
     types = (
         (DOCKER_MANIFEST, DOCKER_CONFIG, DOCKER_LAYER)
         if docker

@@ -2,7 +2,8 @@ import pytest
 from slipway.api.request import ModelFormat
 from slipway.api.result import Reason
 from slipway.errors import JobFailure
-from slipway.render.model_repository import Declared, Layout, find_config, plan_layout
+from slipway.render.model_formats import Declared
+from slipway.render.model_repository import Layout, find_config, plan_layout
 
 NOTHING = Declared()
 ONNX, PYTHON, REPOSITORY = ModelFormat.ONNX, ModelFormat.PYTHON, ModelFormat.REPOSITORY

@@ -32,12 +32,14 @@ class Registries:
         for client in self._clients.values():
             client.pool.clear()
 
-    def repository(self, image: ImageReference, keyring: Keyring) -> Repository:
+    def repository(
+        self, image: ImageReference, keyring: Keyring, *, is_writable: bool = False
+    ) -> Repository:
         """Return the repository of an image."""
         key = (image.host, keyring)
         if key not in self._clients:
             self._clients[key] = self._connect(image.host, keyring)
-        return Repository(self._clients[key], image.repository)
+        return Repository(self._clients[key], image.repository, is_writable)
 
     def _connect(self, host: str, keyring: Keyring) -> Registry:
         """Plain HTTP is for hosts that the settings list as such, and for nobody else."""

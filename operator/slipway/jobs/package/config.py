@@ -4,19 +4,19 @@ What the source sets at the top level is never edited, with two exceptions that 
 asks for: ``name`` and ``version_policy`` are dropped.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf import text_format
-from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
+from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from slipway.api.request import ConfigRequest, ModelFormat
-from slipway.api.result import Reason, Signature, TensorSpec
+from slipway.api.result import Reason, Signature
 from slipway.errors import JobFailure
 from slipway.jobs.package.config_text import top_level_fields
 from slipway.jobs.package.onnx import Graph
-from slipway.render.model_repository import BY_FORMAT, Declared
+from slipway.jobs.package.signature import signature_of, triton_type
+from slipway.render.model_formats import BY_FORMAT, Declared
 
 DEFAULT_MAX_QUEUE_SIZE = 256
 """Requests that wait in a server before it answers 503: unbounded, clients would wait for ever."""
@@ -87,7 +87,9 @@ def fill_config(
     draft = _Draft(source, order, format_, graph)
     draft.fill()
     return Filled(
-        text_format.MessageToString(draft.config), draft.signature(), warnings=draft.warnings
+        text_format.MessageToString(draft.config),
+        signature_of(draft.config, graph),
+        warnings=draft.warnings,
     )
 
 
@@ -119,21 +121,6 @@ class _Draft:
         self._merge_raw()
         self._require_batchable()
         self._fill_warmup()
-
-    def signature(self) -> Signature | None:
-        config = self.config
-        if config.input or config.output:
-            return Signature(
-                inputs=[_declared_tensor(item) for item in config.input],
-                outputs=[_declared_tensor(item) for item in config.output],
-            )
-        if self._graph is None:
-            return None
-        batched = config.max_batch_size > 0
-        return Signature(
-            inputs=_per_request(self._graph.inputs, batched=batched),
-            outputs=_per_request(self._graph.outputs, batched=batched),
-        )
 
     def _is_free(self, name: str) -> bool:
         return name not in self._set
@@ -177,7 +164,7 @@ class _Draft:
         ):
             for tensor in tensors:
                 target.add(
-                    name=tensor.name, data_type=_triton_type(tensor.datatype), dims=tensor.dims
+                    name=tensor.name, data_type=triton_type(tensor.datatype), dims=tensor.dims
                 )
 
     def _fill_batching(self) -> None:
@@ -255,7 +242,7 @@ class _Draft:
         requests = self._order.warmup_requests
         if not requests or self.config.model_warmup:
             return
-        signature = self.signature()
+        signature = signature_of(self.config, self._graph)
         if signature is None or not signature.inputs:
             raise JobFailure(
                 Reason.WARMUP_IMPOSSIBLE,
@@ -266,30 +253,9 @@ class _Draft:
         for tensor in signature.inputs:
             if not tensor.optional:
                 entry = warmup.inputs[tensor.name]
-                entry.data_type = _triton_type(tensor.datatype)
+                entry.data_type = triton_type(tensor.datatype)
                 entry.dims.extend(size if size > 0 else 1 for size in tensor.dims)
                 entry.zero_data = True
-
-
-def _declared_tensor(item: Any) -> TensorSpec:
-    datatype = DataType.Name(item.data_type).removeprefix("TYPE_")
-    return TensorSpec(
-        name=item.name,
-        datatype="BYTES" if datatype == "STRING" else datatype,
-        dims=list(item.dims),
-        optional=getattr(item, "optional", False),
-    )
-
-
-def _per_request(tensors: Iterable[TensorSpec], *, batched: bool) -> list[TensorSpec]:
-    """Return the tensors as a client sees them: without the batch dimension."""
-    if not batched:
-        return list(tensors)
-    return [item.model_copy(update={"dims": item.dims[1:]}) for item in tensors]
-
-
-def _triton_type(datatype: str) -> Any:
-    return DataType.Value("TYPE_STRING" if datatype == "BYTES" else f"TYPE_{datatype}")
 
 
 def _invalid(problem: str) -> JobFailure:

@@ -40,7 +40,7 @@ def text_file(target: str, text: str) -> LayerFile:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """An uncompressed tar that is made while it is read; it fits `registry.content.Blob`."""
+    """An uncompressed tar that is made while it is read; it fits `registry.blob.Blob`."""
 
     files: tuple[LayerFile, ...]
     size: int

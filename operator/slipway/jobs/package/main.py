@@ -169,7 +169,9 @@ def build(
     with Registries(request.registries, places.ca, backoff) as registries:
         route = Route(
             origin=registries.repository(reference, load_keyring([*pulls, places.push_secret])),
-            target=registries.repository(goal, load_keyring([places.push_secret, *pulls])),
+            target=registries.repository(
+                goal, load_keyring([places.push_secret, *pulls]), is_writable=True
+            ),
         )
         with phases.phase("base"):
             base = resolve_base(reference, route.origin)

@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from slipway.adapters.registry.content import Blob, BytesBlob, Repository
+from slipway.adapters.registry.blob import Blob, BytesBlob
+from slipway.adapters.registry.content import Repository
+from slipway.adapters.registry.upload import push_blob
 from slipway.api.base import Manifest
 from slipway.jobs.package.base import OCI_MANIFEST, BaseImage
 from slipway.jobs.package.image import Appended, Inputs
@@ -42,8 +44,8 @@ def publish(
     for descriptor in base.layers:
         _take_over(route, descriptor)
     for layer in layers:
-        route.target.push(layer)
-    route.target.push(BytesBlob(image.config))
+        push_blob(route.target, layer)
+    push_blob(route.target, BytesBlob(image.config))
     return route.target.put_manifest(tag, image.manifest, OCI_MANIFEST)
 
 
@@ -53,7 +55,7 @@ def _take_over(route: Route, descriptor: Manifest) -> None:
         return
     if route.is_one_registry and route.target.mount(digest, route.origin.name):
         return
-    route.target.push(_Remote(route.origin, digest, descriptor["size"]))
+    push_blob(route.target, _Remote(route.origin, digest, descriptor["size"]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,42 @@
+"""What can be sent to a registry."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Blob(Protocol):
+    """Bytes that can be sent, again and from the middle."""
+
+    @property
+    def digest(self) -> str:
+        """``sha256:…``."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    def chunks(self, offset: int) -> Iterator[bytes]:
+        """Yield the bytes from `offset` on."""
+
+
+@dataclass(frozen=True, slots=True)
+class BytesBlob:
+    """A small blob."""
+
+    data: bytes
+
+    @property
+    def digest(self) -> str:
+        """``sha256:…``."""
+        return f"sha256:{hashlib.sha256(self.data).hexdigest()}"
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self.data)
+
+    def chunks(self, offset: int) -> Iterator[bytes]:
+        """Yield the rest at once."""
+        yield self.data[offset:]

@@ -1,0 +1,47 @@
+"""A model's inputs and outputs as clients see them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from tritonclient.grpc.model_config_pb2 import DataType
+
+from slipway.api.result import Signature, TensorSpec
+from slipway.jobs.package.onnx import Graph
+
+
+def signature_of(config: Any, graph: Graph | None) -> Signature | None:
+    """Return what a ModelConfig says, else what the graph says, else None."""
+    if config.input or config.output:
+        return Signature(
+            inputs=[_declared_tensor(item) for item in config.input],
+            outputs=[_declared_tensor(item) for item in config.output],
+        )
+    if graph is None:
+        return None
+    batched = config.max_batch_size > 0
+    return Signature(
+        inputs=_per_request(graph.inputs, batched=batched),
+        outputs=_per_request(graph.outputs, batched=batched),
+    )
+
+
+def triton_type(datatype: str) -> Any:
+    """Return the number in config.pbtxt of a datatype such as FP32."""
+    return DataType.Value("TYPE_STRING" if datatype == "BYTES" else f"TYPE_{datatype}")
+
+
+def _declared_tensor(item: Any) -> TensorSpec:
+    datatype = DataType.Name(item.data_type).removeprefix("TYPE_")
+    return TensorSpec(
+        name=item.name,
+        datatype="BYTES" if datatype == "STRING" else datatype,
+        dims=list(item.dims),
+        optional=getattr(item, "optional", False),
+    )
+
+
+def _per_request(tensors: Iterable[TensorSpec], *, batched: bool) -> list[TensorSpec]:
+    """Return the tensors as a client sees them: without the batch dimension."""
+    if not batched:
+        return list(tensors)
+    return [item.model_copy(update={"dims": item.dims[1:]}) for item in tensors]

@@ -1,0 +1,67 @@
+"""How Triton knows each model format: backend, platform and file name."""
+
+from dataclasses import dataclass
+
+from slipway.api.request import ModelFormat
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """How Triton knows a format."""
+
+    format: ModelFormat
+    file: str
+    """Name of the model in the version directory, unless config.pbtxt says otherwise."""
+    suffixes: tuple[str, ...]
+    backend: str
+    platforms: tuple[str, ...] = ()
+
+
+BACKENDS = (
+    Backend(ModelFormat.ONNX, "model.onnx", (".onnx",), "onnxruntime", ("onnxruntime_onnx",)),
+    Backend(
+        ModelFormat.TENSORRT, "model.plan", (".plan", ".engine"), "tensorrt", ("tensorrt_plan",)
+    ),
+    Backend(
+        ModelFormat.TORCHSCRIPT,
+        "model.pt",
+        (".pt", ".pth", ".torchscript"),
+        "pytorch",
+        ("pytorch_libtorch",),
+    ),
+    Backend(
+        ModelFormat.TENSORFLOW,
+        "model.savedmodel",
+        (".savedmodel",),
+        "tensorflow",
+        ("tensorflow_savedmodel", "tensorflow_graphdef"),
+    ),
+    Backend(ModelFormat.OPENVINO, "model.xml", (".xml",), "openvino"),
+    Backend(ModelFormat.PYTHON, "model.py", (), "python"),
+)
+BY_FORMAT = {backend.format: backend for backend in BACKENDS}
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What the source's config.pbtxt says about its model file."""
+
+    backend: str = ""
+    platform: str = ""
+    default_model_filename: str = ""
+
+    @property
+    def format(self) -> ModelFormat | None:
+        """The format of a backend or platform that we know; None otherwise."""
+        for known in BACKENDS:
+            if self.backend == known.backend or self.platform in known.platforms:
+                return known.format
+        return None
+
+    @property
+    def is_foreign(self) -> bool:
+        """True where it names a backend that we do not know: its files are its own business."""
+        return bool(self.backend or self.platform) and self.format is None
+
+    def __str__(self) -> str:
+        return f"backend {self.backend!r}" if self.backend else f"platform {self.platform!r}"
