@@ -39,9 +39,8 @@ def main() -> int:
     spent = sum(first.seconds[phase] for phase in PHASES)
     parts = ", ".join(f"{phase} {first.seconds[phase]:.2f} s" for phase in PHASES)
     print(f"{megabytes} MB in {spent:.2f} s ({parts}): {megabytes / spent:.0f} MB/s,")
-    print(
-        f"promised {PROMISED_MB_PER_SECOND} MB/s; a known input: {sum(again.seconds.values()):.2f} s"
-    )
+    known = sum(again.seconds.values())
+    print(f"promised {PROMISED_MB_PER_SECOND} MB/s; a known input: {known:.2f} s")
     return 0
 
 
