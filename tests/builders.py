@@ -185,9 +185,7 @@ def counted(
                 latency=Latency(edges_millis=edges, counts=counts),
             )
         )
-    return Counters(
-        proxy=proxy, envoy_start=start, at=at.isoformat(), routes=routes
-    )
+    return Counters(proxy=proxy, envoy_start=start, at=at.isoformat(), routes=routes)
 
 
 def later(seconds: float) -> datetime:

@@ -63,7 +63,6 @@ logLevel: {{ .Values.logLevel }}
 - {apiGroups: [""], resources: [services], verbs: [get, list, watch, create, patch, delete]}  # reconcile: the clients' Service, and one per revision
 - {apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [get, list, create, patch, delete]}  # reconcile: revisions of two or more replicas; reconcile.router
 - {apiGroups: [""], resources: [pods], verbs: [get, list, watch, delete]}  # reconcile: why a container died; reconcile.router: deletes a proxy that fell silent
-- {apiGroups: [""], resources: [pods/log], verbs: [get]}  # adapters.kube: the last words of a broken model or Job
 - {apiGroups: [""], resources: [serviceaccounts], verbs: [get, list, watch, create, patch, delete]}  # reconcile.router: the anchor that owns a namespace's router
 - {apiGroups: [rbac.authorization.k8s.io], resources: [roles, rolebindings], verbs: [get, list, create, patch, delete]}  # reconcile.router: rights of the agents
 - {apiGroups: [networking.k8s.io], resources: [networkpolicies], verbs: [get, list, create, patch, delete]}  # reconcile.router: who reaches the router's counters

@@ -20,8 +20,6 @@ PATIENCE_SECONDS = 1.0
 LONGEST_PATIENCE_SECONDS = 5.0
 MUST_NOT_EXIST = "1"
 """A resourceVersion that no object has: an apply that carries it only ever creates."""
-LOG_LINES = 200
-LOG_BYTES = 262_144
 
 Written = Callable[[Kind, Manifest], None]
 
@@ -94,9 +92,20 @@ class KubeCluster:
         self._on_written(kind, applied)
         return applied
 
-    async def scale(self, namespace: str, name: str, *, uid: str, replicas: int | None) -> None:
+    async def scale(
+        self,
+        namespace: str,
+        name: str,
+        *,
+        uid: str,
+        replicas: int | None,
+        resource_version: str | None = None,
+    ) -> None:
         """Apply a Deployment's replicas as manager ``slipway-scaler``; None releases the field."""
-        body = _bare(kinds.DEPLOYMENT, namespace, name, uid=uid)
+        conditions = {"uid": uid}
+        if resource_version is not None:
+            conditions["resourceVersion"] = resource_version
+        body = _bare(kinds.DEPLOYMENT, namespace, name, **conditions)
         if replicas is not None:
             body["spec"] = {"replicas": replicas}
         query = {"fieldManager": names.FIELD_MANAGER_SCALER, "force": "true"}
@@ -141,23 +150,6 @@ class KubeCluster:
         answer = await self._patiently("DELETE", path, body=body, is_write=True)
         if not is_missing(answer):
             _accepted(answer, f"DELETE {path}")
-
-    async def logs(self, namespace: str, pod: str, *, container: str, tail_bytes: int) -> str:
-        """Return the end of a container's log, the previous run's if the current one has none."""
-        for previous in ("false", "true"):
-            answer = await self._patiently(
-                "GET",
-                kinds.POD.path(namespace, pod, "log"),
-                query={
-                    "container": container,
-                    "previous": previous,
-                    "tailLines": str(LOG_LINES),
-                    "limitBytes": str(LOG_BYTES),
-                },
-            )
-            if answer.is_success and answer.body.strip():
-                return answer.body[-tail_bytes:].decode(errors="replace")
-        return ""
 
     async def _write(
         self, method: str, path: str, query: Mapping[str, str], body: Manifest, content: str = JSON

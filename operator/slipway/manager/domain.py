@@ -8,6 +8,7 @@ from slipway.api.modeldeployment import ModelDeployment
 from slipway.engine.cache import Cache
 from slipway.engine.queue import Key
 from slipway.engine.worker import Pass
+from slipway.errors import SettingsError
 from slipway.manager.feed import MODEL_DEPLOYMENT, ROUTER
 from slipway.reconcile.ports import Clock, Cluster, CounterSource, Recorder
 from slipway.reconcile.project import project
@@ -41,9 +42,23 @@ def rollouts(cache: Cache, namespace: str) -> Iterable[Key]:
             yield Key(MODEL_DEPLOYMENT, namespace, found.metadata.name)
 
 
+def _require(settings: Settings) -> None:
+    missing = [
+        name
+        for name, value in (
+            ("operatorImage", settings.operator_image),
+            ("router.envoyImage", settings.router.envoy_image),
+        )
+        if not value
+    ]
+    if missing:
+        raise SettingsError(f"settings {' and '.join(missing)}: found nothing, expected an image")
+
+
 def passes(parts: Parts) -> Mapping[str, Pass]:
     """Return who runs the passes, by kind of key."""
-    outside = Outside(parts.cluster, parts.counters, parts.recorder, parts.clock)
+    _require(parts.settings)
+    outside = Outside(parts.cluster, parts.counters, parts.recorder, parts.clock, parts.epoch)
     models = Reconciler(parts.cache, outside, parts.settings)
 
     routers = RouterReconciler(parts.cache, parts.cluster, parts.clock, parts.settings)

@@ -97,6 +97,14 @@ def last_words(text: str, limit: int = 400) -> str:
     return chosen if len(chosen) <= limit else "…" + chosen[-limit:]
 
 
+def _waits(pod: str, reason: str, message: str) -> tuple[str, str]:
+    """Say the same while the kubelet goes between pulling and waiting to pull."""
+    if reason in {"ErrImagePull", "ImagePullBackOff"}:
+        detail = message.rpartition("ErrImagePull: ")[2]
+        return "ImagePullFailed", f"pod {pod} cannot pull its image: {last_words(detail)}"
+    return reason, f"pod {pod} waits: {reason}: {message}"
+
+
 def waiting_for(facts: Facts, revision: str) -> tuple[str, str]:
     """Return why a revision is not ready yet: a CamelCase reason and a sentence."""
     workload = facts.workloads.get(revision)
@@ -106,7 +114,7 @@ def waiting_for(facts: Facts, revision: str) -> tuple[str, str]:
         if pod.fetch_exit is not None and pod.fetch_exit.code:
             return "FetchFailed", f"fetching the model failed: {last_words(pod.fetch_exit.message)}"
         if pod.waiting is not None:
-            return pod.waiting[0], f"pod {pod.meta.name} waits: {pod.waiting[0]}: {pod.waiting[1]}"
+            return _waits(pod.meta.name, *pod.waiting)
         if pod.unschedulable is not None:
             return "Unschedulable", f"pod {pod.meta.name} has no node: {pod.unschedulable}"
     ready = facts.ready(revision)

@@ -22,7 +22,8 @@ class Meta:
 
     name: str
     uid: str
-    resource_version: str
+    resource_version: str = field(compare=False)
+    """Sent along with writes; no part of what an object says, so that chatter is no change."""
     owner_uid: str | None
     """uid of the controlling owner; None: nobody controls it."""
     managed: bool
@@ -149,6 +150,8 @@ class RouteFact:
     """As written, by revision, in the order of the backends."""
     candidate: str | None
     proxies: tuple[ProxyFact, ...]
+    epoch: str | None = None
+    """The leadership that stamped it last."""
 
 
 @dataclass(frozen=True, slots=True)

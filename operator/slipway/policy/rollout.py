@@ -493,7 +493,9 @@ def _rolling_back(d: Decision, facts: Facts, now: datetime) -> Decision:
         return replace(d, moves=True)
     last = d.last_rollback
     if last is not None and last.traffic_restored_at is None:
-        moment = to_wire(facts.acknowledged_at or now)
+        moment = last.decided_at
+        if d.memory.acked_weight or facts.written(candidate):
+            moment = max(moment, to_wire(facts.acknowledged_at or now))
         d = replace(d, last_rollback=last.model_copy(update={"traffic_restored_at": moment}))
     memory = d.memory.model_copy(update={"acked_weight": 0})
     d = replace(d, memory=memory)

@@ -7,7 +7,8 @@ where the object says that it was made: our hash is on it, and nobody has touche
 import asyncio
 import logging
 from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from slipway.api import kinds, names
@@ -44,13 +45,6 @@ from slipway.settings import Settings
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class Ports:
-    """Listener ports that this process gave out, so that two passes never give the same one."""
-
-    lock: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
-
-
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """A write that was refused for good."""
@@ -72,8 +66,13 @@ class Pass:
 class Executor:
     """Turns decisions into writes."""
 
-    def __init__(self, cluster: Cluster, settings: Settings) -> None:
+    def __init__(
+        self, cluster: Cluster, settings: Settings, ports_of: Callable[[str], frozenset[int]]
+    ) -> None:
+        """`ports_of` returns the listener ports that are taken in a namespace."""
         self._cluster = cluster
+        self._ports_of = ports_of
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._settings = settings
         self._touched: dict[str, str | None] = {}
         """Hash of our managedFields entry by uid, after our last apply or at first sight."""
@@ -88,7 +87,7 @@ class Executor:
 
         """
         pass_ = Pass(decision, facts, children, now)
-        steps = (
+        steps: tuple[Callable[[Pass], Awaitable[None]], ...] = (
             self._revise,
             self._run_jobs,
             self._mark_ended,
@@ -96,6 +95,8 @@ class Executor:
             self._route,
             self._remove,
         )
+        if facts.route is None:
+            steps = (*steps, self._make_route)
         try:
             for step in steps:
                 await step(pass_)
@@ -114,7 +115,7 @@ class Executor:
         snapshot = compose.snapshot_of(facts.object, decision.revise, self._settings)
         if _has_open_objects(facts.object):
             await self._cluster.create(snapshot.deployment, dry_run=True)
-        await self._cluster.create(compose.controller_revision(facts.object, snapshot, pass_.now))
+        await self._create(compose.controller_revision(facts.object, snapshot, pass_.now))
 
     async def _run_jobs(self, pass_: Pass) -> None:
         decision, facts = pass_.decision, pass_.facts
@@ -131,7 +132,7 @@ class Executor:
                     pull_secrets=compose.pull_secrets(object_),
                 )
             )
-            await self._cluster.create(_about(job, facts.input, decision.package))
+            await self._create(_about(job, facts.input, decision.package))
         if decision.check is not None and decision.candidate is not None:
             job = jobs.render_check_job(
                 jobs.CheckJob(
@@ -144,7 +145,7 @@ class Executor:
                 )
             )
             subject = check_subject(decision.candidate, facts.golden)
-            await self._cluster.create(_about(job, subject, decision.check))
+            await self._create(_about(job, subject, decision.check))
 
     async def _mark_ended(self, pass_: Pass) -> None:
         decision, facts = pass_.decision, pass_.facts
@@ -215,7 +216,8 @@ class Executor:
         protocols = server.protocols or list(Protocol)
         desired = routing.render_client_service(compose.owner_of(object_), route.port, protocols)
         await self._apply_if_due(desired, service.meta if service else None)
-        await self._apply_if_due(self._route_manifest(decision, facts, route.port), route.meta)
+        manifest = self._route_manifest(decision, facts, route.port)
+        await self._apply_if_due(manifest, route.meta, of_this_version=True)
 
     def _route_manifest(self, decision: Decision, facts: Facts, port: int) -> Manifest:
         object_ = facts.object
@@ -242,11 +244,14 @@ class Executor:
             backends=tuple(backends),
         )
 
-    async def make_route(self, decision: Decision, facts: Facts, ports: frozenset[int]) -> None:
-        """Create the route with the lowest free port; call it under the namespace's lock."""
-        port = next(number for number in names.ROUTE_PORTS if number not in ports)
-        manifest = self._route_manifest(decision, facts, port)
-        await self._apply(manifest, digest_of(manifest)[:16], None)
+    async def _make_route(self, pass_: Pass) -> None:
+        """Create the route with the lowest free port of the namespace."""
+        namespace = pass_.facts.object.metadata.namespace
+        async with self._locks[namespace]:
+            taken = self._ports_of(namespace)
+            port = next(number for number in names.ROUTE_PORTS if number not in taken)
+            manifest = self._route_manifest(pass_.decision, pass_.facts, port)
+            await self._apply(manifest, digest_of(manifest)[:16], None)
 
     async def _remove(self, pass_: Pass) -> None:
         decision, facts = pass_.decision, pass_.facts
@@ -255,7 +260,11 @@ class Executor:
             running = facts.workloads.get(name)
             if running is not None and replicas < running.replicas:
                 await self._cluster.scale(
-                    namespace, running.meta.name, uid=running.meta.uid, replicas=replicas
+                    namespace,
+                    running.meta.name,
+                    uid=running.meta.uid,
+                    replicas=replicas,
+                    resource_version=running.meta.resource_version,
                 )
         for job in facts.jobs:
             if self._is_over(job.subject, job.attempt, job.state, decision, facts):
@@ -297,10 +306,16 @@ class Executor:
                 kinds.CONTROLLER_REVISION, namespace, name, uid=item.meta.uid
             )
 
-    async def _apply_if_due(self, manifest: Manifest, found: Meta | None) -> None:
+    async def _apply_if_due(
+        self, manifest: Manifest, found: Meta | None, *, of_this_version: bool = False
+    ) -> None:
         hash_ = digest_of(manifest)[:16]
-        if self._is_due(found, hash_):
-            await self._apply(manifest, hash_, found)
+        if not self._is_due(found, hash_):
+            return
+        if of_this_version and found is not None:
+            read = {"resourceVersion": found.resource_version}
+            manifest = {**manifest, "metadata": {**manifest["metadata"], **read}}
+        await self._apply(manifest, hash_, found)
 
     def _is_due(self, found: Meta | None, hash_: str) -> bool:
         if found is None or found.applied_hash != hash_ or found.fields_hash is None:
@@ -313,8 +328,39 @@ class Executor:
         metadata = manifest["metadata"]
         annotations = {**metadata.get("annotations", {}), names.ANNOTATION_HASH: hash_}
         marked = {**manifest, "metadata": {**metadata, "annotations": annotations}}
-        applied = await self._cluster.apply(marked, existing_uid=found.uid if found else None)
+        try:
+            applied = await self._cluster.apply(marked, existing_uid=found.uid if found else None)
+        except ConflictError as error:
+            await self._unless_ours(manifest, error)
+            return
         self._touched[applied["metadata"]["uid"]] = meta_of(applied).fields_hash
+
+    async def _create(self, manifest: Manifest) -> None:
+        """Create an object whose name says its content: one of that name, if ours, is the same."""
+        try:
+            await self._cluster.create(manifest)
+        except ConflictError as error:
+            await self._unless_ours(manifest, error)
+
+    async def _unless_ours(self, manifest: Manifest, error: ConflictError) -> None:
+        """Raise the conflict where the object is foreign; the cache may only be late.
+
+        A child of an earlier object of this name is being collected: that is waited for.
+        """
+        metadata = manifest["metadata"]
+        kind = kinds.BY_NAME[manifest["kind"]]
+        live = await self._cluster.get(kind, metadata["namespace"], metadata["name"])
+        if live is None:
+            raise ChangedUnderneath(f"{kind.kind} {metadata['name']} is gone again") from error
+        found = meta_of(live)
+        if found.owner_uid == metadata["ownerReferences"][0]["uid"]:
+            return
+        if found.managed and found.owner_uid is not None:
+            raise ChangedUnderneath(f"{kind.kind} {found.name} is being collected") from error
+        raise ConflictError(
+            f"{kind.kind} {metadata['namespace']}/{found.name} exists and is not Slipway's; "
+            "rename the ModelDeployment or remove that object"
+        ) from error
 
     async def write_status(self, object_: ModelDeployment, status: ModelDeploymentStatus) -> None:
         """Replace the status; the version that was read is a precondition."""

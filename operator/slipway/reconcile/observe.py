@@ -154,7 +154,8 @@ def _known_without_job(
 
 
 def _jobs(children: Children) -> Iterable[JobFact]:
-    ends = {pod.job: pod for pod in children.pods if isinstance(pod, JobPod) and pod.end}
+    pods = [pod for pod in children.pods if isinstance(pod, JobPod) and pod.end]
+    ends = {pod.job: pod for pod in sorted(pods, key=lambda pod: pod.created)}
     for job in children.of(JobObject):
         if job.meta.deleting:
             continue

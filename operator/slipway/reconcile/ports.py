@@ -45,8 +45,21 @@ class Cluster(Protocol):
 
         """
 
-    async def scale(self, namespace: str, name: str, *, uid: str, replicas: int | None) -> None:
-        """Apply a Deployment's replicas as manager ``slipway-scaler``; None releases the field."""
+    async def scale(
+        self,
+        namespace: str,
+        name: str,
+        *,
+        uid: str,
+        replicas: int | None,
+        resource_version: str | None = None,
+    ) -> None:
+        """Apply a Deployment's replicas as manager ``slipway-scaler``; None releases the field.
+
+        Raises:
+            ChangedUnderneath: the Deployment changed since `resource_version` was read.
+
+        """
 
     async def apply_status(self, manifest: Manifest, *, resource_version: str) -> Manifest:
         """Replace the status of the object by server-side apply as manager ``slipway-status``.
@@ -71,9 +84,6 @@ class Cluster(Protocol):
         resource_version: str | None = None,
     ) -> None:
         """Delete in the background, with preconditions; an object that is gone is fine."""
-
-    async def logs(self, namespace: str, pod: str, *, container: str, tail_bytes: int) -> str:
-        """Return the end of a container's log, the previous run's if the current one has none."""
 
 
 class CounterSource(Protocol):

@@ -74,8 +74,8 @@ class JobPod:
 
     meta: Meta
     job: str
+    created: datetime
     end: Exit | None
-    waiting: tuple[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,20 +119,6 @@ def meta_of(manifest: Manifest) -> Meta:
     )
 
 
-def _without_version(meta: Meta) -> Meta:
-    """Drop the resourceVersion, so that chatter in a status is no change."""
-    return Meta(
-        meta.name,
-        meta.uid,
-        "",
-        meta.owner_uid,
-        meta.managed,
-        meta.deleting,
-        meta.applied_hash,
-        meta.fields_hash,
-    )
-
-
 def _model_deployment(manifest: Manifest) -> ModelDeployment | Broken:
     try:
         return ModelDeployment.model_validate(manifest)
@@ -163,6 +149,7 @@ def _route(manifest: Manifest) -> RouteFact:
             )
             for proxy in route.status.proxies
         ),
+        epoch=(manifest["metadata"].get("annotations") or {}).get(names.ANNOTATION_EPOCH),
     )
 
 
@@ -171,7 +158,7 @@ def _revision(manifest: Manifest) -> StoredRevision:
     annotations = manifest["metadata"].get("annotations") or {}
     outcome, _, moment = annotations.get(names.ANNOTATION_OUTCOME, "").partition("@")
     fact = RevisionFact(
-        meta=_without_version(meta_of(manifest)),
+        meta=meta_of(manifest),
         snapshot=snapshot.model_copy(update={"deployment": {}, "service": {}}),
         created=_moment(manifest["metadata"]["creationTimestamp"]),
         outcome=Outcome(outcome) if outcome in set(Outcome) else None,
@@ -187,7 +174,7 @@ def _revision(manifest: Manifest) -> StoredRevision:
 def _deployment(manifest: Manifest) -> WorkloadFact | RouterWorkload:
     labels = manifest["metadata"].get("labels") or {}
     status = manifest.get("status", {})
-    meta = _without_version(meta_of(manifest))
+    meta = meta_of(manifest)
     if labels.get(names.LABEL_COMPONENT) == names.COMPONENT_ROUTER:
         wanted = manifest["spec"].get("replicas", 1)
         ready = status.get("readyReplicas", 0)
@@ -222,7 +209,7 @@ def _job(manifest: Manifest) -> JobObject:
     if end is not None:
         state = JobState.COMPLETE if "Complete" in found else JobState.FAILED
     return JobObject(
-        meta=_without_version(meta_of(manifest)),
+        meta=meta_of(manifest),
         component=manifest["metadata"]["labels"].get(names.LABEL_COMPONENT, ""),
         subject=annotations.get(ANNOTATION_SUBJECT, ""),
         attempt=int(annotations.get(ANNOTATION_ATTEMPT, "1")),
@@ -243,9 +230,9 @@ def _pod(manifest: Manifest) -> PodFact | JobPod:
     }
     main = statuses.get(MAIN_CONTAINERS.get(component, ""), {})
     job = labels.get("batch.kubernetes.io/job-name")
-    meta = _without_version(meta_of(manifest))
+    meta = meta_of(manifest)
     if job is not None:
-        return JobPod(meta, job, _end(main), _waiting(statuses))
+        return JobPod(meta, job, _moment(metadata["creationTimestamp"]), _end(main))
     found = {entry["type"]: entry for entry in status.get("conditions") or ()}
     ready, scheduled = found.get("Ready", {}), found.get("PodScheduled", {})
     is_ready = ready.get("status") == "True"
@@ -289,7 +276,7 @@ def _waiting(statuses: Mapping[str, Any]) -> tuple[str, str] | None:
 
 def _plain(kind: str) -> Callable[[Manifest], Plain]:
     def projection(manifest: Manifest) -> Plain:
-        return Plain(_without_version(meta_of(manifest)), kind)
+        return Plain(meta_of(manifest), kind)
 
     return projection
 

@@ -5,6 +5,7 @@ is decided again on what the API server says at that moment.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -16,12 +17,12 @@ from slipway.engine.cache import Cache
 from slipway.engine.queue import Key
 from slipway.errors import ChangedUnderneath
 from slipway.policy.decision import Decision
-from slipway.policy.facts import Facts, RouteFact
+from slipway.policy.facts import Facts, RouteFact, WorkloadFact
 from slipway.policy.invariants import violations
 from slipway.policy.rollout import decide
 from slipway.policy.status import desired_status, is_due
 from slipway.policy.times import to_wire
-from slipway.reconcile.execute import Executor, Ports, Trouble
+from slipway.reconcile.execute import Executor, Trouble
 from slipway.reconcile.observe import (
     Children,
     facts_of,
@@ -32,12 +33,14 @@ from slipway.reconcile.observe import (
 )
 from slipway.reconcile.ports import Clock, Cluster, CounterSource, Recorder
 from slipway.reconcile.project import Broken, project
+from slipway.reconcile.silence import Silence
 from slipway.settings import Settings
 
 log = logging.getLogger(__name__)
 
 TROUBLE_AGAIN = timedelta(seconds=30)
 WAIT_FOR_COLLECTION = 2.0
+AT_ONCE = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class Outside:
     counters: CounterSource
     recorder: Recorder
     clock: Clock
+    epoch: Callable[[], str]
+    """Name of the present leadership."""
 
 
 class Reconciler:
@@ -57,8 +62,8 @@ class Reconciler:
         self._cache = cache
         self._outside = outside
         self._settings = settings
-        self._executor = Executor(outside.cluster, settings)
-        self._ports = Ports()
+        self._executor = Executor(outside.cluster, settings, self._ports_of)
+        self._silence = Silence(outside.cluster)
 
     async def reconcile(self, key: Key) -> float | None:
         """Make one object true; return the seconds until the next look, None: on change only."""
@@ -68,8 +73,10 @@ class Reconciler:
         if not isinstance(found, ModelDeployment) or found.metadata.deletion_timestamp:
             return None
         children = observe_cached(self._cache, found)
-        if any(getattr(child, "meta").deleting for child in children.of(RouteFact)):  # noqa: B009
+        if any(route.meta.deleting for route in children.of(RouteFact)):
             return WAIT_FOR_COLLECTION
+        if await self._take_over(found, children):
+            return AT_ONCE
         facts, decision = await self._look(found, children)
         if decision.moves:
             live = await self._read_live(key, found)
@@ -79,6 +86,34 @@ class Reconciler:
             children = await observe_live(self._outside.cluster, found)
             facts, decision = await self._look(found, children)
         return await self._write(decision, facts, children)
+
+    async def _take_over(self, object_: ModelDeployment, children: Children) -> bool:
+        """Stamp the objects of a rollout under way, and return whether that was needed.
+
+        It changes their versions, which voids every write that an earlier leader still holds.
+        """
+        route, epoch = children.route, self._outside.epoch()
+        if object_.status.candidate is None or route is None or route.epoch == epoch:
+            return False
+        stamp = {names.ANNOTATION_EPOCH: epoch}
+        namespace = object_.metadata.namespace
+        for workload in children.of(WorkloadFact):
+            if workload.replicas:
+                await self._outside.cluster.annotate(
+                    kinds.DEPLOYMENT,
+                    namespace,
+                    workload.meta.name,
+                    uid=workload.meta.uid,
+                    annotations=stamp,
+                )
+        await self._outside.cluster.annotate(
+            kinds.MODEL_ROUTE,
+            namespace,
+            route.meta.name,
+            uid=route.meta.uid,
+            annotations=stamp,
+        )
+        return True
 
     async def _look(self, object_: ModelDeployment, children: Children) -> tuple[Facts, Decision]:
         facts = facts_of(object_, children, self._settings)
@@ -103,20 +138,16 @@ class Reconciler:
             await self._publish(decision, facts, trouble)
             return TROUBLE_AGAIN.total_seconds()
         trouble = await self._executor.execute(decision, facts, children, now)
-        if facts.route is None:
-            await self._make_route(decision, facts)
+        await self._silence.heal(facts, now)
         await self._publish(decision, facts, trouble)
         look = decision.look_again
         if trouble is not None:
             look = min(look or TROUBLE_AGAIN, TROUBLE_AGAIN)
         return look.total_seconds() if look is not None else None
 
-    async def _make_route(self, decision: Decision, facts: Facts) -> None:
-        namespace = facts.object.metadata.namespace
-        async with self._ports.lock[namespace]:
-            routes = self._cache.within(kinds.MODEL_ROUTE, namespace, RouteFact)
-            taken = frozenset(route.port for route in routes)
-            await self._executor.make_route(decision, facts, taken)
+    def _ports_of(self, namespace: str) -> frozenset[int]:
+        routes = self._cache.within(kinds.MODEL_ROUTE, namespace, RouteFact)
+        return frozenset(route.port for route in routes)
 
     async def _publish(self, decision: Decision, facts: Facts, trouble: Trouble | None) -> None:
         now = now_of(self._outside.clock.now())

@@ -320,7 +320,3 @@ async def test_what_was_written_is_shown_to_the_cache_at_once(
     applied = await cluster.apply(a_deployment(namespace), existing_uid=None)
     await cluster.create(a_deployment(namespace, "other"), dry_run=True)
     assert shown == [(DEPLOYMENT, version(applied))]
-
-
-async def test_logs_of_a_pod_that_never_ran_are_empty(cluster: KubeCluster, namespace: str) -> None:
-    assert await cluster.logs(namespace, "no-such-pod", container="triton", tail_bytes=100) == ""

@@ -4,6 +4,7 @@ import random
 
 import pytest
 from slipway.api.modeldeployment import Outcome, Stage
+
 from tests.unit.policy.world import World
 
 GOLDEN = {"model": {"goldenSet": {"uri": "https://models.example/golden.tar"}}}

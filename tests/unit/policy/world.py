@@ -5,6 +5,7 @@ What happens around it (pods, acknowledgements, load, people) is drawn from a se
 """
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -22,12 +23,14 @@ from slipway.policy.facts import (
     RevisionFact,
     RouteFact,
     Traffic,
+    WorkloadFact,
 )
 from slipway.policy.identity import golden_hash, input_hash
 from slipway.policy.invariants import violations
 from slipway.policy.rollout import check_subject, decide
 from slipway.policy.status import desired_status, is_due
 from slipway.reconcile.observe import judgements_of
+
 from tests.builders import NOON, a_model_deployment, a_pod, a_revision, a_workload, counted, meta
 
 QUIET_SECONDS = 45
@@ -101,7 +104,7 @@ class World:
         ]
         return replace(facts, judgements=judgements_of(facts, ticks))
 
-    def _workload(self, name: str):  # type: ignore[no-untyped-def]
+    def _workload(self, name: str) -> WorkloadFact:
         state = self.workloads[name]
         made = a_workload(name, replicas=state.wanted, ready=state.ready)
         return replace(made, unavailable_since=state.down_since if not state.ready else None)
@@ -144,7 +147,7 @@ class World:
             self.log.append("KILLED")
         return decision
 
-    def _execute(self, decision: Decision, facts: Facts, write) -> None:  # type: ignore[no-untyped-def]
+    def _execute(self, decision: Decision, facts: Facts, write: Callable[[], None]) -> None:
         if decision.revise is not None:
             write()
             made = a_revision(self.object_, created=self.now)
@@ -159,9 +162,7 @@ class World:
         for end in decision.ended:
             write()
             known = self.revisions[end.revision]
-            self.revisions[end.revision] = replace(
-                known, outcome=end.outcome, outcome_at=self.now
-            )
+            self.revisions[end.revision] = replace(known, outcome=end.outcome, outcome_at=self.now)
         for name, number in decision.replicas.items():
             if number and name in self.revisions:
                 if name not in self.workloads:
@@ -230,9 +231,7 @@ class World:
             return CheckResult(
                 verdict=CheckVerdict.FAIL, reason="GoldenSetFailed", message="3 of 50 agree"
             )
-        return CheckResult(
-            verdict=CheckVerdict.PASS, reason="GoldenSetPassed", cases=50, agreed=50
-        )
+        return CheckResult(verdict=CheckVerdict.PASS, reason="GoldenSetPassed", cases=50, agreed=50)
 
     def _run_pods(self) -> None:
         for name, state in self.workloads.items():
@@ -241,10 +240,11 @@ class World:
                 state.exits += 1
                 state.ready = 0
                 state.down_since = self.now
-            elif state.ready < state.wanted and fault != "never-ready":
-                if self.random.random() < 0.7:
-                    state.ready += 1
-                    state.ever_ready = True
+            elif (
+                state.ready < state.wanted and fault != "never-ready" and self.random.random() < 0.7
+            ):
+                state.ready += 1
+                state.ever_ready = True
             if state.ready:
                 state.down_since = None
             elif state.down_since is None:
