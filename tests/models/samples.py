@@ -39,6 +39,8 @@ class Faults:
     """Extra time for every request."""
     crash_after: int = 0
     """Requests after which the server dies; 0: never."""
+    poison: bool = False
+    """Whether a scan with a pixel below zero, which none has, kills the server."""
     start_seconds: float = 0.0
     """Extra time for loading."""
     start_error: str = ""
@@ -78,6 +80,7 @@ def build_samples() -> Samples:
         "slow.tar.gz": python_model(second, Faults(request_seconds=0.1)),
         "slow-start.tar.gz": python_model(second, Faults(start_seconds=20.0)),
         "crashing.tar.gz": python_model(second, Faults(crash_after=500)),
+        "poisoned.tar.gz": python_model(second, Faults(poison=True)),
         GOLDEN: golden_set(split.golden),
     }
     accuracy = {

@@ -36,6 +36,7 @@ class TritonPythonModel:
         self._faint_errors = faults.get("faint_errors", False)
         self._request_seconds = faults.get("request_seconds", 0.0)
         self._crash_after = faults.get("crash_after", 0)
+        self._poison = faults.get("poison", False)
         self._answered = 0
         time.sleep(faults.get("start_seconds", 0.0))
         if message := faults.get("start_error", ""):
@@ -51,6 +52,8 @@ class TritonPythonModel:
     def _answer(self, request: Any) -> Any:
         images = pb_utils.get_input_tensor_by_name(request, "image").as_numpy()
         time.sleep(self._request_seconds)
+        if self._poison and images.min() < 0:
+            kill_server()
         faint = images[images.max(axis=1) < FAINT_BELOW]
         if len(faint):
             time.sleep(self._faint_seconds)

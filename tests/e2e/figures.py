@@ -1,0 +1,56 @@
+"""What the tests measure beside what they prove: printed at the end, and written for people."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from slipway.api.modeldeployment import LastRollback
+
+from tests.kubectl import CLONE
+from tests.load.record import Totals
+
+FILE = CLONE / ".e2e/figures.json"
+
+
+@dataclass(slots=True)
+class Figures:
+    """Figures of one run."""
+
+    decision_to_zero_seconds: dict[str, float] = field(default_factory=dict)
+    """By roll back: from the decision in status to weight 0 at all proxies."""
+    clients: dict[str, Totals] = field(default_factory=dict)
+    """By load: what it counted."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Other times, by what was waited for."""
+
+    def note_rollback(self, name: str, back: LastRollback | None) -> None:
+        """Note a roll back once the traffic is back."""
+        if back is None or back.traffic_restored_at is None:
+            return
+        decided = datetime.fromisoformat(back.decided_at)
+        restored = datetime.fromisoformat(back.traffic_restored_at)
+        key = f"{name}-{back.from_} {back.decided_at}"
+        self.decision_to_zero_seconds[key] = round((restored - decided).total_seconds(), 3)
+
+    def note_clients(self, name: str, totals: Totals) -> None:
+        """Note what a load counted."""
+        self.clients[name] = totals
+
+    def write(self, path: Path = FILE) -> None:
+        """Write the file."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+    def lines(self) -> list[str]:
+        """Return the figures as people read them."""
+        times = sorted(self.decision_to_zero_seconds.values())
+        shown = ", ".join(f"{seconds:.2f}" for seconds in times) or "none"
+        said = [f"decision to weight 0 at all proxies, {len(times)} roll backs, s: {shown}"]
+        for name, total in self.clients.items():
+            said.append(
+                f"client {name}: {total.sent:,} requests, {total.lost} lost,"
+                f" {total.failed_by_model} failed by the model"
+            )
+        said += [f"{what}: {seconds:.1f} s" for what, seconds in self.seconds.items()]
+        return said

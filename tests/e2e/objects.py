@@ -1,0 +1,73 @@
+"""The ModelDeployments that the tests apply: one shape, and what a test wants of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from slipway.api.names import API_VERSION
+
+from tests.kubectl import Manifest
+from tests.models import server
+from tests.models.golden import MIN_AGREEMENT
+from tests.models.samples import GOLDEN
+
+NAMESPACE = "slipway-e2e"
+CANDIDATE_HEADER = {"name": "x-model-candidate", "value": "true"}
+SMALL: Manifest = {"requests": {"cpu": "20m", "memory": "192Mi"}}
+"""Resources with which more than a dozen servers find room on two cores."""
+
+HELD = 600
+"""holdSeconds of a step that a test ends itself."""
+
+
+def step(weight: int, *, hold: int = 0, approval: bool = False) -> Manifest:
+    """Return one step of a rollout."""
+    asked = {"approval": "Required"} if approval else {}
+    return {"weight": weight, "holdSeconds": hold, **asked}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A version of a model, and how it is rolled out."""
+
+    version: str
+    """Another version is another revision, also of the same bytes."""
+    file: str = "digits-2.onnx"
+    name: str = "digits"
+    namespace: str = NAMESPACE
+    files_in: str = NAMESPACE
+    """Namespace of the file server."""
+    digest: str | None = None
+    mode: str = "Image"
+    golden: bool = False
+    steps: Sequence[Manifest] = (step(25), step(50))
+    bake_seconds: int = 5
+    min_samples: int = 30
+
+    def manifest(self) -> Manifest:
+        """Return the whole object."""
+        return {
+            "apiVersion": API_VERSION,
+            "kind": "ModelDeployment",
+            "metadata": {"name": self.name, "namespace": self.namespace},
+            "spec": {
+                "model": self._model(),
+                "packaging": {"mode": self.mode},
+                "server": {"drainSeconds": 5, "resources": SMALL},
+                "traffic": {"candidateHeader": CANDIDATE_HEADER},
+                "rollout": {
+                    "steps": list(self.steps),
+                    "bakeSeconds": self.bake_seconds,
+                    "analysis": {"intervalSeconds": 1, "minSamples": self.min_samples},
+                },
+            },
+        }
+
+    def _model(self) -> Manifest:
+        source = {"uri": server.uri(self.files_in, self.file)}
+        model: Manifest = {"version": self.version, "source": source}
+        if self.digest is not None:
+            source["digest"] = self.digest
+        if self.golden:
+            uri = server.uri(NAMESPACE, GOLDEN)
+            model["goldenSet"] = {"uri": uri, "minAgreement": MIN_AGREEMENT}
+        return model

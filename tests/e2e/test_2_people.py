@@ -1,0 +1,93 @@
+"""What people do in the middle of a rollout: approve, abort, change their mind, lose the status."""
+
+import pytest
+from slipway.api.modeldeployment import Outcome, Stage
+
+from tests.e2e.clients import Client
+from tests.e2e.deployed import Deployed, highest_weight, promoted, refused
+from tests.e2e.objects import HELD, Model, step
+
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("unharmed")]
+
+
+def test_a_step_waits_for_approval_and_an_abort_ends_it(digits: Deployed) -> None:
+    stable = serving(digits)
+    steps = [step(25), step(50, approval=True, hold=HELD)]
+    digits.apply(Model(version="approved", steps=steps))
+    awaiting = digits.wait_for_stage(Stage.AWAITING_APPROVAL)
+    assert awaiting.rollout is not None
+    assert awaiting.rollout.acked_weight == 25
+    approved = digits.act("approve")
+    digits.wait_for_stage(Stage.PROGRESSING, 50)
+    aborted = digits.act("abort")
+    ended = digits.wait_for_end("approved")
+    assert ended.outcome is Outcome.ABORTED
+    digits.comes_to(refused(Outcome.ABORTED, stable=stable, why="Held"), "approved")
+    done = {s.last_action.id: s.last_action.result for s in digits.seen if s.last_action}
+    assert (done[approved], done[aborted]) == ("Done", "Done")
+
+
+def test_an_action_that_makes_no_sense_is_refused_with_a_reason(digits: Deployed) -> None:
+    asked = digits.act("approve")
+    status = digits.wait_for(
+        lambda status: status.last_action is not None and status.last_action.id == asked,
+        "the action to be consumed",
+    )
+    assert status.last_action is not None
+    assert status.last_action.result == "Refused: no step waits for approval"
+
+
+def test_another_version_in_the_middle_of_a_rollout_takes_its_place(digits: Deployed) -> None:
+    digits.apply(Model(version="overtaken", steps=[step(25, hold=HELD)]))
+    digits.wait_for_stage(Stage.PROGRESSING, 25)
+    digits.apply(Model(version="overtaking", file="digits-5.onnx"))
+    assert digits.wait_for_end("overtaking").outcome is Outcome.PROMOTED
+    digits.comes_to(promoted("overtaking"), "overtaking")
+    history = {entry.version: entry.outcome for entry in digits.status.history}
+    assert history["overtaken"] is Outcome.SUPERSEDED
+    assert not any(shares_traffic(status) for status in digits.seen)
+
+
+def test_a_return_to_the_stable_version_ends_a_rollout(digits: Deployed) -> None:
+    digits.apply(Model(version="regretted", steps=[step(25, hold=HELD)]))
+    digits.wait_for_stage(Stage.PROGRESSING, 25)
+    digits.apply(Model(version="overtaking", file="digits-5.onnx"))
+    assert digits.wait_for_end("regretted").outcome is Outcome.SUPERSEDED
+    digits.comes_to(promoted("overtaking"), "overtaking")
+
+
+def test_a_lost_status_is_derived_anew_in_the_middle_of_a_rollout(digits: Deployed) -> None:
+    digits.apply(Model(version="forgotten", steps=[step(25, hold=5), step(50)]))
+    digits.wait_for_stage(Stage.PROGRESSING, 25)
+    digits.lose_status()
+    assert digits.wait_for_end("forgotten").outcome is Outcome.PROMOTED
+    digits.comes_to(promoted("forgotten"), "forgotten")
+    assert highest_weight(digits.seen, "forgotten") == 95
+
+
+def test_a_lost_status_at_rest_starts_no_rollout(unharmed: Client, digits: Deployed) -> None:
+    before = digits.status.stable
+    assert before is not None
+    pods = [pod["metadata"]["uid"] for pod in digits.pods(before.revision)]
+    digits.lose_status()
+    status = digits.wait_for(lambda status: status.stable is not None, "stable to be known again")
+    assert status.stable is not None
+    assert status.stable.revision == before.revision
+    unharmed.sends_on()
+    assert [pod["metadata"]["uid"] for pod in digits.pods(before.revision)] == pods
+    assert all(status.candidate is None for status in digits.seen[-1:])
+
+
+def serving(deployed: Deployed) -> str:
+    stable = deployed.status.stable
+    assert stable is not None
+    return stable.version
+
+
+def shares_traffic(status: object) -> bool:
+    """Tell whether the overtaken version still had traffic when the other one got its first."""
+    candidate = getattr(status, "candidate", None)
+    stable = getattr(status, "stable", None)
+    if candidate is None or stable is None or candidate.version != "overtaking":
+        return False
+    return bool(candidate.weight) and candidate.weight + stable.weight != 100

@@ -1,0 +1,52 @@
+"""SIGKILL of both operator replicas in every stage: the end is the same as without."""
+
+import pytest
+from slipway.api.modeldeployment import Outcome, Stage
+
+from tests.e2e.deployed import Deployed, is_at, promoted, refused
+from tests.e2e.objects import Model, step
+from tests.e2e.operators import Operators
+
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("unharmed")]
+
+FORWARD: list[tuple[Stage, int | None]] = [
+    (Stage.PACKAGING, None),
+    (Stage.STARTING, None),
+    (Stage.CHECKING, None),
+    (Stage.PROGRESSING, 25),
+    (Stage.PROGRESSING, 50),
+    (Stage.BAKING, None),
+]
+
+
+def kill_at(
+    deployed: Deployed, operators: Operators, stage: Stage, weight: int | None = None
+) -> None:
+    """Kill both replicas the moment that the rollout is seen in a stage, and put others there."""
+    victims = operators.processes()
+    assert len(victims) == 2
+    deployed.wait_for_stage(stage, weight)
+    operators.kill(victims)
+    assert is_at(deployed.status, stage, weight), "the stage was over before the kill"
+    operators.replace()
+
+
+def test_a_rollout_whose_operators_are_killed_in_every_stage_ends_the_same(
+    digits: Deployed, killable: Operators
+) -> None:
+    digits.apply(Model(version="killed", golden=True, steps=[step(25, hold=3), step(50, hold=3)]))
+    for stage, weight in FORWARD:
+        kill_at(digits, killable, stage, weight)
+    assert digits.wait_for_end("killed").outcome is Outcome.PROMOTED
+    digits.comes_to(promoted("killed"), "killed")
+
+
+def test_a_roll_back_whose_operators_are_killed_ends_the_same(
+    digits: Deployed, killable: Operators
+) -> None:
+    stable = digits.status.stable
+    assert stable is not None
+    digits.apply(Model(version="killed-back", file="digits-4.tar.gz", steps=[step(25)]))
+    kill_at(digits, killable, Stage.ROLLING_BACK)
+    assert digits.wait_for_end("killed-back").outcome is Outcome.ROLLED_BACK
+    digits.comes_to(refused(Outcome.ROLLED_BACK, stable=stable.version), "killed-back")
