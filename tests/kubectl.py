@@ -88,10 +88,11 @@ class Kubectl:
         words = ("wait", what, "-n", namespace, f"--for={condition}", f"--timeout={seconds:.0f}s")
         self.run(*words, seconds=seconds + 10)
 
-    def delete_namespace(self, name: str, seconds: float = 180.0) -> None:
-        """Delete a namespace with all that is in it, and wait until it is gone."""
-        words = ("delete", "namespace", name, "--ignore-not-found", f"--timeout={seconds:.0f}s")
-        self.run(*words, seconds=seconds + 10)
+    def delete_namespace(self, name: str, *, wait_seconds: float = 180.0) -> None:
+        """Delete a namespace with all that is in it; 0 seconds: do not wait until it is gone."""
+        wait = f"--timeout={wait_seconds:.0f}s" if wait_seconds else "--wait=false"
+        words = ("delete", "namespace", name, "--ignore-not-found", wait)
+        self.run(*words, seconds=wait_seconds + CALL_SECONDS)
 
 
 def restricted_namespace(name: str) -> Manifest:

@@ -35,7 +35,7 @@ def main() -> int:
     if arguments.write_docs and not said:
         page.write(timeline.lines, report)
     if not arguments.keep:
-        kubectl.delete_namespace(NAMESPACE)
+        kubectl.delete_namespace(NAMESPACE, wait_seconds=0)
     return 1 if said else 0
 
 

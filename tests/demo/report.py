@@ -13,6 +13,7 @@ from tests.kubectl import CLONE
 from tests.load.record import Record, Totals
 
 REPORT = CLONE / ".demo/report.json"
+ACKNOWLEDGE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +89,13 @@ def report_version(story: Story, records: Sequence[Record], end: float) -> Versi
 def seen_weights(story: Story, records: Sequence[Record], end: float) -> list[SeenWeight]:
     """Return the client's own count of the candidate's share under every weight.
 
-    The records are by second; one during which the weight changed is with the longer part of it.
+    Only seconds that lie wholly under one weight count. The last one is left out, because proxies
+    have the next weight a moment before the status says that they acknowledged it.
     """
     seen = []
     for span in story.weight_spans(end):
-        during = [record for record in records if span.start <= record.t + 0.5 < span.end]
+        last = span.end - 1 - ACKNOWLEDGE_SECONDS
+        during = [record for record in records if span.start <= record.t <= last]
         answers = sum(sum(record.revisions.values()) for record in during)
         if answers:
             seen.append(_seen_weight(story, span, during, answers))

@@ -12,6 +12,10 @@ from slipway.api.modeldeployment import (
     Stage,
 )
 
+GOLDEN_SET = "golden-set"
+"""Its name among the metrics."""
+WHOLE = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -63,9 +67,8 @@ class Story:
 
     def _note_samples(self, status: ModelDeploymentStatus) -> None:
         judged = [entry for entry in self.analysis if entry.samples]
-        had_traffic = any(weight for _, weight in self._weights)
         candidate = status.candidate
-        if judged and had_traffic and candidate and candidate.version == self.version:
+        if judged and self.had_traffic and candidate and candidate.version == self.version:
             self.samples = Samples(
                 max(entry.samples for entry in judged),
                 max(entry.baseline_samples for entry in judged),
@@ -79,9 +82,21 @@ class Story:
         return next((place for place in places if place and place.version == self.version), None)
 
     @property
+    def had_traffic(self) -> bool:
+        """Whether clients ever reached it."""
+        return any(weight for _, weight in self._weights)
+
+    @property
     def analysis(self) -> list[AnalysisStatus]:
-        """The metrics of the rollout, as last judged."""
-        return self.status.rollout.analysis if self.status and self.status.rollout else []
+        """The metrics of live traffic, as last judged; the golden set is none of them."""
+        entries = self.status.rollout.analysis if self.status and self.status.rollout else []
+        return [entry for entry in entries if entry.name != GOLDEN_SET]
+
+    @property
+    def golden_set(self) -> AnalysisStatus | None:
+        """What the golden set said of the revision under way."""
+        entries = self.status.rollout.analysis if self.status and self.status.rollout else []
+        return next((entry for entry in entries if entry.name == GOLDEN_SET), None)
 
     @property
     def end(self) -> HistoryEntry | None:
@@ -92,7 +107,10 @@ class Story:
         if status.rollout is not None and status.rollout.stage is not Stage.IDLE:
             return None
         entries = [entry for entry in status.history if entry.version == self.version]
-        return entries[-1] if len(entries) > self.known else None
+        if len(entries) <= self.known:
+            return None
+        is_whole = self.running is None or self.running.weight == WHOLE
+        return entries[-1] if is_whole else None
 
     @property
     def revision(self) -> str:
@@ -116,6 +134,8 @@ class Story:
         """Time from the decided roll back to weight 0 at all proxies; None without one."""
         back = self.status.last_rollback if self.status else None
         if back is None or back.from_ != self.revision or back.traffic_restored_at is None:
+            return None
+        if not self.had_traffic:
             return None
         decided = datetime.fromisoformat(back.decided_at)
         return (datetime.fromisoformat(back.traffic_restored_at) - decided).total_seconds()

@@ -1,5 +1,6 @@
 """The live timeline: one line where something changed, and one now and then."""
 
+import re
 import sys
 from dataclasses import dataclass
 
@@ -23,9 +24,9 @@ COLOURS = {
     "Fail": "1;31",
     "RolledBack": "1;33",
     "RejectedByGoldenSet": "1;33",
-    "Inconclusive": "2",
-    "NoData": "2",
+    "undecided": "2",
 }
+DECIDED = frozenset({"Pass", "Fail"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +67,28 @@ class Timeline:
     def _colour(self, text: str) -> str:
         if not self._coloured:
             return text
-        for word, code in COLOURS.items():
-            text = text.replace(f" {word} ", f" \033[{code}m{word}\033[0m ")
-        return text
+        return WORDS.sub(lambda word: f"\033[{COLOURS[word[0]]}m{word[0]}\033[0m", text)
+
+
+WORDS = re.compile(rf"\b({'|'.join(COLOURS)})\b")
 
 
 def state_of(story: Story) -> tuple[object, ...]:
     """Return what makes a new line when it changes; numbers alone do not."""
-    verdicts = tuple((entry.name, entry.verdict) for entry in story.analysis)
+    verdicts = tuple((entry.name, said(entry)) for entry in story.analysis if is_decided(entry))
     running = story.running
-    return (stage_of(story), running.weight if running else None, verdicts, story.end)
+    golden = story.golden_set is not None
+    return (stage_of(story), running.weight if running else None, verdicts, golden, story.end)
+
+
+def is_decided(entry: AnalysisStatus) -> bool:
+    """Tell whether the metric says yes or no; all else is a way of not knowing yet."""
+    return entry.verdict in DECIDED
+
+
+def said(entry: AnalysisStatus) -> str:
+    """Return the verdict in one word."""
+    return entry.verdict if is_decided(entry) else "undecided"
 
 
 def stage_of(story: Story) -> str:
@@ -100,8 +113,8 @@ def line(moment: Moment) -> str:
     return (
         f"{f'{minutes}:{seconds:02d}':>6}  {'v' + story.version:7}  {stage_of(story):12}"
         f" {weight:>6} {client_share(moment):>7} {samples:>13} {total.sent:>9,} {failed:>6}"
-        f"  {verdict(story)} "
-    )
+        f"  {verdict(story)}"
+    ).rstrip()
 
 
 def client_share(moment: Moment) -> str:
@@ -119,17 +132,23 @@ def verdict(story: Story) -> str:
     if story.end is not None:
         return _short(f"{story.end.outcome} · {story.end.reason}".rstrip(" ·"))
     rollout = story.status.rollout if story.status else None
-    if rollout is not None and rollout.stage in {Stage.PROGRESSING, Stage.BAKING}:
-        return " · ".join(metric(entry) for entry in rollout.analysis)
-    return _short(rollout.message if rollout else "")
+    if rollout is None:
+        return ""
+    metrics = [entry for entry in story.analysis if entry.samples]
+    if rollout.stage in {Stage.PROGRESSING, Stage.BAKING} and metrics:
+        return " · ".join(metric(entry) for entry in metrics)
+    golden = story.golden_set
+    if rollout.stage is Stage.PROGRESSING and golden is not None:
+        return _short(f"golden set {golden.verdict}: {golden.message}")
+    return _short(rollout.message)
 
 
 def metric(entry: AnalysisStatus) -> str:
     """Return one metric as people compare it: candidate beside stable, and the limit."""
-    words = f"{entry.name} {entry.verdict}"
+    words = f"{entry.name} {said(entry)}"
     if entry.candidate is None or entry.baseline is None or entry.limit is None:
         return words
-    return f"{words} {entry.candidate:.1%}/{entry.baseline:.1%} limit {entry.limit:.1%}"
+    return f"{words} {entry.candidate:.1%} beside {entry.baseline:.1%}, limit {entry.limit:.1%}"
 
 
 def _short(text: str) -> str:

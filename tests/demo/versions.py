@@ -66,7 +66,7 @@ def render_model_deployment(version: Version) -> Manifest:
             },
             "packaging": {"mode": "Image"},
             "rollout": {
-                "steps": [{"weight": 5}, {"weight": 25}, {"weight": 50}],
+                "steps": [{"weight": weight, "holdSeconds": 5} for weight in (5, 25, 50)],
                 "bakeSeconds": 10,
                 "analysis": {"intervalSeconds": 1, "minSamples": 50},
             },

@@ -110,6 +110,32 @@ def test_an_earlier_end_of_the_same_version_does_not_count() -> None:
     assert story.end is None
 
 
+def test_a_version_that_no_client_reached_has_no_time_to_weight_0() -> None:
+    story = Story("2", applied=1000.0)
+    story.observe(1001.0, status(Stage.CHECKING, weight=0))
+    back = rolled_back().status
+    assert back is not None
+    story.observe(1002.0, back)
+    assert story.decision_to_zero_seconds is None
+
+
+def test_a_promotion_has_ended_when_every_proxy_sends_all_to_it() -> None:
+    promoted = status(Stage.IDLE, outcome=Outcome.PROMOTED)
+    story = Story("2", applied=1000.0)
+    for weight, has_ended in ((95, False), (100, True)):
+        stable = NEW.model_copy(update={"weight": weight})
+        story.observe(1001.0, promoted.model_copy(update={"stable": stable}))
+        assert (story.end is not None) is has_ended
+
+
+def test_the_golden_sets_cases_are_no_samples_of_traffic() -> None:
+    golden = AnalysisStatus(name="golden-set", verdict="Pass", samples=150)
+    story = Story("2", applied=1000.0)
+    story.observe(1001.0, status(Stage.PROGRESSING, weight=5, analysis=(golden, ERRORS)))
+    assert story.samples == Samples(candidate=50, stable=950)
+    assert story.golden_set == golden
+
+
 def test_numbers_of_the_rollout_before_are_not_this_versions() -> None:
     story = Story("2", applied=1000.0)
     story.observe(1001.0, status(Stage.CHECKING, weight=0, analysis=(ERRORS,)))
@@ -117,15 +143,19 @@ def test_numbers_of_the_rollout_before_are_not_this_versions() -> None:
 
 
 def test_the_client_counts_the_share_under_every_weight() -> None:
-    records = [
-        second(1001, old=100, new=0),
-        *(second(t, old=95, new=5, failed=1, by_model=1) for t in range(1005, 1010)),
-        second(1015, old=100, new=0),
-    ]
-    report = report_version(rolled_back(), records, end=1020.0)
+    before = [second(t, old=100, new=0) for t in range(1001, 1004)]
+    during = [second(t, old=95, new=5, failed=1, by_model=1) for t in range(1005, 1009)]
+    report = report_version(
+        rolled_back(), [*before, *during, second(1015, old=100, new=0)], end=1020.0
+    )
     seen = [(w.at, w.candidate_percent, w.requests) for w in report.weights_seen_by_client]
-    assert seen == [(1.0, 0.0, 100), (5.0, 5.0, 500), (15.0, 0.0, 100)]
-    assert report.client == Totals(sent=700, failed=5, failed_by_model=5)
+    assert seen == [(1.0, 0.0, 300), (5.0, 5.0, 400), (15.0, 0.0, 100)]
+    assert report.client == Totals(sent=800, failed=4, failed_by_model=4)
+
+
+def test_a_second_in_which_the_weight_changes_counts_under_none() -> None:
+    mixed = [second(1004, old=99, new=1), second(1010, old=98, new=2)]
+    assert report_version(rolled_back(), mixed, end=1020.0).weights_seen_by_client == []
 
 
 def test_the_report_has_the_documented_form() -> None:
@@ -200,27 +230,8 @@ def test_a_line_has_weights_samples_and_the_verdict_with_its_numbers() -> None:
     story.observe(1005.0, status(Stage.PROGRESSING, weight=5, analysis=(ERRORS,)))
     records = [second(1004, old=95, new=5)]
     text = line(Moment(65.0, story, records, Totals(1200, 3, 3)))
-    assert text.split() == (
-        [
-            "1:05",
-            "v2",
-            "Step",
-            "1",
-            "of",
-            "3",
-            "5",
-            "%",
-            "5.0",
-            "%",
-            "50/950",
-            "1,200",
-            "3",
-            "errors",
-            "Fail",
-            "8.0%/0.0%",
-            "limit",
-            "0.2%",
-        ]
+    assert " ".join(text.split()) == (
+        "1:05 v2 Step 1 of 3 5 % 5.0 % 50/950 1,200 3 errors Fail 8.0% beside 0.0%, limit 0.2%"
     )
 
 
