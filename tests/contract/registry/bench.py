@@ -40,6 +40,8 @@ class Shelf:
     """Bytes after which the connection breaks; one per answer."""
     can_resume: bool = True
     redirects: dict[str, str] = field(default_factory=dict)
+    sent: int = 0
+    """Bytes of bodies so far."""
     server: RecordingServer | None = None
 
     def url(self, path: str) -> str:
@@ -65,11 +67,12 @@ class Shelf:
             start, status = int(wanted.removeprefix("bytes=").rstrip("-")), 206
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
         headers["Content-Length"] = str(len(data) - start)
-        if not self.cut_after:
-            talk.answer(status, headers, data[start:])
-            return
-        talk.answer(status, headers, data[start:][: self.cut_after.pop(0)])
-        talk.cut()
+        limit = self.cut_after.pop(0) if self.cut_after else None
+        body = data[start:][:limit]
+        self.sent += len(body)
+        talk.answer(status, headers, body)
+        if limit is not None:
+            talk.cut()
 
 
 def a_model(width: int = 4, *, batch: int | str = "batch") -> bytes:
@@ -102,8 +105,15 @@ def client(host: str) -> Client:
 
 
 def push_base(host: str, repository: str, *, label: str = "2.51.0", docker: bool = True) -> str:
-    """Push a small image as Docker would, and return its digest."""
-    target = Repository(client(host), repository)
+    """Push a small image, and return its digest."""
+    return push_base_to(client(host), repository, label=label, docker=docker)
+
+
+def push_base_to(
+    registry: Client, repository: str, *, label: str = "2.51.0", docker: bool = True
+) -> str:
+    """Push as Docker would, or in OCI's form."""
+    target = Repository(registry, repository)
     tar = a_tar({"opt/tritonserver/VERSION": label.encode()}, "w")
     layer = BytesBlob(gzip.compress(tar, mtime=0))
     config = BytesBlob(

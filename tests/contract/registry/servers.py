@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -28,7 +29,8 @@ log: {{level: error}}
 storage:
   filesystem: {{rootdirectory: {root}}}
   delete: {{enabled: true}}
-http: {{addr: "127.0.0.1:{port}"}}
+http:
+  addr: "127.0.0.1:{port}"
 """
 
 
@@ -38,13 +40,39 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate for the loopback that nobody else has signed."""
+
+    certificate: Path
+    key: Path
+
+
+def make_certificate(folder: Path) -> Certificate:
+    made = Certificate(folder / "ca.crt", folder / "tls.key")
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", "/CN=loopback"),
+            *("-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-out", str(made.certificate), "-keyout", str(made.key)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return made
+
+
 @contextmanager
-def running_registry(folder: Path) -> Iterator[str]:
+def running_registry(folder: Path, tls: Certificate | None = None) -> Iterator[str]:
     """Run the registry program, and yield its host:port."""
     assert BINARY is not None
     port = free_port()
     config = folder / "registry.yml"
-    config.write_text(CONFIG.format(root=folder / "storage", port=port))
+    text = CONFIG.format(root=folder / "storage", port=port)
+    if tls is not None:
+        text += f"  tls: {{certificate: {tls.certificate}, key: {tls.key}}}\n"
+    config.write_text(text)
     environment = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
     process = subprocess.Popen(
         [BINARY, "serve", str(config)],
@@ -139,8 +167,14 @@ class RecordingServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(handle: Callable[[Conversation, Seen], None]) -> Iterator[RecordingServer]:
+def serving(
+    handle: Callable[[Conversation, Seen], None], tls: Certificate | None = None
+) -> Iterator[RecordingServer]:
     server = RecordingServer(handle)
+    if tls is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls.certificate, tls.key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

@@ -43,6 +43,7 @@ def test_a_broken_download_is_completed(bench: Bench, can_resume: bool) -> None:
     asked = [int(item[6:-1]) for item in ranges(bench) if item]
     assert all(offset > 0 for offset in asked)
     assert asked == sorted(asked)
+    assert (bench.shelf.sent == len(data)) is can_resume, "bytes were sent twice, or never"
 
 
 def test_a_file_that_changed_meanwhile_is_never_mixed(bench: Bench) -> None:
