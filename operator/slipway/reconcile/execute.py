@@ -27,8 +27,8 @@ from slipway.errors import ChangedUnderneath, ConflictError, Refused, SpecError
 from slipway.policy.capacity import needed
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts, JobState, Meta, WorkloadFact
+from slipway.policy.gates import check_subject
 from slipway.policy.identity import digest_of
-from slipway.policy.rollout import check_subject
 from slipway.policy.times import to_wire
 from slipway.reconcile import compose
 from slipway.reconcile.observe import Children, has_service

@@ -25,9 +25,10 @@ from slipway.policy.facts import (
     Traffic,
     WorkloadFact,
 )
+from slipway.policy.gates import check_subject
 from slipway.policy.identity import golden_hash, input_hash
 from slipway.policy.invariants import violations
-from slipway.policy.rollout import check_subject, decide
+from slipway.policy.rollout import decide
 from slipway.policy.status import desired_status, is_due
 from slipway.reconcile.observe import judgements_of
 

@@ -1,0 +1,242 @@
+"""In traffic: weights that climb on evidence, the bake, and the promotion.
+
+A weight counts when every proxy has acknowledged it; a step is judged on requests since then.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from slipway.api.modeldeployment import AnalysisMode, Approval, OnInconclusive, Outcome, Stage
+from slipway.policy.back import refuse, withdraw
+from slipway.policy.capacity import needed
+from slipway.policy.clock import active
+from slipway.policy.decision import Decision, Event
+from slipway.policy.facts import Facts, Judgement
+from slipway.policy.moves import (
+    ACK_POLL,
+    IN_TRAFFIC,
+    at,
+    interval,
+    is_late,
+    is_paused,
+    overall,
+    words,
+)
+from slipway.policy.recall import record
+from slipway.policy.times import to_wire
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """A weight to climb to."""
+
+    weight: int
+    number: int = 0
+    """Position among spec.rollout.steps, from 1; one more for the bake."""
+    hold_seconds: int = 0
+    needs_approval: bool = False
+
+
+def _ladder(d: Decision, facts: Facts, now: datetime) -> tuple[Rung, ...]:
+    """Return the weights to climb, the bake's last; none: straight to 100, there is no judging."""
+    if d.stable is None or d.memory.unjudged or facts.is_down(d.stable, now):
+        return ()
+    rollout = facts.object.spec.rollout
+    rungs = [
+        Rung(step.weight, number, step.hold_seconds, step.approval is Approval.REQUIRED)
+        for number, step in enumerate(rollout.steps, start=1)
+    ]
+    return (*rungs, Rung(100 - rollout.bake_control_percent, len(rungs) + 1))
+
+
+def progressing(d: Decision, facts: Facts, now: datetime) -> Decision:
+    """Climb: the weight is acknowledged, judged, and only then raised."""
+    candidate = d.candidate or ""
+    written = facts.written(candidate)
+    if facts.route is None or (d.stable is not None and candidate not in facts.route.weights):
+        message = "the router learns the candidate"
+        return at(d, Stage.PROGRESSING, "JoiningRouter", message, look_again=ACK_POLL)
+    if not facts.is_acknowledged:
+        return _unacknowledged(d, facts, written)
+    d = _step_taken(d, facts, written, now)
+    ladder = _ladder(d, facts, now)
+    if not ladder:
+        if written == 100:  # noqa: PLR2004 -- percent
+            return promote(d, facts, now)
+        return _raise(d, facts, Rung(100))
+    if written == 0:
+        return _raise(d, facts, _next(ladder, 0))
+    if written >= ladder[-1].weight:
+        return baking(at(d, Stage.BAKING, "Baking", "the bake begins"), facts, now)
+    verdict = overall(facts)
+    if verdict.verdict == "Fail":
+        return refuse(d, Outcome.ROLLED_BACK, words(verdict), facts, now, metric=verdict.name)
+    waits = _waits(d, facts, written, now)
+    if waits is not None:
+        return waits
+    if verdict.verdict != "Pass" and facts.object.spec.rollout.analysis.mode is AnalysisMode.AUTO:
+        return _inconclusive(d, facts, verdict, now)
+    return _raise(d, facts, _next(ladder, written))
+
+
+def _next(ladder: tuple[Rung, ...], weight: int) -> Rung:
+    """Return the first rung above `weight`."""
+    return next((rung for rung in ladder if rung.weight > weight), ladder[-1])
+
+
+def _inconclusive(d: Decision, facts: Facts, verdict: Judgement, now: datetime) -> Decision:
+    """Hold the weight; at the deadline do what the user chose."""
+    weight = d.memory.acked_weight
+    held = at(d, Stage.PROGRESSING, verdict.reason, f"at {weight} %: {verdict.message}")
+    held = replace(held, look_again=interval(facts))
+    if not is_late(d, facts, now):
+        return held
+    seconds = facts.object.spec.rollout.deadline_seconds
+    cause = f"no verdict after {seconds} s of active time: {verdict.message}"
+    match facts.object.spec.rollout.analysis.on_inconclusive:
+        case OnInconclusive.ROLL_BACK:
+            return withdraw(d, Outcome.ABORTED, cause, facts, now)
+        case OnInconclusive.PROMOTE:
+            memory = d.memory.model_copy(update={"unjudged": "deadline: onInconclusive Promote"})
+            return progressing(replace(d, memory=memory), facts, now)
+        case OnInconclusive.PAUSE:
+            reason = "DeadlineExceeded"
+            return replace(
+                held, stage=Stage.PAUSED, stalled=reason, reason=reason, message=cause[:1024]
+            )
+
+
+def _unacknowledged(d: Decision, facts: Facts, written: int) -> Decision:
+    missing = ", ".join(facts.unacknowledged) or "no router pod is ready"
+    message = f"weight {written} is written, not yet acknowledged by: {missing}"
+    stage = d.memory.stage if d.memory.stage in IN_TRAFFIC else Stage.PROGRESSING
+    return at(d, stage, "AwaitingAcknowledgement", message, look_again=ACK_POLL)
+
+
+def _step_taken(d: Decision, facts: Facts, written: int, now: datetime) -> Decision:
+    """Note that every proxy has the weight: from here on the step's requests count."""
+    if d.memory.acked_weight == written and d.memory.step_started_at is not None:
+        return d
+    number = sum(1 for step in facts.object.spec.rollout.steps if step.weight <= written)
+    memory = d.memory.model_copy(
+        update={
+            "acked_weight": written,
+            "step": number,
+            "step_started_at": to_wire(now),
+            "step_active_seconds": active(d.memory, now),
+        }
+    )
+    events = d.events
+    if written:
+        events = (*events, Event("WeightAcknowledged", f"{written} % at every proxy"))
+    return replace(d, memory=memory, events=events)
+
+
+def _waits(d: Decision, facts: Facts, weight: int, now: datetime) -> Decision | None:
+    steps = [step for step in facts.object.spec.rollout.steps if step.weight == weight]
+    hold = steps[0].hold_seconds if steps else 0
+    left = hold - (active(d.memory, now) - d.memory.step_active_seconds)
+    if left <= 0:
+        return None
+    message = f"at {weight} %: held for {hold} s of active time"
+    look = min(timedelta(seconds=left), interval(facts))
+    return at(d, Stage.PROGRESSING, "Holding", message, look_again=look)
+
+
+def _raise(d: Decision, facts: Facts, rung: Rung) -> Decision:
+    """Write the weight of `rung`, if nobody and nothing stands against it."""
+    candidate = d.candidate or ""
+    if is_paused(d, facts):
+        message = f"paused before {rung.weight} %"
+        return replace(at(d, Stage.PROGRESSING, "Paused", message), stage=Stage.PAUSED)
+    if rung.needs_approval and d.memory.approved_step < rung.number:
+        message = f"step {rung.number} ({rung.weight} %) waits for approval"
+        held = at(d, Stage.PROGRESSING, "AwaitingApproval", message)
+        return replace(held, stage=Stage.AWAITING_APPROVAL)
+    need = needed(rung.weight, facts.object.spec.scaling.min_replicas)
+    if facts.ready(candidate) < need:
+        message = f"{rung.weight} % needs {need} ready replicas, {facts.ready(candidate)} are"
+        return at(d, Stage.PROGRESSING, "AwaitingCapacity", message, look_again=ACK_POLL)
+    weights = dict.fromkeys(d.weights, 0) | {candidate: rung.weight}
+    if d.stable is not None:
+        weights[d.stable] = 100 - rung.weight
+    message = f"weight {rung.weight} is written"
+    raised = at(d, Stage.PROGRESSING, "Progressing", message, look_again=ACK_POLL)
+    return replace(raised, weights=weights, moves=True)
+
+
+def baking(d: Decision, facts: Facts, now: datetime) -> Decision:
+    """Watch for late faults with the old revision at full capacity, then promote."""
+    rollout = facts.object.spec.rollout
+    if not _ladder(d, facts, now):
+        return progressing(at(d, Stage.PROGRESSING, "Progressing", d.message), facts, now)
+    written = facts.written(d.candidate)
+    if not facts.is_acknowledged:
+        return _unacknowledged(d, facts, written)
+    d = _step_taken(d, facts, written, now)
+    verdict = overall(facts)
+    if verdict.verdict == "Fail":
+        return refuse(d, Outcome.ROLLED_BACK, words(verdict), facts, now, metric=verdict.name)
+    left = rollout.bake_seconds - (active(d.memory, now) - d.memory.step_active_seconds)
+    if left > 0:
+        look = min(timedelta(seconds=left), interval(facts))
+        message = f"baking at {written} % for {rollout.bake_seconds} s"
+        return at(d, Stage.BAKING, "Baking", message, look_again=look)
+    missing = _bake_lacks(facts, verdict)
+    if missing is not None:
+        return at(d, Stage.BAKING, verdict.reason, missing, look_again=interval(facts))
+    if is_paused(d, facts):
+        paused = at(d, Stage.BAKING, "Paused", "paused before the promotion")
+        return replace(paused, stage=Stage.PAUSED)
+    return promote(d, facts, now)
+
+
+def _bake_lacks(facts: Facts, verdict: Judgement) -> str | None:
+    """Return why a bake that is long enough may not end yet.
+
+    Evidence comes from the steps, so no data does not block a bake; an unreadable router does, and
+    where there are no steps the bake itself must have convinced.
+    """
+    rollout = facts.object.spec.rollout
+    if rollout.analysis.mode is AnalysisMode.OFF:
+        return None
+    if facts.traffic is None or facts.traffic.silent:
+        return "the bake goes on until every proxy's counters can be read"
+    if not rollout.steps and verdict.verdict != "Pass":
+        return f"without steps the bake must convince: {verdict.message}"
+    return None
+
+
+def promote(d: Decision, facts: Facts, now: datetime) -> Decision:
+    """Swap the pointer: the candidate is stable, no pod restarts."""
+    candidate = d.candidate or ""
+    snapshot = facts.revisions[candidate].snapshot
+    unjudged = d.memory.unjudged or _why_unjudged(d, facts, now)
+    message = f"version {snapshot.version} serves"
+    d = record(d, facts, Outcome.PROMOTED, message, now, unjudged=unjudged)
+    memory = d.memory.model_copy(
+        update={"stage": Stage.IDLE, "failures": 0, "retry_at": None, "unjudged": None}
+    )
+    weights = dict.fromkeys(d.weights, 0) | {candidate: 100}
+    event = Event("Promoted", f"version {snapshot.version}, revision {candidate}")
+    promoted = replace(
+        d,
+        memory=memory,
+        stable=candidate,
+        candidate=None,
+        weights=weights,
+        pinned=None,
+        events=(*d.events, event),
+        moves=True,
+    )
+    return at(promoted, Stage.IDLE, "Promoted", message, look_again=ACK_POLL)
+
+
+def _why_unjudged(d: Decision, facts: Facts, now: datetime) -> str | None:
+    if d.stable is None:
+        return None
+    if facts.is_down(d.stable, now):
+        return "StableDown"
+    if facts.object.spec.rollout.analysis.mode is AnalysisMode.OFF:
+        return "spec.rollout.analysis.mode is Off"
+    return None
