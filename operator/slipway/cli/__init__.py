@@ -1,1 +1,0 @@
-"""kubectl-slipway: what people ask and tell, through kubectl."""
