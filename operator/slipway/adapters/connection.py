@@ -7,6 +7,7 @@ time per call), need a class for each kind, and know no lists of metadata alone.
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,12 @@ POOL = 64
 JSON = "application/json"
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
+YAML = "application/yaml"
+"""The API server writes such a body anew, in the form in which it compares objects later: the free
+data of a ControllerRevision, kept as our JSON spelled it, would differ from itself in the next
+patch, and be refused as a change of what never changes."""
+
+NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,7 @@ class Connection:
                 method,
                 url,
                 headers=headers,
-                body=body,
+                body=_as_yaml(body) if content_type == YAML and body is not None else body,
                 _request_timeout=aiohttp.ClientTimeout(total=timeout_seconds),
             )
             data = await response.read()
@@ -129,6 +136,12 @@ async def connect(kubeconfig: Path | None, *, user_agent: str) -> Connection:
         where = kubeconfig or "the pod's service account"
         raise ClusterUnavailable(f"no credentials from {where}: {error}") from error
     return Connection(configuration, user_agent=user_agent)
+
+
+def _as_yaml(body: Manifest) -> str:
+    """Return JSON that is YAML too: no surrogates, and no character that YAML reads otherwise."""
+    text = json.dumps(body, ensure_ascii=False)
+    return NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _seconds(header: str | None) -> float | None:

@@ -116,14 +116,14 @@ def _settle(d: Decision, facts: Facts, now: datetime) -> Decision:
 def _backends(d: Decision, replicas: dict[str, int]) -> dict[str, int]:
     """Return the route's weights: they sum to 100, or nothing serves yet.
 
-    A revision without weight stays in the route while it may still answer somebody.
+    A revision without weight stays in the route while it may still answer somebody. Without a
+    candidate stable has all of it, whoever changed the route.
     """
     if d.stable is None:
         return {name: weight for name, weight in d.weights.items() if weight}
+    shares = d.weights if d.candidate is not None else dict.fromkeys(d.weights, 0)
     weights = {
-        name: weight
-        for name, weight in d.weights.items()
-        if weight > 0 or replicas.get(name, 0) > 0
+        name: weight for name, weight in shares.items() if weight > 0 or replicas.get(name, 0) > 0
     }
     if d.candidate is not None and d.memory.stage in IN_TRAFFIC:
         weights.setdefault(d.candidate, 0)

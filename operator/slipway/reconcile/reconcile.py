@@ -19,6 +19,7 @@ from slipway.errors import ChangedUnderneath
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts, RouteFact, WorkloadFact
 from slipway.policy.invariants import violations
+from slipway.policy.recall import recall
 from slipway.policy.rollout import decide
 from slipway.policy.status import desired_status, is_due
 from slipway.policy.times import to_wire
@@ -135,11 +136,12 @@ class Reconciler:
         if broken:
             log.error("a promise would be broken, nothing is written", extra={"broken": broken})
             trouble: Trouble | None = Trouble("InternalError", "; ".join(broken))
-            await self._publish(decision, facts, trouble)
+            await self._publish(recall(facts), facts, trouble)
             return TROUBLE_AGAIN.total_seconds()
         trouble = await self._executor.execute(decision, facts, children, now)
         await self._silence.heal(facts, now)
-        await self._publish(decision, facts, trouble)
+        # What was not written did not happen: the status must not say that it did.
+        await self._publish(recall(facts) if trouble else decision, facts, trouble)
         look = decision.look_again
         if trouble is not None:
             look = min(look or TROUBLE_AGAIN, TROUBLE_AGAIN)

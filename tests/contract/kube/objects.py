@@ -41,3 +41,13 @@ def a_quota(namespace: str, **hard: str) -> Manifest:
         "metadata": {"namespace": namespace, "name": "quota"},
         "spec": {"hard": hard},
     }
+
+
+def a_revision(namespace: str, data: Manifest, name: str = "digits-0a1b2c3d") -> Manifest:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": {"namespace": namespace, "name": name, "labels": LABELS},
+        "revision": 1,
+        "data": data,
+    }

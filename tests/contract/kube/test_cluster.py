@@ -8,7 +8,7 @@ from slipway.adapters.connection import MERGE, Connection
 from slipway.adapters.kube import KubeCluster
 from slipway.api import names
 from slipway.api.base import Manifest
-from slipway.api.kinds import DEPLOYMENT, SERVICE_ACCOUNT, Kind
+from slipway.api.kinds import CONTROLLER_REVISION, DEPLOYMENT, SERVICE_ACCOUNT, Kind
 from slipway.engine.ownership import our_fields_hash
 from slipway.errors import (
     ChangedUnderneath,
@@ -19,7 +19,7 @@ from slipway.errors import (
     SpecError,
 )
 
-from tests.contract.kube.objects import a_deployment, a_quota, a_service_account
+from tests.contract.kube.objects import a_deployment, a_quota, a_revision, a_service_account
 
 pytestmark = pytest.mark.cluster
 
@@ -320,3 +320,25 @@ async def test_what_was_written_is_shown_to_the_cache_at_once(
     applied = await cluster.apply(a_deployment(namespace), existing_uid=None)
     await cluster.create(a_deployment(namespace, "other"), dry_run=True)
     assert shown == [(DEPLOYMENT, version(applied))]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param({"zeta": 1, "alpha": {"b": [1, 2.5, None], "a": True}}, id="unsorted keys"),
+        pytest.param({"env": "a < b && c > d"}, id="characters that Go escapes"),
+        pytest.param({"env": 'é 模 😀 \u2028 \x85 \x7f \t " \\ yes: 1e3'}, id="beyond ASCII"),
+    ],
+)
+async def test_a_revision_keeps_its_data_when_it_is_annotated(
+    cluster: KubeCluster, namespace: str, data: Manifest
+) -> None:
+    created = await cluster.create(a_revision(namespace, data))
+    meta = created["metadata"]
+    await cluster.annotate(
+        CONTROLLER_REVISION, namespace, meta["name"], uid=meta["uid"], annotations={"a": "b"}
+    )
+    found = await cluster.get(CONTROLLER_REVISION, namespace, meta["name"])
+    assert found is not None
+    assert found["data"] == data
+    assert found["metadata"]["annotations"] == {"a": "b"}
