@@ -5,6 +5,7 @@ from tests.install.helm import NAMESPACE as SYSTEM_NAMESPACE
 from tests.kubectl import Kubectl, KubectlError
 
 LAST_LINES = 40
+LONGEST_LINE = 400
 QUESTIONS: tuple[tuple[str, ...], ...] = (
     ("describe", "modeldeployment", NAME, "-n", NAMESPACE),
     ("get", "pods,jobs,modelroutes", "-n", NAMESPACE, "-o", "wide"),
@@ -22,6 +23,7 @@ def show(kubectl: Kubectl) -> None:
     for words in QUESTIONS:
         print(f"\n--- kubectl {' '.join(words)}")
         try:
-            print("\n".join(kubectl.run(*words).splitlines()[-2 * LAST_LINES :]), flush=True)
+            for line in kubectl.run(*words).splitlines()[-2 * LAST_LINES :]:
+                print(line[:LONGEST_LINE], flush=True)
         except KubectlError as error:
             print(error, flush=True)

@@ -88,9 +88,12 @@ class Story:
 
     @property
     def analysis(self) -> list[AnalysisStatus]:
-        """The metrics of live traffic, as last judged; the golden set is none of them."""
-        entries = self.status.rollout.analysis if self.status and self.status.rollout else []
-        return [entry for entry in entries if entry.name != GOLDEN_SET]
+        """The metrics of live traffic at this step; the golden set is none of them."""
+        rollout = self.status.rollout if self.status else None
+        if rollout is None:
+            return []
+        entries = [entry for entry in rollout.analysis if entry.name != GOLDEN_SET]
+        return [entry for entry in entries if is_of_step(entry, rollout.step_started_at)]
 
     @property
     def golden_set(self) -> AnalysisStatus | None:
@@ -139,6 +142,13 @@ class Story:
             return None
         decided = datetime.fromisoformat(back.decided_at)
         return (datetime.fromisoformat(back.traffic_restored_at) - decided).total_seconds()
+
+
+def is_of_step(entry: AnalysisStatus, step_started_at: str | None) -> bool:
+    """Tell whether a metric was judged since the step began; the status keeps older ones a while."""
+    if entry.last_check is None or step_started_at is None:
+        return True
+    return datetime.fromisoformat(entry.last_check) > datetime.fromisoformat(step_started_at)
 
 
 def spans(changes: Sequence[tuple[float, str | int]], until: float) -> list[Span]:

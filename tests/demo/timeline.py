@@ -58,6 +58,8 @@ class Timeline:
 
     def show(self, moment: Moment) -> None:
         """Print a line if anything changed that people decide on, or after a while."""
+        if not has_begun(moment.story):
+            return
         key = state_of(moment.story)
         if key == self._printed and moment.seconds - self._at < EVERY_SECONDS:
             return
@@ -71,6 +73,11 @@ class Timeline:
 
 
 WORDS = re.compile(rf"\b({'|'.join(COLOURS)})\b")
+
+
+def has_begun(story: Story) -> bool:
+    """Tell whether the operator has taken up the version, or is done with it already."""
+    return stage_of(story) != Stage.IDLE or story.running is not None or story.end is not None
 
 
 def state_of(story: Story) -> tuple[object, ...]:
@@ -138,7 +145,7 @@ def verdict(story: Story) -> str:
     if rollout.stage in {Stage.PROGRESSING, Stage.BAKING} and metrics:
         return " · ".join(metric(entry) for entry in metrics)
     golden = story.golden_set
-    if rollout.stage is Stage.PROGRESSING and golden is not None:
+    if stage_of(story) == Stage.PROGRESSING and golden is not None:
         return _short(f"golden set {golden.verdict}: {golden.message}")
     return _short(rollout.message)
 

@@ -136,6 +136,18 @@ def test_the_golden_sets_cases_are_no_samples_of_traffic() -> None:
     assert story.golden_set == golden
 
 
+def test_a_verdict_of_the_step_before_is_not_this_steps() -> None:
+    began = "2026-11-21T10:00:05.000Z"
+    for checked, count in (("2026-11-21T10:00:04.000Z", 0), ("2026-11-21T10:00:06.000Z", 1)):
+        entry = ERRORS.model_copy(update={"last_check": checked})
+        now = status(Stage.PROGRESSING, weight=25, analysis=(entry,))
+        assert now.rollout is not None
+        rollout = now.rollout.model_copy(update={"step_started_at": began})
+        story = Story("2", applied=1000.0)
+        story.observe(1001.0, now.model_copy(update={"rollout": rollout}))
+        assert len(story.analysis) == count
+
+
 def test_numbers_of_the_rollout_before_are_not_this_versions() -> None:
     story = Story("2", applied=1000.0)
     story.observe(1001.0, status(Stage.CHECKING, weight=0, analysis=(ERRORS,)))
