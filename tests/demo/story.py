@@ -145,7 +145,7 @@ class Story:
 
 
 def is_of_step(entry: AnalysisStatus, step_started_at: str | None) -> bool:
-    """Tell whether a metric was judged since the step began; the status keeps older ones a while."""
+    """Tell whether a metric was judged since the step began; older ones stay for a while."""
     if entry.last_check is None or step_started_at is None:
         return True
     return datetime.fromisoformat(entry.last_check) > datetime.fromisoformat(step_started_at)
