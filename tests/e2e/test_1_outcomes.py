@@ -5,7 +5,7 @@ from slipway.api.modeldeployment import Outcome, Stage
 
 from tests.e2e.clients import Client
 from tests.e2e.deployed import Deployed, highest_weight, promoted, refused
-from tests.e2e.objects import Model, step
+from tests.e2e.objects import STRICT, Model, step
 
 pytestmark = pytest.mark.e2e
 
@@ -63,7 +63,15 @@ def test_shuffled_version_is_refused_before_any_user_saw_it(
 
 @pytest.mark.usefixtures("unharmed")
 def test_faulty_version_is_rolled_back_on_live_traffic(digits: Deployed) -> None:
-    digits.apply(Model(version="4", file="digits-4.tar.gz", golden=True, steps=[step(25)]))
+    digits.apply(
+        Model(
+            version="4",
+            file="digits-4.tar.gz",
+            golden=True,
+            steps=[step(25)],
+            tolerance=STRICT,
+        )
+    )
     ended = digits.wait_for_end("4")
     assert ended.outcome is Outcome.ROLLED_BACK
     digits.comes_to(refused(Outcome.ROLLED_BACK, stable="2"), "4")

@@ -1,11 +1,14 @@
 """What people do in the middle of a rollout: approve, abort, change their mind, lose the status."""
 
+from dataclasses import replace
+
 import pytest
 from slipway.api.modeldeployment import Outcome, Stage
 
 from tests.e2e.clients import Client
 from tests.e2e.deployed import Deployed, highest_weight, promoted, refused
 from tests.e2e.objects import HELD, Model, step
+from tests.kubectl import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("unharmed")]
 
@@ -70,12 +73,11 @@ def test_a_lost_status_at_rest_starts_no_rollout(unharmed: Client, digits: Deplo
     assert before is not None
     pods = [pod["metadata"]["uid"] for pod in digits.pods(before.revision)]
     digits.lose_status()
-    status = digits.wait_for(lambda status: status.stable is not None, "stable to be known again")
-    assert status.stable is not None
-    assert status.stable.revision == before.revision
+    until(lambda: digits.status.stable is not None, "stable to be known again", 60)
     unharmed.sends_on()
+    digits.comes_to(replace(promoted(before.version), outcomes=()), before.version)
+    assert digits.stable_revision == before.revision
     assert [pod["metadata"]["uid"] for pod in digits.pods(before.revision)] == pods
-    assert all(status.candidate is None for status in digits.seen[-1:])
 
 
 def serving(deployed: Deployed) -> str:

@@ -4,7 +4,7 @@ import pytest
 from slipway.api.modeldeployment import Outcome, Stage
 
 from tests.e2e.deployed import Deployed, is_at, promoted, refused
-from tests.e2e.objects import Model, step
+from tests.e2e.objects import STRICT, Model, step
 from tests.e2e.operators import Operators
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("unharmed")]
@@ -46,7 +46,9 @@ def test_a_roll_back_whose_operators_are_killed_ends_the_same(
 ) -> None:
     stable = digits.status.stable
     assert stable is not None
-    digits.apply(Model(version="killed-back", file="digits-4.tar.gz", steps=[step(25)]))
+    digits.apply(
+        Model(version="killed-back", file="digits-4.tar.gz", steps=[step(25)], tolerance=STRICT)
+    )
     kill_at(digits, killable, Stage.ROLLING_BACK)
     assert digits.wait_for_end("killed-back").outcome is Outcome.ROLLED_BACK
     digits.comes_to(refused(Outcome.ROLLED_BACK, stable=stable.version), "killed-back")

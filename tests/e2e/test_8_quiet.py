@@ -20,6 +20,7 @@ pytestmark = pytest.mark.e2e
 QUIET = "slipway-e2e-quiet"
 MODELS = 10
 SECONDS = float(os.environ.get("SLIPWAY_QUIET_SECONDS", "300"))
+READY_SECONDS = 300
 SETTLE_SECONDS = 10.0
 RESTART_SECONDS = 30.0
 FILE = "digits-1.onnx"
@@ -44,7 +45,8 @@ def ten(
         for number in range(MODELS)
     ]
     kubectl.apply(*(model.manifest() for model in models))
-    kubectl.wait(QUIET, "modeldeployments --all", "condition=Ready", 300)
+    words = ("wait", "modeldeployments", "--all", "-n", QUIET, "--for=condition=Ready")
+    kubectl.run(*words, f"--timeout={READY_SECONDS}s", seconds=READY_SECONDS + 10)
     yield kubectl
     kubectl.run("delete", "namespace", QUIET, "--wait=false")
 
