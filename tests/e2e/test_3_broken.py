@@ -1,6 +1,7 @@
 """Models that do not load, are not there, or go away with their last server."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 from slipway.api.modeldeployment import Outcome
@@ -39,6 +40,16 @@ def test_a_model_that_does_not_load_is_refused_in_tritons_words(digits: Deployed
     assert ended.reason.startswith("LoadFailed: ")
     assert "a layer is missing" in ended.reason
     digits.comes_to(refused(Outcome.ROLLED_BACK, stable=stable.version), "broken")
+
+
+def test_a_refused_model_stays_out_when_the_status_is_lost(digits: Deployed) -> None:
+    before = digits.status
+    assert before.stable is not None
+    assert before.hold is None
+    digits.lose_status()
+    until(lambda: digits.status.stable is not None, "stable to be known again", 60)
+    left = refused(Outcome.ROLLED_BACK, stable=before.stable.version)
+    digits.comes_to(replace(left, outcomes=()), "broken")
 
 
 def test_a_missing_model_is_said_and_served_once_it_is_there(

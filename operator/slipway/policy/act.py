@@ -9,8 +9,10 @@ from slipway.api.names import ANNOTATION_ACTION, ANNOTATION_REQUESTED_BY
 from slipway.policy.actions import Action, parse, refusal
 from slipway.policy.decision import Decision, Event
 from slipway.policy.facts import Facts
-from slipway.policy.recall import blocked_by
+from slipway.policy.recall import blocked_by, is_lost
 from slipway.policy.times import to_wire
+
+STATUS_LOST = "the status was lost, and with it whether this was done before; ask again"
 
 
 def consume(d: Decision, facts: Facts, now: datetime) -> Decision:
@@ -20,7 +22,8 @@ def consume(d: Decision, facts: Facts, now: datetime) -> Decision:
     if action is None or (d.last_action is not None and action.id <= d.last_action.id):
         return d
     by = annotations.get(ANNOTATION_REQUESTED_BY, "unverified")
-    refused = refusal(
+    refused = STATUS_LOST if is_lost(facts) else None
+    refused = refused or refusal(
         action,
         candidate=d.candidate,
         step=d.memory.step,

@@ -40,11 +40,36 @@ def recall(facts: Facts) -> Decision:
         candidate=candidate,
         weights=dict(facts.route.weights) if facts.route else {},
         history=tuple(status.history),
-        rejected=tuple(status.rejected),
+        rejected=_known_refusals(facts) if is_lost(facts) else tuple(status.rejected),
         hold=hold,
         last_rollback=status.last_rollback,
         last_action=status.last_action,
     )
+
+
+def is_lost(facts: Facts) -> bool:
+    """Return whether there was a status that nobody has any more, as after a restore."""
+    return facts.object.status.rollout is None and bool(facts.revisions)
+
+
+def _known_refusals(facts: Facts) -> tuple[Rejected, ...]:
+    """Return what the revisions themselves say; the numbers were in the status."""
+    refused = [item for item in facts.revisions.values() if item.outcome in REMEMBERED]
+    refused.sort(key=lambda item: item.outcome_at or item.created)
+    entries = tuple(
+        Rejected(
+            revision=item.name,
+            version=item.snapshot.version,
+            digest=item.snapshot.model_digest,
+            outcome=item.outcome,
+            reason=f"{item.outcome.value} before the status was lost",
+            golden_set=facts.golden or None,
+            at=to_wire(item.outcome_at or item.created),
+        )
+        for item in refused
+        if item.outcome is not None
+    )
+    return _trimmed(entries, facts)
 
 
 def _newest_promoted(facts: Facts) -> str | None:
