@@ -1,0 +1,252 @@
+"""An API server in memory: objects with identity, versions, field owners and garbage collection.
+
+Stored manifests are never changed in place, so that they are handed out without a copy.
+"""
+
+import copy
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+from slipway.adapters.metadata import UNFILTERED
+from slipway.api import kinds, names
+from slipway.api.base import ApiModel, Manifest
+from slipway.api.kinds import Kind
+from slipway.api.modeldeployment import ModelDeployment
+from slipway.api.modelroute import ModelRoute
+from slipway.errors import ChangedUnderneath, ConflictError, SpecError
+from slipway.policy.times import to_wire
+
+from tests.fakes import fields
+from tests.fakes.clock import FakeClock
+
+Place = tuple[Kind, str, str]
+TYPES: Mapping[Kind, type[ApiModel]] = {
+    kinds.MODEL_DEPLOYMENT: ModelDeployment,
+    kinds.MODEL_ROUTE: ModelRoute,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a watch would say, with what was there before."""
+
+    kind: Kind
+    before: Manifest | None
+    after: Manifest | None
+
+    @property
+    def manifest(self) -> Manifest:
+        found = self.after or self.before
+        assert found is not None
+        return found
+
+    @property
+    def is_watched(self) -> bool:
+        if self.kind not in kinds.WATCHED:
+            return False
+        labels = self.manifest["metadata"].get("labels") or {}
+        return self.kind in UNFILTERED or labels.get(names.MANAGED_BY) == names.MANAGER
+
+
+class FakeApi:
+    """Objects by kind, namespace and name."""
+
+    def __init__(self, clock: FakeClock | None = None) -> None:
+        self._clock = clock or FakeClock()
+        self._objects: dict[Place, Manifest] = {}
+        self._owners: dict[str, fields.Owners] = {}
+        self._numbers = itertools.count(1)
+        self._uids = itertools.count(1)
+        self.watch: deque[Change] = deque()
+        """What the watches have not told yet."""
+        self.witness: Callable[[Change], None] = lambda _change: None
+        """Sees every change at the moment it is made."""
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
+        return self._objects.get((kind, namespace, name))
+
+    def all(self, kind: Kind | None = None) -> Iterator[tuple[Kind, Manifest]]:
+        for (found, _, _), manifest in sorted(self._objects.items(), key=_by_name):
+            if kind in {None, found}:
+                yield found, manifest
+
+    def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> list[Manifest]:
+        return [
+            manifest
+            for _, manifest in self.all(kind)
+            if manifest["metadata"]["namespace"] == namespace
+            and labels.items() <= (manifest["metadata"].get("labels") or {}).items()
+        ]
+
+    def create(self, manifest: Manifest, *, manager: str, dry_run: bool = False) -> Manifest:
+        place = place_of(manifest)
+        if place in self._objects:
+            raise ConflictError(f"{place[0].kind} {place[2]} already exists")
+        if dry_run:
+            return manifest
+        made = copy.deepcopy(manifest)
+        owner = (manager, "Update", "")
+        return self._make(made, {owner: frozenset(fields.owned_leaves(manifest))})
+
+    def apply(
+        self, manifest: Manifest, *, manager: str, force: bool, subresource: str = ""
+    ) -> Manifest:
+        """Server-side apply; metadata.uid and resourceVersion are preconditions."""
+        place, metadata = place_of(manifest), manifest["metadata"]
+        found = self._objects.get(place)
+        if found is None:
+            if "uid" in metadata or subresource:
+                raise ChangedUnderneath(f"{place[0].kind} {place[2]} does not exist")
+            wanted = fields.owned_leaves(manifest)
+            made: Manifest = {
+                key: copy.deepcopy(value) for key, value in manifest.items() if key != "status"
+            }
+            made["metadata"].pop("resourceVersion", None)
+            return self._make(made, {(manager, "Apply", ""): frozenset(wanted)})
+        self._check(found, metadata)
+        me = (manager, "Apply", subresource)
+        owners = self._owners[found["metadata"]["uid"]]
+        wanted = fields.owned_leaves(manifest, subresource)
+        if not force and fields.conflicts(owners, fields.leaves(found), wanted, me):
+            raise ConflictError(f"{place[0].kind} {place[2]} has fields of others")
+        new, after = fields.applied(copy.deepcopy(found), owners, wanted, me)
+        return self._store(place, new, after)
+
+    def patch(
+        self, kind: Kind, namespace: str, name: str, body: Manifest, *, manager: str
+    ) -> Manifest:
+        """Merge patch; metadata.uid and resourceVersion are preconditions."""
+        found = self._objects.get((kind, namespace, name))
+        if found is None:
+            raise ChangedUnderneath(f"{kind.kind} {name} does not exist")
+        self._check(found, body.get("metadata", {}))
+        subresource = "status" if "status" in body else ""
+        new = fields.merged(found, copy.deepcopy(body))
+        new["metadata"] = dict(new["metadata"])
+        owners = self._owners[found["metadata"]["uid"]]
+        after = fields.updated(owners, found, new, (manager, "Update", subresource))
+        return self._store((kind, namespace, name), new, after)
+
+    def put_status(self, kind: Kind, manifest: Manifest, status: Manifest) -> None:
+        """Replace the status as a controller does; no write where it is so already."""
+        if manifest.get("status") == status:
+            return
+        metadata = manifest["metadata"]
+        place = (kind, metadata["namespace"], metadata["name"])
+        new = {**self._objects[place], "status": status}
+        new["metadata"] = dict(new["metadata"])
+        self._store(place, new, dict(self._owners[metadata["uid"]]))
+
+    def delete(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        *,
+        uid: str | None = None,
+        resource_version: str | None = None,
+    ) -> None:
+        """Delete in the background: dependants stay until the garbage is collected."""
+        found = self._objects.get((kind, namespace, name))
+        if found is None:
+            return
+        self._check(found, {"uid": uid, "resourceVersion": resource_version})
+        del self._objects[kind, namespace, name]
+        self._tell(Change(kind, found, None))
+
+    def collect_garbage(self) -> None:
+        """Delete what belongs to owners that exist no more, and what belongs to that."""
+        while True:
+            alive = {item["metadata"]["uid"] for item in self._objects.values()}
+            lost = [
+                place
+                for place, item in self._objects.items()
+                if (owners := item["metadata"].get("ownerReferences"))
+                and not any(owner["uid"] in alive for owner in owners)
+            ]
+            if not lost:
+                return
+            for place in lost:
+                self.delete(*place)
+
+    def _make(self, manifest: Manifest, owners: fields.Owners) -> Manifest:
+        manifest["metadata"] |= {
+            "uid": f"uid-{next(self._uids)}",
+            "creationTimestamp": to_wire(self._clock.now()),
+        }
+        manifest["metadata"].pop("resourceVersion", None)
+        return self._store(place_of(manifest), manifest, owners)
+
+    def _store(self, place: Place, manifest: Manifest, owners: fields.Owners) -> Manifest:
+        before = self._objects.get(place)
+        if place[0] is kinds.DEPLOYMENT:
+            manifest["spec"] = {"replicas": 1, **manifest["spec"]}
+        _validate(place, manifest)
+        metadata = manifest["metadata"]
+        metadata["managedFields"] = fields.managed_fields(owners)
+        self._owners[metadata["uid"]] = owners
+        if before is not None and before == manifest:
+            return before
+        metadata["generation"] = _generation(before, manifest)
+        metadata["resourceVersion"] = str(next(self._numbers))
+        self._objects[place] = manifest
+        self._tell(Change(place[0], before, manifest))
+        return manifest
+
+    def _tell(self, change: Change) -> None:
+        self.watch.append(change)
+        self.witness(change)
+
+    def _check(self, found: Manifest, conditions: Manifest) -> None:
+        for key in ("uid", "resourceVersion"):
+            wanted = conditions.get(key)
+            if wanted is not None and found["metadata"][key] != wanted:
+                name = found["metadata"]["name"]
+                raise ChangedUnderneath(f"{found['kind']} {name} has another {key}")
+
+
+def place_of(manifest: Manifest) -> Place:
+    metadata = manifest["metadata"]
+    return kinds.BY_NAME[manifest["kind"]], metadata["namespace"], metadata["name"]
+
+
+def _by_name(item: tuple[Place, Manifest]) -> tuple[str, str, str]:
+    kind, namespace, name = item[0]
+    return kind.kind, namespace, name
+
+
+def _generation(before: Manifest | None, after: Manifest) -> int:
+    if before is None:
+        return 1
+    old: int = before["metadata"]["generation"]
+    same = all(
+        before.get(key) == after.get(key)
+        for key in before.keys() | after.keys()
+        if key not in {"metadata", "status"}
+    )
+    if before["kind"] == kinds.DEPLOYMENT.kind:
+        same = same and _annotations(before) == _annotations(after)
+    return old if same else old + 1
+
+
+def _annotations(manifest: Manifest) -> Manifest:
+    return manifest["metadata"].get("annotations") or {}
+
+
+def _validate(place: Place, manifest: Manifest) -> None:
+    """Refuse what the CRD refuses."""
+    kind = TYPES.get(place[0])
+    if kind is None:
+        return
+    try:
+        made = kind.model_validate(manifest)
+    except ValidationError as error:
+        issue = error.errors()[0]
+        raise SpecError(".".join(str(part) for part in issue["loc"]), issue["msg"]) from error
+    if isinstance(made, ModelRoute) and made.spec.backends:
+        total = sum(backend.weight for backend in made.spec.backends)
+        if total != 100:
+            raise SpecError("spec.backends", f"weights sum to 100, found {total}")

@@ -1,0 +1,271 @@
+"""What a cluster does by itself: garbage goes, Jobs end, pods turn ready, proxies take weights.
+
+Everything happens in `step`, once per second of the clock, always in the same order.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from slipway.api import kinds, names
+from slipway.api.base import Manifest
+from slipway.api.counters import Counters
+from slipway.policy.times import to_wire
+
+from tests.builders import counted
+from tests.fakes.api import FakeApi
+from tests.fakes.clock import FakeClock
+
+DIGEST = "sha256:" + "ab" * 32
+ERROR_EVERY = 4
+LINGER_SECONDS = 2
+"""For so long after its last request a revision still has some in flight."""
+
+
+@dataclass(slots=True)
+class Served:
+    """What one proxy answered for one revision."""
+
+    requests: int = 0
+    errors: int = 0
+    last: float = 0.0
+
+
+@dataclass
+class Controllers:
+    api: FakeApi
+    clock: FakeClock
+    faults: dict[str, str] = field(default_factory=dict)
+    """By version: errors, golden, never-ready."""
+    traffic: int = 100
+    """Requests per second and proxy."""
+    is_deaf: bool = False
+    """Agents take no weights."""
+    served: defaultdict[tuple[str, str, str, str], Served] = field(
+        default_factory=lambda: defaultdict(Served)
+    )
+    """By namespace, proxy, route and revision."""
+    lost: Counter[str] = field(default_factory=Counter)
+    """Requests by route that no ready pod could answer."""
+
+    def step(self) -> None:
+        self.api.collect_garbage()
+        for _, job in list(self.api.all(kinds.JOB)):
+            self._run_job(job)
+        for _, deployment in list(self.api.all(kinds.DEPLOYMENT)):
+            self._run_deployment(deployment)
+        for _, route in list(self.api.all(kinds.MODEL_ROUTE)):
+            self._acknowledge(route)
+            self._serve(route)
+
+    # ── Jobs ──
+
+    def _run_job(self, job: Manifest) -> None:
+        if job.get("status", {}).get("conditions"):
+            return
+        metadata = job["metadata"]
+        if not job.get("status"):
+            self.api.put_status(kinds.JOB, job, {"active": 1})
+            return
+        component = metadata["labels"][names.LABEL_COMPONENT]
+        message = self._package(job) if component == "package" else self._check(job)
+        labels = {**metadata["labels"], "batch.kubernetes.io/job-name": metadata["name"]}
+        ended = {"exitCode": 0, "reason": "Completed", "message": json.dumps(message)}
+        pod = self._pod(job, f"{metadata['name']}-x", labels)
+        state = {"name": component, "restartCount": 0, "state": {"terminated": ended}}
+        self.api.put_status(kinds.POD, pod, {"containerStatuses": [state]})
+        done = {"type": "Complete", "status": "True", "lastTransitionTime": self._now()}
+        self.api.put_status(kinds.JOB, job, {"conditions": [done]})
+
+    def _package(self, job: Manifest) -> Manifest:
+        order = json.loads(job["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"])
+        result: Manifest = {"modelDigest": DIGEST}
+        if order["mode"] == "Image":
+            result |= {"image": f"{order['repository']}@{DIGEST}", "baseDigest": DIGEST}
+        return result
+
+    def _check(self, job: Manifest) -> Manifest:
+        revision = job["metadata"]["labels"][names.LABEL_REVISION]
+        if self.faults.get(self._version(job["metadata"]["namespace"], revision)) == "golden":
+            reason, agreed, verdict = "GoldenSetFailed", 3, "Fail"
+        else:
+            reason, agreed, verdict = "GoldenSetPassed", 50, "Pass"
+        message = f"{agreed} of 50 cases agree"
+        return {
+            "verdict": verdict,
+            "reason": reason,
+            "message": message,
+            "cases": 50,
+            "agreed": agreed,
+        }
+
+    def _version(self, namespace: str, revision: str) -> str:
+        found = self.api.list(
+            kinds.CONTROLLER_REVISION, namespace, {names.LABEL_REVISION: revision}
+        )
+        return str(found[0]["data"]["version"]) if found else ""
+
+    # ── Deployments and their pods ──
+
+    def _run_deployment(self, deployment: Manifest) -> None:
+        metadata, spec = deployment["metadata"], deployment["spec"]
+        labels = spec["template"]["metadata"]["labels"]
+        pods = list(self.pods_of(deployment))
+        for pod in pods[spec["replicas"] :]:
+            self.api.delete(*_place(pod))
+        pods = pods[: spec["replicas"]]
+        for pod in pods:
+            self._turn_ready(pod)
+        for number in range(len(pods), spec["replicas"]):
+            self._pod(deployment, f"{metadata['name']}-{self._now()}-{number}", labels)
+        ready = sum(is_ready(pod) for pod in self.pods_of(deployment))
+        self._report(deployment, ready)
+
+    def _report(self, deployment: Manifest, ready: int) -> None:
+        wanted = deployment["spec"]["replicas"]
+        old = deployment.get("status", {})
+        claim = {"type": "Available", "status": "True" if ready >= wanted else "False"}
+        known: Manifest = next(iter(old.get("conditions", [])), {})
+        same = known.get("status") == claim["status"]
+        claim["lastTransitionTime"] = known["lastTransitionTime"] if same else self._now()
+        status = {
+            "observedGeneration": deployment["metadata"]["generation"],
+            "replicas": wanted,
+            "conditions": [claim],
+        }
+        if ready:
+            status |= {"readyReplicas": ready, "updatedReplicas": ready}
+        self.api.put_status(kinds.DEPLOYMENT, deployment, status)
+
+    def pods_of(self, owner: Manifest) -> Iterator[Manifest]:
+        uid = owner["metadata"]["uid"]
+        for _, pod in self.api.all(kinds.POD):
+            if any(ref["uid"] == uid for ref in pod["metadata"].get("ownerReferences", ())):
+                yield pod
+
+    def _pod(self, owner: Manifest, name: str, labels: Manifest) -> Manifest:
+        metadata = {
+            "name": name.lower().replace(":", "").replace(".", ""),
+            "namespace": owner["metadata"]["namespace"],
+            "labels": labels,
+            "ownerReferences": [{"uid": owner["metadata"]["uid"], "controller": True}],
+        }
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {}}
+        return self.api.create(pod, manager="controller")
+
+    def _turn_ready(self, pod: Manifest) -> None:
+        labels = pod["metadata"]["labels"]
+        if self.faults.get(labels.get(names.LABEL_VERSION, "")) == "never-ready" or is_ready(pod):
+            return
+        is_router = labels[names.LABEL_COMPONENT] == names.COMPONENT_ROUTER
+        main: Manifest = {
+            "name": "envoy" if is_router else "triton",
+            "restartCount": 0,
+            "started": True,
+            "state": {"running": {}},
+        }
+        ready = {"type": "Ready", "status": "True", "lastTransitionTime": self._now()}
+        # the fake's address of a pod is its name, so that its counters are found again
+        address = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+        status = {"conditions": [ready], "containerStatuses": [main], "podIP": address}
+        self.api.put_status(kinds.POD, pod, status)
+
+    # ── the routers ──
+
+    def proxies(self, namespace: str) -> list[Manifest]:
+        labels = {names.LABEL_COMPONENT: names.COMPONENT_ROUTER}
+        return [pod for pod in self.api.list(kinds.POD, namespace, labels) if is_ready(pod)]
+
+    def ready_pods(self, namespace: str, revision: str) -> int:
+        labels = {names.LABEL_REVISION: revision, names.LABEL_COMPONENT: "server"}
+        return sum(is_ready(pod) for pod in self.api.list(kinds.POD, namespace, labels))
+
+    def _acknowledge(self, route: Manifest) -> None:
+        metadata = route["metadata"]
+        alive = {pod["metadata"]["uid"]: pod for pod in self.proxies(metadata["namespace"])}
+        told = {
+            entry["uid"]: entry
+            for entry in route.get("status", {}).get("proxies", ())
+            if entry["uid"] in alive
+        }
+        for uid, pod in alive.items():
+            known = told.get(uid)
+            if known is None or known["generation"] != metadata["generation"]:
+                taken = self._taken(route, pod)
+                if taken is not None:
+                    told[uid] = taken
+        self.api.put_status(kinds.MODEL_ROUTE, route, {"proxies": list(told.values())})
+
+    def _taken(self, route: Manifest, pod: Manifest) -> Manifest | None:
+        metadata, backends = route["metadata"], route["spec"]["backends"]
+        missing = any(
+            entry["weight"]
+            and self.ready_pods(metadata["namespace"], entry["revision"])
+            < entry.get("minEndpoints", 0)
+            for entry in backends
+        )
+        if missing or self.is_deaf:
+            return None
+        return {
+            "name": pod["metadata"]["name"],
+            "uid": pod["metadata"]["uid"],
+            "generation": metadata["generation"],
+            "hash": "0",
+            "effectiveWeights": {entry["revision"]: entry["weight"] for entry in backends},
+            "at": self._now(),
+        }
+
+    def _serve(self, route: Manifest) -> None:
+        metadata = route["metadata"]
+        namespace, name = metadata["namespace"], metadata["name"]
+        current = self.api.get(kinds.MODEL_ROUTE, namespace, name) or route
+        for entry in current.get("status", {}).get("proxies", ()):
+            for revision, weight in entry["effectiveWeights"].items():
+                share = self.traffic * weight // 100
+                if not share:
+                    continue
+                if not self.ready_pods(namespace, revision):
+                    self.lost[name] += share
+                    continue
+                served = self.served[namespace, entry["name"], name, revision]
+                served.requests += share
+                served.last = self.clock.seconds()
+                if self.faults.get(self._version(namespace, revision)) == "errors":
+                    served.errors += share // ERROR_EVERY
+
+    def in_flight(self, namespace: str, route: str, revision: str) -> int:
+        now = self.clock.seconds()
+        return sum(
+            now - served.last < LINGER_SECONDS
+            for key, served in self.served.items()
+            if (key[0], key[2], key[3]) == (namespace, route, revision)
+        )
+
+    async def read(self, address: str) -> Counters | None:
+        """Fit `slipway.reconcile.ports.CounterSource`."""
+        namespace, _, proxy = address.partition("/")
+        if proxy not in {pod["metadata"]["name"] for pod in self.proxies(namespace)}:
+            return None
+        found: list[Counters] = []
+        for (where, who, route, revision), served in self.served.items():
+            if (where, who) == (namespace, proxy):
+                counts = {revision: (served.requests, served.errors, 0)}
+                active = int(self.clock.seconds() - served.last < LINGER_SECONDS)
+                at = self.clock.now()
+                found.append(counted(proxy, counts, route=route, at=at, active=active))
+        routes = [entry for tick in found for entry in tick.routes]
+        return Counters(proxy=proxy, envoy_start="1", at=self._now(), routes=routes)
+
+    def _now(self) -> str:
+        return to_wire(self.clock.now())
+
+
+def is_ready(pod: Manifest) -> bool:
+    conditions = pod.get("status", {}).get("conditions", ())
+    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
+
+
+def _place(manifest: Manifest) -> tuple[kinds.Kind, str, str]:
+    metadata = manifest["metadata"]
+    return kinds.BY_NAME[manifest["kind"]], metadata["namespace"], metadata["name"]
