@@ -18,7 +18,14 @@ from slipway.api.modeldeployment import (
     Outcome,
     Stage,
 )
-from slipway.api.names import ANNOTATION_ACTION, LABEL_OWNER, LABEL_REVISION, LABEL_VERSION
+from slipway.api.names import (
+    ANNOTATION_ACTION,
+    COMPONENT_ROUTER,
+    LABEL_COMPONENT,
+    LABEL_OWNER,
+    LABEL_REVISION,
+    LABEL_VERSION,
+)
 
 from tests.demo.watch import StatusWatch
 from tests.e2e.figures import Figures
@@ -200,10 +207,14 @@ class Deployed:
             stalled=_condition(status, ConditionType.STALLED)[1],
             candidate=status.candidate.version if status.candidate else "",
             stage=status.rollout.stage if status.rollout else Stage.IDLE,
-            weights=_in_force(self.route(), versions),
+            weights=_in_force(self.route(), self._router_pods(), versions),
             replicas=tuple(sorted(_replicas(item) for item in workloads if _has_pods(item))),
             jobs=len(jobs),
         )
+
+    def _router_pods(self) -> set[str]:
+        pods = self._kubectl.items(self.namespace, "pods", f"{LABEL_COMPONENT}={COMPONENT_ROUTER}")
+        return {pod["metadata"]["name"] for pod in pods}
 
     # ── taking in ──────────────────────────────────────────────────────────────────────────────
 
@@ -277,11 +288,13 @@ def _condition(status: ModelDeploymentStatus, kind: ConditionType) -> tuple[str,
     return (found.status.value, found.reason) if found else ("", "")
 
 
-def _in_force(route: Manifest, versions: dict[str, str]) -> tuple[tuple[str, int], ...]:
-    """Return the weights above 0 where spec and all proxies agree; else what was written."""
+def _in_force(
+    route: Manifest, pods: set[str], versions: dict[str, str]
+) -> tuple[tuple[str, int], ...]:
+    """Return the weights above 0 where spec and all proxies agree."""
     written = {b["revision"]: b["weight"] for b in route.get("spec", {}).get("backends", ())}
     proxies = route.get("status", {}).get("proxies", ())
-    alive = [p["effectiveWeights"] for p in proxies]
+    alive = [proxy["effectiveWeights"] for proxy in proxies if proxy["name"] in pods]
     disagreeing = [weights for weights in alive if _positive(weights) != _positive(written)]
     if disagreeing:
         return (("not acknowledged", len(disagreeing)),)
