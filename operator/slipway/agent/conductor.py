@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from slipway.agent.acknowledge import Outcome, Refusals, judge_files
 from slipway.agent.admin import Admin, EnvoyUnavailable, Observed
 from slipway.agent.discovery import Discovery
-from slipway.agent.endpoints import Slice
+from slipway.agent.endpoints import Slice, by_service
 from slipway.agent.files import Files
 from slipway.agent.program import Asked, Wanted, taken_ports, want
 from slipway.agent.report import Entry, Reporter
@@ -151,6 +151,7 @@ class Conductor:
 
     def _decide(self, now: float) -> None:
         conflicts = taken_ports(self._asked.values())
+        services = by_service(self._slices.values())
         wanted = {}
         for name, asked in self._asked.items():
             if name in conflicts:
@@ -161,7 +162,7 @@ class Conductor:
             before = known.standing if known else None
             if known is None:
                 before = resume(asked.spec.backends, asked.generation, asked.own)
-            wanted[name] = want(asked, self._slices.values(), before, now)
+            wanted[name] = want(asked, services, before, now)
         self._wanted = wanted
 
     def _publish(self, now: float) -> None:
@@ -180,7 +181,7 @@ class Conductor:
                 for key, addresses in self._addresses.items()
             }
         )
-        self._files.write(envoy.CLUSTERS_FILE, envoy.render_clusters(self._addresses))
+        self._files.write(envoy.CLUSTERS_FILE, envoy.render_clusters(frozenset(self._addresses)))
 
     def _retire(self, used: Mapping[ClusterKey, tuple[Address, ...]], now: float) -> None:
         """Keep a cluster for a while after the last route that named it was replaced."""
@@ -202,7 +203,7 @@ class Conductor:
             chosen = chosen or before.get(name) or self._running.get(name)
             if chosen is not None:
                 self._written[name] = chosen
-        routes = [self._written[name].route for name in sorted(self._written)]
+        routes = tuple(self._written[name].route for name in sorted(self._written))
         directory = str(self._files.directory)
         self._files.write(envoy.ROUTES_FILE, envoy.render_routes(routes))
         self._files.write(envoy.LISTENERS_FILE, envoy.render_listeners(directory, routes))

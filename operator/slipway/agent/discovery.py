@@ -6,7 +6,9 @@ endpoints away.
 """
 
 import asyncio
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -44,10 +46,24 @@ class Discovery:
         return application
 
     async def _answer(self, request: web.Request) -> web.Response:
-        poll = await request.json()
-        cluster = str(poll["resource_names"][0])
-        if "error_detail" in poll:
+        poll = _Poll.parse(await request.content.read())
+        if poll.refused:
             await asyncio.sleep(REFUSED_PAUSE_SECONDS)
-        while self.version(cluster) in (None, poll.get("version_info")):
+        while self.version(poll.cluster) in (None, poll.version):
             await self._changed.wait()
-        return web.json_response(self._documents[cluster])
+        return web.json_response(self._documents[poll.cluster])
+
+
+@dataclass(frozen=True, slots=True)
+class _Poll:
+    """The three words that matter of a poll; the rest, 300 kB of Envoy's extensions, goes."""
+
+    cluster: str
+    version: str | None
+    refused: bool
+
+    @classmethod
+    def parse(cls, body: bytes) -> "_Poll":
+        found = json.loads(body)
+        cluster = str(found["resource_names"][0])
+        return cls(cluster, found.get("version_info"), "error_detail" in found)

@@ -1,5 +1,6 @@
 """Pods behind a revision, as EndpointSlices tell them."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -66,17 +67,19 @@ def _endpoint(manifest: Manifest, ports: tuple[tuple[str, int], ...]) -> Endpoin
     )
 
 
-def of_service(slices: Iterable[Slice], service: str) -> tuple[Endpoint, ...]:
-    """Return the Service's pods, each once, ordered so that equal sets are equal."""
-    found: dict[str, Endpoint] = {}
+def by_service(slices: Iterable[Slice]) -> dict[str, tuple[Endpoint, ...]]:
+    """Return each Service's pods, each pod once, ordered so that equal sets are equal."""
+    found: defaultdict[str, dict[str, Endpoint]] = defaultdict(dict)
     for each in slices:
-        if each.service != service:
-            continue
+        pods = found[each.service]
         for endpoint in each.endpoints:
-            known = found.get(endpoint.pod)
+            known = pods.get(endpoint.pod)
             if known is None or (":" in known.host and ":" not in endpoint.host):
-                found[endpoint.pod] = endpoint
-    return tuple(sorted(found.values(), key=lambda endpoint: endpoint.host))
+                pods[endpoint.pod] = endpoint
+    return {
+        service: tuple(sorted(pods.values(), key=lambda endpoint: endpoint.host))
+        for service, pods in found.items()
+    }
 
 
 def count_ready(endpoints: Sequence[Endpoint]) -> int:

@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 
 DEFAULT_DIRECTORY = "/xds"
 LOOK_FOR_ENVOY_SECONDS = 0.5
+POLL_BACKLOG = 4096
+"""Envoy polls for all its clusters at once when the agent comes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ class Agent:
         stack.push_async_callback(self._cluster.close)
         socket = str(self._settings.directory / envoy.ENDPOINTS_SOCKET)
         endpoints = await _runner(stack, self._discovery.application())
-        await web.UnixSite(endpoints, socket).start()
+        await web.UnixSite(endpoints, socket, backlog=POLL_BACKLOG).start()
         public = await _runner(stack, self._server.application())
         await web.TCPSite(public, port=self._settings.port).start()
 

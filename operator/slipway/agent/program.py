@@ -1,6 +1,6 @@
 """From what the cluster asks to what Envoy should run: pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -69,16 +69,23 @@ class Wanted:
 
 def want(
     asked: Asked,
-    slices: Iterable[pods.Slice],
+    services: Mapping[str, Sequence[pods.Endpoint]],
     before: weights.Standing | None,
     now: float,
 ) -> Wanted:
-    """Decide what a route runs; `now` is seconds of a monotonic clock."""
+    """Decide what a route runs.
+
+    Args:
+        asked: the route.
+        services: pods by Service.
+        before: what is in force; None for a route that is new here.
+        now: seconds of a monotonic clock.
+
+    """
     spec = asked.spec
-    services = {each.revision: each.service for each in (before.backends if before else ())}
-    services |= {each.revision: each.service for each in spec.backends}
-    slices = list(slices)
-    found = {revision: pods.of_service(slices, service) for revision, service in services.items()}
+    names = {each.revision: each.service for each in (before.backends if before else ())}
+    names |= {each.revision: each.service for each in spec.backends}
+    found = {revision: services.get(service, ()) for revision, service in names.items()}
     ready = {revision: pods.count_ready(endpoints) for revision, endpoints in found.items()}
     decision = weights.decide(spec.backends, asked.generation, ready, before, now)
     route = envoy.Route(

@@ -12,9 +12,9 @@ header that it sets itself; a client cannot forge it.
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from slipway.api.base import Manifest
 from slipway.api.counters import latency_edges
@@ -71,6 +71,8 @@ POLL_PAUSE = "0.010s"
 """Between two polls for a cluster's endpoints; the agent holds a poll until they change."""
 POLL_TIMEOUT = "86400s"
 UNLIMITED = 4_294_967_295
+CACHED = 4096
+"""Parts that are kept rendered: a change of one weight should not cost the work of fifty."""
 
 _TYPES = "type.googleapis.com/envoy"
 _PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -139,13 +141,18 @@ class Route:
     @property
     def hash(self) -> str:
         """Identifies the listener and the routes that this renders to."""
-        return content_hash([_listener(self), _virtual_host(self)])
+        return _route_hash(self)
 
 
 def content_hash(content: object) -> str:
     """Return 16 hex digits that identify a JSON value."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=CACHED)
+def _route_hash(route: Route) -> str:
+    return content_hash([route.port, _virtual_host(route)])
 
 
 def render_bootstrap(directory: str, node: str) -> Manifest:
@@ -169,22 +176,21 @@ def render_bootstrap(directory: str, node: str) -> Manifest:
     }
 
 
-def render_listeners(directory: str, routes: Sequence[Route]) -> Manifest:
+@lru_cache(maxsize=2)
+def render_listeners(directory: str, routes: tuple[Route, ...]) -> Manifest:
     """Return the listener file; it changes only when a route comes or goes."""
-    listeners = [_listener(route) for route in routes]
-    for listener in listeners:
-        manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
-        manager["rds"]["config_source"] = _source(directory, ROUTES_FILE)
-    return _document(listeners)
+    return _document([_listener(route.name, route.port, directory) for route in routes])
 
 
-def render_clusters(keys: Iterable[ClusterKey]) -> Manifest:
+@lru_cache(maxsize=2)
+def render_clusters(keys: frozenset[ClusterKey]) -> Manifest:
     """Return the cluster file; it changes when a revision comes or goes."""
     return _document([_cluster(key) for key in sorted(keys)])
 
 
-def render_endpoints(key: ClusterKey, addresses: Sequence[Address]) -> Manifest:
-    """Return the answer to a poll for a cluster's endpoints."""
+@lru_cache(maxsize=CACHED)
+def render_endpoints(key: ClusterKey, addresses: tuple[Address, ...]) -> Manifest:
+    """Return the answer to a poll for a cluster's endpoints; the caller leaves it as it is."""
     return _document(
         [
             {
@@ -196,7 +202,8 @@ def render_endpoints(key: ClusterKey, addresses: Sequence[Address]) -> Manifest:
     )
 
 
-def render_routes(routes: Sequence[Route]) -> Manifest:
+@lru_cache(maxsize=2)
+def render_routes(routes: tuple[Route, ...]) -> Manifest:
     """Return the route file: the weights."""
     return _document(
         [
@@ -241,14 +248,18 @@ def _needed_stats() -> list[Manifest]:
     ]
 
 
-def _listener(route: Route) -> Manifest:
+@lru_cache(maxsize=CACHED)
+def _listener(name: str, port: int, directory: str) -> Manifest:
     manager = {
         "@type": f"{_TYPES}.extensions.filters.network.http_connection_manager.v3"
         ".HttpConnectionManager",
         "stat_prefix": STAT_PREFIX,
         "codec_type": "AUTO",
-        "rds": {"route_config_name": ROUTES_NAME},
-        "early_header_mutation_extensions": [_own_route_header(route.name)],
+        "rds": {
+            "route_config_name": ROUTES_NAME,
+            "config_source": _source(directory, ROUTES_FILE),
+        },
+        "early_header_mutation_extensions": [_own_route_header(name)],
         "use_remote_address": True,  # drops x-envoy-* headers, by which clients could ask retries
         "generate_request_id": False,
         "normalize_path": True,
@@ -267,8 +278,8 @@ def _listener(route: Route) -> Manifest:
     }
     return {
         "@type": f"{_TYPES}.config.listener.v3.Listener",
-        "name": route.name,
-        "address": _address("0.0.0.0", route.port),
+        "name": name,
+        "address": _address("0.0.0.0", port),
         "filter_chains": [
             {
                 "filters": [
@@ -315,6 +326,7 @@ def _filter(name: str, message: str, **config: object) -> Manifest:
     }
 
 
+@lru_cache(maxsize=CACHED)
 def _virtual_host(route: Route) -> Manifest:
     return {"name": route.name, "domains": [route.name], "routes": _routes(route)}
 
@@ -401,6 +413,7 @@ def _revision_header(revision: str) -> Manifest:
     }
 
 
+@lru_cache(maxsize=CACHED)
 def _cluster(key: ClusterKey) -> Manifest:
     no_limit = dict.fromkeys(
         ("max_connections", "max_pending_requests", "max_requests", "max_retries"), UNLIMITED
@@ -456,7 +469,7 @@ def _upstream_protocol(protocol: Protocol) -> Manifest:
     }
 
 
-def _pods(addresses: Sequence[Address]) -> Manifest:
+def _pods(addresses: tuple[Address, ...]) -> Manifest:
     return {
         "lb_endpoints": [
             {"endpoint": {"address": _address(host, port)}} for host, port in addresses

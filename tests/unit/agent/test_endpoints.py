@@ -1,4 +1,4 @@
-from slipway.agent.endpoints import Endpoint, Slice, count_ready, of_service, parse_slice, routable
+from slipway.agent.endpoints import Endpoint, Slice, by_service, count_ready, parse_slice, routable
 from slipway.api.base import Manifest
 from slipway.render.envoy import Protocol
 
@@ -51,11 +51,13 @@ def test_a_pod_with_both_families_counts_once_and_speaks_ipv4() -> None:
     four = Endpoint("pod-a", "10.0.0.1", PORTS, ready=True, serving=True, terminating=False)
     for order in ([six, four], [four, six]):
         slices = [Slice("digits", (endpoint,)) for endpoint in order]
-        assert of_service(slices, "digits") == (four,)
+        assert by_service(slices) == {"digits": (four,)}
 
 
-def test_only_the_service_asked_for_is_found() -> None:
-    assert of_service([Slice("digits-0123abcd", (a_pod("10.0.0.1"),))], "digits") == ()
+def test_the_slices_of_a_service_are_put_together() -> None:
+    one, two, other = (a_pod(f"10.0.0.{number}") for number in (1, 2, 3))
+    slices = [Slice("digits", (two,)), Slice("other", (other,)), Slice("digits", (one,))]
+    assert by_service(slices) == {"digits": (one, two), "other": (other,)}
 
 
 def test_ready_pods_are_preferred_to_those_that_end() -> None:

@@ -1,4 +1,4 @@
-from slipway.agent.endpoints import Endpoint, Slice
+from slipway.agent.endpoints import Endpoint, Slice, by_service
 from slipway.agent.program import Asked, taken_ports, want
 from slipway.api.base import Manifest
 from slipway.render.envoy import ClusterKey, Protocol
@@ -18,7 +18,8 @@ def a_slice(revision: str, *hosts: str) -> Slice:
     )
 
 
-BOTH = [a_slice(STABLE, "10.0.0.1"), a_slice(CANDIDATE, "10.0.0.2")]
+ONE = by_service([a_slice(STABLE, "10.0.0.1")])
+BOTH = ONE | by_service([a_slice(CANDIDATE, "10.0.0.2")])
 
 
 def a_route(weights: dict[str, int], **spec: object) -> Manifest:
@@ -68,7 +69,7 @@ def test_a_backend_that_left_the_spec_keeps_serving_until_the_new_one_can() -> N
             | {"metadata": {"name": "digits", "uid": "u", "generation": 4}},
             "pod-uid",
         ),
-        BOTH[:1],
+        ONE,
         first.standing,
         1.0,
     )

@@ -20,11 +20,13 @@ class Writes:
     def __init__(self) -> None:
         self.bodies: list[Manifest] = []
         self.away = False
+        self.refusals = 0
 
     async def apply(self, route: str, manifest: Manifest) -> None:
-        await asyncio.sleep(0)
         if self.away:
+            self.refusals += 1
             raise ClusterUnavailable("away")
+        await asyncio.sleep(0)
         assert manifest["metadata"]["name"] == route
         self.bodies.append(manifest)
 
@@ -77,7 +79,7 @@ async def test_while_the_api_server_is_away_only_the_newest_is_kept(
 ) -> None:
     writes.away = True
     reporter.report("digits", HALF)
-    await asyncio.sleep(0.01)
+    await until("writes are refused", lambda: writes.refusals > 1)
     reporter.report("digits", Entry(3, "def", {"aaaaaaaa": 100}))
     writes.away = False
     await delivered(writes, 1)
