@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tests.demo import diagnosis, page
 from tests.demo.prepare import PreparationError, make_cluster, make_models
 from tests.demo.report import REPORT, Report, problems, table
-from tests.demo.rollouts import NotEnded, Stage, make_load, roll_out
+from tests.demo.rollouts import NotEnded, Scene, make_load, roll_out
 from tests.demo.timeline import Timeline
 from tests.demo.versions import NAMESPACE, VERSIONS, Version
 from tests.install import release
@@ -26,12 +26,12 @@ def main() -> int:
             make_cluster(report.seconds)
         samples = make_models(kubectl, report.seconds)
         load = make_load(kubectl, release.images().operator, samples.load)
-        stage = Stage(kubectl, load, timeline, report, began=time.time())
+        scene = Scene(kubectl, load, timeline, report, began=time.time())
     except (PreparationError, InstallError, KubectlError) as error:
         print(error, file=sys.stderr)
         return 1
-    said = _roll_out(stage, versions)
-    _sum_up(stage, said)
+    said = _roll_out(scene, versions)
+    _sum_up(scene, said)
     if arguments.write_docs and not said:
         page.write(timeline.lines, report)
     if not arguments.keep:
@@ -39,28 +39,28 @@ def main() -> int:
     return 1 if said else 0
 
 
-def _roll_out(stage: Stage, versions: Sequence[Version]) -> list[str]:
+def _roll_out(scene: Scene, versions: Sequence[Version]) -> list[str]:
     """Return what went wrong; what the cluster has to say about it is printed then."""
     said = []
     try:
-        roll_out(stage, versions)
+        roll_out(scene, versions)
     except (NotEnded, KubectlError) as error:
         said.append(str(error))
-    said += problems(stage.report, versions, stage.records)
+    said += problems(scene.report, versions, scene.records)
     if said:
-        diagnosis.show(stage.kubectl)
+        diagnosis.show(scene.kubectl)
     return said
 
 
-def _sum_up(stage: Stage, said: Sequence[str]) -> None:
-    stage.report.write()
-    stage.timeline.say()
-    stage.timeline.say(table(stage.report))
-    stage.timeline.say()
+def _sum_up(scene: Scene, said: Sequence[str]) -> None:
+    scene.report.write()
+    scene.timeline.say()
+    scene.timeline.say(table(scene.report))
+    scene.timeline.say()
     for problem in said:
-        stage.timeline.say(f"WRONG: {problem}")
+        scene.timeline.say(f"WRONG: {problem}")
     if not said:
-        stage.timeline.say("Every outcome is right, and no request was lost.")
+        scene.timeline.say("Every outcome is right, and no request was lost.")
     print(f"report: {REPORT.relative_to(CLONE)}")
 
 

@@ -22,7 +22,8 @@ def make_cluster(seconds: Seconds) -> None:
     """Start the cluster, build and push the images, install the release.
 
     Raises:
-        PreparationError: one of them failed.
+        PreparationError: one of the first two failed.
+        InstallError: the release did not get ready.
 
     """
     with timed(seconds, "cluster"):
@@ -30,7 +31,7 @@ def make_cluster(seconds: Seconds) -> None:
     with timed(seconds, "images"):
         run_module("tests.images", "build", "--push")
     with timed(seconds, "install"):
-        run_module("tests.install", "up")
+        release.up()
 
 
 def make_models(kubectl: Kubectl, seconds: Seconds) -> Samples:

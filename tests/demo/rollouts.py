@@ -30,7 +30,7 @@ class NotEnded(Exception):
 
 
 @dataclass(slots=True)
-class Stage:
+class Scene:
     """All that a rollout of the demo needs."""
 
     kubectl: Kubectl
@@ -55,7 +55,7 @@ def make_load(kubectl: Kubectl, image: str, images: Images) -> Load:
     return Load(kubectl, NAMESPACE, image, plan)
 
 
-def roll_out(stage: Stage, versions: Sequence[Version]) -> None:
+def roll_out(scene: Scene, versions: Sequence[Version]) -> None:
     """Apply the versions in turn and fill in the report, also when one comes to no end.
 
     Raises:
@@ -63,64 +63,64 @@ def roll_out(stage: Stage, versions: Sequence[Version]) -> None:
         KubectlError: the cluster refused something.
 
     """
-    stage.timeline.say(HEADER)
+    scene.timeline.say(HEADER)
     stories: list[Story] = []
     try:
         for version in versions:
-            stories.append(begin(stage, version))
-            follow(stage, stories[-1])
+            stories.append(begin(scene, version))
+            follow(scene, stories[-1])
             if version is versions[0]:
-                stage.load.start()
-            settle(stage)
-        stage.load.stop()
+                scene.load.start()
+            settle(scene)
+        scene.load.stop()
     finally:
-        stage.load.remove()
-        stage.records = stage.load.records()
-        stage.report.client_total = stage.load.total
-        stage.report.versions = tell(stories, stage.records)
-        stage.report.seconds.rollouts = round(time.time() - stage.began, 1)
+        scene.load.remove()
+        scene.records = scene.load.records()
+        scene.report.client_total = scene.load.total
+        scene.report.versions = tell(stories, scene.records)
+        scene.report.seconds.rollouts = round(time.time() - scene.began, 1)
 
 
-def begin(stage: Stage, version: Version) -> Story:
+def begin(scene: Scene, version: Version) -> Story:
     """Apply a version with kubectl, and begin its story."""
-    stage.timeline.say()
-    stage.timeline.say(f"kubectl apply: version {version.version}, {version.what}")
-    before = stage.kubectl.get(NAMESPACE, "modeldeployment", NAME) or {}
+    scene.timeline.say()
+    scene.timeline.say(f"kubectl apply: version {version.version}, {version.what}")
+    before = scene.kubectl.get(NAMESPACE, "modeldeployment", NAME) or {}
     history = before.get("status", {}).get("history", [])
     known = sum(entry["version"] == version.version for entry in history)
     applied = time.time()
-    stage.kubectl.apply(render_model_deployment(version))
+    scene.kubectl.apply(render_model_deployment(version))
     return Story(version.version, applied, known)
 
 
-def follow(stage: Stage, story: Story) -> None:
+def follow(scene: Scene, story: Story) -> None:
     """Watch until the version has ended.
 
     Raises:
         NotEnded: it did not in time.
 
     """
-    with StatusWatch(stage.kubectl, NAMESPACE, NAME) as watch:
+    with StatusWatch(scene.kubectl, NAMESPACE, NAME) as watch:
         while story.end is None:
             status = watch.next(LOOK_SECONDS)
             now = time.time()
             if status is not None:
                 story.observe(now, status)
-            show(stage, story, now)
+            show(scene, story, now)
             if story.end is None and now - story.applied > END_SECONDS:
                 raise NotEnded(f"version {story.version} came to no end in {END_SECONDS:.0f} s")
 
 
-def settle(stage: Stage) -> None:
+def settle(scene: Scene) -> None:
     """Let the load go on for a moment."""
-    stage.load.wait_for(lambda since: since.sent >= RATE * SETTLE_SECONDS, "the client's answers")
+    scene.load.wait_for(lambda since: since.sent >= RATE * SETTLE_SECONDS, "the client's answers")
 
 
-def show(stage: Stage, story: Story, now: float) -> None:
+def show(scene: Scene, story: Story, now: float) -> None:
     """Show where a version stands."""
-    records = stage.load.records(since=now - CLIENT_SECONDS - 1)
-    total = stage.load.total
-    stage.timeline.show(Moment(now - stage.began, story, records, total))
+    records = scene.load.records(since=now - CLIENT_SECONDS - 1)
+    total = scene.load.total
+    scene.timeline.show(Moment(now - scene.began, story, records, total))
 
 
 def tell(stories: Sequence[Story], records: Sequence[Record]) -> list[VersionReport]:

@@ -114,7 +114,7 @@ def line(moment: Moment) -> str:
     weight = f"{running.weight} %" if running else "-"
     minutes, seconds = divmod(int(moment.seconds), 60)
     judged = story.samples
-    under_test = any(entry.samples for entry in story.analysis) and story.end is None
+    under_test = judged.candidate and any(entry.samples for entry in story.analysis)
     samples = f"{judged.candidate:,}/{judged.stable:,}" if under_test else "-"
     failed = str(total.failed)
     return (

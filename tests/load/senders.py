@@ -15,6 +15,7 @@ from tests.load.ledger import NO_REVISION, Answer
 from tests.load.plan import LoadPlan
 
 REVISION_HEADER = "x-slipway-revision"
+SUCCESS = range(200, 300)
 CONNECTIONS = 256
 """More than a healthy service ever needs at these rates; waiting for one counts as time."""
 CHANNELS = 4
@@ -53,14 +54,14 @@ class HttpSender:
         assert self._session is not None
         body = self._bodies[number % len(self._bodies)]
         try:
-            async with self._session.post(self._url, data=body) as response:
+            async with self._session.post(self._url, data=body, allow_redirects=False) as response:
                 content = await response.read()
         except TimeoutError:
             return Answer(cause=f"no answer in {self._plan.timeout_seconds:g} s")
         except aiohttp.ClientError as error:
             return Answer(cause=f"{type(error).__name__}: {error}")
         revision = response.headers.get(REVISION_HEADER, NO_REVISION)
-        if response.ok:
+        if response.status in SUCCESS:
             return Answer(revision)
         text = content.decode(errors="replace")
         return Answer(revision, f"{response.status} {text}", self._plan.marker in text)

@@ -110,6 +110,14 @@ async def test_every_status_but_2xx_fails(status: int, text: str, by_model: bool
     assert last.total.failed_by_model == (last.total.sent if by_model else 0)
 
 
+async def test_a_redirect_is_not_followed() -> None:
+    async def redirect(request: web.Request) -> web.Response:
+        return web.Response(status=307, headers={"location": str(request.url)})
+
+    last = await run_load(redirect)
+    assert set(last.causes) == {"307 "}
+
+
 async def test_a_reset_is_a_failure_and_is_not_tried_again() -> None:
     seen = 0
 
