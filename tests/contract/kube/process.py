@@ -104,7 +104,13 @@ class Office:
     def __init__(self, path: Path, namespace: str) -> None:
         self._path = path
         self._replicas: list[Replica] = []
-        settings = {"namespace": namespace, "watchNamespaces": [namespace], "lease": LEASE}
+        settings = {
+            "namespace": namespace,
+            "watchNamespaces": [namespace],
+            "lease": LEASE,
+            "operatorImage": "registry.example/operator",
+            "router": {"envoyImage": "registry.example/envoy"},
+        }
         (path / "settings.yaml").write_text(yaml.safe_dump(settings))
 
     async def start(self, name: str, kubeconfig: Path) -> Replica:
