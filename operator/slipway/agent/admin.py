@@ -26,6 +26,10 @@ class EnvoyUnavailable(DependencyError):
     """Envoy's admin interface does not answer: it is starting, restarting or gone."""
 
 
+class EnvoyGone(EnvoyUnavailable):
+    """There is no Envoy: nobody listens on its admin socket."""
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
     """What Envoy says about its configuration."""
@@ -92,13 +96,13 @@ class Admin:
         """Return when Envoy made its socket, which it does once in each life.
 
         Raises:
-            EnvoyUnavailable: there is no socket.
+            EnvoyGone: there is no socket.
 
         """
         try:
             seconds = self._socket.stat().st_mtime_ns / 1e9
         except OSError as error:
-            raise EnvoyUnavailable(f"Envoy's admin socket: {error}") from error
+            raise EnvoyGone(f"Envoy's admin socket: {error}") from error
         return datetime.fromtimestamp(seconds, UTC).isoformat()
 
     async def close(self) -> None:
@@ -125,6 +129,8 @@ class Admin:
                 if answer.content_type == "application/json":
                     return await answer.json()
                 return await answer.text()
+        except aiohttp.ClientConnectorError as error:
+            raise EnvoyGone(f"Envoy's admin {path}: {error!r}") from error
         except (aiohttp.ClientError, OSError) as error:
             raise EnvoyUnavailable(f"Envoy's admin {path}: {error!r}") from error
 

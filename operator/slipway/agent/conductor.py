@@ -8,11 +8,12 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from slipway.agent.acknowledge import Outcome, Refusals, judge_files
-from slipway.agent.admin import Admin, EnvoyUnavailable, Observed
+from slipway.agent.admin import EnvoyGone, EnvoyUnavailable, Observed
 from slipway.agent.discovery import Discovery
 from slipway.agent.endpoints import Slice, by_service
 from slipway.agent.files import Files
@@ -26,8 +27,22 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = (0.005, 0.01, *[0.02] * 100, 0.5)
 """Pauses between looks at Envoy while something is not acknowledged; the last one repeats."""
+RECOVERY_LOOKS = 100
 UNUSED_SECONDS = 60.0
 """A cluster stays so long after its last use, for requests in flight and for its counters."""
+
+
+class Envoy(Protocol):
+    """What the conductor needs of Envoy; `slipway.agent.admin.Admin` fits."""
+
+    async def observe(self) -> Observed:
+        """Read which configuration is in force.
+
+        Raises:
+            EnvoyGone: there is no Envoy.
+            EnvoyUnavailable: it does not answer.
+
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +63,13 @@ class Conductor:
         self,
         files: Files,
         discovery: Discovery,
-        admin: Admin,
+        proxy: Envoy,
         reporter: Reporter,
         clock: Callable[[], float],
     ) -> None:
         self._files = files
         self._discovery = discovery
-        self._admin = admin
+        self._envoy = proxy
         self._reporter = reporter
         self._clock = clock
         self._asked: dict[str, Asked] = {}
@@ -67,6 +82,9 @@ class Conductor:
         self._refused: dict[str, Route] = {}
         self._suspects: deque[str] = deque()
         """Refused together with others: written again one at a time."""
+        self._recovering = 0
+        """Looks left to see what runs in force again after a refusal; until then nobody is blamed,
+        because Envoy reads a refused file again whenever a file beside it is replaced."""
         self._unused: dict[ClusterKey, Unused] = {}
         self._addresses: dict[ClusterKey, tuple[Address, ...]] = {}
         self._observed: Observed | None = None
@@ -111,13 +129,13 @@ class Conductor:
         polls = 0
         while True:
             self._changed.clear()
-            await self._observe_if_needed()
-            self.step()
+            await self.turn()
             polls = 0 if self.acknowledged.is_set() else polls + 1
             await self._sleep(polls)
 
-    def step(self) -> None:
-        """Do one pass: decide, write, and compare with what Envoy runs."""
+    async def turn(self) -> None:
+        """Do one pass: look at Envoy if needed, decide, write, compare."""
+        await self._observe_if_needed()
         now = self._clock()
         self._decide(now)
         self._publish(now)
@@ -144,10 +162,11 @@ class Conductor:
         if self.acknowledged.is_set():
             return
         try:
-            self._observed = await self._admin.observe()
-        except EnvoyUnavailable as error:
-            log.debug("%s", error)
+            self._observed = await self._envoy.observe()
+        except EnvoyGone:
             self._observed = None
+        except EnvoyUnavailable as error:
+            log.warning("%s", error)
 
     def _decide(self, now: float) -> None:
         conflicts = taken_ports(self._asked.values())
@@ -164,6 +183,8 @@ class Conductor:
                 before = resume(asked.spec.backends, asked.generation, asked.own)
             wanted[name] = want(asked, services, before, now)
         self._wanted = wanted
+        self._suspects = deque(name for name in self._suspects if name in wanted)
+        self._refused = {name: each for name, each in self._refused.items() if name in wanted}
 
     def _publish(self, now: float) -> None:
         """Endpoints and clusters go ahead of the routes that will name them."""
@@ -209,14 +230,22 @@ class Conductor:
         self._files.write(envoy.LISTENERS_FILE, envoy.render_listeners(directory, routes))
 
     def _may_write(self, wanted: Wanted) -> bool:
+        """A cluster takes its first request only when Envoy has its newest endpoints.
+
+        One that carries requests already is no reason to wait: a weight may always be lowered.
+        """
         name = wanted.route.name
+        if self._recovering:
+            return False
         if self._refused.get(name) == wanted.route:
             return False
         if name in self._suspects and self._suspects[0] != name:
             return False
         if self._observed is None:  # Envoy is not there: it will read all files together
             return True
-        return all(key.name in self._observed.endpoints for key in wanted.route.clusters)
+        running = self._running.get(name)
+        carrying = running.route.clusters if running else frozenset()
+        return self._has_endpoints(wanted.route.clusters - carrying, self._observed)
 
     def _compare(self) -> None:
         if self._observed is None:
@@ -228,17 +257,20 @@ class Conductor:
             self._refusals,
             listeners=bool(self._written),
         )
-        if outcome is Outcome.REFUSED:
-            self._blame(files, self._observed)
+        self._recovering = max(0, self._recovering - 1)
+        if outcome is Outcome.REFUSED and not self._recovering:
+            self._blame(files)
+        if outcome is not Outcome.PENDING:
+            self._refusals.settle(self._observed)
         if outcome is not Outcome.IN_FORCE:
             self.acknowledged.clear()
             return
-        self._refusals.settle(self._observed)
+        self._recovering = 0
         self._accept(self._observed)
 
-    def _blame(self, files: list[str], observed: Observed) -> None:
+    def _blame(self, files: list[str]) -> None:
         """Go back to what runs; where several routes changed at once, try them one by one."""
-        self._refusals.settle(observed)
+        self._recovering = RECOVERY_LOOKS
         guilty = [
             name
             for name, written in self._written.items()
@@ -266,7 +298,7 @@ class Conductor:
         complete = self._written.keys() >= self._wanted.keys() - self._refused.keys()
         self._running = {name: self._running[name] for name in self._written.keys() & self._running}
         for name, written in self._written.items():
-            if not self._has_endpoints(written, observed):
+            if not self._has_endpoints(written.route.clusters, observed):
                 complete = False
                 continue
             self._running[name] = written
@@ -283,10 +315,11 @@ class Conductor:
         else:
             self.acknowledged.clear()
 
-    def _has_endpoints(self, written: Wanted, observed: Observed) -> bool:
+    def _has_endpoints(self, clusters: Iterable[ClusterKey], observed: Observed) -> bool:
+        """Return whether Envoy has the newest endpoints of all of them."""
         return all(
             observed.endpoints.get(key.name) == self._discovery.version(key.name)
-            for key in written.route.clusters
+            for key in clusters
         )
 
 

@@ -1,0 +1,238 @@
+"""The loop, turn by turn, with an Envoy that does only what it is told."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from slipway.agent.admin import EnvoyGone, EnvoyUnavailable, Observed
+from slipway.agent.conductor import UNUSED_SECONDS, Conductor
+from slipway.agent.discovery import Discovery
+from slipway.agent.endpoints import Endpoint, Slice
+from slipway.agent.files import Files
+from slipway.agent.program import Asked
+from slipway.agent.report import Proxy, Reporter
+from slipway.api.base import Manifest
+from slipway.render.envoy import CLUSTERS_FILE, LISTENERS_FILE, ROUTES_FILE
+
+STABLE, CANDIDATE = "aaaaaaaa", "bbbbbbbb"
+FILES = (CLUSTERS_FILE, LISTENERS_FILE, ROUTES_FILE)
+
+
+@dataclass
+class FakeEnvoy:
+    """Has taken what `take` gave it; counts what it was asked."""
+
+    directory: Path
+    discovery: Discovery
+    versions: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
+    endpoints: dict[str, str] = field(default_factory=dict)
+    error: EnvoyUnavailable | None = None
+    looks: int = 0
+
+    async def observe(self) -> Observed:
+        self.looks += 1
+        if self.error is not None:
+            raise self.error
+        return Observed("monday", dict(self.versions), dict(self.refused), dict(self.endpoints))
+
+    def read(self, file: str) -> Manifest:
+        found: Manifest = json.loads((self.directory / file).read_text())
+        return found
+
+    def take(self, *files: str) -> None:
+        for file in files:
+            self.versions[file] = self.read(file)["version_info"]
+
+    def take_endpoints(self) -> None:
+        for cluster in self.read(CLUSTERS_FILE)["resources"]:
+            version = self.discovery.version(cluster["name"])
+            assert version is not None
+            self.endpoints[cluster["name"]] = version
+
+    def take_all(self) -> None:
+        self.take(*FILES)
+        self.take_endpoints()
+
+    def weights(self, route: str = "digits") -> dict[str, int]:
+        """Return the HTTP weights in the file."""
+        (configuration,) = self.read(ROUTES_FILE)["resources"]
+        for host in configuration["virtual_hosts"]:
+            actions = [each["route"] for each in host["routes"] if "route" in each]
+            if host["name"] == route and actions:
+                shares = actions[-1]["weighted_clusters"]["clusters"]
+                return {share["name"].split("/")[1]: share["weight"] for share in shares}
+        return {}
+
+
+class Bench:
+    """A conductor with everything around it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.now = 0.0
+        self.entries: dict[str, Manifest] = {}
+        self.writes = 0
+        discovery = Discovery()
+        self.envoy = FakeEnvoy(directory, discovery)
+        reporter = Reporter(Proxy("router-0", "u"), self._apply, lambda: datetime.now(UTC))
+        self.conductor = Conductor(
+            Files(directory), discovery, self.envoy, reporter, lambda: self.now
+        )
+        self.generations: dict[str, int] = {}
+
+    async def _apply(self, route: str, manifest: Manifest) -> None:
+        self.writes += 1
+        (self.entries[route],) = manifest["status"]["proxies"]
+
+    def ask(self, weights: Mapping[str, int], *, name: str = "digits", port: int = 10_000) -> None:
+        self.generations[name] = self.generations.get(name, 0) + 1
+        backends = [
+            {"revision": revision, "service": revision, "weight": weight, "minEndpoints": 1}
+            for revision, weight in weights.items()
+        ]
+        manifest = {
+            "metadata": {"name": name, "uid": name, "generation": self.generations[name]},
+            "spec": {"port": port, "model": name, "backends": backends},
+        }
+        self.conductor.put_route(Asked.parse(manifest, "u"))
+
+    def serve(self, revision: str, *hosts: str) -> None:
+        pods = tuple(
+            Endpoint(host, host, (("http", 8000),), ready=True, serving=True, terminating=False)
+            for host in hosts
+        )
+        self.conductor.put_slice(revision, Slice(revision, pods))
+
+    async def turn(self, times: int = 1, *, take: bool = False) -> None:
+        for _ in range(times):
+            await self.conductor.turn()
+            if take:
+                self.envoy.take_all()
+            for _ in range(5):  # lets the reporter's tasks run
+                await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> Bench:
+    """All traffic on stable, acknowledged; the candidate known and without pods."""
+    bench = Bench(tmp_path)
+    bench.serve(STABLE, "10.0.0.1")
+    bench.ask({STABLE: 100, CANDIDATE: 0})
+    await bench.turn(3, take=True)
+    assert bench.entries["digits"]["effectiveWeights"] == {STABLE: 100, CANDIDATE: 0}
+    return bench
+
+
+async def test_nothing_is_acknowledged_before_envoy_has_it(bench: Bench) -> None:
+    bench.serve(CANDIDATE, "10.0.0.2")
+    bench.ask({STABLE: 50, CANDIDATE: 50})
+    await bench.turn()
+    bench.envoy.take_endpoints()
+    await bench.turn(3)
+    assert bench.envoy.weights() == {STABLE: 50, CANDIDATE: 50}
+    assert bench.entries["digits"]["generation"] == 1
+    bench.envoy.take(ROUTES_FILE)
+    await bench.turn()
+    assert bench.entries["digits"]["generation"] == 2
+
+
+async def test_a_revision_gets_no_weight_before_envoy_has_its_endpoints(bench: Bench) -> None:
+    bench.serve(CANDIDATE, "10.0.0.2")
+    bench.ask({STABLE: 50, CANDIDATE: 50})
+    await bench.turn(5)
+    assert bench.envoy.weights() == {STABLE: 100}
+    bench.envoy.take_endpoints()
+    await bench.turn()
+    assert bench.envoy.weights() == {STABLE: 50, CANDIDATE: 50}
+
+
+async def test_a_weight_is_lowered_whatever_the_endpoints_do(bench: Bench) -> None:
+    bench.serve(CANDIDATE, "10.0.0.2")
+    bench.ask({STABLE: 50, CANDIDATE: 50})
+    await bench.turn(4, take=True)
+    bench.serve(STABLE, "10.0.0.9")
+    bench.ask({STABLE: 100, CANDIDATE: 0})
+    await bench.turn()
+    assert bench.envoy.weights() == {STABLE: 100}
+
+
+async def test_at_rest_envoy_is_not_asked(bench: Bench) -> None:
+    looks = bench.envoy.looks
+    await bench.turn(10)
+    assert bench.envoy.looks == looks
+
+
+async def test_new_endpoints_write_no_status(bench: Bench) -> None:
+    writes = bench.writes
+    for number in range(5):
+        bench.serve(STABLE, f"10.0.1.{number}")
+        await bench.turn(2, take=True)
+    assert bench.writes == writes
+    assert bench.conductor.acknowledged.is_set()
+
+
+async def test_while_envoy_is_gone_everything_is_written_for_its_start(bench: Bench) -> None:
+    bench.envoy.error = EnvoyGone("no socket")
+    bench.serve(CANDIDATE, "10.0.0.2")
+    bench.ask({STABLE: 50, CANDIDATE: 50})
+    await bench.turn(2)
+    assert bench.envoy.weights() == {STABLE: 50, CANDIDATE: 50}
+    assert bench.entries["digits"]["generation"] == 1
+
+
+async def test_an_envoy_that_is_slow_to_answer_is_not_gone(bench: Bench) -> None:
+    bench.envoy.error = EnvoyUnavailable("busy")
+    bench.serve(CANDIDATE, "10.0.0.2")
+    bench.ask({STABLE: 50, CANDIDATE: 50})
+    await bench.turn(3)
+    assert bench.envoy.weights() == {STABLE: 100}
+
+
+async def test_a_refused_route_goes_back_and_says_so(bench: Bench) -> None:
+    bench.serve(CANDIDATE, "10.0.0.2")
+    bench.ask({STABLE: 50, CANDIDATE: 50})
+    await bench.turn()
+    bench.envoy.take_endpoints()
+    await bench.turn()
+    bench.envoy.refused = {ROUTES_FILE: 1}
+    await bench.turn(2)
+    assert bench.envoy.weights() == {STABLE: 100}
+    entry = bench.entries["digits"]
+    assert (entry["generation"], entry["effectiveWeights"]) == (1, {STABLE: 100, CANDIDATE: 0})
+    assert entry["error"].startswith("generation 2: Envoy refused rds.json")
+
+
+async def test_of_two_changed_routes_the_good_one_gets_through(bench: Bench) -> None:
+    bench.ask({STABLE: 100}, name="good", port=10_001)
+    bench.ask({STABLE: 100}, name="bad", port=10_002)
+    for _ in range(20):
+        await bench.turn()
+        listeners = {each["name"] for each in bench.envoy.read(LISTENERS_FILE)["resources"]}
+        if "bad" in listeners and bench.envoy.versions[LISTENERS_FILE] != "refused":
+            bench.envoy.refused = {LISTENERS_FILE: bench.envoy.refused.get(LISTENERS_FILE, 0) + 1}
+            bench.envoy.take(CLUSTERS_FILE, ROUTES_FILE)
+        elif "bad" not in listeners:
+            bench.envoy.take(*FILES)
+        bench.envoy.take_endpoints()
+    assert bench.entries["good"]["effectiveWeights"] == {STABLE: 100}
+    assert "refused" in bench.entries["bad"]["error"]
+    assert bench.conductor.acknowledged.is_set()
+
+
+async def test_a_revision_that_left_keeps_its_clusters_for_a_minute(bench: Bench) -> None:
+    bench.ask({STABLE: 100})
+    await bench.turn(3, take=True)
+
+    def revisions() -> set[str]:
+        return {key.revision for key in bench.conductor.clusters}
+
+    bench.now += UNUSED_SECONDS - 1
+    await bench.turn(take=True)
+    assert revisions() == {STABLE, CANDIDATE}
+    bench.now += 1
+    await bench.turn(take=True)
+    assert revisions() == {STABLE}
