@@ -71,17 +71,25 @@ def desired_status(
 def is_due(old: ModelDeploymentStatus, new: ModelDeploymentStatus, now: datetime) -> bool:
     """Return whether the new status must be written now.
 
-    What people decide on is written at once; counts and the test's memory wait their turn.
+    What people decide on is written at once, and so is the first look at a step, because what
+    counts is counted from there; later counts and the test's memory wait their turn.
     """
     if old == new:
         return False
     if _without_numbers(old) != _without_numbers(new):
         return True
+    newest, looked = _last_check(old), _last_check(new)
+    began = from_wire(new.rollout.step_started_at) if new.rollout else None
+    if newest is None or now - newest >= SLOWEST:
+        return True
+    return began is not None and looked is not None and newest < began <= looked
+
+
+def _last_check(status: ModelDeploymentStatus) -> datetime | None:
     checks = [
-        from_wire(entry.last_check) for entry in (old.rollout.analysis if old.rollout else [])
+        from_wire(entry.last_check) for entry in (status.rollout.analysis if status.rollout else [])
     ]
-    newest = max((moment for moment in checks if moment is not None), default=None)
-    return newest is None or now - newest >= SLOWEST
+    return max((moment for moment in checks if moment is not None), default=None)
 
 
 def _without_numbers(status: ModelDeploymentStatus) -> ModelDeploymentStatus:

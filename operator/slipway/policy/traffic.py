@@ -215,7 +215,14 @@ def promote(d: Decision, facts: Facts, now: datetime) -> Decision:
     message = f"version {snapshot.version} serves"
     d = record(d, facts, Outcome.PROMOTED, message, now, unjudged=unjudged)
     memory = d.memory.model_copy(
-        update={"stage": Stage.IDLE, "failures": 0, "retry_at": None, "unjudged": None}
+        update={
+            "stage": Stage.IDLE,
+            "step": len(facts.object.spec.rollout.steps),
+            "acked_weight": 100,
+            "failures": 0,
+            "retry_at": None,
+            "unjudged": None,
+        }
     )
     weights = dict.fromkeys(d.weights, 0) | {candidate: 100}
     event = Event("Promoted", f"version {snapshot.version}, revision {candidate}")

@@ -1,0 +1,147 @@
+"""The status: what people and tools read, and when it is written."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from slipway.api.conditions import Condition, ConditionStatus
+from slipway.api.modeldeployment import AnalysisStatus, ModelDeploymentStatus, RolloutStatus, Stage
+from slipway.policy.decision import Decision
+from slipway.policy.facts import Facts
+from slipway.policy.status import desired_status, is_due
+from slipway.policy.times import to_wire
+
+from tests.builders import (
+    NOON,
+    a_model_deployment,
+    a_revision,
+    a_route,
+    a_workload,
+    facts_about,
+    later,
+)
+
+
+def a_decision(stage: Stage = Stage.IDLE, reason: str = "Promoted", **changes: Any) -> Decision:
+    memory = RolloutStatus(stage=changes.pop("underlying", stage))
+    decided = Decision(memory=memory, stage=stage, reason=reason, message="because")
+    return replace(decided, **changes)
+
+
+def serving(generation: int = 1) -> tuple[Facts, str]:
+    object_ = a_model_deployment()
+    meta = object_.metadata.model_copy(update={"generation": generation})
+    object_ = object_.model_copy(update={"metadata": meta})
+    revision = a_revision(object_)
+    facts = facts_about(
+        object_,
+        revisions={revision.name: revision},
+        workloads={revision.name: a_workload(revision.name)},
+        route=a_route({revision.name: 100}),
+    )
+    return facts, revision.name
+
+
+def conditions(status: ModelDeploymentStatus) -> dict[str, Condition]:
+    return {entry.type: entry for entry in status.conditions}
+
+
+def said(
+    decision: Decision, facts: Facts, trouble: tuple[str, str] | None = None
+) -> dict[str, Condition]:
+    return conditions(desired_status(decision, facts, trouble, NOON))
+
+
+# ── kstatus ──
+
+
+def test_a_promoted_revision_is_ready_and_nothing_abnormal_is_said() -> None:
+    facts, name = serving()
+    found = said(a_decision(stable=name, weights={name: 100}), facts)
+    assert found["Ready"].status is ConditionStatus.TRUE
+    assert found["Available"].status is ConditionStatus.TRUE
+    assert "Reconciling" not in found
+    assert "Stalled" not in found
+
+
+@pytest.mark.parametrize(
+    "stage", [stage for stage in Stage if stage is not Stage.IDLE], ids=lambda stage: stage.value
+)
+def test_a_rollout_under_way_is_reconciling_and_not_ready(stage: Stage) -> None:
+    facts, name = serving()
+    found = said(a_decision(stage, "Working", stable=name, weights={name: 100}), facts)
+    assert found["Reconciling"].status is ConditionStatus.TRUE
+    assert found["Ready"].status is ConditionStatus.FALSE
+    assert found["Available"].status is ConditionStatus.TRUE
+    assert "Stalled" not in found
+
+
+def test_what_needs_a_person_is_stalled_and_no_longer_reconciling() -> None:
+    facts, name = serving()
+    decision = a_decision(Stage.PAUSED, "DeadlineExceeded", stalled="DeadlineExceeded")
+    found = said(replace(decision, stable=name, weights={name: 100}), facts)
+    assert found["Stalled"].reason == "DeadlineExceeded"
+    assert "Reconciling" not in found
+
+
+def test_a_refused_write_stalls_even_what_was_promoted() -> None:
+    facts, name = serving()
+    decision = a_decision(stable=name, weights={name: 100})
+    found = said(decision, facts, ("Conflict", "Service digits is not ours"))
+    assert found["Stalled"].message == "Service digits is not ours"
+    assert found["Ready"].status is ConditionStatus.FALSE
+
+
+def test_everything_is_said_of_the_generation_that_was_read() -> None:
+    facts, name = serving(generation=7)
+    status = desired_status(a_decision(stable=name), facts, None, NOON)
+    assert status.observed_generation == 7
+    assert {entry.observed_generation for entry in status.conditions} == {7}
+
+
+def test_a_pause_remembers_the_stage_below_it() -> None:
+    facts, name = serving()
+    decision = a_decision(Stage.PAUSED, "Paused", underlying=Stage.BAKING, stable=name)
+    status = desired_status(decision, facts, None, NOON)
+    assert status.rollout is not None
+    assert (status.rollout.stage, status.rollout.underlying) == (Stage.PAUSED, Stage.BAKING)
+
+
+def test_transition_times_stay_while_nothing_changes() -> None:
+    facts, name = serving()
+    decision = a_decision(stable=name, weights={name: 100})
+    first = desired_status(decision, facts, None, NOON)
+    object_ = facts.object.model_copy(update={"status": first})
+    second = desired_status(decision, replace(facts, object=object_), None, later(60))
+    assert second == first
+    assert not is_due(first, second, later(60))
+
+
+# ── when it is written ──
+
+
+def judged(
+    seconds: float, *, verdict: str = "NoData", samples: int = 0, began: float = 0
+) -> ModelDeploymentStatus:
+    entry = AnalysisStatus(
+        name="errors", verdict=verdict, samples=samples, last_check=to_wire(later(seconds))
+    )
+    rollout = RolloutStatus(
+        stage=Stage.PROGRESSING, step_started_at=to_wire(later(began)), analysis=[entry]
+    )
+    return ModelDeploymentStatus(rollout=rollout)
+
+
+def test_another_verdict_is_written_at_once() -> None:
+    assert is_due(judged(1), judged(2, verdict="Pass"), later(2))
+
+
+def test_numbers_alone_wait_for_half_a_minute() -> None:
+    assert not is_due(judged(1), judged(2, samples=9), later(2))
+    assert is_due(judged(1), judged(31, samples=9), later(31))
+
+
+def test_the_first_look_at_a_step_is_written_at_once_because_counting_begins_there() -> None:
+    before = judged(1, began=5)  # the step has begun, what was said is of the one before
+    assert is_due(before, judged(6, began=5), later(6))
+    assert not is_due(judged(6, began=5), judged(7, began=5, samples=9), later(7))
