@@ -113,10 +113,14 @@ def _admit(
     ready: Mapping[str, int],
     before: Standing | None,
 ) -> Standing:
-    """The newest spec, if every weighted backend has its endpoints; once admitted, it stays."""
-    enough = all(
-        ready.get(each.revision, 0) >= each.min_endpoints for each in backends if each.weight > 0
-    )
+    """The newest spec, once every backend whose share grows has its endpoints; then it stays.
+
+    A share that stays or shrinks is no reason to wait: the repair of a revision that is down has
+    to join the route beside it.
+    """
+    held = before.weights if before is not None and before.admitted else {}
+    grows = [each for each in backends if each.weight > held.get(each.revision, 0)]
+    enough = all(ready.get(each.revision, 0) >= each.min_endpoints for each in grows)
     if before is None or not before.admitted:
         return Standing(generation, backends, admitted=enough, health={})
     if before.generation == generation:

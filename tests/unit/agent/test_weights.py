@@ -93,6 +93,23 @@ def test_a_weight_of_zero_waits_for_nothing() -> None:
     assert proxy.ask(backends({STABLE: 100, CANDIDATE: 0})) == {STABLE: 100, CANDIDATE: 0}
 
 
+def test_the_repair_of_a_revision_that_is_down_joins_beside_it_and_takes_over() -> None:
+    proxy = Proxy(backends({STABLE: 100}), {STABLE: 1})
+    proxy.count(aaaaaaaa=0, bbbbbbbb=1)
+    proxy.ask(backends({STABLE: 100, CANDIDATE: 0}))
+    assert proxy.decision.standing.generation == 2
+    assert proxy.ask(backends({STABLE: 0, CANDIDATE: 100})) == {STABLE: 0, CANDIDATE: 100}
+
+
+def test_traffic_goes_back_only_where_somebody_answers() -> None:
+    proxy = half_and_half()
+    proxy.count(aaaaaaaa=0)
+    proxy.ask(backends({STABLE: 100, CANDIDATE: 0}))
+    assert proxy.decision.standing.generation == 1
+    proxy.count(aaaaaaaa=1)
+    assert proxy.decision.effective == {STABLE: 100, CANDIDATE: 0}
+
+
 def test_once_in_force_the_gate_is_not_asked_again() -> None:
     proxy = Proxy(backends({STABLE: 50, CANDIDATE: 50}, minimum=2), {STABLE: 2, CANDIDATE: 2})
     assert proxy.count(bbbbbbbb=1) == {STABLE: 50, CANDIDATE: 50}
