@@ -1,14 +1,15 @@
 """Writes what was decided, in the order that loses no request, and nothing that is so already.
 
-Capacity first, then weights, then the status; what removes pods comes last. Each write is skipped
-where the object says that it was made: our hash is on it, and nobody has touched our fields since.
+Capacity first, then weights, then what removes pods; what prepares the next revision comes last.
+Each write is skipped where the object says that it was made: our hash is on it, and nobody has
+touched our fields since.
 """
 
 import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from slipway.api import kinds, names
@@ -51,6 +52,8 @@ class Trouble:
 
     reason: str
     message: str
+    is_beside: bool = False
+    """Only what prepares the next revision was refused; all else of the decision is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,9 @@ class Pass:
     facts: Facts
     children: Children
     now: datetime
+
+
+Step = Callable[[Pass], Awaitable[None]]
 
 
 class Executor:
@@ -87,26 +93,13 @@ class Executor:
 
         """
         pass_ = Pass(decision, facts, children, now)
-        steps: tuple[Callable[[Pass], Awaitable[None]], ...] = (
-            self._revise,
-            self._run_jobs,
-            self._mark_ended,
-            self._add_capacity,
-            self._route,
-            self._remove,
-        )
-        if facts.route is None:
-            steps = (*steps, self._make_route)
-        try:
-            for step in steps:
-                await step(pass_)
-        except SpecError as error:
-            return Trouble("InvalidSpec", str(error))
-        except ConflictError as error:
-            return Trouble("Conflict", str(error))
-        except Refused as error:
-            return Trouble("Refused", str(error))
-        return None
+        route = self._make_route if facts.route is None else self._route
+        trouble = await _attempt(pass_, self._mark_ended, self._add_capacity, route, self._remove)
+        if trouble is not None:
+            return trouble
+        # last, so that a Job that nobody admits never stands before traffic that must come back
+        trouble = await _attempt(pass_, self._revise, self._run_jobs)
+        return replace(trouble, is_beside=True) if trouble is not None else None
 
     async def _revise(self, pass_: Pass) -> None:
         decision, facts = pass_.decision, pass_.facts
@@ -210,7 +203,7 @@ class Executor:
         object_ = facts.object
         meta, route = object_.metadata, facts.route
         if route is None:
-            return  # the first pass makes it, under the namespace's lock
+            return
         service = has_service(pass_.children, meta.name)
         server = object_.spec.server or Server()
         protocols = server.protocols or list(Protocol)
@@ -372,6 +365,20 @@ class Executor:
             "status": status.wire(),
         }
         await self._cluster.apply_status(manifest, resource_version=meta.resource_version)
+
+
+async def _attempt(pass_: Pass, *steps: Step) -> Trouble | None:
+    """Take the steps until one is refused."""
+    try:
+        for step in steps:
+            await step(pass_)
+    except SpecError as error:
+        return Trouble("InvalidSpec", str(error))
+    except ConflictError as error:
+        return Trouble("Conflict", str(error))
+    except Refused as error:
+        return Trouble("Refused", str(error))
+    return None
 
 
 def _about(job: Manifest, subject: str, attempt: int) -> Manifest:

@@ -141,10 +141,12 @@ class Reconciler:
         trouble = await self._executor.execute(decision, facts, children, now)
         await self._silence.heal(facts, now)
         # What was not written did not happen: the status must not say that it did.
-        await self._publish(recall(facts) if trouble else decision, facts, trouble)
+        is_done = trouble is None or trouble.is_beside
+        await self._publish(decision if is_done else recall(facts), facts, trouble)
         look = decision.look_again
         if trouble is not None:
-            look = min(look or TROUBLE_AGAIN, TROUBLE_AGAIN)
+            is_judged = facts.written(decision.candidate) > 0
+            look = min(look or TROUBLE_AGAIN, TROUBLE_AGAIN) if is_judged else TROUBLE_AGAIN
         return look.total_seconds() if look is not None else None
 
     def _ports_of(self, namespace: str) -> frozenset[int]:
