@@ -65,13 +65,22 @@ class FakeApi:
         self.witness: Callable[[Change], None] = lambda _change: None
         """Sees every change at the moment it is made."""
 
+    def fork(self, clock: FakeClock) -> "FakeApi":
+        """Return a server that goes its own way from here; what is stored is never changed."""
+        twin = FakeApi(clock)
+        twin._objects = dict(self._objects)
+        twin._owners = dict(self._owners)
+        twin._numbers = itertools.count(next(copy.copy(self._numbers)))
+        twin._uids = itertools.count(next(copy.copy(self._uids)))
+        return twin
+
     def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
         return self._objects.get((kind, namespace, name))
 
     def all(self, kind: Kind | None = None) -> Iterator[tuple[Kind, Manifest]]:
-        for (found, _, _), manifest in sorted(self._objects.items(), key=_by_name):
-            if kind in {None, found}:
-                yield found, manifest
+        places = [place for place in self._objects if kind is None or place[0] is kind]
+        for place in sorted(places, key=_by_name):
+            yield place[0], self._objects[place]
 
     def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> list[Manifest]:
         return [
@@ -112,7 +121,7 @@ class FakeApi:
         wanted = fields.owned_leaves(manifest, subresource)
         if not force and fields.conflicts(owners, fields.leaves(found), wanted, me):
             raise ConflictError(f"{place[0].kind} {place[2]} has fields of others")
-        new, after = fields.applied(copy.deepcopy(found), owners, wanted, me)
+        new, after = fields.applied(found, owners, wanted, me)
         return self._store(place, new, after)
 
     def patch(
@@ -125,7 +134,6 @@ class FakeApi:
         self._check(found, body.get("metadata", {}))
         subresource = "status" if "status" in body else ""
         new = fields.merged(found, copy.deepcopy(body))
-        new["metadata"] = dict(new["metadata"])
         owners = self._owners[found["metadata"]["uid"]]
         after = fields.updated(owners, found, new, (manager, "Update", subresource))
         return self._store((kind, namespace, name), new, after)
@@ -137,7 +145,6 @@ class FakeApi:
         metadata = manifest["metadata"]
         place = (kind, metadata["namespace"], metadata["name"])
         new = {**self._objects[place], "status": status}
-        new["metadata"] = dict(new["metadata"])
         self._store(place, new, dict(self._owners[metadata["uid"]]))
 
     def delete(
@@ -182,10 +189,11 @@ class FakeApi:
 
     def _store(self, place: Place, manifest: Manifest, owners: fields.Owners) -> Manifest:
         before = self._objects.get(place)
+        manifest = dict(manifest)
         if place[0] is kinds.DEPLOYMENT:
             manifest["spec"] = {"replicas": 1, **manifest["spec"]}
         _validate(place, manifest)
-        metadata = manifest["metadata"]
+        metadata = manifest["metadata"] = dict(manifest["metadata"])
         metadata["managedFields"] = fields.managed_fields(owners)
         self._owners[metadata["uid"]] = owners
         if before is not None and before == manifest:
@@ -213,9 +221,8 @@ def place_of(manifest: Manifest) -> Place:
     return kinds.BY_NAME[manifest["kind"]], metadata["namespace"], metadata["name"]
 
 
-def _by_name(item: tuple[Place, Manifest]) -> tuple[str, str, str]:
-    kind, namespace, name = item[0]
-    return kind.kind, namespace, name
+def _by_name(place: Place) -> tuple[str, str, str]:
+    return place[0].kind, place[1], place[2]
 
 
 def _generation(before: Manifest | None, after: Manifest) -> int:

@@ -117,8 +117,10 @@ class Controllers:
         pods = pods[: spec["replicas"]]
         for pod in pods:
             self._turn_ready(pod)
-        for number in range(len(pods), spec["replicas"]):
-            self._pod(deployment, f"{metadata['name']}-{self._now()}-{number}", labels)
+        taken = {pod["metadata"]["name"] for pod in pods}
+        free = (name for n in range(99) if (name := f"{metadata['name']}-{n}") not in taken)
+        for _ in range(len(pods), spec["replicas"]):
+            self._pod(deployment, next(free), labels)
         ready = sum(is_ready(pod) for pod in self.pods_of(deployment))
         self._report(deployment, ready)
 
@@ -146,7 +148,7 @@ class Controllers:
 
     def _pod(self, owner: Manifest, name: str, labels: Manifest) -> Manifest:
         metadata = {
-            "name": name.lower().replace(":", "").replace(".", ""),
+            "name": name,
             "namespace": owner["metadata"]["namespace"],
             "labels": labels,
             "ownerReferences": [{"uid": owner["metadata"]["uid"], "controller": True}],

@@ -64,15 +64,15 @@ def conflicts(
 def applied(
     manifest: Manifest, owners: Owners, wanted: Mapping[Path, Any], me: Owner
 ) -> tuple[Manifest, Owners]:
-    """Return object and owners after a forced apply; `manifest` is changed in place."""
+    """Return object and owners after a forced apply; the arguments are not changed."""
     present = leaves(manifest)
     changed = {path for path, value in wanted.items() if present.get(path) != value}
     after = _without(owners, changed, but=me)
     others = {path for owner, paths in after.items() if owner != me for path in paths}
     for path in after.get(me, frozenset()) - wanted.keys() - others:
-        remove(manifest, path)
+        manifest = without(manifest, path)
     for path in changed:
-        put(manifest, path, wanted[path])
+        manifest = put(manifest, path, wanted[path])
     after[me] = frozenset(wanted)
     return manifest, after
 
@@ -115,23 +115,23 @@ def _nested(paths: Iterable[Path]) -> Manifest:
     return root
 
 
-def put(manifest: Manifest, path: Path, value: Any) -> None:
-    node = manifest
-    for key in path[:-1]:
-        node = node.setdefault(key, {})
-    if value == {} and isinstance(node.get(path[-1]), dict):
-        return
-    node[path[-1]] = value
-
-
-def remove(manifest: Manifest, path: Path) -> None:
-    """Remove a field, and what is empty then."""
+def put(manifest: Manifest, path: Path, value: Any) -> Manifest:
+    """Return the object with a field set."""
     below = manifest.get(path[0])
-    if len(path) > 1 and isinstance(below, dict):
-        remove(below, path[1:])
-        if below:
-            return
-    manifest.pop(path[0], None)
+    if len(path) > 1:
+        value = put(below if isinstance(below, dict) else {}, path[1:], value)
+    elif value == {} and isinstance(below, dict):
+        return manifest
+    return {**manifest, path[0]: value}
+
+
+def without(manifest: Manifest, path: Path) -> Manifest:
+    """Return the object without a field, and without what is empty then."""
+    rest = {key: value for key, value in manifest.items() if key != path[0]}
+    below = manifest.get(path[0])
+    if len(path) > 1 and isinstance(below, dict) and (left := without(below, path[1:])):
+        return {**rest, path[0]: left}
+    return rest
 
 
 def merged(target: Manifest, patch: Manifest) -> Manifest:

@@ -1,0 +1,121 @@
+"""A crash around any write ends where no crash ends, and breaks no promise on the way."""
+
+from typing import Any
+
+import pytest
+from slipway.errors import ClusterUnavailable
+
+from tests.fakes.cluster import Trouble, Write
+from tests.unit.reconcile.world import World, differences, final_state
+
+QUIET_SECONDS = 12
+"""Longer than every wait of these rollouts: acknowledgements are looked at every 5 s."""
+SPEC: dict[str, Any] = {
+    "rollout": {"bakeSeconds": 4, "analysis": {"intervalSeconds": 1, "minSamples": 10}},
+    "scaling": {"minReplicas": 2},
+}
+
+
+async def served() -> World:
+    world = World()
+    await world.ask_for("1", **SPEC)
+    await world.settle(quiet_seconds=QUIET_SECONDS)
+    assert world.serving() == "1"
+    return world
+
+
+async def create(world: World) -> None:
+    await world.ask_for("1", **SPEC)
+    await world.settle(quiet_seconds=QUIET_SECONDS)
+
+
+async def forward(world: World) -> None:
+    await world.ask_for("2", **SPEC)
+    await world.settle(quiet_seconds=QUIET_SECONDS)
+
+
+async def back(world: World) -> None:
+    world.controllers.faults["2"] = "errors"
+    await forward(world)
+
+
+async def refused(world: World) -> None:
+    world.controllers.faults["2"] = "golden"
+    await forward(world)
+
+
+WORKLOADS = {"create": create, "forward": forward, "back": back, "refused": refused}
+ENDS = {"create": "1", "forward": "2", "back": "1", "refused": "1"}
+
+
+class Watched(Trouble):
+    """Keeps the world as it is around every write: what a killed operator leaves behind."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.killed: list[tuple[str, World]] = []
+
+    def before(self, write: Write) -> None:
+        self.killed.append((f"before {write}", self._world.fork()))
+
+    def after(self, write: Write) -> None:
+        self.killed.append((f"after {write}", self._world.fork()))
+
+
+class Lost(Trouble):
+    """One write, or the answer to it, gets lost, and the operator lives on."""
+
+    def __init__(self, number: int, *, is_written: bool) -> None:
+        self._left = number
+        self._is_written = is_written
+        self._is_over = False
+
+    def before(self, write: Write) -> None:
+        del write
+        self._left -= 1
+        if not self._left and not self._is_written:
+            raise ClusterUnavailable("no way")
+
+    def after(self, write: Write) -> None:
+        del write
+        if not self._left and not self._is_over:
+            self._is_over = True
+            raise ClusterUnavailable("no answer")
+
+
+async def calm(workload: str) -> tuple[World, Watched, dict[str, Any]]:
+    """Return the start, what any kill leaves, and the end of an undisturbed run."""
+    start = World() if workload == "create" else await served()
+    world = start.fork()
+    world.trouble = watched = Watched(world)
+    world.start()
+    await WORKLOADS[workload](world)
+    assert world.serving() == ENDS[workload]
+    return start, watched, final_state(world)
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+async def test_a_kill_around_any_write_changes_nothing_in_the_end(workload: str) -> None:
+    _, watched, wanted = await calm(workload)
+    assert len(watched.killed) > 20
+    for moment, world in watched.killed:
+        await world.settle(quiet_seconds=QUIET_SECONDS)
+        found = differences(final_state(world), wanted)
+        assert not found, moment
+        assert not world.controllers.lost, moment
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+@pytest.mark.parametrize("workload", WORKLOADS)
+async def test_a_lost_answer_or_write_changes_nothing_in_the_end(
+    workload: str, is_written: bool
+) -> None:
+    start, watched, wanted = await calm(workload)
+    for number in range(1, len(watched.killed) // 2 + 1):
+        world = start.fork()
+        world.trouble = Lost(number, is_written=is_written)
+        world.start()
+        await WORKLOADS[workload](world)
+        found = differences(final_state(world), wanted)
+        assert not found, watched.killed[2 * number - 1][0]
+        assert not world.controllers.lost

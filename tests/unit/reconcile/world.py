@@ -1,0 +1,399 @@
+"""A cluster in memory with controllers, proxies and load, and a real operator that may be killed.
+
+Real: cache, feed, queue, worker, projections, passes, decisions and manifests. Not real: the API
+server, what runs in pods, and time, which goes on by whole seconds.
+"""
+
+import copy
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from slipway.api import kinds, names
+from slipway.api.base import Manifest
+from slipway.engine.cache import Cache
+from slipway.engine.queue import WorkQueue
+from slipway.engine.worker import Worker
+from slipway.manager import domain
+from slipway.manager.feed import Feed
+from slipway.settings import Router, Settings
+
+from tests.fakes.api import Change, FakeApi
+from tests.fakes.clock import FakeClock
+from tests.fakes.cluster import FakeCluster, Trouble, Write
+from tests.fakes.controllers import Controllers
+
+SETTINGS = Settings(operator_image="slipway:1", router=Router(envoy_image="envoy:1"))
+QUIET_SECONDS = 75
+"""Longer than every wait that is not a clock of its own: 60 s for a router that nobody wants."""
+MOST_PASSES = 100
+"""Per second of the clock: more is a pass that asks for itself for ever."""
+NAMESPACE = "vision"
+PINNED = "sha256:" + "ab" * 32
+
+
+class Killed(BaseException):
+    """The process is gone: nothing of it may catch this."""
+
+
+@dataclass
+class Events:
+    """Fits `slipway.reconcile.ports.Recorder`."""
+
+    told: list[str] = field(default_factory=list)
+
+    async def record(
+        self, regarding: Manifest, *, warning: bool, reason: str, message: str
+    ) -> None:
+        del regarding, message
+        self.told.append(f"{'Warning' if warning else 'Normal'} {reason}")
+
+
+@dataclass
+class Passes:
+    """Fits `slipway.engine.worker.Observer`."""
+
+    results: Counter[str] = field(default_factory=Counter)
+
+    def passed(self, kind: str, result: str, seconds: float) -> None:
+        del kind, seconds
+        self.results[result] += 1
+
+
+class Operator:
+    """One process of the operator: what it knows is gone when it is."""
+
+    def __init__(
+        self, api: FakeApi, controllers: Controllers, clock: FakeClock, epoch: str, trouble: Trouble
+    ) -> None:
+        self.cache = Cache()
+        self.queue = WorkQueue(now=clock.seconds, chance=lambda: 0.5)
+        self.feed = Feed(
+            self.cache,
+            self.queue,
+            project=domain.project,
+            rollouts=lambda namespace: domain.rollouts(self.cache, namespace),
+        )
+        self.cluster = FakeCluster(api, on_written=self.feed.written, trouble=trouble)
+        self.events = Events()
+        self.passes = Passes()
+        parts = domain.Parts(
+            settings=SETTINGS,
+            cluster=self.cluster,
+            counters=controllers,
+            recorder=self.events,
+            clock=clock,
+            cache=self.cache,
+            epoch=lambda: epoch,
+            wake=self.queue.add,
+        )
+        self.worker = Worker(
+            self.queue, domain.passes(parts), gate=_open_gate, observer=self.passes
+        )
+        for kind, manifest in api.all():
+            self.hear(Change(kind, None, manifest))
+
+    def hear(self, change: Change) -> None:
+        if not change.is_watched:
+            return
+        if change.after is None:
+            self.feed.gone(change.kind, change.manifest)
+        else:
+            self.feed.seen(change.kind, change.manifest)
+
+    async def work(self, heard: Callable[[], None]) -> None:
+        """Run the passes that are due; before each, the watches tell what they know."""
+        for _ in range(MOST_PASSES):
+            heard()
+            key = self.queue.take()
+            if key is None:
+                return
+            await self.worker._work(key)
+        raise AssertionError("some key never comes to rest")
+
+
+async def _open_gate() -> None:
+    pass
+
+
+class World:
+    """Everything there is; a fork of it goes its own way."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.api = FakeApi(self.clock)
+        self.controllers = Controllers(self.api, self.clock)
+        self.trouble = Trouble()
+        self.leaders = 0
+        self.broken: list[str] = []
+        """Promises that the recorded history breaks."""
+        self.writes: list[Write] = []
+        self.results: Counter[str] = Counter()
+        self.api.witness = self._witness
+        self.start()
+
+    # ── the operator ──
+
+    def start(self) -> None:
+        """Start a fresh process, which becomes the leader."""
+        self.leaders += 1
+        epoch = f"{self.leaders}.operator"
+        self.operator = Operator(self.api, self.controllers, self.clock, epoch, self.trouble)
+        self.operator.cluster.writes = self.writes
+        self.operator.passes.results = self.results
+
+    def fork(self) -> "World":
+        """Return a world like this one, as a fresh operator finds it."""
+        twin = World()
+        twin.clock = FakeClock(self.clock.now())
+        twin.api = self.api.fork(twin.clock)
+        twin.api.witness = twin._witness
+        served = copy.deepcopy(self.controllers.served)
+        twin.controllers = replace(self.controllers, api=twin.api, clock=twin.clock, served=served)
+        twin.controllers.lost = Counter(self.controllers.lost)
+        twin.leaders = self.leaders
+        twin.start()
+        return twin
+
+    async def work(self) -> None:
+        """Tell what the watches know, and run the passes that are due; a kill brings a restart."""
+        try:
+            await self.operator.work(self._tell)
+        except Killed:
+            self.api.watch.clear()
+            self.start()
+            await self.work()
+        assert not self.results["bug"]
+
+    def _tell(self) -> None:
+        while self.api.watch:
+            self.operator.hear(self.api.watch.popleft())
+
+    async def live(self, seconds: int = 1) -> None:
+        for _ in range(seconds):
+            self.clock.pass_on(1)
+            self.controllers.step()
+            await self.work()
+            assert not self.broken
+
+    async def until(self, is_so: Callable[[], bool], seconds: int = 400) -> None:
+        for _ in range(seconds):
+            if is_so():
+                return
+            await self.live()
+        raise AssertionError(f"not so after {seconds} s: {self.status().get('conditions')}")
+
+    async def settle(self, seconds: int = 900, *, quiet_seconds: int = QUIET_SECONDS) -> None:
+        """Let time pass until nothing has been written for a while."""
+        quiet = 0
+        for _ in range(seconds):
+            before = len(self.writes)
+            await self.live()
+            quiet = quiet + 1 if len(self.writes) == before else 0
+            if quiet >= quiet_seconds:
+                return
+        raise AssertionError(f"no rest; last writes: {[str(w) for w in self.writes[-6:]]}")
+
+    # ── people ──
+
+    async def ask_for(
+        self, version: str = "1", *, name: str = "digits", namespace: str = NAMESPACE, **spec: Any
+    ) -> None:
+        """Do what `kubectl apply` does."""
+        source = {"uri": f"https://models.example/{version}.onnx", "digest": PINNED}
+        rollout = {
+            "steps": [{"weight": 10}, {"weight": 50}],
+            "bakeSeconds": 5,
+            "analysis": {"intervalSeconds": 1, "minSamples": 30},
+            **spec.pop("rollout", {}),
+        }
+        model = {"version": version, "source": source, **spec.pop("model", {})}
+        manifest: Manifest = {
+            "apiVersion": names.API_VERSION,
+            "kind": kinds.MODEL_DEPLOYMENT.kind,
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"model": model, "rollout": rollout, **spec},
+        }
+        self.api.apply(manifest, manager="kubectl", force=True)
+        await self.work()
+
+    async def act(self, verb: str, name: str = "digits") -> None:
+        action = f"{verb}#{int(self.clock.seconds() * 1000)}"
+        self.change(kinds.MODEL_DEPLOYMENT, name, metadata={names_action(): action})
+        await self.work()
+
+    def change(
+        self, kind: kinds.Kind, name: str, *, metadata: Manifest | None = None, **body: Any
+    ) -> None:
+        """Do what `kubectl edit` does; `metadata` are annotations."""
+        if metadata is not None:
+            body["metadata"] = {"annotations": metadata}
+        self.api.patch(kind, NAMESPACE, name, body, manager="somebody")
+
+    def delete(self, kind: kinds.Kind, name: str = "digits") -> None:
+        self.api.delete(kind, NAMESPACE, name)
+
+    # ── what is there ──
+
+    def find(self, kind: kinds.Kind, name: str = "digits", namespace: str = NAMESPACE) -> Manifest:
+        found = self.api.get(kind, namespace, name)
+        assert found is not None, f"no {kind.kind} {name}"
+        return found
+
+    def status(self, name: str = "digits", namespace: str = NAMESPACE) -> Manifest:
+        found = self.api.get(kinds.MODEL_DEPLOYMENT, namespace, name) or {}
+        status: Manifest = found.get("status", {})
+        return status
+
+    def condition(self, kind: str, name: str = "digits") -> tuple[str, str, str]:
+        for entry in self.status(name).get("conditions", ()):
+            if entry["type"] == kind:
+                return entry["status"], entry["reason"], entry["message"]
+        return "", "", ""
+
+    def stage(self, name: str = "digits") -> str:
+        return str(self.status(name).get("rollout", {}).get("stage", ""))
+
+    def serving(self, name: str = "digits") -> str | None:
+        """Version that has all of the traffic at every proxy."""
+        route = self.api.get(kinds.MODEL_ROUTE, NAMESPACE, name)
+        full = {
+            revision
+            for entry in (route or {}).get("status", {}).get("proxies", ())
+            for revision, weight in entry["effectiveWeights"].items()
+            if weight == 100 and entry["generation"] == (route or {})["metadata"]["generation"]
+        }
+        return self.controllers._version(NAMESPACE, full.pop()) if len(full) == 1 else None
+
+    def weights(self, name: str = "digits") -> dict[str, int]:
+        """As written, by version."""
+        route = self.find(kinds.MODEL_ROUTE, name)
+        return {
+            self.controllers._version(NAMESPACE, entry["revision"]): entry["weight"]
+            for entry in route["spec"]["backends"]
+        }
+
+    def outcomes(self, name: str = "digits") -> list[tuple[str, str]]:
+        return [
+            (entry["version"], entry["outcome"]) for entry in self.status(name).get("history", ())
+        ]
+
+    def names(self, kind: kinds.Kind) -> list[str]:
+        return [item["metadata"]["name"] for _, item in self.api.all(kind)]
+
+    # ── the promises, on the recorded history ──
+
+    def _witness(self, change: Change) -> None:
+        if change.kind is kinds.MODEL_ROUTE and change.after is not None:
+            total = sum(entry["weight"] for entry in change.after["spec"]["backends"])
+            if total not in {0, 100}:
+                self.broken.append(f"I1: weights sum to {total}")
+        if change.kind is kinds.DEPLOYMENT and change.before is not None:
+            labels = change.before["metadata"]["labels"]
+            if labels.get(names.LABEL_COMPONENT) == names.COMPONENT_SERVER:
+                self._check_capacity(change, labels)
+
+    def _check_capacity(self, change: Change, labels: Manifest) -> None:
+        assert change.before is not None
+        before = change.before["spec"]["replicas"]
+        after = change.after["spec"]["replicas"] if change.after else 0
+        owner, revision = labels[names.LABEL_OWNER], labels[names.LABEL_REVISION]
+        namespace = change.before["metadata"]["namespace"]
+        if after >= before or self.api.get(kinds.MODEL_ROUTE, namespace, owner) is None:
+            return
+        weight = self._highest_weight(namespace, owner, revision)
+        if after * 100 < before * weight:
+            self.broken.append(f"I2: {revision} goes to {after} replicas under {weight} %")
+        if after == 0 and self.controllers.in_flight(namespace, owner, revision):
+            self.broken.append(f"I3: {revision} goes with requests in flight")
+
+    def _highest_weight(self, namespace: str, owner: str, revision: str) -> int:
+        route = self.find(kinds.MODEL_ROUTE, owner, namespace)
+        written = [
+            entry["weight"] for entry in route["spec"]["backends"] if entry["revision"] == revision
+        ]
+        running = [
+            entry["effectiveWeights"].get(revision, 0)
+            for entry in route.get("status", {}).get("proxies", ())
+        ]
+        return int(max([*written, *running, 0]))
+
+
+def names_action() -> str:
+    return names.ANNOTATION_ACTION
+
+
+# ── comparing ends ──
+
+MASKED = frozenset(
+    {
+        "uid",
+        "resourceVersion",
+        "generation",
+        "observedGeneration",
+        "managedFields",
+        "creationTimestamp",
+        "lastTransitionTime",
+        "lastCheck",
+        "at",
+        "since",
+        "startedAt",
+        "stepStartedAt",
+        "clockAt",
+        "decidedAt",
+        "trafficRestoredAt",
+        "capacityRestoredAt",
+        "activeSeconds",
+        "stepActiveSeconds",
+        "samples",
+        "baselineSamples",
+        "state",
+        names.ANNOTATION_EPOCH,
+        names.ANNOTATION_HASH,
+    }
+)
+NUMBERS = re.compile(r"\d+(\.\d+)?")
+TEXTS = frozenset({"message", "reason", "cause", "trigger", names.ANNOTATION_OUTCOME})
+
+
+def final_state(world: World) -> dict[str, Any]:
+    """Return all objects but pods, without what differs between any two runs."""
+    kept: Iterable[tuple[kinds.Kind, Manifest]] = world.api.all()
+    return {
+        f"{kind.kind} {item['metadata']['name']}": _masked(item)
+        for kind, item in kept
+        if kind is not kinds.POD
+    }
+
+
+def _masked(value: Any, key: str = "") -> Any:
+    if isinstance(value, dict):
+        return {
+            name: _masked(child, name)
+            for name, child in value.items()
+            if name not in MASKED and not (name == "revision" and isinstance(child, int))
+        }
+    if isinstance(value, list):
+        return [_masked(item) for item in value]
+    if key in TEXTS:
+        return NUMBERS.sub("#", str(value))
+    return value if not isinstance(value, float) else "#"
+
+
+def differences(one: Any, other: Any, path: str = "") -> list[str]:
+    """Return where two final states differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return [
+            line
+            for key in sorted(one.keys() | other.keys())
+            for line in differences(one.get(key), other.get(key), f"{path}/{key}")
+        ]
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        return [
+            line
+            for number, pair in enumerate(zip(one, other, strict=True))
+            for line in differences(*pair, f"{path}/{number}")
+        ]
+    return [] if one == other else [f"{path}: {one} beside {other}"]
