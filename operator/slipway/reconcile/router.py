@@ -42,6 +42,8 @@ class RouterReconciler:
         self._unused_since: dict[str, datetime] = {}
         self._verified: set[tuple[str, str, str]] = set()
         """uid of the anchor, kind and hash of what was found as it should be."""
+        self._touched: dict[str, str | None] = {}
+        """Hash of a Deployment's fields of ours by uid, after our last apply or at first sight."""
 
     async def reconcile(self, key: Key) -> float | None:
         """Make one namespace's router true; return the seconds until the next look."""
@@ -124,7 +126,7 @@ class RouterReconciler:
             return None
         if known.meta.owner_uid != anchor_uid or known.meta.deleting:
             return WAIT_SECONDS
-        if known.meta.applied_hash == hash_ and known.meta.fields_hash is not None:
+        if known.meta.applied_hash == hash_ and self._is_untouched(known.meta):
             return None
         others = (
             entry.value
@@ -136,8 +138,15 @@ class RouterReconciler:
         await self._apply(manifest, hash_, known.meta)
         return None
 
+    def _is_untouched(self, found: Meta) -> bool:
+        known = self._touched.setdefault(found.uid, found.fields_hash)
+        return known is not None and known == found.fields_hash
+
     async def _apply(self, manifest: Manifest, hash_: str, found: Meta | None) -> Manifest:
         metadata = {**manifest["metadata"], "annotations": {names.ANNOTATION_HASH: hash_}}
-        return await self._cluster.apply(
+        applied = await self._cluster.apply(
             {**manifest, "metadata": metadata}, existing_uid=found.uid if found else None
         )
+        if manifest["kind"] == kinds.DEPLOYMENT.kind:
+            self._touched[applied["metadata"]["uid"]] = meta_of(applied).fields_hash
+        return applied

@@ -4,6 +4,7 @@ Real: cache, feed, queue, worker, projections, passes, decisions and manifests. 
 server, what runs in pods, and time, which goes on by whole seconds.
 """
 
+import asyncio
 import copy
 import re
 from collections import Counter
@@ -166,6 +167,13 @@ class World:
             self.start()
             await self.work()
         assert not self.results["bug"]
+
+    async def at_once(self) -> None:
+        """Run the passes that are due, all at the same time."""
+        keys = []
+        while (key := self.operator.queue.take()) is not None:
+            keys.append(key)
+        await asyncio.gather(*(self.operator.worker._work(key) for key in keys))
 
     def _tell(self) -> None:
         while self.api.watch:
