@@ -113,7 +113,13 @@ class FakeCluster:
             lambda: self._api.apply(body, manager=names.FIELD_MANAGER_SCALER, force=True),
         )
 
-    async def apply_status(self, manifest: Manifest, *, resource_version: str) -> Manifest:
+    async def apply_status(
+        self,
+        manifest: Manifest,
+        *,
+        resource_version: str,
+        manager: str = names.FIELD_MANAGER_STATUS,
+    ) -> Manifest:
         body = _bare(*place_of(manifest))
         body["metadata"]["resourceVersion"] = resource_version
         body["status"] = manifest["status"]
@@ -121,7 +127,7 @@ class FakeCluster:
             "status",
             body,
             lambda: self._api.apply(
-                body, manager=names.FIELD_MANAGER_STATUS, force=True, subresource="status"
+                body, manager=manager, force=True, subresource="status"
             ),
         )
 

@@ -10,6 +10,10 @@ TIMEOUT_SECONDS = 1.0
 """A proxy that takes longer is silent; the next pass asks it again."""
 
 
+MAX_BYTES = 8 * 2**20
+"""More than 4,096 routes need; a longer answer is cut, so that it does not parse."""
+
+
 class AgentCounters:
     """Fits `slipway.reconcile.ports.CounterSource`."""
 
@@ -23,7 +27,7 @@ class AgentCounters:
         try:
             async with self._open().get(f"http://{host}:{self._port}{PATH}") as response:
                 response.raise_for_status()
-                return Counters.model_validate_json(await response.read())
+                return Counters.model_validate_json(await _limited(response))
         except (aiohttp.ClientError, TimeoutError, OSError, ValidationError):
             return None
 
@@ -38,3 +42,12 @@ class AgentCounters:
                 timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
             )
         return self._session
+
+
+async def _limited(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(65_536):
+        body += chunk
+        if len(body) > MAX_BYTES:
+            break
+    return bytes(body[:MAX_BYTES])

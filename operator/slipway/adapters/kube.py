@@ -112,12 +112,18 @@ class KubeCluster:
         path = kinds.DEPLOYMENT.path(namespace, name)
         self._on_written(kinds.DEPLOYMENT, await self._write("PATCH", path, query, body, APPLY))
 
-    async def apply_status(self, manifest: Manifest, *, resource_version: str) -> Manifest:
-        """Replace the status of the version that was read, as manager ``slipway-status``."""
+    async def apply_status(
+        self,
+        manifest: Manifest,
+        *,
+        resource_version: str,
+        manager: str = names.FIELD_MANAGER_STATUS,
+    ) -> Manifest:
+        """Replace what `manager` owns of the status of the version that was read."""
         kind, namespace, name = _place(manifest)
         body = _bare(kind, namespace, name, resourceVersion=resource_version)
         body["status"] = manifest["status"]
-        query = {"fieldManager": names.FIELD_MANAGER_STATUS, "force": "true"}
+        query = {"fieldManager": manager, "force": "true"}
         path = kind.path(namespace, name, "status")
         applied = await self._write("PATCH", path, query, body, APPLY)
         self._on_written(kind, applied)

@@ -7,6 +7,7 @@ from typing import Protocol
 from slipway.api.base import Manifest
 from slipway.api.counters import Counters
 from slipway.api.kinds import Kind
+from slipway.api.names import FIELD_MANAGER_STATUS
 
 
 class Cluster(Protocol):
@@ -61,8 +62,14 @@ class Cluster(Protocol):
 
         """
 
-    async def apply_status(self, manifest: Manifest, *, resource_version: str) -> Manifest:
-        """Replace the status of the object by server-side apply as manager ``slipway-status``.
+    async def apply_status(
+        self,
+        manifest: Manifest,
+        *,
+        resource_version: str,
+        manager: str = FIELD_MANAGER_STATUS,
+    ) -> Manifest:
+        """Replace what `manager` owns of the object's status by server-side apply.
 
         Raises:
             ChangedUnderneath: the object changed since it was read.

@@ -34,7 +34,7 @@ from slipway.reconcile.observe import (
 )
 from slipway.reconcile.ports import Clock, Cluster, CounterSource, Recorder
 from slipway.reconcile.project import Broken, project
-from slipway.reconcile.silence import Silence
+from slipway.reconcile.proxies import Proxies
 from slipway.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Reconciler:
         self._outside = outside
         self._settings = settings
         self._executor = Executor(outside.cluster, settings, self._ports_of)
-        self._silence = Silence(outside.cluster)
+        self._proxies = Proxies(outside.cluster)
 
     async def reconcile(self, key: Key) -> float | None:
         """Make one object true; return the seconds until the next look, None: on change only."""
@@ -139,7 +139,7 @@ class Reconciler:
             await self._publish(recall(facts), facts, trouble)
             return TROUBLE_AGAIN.total_seconds()
         trouble = await self._executor.execute(decision, facts, children, now)
-        await self._silence.heal(facts, now)
+        await self._proxies.heal(facts, children.router_pods, now)
         # What was not written did not happen: the status must not say that it did.
         is_done = trouble is None or trouble.is_beside
         await self._publish(decision if is_done else recall(facts), facts, trouble)
