@@ -19,12 +19,13 @@ RATE = 20.0
 
 
 @pytest.fixture(scope="module")
-def scans(follow: Follow) -> Deployed:
+def scans(follow: Follow, kubectl: Kubectl) -> Iterator[Deployed]:
     """A second ModelDeployment of the namespace."""
     deployed = follow("scans")
     deployed.apply(Model(name="scans", version="1", file="digits-1.onnx", mode="Fetch"))
     deployed.wait_for_end("1")
-    return deployed
+    yield deployed
+    kubectl.run("delete", "modeldeployment", deployed.name, "-n", NAMESPACE)
 
 
 @pytest.fixture(scope="module")
