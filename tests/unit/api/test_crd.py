@@ -1,0 +1,98 @@
+"""The CRDs: structural, bounded, and with the rules that no schema can say."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from slipway.api.crd import RESOURCES, Resource, object_schema
+
+Schema = dict[str, Any]
+UNBOUNDED = {"apiVersion", "kind"}
+"""The API server's own fields."""
+
+each = pytest.mark.parametrize("resource", RESOURCES, ids=lambda resource: resource.kind)
+
+
+def nodes(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
+    yield path, schema
+    for name, child in schema.get("properties", {}).items():
+        yield from nodes(child, f"{path}.{name}")
+    for key, mark in (("items", "[]"), ("additionalProperties", "{}")):
+        if isinstance(schema.get(key), dict):
+            yield from nodes(schema[key], path + mark)
+
+
+def is_ours(path: str) -> bool:
+    return path.lstrip(".").split(".")[0] not in UNBOUNDED
+
+
+@each
+def test_every_node_is_structural(resource: Resource) -> None:
+    for path, node in nodes(object_schema(resource)):
+        assert not node.keys() & {"$ref", "title", "allOf", "oneOf", "$defs", "const"}, path
+        if node.get("x-kubernetes-int-or-string"):
+            continue
+        assert "anyOf" not in node, path
+        assert isinstance(node.get("type"), str), path
+
+
+@each
+def test_every_string_has_a_maximum(resource: Resource) -> None:
+    for path, node in nodes(object_schema(resource)):
+        if node.get("type") == "string" and is_ours(path) and "enum" not in node:
+            assert "maxLength" in node, path
+
+
+@each
+def test_every_list_and_map_has_a_maximum(resource: Resource) -> None:
+    for path, node in nodes(object_schema(resource)):
+        if node.get("type") == "array":
+            assert "maxItems" in node, path
+            assert "x-kubernetes-list-type" in node, path
+        if isinstance(node.get("additionalProperties"), dict):
+            assert "maxProperties" in node, path
+        if node.get("x-kubernetes-preserve-unknown-fields"):
+            assert "maxProperties" in node, path
+
+
+@each
+def test_every_number_of_users_has_bounds(resource: Resource) -> None:
+    for path, node in nodes(object_schema(resource)):
+        if node.get("type") in {"integer", "number"} and path.startswith(".spec"):
+            if path.endswith("tolerationSeconds"):  # Kubernetes' own field, which may be negative
+                continue
+            assert {"minimum", "maximum"} <= node.keys(), path
+
+
+def rules(path: str) -> list[str]:
+    kind, _, wanted = path.partition(".")
+    [resource] = [item for item in RESOURCES if item.kind == kind]
+    for found, node in nodes(object_schema(resource)):
+        if found.lstrip(".") == wanted:
+            return [rule["message"] for rule in node.get("x-kubernetes-validations", ())]
+    raise AssertionError(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("ModelDeployment.", "must not end in '-candidate'"),
+        ("ModelDeployment.", "never changes"),
+        ("ModelDeployment.spec.rollout", "weights must increase"),
+        ("ModelDeployment.spec.model.source", "uri must start with"),
+        ("ModelDeployment.spec.model.goldenSet", "must not contain '..'"),
+        ("ModelRoute.spec", "weights sum to 100"),
+    ],
+)
+def test_what_no_schema_can_say_is_a_rule(path: str, words: str) -> None:
+    assert any(words in message for message in rules(path))
+
+
+@pytest.mark.parametrize("part", ["model", "packaging", "server"])
+def test_nothing_that_makes_a_revision_has_a_default(part: str) -> None:
+    """A default is applied on read, so a changed one would roll out every model anew."""
+    [resource] = [item for item in RESOURCES if item.kind == "ModelDeployment"]
+    schema = object_schema(resource)["properties"]["spec"]["properties"][part]
+    for path, node in nodes(schema, part):
+        if ".goldenSet" not in path and ".env[]" not in path:
+            assert "default" not in node, path

@@ -1,0 +1,129 @@
+"""What makes another revision, and what does not; how Auto is resolved."""
+
+from typing import Any
+
+import pytest
+from slipway.api.modeldeployment import ModelDeployment
+from slipway.api.request import PackageMode
+from slipway.errors import SpecError
+from slipway.policy.identity import canonical, golden_hash, input_hash, resolve, revision_of
+from slipway.settings import Registry, Settings, Target
+
+from tests.builders import a_model_deployment
+
+BASE = input_hash(a_model_deployment().spec)
+SETTINGS = Settings(operator_image="slipway:1", server_image="triton:1")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"model": {"name": "other"}},
+        {"model": {"format": "ONNX"}},
+        {"model": {"source": {"uri": "https://models.example/other.onnx"}}},
+        {
+            "model": {
+                "source": {"uri": "https://models.example/1.onnx", "digest": f"sha256:{0:064}"}
+            }
+        },
+        {"model": {"config": {"maxBatchSize": 8}}},
+        {"model": {"warmup": {"requests": 1}}},
+        {"packaging": {"mode": "Fetch"}},
+        {"packaging": {"repository": "registry.example/models"}},
+        {"server": {"image": "triton:2"}},
+        {"server": {"drainSeconds": 5}},
+        {"server": {"pod": {"env": [{"name": "A", "value": "b"}]}}},
+    ],
+    ids=canonical,
+)
+def test_what_is_served_makes_another_input(spec: dict[str, Any]) -> None:
+    assert input_hash(a_model_deployment(**spec).spec) != BASE
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"model": {"goldenSet": {"uri": "https://models.example/golden.tar"}}},
+        {"packaging": {"pushSecretRef": {"name": "key"}}},
+        {"packaging": {"pullSecretRefs": [{"name": "key"}]}},
+        {"scaling": {"minReplicas": 7}},
+        {"rollout": {"bakeSeconds": 1}},
+        {"rollback": {"historyLimit": 3}},
+        {"traffic": {"timeoutSeconds": 9}},
+        {"paused": True},
+        {"server": {}},
+    ],
+    ids=canonical,
+)
+def test_how_it_is_rolled_out_and_checked_makes_no_other_input(spec: dict[str, Any]) -> None:
+    assert input_hash(a_model_deployment(**spec).spec) == BASE
+
+
+def test_another_version_of_the_same_bytes_is_another_input() -> None:
+    same = {"model": {"source": {"uri": "https://models.example/1.onnx"}}}
+    assert input_hash(a_model_deployment("2", **same).spec) != BASE  # type: ignore[arg-type]
+
+
+def test_a_revision_is_named_by_input_bytes_and_base() -> None:
+    made = {
+        revision_of(*parts)
+        for parts in (
+            ("i", "sha256:1", None),
+            ("j", "sha256:1", None),
+            ("i", "sha256:2", None),
+            ("i", "sha256:1", "sha256:3"),
+        )
+    }
+    assert len(made) == 4
+    assert all(len(name) == 8 for name in made)
+
+
+def test_another_bar_makes_another_golden_set() -> None:
+    def golden(**changes: Any) -> str:
+        wanted = {"uri": "https://models.example/golden.tar", **changes}
+        return golden_hash(a_model_deployment(model={"goldenSet": wanted}).spec.model.golden_set)
+
+    assert golden() != golden(minAgreement=0.5)
+    assert golden_hash(None) == ""
+
+
+# ── Auto ──
+
+
+def mode(object_: ModelDeployment, settings: Settings) -> PackageMode:
+    return resolve(object_, settings).mode
+
+
+PREFIX = SETTINGS.model_copy(update={"registry": Target(prefix="registry.example/models")})
+OPEN = PREFIX.model_copy(update={"registries": [Registry(host="registry.example", anonymous=True)]})
+
+
+def test_auto_is_fetch_without_a_place_for_images_or_without_the_right_to_push() -> None:
+    assert mode(a_model_deployment(), SETTINGS) is PackageMode.FETCH
+    assert mode(a_model_deployment(), PREFIX) is PackageMode.FETCH
+
+
+def test_auto_is_image_where_pushing_needs_no_secret_or_has_one() -> None:
+    assert mode(a_model_deployment(), OPEN) is PackageMode.IMAGE
+    secret = a_model_deployment(packaging={"pushSecretRef": {"name": "key"}})
+    assert mode(secret, PREFIX) is PackageMode.IMAGE
+
+
+def test_images_go_below_the_prefix_by_namespace_and_name() -> None:
+    assert resolve(a_model_deployment(), OPEN).repository == "registry.example/models/vision/digits"
+
+
+def test_image_mode_without_a_place_for_images_names_the_field() -> None:
+    with pytest.raises(SpecError) as caught:
+        resolve(a_model_deployment(packaging={"mode": "Image"}), SETTINGS)
+    assert caught.value.path == "spec.packaging.repository"
+
+
+def test_what_the_user_leaves_open_comes_from_the_settings() -> None:
+    resolved = resolve(a_model_deployment(), SETTINGS)
+    assert (resolved.base_image, resolved.start_seconds, resolved.drain_seconds) == (
+        "triton:1",
+        600,
+        30,
+    )
+    assert list(resolved.protocols) == ["HTTP", "GRPC"]

@@ -1,0 +1,49 @@
+"""The settings file: read once, and what is wrong is said with the setting's name."""
+
+from pathlib import Path
+
+import pytest
+from slipway.errors import SettingsError
+from slipway.settings import Settings, load
+
+
+def written(directory: Path, text: str) -> Path:
+    path = directory / "settings.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
+    assert load(written(tmp_path, "")) == Settings()
+
+
+def test_settings_are_camel_case(tmp_path: Path) -> None:
+    text = "operatorImage: slipway:1\nsources: {allowPlainHTTP: true}\nrouter: {replicas: 3}\n"
+    settings = load(written(tmp_path, text))
+    assert settings.sources.allow_plain_http
+    assert settings.router.replicas == 3
+    assert settings.agent_image == "slipway:1"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("workers: 0", ["workers", "greater than or equal to 1", "found 0"]),
+        ("router: {replicas: many}", ["router.replicas", "found 'many'"]),
+        ("lease: {durationSeconds: 500}", ["lease.durationSeconds", "found 500"]),
+        ("registries: [{host: a}, {}]", ["registries.1.host", "Field required"]),
+        ("operator_imag: x", ["operator_imag", "not permitted"]),
+        ("[1, 2]", ["valid dictionary"]),
+        ("a: [", ["settings.yaml"]),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, words: list[str]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(written(tmp_path, text))
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"nowhere\.yaml"):
+        load(tmp_path / "nowhere.yaml")
