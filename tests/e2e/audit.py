@@ -47,7 +47,7 @@ class AuditLog:
         with self.path.open("rb") as log:
             log.seek(since)
             for line in log:
-                if line.endswith(b"\n"):
+                if line.endswith(b"\n") and OPERATOR.encode() in line:
                     yield json.loads(line)
 
 

@@ -10,12 +10,14 @@ import pytest
 from tests.cluster import clone, settings
 from tests.demo.prepare import run_module
 from tests.e2e import clients, diagnosis
+from tests.e2e import quiet as idle
 from tests.e2e.audit import AuditLog
 from tests.e2e.clients import Client, Plan, StartLoad
 from tests.e2e.deployed import Deployed, Follow
 from tests.e2e.figures import Figures
 from tests.e2e.objects import NAMESPACE, Model
 from tests.e2e.operators import LEASE_TIMES, Operators
+from tests.e2e.quiet import Quiet
 from tests.install import release
 from tests.kubectl import Kubectl, restricted_namespace
 from tests.models.samples import Samples, build_samples
@@ -131,6 +133,23 @@ def client(digits: Deployed, start_load: StartLoad) -> Iterator[Client]:
     """A steady load on `digits` from its first version on."""
     with start_load(Plan(digits.name)) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def quiet(
+    client: Client,  # noqa: ARG001 -- the model files are served where it is
+    kubectl: Kubectl,
+    audit: AuditLog,
+    samples: Samples,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Quiet:
+    """Ten idle ModelDeployments; the restless tests begin with them, and the quiet ones end them.
+
+    So the operator's kills, restarts and work elsewhere are part of what must cost them nothing.
+    """
+    kubectl.delete_namespace(idle.NAMESPACE)
+    content = samples.files[idle.FILE]
+    return idle.begin(kubectl, audit, content, tmp_path_factory.mktemp("quiet"))
 
 
 @pytest.fixture

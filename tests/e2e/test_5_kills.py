@@ -7,7 +7,7 @@ from tests.e2e.deployed import Deployed, is_at, promoted, refused
 from tests.e2e.objects import STRICT, Model, step
 from tests.e2e.operators import Operators
 
-pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("unharmed")]
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("quiet", "unharmed")]
 
 FORWARD: list[tuple[Stage, int | None]] = [
     (Stage.PACKAGING, None),
