@@ -12,6 +12,9 @@ from tests.models.samples import GOLDEN
 
 NAMESPACE = "slipway-demo"
 NAME = "digits"
+TOLERANCE = 0.02
+"""Ratio. Where cluster, clients and builds share two cores, a pause of the machine makes two of
+fifty requests slow now and then; the default of 0.002 is for servers that have theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,11 @@ def render_model_deployment(version: Version) -> Manifest:
             "rollout": {
                 "steps": [{"weight": weight, "holdSeconds": 5} for weight in (5, 25, 50)],
                 "bakeSeconds": 10,
-                "analysis": {"intervalSeconds": 1, "minSamples": 50},
+                "analysis": {
+                    "intervalSeconds": 1,
+                    "minSamples": 50,
+                    "tolerance": {"absolute": TOLERANCE},
+                },
             },
         },
     }
