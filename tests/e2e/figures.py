@@ -23,6 +23,8 @@ class Figures:
     """By load: what it counted."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Other times, by what was waited for."""
+    lost_to_crashes: int = 0
+    """Requests that a crashed candidate took along before the proxies had failed over."""
 
     def note_rollback(self, name: str, back: LastRollback | None) -> None:
         """Note a roll back once the traffic is back."""
@@ -52,5 +54,6 @@ class Figures:
                 f"client {name}: {total.sent:,} requests, {total.lost} lost,"
                 f" {total.failed_by_model} failed by the model"
             )
+        said.append(f"lost with a crashed candidate until the fail-over: {self.lost_to_crashes}")
         said += [f"{what}: {seconds:.1f} s" for what, seconds in self.seconds.items()]
         return said
