@@ -60,6 +60,7 @@ class FakeApi:
         self._owners: dict[str, fields.Owners] = {}
         self._numbers = itertools.count(1)
         self._uids = itertools.count(1)
+        self.changes = 0
         self.watch: deque[Change] = deque()
         """What the watches have not told yet."""
         self.witness: Callable[[Change], None] = lambda _change: None
@@ -205,6 +206,7 @@ class FakeApi:
         return manifest
 
     def _tell(self, change: Change) -> None:
+        self.changes += 1
         self.watch.append(change)
         self.witness(change)
 

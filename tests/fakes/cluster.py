@@ -126,9 +126,7 @@ class FakeCluster:
         return await self._write(
             "status",
             body,
-            lambda: self._api.apply(
-                body, manager=manager, force=True, subresource="status"
-            ),
+            lambda: self._api.apply(body, manager=manager, force=True, subresource="status"),
         )
 
     async def annotate(
