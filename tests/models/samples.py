@@ -32,9 +32,9 @@ class Faults:
     """What goes wrong in a Python model; the defaults are a sound one."""
 
     faint_seconds: float = 0.0
-    """Extra time for a faint scan: one in five in production, none in the golden set."""
+    """Extra time for a faint scan: one in four in production, none in the golden set."""
     faint_errors: bool = False
-    """Whether about every second faint scan is answered with an error."""
+    """Whether about two of three faint scans are answered with an error."""
     request_seconds: float = 0.0
     """Extra time for every request."""
     crash_after: int = 0
@@ -71,7 +71,7 @@ def build_samples() -> Samples:
         "digits-1.onnx": export(first),
         "digits-2.onnx": export(second),
         "digits-3.onnx": export(third),
-        "digits-4.tar.gz": python_model(second, Faults(faint_seconds=0.1, faint_errors=True)),
+        "digits-4.tar.gz": python_model(second, Faults(faint_seconds=0.08, faint_errors=True)),
         "digits-5.onnx": export(fifth),
         "broken.onnx": export(second)[:2_000],
         "renamed-input.onnx": export(second, input_name="scan"),

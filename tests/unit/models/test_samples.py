@@ -144,7 +144,7 @@ def test_version_4_fails_on_some_faint_scans_alone(
     answers = ask(model, images)
     faint = images.max(axis=1) < FAINT_BELOW
     failed = np.array([answer.error is not None for answer in answers])
-    assert 0.06 < failed.mean() < 0.14
+    assert 0.13 < failed.mean() < 0.2
     assert not failed[~faint].any()
     assert sum(seconds > 0 for seconds in slept) == faint.sum()
     assert all(FAULT_MARKER in str(answer.error) for answer in answers if answer.error)
@@ -181,10 +181,10 @@ def test_a_crashing_model_takes_the_server_down_after_its_requests(
         ask(model, image)
 
 
-def test_no_scan_of_the_golden_set_is_faint_and_one_in_five_of_production_is() -> None:
+def test_no_scan_of_the_golden_set_is_faint_and_one_in_four_of_production_is() -> None:
     assert (load_split().golden.images.max(axis=1) >= FAINT_BELOW).all()
     faint = build_samples().load.max(axis=1) < FAINT_BELOW
-    assert faint.mean() == 0.2
+    assert 0.24 < faint.mean() < 0.26
 
 
 def test_the_golden_set_says_how_outputs_are_compared() -> None:
