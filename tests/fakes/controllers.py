@@ -40,8 +40,8 @@ class Controllers:
     """By version: errors, golden, never-ready."""
     traffic: int = 100
     """Requests per second and proxy."""
-    is_deaf: bool = False
-    """Agents take no weights."""
+    deaf: set[str] = field(default_factory=set)
+    """uids of router pods whose agents take no weights any more."""
     served: defaultdict[tuple[str, str, str, str], Served] = field(
         default_factory=lambda: defaultdict(Served)
     )
@@ -207,7 +207,7 @@ class Controllers:
             < entry.get("minEndpoints", 0)
             for entry in backends
         )
-        if missing or self.is_deaf:
+        if missing or pod["metadata"]["uid"] in self.deaf:
             return None
         return {
             "name": pod["metadata"]["name"],

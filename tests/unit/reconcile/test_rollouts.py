@@ -145,6 +145,35 @@ async def test_old_revisions_beyond_the_limit_go_and_the_serving_one_stays() -> 
     assert world.serving() == "5"
 
 
+async def test_a_weight_that_not_every_proxy_has_is_never_raised() -> None:
+    world = await promoted()
+    await world.ask_for("2")
+    await world.until(lambda: world.weights().get("2") == 10)
+    world.controllers.deaf.update(pod["metadata"]["uid"] for pod in world.proxies())
+    await world.live(120)
+    assert world.weights() in ({"1": 90, "2": 10}, {"1": 50, "2": 50})
+    status, _, message = world.condition("RouteProgrammed")
+    assert status == "False"
+    assert names.ROUTER_NAME in message
+    world.controllers.deaf.clear()
+    await world.until(lambda: world.serving() == "2")
+    await world.settle()
+    assert not world.controllers.lost
+
+
+async def test_a_proxy_that_stays_silent_while_another_answers_is_replaced() -> None:
+    world = await promoted()
+    silent, other = world.proxies()
+    world.controllers.deaf.add(silent["metadata"]["uid"])
+    await world.ask_for("2", rollout={"steps": [{"weight": 10}], "deadlineSeconds": 600})
+    await world.live(25)
+    assert world.weights() == {"1": 100, "2": 0}
+    await world.until(lambda: world.serving() == "2")
+    uids = {pod["metadata"]["uid"] for pod in world.proxies()}
+    assert silent["metadata"]["uid"] not in uids
+    assert other["metadata"]["uid"] in uids
+
+
 # ── what others do to it ──
 
 

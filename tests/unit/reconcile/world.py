@@ -288,6 +288,9 @@ class World:
             (entry["version"], entry["outcome"]) for entry in self.status(name).get("history", ())
         ]
 
+    def proxies(self) -> list[Manifest]:
+        return self.controllers.proxies(NAMESPACE)
+
     def names(self, kind: kinds.Kind) -> list[str]:
         return [item["metadata"]["name"] for _, item in self.api.all(kind)]
 
