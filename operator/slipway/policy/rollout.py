@@ -27,6 +27,8 @@ from slipway.policy.times import from_wire
 from slipway.policy.traffic import baking, progressing, promote
 
 DRAIN_POLL = timedelta(seconds=1)
+MOST_BACKENDS = 3
+"""Of a route; a candidate waits while older revisions still drain."""
 
 
 def decide(facts: Facts, now: datetime) -> Decision:
@@ -93,7 +95,8 @@ def _settle(d: Decision, facts: Facts, now: datetime) -> Decision:
     )
     replicas = desired_replicas(facts, d.stable, d.candidate, now)
     weights = _backends(d, replicas)
-    pinned = d.candidate if d.candidate in weights and memory.stage in IN_TRAFFIC else None
+    asked = facts.object.spec.traffic.candidate_header is not None
+    is_pinned = asked and d.candidate in weights and memory.stage in IN_TRAFFIC
     found = dict(facts.route.weights) if facts.route else {}
     removes = any(
         number == 0 and name in facts.workloads and facts.workloads[name].replicas > 0
@@ -107,7 +110,7 @@ def _settle(d: Decision, facts: Facts, now: datetime) -> Decision:
         memory=memory,
         replicas=replicas,
         weights=weights,
-        pinned=pinned,
+        pinned=d.candidate if is_pinned else None,
         moves=d.moves or removes or weights != found,
         look_again=look,
     )
@@ -125,7 +128,8 @@ def _backends(d: Decision, replicas: dict[str, int]) -> dict[str, int]:
     weights = {
         name: weight for name, weight in shares.items() if weight > 0 or replicas.get(name, 0) > 0
     }
-    if d.candidate is not None and d.memory.stage in IN_TRAFFIC:
+    has_room = len(weights) < MOST_BACKENDS
+    if d.candidate is not None and d.memory.stage in IN_TRAFFIC and has_room:
         weights.setdefault(d.candidate, 0)
     others = sum(weight for name, weight in weights.items() if name != d.stable)
     return weights | {d.stable: 100 - others}

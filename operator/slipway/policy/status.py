@@ -20,6 +20,8 @@ from slipway.policy.times import from_wire, to_wire
 Claim = Callable[[ConditionType, bool, str, str], Condition]
 SLOWEST = timedelta(seconds=30)
 """Numbers alone are written at most this often."""
+COUNTING = frozenset({Stage.PROGRESSING, Stage.BAKING, Stage.PAUSED})
+"""Stages whose messages carry counts, which change at every look."""
 BUSY = frozenset(
     {
         Stage.PACKAGING,
@@ -93,21 +95,20 @@ def _last_check(status: ModelDeploymentStatus) -> datetime | None:
 
 
 def _without_numbers(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    rollout = status.rollout
+    counts = rollout is not None and rollout.stage in COUNTING
     conditions = [
         entry.model_copy(update={"message": ""})
-        if entry.type in {ConditionType.RECONCILING, ConditionType.READY}
-        and entry.status is not ConditionStatus.TRUE
+        if counts and entry.type in {ConditionType.RECONCILING, ConditionType.READY}
         else entry
         for entry in status.conditions
     ]
-    rollout = status.rollout
     if rollout is not None:
         analysis = [
             AnalysisStatus(name=entry.name, verdict=entry.verdict, reason=entry.reason)
             for entry in rollout.analysis
         ]
-        quiet = rollout.stage in {Stage.PROGRESSING, Stage.BAKING, Stage.PAUSED}
-        message = "" if quiet else rollout.message
+        message = "" if counts else rollout.message
         rollout = rollout.model_copy(update={"analysis": analysis, "message": message})
     return status.model_copy(update={"conditions": conditions, "rollout": rollout})
 

@@ -193,6 +193,20 @@ def test_a_lost_status_is_found_again_in_revisions_and_route() -> None:
     assert world.serving == "2"
 
 
+@pytest.mark.parametrize("header", [None, {"name": "x-model-candidate", "value": "true"}])
+def test_the_candidate_is_named_to_the_router_only_where_a_header_reaches_it(
+    header: dict[str, str] | None,
+) -> None:
+    world = promoted()
+    traffic = {"traffic": {"candidateHeader": header}} if header else {}
+    world.ask_for("2", rollout={"bakeSeconds": 600}, **traffic)
+    named = set()
+    for _ in range(40):
+        world.advance()
+        named.add(world.reconcile().pinned is not None)
+    assert named == ({False, True} if header else {False})
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_a_random_walk_keeps_every_promise_and_ends_where_a_calm_one_does(seed: int) -> None:
     """Every pass may be killed after any write; people and pods do what they like meanwhile."""

@@ -145,3 +145,28 @@ def test_the_first_look_at_a_step_is_written_at_once_because_counting_begins_the
     before = judged(1, began=5)  # the step has begun, what was said is of the one before
     assert is_due(before, judged(6, began=5), later(6))
     assert not is_due(judged(6, began=5), judged(7, began=5, samples=9), later(7))
+
+
+def saying(message: str, stage: Stage) -> ModelDeploymentStatus:
+    """Return a status one second after a look, whose conditions say `message`."""
+    condition = Condition(
+        type="Reconciling",
+        status=ConditionStatus.TRUE,
+        reason="TooFewRequests",
+        message=message,
+        last_transition_time=to_wire(NOON),
+    )
+    told = judged(1)
+    assert told.rollout is not None
+    rollout = told.rollout.model_copy(update={"stage": stage})
+    return told.model_copy(update={"conditions": [condition], "rollout": rollout})
+
+
+def test_counts_in_a_message_are_numbers_too() -> None:
+    before = saying("needs 20 more requests", Stage.PROGRESSING)
+    assert not is_due(before, saying("needs 19 more requests", Stage.PROGRESSING), later(2))
+
+
+def test_what_a_start_waits_for_is_written_at_once() -> None:
+    before = saying("0 of 2 replicas are ready", Stage.STARTING)
+    assert is_due(before, saying("1 of 2 replicas are ready", Stage.STARTING), later(2))
