@@ -81,6 +81,8 @@ async def test_while_the_api_server_is_away_only_the_newest_is_kept(
     reporter.report("digits", HALF)
     await until("writes are refused", lambda: writes.refusals > 1)
     reporter.report("digits", Entry(3, "def", {"aaaaaaaa": 100}))
+    before = writes.refusals
+    await until("the newest is refused too", lambda: writes.refusals > before + 1)
     writes.away = False
     await delivered(writes, 1)
     assert [entry["generation"] for entry in writes.entries] == [3]
