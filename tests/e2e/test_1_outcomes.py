@@ -5,7 +5,7 @@ from slipway.api.modeldeployment import Outcome, Stage
 
 from tests.e2e.clients import Client
 from tests.e2e.deployed import Deployed, highest_weight, promoted, refused
-from tests.e2e.objects import STRICT, Model, step
+from tests.e2e.objects import Model, step
 
 pytestmark = pytest.mark.e2e
 
@@ -69,7 +69,7 @@ def test_faulty_version_is_rolled_back_on_live_traffic(digits: Deployed) -> None
             file="digits-4.tar.gz",
             golden=True,
             steps=[step(25)],
-            tolerance=STRICT,
+            strict=True,
         )
     )
     ended = digits.wait_for_end("4")

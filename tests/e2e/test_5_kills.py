@@ -4,7 +4,7 @@ import pytest
 from slipway.api.modeldeployment import Outcome, Stage
 
 from tests.e2e.deployed import Deployed, is_at, promoted, refused
-from tests.e2e.objects import STRICT, Model, step
+from tests.e2e.objects import Model, step
 from tests.e2e.operators import Operators
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("quiet", "unharmed")]
@@ -47,7 +47,7 @@ def test_a_roll_back_whose_operators_are_killed_ends_the_same(
     stable = digits.status.stable
     assert stable is not None
     digits.apply(
-        Model(version="killed-back", file="digits-4.tar.gz", steps=[step(25)], tolerance=STRICT)
+        Model(version="killed-back", file="digits-4.tar.gz", steps=[step(25)], strict=True)
     )
     kill_at(digits, killable, Stage.ROLLING_BACK)
     assert digits.wait_for_end("killed-back").outcome is Outcome.ROLLED_BACK
