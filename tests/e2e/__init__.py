@@ -2,4 +2,7 @@
 
 The modules run in the order of their numbers. A client load goes on from the first to the last but
 one, and every test says what it may cost: nothing, but where a model itself takes requests down.
+
+`SLIPWAY_QUIET_SECONDS` is how long ten idle models must go without a write (300), and
+`SLIPWAY_E2E_KEEP` leaves the namespace for a look. What was measured beside is in `.e2e/`.
 """
