@@ -115,7 +115,7 @@ def running(kubectl: Kubectl, figures: Figures, plan: Plan, images: Images) -> I
         yield client
         stop(client)
     finally:
-        figures.note_clients(plan.pod, load.total)
+        figures.note_clients(plan.pod, load.total, causes(load.records()))
         load.remove()
 
 

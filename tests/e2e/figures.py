@@ -21,6 +21,8 @@ class Figures:
     """By roll back: from the decision in status to weight 0 at all proxies."""
     clients: dict[str, Totals] = field(default_factory=dict)
     """By load: what it counted."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """By load: what it saw of those that failed."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Other times, by what was waited for."""
     lost_to_crashes: int = 0
@@ -35,9 +37,10 @@ class Figures:
         key = f"{name}-{back.from_} {back.decided_at}"
         self.decision_to_zero_seconds[key] = round((restored - decided).total_seconds(), 3)
 
-    def note_clients(self, name: str, totals: Totals) -> None:
-        """Note what a load counted."""
+    def note_clients(self, name: str, totals: Totals, failures: str) -> None:
+        """Note what a load counted, and its failures in words."""
         self.clients[name] = totals
+        self.failures[name] = failures
 
     def write(self, path: Path = FILE) -> None:
         """Write the file."""
@@ -54,6 +57,8 @@ class Figures:
                 f"client {name}: {total.sent:,} requests, {total.lost} lost,"
                 f" {total.failed_by_model} failed by the model"
             )
+            if total.failed:
+                said.append(f"  {self.failures.get(name, '')}")
         said.append(f"lost with a crashed candidate until the fail-over: {self.lost_to_crashes}")
         said += [f"{what}: {seconds:.1f} s" for what, seconds in self.seconds.items()]
         return said
