@@ -15,6 +15,8 @@ from slipway.api.modeldeployment import (
 GOLDEN_SET = "golden-set"
 """Its name among the metrics."""
 WHOLE = 100
+DECIDED = frozenset({"Pass", "Fail"})
+"""Verdicts; all others are ways of not knowing yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Story:
     image: str = ""
     seen_revision: str = ""
     samples: Samples = Samples()
+    """Those of the last verdict that said yes or no."""
     status: ModelDeploymentStatus | None = None
     _stages: list[tuple[float, Stage]] = field(default_factory=list)
     _weights: list[tuple[float, int]] = field(default_factory=list)
@@ -66,13 +69,10 @@ class Story:
         self._note_samples(status)
 
     def _note_samples(self, status: ModelDeploymentStatus) -> None:
-        judged = [entry for entry in self.analysis if entry.samples]
         candidate = status.candidate
-        if judged and self.had_traffic and candidate and candidate.version == self.version:
-            self.samples = Samples(
-                max(entry.samples for entry in judged),
-                max(entry.baseline_samples for entry in judged),
-            )
+        is_judged = self.had_traffic and candidate and candidate.version == self.version
+        if is_judged and any(entry.verdict in DECIDED for entry in self.analysis):
+            self.samples = self.samples_now
 
     @property
     def running(self) -> RevisionStatus | None:
@@ -80,6 +80,14 @@ class Story:
         status = self.status
         places = (status.candidate, status.stable) if status else ()
         return next((place for place in places if place and place.version == self.version), None)
+
+    @property
+    def samples_now(self) -> Samples:
+        """Requests of this step so far."""
+        return Samples(
+            max((entry.samples for entry in self.analysis), default=0),
+            max((entry.baseline_samples for entry in self.analysis), default=0),
+        )
 
     @property
     def had_traffic(self) -> bool:

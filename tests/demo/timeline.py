@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from slipway.api.modeldeployment import AnalysisStatus, Stage
 
-from tests.demo.story import Story
+from tests.demo.story import DECIDED, Story
 from tests.load.record import Record, Totals
 
 EVERY_SECONDS = 5.0
@@ -26,7 +26,6 @@ COLOURS = {
     "RejectedByGoldenSet": "1;33",
     "undecided": "2",
 }
-DECIDED = frozenset({"Pass", "Fail"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +112,8 @@ def line(moment: Moment) -> str:
     running = story.running
     weight = f"{running.weight} %" if running else "-"
     minutes, seconds = divmod(int(moment.seconds), 60)
-    judged = story.samples
-    under_test = judged.candidate and any(entry.samples for entry in story.analysis)
+    judged = story.samples_now
+    under_test = story.had_traffic and judged.candidate
     samples = f"{judged.candidate:,}/{judged.stable:,}" if under_test else "-"
     failed = str(total.failed)
     return (

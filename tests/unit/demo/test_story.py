@@ -148,6 +148,16 @@ def test_a_verdict_of_the_step_before_is_not_this_steps() -> None:
         assert len(story.analysis) == count
 
 
+def test_samples_that_decided_nothing_are_not_those_of_the_decision() -> None:
+    story = Story("2", applied=1000.0)
+    story.observe(1001.0, status(Stage.PROGRESSING, weight=5, analysis=(ERRORS,)))
+    few = {"verdict": "Inconclusive", "samples": 9, "baseline_samples": 1}
+    early = ERRORS.model_copy(update=few)
+    story.observe(1002.0, status(Stage.BAKING, weight=95, analysis=(early,)))
+    assert story.samples == Samples(candidate=50, stable=950)
+    assert story.samples_now == Samples(candidate=9, stable=1)
+
+
 def test_numbers_of_the_rollout_before_are_not_this_versions() -> None:
     story = Story("2", applied=1000.0)
     story.observe(1001.0, status(Stage.CHECKING, weight=0, analysis=(ERRORS,)))
