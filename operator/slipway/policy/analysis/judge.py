@@ -1,8 +1,10 @@
 """First form of the verdict: the candidate's bad ratio beside stable's, by Wilson bounds.
 
 Per step, since every proxy acknowledged its weight. The limit is (1 + relative) · stable +
-absolute. Fail when even the lower bound of the candidate's ratio is above it; Pass when the upper
-bound is near it or nothing was bad; what is too little or unreadable holds and never decides.
+absolute. Fail when even the lower bound of the candidate's ratio is above the limit that the upper
+bound of stable's gives: stable's ratio is a sample too. Pass when the candidate's upper bound is
+near the limit of stable's ratio, or nothing was bad; what is too little or unreadable holds and
+never decides.
 
 Source of the bounds: E. B. Wilson, Probable inference, JASA 22 (1927) 209-212.
 """
@@ -95,7 +97,8 @@ def _compare(name: str, column: int, state: Memory, plan: Plan) -> Judgement:
     samples, bad = candidate[0], candidate[column]
     baseline_samples, baseline_bad = stable[0], stable[column]
     baseline = baseline_bad / baseline_samples if baseline_samples else 0.0
-    limit = (1 + plan.tolerance.relative) * baseline + plan.tolerance.absolute
+    limit = _limit(baseline, plan.tolerance)
+    worst = _limit(wilson(baseline_bad, baseline_samples, PASS_Z)[1], plan.tolerance)
     what = "errors" if name == "errors" else f"slower than {state.edge:g} ms"
     words = (
         f"{bad} of {samples} {what} beside {baseline_bad} of {baseline_samples} on stable, "
@@ -115,8 +118,12 @@ def _compare(name: str, column: int, state: Memory, plan: Plan) -> Judgement:
         return said("NoData" if least == 0 else "Inconclusive", "TooFewRequests", text)
     if baseline > SHARED_FAULT:
         return said("Inconclusive", "SharedFault", f"stable is as bad: {words}")
-    if wilson(bad, samples, FAIL_Z)[0] > limit:
+    if wilson(bad, samples, FAIL_Z)[0] > worst:
         return said("Fail", "ErrorRatio" if name == "errors" else "SlowRatio")
     if bad == 0 or wilson(bad, samples, PASS_Z)[1] < limit + PASS_MARGIN:
         return said("Pass", "WithinLimit")
     return said("Inconclusive", "Undecided")
+
+
+def _limit(stable: float, tolerance: Tolerance) -> float:
+    return (1 + tolerance.relative) * stable + tolerance.absolute

@@ -106,6 +106,20 @@ def test_what_stable_does_too_is_within_the_limit() -> None:
     assert verdicts((2000, 20, 0), (2000, 20, 0))["errors"].verdict == "Pass"
 
 
+@pytest.mark.parametrize(
+    ("candidate", "stable"),
+    [
+        pytest.param((63, 0, 2), (188, 0, 0), id="two slow beside none of few on stable"),
+        pytest.param((30, 0, 1), (30, 0, 0), id="one slow of thirty"),
+    ],
+)
+def test_the_noise_of_stables_own_few_requests_is_not_held_against_the_candidate(
+    candidate: Counts, stable: Counts
+) -> None:
+    """Both were a Fail while stable's ratio was taken as exact."""
+    assert verdicts(candidate, stable, min_samples=30)["latency"].verdict != "Fail"
+
+
 def test_a_wider_tolerance_lets_more_pass() -> None:
     wide = Tolerance(relative=0, absolute=0.5)
     assert verdicts((200, 40, 0), (200, 0, 0), tolerance=wide)["errors"].verdict == "Pass"
