@@ -17,7 +17,7 @@ step = @printf '\n== %4ds  %s\n' $$(( $$(date +%s) - SLIPWAY_STARTED )) '$(1)'
 
 .PHONY: demo
 demo: $(SETUP) ## Roll out four versions of a real model on a real cluster, and watch
-	$(call step,demo: cluster, images, install, four versions of a model)
+	$(call step,demo: four versions of a model on a real cluster)
 	@$(BIN)/python -m tests.demo
 
 .PHONY: test
