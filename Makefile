@@ -26,8 +26,8 @@ test: ## Everything that CI runs: verify, then all tests on a real cluster
 	@$(MAKE) cluster
 	@$(MAKE) images
 	@$(MAKE) install
-	$(call step,all tests)
-	@$(BIN)/python -m pytest tests $(PYTEST_ARGS)
+	$(call step,contract and end-to-end tests)
+	@$(BIN)/python -m pytest tests/contract tests/e2e $(PYTEST_ARGS)
 
 .PHONY: verify
 verify: check-generated lint type test-unit ## All that needs no cluster: generated files, lint, types, unit tests

@@ -3,6 +3,7 @@
 import json
 import queue
 import subprocess
+import sys
 import threading
 from types import TracebackType
 from typing import Self
@@ -43,17 +44,25 @@ class StatusWatch:
         trace: TracebackType | None,
     ) -> None:
         self._over.set()
-        if self._stream is not None:
-            self._stream.terminate()
+        while self._thread.is_alive():  # it may have been about to begin another stream
+            if self._stream is not None:
+                self._stream.terminate()
+            self._thread.join(RECONNECT_SECONDS)
 
     def _follow(self) -> None:
         """A watch that breaks off begins again with the object as it is then."""
         while not self._over.is_set():
-            self._stream = subprocess.Popen(
-                self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-            )
-            with self._stream as stream:
-                for line in stream.stdout or ():
-                    if line.strip():
-                        self._seen.put(ModelDeploymentStatus.model_validate(json.loads(line)))
+            try:
+                self._read_once()
+            except OSError as error:
+                print(f"watch: {error}; again in {RECONNECT_SECONDS} s", file=sys.stderr)
             self._over.wait(RECONNECT_SECONDS)
+
+    def _read_once(self) -> None:
+        self._stream = subprocess.Popen(
+            self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        with self._stream as stream:
+            for line in stream.stdout or ():
+                if line.strip():
+                    self._seen.put(ModelDeploymentStatus.model_validate(json.loads(line)))

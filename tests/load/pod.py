@@ -1,6 +1,7 @@
 """Starts the client in a pod, follows its records, stops it."""
 
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -94,8 +95,10 @@ class Load:
     def remove(self) -> None:
         """Remove the pod and its ConfigMap; the records stay here."""
         self._over.set()
-        if self._stream is not None:
-            self._stream.terminate()
+        while self._follower.is_alive():  # it may have been about to begin another stream
+            if self._stream is not None:
+                self._stream.terminate()
+            self._follower.join(RECONNECT_SECONDS)
         self._delete()
 
     def __enter__(self) -> Self:
@@ -128,17 +131,23 @@ class Load:
 
     def _follow(self) -> None:
         """Read the pod's log; one that breaks off is read again, and known seconds are the same."""
-        words = ("logs", "--follow", self._name, "-n", self._namespace)
         while not self._over.is_set() and not self._is_over():
-            self._stream = subprocess.Popen(
-                self._kubectl.command(*words),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-            )
-            with self._stream as stream:
-                self._read(stream.stdout or ())
+            try:
+                self._read_once()
+            except OSError as error:
+                print(f"log: {error}; again in {RECONNECT_SECONDS} s", file=sys.stderr)
             self._over.wait(RECONNECT_SECONDS)
+
+    def _read_once(self) -> None:
+        words = ("logs", "--follow", self._name, "-n", self._namespace)
+        self._stream = subprocess.Popen(
+            self._kubectl.command(*words),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        with self._stream as stream:
+            self._read(stream.stdout or ())
 
     def _read(self, lines: Iterable[str]) -> None:
         for line in lines:
