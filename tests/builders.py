@@ -95,7 +95,6 @@ def a_workload(revision: str, *, replicas: int = 1, ready: int | None = None) ->
         revision=revision,
         replicas=replicas,
         ready=number,
-        available_since=NOON if number else None,
         unavailable_since=None if number else NOON,
         settled=True,
         failure=None,

@@ -59,7 +59,6 @@ class WorkloadFact:
     replicas: int
     """As asked for in its spec."""
     ready: int
-    available_since: datetime | None
     unavailable_since: datetime | None
     """Since when its Available condition is False."""
     settled: bool

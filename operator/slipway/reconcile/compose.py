@@ -171,21 +171,10 @@ def controller_revision(
             "name": names.revision_name(meta.name, snapshot.revision),
             "namespace": meta.namespace,
             "labels": names.common_labels(meta.name, names.COMPONENT_SERVER, snapshot.revision),
-            "ownerReferences": [owner_reference(object_)],
+            "ownerReferences": [workload.controller_reference(owner_of(object_))],
         },
         "revision": int(now.timestamp()),
         "data": snapshot.wire(),
-    }
-
-
-def owner_reference(object_: ModelDeployment) -> Manifest:
-    """Return the controller reference to the ModelDeployment."""
-    return {
-        "apiVersion": names.API_VERSION,
-        "kind": kinds.MODEL_DEPLOYMENT.kind,
-        "name": object_.metadata.name,
-        "uid": object_.metadata.uid,
-        "controller": True,
     }
 
 

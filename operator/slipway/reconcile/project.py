@@ -190,7 +190,6 @@ def _deployment(manifest: Manifest) -> WorkloadFact | RouterWorkload:
         revision=labels.get(names.LABEL_REVISION, ""),
         replicas=manifest["spec"].get("replicas", 1),
         ready=status.get("readyReplicas", 0),
-        available_since=moment if available.get("status") == "True" else None,
         unavailable_since=moment if available.get("status") == "False" else None,
         settled=status.get("observedGeneration", 0) >= manifest["metadata"]["generation"],
         failure=failure.get("message") if failure.get("status") == "True" else None,

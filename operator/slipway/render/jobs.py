@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from slipway.api import names
 from slipway.api.base import ApiModel, Manifest
 from slipway.api.kinds import JOB
-from slipway.api.modeldeployment import KIND
 from slipway.api.request import (
     CA_MOUNT,
     GOLDEN_MOUNT,
@@ -30,7 +29,7 @@ from slipway.render.fetch import (
     order,
 )
 from slipway.render.triton import SECURITY_CONTEXT
-from slipway.render.workload import Owner
+from slipway.render.workload import Owner, controller_reference
 
 USER = 65_532
 RETRIES = 3
@@ -142,15 +141,7 @@ def _job(owner: Owner, image: str, task: _Task) -> Manifest:
             "name": task.name,
             "namespace": owner.namespace,
             "labels": labels,
-            "ownerReferences": [
-                {
-                    "apiVersion": names.API_VERSION,
-                    "kind": KIND,
-                    "name": owner.name,
-                    "uid": owner.uid,
-                    "controller": True,
-                }
-            ],
+            "ownerReferences": [controller_reference(owner)],
         },
         "spec": {
             "backoffLimit": RETRIES,

@@ -5,9 +5,9 @@ from collections.abc import Collection
 from slipway.api import names
 from slipway.api.base import Manifest
 from slipway.api.kinds import MODEL_ROUTE, SERVICE, Kind
-from slipway.api.modeldeployment import KIND, Protocol
+from slipway.api.modeldeployment import Protocol
 from slipway.api.modelroute import Backend, HeaderMatch, ModelRouteSpec
-from slipway.render.workload import Owner
+from slipway.render.workload import Owner, controller_reference
 
 _CLIENT_PORTS = {
     Protocol.HTTP: {
@@ -71,15 +71,7 @@ def _object(kind: Kind, owner: Owner, spec: Manifest) -> Manifest:
             "name": owner.name,
             "namespace": owner.namespace,
             "labels": names.common_labels(owner.name, names.COMPONENT_ROUTER),
-            "ownerReferences": [
-                {
-                    "apiVersion": names.API_VERSION,
-                    "kind": KIND,
-                    "name": owner.name,
-                    "uid": owner.uid,
-                    "controller": True,
-                }
-            ],
+            "ownerReferences": [controller_reference(owner)],
         },
         "spec": spec,
     }

@@ -178,13 +178,14 @@ def _object(kind: Kind, spec: RevisionSpec, content: Manifest) -> Manifest:
             "name": names.revision_name(spec.owner.name, spec.revision),
             "namespace": spec.owner.namespace,
             "labels": spec.labels,
-            "ownerReferences": [_controller(spec.owner)],
+            "ownerReferences": [controller_reference(spec.owner)],
         },
         "spec": content,
     }
 
 
-def _controller(owner: Owner) -> Manifest:
+def controller_reference(owner: Owner) -> Manifest:
+    """Return the reference that makes an object a child of the ModelDeployment."""
     return {
         "apiVersion": names.API_VERSION,
         "kind": KIND,
