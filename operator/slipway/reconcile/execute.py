@@ -262,7 +262,7 @@ class Executor:
         for job in facts.jobs:
             if self._is_over(job.subject, job.attempt, job.state, decision, facts):
                 await self._cluster.delete(kinds.JOB, namespace, job.meta.name, uid=job.meta.uid)
-        await self._trim(decision, facts)
+        await self._trim(pass_)
 
     def _is_over(
         self, subject: str, attempt: int, state: JobState, decision: Decision, facts: Facts
@@ -279,8 +279,9 @@ class Executor:
         newest = max(job.attempt for job in facts.jobs if job.subject == subject)
         return attempt < newest and state is not JobState.ACTIVE
 
-    async def _trim(self, decision: Decision, facts: Facts) -> None:
+    async def _trim(self, pass_: Pass) -> None:
         """Delete the oldest revisions beyond the limit; none that lives, waits or is remembered."""
+        decision, facts = pass_.decision, pass_.facts
         kept = {decision.stable, decision.candidate, facts.wanted.name if facts.wanted else None}
         kept |= {name for name, number in decision.replicas.items() if number}
         kept |= set(facts.route.weights) if facts.route else set()
@@ -292,12 +293,15 @@ class Executor:
         namespace = facts.object.metadata.namespace
         for item in old[: max(0, surplus)]:
             name = item.meta.name
-            running = facts.workloads.get(item.name)
-            if running is not None:
-                await self._cluster.delete(kinds.DEPLOYMENT, namespace, name, uid=running.meta.uid)
-            await self._cluster.delete(
-                kinds.CONTROLLER_REVISION, namespace, name, uid=item.meta.uid
-            )
+            running, service = facts.workloads.get(item.name), has_service(pass_.children, name)
+            found = {
+                kinds.DEPLOYMENT: running.meta if running else None,
+                kinds.SERVICE: service.meta if service else None,
+                kinds.CONTROLLER_REVISION: item.meta,
+            }
+            for kind, meta in found.items():
+                if meta is not None:
+                    await self._cluster.delete(kind, namespace, name, uid=meta.uid)
 
     async def _apply_if_due(
         self, manifest: Manifest, found: Meta | None, *, of_this_version: bool = False

@@ -134,6 +134,10 @@ async def test_a_lost_status_is_found_again() -> None:
     assert not world.controllers.lost
 
 
+def is_of_a_revision(item: dict[str, Any]) -> bool:
+    return names.LABEL_REVISION in item["metadata"].get("labels", {})
+
+
 async def test_old_revisions_beyond_the_limit_go_and_the_serving_one_stays() -> None:
     world = await promoted()
     for version in "2345":
@@ -143,6 +147,9 @@ async def test_old_revisions_beyond_the_limit_go_and_the_serving_one_stays() -> 
     kept = [item["data"]["version"] for _, item in world.api.all(kinds.CONTROLLER_REVISION)]
     assert sorted(kept) == ["3", "4", "5"]
     assert world.serving() == "5"
+    for kind in (kinds.DEPLOYMENT, kinds.SERVICE):
+        left = [item for _, item in world.api.all(kind) if is_of_a_revision(item)]
+        assert len(left) == len(kept), kind.kind
 
 
 async def test_a_weight_that_not_every_proxy_has_is_never_raised() -> None:
