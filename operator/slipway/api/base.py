@@ -56,3 +56,6 @@ Text = Annotated[str, Field(max_length=1024)]
 Name = Annotated[str, Field(max_length=253)]
 Time = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
 """A moment in UTC as RFC 3339 with seconds, or milliseconds where a test measures them."""
+ObjectName = Annotated[
+    str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)
+]

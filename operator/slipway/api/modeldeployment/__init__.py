@@ -1,0 +1,158 @@
+"""ModelDeployment: what users write, and what they read back.
+
+Fields under ``model``, ``packaging`` and ``server`` have no schema defaults: a default is applied
+on read, so a changed one would re-roll every model. The operator fills them from its settings when
+it makes a revision, and freezes them there. The CRD holds what works; a field appears when it does.
+"""
+
+from slipway.api.base import ApiModel, cel
+from slipway.api.modeldeployment.analysis import Analysis, AnalysisMode, OnInconclusive, Tolerance
+from slipway.api.modeldeployment.model import (
+    DynamicBatching,
+    GoldenSet,
+    InstanceGroup,
+    InstanceKind,
+    Model,
+    ModelConfig,
+    Source,
+    Warmup,
+)
+from slipway.api.modeldeployment.packaging import LocalSecret, Packaging, PackagingMode
+from slipway.api.modeldeployment.rollout import Approval, Automatic, Rollback, Rollout, Step
+from slipway.api.modeldeployment.scaling import Scaling
+from slipway.api.modeldeployment.server import (
+    EnvVar,
+    PodOptions,
+    Protocol,
+    Resources,
+    Server,
+    Toleration,
+)
+from slipway.api.modeldeployment.status import (
+    AnalysisStatus,
+    Endpoints,
+    HistoryEntry,
+    Hold,
+    LastAction,
+    LastRollback,
+    ModelDeploymentStatus,
+    Outcome,
+    Rejected,
+    RevisionStatus,
+    RolloutStatus,
+    Stage,
+)
+from slipway.api.modeldeployment.traffic import RouterKind, Traffic
+
+__all__ = [
+    "KIND",
+    "MODEL_NAME_OF",
+    "PLURAL",
+    "ROOT_RULES",
+    "Analysis",
+    "AnalysisMode",
+    "AnalysisStatus",
+    "Approval",
+    "Automatic",
+    "DynamicBatching",
+    "Endpoints",
+    "EnvVar",
+    "GoldenSet",
+    "HistoryEntry",
+    "Hold",
+    "InstanceGroup",
+    "InstanceKind",
+    "LastAction",
+    "LastRollback",
+    "LocalSecret",
+    "Model",
+    "ModelConfig",
+    "ModelDeployment",
+    "ModelDeploymentSpec",
+    "ModelDeploymentStatus",
+    "ObjectMeta",
+    "OnInconclusive",
+    "Outcome",
+    "Packaging",
+    "PackagingMode",
+    "PodOptions",
+    "Protocol",
+    "Rejected",
+    "Resources",
+    "RevisionStatus",
+    "Rollback",
+    "Rollout",
+    "RolloutStatus",
+    "RouterKind",
+    "Scaling",
+    "Server",
+    "Source",
+    "Stage",
+    "Step",
+    "Tolerance",
+    "Toleration",
+    "Traffic",
+    "Warmup",
+]
+
+KIND = "ModelDeployment"
+PLURAL = "modeldeployments"
+
+
+class ModelDeploymentSpec(ApiModel):
+    """What users write."""
+
+    model: Model
+    packaging: Packaging | None = None
+    server: Server | None = None
+    scaling: Scaling = Scaling()
+    traffic: Traffic = Traffic()
+    rollout: Rollout = Rollout()
+    rollback: Rollback = Rollback()
+    paused: bool = False
+    """Stops advances and clocks; never a rollback, an abort or the analysis."""
+
+
+MODEL_NAME_OF = "(has({0}.spec.model.name) ? {0}.spec.model.name : {0}.metadata.name)"
+
+
+ROOT_RULES = [
+    cel(
+        "self.metadata.name.matches('^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$')",
+        "metadata.name must be at most 40 lower-case letters, digits and '-', begin with a letter "
+        "and end with a letter or digit",
+    ),
+    cel(
+        "!self.metadata.name.endsWith('-candidate') && !self.metadata.name.startsWith('slipway-')",
+        "metadata.name must not end in '-candidate' nor start with 'slipway-'",
+    ),
+    cel(
+        f"{MODEL_NAME_OF.format('self')} == {MODEL_NAME_OF.format('oldSelf')}",
+        "the model name (spec.model.name, or else metadata.name) never changes: clients call it",
+    ),
+]
+
+
+class ObjectMeta(ApiModel):
+    """The part of metadata that decisions need."""
+
+    name: str
+    namespace: str
+    uid: str
+    resource_version: str = ""
+    generation: int = 0
+    annotations: dict[str, str] = {}
+    deletion_timestamp: str | None = None
+
+
+class ModelDeployment(ApiModel):
+    """A model, and how its next version gets into production."""
+
+    metadata: ObjectMeta
+    spec: ModelDeploymentSpec
+    status: ModelDeploymentStatus = ModelDeploymentStatus()
+
+    @property
+    def model_name(self) -> str:
+        """Triton's name of the model."""
+        return self.spec.model.name or self.metadata.name

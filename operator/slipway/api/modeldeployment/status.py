@@ -1,0 +1,191 @@
+"""What users read back."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from slipway.api.base import ATOMIC, ApiModel, Digest, Percent, Revision, Text, Time, list_map
+from slipway.api.conditions import Condition
+
+
+class Stage(StrEnum):
+    """Where a rollout stands."""
+
+    IDLE = "Idle"
+    PACKAGING = "Packaging"
+    STARTING = "Starting"
+    CHECKING = "Checking"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    PROGRESSING = "Progressing"
+    BAKING = "Baking"
+    ROLLING_BACK = "RollingBack"
+    PAUSED = "Paused"
+    FAILED = "Failed"
+    """The environment failed; retried with back-off."""
+
+
+class Outcome(StrEnum):
+    """How a revision ended."""
+
+    PROMOTED = "Promoted"
+    REJECTED_BY_GOLDEN_SET = "RejectedByGoldenSet"
+    REJECTED_BY_SIGNATURE = "RejectedBySignature"
+    ROLLED_BACK = "RolledBack"
+    SUPERSEDED = "Superseded"
+    ABORTED = "Aborted"
+    FAILED_TO_START = "FailedToStart"
+    PACKAGING_FAILED = "PackagingFailed"
+
+
+class RevisionStatus(ApiModel):
+    """A revision that runs."""
+
+    revision: Revision
+    version: Text
+    digest: Digest | None = None
+    image: Text | None = None
+    weight: Percent = 0
+    """As acknowledged by every proxy."""
+    ready_replicas: int = 0
+    since: Time | None = None
+
+
+class AnalysisStatus(ApiModel):
+    """One metric of the analysis."""
+
+    name: Annotated[str, Field(max_length=63)]
+    verdict: Annotated[str, Field(max_length=16)]
+    reason: Annotated[str, Field(max_length=64)] = ""
+    message: Text = ""
+    candidate: float | None = None
+    baseline: float | None = None
+    limit: float | None = None
+    samples: int = 0
+    """Of the candidate."""
+    baseline_samples: int = 0
+    last_check: Time | None = None
+    state: Annotated[str, Field(max_length=2048)] | None = None
+    """Opaque memory of the test."""
+
+
+class RolloutStatus(ApiModel):
+    """The rollout under way, or the last word on the one that ended."""
+
+    stage: Stage = Stage.IDLE
+    underlying: Stage | None = None
+    """The stage that goes on when Paused or AwaitingApproval ends."""
+    step: int = 0
+    """Step of the acknowledged weight, from 1; 0: before the first."""
+    steps: int = 0
+    attempt: int = 1
+    input: Annotated[str, Field(max_length=64)] | None = None
+    """Hash of the input that is rolled out."""
+    started_at: Time | None = None
+    step_started_at: Time | None = None
+    """When every proxy had acknowledged the step's weight."""
+    step_active_seconds: int = 0
+    """Reading of the active clock at that moment."""
+    active_seconds: int = 0
+    """Active time before `clockAt`; the deadline counts these."""
+    clock_at: Time | None = None
+    """Since when the clock runs; absent while it stands still."""
+    acked_weight: Percent = 0
+    """The candidate's weight that every proxy has in force."""
+    approved_step: int = 0
+    failures: int = 0
+    """Attempts in a row that the environment failed; sets the back-off."""
+    retry_at: Time | None = None
+    paused: bool = False
+    """By the action `pause`; counts beside spec.paused."""
+    unjudged: Annotated[str, Field(max_length=256)] | None = None
+    """Who or what skips the evidence: set, the candidate goes straight to 100."""
+    outcome: Outcome | None = None
+    """What the roll back under way will be recorded as."""
+    cause: Text = ""
+    """Why it is rolled back: reason and numbers."""
+    message: Text = ""
+    analysis: Annotated[
+        list[AnalysisStatus], Field(max_length=32, json_schema_extra=list_map("name"))
+    ] = []
+
+
+class LastRollback(ApiModel):
+    """The newest roll back."""
+
+    from_: Annotated[Revision, Field(alias="from")]
+    to: Revision | None = None
+    trigger: Text
+    metric: Annotated[str, Field(max_length=63)] | None = None
+    decided_at: Time
+    traffic_restored_at: Time | None = None
+    capacity_restored_at: Time | None = None
+
+
+class Hold(ApiModel):
+    """An input that stays out until the spec's input changes, or `retry`."""
+
+    input: Annotated[str, Field(max_length=64)]
+    reason: Text
+
+
+class Rejected(ApiModel):
+    """A revision with evidence against its bytes."""
+
+    revision: Revision
+    version: Text
+    digest: Digest | None = None
+    outcome: Outcome
+    reason: Text
+    golden_set: Annotated[str, Field(max_length=64)] | None = None
+    """Hash of the golden set that rejected it; another one lifts the rejection."""
+    at: Time
+
+
+class HistoryEntry(ApiModel):
+    """How a revision ended."""
+
+    revision: Revision | None = None
+    version: Text
+    outcome: Outcome
+    reason: Text = ""
+    unjudged: Text | None = None
+    """Who or what skipped the evidence."""
+    at: Time
+
+
+class LastAction(ApiModel):
+    """The newest action that was consumed."""
+
+    id: int
+    verb: Annotated[str, Field(max_length=32)]
+    by: Text = "unverified"
+    at: Time
+    result: Text
+
+
+class Endpoints(ApiModel):
+    """Where clients find the model, inside the cluster."""
+
+    http: Text
+    grpc: Text | None = None
+    candidate: Text | None = None
+    """How to reach the candidate: the header, where one is set."""
+
+
+class ModelDeploymentStatus(ApiModel):
+    """What users read back."""
+
+    conditions: Annotated[
+        list[Condition], Field(max_length=16, json_schema_extra=list_map("type"))
+    ] = []
+    observed_generation: int = 0
+    stable: RevisionStatus | None = None
+    candidate: RevisionStatus | None = None
+    rollout: RolloutStatus | None = None
+    last_rollback: LastRollback | None = None
+    hold: Hold | None = None
+    rejected: Annotated[list[Rejected], Field(max_length=20, json_schema_extra=ATOMIC)] = []
+    history: Annotated[list[HistoryEntry], Field(max_length=50, json_schema_extra=ATOMIC)] = []
+    last_action: LastAction | None = None
+    endpoints: Endpoints | None = None
