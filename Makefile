@@ -58,7 +58,7 @@ $(SETUP): requirements-dev.lock pyproject.toml
 	@touch $@
 
 .PHONY: generate
-generate: $(SETUP) ## Write CRDs, the chart's copy of them and docs/api.md from the types
+generate: $(SETUP) ## Write CRDs, the chart's copy of them and its schema, and docs/api.md from the types
 	@$(BIN)/python -m slipway.api.crd .
 
 .PHONY: manifests

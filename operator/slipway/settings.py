@@ -4,7 +4,7 @@ The chart renders it into a ConfigMap. What is wrong is said at start, with the 
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,6 +13,8 @@ from pydantic.alias_generators import to_camel
 from slipway.errors import SettingsError
 
 PATH_VARIABLE = "SLIPWAY_SETTINGS"
+
+Namespace = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 
 
 class SettingsModel(BaseModel):
@@ -44,8 +46,8 @@ class Registry(SettingsModel):
 class Target(SettingsModel):
     """Where images of models go unless a ModelDeployment says otherwise."""
 
-    prefix: Annotated[str, Field(max_length=200)] | None = None
-    """Repository prefix; images are ``<prefix>/<namespace>/<name>``."""
+    prefix: Annotated[str, Field(max_length=200)] = ""
+    """Images are ``<prefix>/<namespace>/<name>``; empty: models are fetched by init containers."""
 
 
 class Sources(SettingsModel):
@@ -75,7 +77,29 @@ class Lease(SettingsModel):
     """No write starts later than this after the last renewal."""
 
 
-class Settings(SettingsModel):
+class Tunables(SettingsModel):
+    """The settings that are values of the chart too, under the same names.
+
+    What is added here is in values.schema.json after ``make generate``; values.yaml and the chart's
+    ``slipway.settings`` name it by hand, and a test says where one of them was forgotten.
+    """
+
+    registry: Target = Target()
+    registries: list[Registry] = []
+    """How Jobs reach registries that need more than HTTPS on their name."""
+    sources: Sources = Sources()
+    router: Router = Router()
+    lease: Lease = Lease()
+    watch_namespaces: Annotated[
+        list[Namespace], Field(json_schema_extra={"uniqueItems": True})
+    ] = []
+    """Empty: all."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 16
+    """Reconciles that run at the same time."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+class Settings(Tunables):
     """All settings."""
 
     namespace: str = "slipway-system"
@@ -84,15 +108,6 @@ class Settings(SettingsModel):
     """Runs package and check Jobs and the fetch init container."""
     server_image: str = "nvcr.io/nvidia/tritonserver:26.07-py3"
     """Triton, where a ModelDeployment names none."""
-    registry: Target = Target()
-    registries: list[Registry] = []
-    sources: Sources = Sources()
-    router: Router = Router()
-    lease: Lease = Lease()
-    watch_namespaces: list[str] = []
-    """Empty: all."""
-    workers: Annotated[int, Field(ge=1, le=64)] = 16
-    log_level: str = "INFO"
 
     @property
     def agent_image(self) -> str:

@@ -25,28 +25,14 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{- /* The operator's settings, one for one: operator/slipway/settings.py says what they mean. */ -}}
+{{- /* The operator's settings: those that the chart makes, and the values of the same name
+     (operator/slipway/settings.py says what they mean). */ -}}
 {{- define "slipway.settings" -}}
 namespace: {{ .Release.Namespace }}
-operatorImage: {{ include "slipway.image" . | quote }}
-serverImage: {{ .Values.server.image | quote }}
-registry:
-  prefix: {{ .Values.registry.prefix | default nil | toJson }}
-registries: {{ .Values.registries | toJson }}
-sources:
-  allowPlainHTTP: {{ .Values.sources.allowPlainHTTP }}
-router:
-  agentImage: {{ .Values.router.agentImage | quote }}
-  envoyImage: {{ required "router.envoyImage: name the router's Envoy image; 'make images' builds it" .Values.router.envoyImage | quote }}
-  replicas: {{ .Values.router.replicas }}
-  concurrency: {{ .Values.router.concurrency }}
-lease:
-  durationSeconds: {{ .Values.lease.durationSeconds }}
-  renewSeconds: {{ .Values.lease.renewSeconds }}
-  writeWindowSeconds: {{ .Values.lease.writeWindowSeconds }}
-watchNamespaces: {{ .Values.watchNamespaces | toJson }}
-workers: {{ .Values.workers }}
-logLevel: {{ .Values.logLevel }}
+operatorImage: {{ include "slipway.image" . }}
+serverImage: {{ .Values.server.image }}
+{{- $_ := required "router.envoyImage: name the router's Envoy image; 'make images' builds it" .Values.router.envoyImage }}
+{{ pick .Values "registry" "registries" "sources" "router" "lease" "watchNamespaces" "workers" "logLevel" | toYaml }}
 {{- end }}
 
 {{- /* What the operator may do where it watches: one rule per line, and which part of slipway needs it.

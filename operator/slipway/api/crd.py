@@ -1,4 +1,6 @@
-"""Types → CRDs, the chart's copy of them, and docs/api.md: ``python -m slipway.api.crd <root>``.
+"""Types → CRDs, the chart's copy of them and its schema, and docs/api.md.
+
+``python -m slipway.api.crd <root>`` writes them.
 
 A CRD wants a structural schema, which is stricter than JSON Schema: no ``$ref``, no ``title``, no
 ``anyOf`` with null, one ``type`` on every node. This module rewrites pydantic's schema into one.
@@ -12,7 +14,7 @@ from typing import Any, cast
 
 import yaml
 
-from slipway.api import modeldeployment, modelroute
+from slipway.api import chart, modeldeployment, modelroute
 from slipway.api.base import ApiModel
 from slipway.api.names import GROUP, VERSION
 
@@ -269,17 +271,18 @@ HEADER = "# Generated from the types by `make generate`; do not edit.\n"
 
 
 def write(root: Path) -> None:
-    """Write crds/, the chart's copy and docs/api.md below the repository's `root`."""
-    chart = root / "charts/slipway/templates/crds"
-    for directory in (root / "crds", chart, root / "docs"):
+    """Write crds/, the chart's copy and schema, and docs/api.md below the repository's `root`."""
+    charts = root / "charts/slipway/templates/crds"
+    for directory in (root / "crds", charts, root / "docs"):
         directory.mkdir(parents=True, exist_ok=True)
     for resource in RESOURCES:
         manifest = custom_resource_definition(resource)
         name = f"{GROUP}_{resource.plural}.yaml"
         (root / "crds" / name).write_text(HEADER + _dump(manifest))
         manifest["metadata"]["annotations"] = {"helm.sh/resource-policy": "keep"}
-        (chart / name).write_text(HEADER + _dump(manifest).replace("{{", "{{ `{{` }}"))
+        (charts / name).write_text(HEADER + _dump(manifest).replace("{{", "{{ `{{` }}"))
     (root / "docs/api.md").write_text(reference())
+    (root / "charts/slipway/values.schema.json").write_text(chart.values_schema())
 
 
 class _Plain(yaml.SafeDumper):

@@ -97,7 +97,7 @@ def _repository(object_: ModelDeployment, settings: Settings) -> str | None:
     packaging = object_.spec.packaging
     if packaging is not None and packaging.repository is not None:
         return packaging.repository
-    if settings.registry.prefix is None:
+    if not settings.registry.prefix:
         return None
     meta = object_.metadata
     return f"{settings.registry.prefix.rstrip('/')}/{meta.namespace}/{meta.name}"

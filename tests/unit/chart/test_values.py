@@ -1,4 +1,5 @@
 import json
+import re
 import tomllib
 from collections.abc import Iterator
 from itertools import pairwise
@@ -7,6 +8,9 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
+from pydantic.alias_generators import to_camel
+from slipway.api.chart import Values
+from slipway.settings import Tunables
 
 from tests.install.helm import CHART, ROOT
 from tests.install.release import Images, cluster_values
@@ -19,6 +23,18 @@ IMAGES = Images("r/operator@sha256:" + "a" * 64, "r/envoy@sha256:" + "b" * 64, "
 
 def test_schema_knows_exactly_the_values_that_exist() -> None:
     assert set(known(SCHEMA)) - {"global"} == set(given(VALUES))
+
+
+def test_types_and_values_have_the_same_defaults() -> None:
+    given_defaults = Values.model_validate(VALUES)
+    assert given_defaults == Values(resources=given_defaults.resources)
+
+
+def test_chart_passes_on_every_setting() -> None:
+    template = (CHART / "templates/_helpers.tpl").read_text()
+    [passed] = re.findall(r"pick \.Values ((?:\"\w+\" )+)", template)
+    names = [to_camel(name) for name in Tunables.model_fields]
+    assert sorted(passed.split()) == sorted(f'"{name}"' for name in names)
 
 
 def test_schema_accepts_the_defaults_and_the_values_of_the_test_cluster() -> None:
