@@ -23,7 +23,7 @@ from slipway.policy.recall import recall
 from slipway.policy.rollout import decide
 from slipway.policy.status import desired_status, is_due
 from slipway.policy.times import to_wire
-from slipway.reconcile.execute import Executor, Trouble
+from slipway.reconcile.execute import Executor
 from slipway.reconcile.observe import (
     Children,
     facts_of,
@@ -35,6 +35,7 @@ from slipway.reconcile.observe import (
 from slipway.reconcile.ports import Clock, Cluster, CounterSource, Recorder
 from slipway.reconcile.project import Broken, project
 from slipway.reconcile.proxies import Proxies
+from slipway.reconcile.work import Pass, Trouble
 from slipway.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -138,7 +139,7 @@ class Reconciler:
             trouble: Trouble | None = Trouble("InternalError", "; ".join(broken))
             await self._publish(recall(facts), facts, trouble)
             return TROUBLE_AGAIN.total_seconds()
-        trouble = await self._executor.execute(decision, facts, children, now)
+        trouble = await self._executor.execute(Pass(decision, facts, children, now))
         await self._proxies.heal(facts, children.router_pods, now)
         # What was not written did not happen: the status must not say that it did.
         is_done = trouble is None or trouble.is_beside

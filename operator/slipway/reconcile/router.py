@@ -12,10 +12,9 @@ from slipway.api.base import Manifest
 from slipway.api.modeldeployment import ModelDeployment
 from slipway.engine.cache import Cache
 from slipway.engine.queue import Key
-from slipway.policy.facts import Meta
-from slipway.policy.identity import digest_of
 from slipway.reconcile.ports import Clock, Cluster
 from slipway.reconcile.project import Broken, Plain, RouterWorkload, meta_of
+from slipway.reconcile.writer import Writer, hash_of
 from slipway.render.router import RouterSpec, render_anchor, render_router
 from slipway.settings import Settings
 
@@ -32,6 +31,7 @@ class RouterReconciler:
     def __init__(self, cache: Cache, cluster: Cluster, clock: Clock, settings: Settings) -> None:
         self._cache = cache
         self._cluster = cluster
+        self._writer = Writer(cluster)
         self._clock = clock
         self._spec = RouterSpec(
             agent_image=settings.agent_image,
@@ -42,8 +42,6 @@ class RouterReconciler:
         self._unused_since: dict[str, datetime] = {}
         self._verified: set[tuple[str, str, str]] = set()
         """uid of the anchor, kind and hash of what was found as it should be."""
-        self._touched: dict[str, str | None] = {}
-        """Hash of a Deployment's fields of ours by uid, after our last apply or at first sight."""
 
     async def reconcile(self, key: Key) -> float | None:
         """Make one namespace's router true; return the seconds until the next look."""
@@ -90,16 +88,16 @@ class RouterReconciler:
 
     async def _anchor(self, namespace: str, anchor: Plain | None) -> str:
         manifest = render_anchor(namespace)
-        hash_ = digest_of(manifest)[:16]
+        hash_ = hash_of(manifest)
         if anchor is not None and anchor.meta.applied_hash == hash_:
             return anchor.meta.uid
-        applied = await self._apply(manifest, hash_, anchor.meta if anchor else None)
+        applied = await self._writer.apply(manifest, hash_, anchor.meta if anchor else None)
         uid: str = applied["metadata"]["uid"]
         return uid
 
     async def _ensure(self, manifest: Manifest, anchor_uid: str) -> float | None:
         """Write one object if it is due; return the seconds to wait where it must not be yet."""
-        hash_ = digest_of(manifest)[:16]
+        hash_ = hash_of(manifest)
         kind = kinds.BY_NAME[manifest["kind"]]
         if kind == kinds.DEPLOYMENT:
             return await self._ensure_deployment(manifest, hash_, anchor_uid)
@@ -112,7 +110,7 @@ class RouterReconciler:
         if found is not None and found.owner_uid not in {None, anchor_uid}:
             return WAIT_SECONDS
         if found is None or found.applied_hash != hash_:
-            await self._apply(manifest, hash_, found)
+            await self._writer.apply(manifest, hash_, found)
         self._verified.add(mark)
         return None
 
@@ -122,11 +120,11 @@ class RouterReconciler:
         namespace = manifest["metadata"]["namespace"]
         known = self._cache.get(kinds.DEPLOYMENT, namespace, names.ROUTER_NAME, RouterWorkload)
         if known is None:
-            await self._apply(manifest, hash_, None)
+            await self._writer.apply(manifest, hash_, None)
             return None
         if known.meta.owner_uid != anchor_uid or known.meta.deleting:
             return WAIT_SECONDS
-        if known.meta.applied_hash == hash_ and self._is_untouched(known.meta):
+        if not self._writer.is_due(known.meta, hash_):
             return None
         others = (
             entry.value
@@ -135,18 +133,5 @@ class RouterReconciler:
         )
         if not all(other.is_complete for other in others):
             return WAIT_SECONDS
-        await self._apply(manifest, hash_, known.meta)
+        await self._writer.apply(manifest, hash_, known.meta)
         return None
-
-    def _is_untouched(self, found: Meta) -> bool:
-        known = self._touched.setdefault(found.uid, found.fields_hash)
-        return known is not None and known == found.fields_hash
-
-    async def _apply(self, manifest: Manifest, hash_: str, found: Meta | None) -> Manifest:
-        metadata = {**manifest["metadata"], "annotations": {names.ANNOTATION_HASH: hash_}}
-        applied = await self._cluster.apply(
-            {**manifest, "metadata": metadata}, existing_uid=found.uid if found else None
-        )
-        if manifest["kind"] == kinds.DEPLOYMENT.kind:
-            self._touched[applied["metadata"]["uid"]] = meta_of(applied).fields_hash
-        return applied

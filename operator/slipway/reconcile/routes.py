@@ -1,0 +1,76 @@
+"""Writes what leads requests to revisions: the ModelRoute and the Service of the clients."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+
+from slipway.api import names
+from slipway.api.base import Manifest
+from slipway.api.modeldeployment import Protocol, Server
+from slipway.api.modelroute import Backend
+from slipway.policy.capacity import needed
+from slipway.policy.facts import RouteFact
+from slipway.reconcile import compose
+from slipway.reconcile.observe import has_service
+from slipway.reconcile.work import Pass
+from slipway.reconcile.writer import Writer, hash_of
+from slipway.render import routing
+
+
+class Routes:
+    """Writes routes."""
+
+    def __init__(self, writer: Writer, ports_of: Callable[[str], frozenset[int]]) -> None:
+        """`ports_of` returns the listener ports that are taken in a namespace."""
+        self._writer = writer
+        self._ports_of = ports_of
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def write(self, pass_: Pass) -> None:
+        """Make the route, or give it the weights that were decided."""
+        route = pass_.facts.route
+        if route is None:
+            await self._make(pass_)
+        else:
+            await self._change(pass_, route)
+
+    async def _make(self, pass_: Pass) -> None:
+        """Create the route with the lowest free port of the namespace."""
+        async with self._locks[pass_.namespace]:
+            taken = self._ports_of(pass_.namespace)
+            port = next(number for number in names.ROUTE_PORTS if number not in taken)
+            manifest = _manifest(pass_, port)
+            await self._writer.apply(manifest, hash_of(manifest), None)
+
+    async def _change(self, pass_: Pass, route: RouteFact) -> None:
+        object_ = pass_.facts.object
+        service = has_service(pass_.children, object_.metadata.name)
+        server = object_.spec.server or Server()
+        protocols = server.protocols or list(Protocol)
+        desired = routing.render_client_service(compose.owner_of(object_), route.port, protocols)
+        await self._writer.apply_if_due(desired, service.meta if service else None)
+        manifest = _manifest(pass_, route.port)
+        await self._writer.apply_if_due(manifest, route.meta, of_this_version=True)
+
+
+def _manifest(pass_: Pass, port: int) -> Manifest:
+    decision, object_ = pass_.decision, pass_.facts.object
+    full = object_.spec.scaling.min_replicas
+    backends = tuple(
+        Backend(
+            revision=name,
+            service=names.revision_name(object_.metadata.name, name),
+            weight=weight,
+            min_endpoints=needed(weight, full) if name == decision.candidate else min(weight, 1),
+        )
+        for name, weight in decision.weights.items()
+    )
+    return routing.render_model_route(
+        compose.owner_of(object_),
+        port=port,
+        model=object_.model_name,
+        timeout_seconds=object_.spec.traffic.timeout_seconds,
+        candidate_header=object_.spec.traffic.candidate_header,
+        candidate=decision.pinned,
+        backends=backends,
+    )

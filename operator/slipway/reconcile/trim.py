@@ -1,0 +1,37 @@
+"""Removes the oldest revisions beyond the limit; none that lives, waits or is remembered."""
+
+from slipway.api import kinds
+from slipway.policy.facts import RevisionFact
+from slipway.reconcile.observe import has_service
+from slipway.reconcile.ports import Cluster
+from slipway.reconcile.work import Pass
+
+
+async def trim(cluster: Cluster, pass_: Pass) -> None:
+    """Delete what belongs to the surplus; the ControllerRevision, which names it, comes last."""
+    for item in surplus(pass_):
+        name = item.meta.name
+        running = pass_.facts.workloads.get(item.name)
+        service = has_service(pass_.children, name)
+        found = {
+            kinds.DEPLOYMENT: running.meta if running else None,
+            kinds.SERVICE: service.meta if service else None,
+            kinds.CONTROLLER_REVISION: item.meta,
+        }
+        for kind, meta in found.items():
+            if meta is not None:
+                await cluster.delete(kind, pass_.namespace, name, uid=meta.uid)
+
+
+def surplus(pass_: Pass) -> list[RevisionFact]:
+    """Return the revisions that are too many, oldest first."""
+    decision, facts = pass_.decision, pass_.facts
+    kept = {decision.stable, decision.candidate, facts.wanted.name if facts.wanted else None}
+    kept |= {name for name, number in decision.replicas.items() if number}
+    kept |= set(facts.route.weights) if facts.route else set()
+    old = sorted(
+        (item for item in facts.revisions.values() if item.name not in kept),
+        key=lambda item: item.created,
+    )
+    number = len(old) - facts.object.spec.rollback.history_limit
+    return old[: max(0, number)]

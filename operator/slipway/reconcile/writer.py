@@ -1,0 +1,113 @@
+"""One way to write an object of ours: skipped where it was done, refused where it is foreign.
+
+An object says by itself that it was written: our hash is on it, and nobody has touched our fields
+since.
+"""
+
+from collections import OrderedDict
+
+from slipway.api import kinds, names
+from slipway.api.base import Manifest
+from slipway.errors import ChangedUnderneath, ConflictError
+from slipway.policy.facts import Meta
+from slipway.policy.identity import digest_of
+from slipway.reconcile.ports import Cluster
+from slipway.reconcile.project import meta_of
+
+REMEMBERED = 50_000
+"""Objects; one that is forgotten counts as untouched when it is seen again."""
+
+
+def hash_of(manifest: Manifest) -> str:
+    """Return what an applied object carries to say which manifest it was made of."""
+    return digest_of(manifest)[:16]
+
+
+class Writer:
+    """Applies and creates objects; remembers how our fields looked after it."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._fields: OrderedDict[str, str] = OrderedDict()
+        """Hash of our managedFields entry by uid, after our last apply or at first sight."""
+
+    def is_due(self, found: Meta | None, hash_: str) -> bool:
+        """Return whether an object must be applied: absent, made of something else, or touched."""
+        if found is None or found.applied_hash != hash_ or found.fields_hash is None:
+            return True
+        known = self._fields.get(found.uid)
+        if known is None:
+            self._remember(found)
+            return False
+        return known != found.fields_hash
+
+    async def apply_if_due(
+        self, manifest: Manifest, found: Meta | None, *, of_this_version: bool = False
+    ) -> None:
+        """Apply an object unless it is so already.
+
+        `of_this_version`: the version that was read is a precondition of the write.
+        """
+        hash_ = hash_of(manifest)
+        if not self.is_due(found, hash_):
+            return
+        if of_this_version and found is not None:
+            read = {"resourceVersion": found.resource_version}
+            manifest = {**manifest, "metadata": {**manifest["metadata"], **read}}
+        await self.apply(manifest, hash_, found)
+
+    async def apply(self, manifest: Manifest, hash_: str, found: Meta | None) -> Manifest:
+        """Apply an object, and return it as it is now.
+
+        Raises:
+            ChangedUnderneath: it is being deleted, or was made anew since it was read.
+            ConflictError: an object of this name is not ours.
+
+        """
+        if found is not None and found.deleting:
+            raise ChangedUnderneath(f"{manifest['kind']} {found.name} is being deleted")
+        metadata = manifest["metadata"]
+        annotations = {**metadata.get("annotations", {}), names.ANNOTATION_HASH: hash_}
+        marked = {**manifest, "metadata": {**metadata, "annotations": annotations}}
+        try:
+            applied = await self._cluster.apply(marked, existing_uid=found.uid if found else None)
+        except ConflictError as error:
+            return await self._ours(manifest, error)
+        self._remember(meta_of(applied))
+        return applied
+
+    async def create(self, manifest: Manifest) -> Manifest:
+        """Create an object whose name says its content: one of that name, if ours, is the same."""
+        try:
+            return await self._cluster.create(manifest)
+        except ConflictError as error:
+            return await self._ours(manifest, error)
+
+    def _remember(self, found: Meta) -> None:
+        if found.fields_hash is None:
+            return
+        self._fields[found.uid] = found.fields_hash
+        if len(self._fields) > REMEMBERED:
+            self._fields.popitem(last=False)
+
+    async def _ours(self, manifest: Manifest, error: ConflictError) -> Manifest:
+        """Return the object that is there if it is ours: the cache was only late.
+
+        A child of an earlier object of this name is being collected: that is waited for.
+        """
+        metadata = manifest["metadata"]
+        kind = kinds.BY_NAME[manifest["kind"]]
+        live = await self._cluster.get(kind, metadata["namespace"], metadata["name"])
+        if live is None:
+            raise ChangedUnderneath(f"{kind.kind} {metadata['name']} is gone again") from error
+        found = meta_of(live)
+        owners = [owner["uid"] for owner in metadata.get("ownerReferences", ())]
+        is_ours = found.owner_uid in owners or (found.managed and not owners)
+        if is_ours and not found.deleting:
+            return live
+        if is_ours or (found.managed and found.owner_uid is not None):
+            raise ChangedUnderneath(f"{kind.kind} {found.name} is being collected") from error
+        raise ConflictError(
+            f"{kind.kind} {metadata['namespace']}/{found.name} exists and is not Slipway's; "
+            "rename the ModelDeployment or remove that object"
+        ) from error
