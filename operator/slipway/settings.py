@@ -61,7 +61,8 @@ class Router(SettingsModel):
     """The built-in router of each namespace."""
 
     agent_image: str = ""
-    """Default: the operator's image. Pin it, and operator upgrades leave router pods alone."""
+    """Default: what a router runs stays until the agent's version changes; new ones get the
+    operator's image."""
     envoy_image: str = ""
     replicas: Annotated[int, Field(ge=1, le=10)] = 2
     concurrency: Annotated[int, Field(ge=1, le=64)] = 1
@@ -108,11 +109,6 @@ class Settings(Tunables):
     """Runs package and check Jobs and the fetch init container."""
     server_image: str = "nvcr.io/nvidia/tritonserver:26.07-py3"
     """Triton, where a ModelDeployment names none."""
-
-    @property
-    def agent_image(self) -> str:
-        """The router agent's image."""
-        return self.router.agent_image or self.operator_image
 
 
 def load(path: Path) -> Settings:

@@ -77,7 +77,8 @@ def cluster_values(images: Images, registry: str | None) -> dict[str, Any]:
     repository, _, digest = images.operator.partition("@")
     values: dict[str, Any] = {
         "image": {"repository": repository, "digest": digest},
-        "router": {"envoyImage": images.envoy},
+        # pinned, so that routers of an earlier build get the agent that is tested
+        "router": {"envoyImage": images.envoy, "agentImage": images.operator},
         "server": {"image": images.triton},
         "sources": {"allowPlainHTTP": True},
     }

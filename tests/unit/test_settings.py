@@ -22,7 +22,7 @@ def test_settings_are_camel_case(tmp_path: Path) -> None:
     settings = load(written(tmp_path, text))
     assert settings.sources.allow_plain_http
     assert settings.router.replicas == 3
-    assert settings.agent_image == "slipway:1"
+    assert settings.operator_image == "slipway:1"
 
 
 @pytest.mark.parametrize(

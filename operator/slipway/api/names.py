@@ -16,6 +16,8 @@ ANNOTATION_ACTION = f"{GROUP}/action"
 ANNOTATION_REQUESTED_BY = f"{GROUP}/requested-by"
 ANNOTATION_OUTCOME = f"{GROUP}/outcome"
 ANNOTATION_EPOCH = f"{GROUP}/epoch"
+ANNOTATION_AGENT = f"{GROUP}/agent"
+"""On a router's Deployment: version of the agent, a space, and the image that brought it."""
 
 COMPONENT_SERVER = "server"
 COMPONENT_PACKAGE = "package"

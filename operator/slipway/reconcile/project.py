@@ -26,6 +26,7 @@ from slipway.policy.facts import (
 )
 from slipway.policy.identity import digest_of
 from slipway.policy.times import from_wire
+from slipway.render.router import AgentMark
 
 ANNOTATION_SUBJECT = f"{names.GROUP}/subject"
 ANNOTATION_ATTEMPT = f"{names.GROUP}/attempt"
@@ -94,6 +95,7 @@ class RouterWorkload:
     ready: int
     is_complete: bool
     """All of its pods are of the newest template, and ready."""
+    agent: AgentMark | None
 
 
 def project(kind: Kind, manifest: Manifest) -> object:
@@ -180,7 +182,8 @@ def _deployment(manifest: Manifest) -> WorkloadFact | RouterWorkload:
         ready = status.get("readyReplicas", 0)
         is_new = status.get("observedGeneration", 0) >= manifest["metadata"]["generation"]
         updated = status.get("updatedReplicas", 0)
-        return RouterWorkload(meta, ready, is_new and min(ready, updated) >= wanted)
+        is_complete = is_new and min(ready, updated) >= wanted
+        return RouterWorkload(meta, ready, is_complete, _agent(manifest))
     found = {entry["type"]: entry for entry in status.get("conditions") or ()}
     available = found.get("Available", {})
     moment = _moment(available["lastTransitionTime"]) if available else None
@@ -255,6 +258,11 @@ def _pod(manifest: Manifest) -> PodFact | JobPod:
             scheduled.get("message", "") if scheduled.get("status") == "False" else None
         ),
     )
+
+
+def _agent(manifest: Manifest) -> AgentMark | None:
+    text = (manifest["metadata"].get("annotations") or {}).get(names.ANNOTATION_AGENT)
+    return AgentMark.parse(text) if text is not None else None
 
 
 def _end(container: Mapping[str, Any]) -> Exit | None:

@@ -1,7 +1,7 @@
 """One pass over a namespace's router: there while a ModelDeployment wants it, gone a minute after.
 
 The router outlives the operator, and an upgrade of the operator leaves it alone: its pods change
-only with the router's own images, one namespace at a time.
+only with the agent's version or the router's own settings, one namespace at a time.
 """
 
 import logging
@@ -15,7 +15,7 @@ from slipway.engine.queue import Key
 from slipway.reconcile.ports import Clock, Cluster
 from slipway.reconcile.project import Broken, Plain, RouterWorkload, meta_of
 from slipway.reconcile.writer import Writer, hash_of
-from slipway.render.router import RouterSpec, render_anchor, render_router
+from slipway.render.router import RouterSpec, agent_image, render_anchor, render_router
 from slipway.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -33,12 +33,7 @@ class RouterReconciler:
         self._cluster = cluster
         self._writer = Writer(cluster)
         self._clock = clock
-        self._spec = RouterSpec(
-            agent_image=settings.agent_image,
-            envoy_image=settings.router.envoy_image,
-            replicas=settings.router.replicas,
-            concurrency=settings.router.concurrency,
-        )
+        self._settings = settings
         self._unused_since: dict[str, datetime] = {}
         self._verified: set[tuple[str, str, str]] = set()
         """uid of the anchor, kind and hash of what was found as it should be."""
@@ -53,11 +48,22 @@ class RouterReconciler:
         if anchor is not None and anchor.meta.deleting:
             return WAIT_SECONDS
         uid = await self._anchor(namespace, anchor)
-        for manifest in render_router(namespace, uid, self._spec):
+        for manifest in render_router(namespace, uid, self._spec(namespace)):
             wait = await self._ensure(manifest, uid)
             if wait is not None:
                 return wait
         return None
+
+    def _spec(self, namespace: str) -> RouterSpec:
+        router = self._settings.router
+        known = self._cache.get(kinds.DEPLOYMENT, namespace, names.ROUTER_NAME, RouterWorkload)
+        running = known.agent if known is not None else None
+        return RouterSpec(
+            agent_image=agent_image(router.agent_image, self._settings.operator_image, running),
+            envoy_image=router.envoy_image,
+            replicas=router.replicas,
+            concurrency=router.concurrency,
+        )
 
     def _is_wanted(self, namespace: str) -> bool:
         found = self._cache.within(kinds.MODEL_DEPLOYMENT, namespace, object)

@@ -44,6 +44,31 @@ _SECURITY: Manifest = {
 }
 
 
+AGENT_VERSION = "1"
+"""Another one makes an operator upgrade replace the agents that run, one namespace at a time.
+
+To be raised with a change of the agent, or of what it is told, that must reach routers which exist.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentMark:
+    """Which agent a router's Deployment runs."""
+
+    version: str
+    image: str
+
+    @classmethod
+    def parse(cls, text: str) -> "AgentMark":
+        """Read the annotation; whatever it holds, it is at worst another version."""
+        version, _, image = text.partition(" ")
+        return cls(version, image)
+
+    def __str__(self) -> str:
+        """Return the annotation."""
+        return f"{self.version} {self.image}"
+
+
 @dataclass(frozen=True, slots=True)
 class RouterSpec:
     """What the routers of all namespaces have in common."""
@@ -53,6 +78,18 @@ class RouterSpec:
     replicas: int = 2
     concurrency: int = 1
     """Envoy's worker threads."""
+
+
+def agent_image(pinned: str, operators: str, running: AgentMark | None) -> str:
+    """Return the agent's image: as pinned, else what runs, else the operator's own.
+
+    What runs stays as long as it is of our version, so that an operator upgrade leaves routers
+    alone; a new namespace gets the operator's image of the day.
+    """
+    if pinned:
+        return pinned
+    is_ours = running is not None and running.version == AGENT_VERSION and running.image
+    return running.image if running is not None and is_ours else operators
 
 
 def envoy_arguments(directory: str, concurrency: int) -> list[str]:
@@ -82,7 +119,7 @@ def render_router(namespace: str, anchor_uid: str, spec: RouterSpec) -> tuple[Ma
         _object(ROLE, namespace, anchor_uid) | {"rules": _rules()},
         _object(ROLE_BINDING, namespace, anchor_uid) | _binding(namespace),
         _object(NETWORK_POLICY, namespace, anchor_uid) | {"spec": _network_policy()},
-        _object(DEPLOYMENT, namespace, anchor_uid) | {"spec": _deployment(spec)},
+        _workload(namespace, anchor_uid, spec),
     ]
     if spec.replicas > 1:  # with a single one it would forbid every drain of its node
         budget = {"minAvailable": 1, "selector": {"matchLabels": LABELS}}
@@ -143,6 +180,13 @@ def _network_policy() -> Manifest:
         "policyTypes": ["Ingress"],
         "ingress": [{"ports": ports}],
     }
+
+
+def _workload(namespace: str, anchor_uid: str, spec: RouterSpec) -> Manifest:
+    manifest = _object(DEPLOYMENT, namespace, anchor_uid) | {"spec": _deployment(spec)}
+    mark = AgentMark(AGENT_VERSION, spec.agent_image)
+    manifest["metadata"]["annotations"] = {names.ANNOTATION_AGENT: str(mark)}
+    return manifest
 
 
 def _deployment(spec: RouterSpec) -> Manifest:

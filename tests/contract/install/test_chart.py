@@ -76,7 +76,7 @@ def test_settings_arrive_as_given(tmp_path: Path) -> None:
         registry=settings.Target(prefix="registry.local:5000/models"),
         registries=[settings.Registry(host="registry.local:5000", plain_http=True, anonymous=True)],
         sources=settings.Sources(allow_plain_http=True),
-        router=settings.Router(envoy_image=IMAGES.envoy),
+        router=settings.Router(envoy_image=IMAGES.envoy, agent_image=IMAGES.operator),
         lease=settings.Lease(duration_seconds=4, renew_seconds=0.5, write_window_seconds=1),
         watch_namespaces=["vision"],
         workers=3,

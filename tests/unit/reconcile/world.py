@@ -67,7 +67,14 @@ class Operator:
     """One process of the operator: what it knows is gone when it is."""
 
     def __init__(
-        self, api: FakeApi, controllers: Controllers, clock: FakeClock, epoch: str, trouble: Trouble
+        self,
+        api: FakeApi,
+        controllers: Controllers,
+        clock: FakeClock,
+        epoch: str,
+        trouble: Trouble,
+        *,
+        settings: Settings,
     ) -> None:
         self.cache = Cache()
         self.queue = WorkQueue(now=clock.seconds, chance=lambda: 0.5)
@@ -81,7 +88,7 @@ class Operator:
         self.events = Events()
         self.passes = Passes()
         parts = domain.Parts(
-            settings=SETTINGS,
+            settings=settings,
             cluster=self.cluster,
             counters=controllers,
             recorder=self.events,
@@ -128,6 +135,7 @@ class World:
         self.controllers = Controllers(self.api, self.clock)
         self.trouble = Trouble()
         self.leaders = 0
+        self.settings = SETTINGS
         self.broken: list[str] = []
         """Promises that the recorded history breaks."""
         self.writes: list[Write] = []
@@ -141,7 +149,9 @@ class World:
         """Start a fresh process, which becomes the leader."""
         self.leaders += 1
         epoch = f"{self.leaders}.operator"
-        self.operator = Operator(self.api, self.controllers, self.clock, epoch, self.trouble)
+        self.operator = Operator(
+            self.api, self.controllers, self.clock, epoch, self.trouble, settings=self.settings
+        )
         self.operator.cluster.writes = self.writes
         self.operator.passes.results = self.results
 

@@ -1,0 +1,90 @@
+"""Another operator, the same models: what an upgrade of it, or of the chart, changes."""
+
+import pytest
+from slipway.api import kinds, names
+from slipway.render import router
+from slipway.settings import Settings
+
+from tests.unit.reconcile.world import NAMESPACE, SETTINGS, World
+
+UPGRADED = SETTINGS.model_copy(
+    update={"operator_image": "slipway:2", "server_image": "tritonserver:99.01", "workers": 3}
+)
+
+
+async def with_two_versions() -> World:
+    world = World()
+    for version in ("1", "2"):
+        await world.ask_for(version)
+        await world.settle()
+    return world
+
+
+def upgrade(world: World, settings: Settings = UPGRADED) -> World:
+    twin = world.fork()
+    twin.settings = settings
+    twin.start()
+    return twin
+
+
+def agent_image(world: World, namespace: str = NAMESPACE) -> str:
+    deployment = world.find(kinds.DEPLOYMENT, names.ROUTER_NAME, namespace)
+    [agent] = deployment["spec"]["template"]["spec"]["initContainers"]
+    return str(agent["image"])
+
+
+async def test_another_operator_image_writes_nothing() -> None:
+    twin = upgrade(await with_two_versions())
+    await twin.live(120)
+    assert twin.writes == []
+
+
+async def test_another_operator_image_reaches_the_routers_of_new_namespaces() -> None:
+    twin = upgrade(await with_two_versions())
+    await twin.ask_for("1", namespace="speech")
+    await twin.settle()
+    assert agent_image(twin) == "slipway:1"
+    assert agent_image(twin, "speech") == "slipway:2"
+
+
+async def test_a_rollout_goes_on_where_the_other_operator_left_it() -> None:
+    world = await with_two_versions()
+    await world.ask_for("3")
+    await world.until(lambda: world.stage() == "Progressing")
+    twin = upgrade(world)
+    await twin.settle()
+    assert twin.serving() == "3"
+    assert agent_image(twin) == "slipway:1"
+
+
+async def test_another_version_of_the_agent_replaces_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = await with_two_versions()
+    monkeypatch.setattr(router, "AGENT_VERSION", "2")
+    twin = upgrade(world)
+    await twin.live(30)
+    assert agent_image(twin) == "slipway:2"
+    assert [(write.kind, write.name) for write in twin.writes] == [
+        (kinds.DEPLOYMENT.kind, names.ROUTER_NAME)
+    ]
+
+
+async def test_a_pinned_agent_is_what_runs_and_stays_when_the_pin_goes() -> None:
+    world = await with_two_versions()
+    pinned = UPGRADED.router.model_copy(update={"agent_image": "agent:7"})
+    twin = upgrade(world, UPGRADED.model_copy(update={"router": pinned}))
+    await twin.live(30)
+    assert agent_image(twin) == "agent:7"
+    later = upgrade(twin)
+    await later.live(120)
+    assert (agent_image(later), later.writes) == ("agent:7", [])
+
+
+async def test_an_image_that_others_set_is_not_kept() -> None:
+    world = await with_two_versions()
+    deployment = world.find(kinds.DEPLOYMENT, names.ROUTER_NAME)
+    spec = deployment["spec"]["template"]["spec"]
+    [agent] = spec["initContainers"]
+    changed = {**spec, "initContainers": [{**agent, "image": "foreign:1"}]}
+    world.change(kinds.DEPLOYMENT, names.ROUTER_NAME, spec={"template": {"spec": changed}})
+    await world.live(5)
+    assert agent_image(world) == "slipway:1"
