@@ -153,6 +153,17 @@ class RouteFact:
     """The leadership that stamped it last."""
 
 
+class Role(StrEnum):
+    """What the verdict of a metric may do."""
+
+    REQUIRED = "Required"
+    """Rolls back, and promotion waits for its Pass."""
+    ADVISORY = "Advisory"
+    """Rolls back; promotion does not wait for it."""
+    REPORT_ONLY = "ReportOnly"
+    """Is said, and does nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What the analysis says of one metric."""
@@ -168,6 +179,12 @@ class Judgement:
     samples: int = 0
     baseline_samples: int = 0
     state: str | None = None
+    """Memory of the test, to be stored and given back as it is."""
+    role: Role = Role.REQUIRED
+    since: str | None = None
+    """From when on its samples count, RFC 3339."""
+    looks: tuple[float, ...] = ()
+    """The candidate's last values, newest last, for a sparkline."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,16 @@
 A weight counts when every proxy has acknowledged it; a step is judged on requests since then.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from slipway.api.modeldeployment import AnalysisMode, Approval, OnInconclusive, Outcome, Stage
+from slipway.api.modeldeployment import AnalysisMode, OnInconclusive, Outcome, Stage
 from slipway.policy.back import refuse, withdraw
 from slipway.policy.capacity import needed
 from slipway.policy.clock import active
 from slipway.policy.decision import Decision, Event
 from slipway.policy.facts import Facts, Judgement
+from slipway.policy.ladder import Rung, next_rung, rungs_of
 from slipway.policy.moves import (
     ACK_POLL,
     IN_TRAFFIC,
@@ -26,27 +27,11 @@ from slipway.policy.recall import record
 from slipway.policy.times import to_wire
 
 
-@dataclass(frozen=True, slots=True)
-class Rung:
-    """A weight to climb to."""
-
-    weight: int
-    number: int = 0
-    """Position among spec.rollout.steps, from 1; one more for the bake."""
-    hold_seconds: int = 0
-    needs_approval: bool = False
-
-
 def _ladder(d: Decision, facts: Facts, now: datetime) -> tuple[Rung, ...]:
     """Return the weights to climb, the bake's last; none: straight to 100, there is no judging."""
     if d.stable is None or d.memory.unjudged or facts.is_down(d.stable, now):
         return ()
-    rollout = facts.object.spec.rollout
-    rungs = [
-        Rung(step.weight, number, step.hold_seconds, step.approval is Approval.REQUIRED)
-        for number, step in enumerate(rollout.steps, start=1)
-    ]
-    return (*rungs, Rung(100 - rollout.bake_control_percent, len(rungs) + 1))
+    return rungs_of(facts.object.spec.rollout)
 
 
 def progressing(d: Decision, facts: Facts, now: datetime) -> Decision:
@@ -65,7 +50,7 @@ def progressing(d: Decision, facts: Facts, now: datetime) -> Decision:
             return promote(d, facts, now)
         return _raise(d, facts, Rung(100))
     if written == 0:
-        return _raise(d, facts, _next(ladder, 0))
+        return _raise(d, facts, next_rung(ladder, 0))
     if written >= ladder[-1].weight:
         return baking(at(d, Stage.BAKING, "Baking", "the bake begins"), facts, now)
     verdict = overall(facts)
@@ -76,12 +61,7 @@ def progressing(d: Decision, facts: Facts, now: datetime) -> Decision:
         return waits
     if verdict.verdict != "Pass" and facts.object.spec.rollout.analysis.mode is AnalysisMode.AUTO:
         return _inconclusive(d, facts, verdict, now)
-    return _raise(d, facts, _next(ladder, written))
-
-
-def _next(ladder: tuple[Rung, ...], weight: int) -> Rung:
-    """Return the first rung above `weight`."""
-    return next((rung for rung in ladder if rung.weight > weight), ladder[-1])
+    return _raise(d, facts, next_rung(ladder, written))
 
 
 def _inconclusive(d: Decision, facts: Facts, verdict: Judgement, now: datetime) -> Decision:

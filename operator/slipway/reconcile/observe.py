@@ -1,7 +1,7 @@
 """Reads: everything that belongs to a ModelDeployment, from the cache or live, and its traffic."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
@@ -9,17 +9,16 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from slipway.api import kinds, names
-from slipway.api.counters import Counters
-from slipway.api.modeldeployment import AnalysisMode, ModelDeployment, Stage
+from slipway.api.modeldeployment import ModelDeployment, Stage
 from slipway.api.request import PackageMode
 from slipway.api.result import CheckResult, PackageResult
 from slipway.engine.cache import Cache
 from slipway.errors import SpecError
-from slipway.policy.analysis.judge import Plan, judge
+from slipway.policy.analysis.look import judgements_of
+from slipway.policy.analysis.port import Inputs
 from slipway.policy.facts import (
     Facts,
     JobFact,
-    Judgement,
     PodFact,
     RouteFact,
     Traffic,
@@ -200,7 +199,7 @@ def needs_counters(facts: Facts) -> bool:
     return any(name not in live and workload.replicas for name, workload in facts.workloads.items())
 
 
-async def with_traffic(facts: Facts, source: CounterSource) -> Facts:
+async def with_traffic(facts: Facts, source: CounterSource, now: datetime) -> Facts:
     """Return the facts with what the proxies counted just now, and the judgement on it."""
     if not needs_counters(facts):
         return facts
@@ -215,36 +214,7 @@ async def with_traffic(facts: Facts, source: CounterSource) -> Facts:
         pod.meta.name for pod, tick in zip(facts.proxies, ticks, strict=True) if tick is None
     )
     facts = replace(facts, traffic=Traffic(in_flight, silent))
-    return replace(facts, judgements=judgements_of(facts, ticks))
-
-
-def judgements_of(facts: Facts, ticks: Sequence[Counters | None]) -> tuple[Judgement, ...]:
-    """Judge the present step; nothing is judged before every proxy has its weight."""
-    status, analysis = facts.object.status, facts.object.spec.rollout.analysis
-    rollout = status.rollout
-    if rollout is None or status.stable is None or status.candidate is None:
-        return ()
-    stage = rollout.underlying or rollout.stage
-    written = facts.written(status.candidate.revision)
-    is_step = (
-        stage in {Stage.PROGRESSING, Stage.BAKING}
-        and written > 0
-        and written == rollout.acked_weight
-        and rollout.step_started_at is not None
-        and facts.is_acknowledged
-    )
-    if not is_step or analysis.mode is AnalysisMode.OFF:
-        return ()
-    memory = next((entry.state for entry in rollout.analysis if entry.name == "errors"), None)
-    plan = Plan(
-        route=facts.object.metadata.name,
-        candidate=status.candidate.revision,
-        stable=status.stable.revision,
-        step=rollout.step_started_at or "",
-        min_samples=analysis.min_samples,
-        tolerance=analysis.tolerance,
-    )
-    return judge(memory, ticks, plan)
+    return replace(facts, judgements=judgements_of(facts, Inputs(tuple(ticks)), now))
 
 
 def has_service(children: Children, name: str) -> Plain | None:

@@ -119,7 +119,8 @@ class Reconciler:
 
     async def _look(self, object_: ModelDeployment, children: Children) -> tuple[Facts, Decision]:
         facts = facts_of(object_, children, self._settings)
-        facts = await with_traffic(facts, self._outside.counters)
+        now = now_of(self._outside.clock.now())
+        facts = await with_traffic(facts, self._outside.counters, now)
         return facts, decide(facts, now_of(self._outside.clock.now()))
 
     async def _read_live(self, key: Key, cached: ModelDeployment) -> ModelDeployment | None:

@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus, Outcome
 from slipway.api.names import ANNOTATION_ACTION
 from slipway.api.result import CheckResult, CheckVerdict, PackageResult
+from slipway.policy.analysis.look import judgements_of
+from slipway.policy.analysis.port import Inputs
 from slipway.policy.decision import Decision
 from slipway.policy.facts import (
     Exit,
@@ -30,7 +32,6 @@ from slipway.policy.identity import golden_hash, input_hash
 from slipway.policy.invariants import violations
 from slipway.policy.rollout import decide
 from slipway.policy.status import desired_status, is_due
-from slipway.reconcile.observe import judgements_of
 
 from tests.builders import NOON, a_model_deployment, a_pod, a_revision, a_workload, counted, meta
 
@@ -103,7 +104,7 @@ class World:
             counted(proxy, {name: (c[0], c[1], c[2]) for name, c in revisions.items()})
             for proxy, revisions in self.counts.items()
         ]
-        return replace(facts, judgements=judgements_of(facts, ticks))
+        return replace(facts, judgements=judgements_of(facts, Inputs(tuple(ticks)), self.now))
 
     def _workload(self, name: str) -> WorkloadFact:
         state = self.workloads[name]

@@ -10,11 +10,11 @@ Source of the bounds: E. B. Wilson, Probable inference, JASA 22 (1927) 209-212.
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from datetime import datetime
 
-from slipway.api.counters import Counters
 from slipway.api.modeldeployment import Tolerance
+from slipway.policy.analysis.port import Inputs, Plan
 from slipway.policy.analysis.samples import NOTHING, Memory, Triple, advance, load
 from slipway.policy.facts import Judgement
 
@@ -23,18 +23,6 @@ PASS_Z = 1.64
 PASS_MARGIN = 0.05
 SHARED_FAULT = 0.2
 """Where stable itself is this bad, something else is broken: nobody is blamed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is compared in a step, and on how much."""
-
-    route: str
-    candidate: str
-    stable: str
-    step: str
-    min_samples: int
-    tolerance: Tolerance
 
 
 def wilson(bad: int, total: int, z: float) -> tuple[float, float]:
@@ -52,10 +40,14 @@ def wilson(bad: int, total: int, z: float) -> tuple[float, float]:
 
 
 def judge(
-    memory: str | None, ticks: Iterable[Counters | None], plan: Plan
+    memories: Mapping[str, str],
+    inputs: Inputs,
+    plan: Plan,
+    now: datetime,  # noqa: ARG001
 ) -> tuple[Judgement, ...]:
-    """Return the judgements of errors and latency; the new memory is the first one's state."""
-    answered = [tick for tick in ticks if tick is not None]
+    """Return the judgements of errors and latency; see `slipway.policy.analysis.port`."""
+    memory = memories.get("errors")
+    answered = [tick for tick in inputs.ticks if tick is not None]
     state = load(memory, plan.step)
     if not answered:
         text = "no router pod could be read; nothing is decided on it"

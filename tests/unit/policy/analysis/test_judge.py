@@ -3,11 +3,14 @@
 from typing import Any
 
 import pytest
+from slipway.api.counters import Counters
 from slipway.api.modeldeployment import Tolerance
-from slipway.policy.analysis.judge import Plan, judge, wilson
+from slipway.policy.analysis.judge import judge as judged
+from slipway.policy.analysis.judge import wilson
+from slipway.policy.analysis.port import Inputs, Plan
 from slipway.policy.facts import Judgement
 
-from tests.builders import counted
+from tests.builders import NOON, counted
 
 STABLE, CANDIDATE = "aaaaaaaa", "bbbbbbbb"
 Counts = tuple[int, int, int]
@@ -25,6 +28,11 @@ def a_plan(**changes: Any) -> Plan:
         **changes,
     }
     return Plan(**wanted)
+
+
+def judge(memory: str | None, ticks: list[Counters | None], plan: Plan) -> tuple[Judgement, ...]:
+    memories = {"errors": memory} if memory is not None else {}
+    return judged(memories, Inputs(tuple(ticks)), plan, NOON)
 
 
 def verdicts(candidate: Counts, stable: Counts, **plan: Any) -> dict[str, Judgement]:

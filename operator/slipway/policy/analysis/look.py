@@ -1,0 +1,51 @@
+"""One look at a rollout: what is to be judged now, and the judgements on it."""
+
+from datetime import datetime
+
+from slipway.api.modeldeployment import AnalysisMode, Stage
+from slipway.policy.analysis.judge import judge
+from slipway.policy.analysis.port import Inputs, Plan
+from slipway.policy.facts import Facts, Judgement
+from slipway.policy.ladder import next_rung, rungs_of
+
+
+def plan_of(facts: Facts) -> Plan | None:
+    """Return what is to be judged; nothing before every proxy has the step's weight."""
+    status, rollout = facts.object.status, facts.object.spec.rollout
+    memory, analysis = status.rollout, rollout.analysis
+    if memory is None or status.stable is None or status.candidate is None:
+        return None
+    candidate = status.candidate.revision
+    written = facts.written(candidate)
+    is_step = (
+        (memory.underlying or memory.stage) in {Stage.PROGRESSING, Stage.BAKING}
+        and written > 0
+        and written == memory.acked_weight
+        and memory.step_started_at is not None
+        and facts.is_acknowledged
+    )
+    if not is_step or analysis.mode is AnalysisMode.OFF:
+        return None
+    return Plan(
+        route=facts.object.metadata.name,
+        candidate=candidate,
+        stable=status.stable.revision,
+        step=memory.step_started_at or "",
+        number=max(1, memory.step),
+        weight=written,
+        next_weight=max(next_rung(rungs_of(rollout), written).weight, written),
+        mode=analysis.mode,
+        min_samples=analysis.min_samples,
+        tolerance=analysis.tolerance,
+        timeout_seconds=facts.object.spec.traffic.timeout_seconds,
+    )
+
+
+def judgements_of(facts: Facts, inputs: Inputs, now: datetime) -> tuple[Judgement, ...]:
+    """Judge the present step on what was found."""
+    plan = plan_of(facts)
+    rollout = facts.object.status.rollout
+    if plan is None or rollout is None:
+        return ()
+    memories = {entry.name: entry.state for entry in rollout.analysis if entry.state is not None}
+    return judge(memories, inputs, plan, now)
