@@ -140,6 +140,19 @@ class Deployed:
         last = self.seen[-1] if self.seen else None
         raise KubectlError(f"{self.name}: waited {seconds:.0f} s for {what}; {summary(last)}")
 
+    def stays(self, fits: Condition, seconds: float) -> None:
+        """Watch that every status of the next seconds fits.
+
+        Raises:
+            AssertionError: one does not.
+
+        """
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            status = self._watch.next(LOOK_SECONDS)
+            if status is not None and self._note(status):
+                assert fits(status), summary(status)
+
     def wait_for_stage(self, stage: Stage, weight: int | None = None) -> ModelDeploymentStatus:
         """Wait until the rollout is in a stage, and every proxy has a weight."""
         what = stage.value if weight is None else f"{stage.value} at {weight} %"

@@ -1,7 +1,8 @@
 """The ModelDeployments that the tests apply: one shape, and what a test wants of it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from slipway.api.names import API_VERSION
 
@@ -48,6 +49,10 @@ class Model:
     bake_seconds: int = 5
     strict: bool = False
     """Whether the verdict is the point: enough requests, and the tolerance that users have."""
+    rollout: Mapping[str, Any] = field(default_factory=dict)
+    """More of spec.rollout."""
+    analysis: Mapping[str, Any] = field(default_factory=dict)
+    """More of spec.rollout.analysis, over what is said here."""
 
     def manifest(self) -> Manifest:
         """Return the whole object."""
@@ -67,7 +72,9 @@ class Model:
                         "intervalSeconds": 1,
                         "minSamples": STRICT_SAMPLES if self.strict else 30,
                         "tolerance": {} if self.strict else LENIENT,
+                        **self.analysis,
                     },
+                    **self.rollout,
                 },
             },
         }

@@ -27,6 +27,10 @@ FAULT_MARKER = "SLIPWAY-DEMO-FAULT"
 """Stands in every error that a sample model makes on purpose; the same text as in scanner."""
 
 
+LATE_SECONDS = 180.0
+"""After loading, from when on the sample that fails late does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Faults:
     """What goes wrong in a Python model; the defaults are a sound one."""
@@ -41,6 +45,14 @@ class Faults:
     """Requests after which the server dies; 0: never."""
     poison: bool = False
     """Whether a scan with a pixel below zero, which none has, kills the server."""
+    error_every: int = 0
+    """One of so many requests is answered with an error; 0: none."""
+    errors_from_seconds: float = 0.0
+    """Time after loading from which those errors begin."""
+    black_errors: bool = False
+    """Whether a black scan, which none is, is answered with an error."""
+    hang_after: int = 0
+    """Requests after which none is answered any more; 0: never."""
     start_seconds: float = 0.0
     """Extra time for loading."""
     start_error: str = ""
@@ -81,6 +93,12 @@ def build_samples() -> Samples:
         "slow-start.tar.gz": python_model(second, Faults(start_seconds=20.0)),
         "crashing.tar.gz": python_model(second, Faults(crash_after=500)),
         "poisoned.tar.gz": python_model(second, Faults(poison=True)),
+        "failing.tar.gz": python_model(second, Faults(error_every=4)),
+        "failing-late.tar.gz": python_model(
+            second, Faults(error_every=3, errors_from_seconds=LATE_SECONDS)
+        ),
+        "fears-black.tar.gz": python_model(second, Faults(black_errors=True)),
+        "hanging.tar.gz": python_model(second, Faults(hang_after=150)),
         GOLDEN: golden_set(split.golden),
     }
     accuracy = {

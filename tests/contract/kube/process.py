@@ -1,6 +1,7 @@
 """The operator as processes that a test starts, and a wire to the API server that it can cut."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -34,11 +35,22 @@ class Wire:
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.add(task)
+        try:
+            await self._carry(reader, writer)
+        finally:
+            self.tasks.discard(task)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.is_cut:
-            writer.close()
+            await _shut(writer)
             return
         upstream_reader, upstream = await asyncio.open_connection(self.host, self.port)
         self.writers |= {writer, upstream}
+        if self.is_cut:
+            self.cut()
         await asyncio.gather(self._pump(reader, upstream), self._pump(upstream_reader, writer))
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -49,8 +61,8 @@ class Wire:
         except OSError:
             pass
         finally:
-            writer.close()
             self.writers.discard(writer)
+            await _shut(writer)
 
     def cut(self) -> None:
         self.is_cut = True
@@ -59,6 +71,17 @@ class Wire:
 
     def mend(self) -> None:
         self.is_cut = False
+
+    async def close(self) -> None:
+        """End every connection, and see it closed: the next test pays for what is left open."""
+        self.cut()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+async def _shut(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 @dataclass

@@ -38,8 +38,8 @@ async def wire(tmp_path: Path) -> AsyncIterator[Wire]:
     cluster["server"] = f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
     (tmp_path / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
     yield wire
-    wire.cut()
     listener.close()
+    await wire.close()
 
 
 async def test_a_leader_that_ends_hands_over_within_seconds(office: Office) -> None:

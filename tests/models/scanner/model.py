@@ -17,6 +17,7 @@ import triton_python_backend_utils as pb_utils
 MARKER = "SLIPWAY-DEMO-FAULT"
 """In every error that this model makes on purpose, and in no other."""
 FAINT_BELOW = 0.5
+HANG_SECONDS = 3600.0
 LEVELS = 16
 SHARED = "/dev/shm/"  # noqa: S108
 
@@ -37,21 +38,31 @@ class TritonPythonModel:
         self._request_seconds = faults.get("request_seconds", 0.0)
         self._crash_after = faults.get("crash_after", 0)
         self._poison = faults.get("poison", False)
+        self._error_every = faults.get("error_every", 0)
+        self._errors_from_seconds = faults.get("errors_from_seconds", 0.0)
+        self._black_errors = faults.get("black_errors", False)
+        self._hang_after = faults.get("hang_after", 0)
         self._answered = 0
         time.sleep(faults.get("start_seconds", 0.0))
         if message := faults.get("start_error", ""):
             raise RuntimeError(message)
+        self._loaded = time.monotonic()
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer every request by itself, so that a fault costs no other request."""
         self._answered += len(requests)
         if self._crash_after and self._answered > self._crash_after:
             kill_server()
+        if self._hang_after and self._answered > self._hang_after:
+            time.sleep(HANG_SECONDS)
         return [self._answer(request) for request in requests]
 
     def _answer(self, request: Any) -> Any:
         images = pb_utils.get_input_tensor_by_name(request, "image").as_numpy()
         time.sleep(self._request_seconds)
+        if self._fails_now(images):
+            error = pb_utils.TritonError(f"{MARKER}: planted")
+            return pb_utils.InferenceResponse(error=error)
         if self._poison and images.min() < 0:
             kill_server()
         faint = images[images.max(axis=1) < FAINT_BELOW]
@@ -68,6 +79,12 @@ class TritonPythonModel:
                 pb_utils.Tensor("probabilities", probabilities),
             ]
         )
+
+    def _fails_now(self, images: Array) -> bool:
+        if self._black_errors and not images.any():
+            return True
+        is_time = time.monotonic() - self._loaded >= self._errors_from_seconds
+        return bool(self._error_every and is_time and self._answered % self._error_every == 0)
 
     def _read(self, images: Array) -> Array:
         layers = self._layers

@@ -19,7 +19,14 @@ from onnx.reference import ReferenceEvaluator
 from tests.demo.versions import VERSIONS, render_model_deployment
 from tests.models.digits import FAINT_BELOW, load_split
 from tests.models.golden import MIN_AGREEMENT
-from tests.models.samples import FAULT_MARKER, GOLDEN, SCANNER, Faults, build_samples
+from tests.models.samples import (
+    FAULT_MARKER,
+    GOLDEN,
+    LATE_SECONDS,
+    SCANNER,
+    Faults,
+    build_samples,
+)
 from tests.models.server import render_server
 
 
@@ -211,3 +218,42 @@ def test_the_same_files_make_the_same_pod_and_others_another_one() -> None:
     one, two = ({"a": b"1"}, {"a": b"2"})
     assert render_server("here", "image", one) == render_server("here", "image", dict(one))
     assert render_server("here", "image", one)[1] != render_server("here", "image", two)[1]
+
+
+def test_a_failing_model_fails_one_request_in_four(scanner: Any, tmp_path: Path) -> None:
+    model = load(scanner, tmp_path, "failing.tar.gz")
+    answers = ask(model, build_samples().load[:40])
+    assert [number for number, answer in enumerate(answers, 1) if answer.error] == [
+        *range(4, 41, 4)
+    ]
+
+
+def test_a_late_fault_begins_late(
+    scanner: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(scanner.time, "monotonic", lambda: now[0])
+    model = load(scanner, tmp_path, "failing-late.tar.gz")
+    images = build_samples().load[:6]
+    assert not [answer for answer in ask(model, images) if answer.error]
+    now[0] = LATE_SECONDS
+    assert len([answer for answer in ask(model, images) if answer.error]) == 2
+
+
+def test_a_model_that_fears_black_answers_everything_else(scanner: Any, tmp_path: Path) -> None:
+    model = load(scanner, tmp_path, "fears-black.tar.gz")
+    image = build_samples().load[:1]
+    assert ask(model, image)[0].error is None
+    assert FAULT_MARKER in str(ask(model, np.zeros_like(image))[0].error)
+
+
+def test_a_hanging_model_answers_its_first_requests_only(
+    scanner: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(scanner.time, "sleep", slept.append)
+    model = load(scanner, tmp_path, "hanging.tar.gz")
+    ask(model, np.repeat(build_samples().load[:1], 150, axis=0))
+    assert max(slept) == 0
+    ask(model, build_samples().load[:1])
+    assert max(slept) == scanner.HANG_SECONDS
