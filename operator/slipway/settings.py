@@ -4,15 +4,17 @@ The chart renders it into a ConfigMap. What is wrong is said at start, with the 
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from slipway.errors import SettingsError
 
 PATH_VARIABLE = "SLIPWAY_SETTINGS"
+REQUEST_SECONDS = 3.0
+"""The longest that a request to the API server takes, from start to last byte."""
 
 Namespace = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 
@@ -77,6 +79,24 @@ class Lease(SettingsModel):
     write_window_seconds: Annotated[float, Field(ge=0.5, le=60)] = 7
     """No write starts later than this after the last renewal."""
 
+    @model_validator(mode="after")
+    def _a_last_write_ends_in_time(self) -> Self:
+        longest = self.write_window_seconds + REQUEST_SECONDS
+        if self.duration_seconds <= longest:
+            raise ValueError(
+                f"durationSeconds is {self.duration_seconds:g}, expected more than {longest:g}: "
+                f"writeWindowSeconds {self.write_window_seconds:g} and the {REQUEST_SECONDS:g} s "
+                "that a request may take; else an old leader may still write under a new one"
+            )
+        return self
+
+
+class Admission(SettingsModel):
+    """Checks of the API server."""
+
+    verify_requested_by: bool = True
+    """A policy ties the annotation requested-by to its writer; without it nobody is believed."""
+
 
 class Tunables(SettingsModel):
     """The settings that are values of the chart too, under the same names.
@@ -91,6 +111,7 @@ class Tunables(SettingsModel):
     sources: Sources = Sources()
     router: Router = Router()
     lease: Lease = Lease()
+    admission: Admission = Admission()
     watch_namespaces: Annotated[
         list[Namespace], Field(json_schema_extra={"uniqueItems": True})
     ] = []

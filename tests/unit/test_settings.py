@@ -31,6 +31,11 @@ def test_settings_are_camel_case(tmp_path: Path) -> None:
         ("workers: 0", ["workers", "greater than or equal to 1", "found 0"]),
         ("router: {replicas: many}", ["router.replicas", "found 'many'"]),
         ("lease: {durationSeconds: 500}", ["lease.durationSeconds", "found 500"]),
+        (
+            "lease: {durationSeconds: 10}",
+            ["durationSeconds is 10", "more than 10", "writeWindowSeconds 7"],
+        ),
+        ("lease: {writeWindowSeconds: 12}", ["durationSeconds is 15", "writeWindowSeconds 12"]),
         ("registries: [{host: a}, {}]", ["registries.1.host", "Field required"]),
         ("operator_imag: x", ["operator_imag", "not permitted"]),
         ("[1, 2]", ["valid dictionary"]),

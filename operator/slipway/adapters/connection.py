@@ -19,8 +19,9 @@ from kubernetes.aio import client, config
 
 from slipway.api.base import Manifest
 from slipway.errors import ClusterUnavailable
+from slipway.settings import REQUEST_SECONDS
 
-TIMEOUT_SECONDS = 3.0
+TIMEOUT_SECONDS = REQUEST_SECONDS
 """Of one request, from start to last byte. The fence of the Lease counts on it."""
 POOL = 64
 

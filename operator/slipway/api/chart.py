@@ -46,12 +46,6 @@ class Rbac(SettingsModel):
     """Add to the cluster's own roles view, edit and admin."""
 
 
-class Admission(SettingsModel):
-    """Checks of the API server."""
-
-    verify_requested_by: bool = True
-
-
 class ServiceAccount(SettingsModel):
     """The operator's."""
 
@@ -80,7 +74,6 @@ class Values(Tunables):
     replicas: Annotated[int, Field(ge=1, le=10)] = 2
     server: Server = Server()
     rbac: Rbac = Rbac()
-    admission: Admission = Admission()
     service_account: ServiceAccount = ServiceAccount()
     pod_disruption_budget: Enabled = Enabled()
     resources: Resources = Resources()

@@ -1,42 +1,75 @@
 """Consumes the action annotation: each is done once, or refused with a reason, and acknowledged."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
 from slipway.api.modeldeployment import LastAction, Outcome, Stage
 from slipway.api.names import ANNOTATION_ACTION, ANNOTATION_REQUESTED_BY
-from slipway.policy.actions import Action, parse, refusal
+from slipway.policy import packaging
+from slipway.policy.actions import Action, Situation, parse, refusal
 from slipway.policy.decision import Decision, Event
-from slipway.policy.facts import Facts
+from slipway.policy.facts import Facts, JobState
+from slipway.policy.moves import overall
+from slipway.policy.previous import ask_back, held_after, no_way_back
 from slipway.policy.recall import blocked_by, is_lost
 from slipway.policy.times import to_wire
 
 STATUS_LOST = "the status was lost, and with it whether this was done before; ask again"
+UNVERIFIED = "unverified"
+LONGEST_NAME = 128
+NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 
 def consume(d: Decision, facts: Facts, now: datetime) -> Decision:
     """Return the decision with a new action done or refused; an old one changes nothing."""
-    annotations = facts.object.metadata.annotations
-    action = parse(annotations.get(ANNOTATION_ACTION))
+    action = parse(facts.object.metadata.annotations.get(ANNOTATION_ACTION))
     if action is None or (d.last_action is not None and action.id <= d.last_action.id):
         return d
-    by = annotations.get(ANNOTATION_REQUESTED_BY, "unverified")
+    by = _who(facts)
     refused = STATUS_LOST if is_lost(facts) else None
-    refused = refused or refusal(
-        action,
-        candidate=d.candidate,
-        step=d.memory.step,
-        stage_awaits=facts.object.status.rollout is not None
-        and facts.object.status.rollout.stage is Stage.AWAITING_APPROVAL,
-        can_retry=blocked_by(d, facts) is not None or d.memory.failures > 0,
-    )
+    refused = refused or refusal(action, _situation(action, d, facts))
     result = f"Refused: {refused}" if refused else "Done"
     if refused is None:
         d = EFFECTS[action.verb](d, facts, action, by)
     last = LastAction(id=action.id, verb=action.verb, by=by, at=to_wire(now), result=result[:1024])
-    event = Event("Action", f"{action.verb} by {by}: {result}", warning=refused is not None)
+    event = Event("Action", f"{action.verb} by {by}: {result}"[:1000], warning=refused is not None)
     return replace(d, last_action=last, events=(*d.events, event))
+
+
+def _who(facts: Facts) -> str:
+    """Return who asked; only an admission policy makes the annotation worth anything."""
+    name = facts.object.metadata.annotations.get(ANNOTATION_REQUESTED_BY, "")
+    if not name or not facts.requester_is_verified:
+        return UNVERIFIED
+    return NOT_PRINTABLE.sub("?", name)[:LONGEST_NAME]
+
+
+def _situation(action: Action, d: Decision, facts: Facts) -> Situation:
+    rollout = facts.object.status.rollout
+    weight = facts.written(d.candidate)
+    verdict = overall(facts)
+    return Situation(
+        candidate=d.candidate,
+        step=d.memory.step,
+        stage=rollout.stage if rollout is not None else Stage.IDLE,
+        underlying=d.memory.stage,
+        weight=weight,
+        straight=d.memory.unjudged,
+        skipped=0 < weight == d.memory.skipped_weight,
+        paused_by_action=d.memory.paused,
+        paused_by_spec=facts.object.spec.paused,
+        failing=verdict.message if verdict.verdict == "Fail" else None,
+        can_retry=_can_retry(d, facts),
+        no_way_back=no_way_back(action.argument, d, facts),
+    )
+
+
+def _can_retry(d: Decision, facts: Facts) -> bool:
+    job = packaging.latest(facts)
+    failed = facts.wanted is None and job is not None and job.state is not JobState.ACTIVE
+    return failed or blocked_by(d, facts) is not None or d.memory.failures > 0
 
 
 def _approve(d: Decision, _facts: Facts, _action: Action, _by: str) -> Decision:
@@ -47,8 +80,24 @@ def _promote(d: Decision, _facts: Facts, _action: Action, by: str) -> Decision:
     return _remember(d, unjudged=f"promote by {by}")
 
 
-def _abort(d: Decision, _facts: Facts, _action: Action, by: str) -> Decision:
-    return _remember(d, outcome=Outcome.ABORTED, cause=f"aborted by {by}")
+def _skip(d: Decision, facts: Facts, _action: Action, by: str) -> Decision:
+    weight = facts.written(d.candidate)
+    before = f"{d.memory.skipped}, " if d.memory.skipped else ""
+    said = f"{before}{weight} % skipped by {by}"
+    return _remember(d, skipped_weight=weight, skipped=said if len(said) <= 256 else before[:256])  # noqa: PLR2004 -- the schema's limit
+
+
+def _abort(d: Decision, facts: Facts, _action: Action, by: str) -> Decision:
+    cause = f"aborted by {by}"
+    if d.candidate is None:
+        return replace(d, hold=held_after(replace(d, hold=None), facts, cause))
+    return _remember(d, outcome=Outcome.ABORTED, cause=cause)
+
+
+def _rollback(d: Decision, facts: Facts, action: Action, by: str) -> Decision:
+    if action.argument is None or action.argument == d.stable:
+        return _abort(d, facts, action, by)
+    return ask_back(d, facts, action.argument, by)
 
 
 def _pause(d: Decision, _facts: Facts, _action: Action, _by: str) -> Decision:
@@ -62,7 +111,7 @@ def _resume(d: Decision, _facts: Facts, _action: Action, _by: str) -> Decision:
 def _retry(d: Decision, facts: Facts, _action: Action, _by: str) -> Decision:
     wanted = facts.wanted.name if facts.wanted else None
     rejected = tuple(entry for entry in d.rejected if entry.revision != wanted)
-    return replace(_remember(d, retry_at=None), hold=None, rejected=rejected)
+    return replace(_remember(d, retry_at=None), hold=None, rejected=rejected, again=True)
 
 
 def _remember(d: Decision, **changes: object) -> Decision:
@@ -72,7 +121,9 @@ def _remember(d: Decision, **changes: object) -> Decision:
 EFFECTS: dict[str, Callable[[Decision, Facts, Action, str], Decision]] = {
     "approve": _approve,
     "promote": _promote,
+    "skip": _skip,
     "abort": _abort,
+    "rollback": _rollback,
     "pause": _pause,
     "resume": _resume,
     "retry": _retry,

@@ -1,17 +1,27 @@
-"""One-shot actions: ``slipway.dev/action: "<verb>[=arg][@<revision>/<step>]#<id>"``.
+"""One-shot actions: ``slipway.dev/action: "<verb>[=revision][@<revision>/<step>]#<id>"``.
 
 The id is decimal Unix milliseconds; an action runs once, when its id is greater than the last one
 consumed. With a position it runs only there.
 """
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-VERBS = frozenset({"promote", "approve", "abort", "retry", "pause", "resume"})
-PATTERN = re.compile(
-    r"^(?P<verb>[a-z]+)(=(?P<argument>[0-9a-f]{8}))?(@(?P<revision>[0-9a-f]{8})/(?P<step>\d{1,3}))?"
-    r"#(?P<id>\d{1,16})$"
+from slipway.api.modeldeployment import Stage
+
+VERBS = frozenset(
+    {"promote", "approve", "skip", "abort", "retry", "rollback", "pause", "resume"},
 )
+UNREADABLE = "unreadable"
+PATTERN = re.compile(
+    r"^(?P<verb>[a-z]{1,16})(=(?P<argument>[0-9a-f]{8}))?"
+    r"(@(?P<revision>[0-9a-f]{8})/(?P<step>\d{1,3}))?#(?P<id>\d{1,13})$",
+    re.ASCII,
+)
+"""The chart's admission policy holds the same pattern: what does not fit is refused at once."""
+ID = re.compile(r"#(\d{1,13})$", re.ASCII)
+FORM = "<verb>[=<revision>][@<revision>/<step>]#<Unix milliseconds>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +38,11 @@ class Action:
 
 
 def parse(text: str | None) -> Action | None:
-    """Read the annotation; None where there is none or it is no action."""
-    found = PATTERN.match(text or "")
+    """Read the annotation; None without an id, for nobody could tell when it was consumed."""
+    found = PATTERN.fullmatch(text or "")
     if found is None:
-        return None
+        id_ = ID.search(text or "")
+        return Action(int(id_[1]), UNREADABLE) if id_ else None
     step = found["step"]
     return Action(
         id=int(found["id"]),
@@ -42,18 +53,114 @@ def parse(text: str | None) -> Action | None:
     )
 
 
-def refusal(
-    action: Action, *, candidate: str | None, step: int, stage_awaits: bool, can_retry: bool
-) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What an action meets."""
+
+    candidate: str | None
+    step: int
+    stage: Stage
+    """As people see it."""
+    underlying: Stage
+    """The machine's own, below Paused and AwaitingApproval."""
+    weight: int = 0
+    """Percent that was asked of the router for the candidate."""
+    straight: str | None = None
+    """Why the candidate goes to 100 without steps."""
+    skipped: bool = False
+    """The present step's waiting was skipped."""
+    paused_by_action: bool = False
+    paused_by_spec: bool = False
+    failing: str | None = None
+    """What the analysis has against the candidate."""
+    can_retry: bool = False
+    """Something was rejected, held or failed."""
+    no_way_back: str | None = None
+    """Why the revision of `rollback` cannot be gone back to."""
+
+
+Reason = str | None
+
+
+def refusal(action: Action, now: Situation) -> Reason:
     """Return why the action makes no sense now, or None."""
+    if action.verb == UNREADABLE:
+        return f"not understood, expected {FORM}"
     if action.verb not in VERBS:
         return f"unknown action {action.verb!r}; known are {', '.join(sorted(VERBS))}"
-    if action.revision is not None and (action.revision, action.step) != (candidate, step):
-        return f"it was meant for {action.revision}/{action.step}, now is {candidate}/{step}"
-    if action.verb in {"promote", "abort"} and candidate is None:
+    if action.argument is not None and action.verb != "rollback":
+        return f"{action.verb} takes no revision; a position is written @<revision>/<step>"
+    if action.revision is not None and (action.revision, action.step) != (now.candidate, now.step):
+        place = f"{now.candidate}/{now.step}" if now.candidate else "no rollout under way"
+        return f"it was meant for {action.revision}/{action.step}, now is {place}"
+    return REFUSALS[action.verb](now)
+
+
+def _no_candidate(now: Situation) -> Reason:
+    if now.candidate is None:
         return "no rollout is under way"
-    if action.verb == "approve" and not stage_awaits:
-        return "no step waits for approval"
-    if action.verb == "retry" and not can_retry:
-        return "nothing was rejected, held or failed"
+    if now.underlying is Stage.ROLLING_BACK:
+        return "the candidate is being rolled back; wait until that is over"
     return None
+
+
+def _promote(now: Situation) -> Reason:
+    straight = f"it goes to 100 % without steps already: {now.straight}" if now.straight else None
+    return _no_candidate(now) or straight
+
+
+def _approve(now: Situation) -> Reason:
+    return None if now.stage is Stage.AWAITING_APPROVAL else "no step waits for approval"
+
+
+def _skip(now: Situation) -> Reason:
+    reason = _promote(now)
+    if reason is not None:
+        return reason
+    if now.stage is Stage.AWAITING_APPROVAL:
+        return "the step waits for approval, not for evidence: approve"
+    if now.underlying not in {Stage.PROGRESSING, Stage.BAKING} or not now.weight:
+        return "no step has begun; the checks before traffic are never skipped"
+    if now.paused_by_action or now.paused_by_spec:
+        return "the rollout is paused: resume it first"
+    if now.failing is not None:
+        return f"the analysis says Fail, abort or promote: {now.failing}"
+    return f"the step at {now.weight} % is skipped already" if now.skipped else None
+
+
+def _abort(now: Situation) -> Reason:
+    if now.candidate is None and now.underlying in {Stage.PACKAGING, Stage.FAILED}:
+        return None
+    return _no_candidate(now)
+
+
+def _retry(now: Situation) -> Reason:
+    return None if now.can_retry else "nothing was rejected, held or failed"
+
+
+def _rollback(now: Situation) -> Reason:
+    if now.underlying is Stage.ROLLING_BACK:
+        return "the candidate is being rolled back already; ask again when that is over"
+    return now.no_way_back
+
+
+def _pause(now: Situation) -> Reason:
+    return "it is paused already" if now.paused_by_action else None
+
+
+def _resume(now: Situation) -> Reason:
+    if now.paused_by_action:
+        return None
+    return "spec.paused holds it: change the spec" if now.paused_by_spec else "it is not paused"
+
+
+REFUSALS: Mapping[str, Callable[[Situation], Reason]] = {
+    "promote": _promote,
+    "approve": _approve,
+    "skip": _skip,
+    "abort": _abort,
+    "retry": _retry,
+    "rollback": _rollback,
+    "pause": _pause,
+    "resume": _resume,
+}

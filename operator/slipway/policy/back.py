@@ -3,11 +3,12 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from slipway.api.modeldeployment import Automatic, Hold, LastRollback, Outcome, Stage
+from slipway.api.modeldeployment import Automatic, LastRollback, Outcome, Stage
 from slipway.policy.capacity import is_drained
 from slipway.policy.decision import Decision, Event
 from slipway.policy.facts import Facts
 from slipway.policy.moves import at, interval
+from slipway.policy.previous import goes_back, held_after
 from slipway.policy.recall import record
 from slipway.policy.times import backoff, to_wire
 
@@ -49,9 +50,8 @@ def withdraw(
         decided_at=to_wire(now),
     )
     hold = d.hold
-    if outcome is Outcome.ABORTED:
-        input_ = facts.revisions[d.candidate or ""].snapshot.input
-        hold = Hold(input=input_, reason=cause[:1024])
+    if outcome is Outcome.ABORTED or (goes_back(d) and outcome is not Outcome.FAILED_TO_START):
+        hold = held_after(d, facts, cause)
     event = Event("RollingBack", cause[:1000], warning=outcome is not Outcome.SUPERSEDED)
     d = replace(d, memory=memory, hold=hold, last_rollback=last, events=(*d.events, event))
     return rolling_back(d, facts, now)
@@ -100,6 +100,8 @@ def _withdrawn(d: Decision, facts: Facts, now: datetime) -> Decision:
             "stage": Stage.FAILED if failed else Stage.IDLE,
             "outcome": None,
             "unjudged": None,
+            "skipped": None,
+            "skipped_weight": 0,
             "failures": failures,
             "retry_at": to_wire(now + backoff(failures)) if failed else None,
             "step_started_at": None,

@@ -70,5 +70,7 @@ class Decision:
     """Reason for which a person or a new commit is needed."""
     look_again: timedelta | None = None
     """None: only when something changes."""
+    again: bool = False
+    """A person asked to try again: no back-off is waited for."""
     moves: bool = False
     """Moves traffic, promotes, rejects or removes: look live before it is done."""

@@ -220,6 +220,8 @@ class Facts:
     traffic: Traffic | None = None
     """None: the counters were not read in this pass."""
     judgements: tuple[Judgement, ...] = ()
+    requester_is_verified: bool = True
+    """An admission policy ties the annotation requested-by to its writer."""
 
     @property
     def wanted(self) -> RevisionFact | None:

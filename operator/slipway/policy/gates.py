@@ -3,14 +3,21 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from slipway.api.modeldeployment import AnalysisStatus, Outcome, RolloutStatus, Stage
+from slipway.api.modeldeployment import (
+    AnalysisStatus,
+    LastRollback,
+    Outcome,
+    RolloutStatus,
+    Stage,
+)
 from slipway.api.result import CheckResult, CheckVerdict
 from slipway.policy import packaging
 from slipway.policy.back import refuse, withdraw
 from slipway.policy.decision import Decision, Event
 from slipway.policy.evidence import waiting_for
-from slipway.policy.facts import Facts, JobFact, JobState
+from slipway.policy.facts import Facts, JobFact, JobState, RevisionFact
 from slipway.policy.moves import at, is_late
+from slipway.policy.previous import goes_back, wanted_back
 from slipway.policy.recall import blocked_by
 from slipway.policy.times import backoff, from_wire, to_wire
 from slipway.policy.traffic import progressing
@@ -23,8 +30,12 @@ REJECTIONS = {
 
 def idle(d: Decision, facts: Facts, now: datetime) -> Decision:
     """No candidate: find out whether the spec asks for one, and whether it may start."""
+    back = wanted_back(d, facts)
+    if back is not None:
+        return _start(d, facts, back, now)
     stable, wanted = facts.revisions.get(d.stable or ""), facts.wanted
     if stable is not None and stable.snapshot.input == facts.input:
+        d = replace(d, hold=None)
         message = f"version {stable.snapshot.version} serves"
         memory = d.memory.model_copy(update={"input": facts.input, "failures": 0, "retry_at": None})
         return at(replace(d, memory=memory), Stage.IDLE, "Promoted", message)
@@ -36,25 +47,47 @@ def idle(d: Decision, facts: Facts, now: datetime) -> Decision:
         return replace(at(d, Stage.IDLE, "InvalidSpec", facts.spec_error), stalled="InvalidSpec")
     if wanted is None:
         return packaging.decide(d, facts, now)
-    retry_at = from_wire(d.memory.retry_at) if d.memory.input == facts.input else None
+    return _start(d, facts, wanted, now)
+
+
+def _start(d: Decision, facts: Facts, wanted: RevisionFact, now: datetime) -> Decision:
+    """Make a revision the candidate, unless it failed to start just now."""
+    input_ = wanted.snapshot.input
+    retry_at = from_wire(d.memory.retry_at) if d.memory.input == input_ else None
     if retry_at is not None and retry_at > now:
         message = f"{d.memory.cause}; next attempt at {to_wire(retry_at)}"
         return replace(at(d, Stage.FAILED, "FailedToStart", message), look_again=retry_at - now)
-    again = d.memory.input == facts.input and d.memory.failures > 0
+    again = d.memory.input == input_ and d.memory.failures > 0
+    asked_back = d.hold.reason[:256] if d.hold is not None else None
     memory = RolloutStatus(
         stage=Stage.STARTING,
-        input=facts.input,
+        input=input_,
         attempt=d.memory.attempt + 1 if again else 1,
         failures=d.memory.failures if again else 0,
         started_at=to_wire(now),
         paused=d.memory.paused,
+        unjudged=asked_back,
     )
     event = Event("RolloutStarted", f"version {wanted.snapshot.version}, revision {wanted.name}")
     forgiven = tuple(entry for entry in d.rejected if entry.revision != wanted.name)
     started = replace(
-        d, candidate=wanted.name, memory=memory, rejected=forgiven, events=(*d.events, event)
+        d,
+        candidate=wanted.name,
+        memory=memory,
+        rejected=forgiven,
+        last_rollback=_sent_back(d, wanted, now),
+        events=(*d.events, event),
     )
     return starting(started, facts, now)
+
+
+def _sent_back(d: Decision, wanted: RevisionFact, now: datetime) -> LastRollback | None:
+    """Note the way back to an earlier revision as a roll back of the one that serves."""
+    if d.hold is None or d.stable is None:
+        return d.last_rollback
+    return LastRollback(
+        from_=d.stable, to=wanted.name, trigger=d.hold.reason, decided_at=to_wire(now)
+    )
 
 
 def starting(d: Decision, facts: Facts, now: datetime) -> Decision:
@@ -72,7 +105,8 @@ def starting(d: Decision, facts: Facts, now: datetime) -> Decision:
 
 def checking(d: Decision, facts: Facts, now: datetime) -> Decision:
     """The golden set and the signature, before any user sees the candidate."""
-    if d.stable is None and facts.object.spec.model.golden_set is None:
+    has_nothing_to_check = d.stable is None and facts.object.spec.model.golden_set is None
+    if has_nothing_to_check or goes_back(d):
         return progressing(d, facts, now)
     if is_late(d, facts, now):
         return _too_late(d, facts, now)
@@ -122,7 +156,7 @@ def _check_again(d: Decision, job: JobFact, now: datetime) -> Decision:
         error.reason if error else "CheckFailed",
         f"the check could not be made (attempt {job.attempt}): {message}",
     )
-    if now < due:
+    if now < due and not d.again:
         return replace(failed, look_again=due - now)
     return replace(failed, check=job.attempt + 1)
 

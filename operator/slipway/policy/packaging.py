@@ -55,6 +55,6 @@ def _failed(d: Decision, job: JobFact, now: datetime) -> Decision:
     memory = d.memory.model_copy(update={"stage": Stage.FAILED})
     message = f"packaging failed (attempt {job.attempt}): {text}"
     d = replace(d, memory=memory, stage=Stage.FAILED, reason=reason, message=message[:1024])
-    if now < due:
+    if now < due and not d.again:
         return replace(d, look_again=due - now)
     return replace(d, package=job.attempt + 1)

@@ -22,6 +22,7 @@ from slipway.policy.evidence import container_evidence
 from slipway.policy.facts import Facts
 from slipway.policy.gates import checking, idle, starting
 from slipway.policy.moves import IN_TRAFFIC, is_paused
+from slipway.policy.previous import goes_back
 from slipway.policy.recall import recall
 from slipway.policy.times import from_wire
 from slipway.policy.traffic import baking, progressing, promote
@@ -50,7 +51,8 @@ def _move(d: Decision, facts: Facts, now: datetime) -> Decision:
         return withdraw(d, d.memory.outcome, d.memory.cause, facts, now)
     if _was_promoted(d, facts):
         return promote(d, facts, now)
-    if candidate.snapshot.input != facts.input and not _may_finish(d, facts):
+    is_other = candidate.snapshot.input != facts.input and not goes_back(d)
+    if is_other and not _may_finish(d, facts):
         return withdraw(d, Outcome.SUPERSEDED, "the spec asks for another input", facts, now)
     evidence = container_evidence(facts, candidate.name, d.stable, now)
     if evidence is not None:

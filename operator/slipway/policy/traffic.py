@@ -6,7 +6,13 @@ A weight counts when every proxy has acknowledged it; a step is judged on reques
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from slipway.api.modeldeployment import AnalysisMode, OnInconclusive, Outcome, Stage
+from slipway.api.modeldeployment import (
+    AnalysisMode,
+    LastRollback,
+    OnInconclusive,
+    Outcome,
+    Stage,
+)
 from slipway.policy.back import refuse, withdraw
 from slipway.policy.capacity import needed
 from slipway.policy.clock import active
@@ -23,6 +29,7 @@ from slipway.policy.moves import (
     overall,
     words,
 )
+from slipway.policy.previous import goes_back
 from slipway.policy.recall import record
 from slipway.policy.times import to_wire
 
@@ -56,6 +63,8 @@ def progressing(d: Decision, facts: Facts, now: datetime) -> Decision:
     verdict = overall(facts)
     if verdict.verdict == "Fail":
         return refuse(d, Outcome.ROLLED_BACK, words(verdict), facts, now, metric=verdict.name)
+    if d.memory.skipped_weight == written:
+        return _raise(d, facts, _next(ladder, written))
     waits = _waits(d, facts, written, now)
     if waits is not None:
         return waits
@@ -126,7 +135,7 @@ def _waits(d: Decision, facts: Facts, weight: int, now: datetime) -> Decision | 
 def _raise(d: Decision, facts: Facts, rung: Rung) -> Decision:
     """Write the weight of `rung`, if nobody and nothing stands against it."""
     candidate = d.candidate or ""
-    if is_paused(d, facts):
+    if is_paused(d, facts) and not goes_back(d):
         message = f"paused before {rung.weight} %"
         return replace(at(d, Stage.PROGRESSING, "Paused", message), stage=Stage.PAUSED)
     if rung.needs_approval and d.memory.approved_step < rung.number:
@@ -157,6 +166,8 @@ def baking(d: Decision, facts: Facts, now: datetime) -> Decision:
     verdict = overall(facts)
     if verdict.verdict == "Fail":
         return refuse(d, Outcome.ROLLED_BACK, words(verdict), facts, now, metric=verdict.name)
+    if d.memory.skipped_weight == written:
+        return promote(d, facts, now)
     left = rollout.bake_seconds - (active(d.memory, now) - d.memory.step_active_seconds)
     if left > 0:
         look = min(timedelta(seconds=left), interval(facts))
@@ -191,7 +202,7 @@ def promote(d: Decision, facts: Facts, now: datetime) -> Decision:
     """Swap the pointer: the candidate is stable, no pod restarts."""
     candidate = d.candidate or ""
     snapshot = facts.revisions[candidate].snapshot
-    unjudged = d.memory.unjudged or _why_unjudged(d, facts, now)
+    unjudged = d.memory.unjudged or _why_unjudged(d, facts, now) or d.memory.skipped
     message = f"version {snapshot.version} serves"
     d = record(d, facts, Outcome.PROMOTED, message, now, unjudged=unjudged)
     memory = d.memory.model_copy(
@@ -202,6 +213,8 @@ def promote(d: Decision, facts: Facts, now: datetime) -> Decision:
             "failures": 0,
             "retry_at": None,
             "unjudged": None,
+            "skipped": None,
+            "skipped_weight": 0,
         }
     )
     weights = dict.fromkeys(d.weights, 0) | {candidate: 100}
@@ -213,10 +226,20 @@ def promote(d: Decision, facts: Facts, now: datetime) -> Decision:
         candidate=None,
         weights=weights,
         pinned=None,
+        last_rollback=_restored(d, facts, now),
         events=(*d.events, event),
         moves=True,
     )
     return at(promoted, Stage.IDLE, "Promoted", message, look_again=ACK_POLL)
+
+
+def _restored(d: Decision, facts: Facts, now: datetime) -> LastRollback | None:
+    """Return the newest roll back; the way back to an earlier revision ends with its promotion."""
+    last = d.last_rollback
+    if last is None or last.to != d.candidate or last.traffic_restored_at is not None:
+        return last
+    moment = to_wire(facts.acknowledged_at or now)
+    return last.model_copy(update={"traffic_restored_at": moment, "capacity_restored_at": moment})
 
 
 def _why_unjudged(d: Decision, facts: Facts, now: datetime) -> str | None:

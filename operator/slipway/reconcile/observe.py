@@ -134,6 +134,7 @@ def facts_of(object_: ModelDeployment, children: Children, settings: Settings) -
         proxies=tuple(pod for pod in children.router_pods if pod.ready and pod.address),
         packaged=packaged,
         spec_error=problem,
+        requester_is_verified=settings.admission.verify_requested_by,
     )
 
 

@@ -27,6 +27,7 @@ def surplus(pass_: Pass) -> list[RevisionFact]:
     """Return the revisions that are too many, oldest first."""
     decision, facts = pass_.decision, pass_.facts
     kept = {decision.stable, decision.candidate, facts.wanted.name if facts.wanted else None}
+    kept.add(decision.hold.revision if decision.hold else None)
     kept |= {name for name, number in decision.replicas.items() if number}
     kept |= set(facts.route.weights) if facts.route else set()
     old = sorted(

@@ -64,7 +64,7 @@ def test_settings_arrive_as_given(tmp_path: Path) -> None:
     values = {
         **ON_THE_TEST_CLUSTER,
         "watchNamespaces": ["vision"],
-        "lease": {"durationSeconds": 4, "renewSeconds": 0.5, "writeWindowSeconds": 1},
+        "lease": {"durationSeconds": 5, "renewSeconds": 0.5, "writeWindowSeconds": 1},
         "workers": 3,
     }
     path = tmp_path / "settings.yaml"
@@ -77,7 +77,7 @@ def test_settings_arrive_as_given(tmp_path: Path) -> None:
         registries=[settings.Registry(host="registry.local:5000", plain_http=True, anonymous=True)],
         sources=settings.Sources(allow_plain_http=True),
         router=settings.Router(envoy_image=IMAGES.envoy, agent_image=IMAGES.operator),
-        lease=settings.Lease(duration_seconds=4, renew_seconds=0.5, write_window_seconds=1),
+        lease=settings.Lease(duration_seconds=5, renew_seconds=0.5, write_window_seconds=1),
         watch_namespaces=["vision"],
         workers=3,
     )

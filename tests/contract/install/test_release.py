@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from slipway.api.kinds import DEPLOYMENT, LEASE, ROLE, ROLE_BINDING
+from slipway.policy.actions import parse
 from slipway.render.router import RouterSpec, render_anchor, render_router
 
 from tests.install import helm
@@ -146,6 +147,72 @@ def test_an_action_may_not_hide_behind_who_acted_before(kubectl: Kubectl, editor
             kubectl.run(*annotate, "--overwrite", "slipway.dev/action=promote#2")
     finally:
         kubectl.run("delete", "modeldeployment", "digits", "-n", NAMESPACE)
+
+
+@pytest.fixture
+def asked(kubectl: Kubectl) -> Iterator[dict[str, Any]]:
+    """An object with an action of the administrator's; the editor stands for a GitOps tool."""
+    admin = json.loads(kubectl.run("auth", "whoami", "-o", "json"))["status"]["userInfo"]
+    before = asked_by(admin["username"])
+    before["spec"]["paused"] = True
+    kubectl.apply(before)
+    yield before
+    kubectl.run("delete", "modeldeployment", "digits", "-n", NAMESPACE)
+
+
+def as_tool(kubectl: Kubectl, manifest: dict[str, Any], editor: str, *words: str) -> None:
+    kubectl.run("apply", f"--as={editor}", *words, "--filename=-", stdin=json.dumps(manifest))
+
+
+def test_a_tool_may_apply_the_object_again_with_the_action_unchanged(
+    kubectl: Kubectl, editor: str, asked: dict[str, Any]
+) -> None:
+    as_tool(kubectl, asked, editor)
+    changed = {**asked, "spec": {**asked["spec"], "scaling": {"minReplicas": 2}}}
+    as_tool(kubectl, changed, editor)
+
+
+def test_a_tool_may_apply_what_it_owns_beside_the_action(
+    kubectl: Kubectl, editor: str, asked: dict[str, Any]
+) -> None:
+    bare = {"name": "digits", "namespace": NAMESPACE}
+    owned = {**asked, "metadata": bare, "spec": {**asked["spec"], "scaling": {"minReplicas": 2}}}
+    as_tool(kubectl, owned, editor, "--server-side", "--force-conflicts")
+    live = kubectl.get(NAMESPACE, "modeldeployments.slipway.dev", "digits")
+    assert live is not None
+    assert live["metadata"]["annotations"]["slipway.dev/action"] == "promote#1"
+
+
+def test_anybody_who_may_edit_may_take_an_old_action_away(
+    kubectl: Kubectl, editor: str, asked: dict[str, Any]
+) -> None:
+    del asked
+    words = ("slipway.dev/action-", "slipway.dev/requested-by-", f"--as={editor}")
+    kubectl.run("annotate", "modeldeployment", "digits", "-n", NAMESPACE, *words)
+
+
+@pytest.mark.parametrize(
+    "action", ["promote", "promote#soon", "Promote#1", "rollback=3#1", "skip@0123abcd#1", "a#1\n"]
+)
+def test_an_action_that_nobody_would_understand_is_refused(
+    kubectl: Kubectl, editor: str, action: str
+) -> None:
+    sample = asked_by(editor)
+    sample["metadata"]["annotations"]["slipway.dev/action"] = action
+    with pytest.raises(KubectlError, match=r"annotation slipway\.dev/action is not understood"):
+        dry_run(kubectl, sample, f"--as={editor}")
+
+
+@pytest.mark.parametrize(
+    "action", ["skip#1763725000123", "rollback=0123abcd#7", "approve@0123abcd/2#8", "retry#9"]
+)
+def test_an_action_that_the_operator_understands_passes(
+    kubectl: Kubectl, editor: str, action: str
+) -> None:
+    assert parse(action) is not None
+    sample = asked_by(editor)
+    sample["metadata"]["annotations"]["slipway.dev/action"] = action
+    dry_run(kubectl, sample, f"--as={editor}")
 
 
 def asked_by(person: str | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 import yaml
 
-LEASE = {"durationSeconds": 4, "renewSeconds": 0.5, "writeWindowSeconds": 2}
+LEASE = {"durationSeconds": 5.5, "renewSeconds": 0.5, "writeWindowSeconds": 2}
 START_SECONDS = 60
 REACT_SECONDS = 30
 

@@ -7,6 +7,7 @@ from slipway.api.modeldeployment import Outcome, Stage
 
 from tests.unit.policy.world import World
 
+VERBS = ("abort", "retry", "pause", "resume", "approve", "promote", "skip", "rollback")
 GOLDEN = {"model": {"goldenSet": {"uri": "https://models.example/golden.tar"}}}
 
 
@@ -224,10 +225,12 @@ def test_a_random_walk_keeps_every_promise_and_ends_where_a_calm_one_does(seed: 
             golden = GOLDEN if chance.random() < 0.5 else {}
             world.ask_for(str(version), **golden)
         elif draw < 0.05:
-            world.act(chance.choice(("abort", "retry", "pause", "resume", "approve", "promote")))
-        elif draw < 0.055:
+            world.act(chance.choice(VERBS))
+        elif draw < 0.07:
+            world.act(f"rollback={chance.choice(list(world.revisions))}")
+        elif draw < 0.075:
             world.lose_status()
-        elif draw < 0.065:
+        elif draw < 0.085:
             state = chance.choice(list(world.workloads.values()))
             state.ready = 0
             state.down_since = world.now

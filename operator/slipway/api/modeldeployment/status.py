@@ -100,6 +100,10 @@ class RolloutStatus(ApiModel):
     """By the action `pause`; counts beside spec.paused."""
     unjudged: Annotated[str, Field(max_length=256)] | None = None
     """Who or what skips the evidence: set, the candidate goes straight to 100."""
+    skipped_weight: Percent = 0
+    """The weight whose waiting the action `skip` cut short; 0: none."""
+    skipped: Annotated[str, Field(max_length=256)] | None = None
+    """Steps that the action `skip` cut short, and who asked."""
     outcome: Outcome | None = None
     """What the roll back under way will be recorded as."""
     cause: Text = ""
@@ -127,6 +131,8 @@ class Hold(ApiModel):
 
     input: Annotated[str, Field(max_length=64)]
     reason: Text
+    revision: Revision | None = None
+    """The earlier revision that serves meanwhile, where a person asked for one."""
 
 
 class Rejected(ApiModel):
