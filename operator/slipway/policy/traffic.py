@@ -64,7 +64,7 @@ def progressing(d: Decision, facts: Facts, now: datetime) -> Decision:
     if verdict.verdict == "Fail":
         return refuse(d, Outcome.ROLLED_BACK, words(verdict), facts, now, metric=verdict.name)
     if d.memory.skipped_weight == written:
-        return _raise(d, facts, _next(ladder, written))
+        return _raise(d, facts, next_rung(ladder, written))
     waits = _waits(d, facts, written, now)
     if waits is not None:
         return waits
