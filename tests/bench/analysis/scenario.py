@@ -1,0 +1,191 @@
+"""What happens in a rollout that is simulated: load, faults, noise, and how counters misbehave."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.bench.analysis.arrivals import TICK, Arrivals
+
+Series = NDArray[np.float64]
+HOUR = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One hour, unless said otherwise; ratios are between 0 and 1."""
+
+    name: str
+    rps: float
+    stable: float = 0.01
+    """Error ratio of stable."""
+    candidate: float | None = None
+    """Error ratio of the candidate; None: as stable."""
+    weight: float = 0.05
+    weights: tuple[int, ...] = ()
+    """Percent, in equal parts of the time, instead of `weight`."""
+    seconds: int = HOUR
+    onset: int = 0
+    """The candidate's fault begins at this second."""
+    slower: float = 1.0
+    """Factor on the candidate's latency."""
+    arrivals: Arrivals = Arrivals.POISSON
+    arm_noise: float = 0.0
+    """Sigma of a log-normal AR(1) on the candidate's error ratio; half of it on stable's."""
+    outage: tuple[int, int, float] | None = None
+    """From, to (seconds) and the error ratio of both revisions in between."""
+    ramp: tuple[float, float] | None = None
+    """Error ratio of both revisions, from the start to the end."""
+    cold_seconds: int = 0
+    """The candidate's first seconds, slow (x 8) and with `COLD_ERRORS`, as lazy loading is."""
+    restart: int | None = None
+    """A proxy's Envoy restarts at this second, and five minutes later the pod is replaced."""
+    gaps: float = 0.0
+    """Chance that a proxy does not answer a look."""
+    lag: int = 0
+    """Seconds by which the answers are late."""
+    hung: bool = False
+    """From `onset` on, the candidate finishes nothing."""
+    metrics: int = 2
+    """Error ratio and latency; more are series of their own with the candidate as stable."""
+
+    @property
+    def ticks(self) -> int:
+        return self.seconds // TICK
+
+    @property
+    def is_faulty(self) -> bool:
+        """The candidate is worse than stable."""
+        return self.hung or self.slower > 1 or (self.candidate or self.stable) > self.stable
+
+    def at(self) -> Series:
+        """Return the end of every tick, in seconds."""
+        return np.arange(1, self.ticks + 1) * float(TICK)
+
+    def weight_at(self) -> Series:
+        """Return the candidate's share per tick."""
+        if not self.weights:
+            return np.full(self.ticks, self.weight)
+        return np.repeat(np.array(self.weights) / 100, self.ticks // len(self.weights))
+
+    def ratios(self) -> tuple[Series, Series]:
+        """Return the error ratios of candidate and stable per tick, without noise."""
+        at = self.at()
+        stable = np.full(self.ticks, self.stable)
+        if self.ramp is not None:
+            stable = np.linspace(*self.ramp, self.ticks)
+        extra = (self.candidate if self.candidate is not None else self.stable) - self.stable
+        candidate = stable + np.where(at > self.onset, extra, 0.0)
+        if self.outage is not None:
+            begin, end, ratio = self.outage
+            out = (at > begin) & (at <= end)
+            stable, candidate = np.where(out, ratio, stable), np.where(out, ratio, candidate)
+        if self.cold_seconds:
+            candidate = np.where(at <= self.cold_seconds, COLD_ERRORS, candidate)
+        return candidate, stable
+
+    def noisy(self, rng: np.random.Generator) -> tuple[Series, Series]:
+        """Return the error ratios of candidate and stable per tick."""
+        candidate, stable = self.ratios()
+        if not self.arm_noise:
+            return candidate, stable
+        of_candidate = log_normal(rng, self.ticks, self.arm_noise)
+        of_stable = log_normal(rng, self.ticks, self.arm_noise / 2)
+        return np.minimum(1, candidate * of_candidate), np.minimum(1, stable * of_stable)
+
+    def delay(self, rng: np.random.Generator) -> tuple[Series, Series]:
+        """Return the factors on the latency of candidate and stable per tick: load is shared."""
+        shared = np.exp(autoregressive(rng, self.ticks, LOAD_SIGMA, LOAD_MEMORY))
+        at = self.at()
+        own = np.where(at > self.onset, self.slower, 1.0)
+        if self.cold_seconds:
+            own = np.where(at <= self.cold_seconds, COLD_SLOWER, own)
+        return shared * own, shared
+
+
+COLD_ERRORS = 0.2
+COLD_SLOWER = 8.0
+LOAD_SIGMA = 0.2
+LOAD_MEMORY = 0.8 ** (TICK / 60)
+"""Per tick: 0.8 per minute."""
+NOISE_MEMORY = 0.9 ** (TICK / 10)
+"""Per tick: 0.9 per 10 s."""
+
+
+def autoregressive(rng: np.random.Generator, ticks: int, sigma: float, memory: float) -> Series:
+    """Return a stationary Gaussian AR(1)."""
+    steps = rng.standard_normal(ticks) * np.sqrt(1 - memory**2)
+    values = np.empty(ticks)
+    value = rng.standard_normal()
+    for tick in range(ticks):
+        value = memory * value + steps[tick]
+        values[tick] = value
+    return sigma * values
+
+
+def log_normal(rng: np.random.Generator, ticks: int, sigma: float) -> Series:
+    """Return a noise of mean 1."""
+    series: Series = np.exp(autoregressive(rng, ticks, sigma, NOISE_MEMORY) - sigma**2 / 2)
+    return series
+
+
+RATES = (0.2, 1.0, 10.0, 100.0, 1000.0)
+"""Requests per second at which false rollbacks are counted."""
+
+
+def good(rps: float = 100.0) -> list[Scenario]:
+    """Return the scenarios in which candidate and stable are the same, without arm noise."""
+    return [
+        *(Scenario(f"homogeneous, {rate:g} rps", rate) for rate in RATES),
+        Scenario("0.1 % both, 10 rps", 10, stable=0.001),
+        Scenario("bursts, 2.4 rps", 2.4, arrivals=Arrivals.BURSTS),
+        Scenario("both arms 10 % for 5 min", rps, outage=(1200, 1500, 0.1)),
+        Scenario("base .2 → 3 %, weight 5 → 50 %", rps, ramp=(0.002, 0.03), weights=(5, 10, 25, 50)),
+        Scenario("cold start, 20 s", rps, cold_seconds=20),
+        Scenario("Envoy restarts, pod replaced", rps, restart=1200),
+        Scenario("5 % of answers missing, 30 s late", rps, gaps=0.05, lag=30),
+        Scenario("12 metrics, 10 rps", 10, metrics=12),
+    ]
+
+
+def noisy() -> list[Scenario]:
+    """Return the scenarios with arm noise and no difference between the versions."""
+    return [
+        Scenario(f"arm noise σ {sigma:g}, {rate:g} rps", rate, arm_noise=sigma)
+        for sigma in (0.3, 0.6)
+        for rate in (10.0, 100.0, 1000.0)
+    ]
+
+
+def faulty() -> list[Scenario]:
+    """Return the scenarios with an error fault."""
+
+    def fault(stable: float, candidate: float, rps: float, **more: int) -> Scenario:
+        late = f", after {more['onset'] // 60} min" if "onset" in more else ""
+        name = f"{stable:.2g} → {candidate:.2g}, {rps:g} rps{late}"
+        return Scenario(name, rps, stable=stable, candidate=candidate, **more)  # type: ignore[arg-type]
+
+    return [
+        *(fault(0.01, 0.05, rate) for rate in (1.0, 10.0, 100.0, 1000.0)),
+        fault(0.01, 0.02, 100),
+        fault(0.001, 0.01, 100),
+        fault(0.01, 0.2, 10),
+        fault(0.01, 1.0, 10),
+        fault(0.01, 0.05, 100, onset=1800),
+        Scenario("0.01 → 0.05, 100 rps, gaps, 30 s late", 100, candidate=0.05, gaps=0.05, lag=30),
+        Scenario("hung from the start, 10 rps", 10, hung=True),
+        Scenario("hung after 10 min, 10 rps", 10, hung=True, onset=600),
+    ]
+
+
+def slow() -> list[Scenario]:
+    """Return the scenarios with a latency shift, and those without for false alarms."""
+    return [
+        Scenario(f"latency x {factor:g}, {rate:g} rps", rate, slower=factor)
+        for rate in (10.0, 100.0)
+        for factor in (1.0, 1.2, 1.5, 2.0)
+    ]
+
+
+Maker = Callable[[], list[Scenario]]
