@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 ALPHA = 0.01
 
 
-def entropy(
-    p: float | NDArray[np.float64], q: float | NDArray[np.float64]
-) -> NDArray[np.float64]:
+def entropy(p: float | NDArray[np.float64], q: float | NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the relative entropy of a coin p to a coin q, in nats."""
     p, q = np.clip(p, 1e-15, 1 - 1e-15), np.clip(q, 1e-15, 1 - 1e-15)
     nats: NDArray[np.float64] = p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))

@@ -1,20 +1,27 @@
 """The operator's own analysis under virtual time: the real code, one look after the other.
 
-The plan is the one that `reconcile.observe` makes; status is kept as the operator keeps it, so what
-is judged at a look has gone through the text in status.
+Status is kept as the operator keeps it: written at once when a verdict or the weight changes, else
+every 30 s, so most looks start from memories that are older than the last look.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import numpy as np
 from slipway.api.modeldeployment import Tolerance
-from slipway.policy.analysis.judge import Plan, judge
-from slipway.policy.facts import Judgement
+from slipway.policy.analysis.judge import judge
+from slipway.policy.analysis.port import Inputs, Plan
+from slipway.policy.facts import Judgement, Role
 
-from tests.bench.analysis.counted import REVISIONS, ROUTE, looks
+
+from tests.bench.analysis.counted import REVISIONS, ROUTE, START, looks
+from tests.bench.analysis.extras import Extras
 from tests.bench.analysis.simulate import Run
 
-MIN_SAMPLES = 50
+LADDER = (5, 25, 50, 95)
+"""The default steps, and the bake."""
+STORED_EVERY = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +31,29 @@ class Verdict:
     fail: int = -1
     """Tick of the first Fail; -1: none."""
     passed: int = -1
-    """Tick of the first look at which every metric was Pass."""
+    """Tick of the first look at which every required metric was Pass."""
     metric: str = ""
     reason: str = ""
+    kinds: frozenset[str] = frozenset()
+    """Verdict and reason of every metric at the last look."""
+
+
+class Status:
+    """What is stored of the judgements."""
+
+    def __init__(self) -> None:
+        self.memories: Mapping[str, str] = {}
+        self._verdicts: dict[str, str] = {}
+        self._at: datetime | None = None
+
+    def keep(self, judged: tuple[Judgement, ...], now: datetime) -> None:
+        """Store, if a verdict changed or the last time is long ago."""
+        verdicts = {item.name: item.verdict for item in judged}
+        is_old = self._at is None or now - self._at >= STORED_EVERY
+        if verdicts == self._verdicts and not is_old:
+            return
+        self._verdicts, self._at = verdicts, now
+        self.memories = {item.name: item.state for item in judged if item.state is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,34 +63,56 @@ class Slipway:
     name: str = "Slipway"
     tolerance: Tolerance = Tolerance()
 
-    def verdict(self, run: Run, rng: np.random.Generator, *, until: str = "Fail") -> Verdict:
-        """Look at a run until the first Fail, or the first Pass."""
-        memory: str | None = None
-        passed = -1
+    def verdict(self, run: Run, rng: np.random.Generator, *, until_pass: bool = False) -> Verdict:
+        """Look at a run until the first Fail, or the first Pass of all."""
+        status, passed = Status(), -1
         weights = (run.scenario.weight_at() * 100).round().astype(int)
+        extras = Extras(run, rng)
+        judged: tuple[Judgement, ...] = ()
+        since, weight = START, int(weights[0])
         for look in looks(run, rng):
-            weight = int(weights[max(0, look.tick - 1)])
-            judged = judge(memory, look.answers, self._plan(weight))
-            memory = judged[0].state
-            failed = [item for item in judged if item.verdict == "Fail"]
+            now = int(weights[min(look.tick, len(weights) - 1)])
+            inputs = Inputs(look.answers, extras.readings(look.tick - 1))
+            if now != weight:
+                since, weight = look.at, now
+            plan = self.plan(weight, since, extras)
+            judged = judge(status.memories, inputs, plan, look.at)
+            status.keep(judged, look.at)
+            failed = [item for item in judged if _counts(item) and item.verdict == "Fail"]
             if failed:
-                return _failed(look.tick - 1, passed, failed[0])
-            if passed < 0 and all(item.verdict == "Pass" for item in judged):
+                worst = failed[0]
+                return Verdict(look.tick - 1, passed, worst.name, worst.reason, _kinds(judged))
+            if passed < 0 and all(
+                item.verdict == "Pass" for item in judged if item.role is Role.REQUIRED
+            ):
                 passed = look.tick - 1
-                if until == "Pass":
+                if until_pass:
                     break
-        return Verdict(passed=passed)
+        return Verdict(passed=passed, kinds=_kinds(judged))
 
-    def _plan(self, weight: int) -> Plan:
+    def plan(self, weight: int, since: datetime, extras: Extras) -> Plan:
+        """Return the plan of a step."""
         return Plan(
             route=ROUTE,
             candidate=REVISIONS[0],
             stable=REVISIONS[1],
-            step=f"{weight}",
-            min_samples=MIN_SAMPLES,
+            step=since.isoformat().replace("+00:00", "Z"),
+            number=1 + sum(1 for rung in LADDER if rung < weight),
+            weight=weight,
+            next_weight=next_weight(weight),
             tolerance=self.tolerance,
+            metrics=extras.metrics,
         )
 
 
-def _failed(tick: int, passed: int, by: Judgement) -> Verdict:
-    return Verdict(tick, passed, by.name, by.reason)
+def next_weight(weight: int) -> int:
+    """Return the weight after `weight`."""
+    return next((rung for rung in LADDER if rung > weight), 95)
+
+
+def _counts(judgement: Judgement) -> bool:
+    return judgement.role is not Role.REPORT_ONLY
+
+
+def _kinds(judged: tuple[Judgement, ...]) -> frozenset[str]:
+    return frozenset(f"{item.name} {item.verdict} {item.reason}" for item in judged)

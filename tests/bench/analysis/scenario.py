@@ -141,7 +141,9 @@ def good(rps: float = 100.0) -> list[Scenario]:
         Scenario("0.1 % both, 10 rps", 10, stable=0.001),
         Scenario("bursts, 2.4 rps", 2.4, arrivals=Arrivals.BURSTS),
         Scenario("both arms 10 % for 5 min", rps, outage=(1200, 1500, 0.1)),
-        Scenario("base .2 → 3 %, weight 5 → 50 %", rps, ramp=(0.002, 0.03), weights=(5, 10, 25, 50)),
+        Scenario(
+            "base .2 → 3 %, weight 5 → 50 %", rps, ramp=(0.002, 0.03), weights=(5, 10, 25, 50)
+        ),
         Scenario("cold start, 20 s", rps, cold_seconds=20),
         Scenario("Envoy restarts, pod replaced", rps, restart=1200),
         Scenario("5 % of answers missing, 30 s late", rps, gaps=0.05, lag=30),

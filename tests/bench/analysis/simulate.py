@@ -60,7 +60,7 @@ def simulate(scenario: Scenario, rng: np.random.Generator) -> Run:
     least = np.minimum(sums[0][:, CANDIDATE], sums[0][:, STABLE])
     good = sums[0][:, STABLE] - sums[1][:, STABLE]
     baseline = least, rng.hypergeometric(sums[1][:, STABLE], good, least)
-    means = _means(rng, np.stack([sums[0][:, CANDIDATE], least], 1), delay)
+    means = mean_delay(rng, np.stack([sums[0][:, CANDIDATE], least], 1), delay)
     return Run(scenario, requests, errors, latency, begun, baseline, means)
 
 
@@ -72,7 +72,7 @@ def bucket_shares(delay: NDArray[np.float64]) -> NDArray[np.float64]:
     return shares
 
 
-def _means(
+def mean_delay(
     rng: np.random.Generator, requests: Counts, delay: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the mean latency of `requests` per tick; NaN where there are none.
