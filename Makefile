@@ -11,6 +11,7 @@ PYTEST_ARGS ?=
 # Where loops, sockets and processes are real, Python finds a connection that was left open whenever
 # it collects garbage: shown as a warning, because the test that runs then is not the one to blame.
 ON_CLUSTER := -W default::ResourceWarning --durations=12
+BENCH_ARGS ?=
 
 # Seconds since the outermost make began, in front of every step.
 export SLIPWAY_STARTED := $(or $(SLIPWAY_STARTED),$(shell date +%s))
@@ -98,6 +99,11 @@ type: $(SETUP) ## Types, strictly
 test-unit: $(SETUP) ## Unit tests: seconds, no network
 	$(call step,unit tests)
 	@$(BIN)/python -m pytest tests/unit -q $(PYTEST_ARGS)
+
+.PHONY: bench-analysis
+bench-analysis: $(SETUP) ## How good verdicts are, beside three peers (BENCH_ARGS=--quick: a minute)
+	$(call step,the operator's analysis under virtual time)
+	@$(BIN)/python -m tests.bench.analysis $(BENCH_ARGS)
 
 .PHONY: lock
 lock: $(SETUP) ## Resolve the dependencies of pyproject.toml into the lock files (needs uv)

@@ -13,7 +13,7 @@ import numpy as np
 from tests.bench.analysis import scenario, tables
 from tests.bench.analysis.arrivals import bursts_are_real
 from tests.bench.analysis.climb import Case, Ending, climb
-from tests.bench.analysis.margin import MARGINS, Margin, wrong_promotions
+from tests.bench.analysis.margin import MARGINS, wrong_promotions
 from tests.bench.analysis.measure import Cell, measure, seeds
 from tests.bench.analysis.peers.argo import Argo
 from tests.bench.analysis.peers.climb import climb_argo, climb_flagger

@@ -1,8 +1,8 @@
 """Whole rollouts with the operator's own state machine: weights follow from the verdicts.
 
-`policy.rollout.decide`, the judgement of `reconcile.observe` and the status between passes are the
-real ones; the small world of the unit tests stands for the cluster. Proxies acknowledge at once,
-replicas are ready: what is measured is the time that evidence takes.
+`policy.rollout.decide`, `policy.analysis.look` and the status between passes are the real ones; the
+small world of the unit tests stands for the cluster. Proxies acknowledge at once, replicas are
+ready: what is measured is the time that evidence takes.
 """
 
 import copy
@@ -13,8 +13,9 @@ from datetime import timedelta
 import numpy as np
 from slipway.api.counters import Counters, Latency, RouteCounters
 from slipway.api.modeldeployment import Outcome, Stage
+from slipway.policy.analysis.look import judgements_of
+from slipway.policy.analysis.port import Inputs
 from slipway.policy.facts import Facts
-from slipway.reconcile.observe import judgements_of
 
 from tests.bench.analysis.arrivals import TICK
 from tests.bench.analysis.counted import EDGES, PAST
@@ -71,7 +72,8 @@ class Climb(World):
         facts = super().facts()
         if not hasattr(self, "case"):
             return facts
-        return replace(facts, judgements=judgements_of(facts, self._answers()))
+        inputs = Inputs(tuple(self._answers()))
+        return replace(facts, judgements=judgements_of(facts, inputs, self.now))
 
     def _roles(self) -> tuple[str, str]:
         versions = {item.snapshot.version: name for name, item in self.revisions.items()}

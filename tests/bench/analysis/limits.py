@@ -1,7 +1,7 @@
 """How many of the candidate's requests any test needs: Wald's inequality with relative entropy.
 
-A test of power one that errs with probability alpha at most needs, on average, log(1/alpha) over the
-information per request against the null that is hardest to tell apart.
+A test of power one that errs with probability alpha at most needs, on average, log(1/alpha) over
+the information per request against the null that is hardest to tell apart.
 """
 
 import math

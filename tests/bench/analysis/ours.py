@@ -5,7 +5,7 @@ every 30 s, so most looks start from memories that are older than the last look.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -13,7 +13,6 @@ from slipway.api.modeldeployment import Tolerance
 from slipway.policy.analysis.judge import judge
 from slipway.policy.analysis.port import Inputs, Plan
 from slipway.policy.facts import Judgement, Role
-
 
 from tests.bench.analysis.counted import REVISIONS, ROUTE, START, looks
 from tests.bench.analysis.extras import Extras
@@ -61,7 +60,7 @@ class Slipway:
     """Mode Auto with the defaults of the schema."""
 
     name: str = "Slipway"
-    tolerance: Tolerance = Tolerance()
+    tolerance: Tolerance = field(default_factory=Tolerance)
 
     def verdict(self, run: Run, rng: np.random.Generator, *, until_pass: bool = False) -> Verdict:
         """Look at a run until the first Fail, or the first Pass of all."""

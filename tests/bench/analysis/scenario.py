@@ -61,20 +61,22 @@ class Scenario:
 
     def at(self) -> Series:
         """Return the end of every tick, in seconds."""
-        return np.arange(1, self.ticks + 1) * float(TICK)
+        series: Series = np.arange(1.0, self.ticks + 1) * TICK
+        return series
 
     def weight_at(self) -> Series:
         """Return the candidate's share per tick."""
         if not self.weights:
             return np.full(self.ticks, self.weight)
-        return np.repeat(np.array(self.weights) / 100, self.ticks // len(self.weights))
+        series: Series = np.repeat(np.array(self.weights) / 100, self.ticks // len(self.weights))
+        return series
 
     def ratios(self) -> tuple[Series, Series]:
         """Return the error ratios of candidate and stable per tick, without noise."""
         at = self.at()
         stable = np.full(self.ticks, self.stable)
         if self.ramp is not None:
-            stable = np.linspace(*self.ramp, self.ticks)
+            stable = np.linspace(*self.ramp, self.ticks, dtype=np.float64)
         extra = (self.candidate if self.candidate is not None else self.stable) - self.stable
         candidate = stable + np.where(at > self.onset, extra, 0.0)
         if self.outage is not None:
@@ -154,7 +156,7 @@ def good(rps: float = 100.0) -> list[Scenario]:
 def noisy() -> list[Scenario]:
     """Return the scenarios with arm noise and no difference between the versions."""
     return [
-        Scenario(f"arm noise σ {sigma:g}, {rate:g} rps", rate, arm_noise=sigma)
+        Scenario(f"arm noise sigma {sigma:g}, {rate:g} rps", rate, arm_noise=sigma)
         for sigma in (0.3, 0.6)
         for rate in (10.0, 100.0, 1000.0)
     ]

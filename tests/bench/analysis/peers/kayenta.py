@@ -143,4 +143,5 @@ def ratio(parts: Counts | Values, wholes: Counts) -> Values:
     per = 60 // TICK
     part = parts.reshape(-1, per).sum(1).astype(float)
     whole = wholes.reshape(-1, per).sum(1).astype(float)
-    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    values: Values = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    return values
