@@ -71,6 +71,42 @@ class Router(SettingsModel):
     """Envoy's worker threads."""
 
 
+class Prometheus(SettingsModel):
+    """A server that ModelDeployments may ask by name; they never see its address or token."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+    url: Annotated[str, Field(pattern=r"^https?://[^@\s?#]+$", max_length=512)]
+    """Up to and without ``/api/v1/query``."""
+    ca_file: Annotated[str, Field(max_length=512)] = ""
+    """Trusted beside the system's certificates."""
+    bearer_token_file: Annotated[str, Field(max_length=512)] = ""
+    """Read for every question, so that it may change; sent to `url` and nowhere else."""
+    timeout_seconds: Annotated[float, Field(ge=0.1, le=30)] = 5
+    max_bytes: Annotated[int, Field(ge=1024, le=16 * 2**20)] = 2**20
+    """A longer answer is not read to its end."""
+    max_series: Annotated[int, Field(ge=1, le=1000)] = 100
+    namespaces: list[Namespace] = []
+    """Which may ask; empty: all. What a server knows, whoever may ask it can read from status."""
+
+    def serves(self, namespace: str) -> bool:
+        """Return whether ModelDeployments of this namespace may ask it."""
+        return not self.namespaces or namespace in self.namespaces
+
+
+class Hooks(SettingsModel):
+    """Where webhooks may lead."""
+
+    allowed_hosts: list[
+        Annotated[
+            str, Field(pattern=r"^(\*\.)?[A-Za-z0-9][-A-Za-z0-9.]*(:[0-9]{1,5})?$", max_length=253)
+        ]
+    ] = []
+    """``host``, ``host:port`` or ``*.domain``; beside Services of the ModelDeployment's own
+    namespace (``<service>.<namespace>.svc``), which are always allowed."""
+    ca_file: Annotated[str, Field(max_length=512)] = ""
+    """Trusted beside the system's certificates."""
+
+
 class Lease(SettingsModel):
     """Leader election; all in seconds."""
 
@@ -110,6 +146,9 @@ class Tunables(SettingsModel):
     """How Jobs reach registries that need more than HTTPS on their name."""
     sources: Sources = Sources()
     router: Router = Router()
+    prometheus: list[Prometheus] = []
+    """Prometheus servers for `rollout.analysis.metrics`, by name."""
+    hooks: Hooks = Hooks()
     lease: Lease = Lease()
     admission: Admission = Admission()
     watch_namespaces: Annotated[

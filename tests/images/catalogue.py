@@ -26,6 +26,7 @@ IMAGES = (
     Image("operator", "operator/Dockerfile"),
     Image("envoy", "operator/envoy.Dockerfile"),
     Image("triton", "tests/images/triton/Dockerfile"),
+    Image("prometheus", "tests/images/prometheus/Dockerfile"),
 )
 
 

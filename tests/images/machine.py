@@ -1,4 +1,4 @@
-"""What a build step takes from this machine: name resolution and the way to PyPI, for its time."""
+"""What a build step takes from this machine for its time: names, and the ways to packages."""
 
 import ast
 import ssl
@@ -10,6 +10,8 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _AUTHORITIES = "/run/certificate-authorities.pem"
 _PIP_CONFIG = "/etc/pip.conf"
+_APT = ("/etc/apt/apt.conf.d", "/etc/apt/auth.conf.d", "/etc/apt/sources.list.d")
+"""Where this machine's apt takes packages from; the base's own is as empty as it is made here."""
 _CARRIED = (
     "default-timeout",
     "extra-index-url",
@@ -30,7 +32,8 @@ def needs_of_build_steps(scratch: Path) -> dict[str, str]:
     They are mounts, so nothing of them gets into an image or into the Dockerfiles. `scratch` takes
     what is written for the purpose.
     """
-    volumes = {path: path for path in ("/etc/resolv.conf", "/etc/hosts") if Path(path).exists()}
+    shared = ("/etc/resolv.conf", "/etc/hosts", *_APT)
+    volumes = {path: path for path in shared if Path(path).exists()}
     options = pip_options(_pip_config_list())
     authorities = ssl.get_default_verify_paths().cafile
     if authorities:

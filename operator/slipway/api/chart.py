@@ -73,6 +73,8 @@ class Values(Tunables):
     image_pull_secrets: list[SecretName] = []
     replicas: Annotated[int, Field(ge=1, le=10)] = 2
     server: Server = Server()
+    secret_files: Annotated[str, Field(max_length=253)] = ""
+    """A Secret whose keys the operator sees as files in /etc/slipway-secrets."""
     rbac: Rbac = Rbac()
     service_account: ServiceAccount = ServiceAccount()
     pod_disruption_budget: Enabled = Enabled()

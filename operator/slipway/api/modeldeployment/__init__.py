@@ -7,6 +7,17 @@ it makes a revision, and freezes them there. The CRD holds what works; a field a
 
 from slipway.api.base import ApiModel, cel
 from slipway.api.modeldeployment.analysis import Analysis, AnalysisMode, OnInconclusive, Tolerance
+from slipway.api.modeldeployment.metrics import (
+    Drift,
+    Hook,
+    HookStage,
+    Metric,
+    MetricMode,
+    MetricPreset,
+    MetricStage,
+    PrometheusQuery,
+    Webhook,
+)
 from slipway.api.modeldeployment.model import (
     DynamicBatching,
     GoldenSet,
@@ -33,6 +44,8 @@ from slipway.api.modeldeployment.status import (
     Endpoints,
     HistoryEntry,
     Hold,
+    HookStatus,
+    HookVerdict,
     LastAction,
     LastRollback,
     ModelDeploymentStatus,
@@ -54,17 +67,26 @@ __all__ = [
     "AnalysisStatus",
     "Approval",
     "Automatic",
+    "Drift",
     "DynamicBatching",
     "Endpoints",
     "EnvVar",
     "GoldenSet",
     "HistoryEntry",
     "Hold",
+    "Hook",
+    "HookStage",
+    "HookStatus",
+    "HookVerdict",
     "InstanceGroup",
     "InstanceKind",
     "LastAction",
     "LastRollback",
     "LocalSecret",
+    "Metric",
+    "MetricMode",
+    "MetricPreset",
+    "MetricStage",
     "Model",
     "ModelConfig",
     "ModelDeployment",
@@ -76,6 +98,7 @@ __all__ = [
     "Packaging",
     "PackagingMode",
     "PodOptions",
+    "PrometheusQuery",
     "Protocol",
     "Rejected",
     "Resources",
@@ -93,6 +116,7 @@ __all__ = [
     "Toleration",
     "Traffic",
     "Warmup",
+    "Webhook",
 ]
 
 KIND = "ModelDeployment"

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from slipway.api.base import ApiModel
+from slipway.api.base import ApiModel, list_map
+from slipway.api.modeldeployment.metrics import Hook, Metric
 
 
 class AnalysisMode(StrEnum):
@@ -42,3 +43,7 @@ class Analysis(ApiModel):
     tolerance: Tolerance = Tolerance()
     on_inconclusive: OnInconclusive = OnInconclusive.PAUSE
     """At the deadline only."""
+    metrics: Annotated[list[Metric], Field(max_length=10, json_schema_extra=list_map("name"))] = []
+    """Beside errors and latency, which are always judged."""
+    hooks: Annotated[list[Hook], Field(max_length=10, json_schema_extra=list_map("name"))] = []
+    """Asked before the weight rises."""

@@ -69,6 +69,28 @@ class AnalysisStatus(ApiModel):
     """Opaque memory of the test."""
 
 
+class HookVerdict(StrEnum):
+    """What a hook said."""
+
+    PASSED = "Passed"
+    REJECTED = "Rejected"
+    WAITING = "Waiting"
+    """Neither yet; asked again with back-off."""
+
+
+class HookStatus(ApiModel):
+    """The last word of one hook."""
+
+    name: Annotated[str, Field(max_length=63)]
+    step: int = 0
+    """Where it was asked: 0 before traffic, else the step; one more than there are: the bake."""
+    verdict: HookVerdict
+    reason: Annotated[str, Field(max_length=64)] = ""
+    tries: int = 0
+    retry_at: Time | None = None
+    at: Time | None = None
+
+
 class RolloutStatus(ApiModel):
     """The rollout under way, or the last word on the one that ended."""
 
@@ -111,6 +133,9 @@ class RolloutStatus(ApiModel):
     message: Text = ""
     analysis: Annotated[
         list[AnalysisStatus], Field(max_length=32, json_schema_extra=list_map("name"))
+    ] = []
+    hooks: Annotated[
+        list[HookStatus], Field(max_length=16, json_schema_extra=list_map("name"))
     ] = []
 
 

@@ -1,0 +1,149 @@
+"""Prometheus servers that the operator's admin configured: instant queries, read strictly.
+
+Whatever comes back, the outcome is numbers or a reason: a body is never repeated, not in a status,
+an event or a log, since it may hold what the asker may not read.
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import aiohttp
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from slipway.adapters import web
+from slipway.adapters.beside import Beside
+from slipway.policy.analysis.answer import Answer, Problem, Series
+from slipway.settings import Prometheus
+
+PATIENCE_SECONDS = 1.0
+"""As long as for a router's counters; a slower answer is taken by the next pass."""
+FRESH_SECONDS = 1.0
+"""Two passes within a second are one question."""
+CONNECTIONS = 8
+"""At a time to one server."""
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|NaN|[+-]?Inf")
+OK = 200
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+Sample = tuple[float, Annotated[str, Field(max_length=64)]]
+
+
+class _Vector(_Strict):
+    class Item(_Strict):
+        metric: dict[str, str]
+        value: Sample
+
+    result_type: Annotated[Literal["vector"], Field(alias="resultType")]
+    result: list[Item]
+
+
+class _Scalar(_Strict):
+    result_type: Annotated[Literal["scalar"], Field(alias="resultType")]
+    result: Sample
+
+
+class _Body(_Strict):
+    status: Literal["success"]
+    data: Annotated[_Vector | _Scalar, Field(discriminator="result_type")]
+
+
+class PrometheusServers:
+    """Fits `slipway.reconcile.ports.MetricSource`."""
+
+    def __init__(self, configured: Sequence[Prometheus]) -> None:
+        self._configured = {provider.name: provider for provider in configured}
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._beside: Beside[tuple[Answer, ...]] = Beside(
+            patience_seconds=PATIENCE_SECONDS, fresh_seconds=FRESH_SECONDS
+        )
+
+    async def ask(self, provider: str, queries: Sequence[str]) -> tuple[Answer, ...] | None:
+        """Ask everything at the same moment; None: the answers are still on their way."""
+        queries = tuple(queries)
+        found = self._configured.get(provider)
+        if found is None:
+            return (Problem("ProviderUnknown", "no such provider"),) * len(queries)
+        return await self._beside.ask((provider, queries), lambda: self._ask_all(found, queries))
+
+    async def close(self) -> None:
+        """End all questions and connections."""
+        await self._beside.close()
+        for session in self._sessions.values():
+            await session.close()
+
+    async def _ask_all(self, provider: Prometheus, queries: tuple[str, ...]) -> tuple[Answer, ...]:
+        return tuple(await asyncio.gather(*(self._ask_one(provider, text) for text in queries)))
+
+    async def _ask_one(self, provider: Prometheus, query: str) -> Answer:
+        seconds = provider.timeout_seconds
+        try:
+            # the session's own limit begins when the connection does, not in the queue for one
+            async with asyncio.timeout(seconds):
+                return await self._get(provider, query)
+        except TimeoutError:
+            return Problem("ProviderTimeout", f"no answer within {seconds:g} s")
+        except web.TooLarge:
+            limit = f"{provider.max_bytes} bytes"
+            return Problem("AnswerTooLarge", f"the answer is larger than {limit}")
+        except (aiohttp.ClientError, ValueError):
+            return Problem("ProviderUnreachable", "it cannot be reached, or breaks off")
+        except OSError as error:
+            return Problem("ProviderUnreachable", f"it cannot be asked: {error.strerror}")
+
+    async def _get(self, provider: Prometheus, query: str) -> Answer:
+        url = provider.url.rstrip("/") + "/api/v1/query"
+        asked = {"query": query, "timeout": f"{provider.timeout_seconds:g}s"}
+        headers = _credentials(provider)
+        session = self._session(provider)
+        async with session.get(
+            url, params=asked, headers=headers, allow_redirects=False
+        ) as response:
+            if response.status // 100 == 3:  # noqa: PLR2004
+                return Problem("ProviderRedirects", "it redirects, which is not followed")
+            if response.status != OK:
+                return Problem("ProviderError", f"it answers HTTP {response.status}")
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                return Problem("AnswerMalformed", "the answer is compressed, and nobody asked")
+            return parse(await web.read(response, provider.max_bytes), provider.max_series)
+
+    def _session(self, provider: Prometheus) -> aiohttp.ClientSession:
+        if provider.name not in self._sessions:
+            connector = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=web.trust(provider.ca_file))
+            self._sessions[provider.name] = aiohttp.ClientSession(
+                connector=connector, headers=web.HEADERS, auto_decompress=False
+            )
+        return self._sessions[provider.name]
+
+
+def _credentials(provider: Prometheus) -> Mapping[str, str]:
+    if not provider.bearer_token_file:
+        return {}
+    return {"Authorization": f"Bearer {Path(provider.bearer_token_file).read_text().strip()}"}
+
+
+def parse(body: bytes, most: int) -> Answer:
+    """Read an answer of at most `most` series."""
+    malformed = Problem("AnswerMalformed", "the answer is not what Prometheus answers to a query")
+    try:
+        found = _Body.model_validate_json(body).data
+    except ValidationError:
+        return malformed
+    items: list[tuple[Mapping[str, str], Sample]] = (
+        [({}, found.result)]
+        if isinstance(found, _Scalar)
+        else [(item.metric, item.value) for item in found.result]
+    )
+    if len(items) > most:
+        return Problem(
+            "TooManySeries", f"the answer has {len(items)} series, at most {most} may be"
+        )
+    if not all(NUMBER.fullmatch(text) for _, (_, text) in items):
+        return Problem("NotANumber", "a value of the answer is no number")
+    return tuple(Series(labels, float(text)) for labels, (_, text) in items)

@@ -1,0 +1,51 @@
+"""A user's query, filled for one revision.
+
+What is put in consists of letters, digits and ``. _ -`` alone, so that it cannot end a quoted label
+value, whatever stands around it.
+"""
+
+import re
+from dataclasses import dataclass
+
+from slipway.api.modeldeployment.metrics import PLACEHOLDERS
+from slipway.errors import SpecError
+
+PLACEHOLDER = re.compile(r"\{\{(.*?)\}\}|\{\{")
+HARMLESS = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """The revision that a query is about."""
+
+    name: str
+    """Of the ModelDeployment."""
+    namespace: str
+    revision: str
+    version: str
+
+    @property
+    def pods(self) -> str:
+        """A regular expression that matches the names of its pods."""
+        return f"{self.name}-{self.revision}-[a-z0-9]+-[a-z0-9]+"
+
+
+def fill(path: str, query: str, arm: Arm) -> str:
+    """Return the query about this revision.
+
+    Raises:
+        SpecError: a placeholder is unknown; names the field and those that exist.
+
+    """
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1] or ""
+        if name not in PLACEHOLDERS:
+            known = ", ".join(f"{{{{{known}}}}}" for known in PLACEHOLDERS)
+            raise SpecError(path, f"found the placeholder {found[0]!r}, expected one of {known}")
+        text = str(getattr(arm, name))
+        if name != "pods" and not HARMLESS.fullmatch(text):
+            raise SpecError(path, f"{name} is {text!r}, which may not stand in a query")
+        return text
+
+    return PLACEHOLDER.sub(value, query)

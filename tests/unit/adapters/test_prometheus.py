@@ -1,0 +1,240 @@
+"""Every answer that a Prometheus server may give, over a real connection, and its outcome."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from slipway.adapters.prometheus import PrometheusServers
+from slipway.policy.analysis.answer import Answer, Problem, Series, counter, counters_by, number
+from slipway.settings import Prometheus
+
+WORDS = "hunter2-in-the-body"
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Reader = Callable[[Answer], object]
+
+
+@asynccontextmanager
+async def serving(handler: Handler, **options: Any) -> AsyncIterator[PrometheusServers]:
+    application = web.Application()
+    application.router.add_get("/api/v1/query", handler)
+    application.router.add_get("/elsewhere", _must_not_be_asked)
+    async with TestServer(application) as server:
+        url = str(server.make_url("")).rstrip("/")
+        servers = PrometheusServers([Prometheus(name="main", url=url, **options)])
+        try:
+            yield servers
+        finally:
+            await servers.close()
+
+
+async def _must_not_be_asked(_: web.Request) -> web.Response:
+    raise AssertionError("a redirect was followed")
+
+
+async def ask(servers: PrometheusServers, *queries: str, provider: str = "main") -> list[Answer]:
+    """Ask until the answers are there, as passes do."""
+    for _ in range(10):
+        answers = await servers.ask(provider, queries)
+        if answers is not None:
+            return list(answers)
+    raise AssertionError("no answer")
+
+
+def says(body: object, **options: Any) -> Handler:
+    async def answer(_: web.Request) -> web.Response:
+        text = body if isinstance(body, str) else json.dumps(body)
+        return web.Response(text=text, content_type="application/json", **options)
+
+    return answer
+
+
+def vector(*values: object, label: str = "class") -> dict[str, object]:
+    result = [
+        {"metric": {label: str(n)}, "value": [1763712000.123, value]}
+        for n, value in enumerate(values)
+    ]
+    return {"status": "success", "data": {"resultType": "vector", "result": result}}
+
+
+def shaped(kind: str, result: object) -> dict[str, object]:
+    return {"status": "success", "data": {"resultType": kind, "result": result}}
+
+
+async def redirects(_: web.Request) -> web.Response:
+    raise web.HTTPFound("/elsewhere")
+
+
+async def ten_megabytes(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    try:
+        for _ in range(160):
+            await response.write(b" " * 65_536)
+    except ConnectionError:
+        pass  # it went away, as it should
+    return response
+
+
+async def says_how_long(_: web.Request) -> web.Response:
+    return web.Response(body=b" " * 2_000_000)
+
+
+async def slow(_: web.Request) -> web.Response:
+    await asyncio.sleep(30)
+    return web.Response()
+
+
+async def drips(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    for _ in range(100):
+        await response.write(b" ")
+        await asyncio.sleep(0.05)
+    return response
+
+
+async def breaks_off(request: web.Request) -> web.StreamResponse:
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+async def compressed(_: web.Request) -> web.Response:
+    response = web.Response(text=json.dumps(vector("1")))
+    response.headers["Content-Encoding"] = "gzip"
+    return response
+
+
+def bins(answer: Answer) -> object:
+    return counters_by(answer, "class", 3)
+
+
+@pytest.mark.parametrize(
+    ("handler", "read", "expected"),
+    [
+        pytest.param(says(vector("0.25")), number, 0.25, id="one series"),
+        pytest.param(says(vector("-3e2")), number, -300.0, id="a plain value may be negative"),
+        pytest.param(says(shaped("scalar", [1, "7"])), number, 7.0, id="a scalar"),
+        pytest.param(says(vector("4", "0")), bins, {"0": 4.0, "1": 0.0}, id="bins"),
+        pytest.param(says(vector("NaN")), number, "NotANumber", id="NaN"),
+        pytest.param(says(vector("+Inf")), number, "NotANumber", id="infinity"),
+        pytest.param(says(vector("-Inf")), counter, "NotANumber", id="minus infinity"),
+        pytest.param(says(vector("a lot")), number, "NotANumber", id="words"),
+        pytest.param(says(vector("1_000")), number, "NotANumber", id="what only Python reads"),
+        pytest.param(says(vector("0x10")), number, "NotANumber", id="hexadecimal"),
+        pytest.param(says(vector("1e999")), number, "NotANumber", id="beyond floats"),
+        pytest.param(says(vector(17)), number, "AnswerMalformed", id="a number for a string"),
+        pytest.param(says(vector(None)), number, "AnswerMalformed", id="null"),
+        pytest.param(says(shaped("string", [1, "7"])), number, "AnswerMalformed", id="a string"),
+        pytest.param(says(shaped("matrix", [])), number, "AnswerMalformed", id="a range"),
+        pytest.param(says(vector()), number, "SeriesMissing", id="nothing"),
+        pytest.param(says(vector("1", "2")), number, "TooManySeries", id="several series"),
+        pytest.param(says(vector(*"1234")), bins, "TooManySeries", id="more bins than may be"),
+        pytest.param(says(vector(*["1"] * 101)), bins, "TooManySeries", id="a flood of series"),
+        pytest.param(says(vector("1", label="x")), bins, "LabelMissing", id="no such label"),
+        pytest.param(says(vector("-1")), counter, "NegativeCounter", id="a negative counter"),
+        pytest.param(says(vector("5", "-1")), bins, "NegativeCounter", id="a negative bin"),
+        pytest.param(
+            says({"status": "error"}), number, "AnswerMalformed", id="error with HTTP 200"
+        ),
+        pytest.param(says("[]"), number, "AnswerMalformed", id="wrong JSON"),
+        pytest.param(says("<html>"), number, "AnswerMalformed", id="no JSON"),
+        pytest.param(says(""), number, "AnswerMalformed", id="an empty body"),
+        pytest.param(says("[" * 100_000), number, "AnswerMalformed", id="deep JSON"),
+        pytest.param(says(vector("1"), status=500), number, "ProviderError", id="HTTP 500"),
+        pytest.param(says(vector("1"), status=401), number, "ProviderError", id="HTTP 401"),
+        pytest.param(says(vector("1"), status=204), number, "ProviderError", id="HTTP 204"),
+        pytest.param(redirects, number, "ProviderRedirects", id="a redirect"),
+        pytest.param(ten_megabytes, number, "AnswerTooLarge", id="10 MB"),
+        pytest.param(says_how_long, number, "AnswerTooLarge", id="2 MB, announced"),
+        pytest.param(slow, number, "ProviderTimeout", id="no answer in time"),
+        pytest.param(drips, number, "ProviderTimeout", id="byte by byte"),
+        pytest.param(breaks_off, number, "ProviderUnreachable", id="a connection that breaks"),
+        pytest.param(compressed, number, "AnswerMalformed", id="compressed, unasked"),
+    ],
+)
+async def test_every_answer_has_its_outcome(
+    handler: Handler, read: Reader, expected: object
+) -> None:
+    async with serving(handler, timeout_seconds=0.5) as servers:
+        [answer] = await ask(servers, "up")
+    found = read(answer)
+    assert (found.reason if isinstance(found, Problem) else found) == expected
+
+
+async def test_a_server_that_is_away_cannot_be_reached() -> None:
+    servers = PrometheusServers([Prometheus(name="main", url="http://127.0.0.1:1")])
+    [answer] = await ask(servers, "up")
+    await servers.close()
+    assert isinstance(answer, Problem)
+    assert answer.reason == "ProviderUnreachable"
+
+
+async def test_a_provider_that_is_not_configured_is_not_asked() -> None:
+    servers = PrometheusServers([])
+    assert (
+        await ask(servers, "a", "b", provider="other")
+        == [Problem("ProviderUnknown", "no such provider")] * 2
+    )
+    await servers.close()
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_a_body_is_never_repeated(status: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    handler = says({"status": "error", "error": WORDS}, status=status, reason=WORDS)
+    async with serving(handler) as servers:
+        [answer] = await ask(servers, "up")
+    assert isinstance(answer, Problem)
+    assert WORDS not in answer.message
+    assert WORDS not in caplog.text.replace(f'"GET /api/v1/query?query=up" {status}', "")
+
+
+async def test_the_questions_of_a_metric_are_asked_with_its_token(tmp_path: Path) -> None:
+    seen: list[tuple[str, str, str]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        query = request.query
+        seen.append((query["query"], query["timeout"], request.headers["Authorization"]))
+        return web.json_response(vector(str(len(query["query"]))))
+
+    token = tmp_path / "token"
+    token.write_text("first\n")
+    async with serving(answer, bearer_token_file=str(token)) as servers:
+        assert await ask(servers, "a", "bb") == [
+            (Series({"class": "0"}, 1.0),),
+            (Series({"class": "0"}, 2.0),),
+        ]
+        token.write_text("second\n")
+        await ask(servers, "ccc")
+    assert sorted(seen) == [
+        ("a", "5s", "Bearer first"),
+        ("bb", "5s", "Bearer first"),
+        ("ccc", "5s", "Bearer second"),
+    ]
+
+
+async def test_a_token_file_that_is_missing_is_said_without_its_name(tmp_path: Path) -> None:
+    async with serving(says(vector("1")), bearer_token_file=str(tmp_path / "none")) as servers:
+        [answer] = await ask(servers, "up")
+    assert answer == Problem("ProviderUnreachable", "it cannot be asked: No such file or directory")
+
+
+async def test_the_same_question_is_not_asked_twice_at_a_time() -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.query["query"])
+        return web.json_response(vector("1"))
+
+    async with serving(answer) as servers:
+        await asyncio.gather(*(ask(servers, "up") for _ in range(5)))
+        await ask(servers, "up")
+    assert asked == ["up"]
