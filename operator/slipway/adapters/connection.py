@@ -8,7 +8,8 @@ time per call), need a class for each kind, and know no lists of metadata alone.
 import asyncio
 import json
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,10 +57,20 @@ class Answer:
         return value
 
 
+Answered = Callable[[str, str, float], None]
+"""Method, status ("none" without an answer), and seconds of a request."""
+
+
+def _nobody_counts(_method: str, _status: str, _seconds: float) -> None:
+    pass
+
+
 class Connection:
     """Requests to one API server."""
 
     def __init__(self, configuration: client.Configuration, *, user_agent: str) -> None:
+        self.answered: Answered = _nobody_counts
+        """Told of every request, for the metrics."""
         configuration.connection_pool_maxsize = POOL
         self.configuration = configuration
         self._rest = client.rest.RESTClientObject(configuration)
@@ -82,6 +93,7 @@ class Connection:
             ClusterUnavailable: no answer in time.
 
         """
+        began, status = time.monotonic(), "none"
         url = self.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         headers = {"Content-Type": content_type, "Accept": accept, "User-Agent": self._user_agent}
         try:
@@ -94,12 +106,15 @@ class Connection:
                 _request_timeout=aiohttp.ClientTimeout(total=timeout_seconds),
             )
             data = await response.read()
+            status = str(response.status)
         except TimeoutError as error:
             raise ClusterUnavailable(
                 f"{method} {path}: no answer within {timeout_seconds:g} s"
             ) from error
         except (aiohttp.ClientError, OSError, config.ConfigException) as error:
             raise ClusterUnavailable(f"{method} {path}: {error}") from error
+        finally:
+            self.answered(method, status, time.monotonic() - began)
         return Answer(response.status, _seconds(response.getheader("Retry-After")), data)
 
     async def bearer(self) -> tuple[str | None, str | None]:

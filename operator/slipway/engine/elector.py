@@ -83,6 +83,8 @@ class Elector:
         self._renewed_at: float | None = None
         self._ticked_at = now()
         self._retired = False
+        self._leading_since = now()
+        self._answered_since: float | None = None
         self.leading = asyncio.Event()
         """Set while the Lease is ours."""
 
@@ -96,6 +98,16 @@ class Elector:
     def age(self) -> float:
         """Seconds since the election last did anything; it stands still in a dead process."""
         return self._now() - self._ticked_at
+
+    @property
+    def leading_for(self) -> float:
+        """Seconds for which the Lease has been ours; 0: it is not."""
+        return self._now() - self._leading_since if self.leading.is_set() else 0.0
+
+    @property
+    def answered_for(self) -> float:
+        """Seconds for which the API server has answered without a gap; 0: it does not."""
+        return self._now() - self._answered_since if self._answered_since is not None else 0.0
 
     def may_write(self, now: float | None = None) -> bool:
         """Return whether a write may start: we hold the Lease and renewed it recently."""
@@ -126,10 +138,13 @@ class Elector:
             await self._try()
         except (DependencyError, ConflictError) as error:
             log.warning("lease: %s", error)
+            self._answered_since = None
             self._expire()
             return False
         finally:
             self._ticked_at = self._now()
+        if self._answered_since is None:
+            self._answered_since = self._now()
         return True
 
     async def release(self) -> None:
@@ -183,6 +198,7 @@ class Elector:
         self._renewed_at = began
         if not self.leading.is_set():
             log.info("leading", extra={"epoch": self.epoch})
+            self._leading_since = began
             self.leading.set()
 
     def _claim(self, transitions: int, version: str = "") -> LeaseRecord:

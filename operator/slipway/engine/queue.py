@@ -44,9 +44,10 @@ class WorkQueue:
         self._now = now
         self._chance = chance
         self._ready: deque[Key] = deque()
-        self._queued: set[Key] = set()
+        self._queued: dict[Key, float] = {}
         self._working: set[Key] = set()
-        self._dirty: set[Key] = set()
+        self._dirty: dict[Key, float] = {}
+        """Both with the moment since which the key wants a pass."""
         self._due: dict[Key, float] = {}
         self._heap: list[tuple[float, Key]] = []
         self._failures: dict[Key, int] = {}
@@ -63,13 +64,23 @@ class WorkQueue:
         """How many keys want a pass later."""
         return len(self._due)
 
+    @property
+    def oldest(self) -> float:
+        """For how many seconds the key that waits longest has wanted a pass; 0: none does."""
+        self._collect_due()
+        since = [*self._dirty.values(), *self._queued.values()]
+        return max(0.0, self._now() - min(since)) if since else 0.0
+
     def add(self, key: Key) -> None:
         """Ask for a pass now."""
+        self._add(key, self._now())
+
+    def _add(self, key: Key, since: float) -> None:
         if key in self._working:
-            self._dirty.add(key)
+            self._dirty.setdefault(key, since)
         elif key not in self._queued:
             self._due.pop(key, None)
-            self._queued.add(key)
+            self._queued[key] = since
             self._ready.append(key)
             self._wake_one()
 
@@ -91,7 +102,7 @@ class WorkQueue:
         if not self._ready:
             return None
         key = self._ready.popleft()
-        self._queued.discard(key)
+        self._queued.pop(key, None)
         self._due.pop(key, None)
         self._working.add(key)
         return key
@@ -125,9 +136,9 @@ class WorkQueue:
 
     def _end(self, key: Key, again_in: float | None) -> None:
         self._working.discard(key)
-        if key in self._dirty:
-            self._dirty.discard(key)
-            self.add(key)
+        since = self._dirty.pop(key, None)
+        if since is not None:
+            self._add(key, since)
         elif again_in is not None:
             self.add_after(key, again_in)
 

@@ -7,7 +7,7 @@ and does not repeat them.
 import hashlib
 import logging
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -71,6 +71,8 @@ class EventRecorder:
         self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
         self._budgets: OrderedDict[str, Bucket] = OrderedDict()
         self.dropped = 0
+        self.happened: Counter[tuple[str, str]] = Counter()
+        """What was recorded, without repeats, by type and reason."""
 
     async def record(
         self, regarding: Manifest, *, warning: bool, reason: str, message: str
@@ -90,6 +92,10 @@ class EventRecorder:
         if known is not None and self._now() - known.written_at < REPEAT_SECONDS:
             known.unwritten += 1
             return
+        log.info(
+            "%s", happening.message, extra={"reason": happening.reason, "type": _type(happening)}
+        )
+        self.happened[_type(happening), happening.reason] += 1
         if not self._budget(happening.regarding).try_take():
             self.dropped += 1
             return
@@ -125,6 +131,10 @@ def _happening(regarding: Manifest, warning: bool, reason: str, message: str) ->
     if len(message.encode()) > MESSAGE_LIMIT:
         message = message.encode()[: MESSAGE_LIMIT - 3].decode(errors="ignore") + "…"
     return Happening(f"{metadata['name']}.{digest}", regarding, warning, reason, message)
+
+
+def _type(happening: Happening) -> str:
+    return "Warning" if happening.warning else "Normal"
 
 
 def _trim(memory: OrderedDict[K, V], used: K) -> None:

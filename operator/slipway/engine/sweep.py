@@ -73,6 +73,11 @@ class Sweep:
         """Seconds since the last sweep that went well."""
         return self._now() - self._swept_at
 
+    @property
+    def behind(self) -> int:
+        """Objects that the watches did not show at the last look."""
+        return len(self._behind)
+
     def request(self) -> None:
         """Ask for a sweep soon: a watch has listed anew, so deletions may be lost."""
         if self.synced.is_set():

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
+from slipway.engine import about
 from slipway.engine.queue import Key, WorkQueue
 from slipway.errors import DependencyError, FencedError, SlipwayError
 
@@ -73,6 +74,7 @@ class Worker:
                 await self._idle.wait()
 
     async def _work(self, key: Key) -> None:
+        about.begin(kind=key.kind, namespace=key.namespace, name=key.name)
         began = time.monotonic()
         try:
             result = await self._pass(key)
@@ -89,22 +91,18 @@ class Worker:
             self._queue.done(key, again_in)
         except FencedError:
             self._queue.failed(key)
-            log.info("pass stopped: not the leader", extra={"key": str(key)})
+            log.info("pass stopped: not the leader")
             return "fenced"
         except DependencyError as error:
             seconds = self._queue.failed(key)
-            log.warning(
-                "pass stopped: %s; again in %.1f s", error, seconds, extra={"key": str(key)}
-            )
+            log.warning("pass stopped: %s; again in %.1f s", error, seconds)
             return "dependency"
         except SlipwayError as error:
             seconds = self._queue.failed(key)
-            log.warning(
-                "pass refused: %s; again in %.1f s", error, seconds, extra={"key": str(key)}
-            )
+            log.warning("pass refused: %s; again in %.1f s", error, seconds)
             return "refused"
         except Exception:
             self._queue.failed(key)
-            log.exception("pass failed", extra={"key": str(key)})
+            log.exception("pass failed")
             return "bug"
         return "ok"

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from aiohttp import web
+from aiohttp import hdrs, web
+
+from slipway.manager.metrics import CONTENT_TYPE
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,10 +14,6 @@ class Check:
 
     name: str
     holds: Callable[[], bool]
-
-
-Sample = tuple[str, float]
-"""A metric with its labels, as the exposition format writes it, and its value."""
 
 
 class HealthServer:
@@ -27,7 +25,7 @@ class HealthServer:
         port: int,
         alive: Iterable[Check],
         ready: Iterable[Check],
-        metrics: Callable[[], Iterable[Sample]],
+        metrics: Callable[[], bytes],
     ) -> None:
         """Fail ``/healthz`` only where a restart would help: `alive` names such claims."""
         self._port = port
@@ -58,8 +56,7 @@ class HealthServer:
         return _answer(self._ready)
 
     async def _show_metrics(self, _: web.Request) -> web.Response:
-        lines = [f"slipway_{name} {value:g}\n" for name, value in self._metrics()]
-        return web.Response(text="".join(lines), content_type="text/plain")
+        return web.Response(body=self._metrics(), headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
 
 
 def _answer(checks: Iterable[Check]) -> web.Response:

@@ -5,13 +5,15 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from slipway.engine import about
+
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 QUIET = ("kopf", "asyncio", "aiohttp")
 """Libraries that only speak when something is wrong."""
 
 
 class JsonFormatter(logging.Formatter):
-    """Time, level, logger, message, and whatever keys the caller added."""
+    """Time, level, logger, message, what the pass is about, and whatever keys the caller added."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -21,6 +23,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        line.update(about.words())
         line.update((key, value) for key, value in vars(record).items() if key not in STANDARD)
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)

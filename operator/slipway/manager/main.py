@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +29,17 @@ from slipway.engine.cache import Cache
 from slipway.engine.elector import Elector, LeaseTimes
 from slipway.engine.queue import WorkQueue
 from slipway.engine.recorder import EventRecorder
-from slipway.engine.sweep import INTERVAL_SECONDS, Sweep
+from slipway.engine.sweep import Sweep
 from slipway.engine.worker import Worker
 from slipway.errors import ClusterUnavailable, SettingsError, SlipwayError
-from slipway.manager import domain, logs
+from slipway.manager import checks, domain, logs
 from slipway.manager.feed import Feed
-from slipway.manager.health import Check, HealthServer, Sample
-from slipway.manager.metrics import Passes
-from slipway.manager.watch import Hearing, watch
+from slipway.manager.health import Check, HealthServer
+from slipway.manager.metrics import Metrics
+from slipway.manager.metrics.machine import Machine, MachineCollector
+from slipway.manager.metrics.models import ModelsCollector
+from slipway.manager.pulses import LoopLag, Pulses
+from slipway.manager.watch import Hearing, watch, watch_names
 from slipway.settings import PATH_VARIABLE, Settings, load
 
 log = logging.getLogger(__name__)
@@ -49,8 +52,6 @@ END_SECONDS = 10.0
 """For everything else to end."""
 PREFLIGHT_SECONDS = 3.0
 """Between two looks at what is missing."""
-STALE_ELECTION_SECONDS = 60.0
-STALE_SWEEP_SECONDS = 4 * INTERVAL_SECONDS
 
 
 class Operator:
@@ -85,12 +86,29 @@ class Operator:
             namespaces=settings.watch_namespaces,
             on_ghost=self._feed.ghost,
         )
-        self._passes = Passes()
+        self._pulses = Pulses(watch_names(settings.watch_namespaces))
+        self._machine = Machine(
+            self._queue,
+            self._cache,
+            self._feed,
+            self._sweep,
+            self._elector,
+            self._events,
+            self._pulses,
+            LoopLag(),
+        )
+        self._metrics = Metrics(
+            (
+                MachineCollector(self._machine),
+                ModelsCollector(self._cache, self._elector.leading.is_set),
+            )
+        )
+        connection.answered = self._metrics.answered
         self._worker = Worker(
             self._queue,
             domain.passes(self._make_parts()),
             gate=self._elector.leading.wait,
-            observer=self._passes,
+            observer=self._metrics,
         )
         self._health = self._make_health(port)
 
@@ -113,6 +131,7 @@ class Operator:
         parts: list[tuple[str, Coroutine[Any, Any, None]]] = [
             ("sweep", self._sweep.run()),
             ("election", self._stand_for_election()),
+            ("heartbeat", self._machine.lag.run()),
         ]
         parts += [(f"worker {n}", self._worker.serve()) for n in range(self._settings.workers)]
         tasks = {asyncio.create_task(part, name=name) for name, part in parts}
@@ -126,7 +145,7 @@ class Operator:
     async def _run_watch(self) -> None:
         await watch(
             self._connection,
-            Hearing(self._feed.seen, self._feed.gone, listed=self._sweep.request),
+            Hearing(self._feed.seen, self._feed.gone, self._sweep.request, self._pulses.beat),
             namespaces=self._settings.watch_namespaces,
             stop=self._stop,
             on_started=self._catch_signals,
@@ -202,38 +221,14 @@ class Operator:
         )
 
     def _make_health(self, port: int) -> HealthServer:
-        synced = self._sweep.synced.is_set
         return HealthServer(
             port=port,
-            alive=(
-                Check("the watches run", lambda: self._watch is None or not self._watch.done()),
-                Check(
-                    "the watches show what exists",
-                    lambda: not (synced() and self._sweep.watch_is_dead),
-                ),
-                Check(
-                    "sweeps go well",
-                    lambda: not synced() or self._sweep.age < STALE_SWEEP_SECONDS,
-                ),
-                Check(
-                    "the election goes on",
-                    lambda: not synced() or self._elector.age < STALE_ELECTION_SECONDS,
-                ),
+            alive=checks.alive(
+                self._machine, lambda: self._watch is None or not self._watch.done()
             ),
-            ready=(Check("the cache is filled", synced),),
-            metrics=self._samples,
+            ready=(Check("the cache is filled", self._sweep.synced.is_set),),
+            metrics=self._metrics.expose,
         )
-
-    def _samples(self) -> Iterable[Sample]:
-        yield from self._passes.samples()
-        yield "cache_objects", len(self._cache)
-        yield "events_dropped_total", self._events.dropped
-        yield "ghosts_removed_total", self._sweep.ghosts_removed
-        yield "is_leader", self._elector.may_write()
-        yield "queue_ready", len(self._queue)
-        yield "queue_waiting", self._queue.waiting
-        yield "sweep_age_seconds", self._sweep.age
-        yield "watch_events_total", self._feed.events
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -43,6 +43,8 @@ class Hearing:
     """An object was deleted."""
     listed: Callable[[], None]
     """A watch listed anew: it may have missed deletions."""
+    alive: Callable[[str], None] = lambda _watch: None
+    """A watch gave a sign of life, were it only a bookmark; called with its name."""
 
 
 class EndlessBackoff:
@@ -76,7 +78,7 @@ async def watch(
     older = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
         registry=registry,
-        settings=watch_settings(),
+        settings=watch_settings(hearing.alive),
         standalone=True,
         identity=NOBODY,
         clusterwide=not namespaces,
@@ -87,9 +89,41 @@ async def watch(
     await kopf.run_tasks(tasks, ignored=older)
 
 
-def watch_settings() -> kopf.OperatorSettings:
+def watch_names(namespaces: Sequence[str]) -> dict[str, Kind]:
+    """Return the names by which the watches give signs of life, with their kinds."""
+    return {
+        f"{kind.plural}.{kind.version}.{kind.group}".rstrip(".") + f"@{namespace}": kind
+        for kind in kinds.WATCHED
+        for namespace in namespaces or (None,)
+    }
+
+
+class _Pulse(type(kopf.OperatorSettings().watching)):  # type: ignore[misc]
+    """Hears kopf live: it asks for this setting when it opens a watch and after each line of it.
+
+    Bookmarks, one a minute, reach no handler; this is how their arrival shows. The task that asks
+    is called ``watcher for <plural>.<version>.<group>@<namespace>``.
+    """
+
+    alive: Callable[[str], None]
+
+    @property
+    def inactivity_timeout(self) -> float:
+        task = asyncio.current_task()
+        if task is not None:
+            self.alive(task.get_name().rpartition(" ")[2])
+        return INACTIVITY_SECONDS
+
+    @inactivity_timeout.setter
+    def inactivity_timeout(self, seconds: float) -> None:
+        """Ignore kopf's default."""
+
+
+def watch_settings(alive: Callable[[str], None] = lambda _watch: None) -> kopf.OperatorSettings:
     """Return kopf's settings: no writes, no scans, small buffers, endless patience."""
     settings = kopf.OperatorSettings()
+    settings.watching = pulse = _Pulse()
+    pulse.alive = alive
     settings.peering.standalone = True
     settings.posting.enabled = False
     settings.scanning.disabled = True
@@ -98,7 +132,6 @@ def watch_settings() -> kopf.OperatorSettings:
     settings.watching.chunk_size = BODY_CHUNK
     settings.watching.connect_timeout = 5
     settings.watching.reconnect_backoff = 0.5
-    settings.watching.inactivity_timeout = INACTIVITY_SECONDS
     settings.networking.request_timeout = 30
     settings.networking.error_backoffs = EndlessBackoff()
     settings.process.ultimate_exiting_timeout = 25

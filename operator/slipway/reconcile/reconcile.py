@@ -13,6 +13,7 @@ from slipway.api import kinds, names
 from slipway.api.base import Manifest
 from slipway.api.conditions import Condition, ConditionStatus, ConditionType
 from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus
+from slipway.engine import about
 from slipway.engine.cache import Cache
 from slipway.engine.queue import Key
 from slipway.errors import ChangedUnderneath
@@ -121,7 +122,9 @@ class Reconciler:
         facts = facts_of(object_, children, self._settings)
         now = now_of(self._outside.clock.now())
         facts = await with_traffic(facts, self._outside.counters, now)
-        return facts, decide(facts, now_of(self._outside.clock.now()))
+        decision = decide(facts, now_of(self._outside.clock.now()))
+        about.note(revision=decision.candidate or decision.stable)
+        return facts, decision
 
     async def _read_live(self, key: Key, cached: ModelDeployment) -> ModelDeployment | None:
         manifest = await self._outside.cluster.get(kinds.MODEL_DEPLOYMENT, key.namespace, key.name)

@@ -7,6 +7,7 @@ import logging
 import aiohttp
 import pytest
 from slipway.api import kinds
+from slipway.engine import about
 from slipway.manager.health import Check, HealthServer
 from slipway.manager.logs import JsonFormatter
 from slipway.manager.watch import EndlessBackoff, watch_settings
@@ -38,7 +39,7 @@ async def test_health_names_what_is_not_true(unused_tcp_port: int) -> None:
         port=unused_tcp_port,
         alive=[Check("the watches run", lambda: True)],
         ready=[Check("the cache is filled", lambda: facts["ready"])],
-        metrics=lambda: [('passes_total{kind="Router"}', 3)],
+        metrics=lambda: b"slipway_is_leader 1.0\n",
     )
     await server.start()
     url = f"http://127.0.0.1:{unused_tcp_port}"
@@ -50,22 +51,31 @@ async def test_health_names_what_is_not_true(unused_tcp_port: int) -> None:
         assert (await session.get(f"{url}/readyz")).status == 200
         metrics = await (await session.get(f"{url}/metrics")).text()
     await server.stop()
-    assert metrics == 'slipway_passes_total{kind="Router"} 3\n'
+    assert metrics == "slipway_is_leader 1.0\n"
 
 
-def test_a_log_line_is_one_json_object_with_the_callers_keys() -> None:
+def test_a_log_line_is_one_json_object_with_what_it_is_about_and_the_callers_keys() -> None:
     record = logging.makeLogRecord({"name": "slipway", "msg": "step %d", "args": (2,)})
-    record.__dict__["key"] = "ModelDeployment/vision/digits"
+    record.__dict__["reason"] = "Promoted"
+    about.begin(kind="ModelDeployment", namespace="vision", name="digits")
+    about.note(revision="0badcafe", other=None)
     record.exc_info = (ValueError, ValueError("boom"), None)
     line = json.loads(JsonFormatter().format(record))
     assert line["message"] == "step 2"
-    assert line["key"] == "ModelDeployment/vision/digits"
+    assert line["reason"] == "Promoted"
+    assert [line[key] for key in ("kind", "namespace", "name")] == [
+        "ModelDeployment",
+        "vision",
+        "digits",
+    ]
+    assert line["revision"] == "0badcafe"
+    assert "other" not in line
     assert "ValueError: boom" in line["traceback"]
 
 
 @pytest.mark.parametrize("path", ["/", "/debug"])
 async def test_nothing_else_is_served(unused_tcp_port: int, path: str) -> None:
-    server = HealthServer(port=unused_tcp_port, alive=[], ready=[], metrics=list)
+    server = HealthServer(port=unused_tcp_port, alive=[], ready=[], metrics=bytes)
     await server.start()
     async with aiohttp.ClientSession() as session:
         answer = await session.get(f"http://127.0.0.1:{unused_tcp_port}{path}")

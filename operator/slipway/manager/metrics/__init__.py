@@ -1,0 +1,75 @@
+"""The operator's metrics, in Prometheus' text format; docs/metrics.md has a line for each.
+
+What exists is read when somebody asks: nothing here polls, and what is gone is no longer shown.
+"""
+
+from collections.abc import Iterable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.registry import Collector
+
+from slipway import __version__
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+PASS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
+REQUEST_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0, 10.0)
+
+
+class Metrics:
+    """What is counted as it happens, and the collectors of what exists."""
+
+    def __init__(self, collectors: Iterable[Collector] = ()) -> None:
+        # they double the lines, and nobody asks when a counter was born
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._registry = CollectorRegistry()
+        self._passes = Counter(
+            "slipway_passes", "Passes, by what came of them.", ["kind", "result"], registry=None
+        )
+        self._seconds = Histogram(
+            "slipway_pass_seconds",
+            "Time that a pass took.",
+            ["kind"],
+            registry=None,
+            buckets=PASS_BUCKETS,
+        )
+        self._requests = Counter(
+            "slipway_api_requests",
+            "Requests to the API server, without those of the watches.",
+            ["method", "code"],
+            registry=None,
+        )
+        self._request_seconds = Histogram(
+            "slipway_api_request_seconds",
+            "Time until the API server had answered.",
+            ["method"],
+            registry=None,
+            buckets=REQUEST_BUCKETS,
+        )
+        info = Gauge("slipway_build_info", "Always 1.", ["version"], registry=None)
+        info.labels(__version__).set(1)
+        own = (self._passes, self._seconds, self._requests, self._request_seconds, info)
+        for collector in (*own, *collectors):
+            self._registry.register(collector)
+        ProcessCollector(registry=self._registry)
+
+    def passed(self, kind: str, result: str, seconds: float) -> None:
+        """Take note of one pass; fits `slipway.engine.worker.Observer`."""
+        self._passes.labels(kind, result).inc()
+        self._seconds.labels(kind).observe(seconds)
+
+    def answered(self, method: str, status: str, seconds: float) -> None:
+        """Take note of one request to the API server."""
+        self._requests.labels(method, status).inc()
+        self._request_seconds.labels(method).observe(seconds)
+
+    def expose(self) -> bytes:
+        """Return all metrics as they are now."""
+        return generate_latest(self._registry)

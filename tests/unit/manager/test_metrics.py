@@ -1,0 +1,173 @@
+"""The metrics: what the page promises is what is exposed, and nothing of what is gone."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from slipway.agent.counters import render_metrics
+from slipway.api import kinds
+from slipway.api.counters import Counters, Latency, RouteCounters, latency_edges
+from slipway.engine.queue import Key
+
+from tests.unit.manager.exposition import Exposed, expose
+from tests.unit.reconcile.world import World
+
+PAGE = Path(__file__).resolve().parents[3] / "docs/metrics.md"
+NOT_OURS = ("process_",)
+DIGITS = {"kind": "ModelDeployment", "metadata": {"name": "digits", "namespace": "vision"}}
+
+
+@dataclass(frozen=True)
+class Documented:
+    name: str
+    type: str
+    labels: frozenset[str]
+
+
+def documented() -> set[Documented]:
+    row = re.compile(r"^\| `(slipway_\w+)` \| (\w+) \| ([\w, ]*)\| ", re.MULTILINE)
+    rows = row.findall(PAGE.read_text())
+    return {
+        Documented(name, type_, frozenset(re.findall(r"\w+", labels)))
+        for name, type_, labels in rows
+    }
+
+
+def exposed(families: list[Metric]) -> Iterator[Documented]:
+    for family in families:
+        if family.name.startswith(NOT_OURS):
+            continue
+        assert family.samples, f"{family.name} has no sample: this test must bring one about"
+        for sample in family.samples:
+            yield Documented(family.name, family.type, frozenset(sample.labels) - {"le"})
+
+
+def router_families() -> list[Metric]:
+    edges = [float(edge) for edge in latency_edges()]
+    route = RouteCounters(
+        name="digits",
+        revision="0badcafe",
+        pinned=False,
+        requests=2,
+        errors=1,
+        resets=0,
+        timeouts=0,
+        client_errors=0,
+        active=1,
+        latency=Latency(edges_millis=edges, counts=[1, *([0] * (len(edges) - 1)), 1]),
+    )
+    at = datetime.now(UTC).isoformat()
+    counters = Counters(proxy="router-a", envoy_start="1", at=at, routes=[route])
+    return list(text_string_to_metric_families(render_metrics(counters)))
+
+
+@pytest.fixture
+async def world() -> World:
+    """Two promoted versions and a third that is judged, after one that was rolled back."""
+    world = World()
+    for version in ("1", "2"):
+        await world.ask_for(version)
+        await world.settle()
+    return world
+
+
+async def leading(world: World) -> Exposed:
+    exposed = expose(world)
+    await exposed.machine.elector.tick()
+    return exposed
+
+
+async def with_everything(world: World) -> Exposed:
+    await world.ask_for("3", rollout={"steps": [{"weight": 10, "holdSeconds": 600}]})
+    await world.until(lambda: bool(world.status()["rollout"].get("analysis")))
+    await world.act("abort")
+    await world.settle()
+    await world.ask_for("4", rollout={"steps": [{"weight": 10, "holdSeconds": 600}]})
+    await world.until(lambda: bool(world.status()["rollout"].get("analysis")))
+    await world.live(20)
+    exposed = await leading(world)
+    exposed.metrics.passed("ModelDeployment", "ok", 0.02)
+    exposed.metrics.answered("GET", "200", 0.004)
+    await exposed.machine.events.record(DIGITS, warning=False, reason="Promoted", message="now")
+    return exposed
+
+
+async def test_the_page_lists_exactly_what_is_exposed(world: World) -> None:
+    operator = (await with_everything(world)).families()
+    assert set(exposed([*operator, *router_families()])) == documented()
+
+
+async def test_names_follow_the_conventions(world: World) -> None:
+    for family in [*(await with_everything(world)).families(), *router_families()]:
+        assert re.fullmatch(r"(slipway|process)_[a-z_]+", family.name)
+        assert family.documentation
+        if family.type == "histogram":
+            assert family.name.endswith("_seconds")
+
+
+async def test_a_rollout_shows_its_stage_weights_replicas_and_verdicts(world: World) -> None:
+    exposed = await with_everything(world)
+    status = world.status()
+    of = {"namespace": "vision", "name": "digits"}
+    assert exposed.values("slipway_modeldeployment_stage", stage="Progressing", **of) == [1]
+    candidate = status["candidate"]["revision"]
+    weights = {
+        key: exposed.values("slipway_revision_weight_ratio", revision=key, **of)
+        for key in (candidate, status["stable"]["revision"])
+    }
+    assert sorted(weights.values()) == [[0.1], [0.9]]
+    assert weights[candidate] == [0.1]
+    assert exposed.values("slipway_revision_replicas_ready", revision=candidate, **of) == [1]
+    [verdict] = {analysis["verdict"] for analysis in status["rollout"]["analysis"]}
+    assert exposed.values("slipway_analysis_verdict", verdict=verdict, **of)
+    assert exposed.values("slipway_modeldeployment_condition", type="Available", **of) == [1]
+
+
+async def test_what_was_deleted_is_gone(world: World) -> None:
+    exposed = await leading(world)
+    assert exposed.series_of("digits")
+    world.delete(kinds.MODEL_DEPLOYMENT)
+    await world.work()
+    assert exposed.series_of("digits") == 0
+
+
+async def test_many_versions_make_no_more_series(world: World) -> None:
+    exposed = await leading(world)
+    before = exposed.series_of("digits")
+    for version in ("3", "4", "5"):
+        await world.ask_for(version)
+        await world.settle()
+    old = 2 * 3  # the fast lane keeps Deployments of older revisions, without pods
+    assert before <= exposed.series_of("digits") <= before + old
+    assert before <= 30
+
+
+async def test_a_standby_shows_no_object(world: World) -> None:
+    exposed = expose(world)
+    assert exposed.series_of("digits") == 0
+    assert exposed.values("slipway_is_leader") == [0]
+
+
+async def test_scraping_wakes_nobody(world: World) -> None:
+    exposed = await leading(world)
+    before = list(world.writes)
+    assert exposed.families()
+    await world.work()
+    assert world.writes == before
+
+
+async def test_a_key_ages_only_under_a_leader(world: World) -> None:
+    exposed = expose(world)
+    exposed.machine.queue.add(Key("ModelDeployment", "vision", "digits"))
+    world.clock.pass_on(50)
+    assert exposed.values("slipway_queue_oldest_seconds") == [0]
+    await exposed.machine.elector.tick()
+    exposed.clock.forward(10)
+    world.clock.pass_on(10)
+    assert exposed.values("slipway_queue_oldest_seconds") == [10]
+    assert exposed.values("slipway_queue_ready") == [1]
