@@ -1,0 +1,1 @@
+"""The commands of ``kubectl slipway``; one module for those that belong together."""

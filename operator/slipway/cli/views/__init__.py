@@ -1,0 +1,1 @@
+"""Screens: pure functions of a ModelDeployment, the time and the width."""

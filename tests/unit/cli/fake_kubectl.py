@@ -1,0 +1,108 @@
+"""A kubectl with one cluster in a file: it keeps objects, and an operator may answer actions.
+
+Run as a program: the file's path is in FAKE_CLUSTER. Fits what `slipway.cli.kubectl` says to it.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+CLUSTER = Path(os.environ["FAKE_CLUSTER"])
+ACTION = "slipway.dev/action"
+
+
+def load() -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(CLUSTER.read_text())
+    return read
+
+
+def fail(text: str) -> int:
+    print(text, file=sys.stderr)
+    return 1
+
+
+def main(words: list[str]) -> int:
+    cluster = load()
+    cluster.setdefault("calls", []).append(words)
+    CLUSTER.write_text(json.dumps(cluster))
+    flags = [word for word in words if word.startswith("-")]
+    plain = [word for word in words if not word.startswith("-") and word != "json"]
+    if cluster.get("says"):
+        return fail(cluster["says"])
+    match plain[0]:
+        case "config":
+            print("vision", end="")
+        case "auth":
+            print(json.dumps({"status": {"userInfo": {"username": cluster.get("user", "anna")}}}))
+        case "annotate":
+            return annotate(cluster, plain[2], plain[3:])
+        case "get":
+            return get(cluster, plain[1:], flags)
+        case _:
+            return fail(f"error: unknown command {plain[0]}")
+    return 0
+
+
+def get(cluster: dict[str, Any], plain: list[str], flags: list[str]) -> int:
+    if plain[0] == "namespaces":
+        print("namespace/vision\nnamespace/speech")
+        return 0
+    if len(plain) > 1 and plain[1] == "name":
+        print("\n".join(f"modeldeployment.slipway.dev/{name}" for name in cluster["objects"]))
+        return 0
+    if len(plain) > 1 and plain[1] not in cluster["objects"]:
+        text = 'Error from server (NotFound): modeldeployments.slipway.dev "{}" not found'
+        return fail(text.format(plain[1]))
+    names = plain[1:] or sorted(cluster["objects"])
+    if "--watch" in flags:
+        return watch(names, cluster.get("watch_seconds", 30))
+    found = [cluster["objects"][name] for name in names]
+    print(json.dumps(found[0] if plain[1:] else {"kind": "List", "items": found}, indent=4))
+    return 0
+
+
+def watch(names: list[str], seconds: float) -> int:
+    seen: dict[str, Any] = {}
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        objects = load()["objects"]
+        for name in names:
+            now = objects.get(name)
+            if now != seen.get(name):
+                kind = "DELETED" if now is None else "MODIFIED" if name in seen else "ADDED"
+                print(json.dumps({"type": kind, "object": now or seen[name]}), flush=True)
+                seen[name] = now
+        time.sleep(0.05)
+    return 0
+
+
+def annotate(cluster: dict[str, Any], name: str, pairs: list[str]) -> int:
+    object_ = cluster["objects"][name]
+    annotations = object_["metadata"].setdefault("annotations", {})
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if equals:
+            annotations[key] = value
+        else:
+            annotations.pop(key.removesuffix("-"), None)
+    answers = cluster.get("answers", [])
+    if answers:
+        verb, _, id_ = annotations[ACTION].rpartition("#")
+        object_["status"]["lastAction"] = {
+            "id": int(id_),
+            "verb": verb.partition("@")[0].partition("=")[0],
+            "by": annotations.get("slipway.dev/requested-by", "unverified"),
+            "at": "2026-11-21T12:00:00.000Z",
+            "result": answers.pop(0),
+        }
+    object_["status"].get("rollout", {}).update(cluster.get("then", {}))
+    CLUSTER.write_text(json.dumps(cluster))
+    print(f"modeldeployment.slipway.dev/{name} annotated")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

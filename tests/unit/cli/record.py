@@ -1,0 +1,159 @@
+"""Records the objects that the command line's tests look at: ``python -m tests.unit.cli.record``.
+
+The operator's real passes write the statuses, in the memory cluster of the reconcile tests: they
+are what users get. They are kept as files, so that a screen changes only when the command line
+does; `test_recorded.py` says when they are stale.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from slipway.api import kinds, names
+
+from tests.unit.reconcile.world import World
+
+RECORDED = Path(__file__).parent / "recorded"
+GOLDEN: dict[str, Any] = {"goldenSet": {"uri": "https://models.example/golden.tar"}}
+STEPS = {"steps": [{"weight": 10, "holdSeconds": 60}, {"weight": 50, "approval": "Required"}]}
+Story = Callable[[World], Awaitable[None]]
+
+
+async def served(world: World, version: str = "1") -> None:
+    await world.ask_for(version)
+    await world.until(lambda: world.serving() == version)
+    await world.live(90)
+
+
+async def idle(world: World) -> None:
+    await served(world)
+
+
+async def packaging(world: World) -> None:
+    await served(world)
+    await world.ask_for("2", model={"source": {"uri": "https://models.example/2.onnx"}})
+    await world.until(lambda: world.stage() == "Packaging")
+
+
+async def starting(world: World) -> None:
+    await served(world)
+    world.controllers.faults["2"] = "never-ready"
+    await world.ask_for("2")
+    await world.until(lambda: world.stage() == "Starting")
+    await world.live(20)
+
+
+async def checking(world: World) -> None:
+    await served(world)
+    await world.ask_for("2", model=GOLDEN)
+    await world.until(lambda: world.stage() == "Checking")
+
+
+async def progressing(world: World) -> None:
+    await served(world)
+    await world.ask_for("2", rollout=STEPS, model=GOLDEN)
+    await world.until(lambda: world.stage() == "Progressing" and world.weights().get("2") == 10)
+    await world.live(25)
+
+
+async def awaiting_approval(world: World) -> None:
+    await served(world)
+    await world.ask_for("2", rollout=STEPS)
+    await world.until(lambda: world.stage() == "AwaitingApproval")
+    await world.live(40)
+
+
+async def paused(world: World) -> None:
+    await served(world)
+    await world.ask_for("2")
+    await world.until(lambda: world.weights().get("2") == 10)
+    await world.act("pause")
+    await world.until(lambda: world.stage() == "Paused")
+    await world.live(60)
+
+
+async def paused_in_a_hold(world: World) -> None:
+    await progressing(world)
+    await world.act("pause")
+    await world.live(60)
+
+
+async def baking(world: World) -> None:
+    await served(world)
+    await world.ask_for("2", rollout={"bakeSeconds": 600})
+    await world.until(lambda: world.stage() == "Baking")
+    await world.live(100)
+
+
+async def rolling_back(world: World) -> None:
+    await served(world)
+    world.controllers.faults["2"] = "errors"
+    await world.ask_for("2")
+    await world.until(lambda: world.stage() == "RollingBack")
+
+
+async def rejected(world: World) -> None:
+    await served(world)
+    world.controllers.faults["2"] = "errors"
+    await world.ask_for("2")
+    await world.until(lambda: world.outcomes()[-1][1] == "RolledBack")
+    await world.live(120)
+
+
+async def failed(world: World) -> None:
+    await served(world)
+    world.controllers.faults["2"] = "never-ready"
+    await world.ask_for("2", rollout={"deadlineSeconds": 60})
+    await world.until(lambda: world.stage() == "Failed")
+
+
+async def held(world: World) -> None:
+    await progressing(world)
+    await world.act("abort")
+    await world.until(lambda: world.stage() == "Idle")
+
+
+async def twice(world: World) -> None:
+    await served(world)
+    await served(world, "2")
+
+
+STORIES: dict[str, Story] = {
+    "idle": idle,
+    "packaging": packaging,
+    "starting": starting,
+    "checking": checking,
+    "progressing": progressing,
+    "awaiting-approval": awaiting_approval,
+    "paused": paused,
+    "paused-in-a-hold": paused_in_a_hold,
+    "baking": baking,
+    "rolling-back": rolling_back,
+    "rejected": rejected,
+    "failed": failed,
+    "held": held,
+    "twice": twice,
+}
+
+
+async def told(story: Story) -> dict[str, Any]:
+    """Return the object at the end of a story, and the time then."""
+    world = World()
+    await story(world)
+    found = world.find(kinds.MODEL_DEPLOYMENT)
+    found["metadata"].pop("managedFields", None)
+    return {"now": world.clock.now().isoformat(), "object": found}
+
+
+def main() -> None:
+    RECORDED.mkdir(exist_ok=True)
+    for name, story in STORIES.items():
+        text = json.dumps(asyncio.run(told(story)), indent=1, ensure_ascii=False)
+        (RECORDED / f"{name}.json").write_text(text + "\n")
+        print(f"recorded {name} ({names.API_VERSION})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""Actions: what is asked, who asks, and what the operator's answer becomes."""
+
+import json
+import re
+
+import pytest
+from slipway.api.names import ANNOTATION_ACTION, ANNOTATION_REQUESTED_BY
+from slipway.cli.asking import ask, earlier
+from slipway.cli.problems import Exit, Problem
+from slipway.policy.actions import VERBS, parse
+
+from tests.builders import NOON
+from tests.unit.cli.conftest import Program
+from tests.unit.cli.recordings import recording
+
+ACTIONS = ("promote", "approve", "skip", "abort", "retry", "rollback", "pause", "resume")
+
+
+@pytest.mark.parametrize("verb", ACTIONS)
+def test_the_operator_understands_what_is_asked(verb: str) -> None:
+    argument = "0123abcd" if verb == "rollback" else ""
+    asked = ask(recording("progressing").md, verb, NOON, argument)
+    read = parse(asked.text)
+    assert read is not None
+    assert (read.id, read.verb, read.argument or "") == (asked.id, verb, argument)
+
+
+def test_every_action_of_the_operator_has_a_command() -> None:
+    assert set(ACTIONS) >= VERBS
+
+
+def test_an_action_names_the_revision_and_step_that_the_person_saw(run: Program) -> None:
+    run.change(answers=["Done"])
+    done = run("approve", "digits", "-n", "vision")
+    assert done.code == 0
+    assert re.fullmatch(r"approve@6b04114e/1#\d{13}", run.annotations[ANNOTATION_ACTION])
+    assert run.annotations[ANNOTATION_REQUESTED_BY] == "anna"
+    assert done.out == "vision/digits: approve at 6b04114e/1 by anna: Done\n"
+
+
+def test_an_id_is_greater_than_the_last_one_whatever_the_clock_says() -> None:
+    md = recording("paused").md
+    assert md.last_action is not None
+    asked = ask(md, "resume", NOON.replace(year=2020), "")
+    assert asked.id == md.last_action.id + 1
+
+
+def test_a_refusal_has_its_reason_and_its_own_exit_code(run: Program) -> None:
+    run.change(answers=["Refused: no step waits for approval"])
+    done = run("approve", "digits")
+    assert done.code == 5
+    assert done.err == (
+        "error: approve was refused: no step waits for approval\n"
+        "  try: kubectl slipway describe digits -n vision\n"
+    )
+
+
+def test_an_abort_that_came_a_step_late_is_asked_again(run: Program) -> None:
+    late = "Refused: it was meant for 6b04114e/1, now is 6b04114e/2"
+    run.change(answers=[late, "Done"], then={"step": 2})
+    done = run("abort", "digits")
+    assert done.code == 0
+    assert "@6b04114e/2#" in run.annotations[ANNOTATION_ACTION]
+
+
+def test_an_approval_that_came_a_step_late_is_not(run: Program) -> None:
+    late = "Refused: it was meant for 6b04114e/1, now is 6b04114e/2"
+    run.change(answers=[late, "Done"], then={"step": 2})
+    assert run("approve", "digits").code == 5
+
+
+def test_an_operator_that_does_not_answer_is_no_success(run: Program) -> None:
+    done = run("pause", "digits", "--wait=0.3s")
+    assert done.code == 4
+    assert "the action stays" in done.err
+
+
+def test_who_does_not_wait_is_told_what_was_asked(run: Program) -> None:
+    done = run("pause", "digits", "--wait=0", "--json")
+    assert done.code == 0
+    shown = json.loads(done.out)
+    assert (shown["verb"], shown["result"]) == ("pause", "Asked")
+
+
+def test_an_action_that_takes_anothers_place_says_so(run: Program) -> None:
+    run("pause", "digits", "--wait=0")
+    run.change(answers=["Done"])
+    assert "takes the place of pause#" in run("abort", "digits").err
+
+
+def test_rollback_means_the_revision_that_was_promoted_before() -> None:
+    md = recording("twice").md
+    assert md.stable is not None
+    before = next(entry for entry in md.history if entry.version == "1")
+    assert earlier(md, None) == earlier(md, "1") == before.revision != md.stable.revision
+    assert earlier(md, "0123abcd") == "0123abcd"
+    with pytest.raises(Problem) as problem:
+        earlier(md, "9")
+    assert problem.value.code is Exit.NOT_FOUND
+    assert f"1 ({before.revision})" in problem.value.message
+
+
+def test_rollback_in_the_middle_of_a_rollout_takes_the_candidate_back() -> None:
+    assert earlier(recording("progressing").md, None) == ""
+
+
+def test_rollback_without_a_past_is_refused() -> None:
+    with pytest.raises(Problem) as problem:
+        earlier(recording("idle").md, None)
+    assert problem.value.code is Exit.REFUSED

@@ -1,0 +1,82 @@
+"""The commands as people and scripts run them: output, exit codes, and what kubectl is told."""
+
+import json
+
+from tests.unit.cli.conftest import Program
+from tests.unit.cli.recordings import recording
+
+
+def test_get_lists_every_one_with_its_reason(run: Program) -> None:
+    run.put("faces", recording("rejected").manifest)
+    done = run("get", "-A")
+    assert done.code == 0
+    head, *rows = done.out.splitlines()
+    assert head.split()[:2] == ["NAMESPACE", "NAME"]
+    assert "Progressing 1/2" in "".join(rows)
+    assert "RevisionRejected" in "".join(rows)
+    assert "\x1b" not in done.out
+
+
+def test_get_says_where_it_looked_when_there_is_nothing(run: Program) -> None:
+    run.change(objects={})
+    done = run("get")
+    assert done.code == 0
+    assert "no ModelDeployments in namespace vision" in done.out
+    assert "kubectl slipway get -A" in done.out
+
+
+def test_json_has_every_key_and_moments_in_utc(run: Program) -> None:
+    shown = json.loads(run("describe", "digits", "--json").out)
+    assert shown["rollout"]["stage"] == "Progressing"
+    assert shown["rollout"]["stepStartedAt"].endswith("Z")
+    assert shown["policy"]["steps"][1] == {"weight": 50, "holdSeconds": 0, "needsApproval": True}
+    assert shown["rollout"]["metrics"][1]["stableSamples"] == 360
+    assert shown["lastRollback"] is None
+
+
+def test_flags_of_kubectl_are_passed_on_wherever_they_stand(run: Program) -> None:
+    run("--context=prod", "--as", "anna", "describe", "digits", "-n", "vision", "--as-group=ml")
+    [call] = run.state["calls"]
+    assert set(call) >= {"--context=prod", "--as=anna", "--namespace=vision", "--as-group=ml"}
+
+
+def test_a_name_that_is_nearly_right_is_guessed(run: Program) -> None:
+    done = run("describe", "digts")
+    assert done.code == 6
+    assert done.err == (
+        "error: no ModelDeployment 'digts' in namespace vision; did you mean 'digits'?\n"
+        "  try: kubectl slipway get -n vision\n"
+    )
+
+
+def test_errors_are_json_where_json_is_asked_for(run: Program) -> None:
+    done = run("describe", "digts", "--json")
+    assert done.out == ""
+    assert json.loads(done.err)["error"]["code"] == 6
+
+
+def test_without_kubectl_it_says_so(run: Program) -> None:
+    run.patch.setenv("SLIPWAY_KUBECTL", "/nowhere/kubectl")
+    done = run("get")
+    assert done.code == 1
+    assert "cannot run kubectl (/nowhere/kubectl): No such file or directory" in done.err
+
+
+def test_a_wrong_flag_is_wrong_usage(run: Program) -> None:
+    assert run("get", "--colour=blue").code == 2
+    assert run("nonsense").code == 2
+    assert run("wait", "digits", "--for=promoted", "--timeout=soon").code == 2
+    assert run("wait", "digits", "--for=luck").code == 2
+
+
+def test_colours_are_for_terminals_and_for_those_who_ask(run: Program) -> None:
+    assert "\x1b[32mPass" in run("describe", "digits", "--colour=always").out
+    assert "\x1b" not in run("describe", "digits").out
+
+
+def test_history_shows_the_newest_first(run: Program) -> None:
+    run.put("digits", recording("rejected").manifest)
+    rows = run("history", "digits").out.splitlines()[1:]
+    assert [row.split()[2] for row in rows] == ["RolledBack", "Promoted"]
+    items = json.loads(run("history", "digits", "--json").out)["items"]
+    assert [item["outcome"] for item in items] == ["RolledBack", "Promoted"]

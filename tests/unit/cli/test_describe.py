@@ -1,0 +1,212 @@
+"""Whole screens, as people see them on a terminal of 100 columns."""
+
+from slipway.cli.views.describe import describe
+
+from tests.unit.cli.recordings import plain, recording, say
+
+
+def screen(name: str, width: int = 100) -> str:
+    found = recording(name)
+    return plain(describe(found.md, found.now, say, width=width))
+
+
+def test_a_step_that_is_held() -> None:
+    assert (
+        screen("progressing")
+        == """\
+vision/digits   Progressing at 10 %   age 2m3s
+at 10 %: held for 60 s of active time
+
+             VERSION  REVISION  WEIGHT  READY  SINCE  TRAFFIC
+  stable     1        3a1e3eef    90 %      1     2m  ██████████████████
+  candidate  2        6b04114e    10 %      1    30s  ██
+
+  steps  ▶ 10 % (hold 1m)  50 % (approval)  95 % bake 5s  100 %
+
+  METRIC      VERDICT  CANDIDATE  STABLE    LIMIT   SAMPLES  SINCE  LOOKED
+  golden-set  Pass       100.0 %       -  100.0 %        50      -       -
+  errors      Pass        0.00 %  0.00 %   0.20 %  40 / 360    24s     22s
+  latency     Pass        0.00 %  0.00 %   0.20 %  40 / 360    24s     22s
+    golden-set: 50 of 50 cases agree
+    errors: 0 of 40 errors beside 0 of 360 on stable, limit 0.20%
+    latency: 0 of 40 slower than 28 ms beside 0 of 360 on stable, limit 0.20%
+
+  next  somebody is asked to approve 50 % in 36s (12:02:39 UTC), when the hold ends, if every metric
+        passes then
+        a Fail brings the traffic back at once
+        the deadline comes after 59m30s more of active time, then: Pause
+
+  CONDITION        STATUS  REASON         SINCE  MESSAGE
+  Available        True    Serving         2m1s  revision 3a1e3eef has 1 ready replicas
+  Ready            False   Holding          30s  as above
+  Reconciling      True    Holding          30s  as above
+  ArtifactReady    True    Packaged         30s  version 2 is sha256:ababababababababababababababab…
+  RouteProgrammed  True    Acknowledged     24s  every proxy runs the newest weights
+  CapacityReady    True    ReplicasReady    28s  1 of 1 replicas of every live revision are ready
+
+  history  1  Promoted  2m ago
+"""
+    )
+
+
+def test_a_step_that_waits_for_a_person() -> None:
+    assert (
+        screen("awaiting-approval")
+        == """\
+vision/digits   AwaitingApproval at 10 % (in Progressing)   age 3m19s
+step 2 (50 %) waits for approval
+
+             VERSION  REVISION  WEIGHT  READY  SINCE  TRAFFIC
+  stable     1        3a1e3eef    90 %      1  3m16s  ██████████████████
+  candidate  2        6b04114e    10 %      1  1m46s  ██
+
+  steps  ▶ 10 % (hold 1m)  50 % (approval)  95 % bake 5s  100 %
+
+  METRIC      VERDICT  CANDIDATE  STABLE   LIMIT         SAMPLES  SINCE  LOOKED
+  golden-set  Pass       100.0 %       -       -              50      -       -
+  errors      Pass        0.00 %  0.00 %  0.20 %  1,200 / 10,800  1m40s     40s
+  latency     Pass        0.00 %  0.00 %  0.20 %  1,200 / 10,800  1m40s     40s
+    golden-set: 50 of 50 cases agree
+    errors: 0 of 1200 errors beside 0 of 10800 on stable, limit 0.20%
+    latency: 0 of 1200 slower than 28 ms beside 0 of 10800 on stable, limit 0.20%
+
+  next  50 % when somebody approves: kubectl slipway approve digits -n vision
+        or not at all: kubectl slipway abort digits -n vision
+
+  CONDITION        STATUS  REASON            SINCE  MESSAGE
+  Available        True    Serving           3m17s  revision 3a1e3eef has 1 ready replicas
+  Ready            False   AwaitingApproval  1m46s  as above
+  Reconciling      True    AwaitingApproval  1m46s  as above
+  ArtifactReady    True    Packaged          1m46s  version 2 is sha256:abababababababababababababa…
+  RouteProgrammed  True    Acknowledged      1m40s  every proxy runs the newest weights
+  CapacityReady    True    ReplicasReady     1m44s  1 of 1 replicas of every live revision are ready
+
+  history  1  Promoted  3m16s ago
+"""
+    )
+
+
+def test_a_bake() -> None:
+    assert (
+        screen("baking")
+        == """\
+vision/digits   Baking at 95 %   age 3m24s
+baking at 95 % for 600 s
+
+             VERSION  REVISION  WEIGHT  READY  SINCE  TRAFFIC
+  stable     1        3a1e3eef     5 %      1  3m21s  █
+  candidate  2        6b04114e    95 %      1  1m51s  ███████████████████
+
+  steps  ✓ 10 %  ✓ 50 %  ▶ 95 % bake 10m  100 %
+
+  METRIC      VERDICT  CANDIDATE  STABLE   LIMIT       SAMPLES  SINCE  LOOKED
+  golden-set  Pass       100.0 %       -       -            50      -       -
+  errors      Pass        0.00 %  0.00 %  0.20 %  17,670 / 930  1m40s      7s
+  latency     Pass        0.00 %  0.00 %  0.20 %  17,670 / 930  1m40s      7s
+    golden-set: 50 of 50 cases agree
+    errors: 0 of 17670 errors beside 0 of 930 on stable, limit 0.20%
+    latency: 0 of 17670 slower than 28 ms beside 0 of 930 on stable, limit 0.20%
+
+  next  promoted in 8m20s (12:11:44 UTC), unless a metric fails
+        a Fail brings the traffic back at once
+
+  CONDITION        STATUS  REASON         SINCE  MESSAGE
+  Available        True    Serving        3m22s  revision 3a1e3eef has 1 ready replicas
+  Ready            False   Baking         1m51s  as above
+  Reconciling      True    Baking         1m51s  as above
+  ArtifactReady    True    Packaged       1m51s  version 2 is sha256:ababababababababababababababab…
+  RouteProgrammed  True    Acknowledged   1m40s  every proxy runs the newest weights
+  CapacityReady    True    ReplicasReady  1m49s  1 of 1 replicas of every live revision are ready
+
+  history  1  Promoted  3m21s ago
+"""
+    )
+
+
+def test_a_version_that_was_rolled_back() -> None:
+    assert (
+        screen("rejected")
+        == """\
+vision/digits   RevisionRejected   age 3m43s
+version 2 is refused: ErrorRatio: 8 of 40 errors beside 0 of 360 on stable, limit 0.20%
+
+               VERSION  REVISION  WEIGHT  READY  SINCE  TRAFFIC
+  stable       1        3a1e3eef   100 %      1  3m40s  ████████████████████
+  in the spec  2        -              -      -      -
+
+  METRIC      VERDICT  CANDIDATE  STABLE   LIMIT   SAMPLES  SINCE  LOOKED
+  golden-set  Pass       100.0 %       -       -        50      -       -
+  errors      Fail        20.0 %  0.00 %  0.20 %  40 / 360      -    2m2s
+  latency     Pass        0.00 %  0.00 %  0.20 %  40 / 360      -    2m2s
+    golden-set: 50 of 50 cases agree
+    errors: 8 of 40 errors beside 0 of 360 on stable, limit 0.20%
+    latency: 0 of 40 slower than 28 ms beside 0 of 360 on stable, limit 0.20%
+
+  next  nothing until the spec changes, or: kubectl slipway retry digits -n vision
+
+  CONDITION        STATUS  REASON            SINCE  MESSAGE
+  Available        True    Serving           3m41s  revision 3a1e3eef has 1 ready replicas
+  Ready            False   RevisionRejected  2m10s  as above
+  Stalled          True    RevisionRejected     2m  as above
+  ArtifactReady    True    Packaged          2m10s  version 2 is sha256:abababababababababababababa…
+  RouteProgrammed  True    Acknowledged      1m59s  every proxy runs the newest weights
+  CapacityReady    True    ReplicasReady      2m8s  1 of 1 replicas of every live revision are ready
+
+  rollback 6b04114e → 3a1e3eef, decided 2m2s ago, traffic back after 1.00 s
+  history  2  RolledBack  2m ago  ErrorRatio: 8 of 40 errors beside 0 of 360 on stable, limit 0.20%
+           1  Promoted  3m40s ago
+"""
+    )
+
+
+def test_a_candidate_whose_pods_start() -> None:
+    assert (
+        screen("starting")
+        == """\
+vision/digits   Starting   age 1m53s
+0 of 1 replicas are ready
+
+             VERSION  REVISION  WEIGHT  READY  SINCE  TRAFFIC
+  stable     1        3a1e3eef   100 %      1  1m50s  ████████████████████
+  candidate  2        6b04114e     0 %      0    20s
+
+  steps  10 %  50 %  95 % bake 5s  100 %
+
+  next  the checks begin when every replica is ready
+        the deadline comes after 59m40s more of active time, then: rolled back as FailedToStart
+
+  CONDITION        STATUS  REASON            SINCE  MESSAGE
+  Available        True    Serving           1m51s  revision 3a1e3eef has 1 ready replicas
+  Ready            False   Starting            20s  as above
+  Reconciling      True    Starting            20s  as above
+  ArtifactReady    True    Packaged            20s  version 2 is sha256:abababababababababababababa…
+  RouteProgrammed  True    Acknowledged      1m50s  every proxy runs the newest weights
+  CapacityReady    False   AwaitingReplicas    20s  6b04114e: 0 of 1 ready
+
+  history  1  Promoted  1m50s ago
+"""
+    )
+
+
+def test_nothing_under_way() -> None:
+    assert (
+        screen("idle")
+        == """\
+vision/digits   Idle   age 1m33s
+version 1 serves
+
+          VERSION  REVISION  WEIGHT  READY  SINCE  TRAFFIC
+  stable  1        3a1e3eef   100 %      1  1m30s  ████████████████████
+
+  next  nothing: a change of the spec starts the next rollout
+
+  CONDITION        STATUS  REASON         SINCE  MESSAGE
+  Available        True    Serving        1m31s  revision 3a1e3eef has 1 ready replicas
+  Ready            True    Promoted       1m30s  as above
+  ArtifactReady    True    Packaged       1m33s  version 1 is sha256:ababababababababababababababab…
+  RouteProgrammed  True    Acknowledged   1m30s  every proxy runs the newest weights
+  CapacityReady    True    ReplicasReady  1m31s  1 of 1 replicas of every live revision are ready
+
+  history  1  Promoted  1m30s ago
+"""
+    )

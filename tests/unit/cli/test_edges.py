@@ -1,0 +1,166 @@
+"""What comes in from outside: odd objects, hostile strings, kubectl's complaints."""
+
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from slipway.cli import main as program
+from slipway.cli.complaints import complaint
+from slipway.cli.complete import answers
+from slipway.cli.kubectl import documents
+from slipway.cli.problems import Exit
+from slipway.cli.read import read
+from slipway.cli.session import has_colours
+from slipway.cli.text import table
+from slipway.cli.times import age, duration, parse_duration
+from slipway.cli.views.describe import describe
+from slipway.cli.views.styles import figure, sparkline
+
+from tests.builders import NOON
+from tests.unit.cli.conftest import Program
+from tests.unit.cli.recordings import plain, recording, say
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        None,
+        [],
+        {"rollout": None, "conditions": {}, "stable": "1"},
+        {"rollout": {"analysis": [None, {"name": 1}], "step": "x", "startedAt": "soon"}},
+    ],
+)
+def test_an_odd_object_is_shown_as_far_as_it_is_known(status: object) -> None:
+    md = read({"metadata": {"name": "digits", "namespace": "vision"}, "status": status})
+    assert "vision/digits" in plain(describe(md, NOON, say))
+
+
+def test_what_a_terminal_would_obey_is_taken_out() -> None:
+    manifest = recording("rejected").manifest
+    manifest["status"]["conditions"][1]["message"] = "\x1b]0;owned\x07\x1b[2Jgone\nnext"
+    shown = plain(describe(read(manifest), NOON, say))
+    assert "]0;owned  [2Jgone next" in shown
+    assert not set(shown) & {"\x1b", "\x07"}
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "expected"),
+    [
+        ('Error from server (NotFound): x "y" not found', Exit.NOT_FOUND, "not found"),
+        (
+            'error: the server doesn\'t have a resource type "modeldeployments"',
+            Exit.ERROR,
+            "Slipway is not installed there",
+        ),
+        (
+            'Error from server (Forbidden): x is forbidden: User "bob" cannot list resource',
+            Exit.ERROR,
+            "you may not do that",
+        ),
+        (
+            'E1122 memcache.go:265] "Unhandled Error"\nUnable to connect to the server: EOF',
+            Exit.ERROR,
+            "the cluster does not answer: Unable to connect to the server: EOF",
+        ),
+        (
+            "Error in configuration: context was not found for specified context: nope",
+            Exit.ERROR,
+            "kubectl: context was not found for specified context: nope",
+        ),
+        (
+            'Error from server (Forbidden): x is forbidden: ValidatingAdmissionPolicy "y" denied',
+            Exit.ERROR,
+            "the API server refused the change",
+        ),
+        ("", Exit.ERROR, "failed without a word"),
+    ],
+)
+def test_complaints_become_sentences(said: str, code: Exit, expected: str) -> None:
+    problem = complaint(said)
+    assert problem.code is code
+    assert expected in problem.message
+
+
+def test_a_stream_of_objects_is_read_on_one_line_or_many() -> None:
+    lines = ['{"a": 1}\n', "{\n", '  "b": {\n', "  }\n", "}\n"]
+    assert list(documents(lines)) == ['{"a": 1}\n', '{\n  "b": {\n  }\n}\n']
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (59.6, "1m"), (250, "4m10s"), (11_100, "3h5m"), (187_200, "2d4h"), (-3, "0s")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+    assert age(NOON - timedelta(seconds=seconds), NOON) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("1h30m", 5400), ("0.5s", 0.5), ("soon", None), ("", None), ("5x", None)],
+)
+def test_durations_are_read(text: str, seconds: float | None) -> None:
+    assert parse_duration(text) == seconds
+
+
+def test_a_bar_in_the_upper_half_is_above_the_limit() -> None:
+    assert sparkline([0.0, 0.1, 0.2, 0.9], 0.1) == "▁▅██"
+    assert sparkline([0.0, 0.0], None) == "▁▁"
+
+
+def test_shares_are_percent_and_other_numbers_are_not() -> None:
+    assert [figure("errors", value) for value in (0.0012, 0.2, None)] == ["0.12 %", "20.0 %", "-"]
+    assert figure("queue", 12.3456) == "12.35"
+
+
+def test_the_last_column_is_cut_to_the_terminal() -> None:
+    rows = plain(table(("A", "B"), [("x", "a long reason")], width=10)).splitlines()
+    assert rows == ["A  B", "x  a long…"]
+
+
+@pytest.mark.parametrize(
+    ("wish", "terminal", "no_colour", "expected"),
+    [
+        ("auto", True, "", True),
+        ("auto", True, "1", False),
+        ("auto", False, "", False),
+        ("always", False, "1", True),
+        ("never", True, "", False),
+    ],
+)
+def test_colours(
+    wish: str, terminal: bool, no_colour: str, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", no_colour)
+    monkeypatch.setenv("TERM", "xterm")
+    assert has_colours(wish, terminal=terminal) is expected
+
+
+def test_kubectls_completion_gets_commands_flags_and_names(run: Program) -> None:
+    assert [line.partition("\t")[0] for line in answers(["d"])] == ["describe", ":4"]
+    assert answers(["describe", "dig"]) == ["digits", ":4"]
+    assert answers(["describe", "-n", "vi"]) == ["vision", ":4"]
+    assert "--all-namespaces" in "".join(answers(["get", "--all"]))
+    assert run.state["calls"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(run: Program, shell: str) -> None:
+    assert "_KUBECTL_SLIPWAY_COMPLETE" in run("completion", shell).out
+
+
+def test_the_start_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, importlib\n"
+        "from slipway.cli.main import COMMANDS, slipway\n"
+        "for name in COMMANDS: slipway.get_command(None, name)\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=Path(program.__file__).parents[2]
+    )
+    heavy = {"pydantic", "yaml", "asyncio", "kubernetes", "kopf", "aiohttp", "numpy"}
+    assert not heavy & set(done.stdout.split())
