@@ -231,6 +231,12 @@ def _limits(schema: Schema) -> str:
     return ", ".join(words)
 
 
+NOT_SPREAD_OUT = frozenset(
+    {"spec.server.pod.affinity", "spec.server.pod.topologySpreadConstraints"}
+)
+"""Kubernetes' own types, which its reference explains."""
+
+
 def _rows(path: str, schema: Schema) -> Iterator[str]:
     for name, child in schema.get("properties", {}).items():
         here = f"{path}.{name}"
@@ -238,6 +244,8 @@ def _rows(path: str, schema: Schema) -> Iterator[str]:
         default = f" Default `{child['default']}`." if "default" in child else ""
         text = f"{child.get('description', '')}{default}".replace("|", "\\|")
         yield f"| `{here}` | {_type_name(child)}{must} | {_limits(child)} | {text} |"
+        if here in NOT_SPREAD_OUT:
+            continue
         inner = child["items"] if child.get("type") == "array" else child
         suffix = "[]" if child.get("type") == "array" else ""
         yield from _rows(here + suffix, inner)

@@ -16,7 +16,7 @@ class HeaderMatch(ApiModel):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][-a-z0-9]*$", max_length=64)]
     """Lower-case header name."""
-    value: Annotated[str, Field(min_length=1, max_length=128)]
+    value: Annotated[str, Field(pattern=r"^[!-~]([ -~]*[!-~])?$", min_length=1, max_length=128)]
     """Exact value."""
 
 

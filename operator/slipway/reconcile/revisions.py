@@ -28,7 +28,7 @@ class Revisions:
         if result is None:
             return
         snapshot = compose.snapshot_of(object_, result, self._settings)
-        if _has_open_objects(object_):
+        if _shapes_the_pod(object_):
             await self._cluster.create(snapshot.deployment, dry_run=True)
         await self._writer.create(compose.controller_revision(object_, snapshot, pass_.now))
 
@@ -93,6 +93,7 @@ class Revisions:
             await self._cluster.scale(namespace, name, uid=running.meta.uid, replicas=replicas)
 
 
-def _has_open_objects(object_: ModelDeployment) -> bool:
-    pod = object_.spec.server.pod if object_.spec.server else None
-    return pod is not None and bool(pod.affinity or pod.topology_spread_constraints)
+def _shapes_the_pod(object_: ModelDeployment) -> bool:
+    """Whether the user gave what only Kubernetes itself checks in full."""
+    server = object_.spec.server
+    return server is not None and (server.pod is not None or server.resources is not None)

@@ -13,8 +13,9 @@ Uri = Annotated[str, Field(min_length=1, max_length=2048)]
 
 SOURCE_RULES: list[Any] = [
     cel(
-        r"self.uri.matches('^(https?|pvc)://[^\\s]+$')",
-        "uri must start with https://, http:// or pvc://",
+        r"self.uri.matches('^(https?|pvc)://[!-~]+$')",
+        "uri must start with https://, http:// or pvc://, and hold printable ASCII only: write any "
+        "other character as %XX",
         ".uri",
     ),
     cel(
@@ -23,8 +24,14 @@ SOURCE_RULES: list[Any] = [
         ".uri",
     ),
     cel(
-        r"!self.uri.startsWith('pvc://') || self.uri.matches('^pvc://[a-z0-9][-a-z0-9.]*/.*$')",
+        r"!self.uri.startsWith('pvc://') || "
+        r"self.uri.matches('^pvc://[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/')",
         "a claim is written pvc://<claim>/<path>",
+        ".uri",
+    ),
+    cel(
+        "!self.uri.matches('^https?://[^/?#]*@')",
+        "a uri must not hold a user or a password: all who may read the object would know them",
         ".uri",
     ),
     cel(

@@ -1,11 +1,12 @@
 """The Triton container and its pod."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
-from slipway.api.base import ATOMIC, ApiModel, Manifest, ObjectName, list_map
+from slipway.api.base import ATOMIC, ApiModel, Manifest, ObjectName, cel, list_map
+from slipway.api.modeldeployment.placement import AFFINITY, SPREAD
 
 
 class Protocol(StrEnum):
@@ -15,14 +16,51 @@ class Protocol(StrEnum):
     GRPC = "GRPC"
 
 
+IMAGE = (
+    r"^[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?(:[0-9]{1,5})?"
+    r"(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+    r"(:[A-Za-z0-9_][-A-Za-z0-9_.]{0,127})?(@sha256:[0-9a-f]{64})?$"
+)
+"""An image as container runtimes read it: [host[:port]/]path[:tag][@digest]."""
+RESOURCE_RULES: list[Any] = [
+    cel(
+        "!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits)"
+        " || !isQuantity(string(self.requests[name])) || "
+        "!isQuantity(string(self.limits[name])) || "
+        "!quantity(string(self.requests[name])).isGreaterThan("
+        "quantity(string(self.limits[name]))))",
+        "a request must not be larger than the limit of the same name",
+        ".requests",
+    ),
+    *(
+        cel(
+            f"!has(self.{part}) || self.{part}.all(name, "
+            "name.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]"
+            "([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",
+            "a resource is named cpu, memory, ephemeral-storage or <domain>/<name>",
+            f".{part}",
+        )
+        for part in ("requests", "limits")
+    ),
+]
+NODE_SELECTOR_RULES: list[Any] = [
+    cel(
+        "self.all(key, key.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]"
+        "([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",
+        "a key of nodeSelector is a label: [<domain>/]<name>",
+    )
+]
+
 Quantity = Annotated[
     int | str,
     WithJsonSchema(
         {
             "x-kubernetes-int-or-string": True,
             "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "minimum": 0,
+            "maximum": 1_000_000_000_000_000,
             "maxLength": 32,
-            "pattern": r"^[0-9]+(\.[0-9]+)?([numkMGTPE]|[KMGTPE]i|[eE][-+]?[0-9]+)?$",
+            "pattern": r"^[0-9]{1,18}(\.[0-9]{1,9})?([numkMGTPE]|[KMGTPE]i|[eE][-+]?[0-9]{1,2})?$",
         }
     ),
 ]
@@ -31,12 +69,26 @@ Quantity = Annotated[
 class Resources(ApiModel):
     """Resources of the server container."""
 
+    model_config = {"json_schema_extra": {"x-kubernetes-validations": RESOURCE_RULES}}
+
     requests: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
     limits: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
 
 
 class EnvVar(ApiModel):
     """A literal environment variable of the server container."""
+
+    model_config = {
+        "json_schema_extra": {
+            "x-kubernetes-validations": [
+                cel(
+                    "!self.name.startsWith('SLIPWAY_')",
+                    "names that begin with SLIPWAY_ are Slipway's own",
+                    ".name",
+                )
+            ]
+        }
+    }
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
     value: Annotated[str, Field(max_length=4096)] = ""
@@ -52,26 +104,34 @@ class Toleration(ApiModel):
         Annotated[str, Field(pattern="^(NoSchedule|PreferNoSchedule|NoExecute)$", max_length=16)]
         | None
     ) = None
-    toleration_seconds: int | None = None
+    toleration_seconds: Annotated[int, Field(ge=-1, le=2_592_000)] | None = None
 
 
-OPEN_OBJECT = {"type": "object", "x-kubernetes-preserve-unknown-fields": True, "maxProperties": 8}
+LabelValue = Annotated[
+    str, Field(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", max_length=63)
+]
 
 
 class PodOptions(ApiModel):
     """The allow-list of pod fields that users may set."""
 
     node_selector: (
-        Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=16)] | None
+        Annotated[
+            dict[str, LabelValue],
+            Field(
+                max_length=16, json_schema_extra={"x-kubernetes-validations": NODE_SELECTOR_RULES}
+            ),
+        ]
+        | None
     ) = None
     tolerations: (
         Annotated[list[Toleration], Field(max_length=16, json_schema_extra=ATOMIC)] | None
     ) = None
-    affinity: Annotated[Manifest, Field(json_schema_extra=OPEN_OBJECT)] | None = None
+    affinity: Annotated[Manifest, WithJsonSchema(AFFINITY)] | None = None
     """As in a pod; checked by a dry-run apply before a revision is made."""
     topology_spread_constraints: (
         Annotated[
-            list[Annotated[Manifest, Field(json_schema_extra=OPEN_OBJECT)]],
+            list[Annotated[Manifest, WithJsonSchema(SPREAD)]],
             Field(max_length=4, json_schema_extra=ATOMIC),
         ]
         | None
@@ -87,7 +147,7 @@ class PodOptions(ApiModel):
 class Server(ApiModel):
     """The Triton container."""
 
-    image: Annotated[str, Field(pattern=r"^[^\s]+$", min_length=1, max_length=512)] | None = None
+    image: Annotated[str, Field(pattern=IMAGE, min_length=1, max_length=512)] | None = None
     """Default: the operator's setting."""
     protocols: (
         Annotated[

@@ -1,0 +1,259 @@
+"""Specs that nobody should get in: what is wrong, and the words that the refusal must have."""
+
+from typing import Any, NamedTuple
+
+DIGEST = "sha256:" + "0f" * 32
+LEVELS = 3000
+"""Beyond what a reader in Python takes, and far below what the API server takes."""
+
+
+class Bad(NamedTuple):
+    """One hostile spec: a value at a path, and what the API server must say."""
+
+    path: str
+    """Dotted, from the object's root; the last part is set, or removed with `REMOVE`."""
+    value: Any
+    said: str
+
+
+REMOVE = object()
+DEEP = "a thousand levels and more"
+"""Stands for JSON that Python can neither write nor read; `spelled` puts it into the text."""
+
+
+def spelled(text: str) -> str:
+    """Return the JSON with its deep parts."""
+    return text.replace(f'"{DEEP}"', '{"a":' * LEVELS + "{}" + "}" * LEVELS)
+
+
+def steps(*weights: Any) -> list[dict[str, Any]]:
+    return [{"weight": weight} for weight in weights]
+
+
+def named(count: int) -> list[dict[str, str]]:
+    return [{"name": f"n{number}"} for number in range(count)]
+
+
+NAMES = [
+    Bad("metadata.name", "d" * 41, "metadata.name must be at most 40"),
+    Bad("metadata.name", "3digits", "metadata.name must be"),
+    Bad("metadata.name", "digits.v1", "metadata.name must be"),
+    Bad("metadata.name", "Digits", "metadata.name"),
+    Bad("metadata.name", "../digits", "metadata.name"),
+    Bad("metadata.name", "digits-candidate", "must not end in '-candidate'"),
+    Bad("metadata.name", "slipway-router", "nor start with 'slipway-'"),
+    Bad("metadata.labels", {"a b": "c"}, "metadata.labels"),
+]
+MODEL = [
+    Bad("spec", REMOVE, "spec: Required value"),
+    Bad("spec", [], "spec"),
+    Bad("spec.model", REMOVE, "spec.model: Required value"),
+    Bad("spec.model", "digits", "spec.model"),
+    Bad("spec.modle", {}, 'unknown field "spec.modle"'),
+    Bad("spec.model.verison", "1", 'unknown field "spec.model.verison"'),
+    Bad("spec.model.version", REMOVE, "spec.model.version: Required value"),
+    Bad("spec.model.version", 3, "spec.model.version"),
+    Bad("spec.model.version", "", "spec.model.version"),
+    Bad("spec.model.version", "1 2", "spec.model.version"),
+    Bad("spec.model.version", "../1", "spec.model.version"),
+    Bad("spec.model.version", "1\n2", "spec.model.version"),
+    Bad("spec.model.version", "1\x00", "spec.model.version"),
+    Bad("spec.model.version", "\u0435", "spec.model.version"),
+    Bad("spec.model.version", "1-", "spec.model.version"),
+    Bad("spec.model.version", "v" * 64, "spec.model.version"),
+    Bad("spec.model.name", "a/b", "spec.model.name"),
+    Bad("spec.model.name", "..", "spec.model.name"),
+    Bad("spec.model.name", "d\u0456gits", "spec.model.name"),
+    Bad("spec.model.name", "n" * 64, "spec.model.name"),
+    Bad("spec.model.format", "onnx", "spec.model.format"),
+    Bad("spec.model.source", REMOVE, "spec.model.source: Required value"),
+    Bad("spec.model.source.uri", "", "spec.model.source.uri"),
+    Bad("spec.model.source.uri", "ftp://models.example/1.onnx", "spec.model.source.uri"),
+    Bad("spec.model.source.uri", "file:///etc/shadow", "spec.model.source.uri"),
+    Bad("spec.model.source.uri", "https://models.example/", "ends in '/' names no file"),
+    Bad("spec.model.source.uri", "https://models.example/a b", "spec.model.source.uri"),
+    Bad("spec.model.source.uri", "https://models.example/a\nb", "spec.model.source.uri"),
+    Bad("spec.model.source.uri", "https://models.example/\x1b[31m", "spec.model.source.uri"),
+    Bad("spec.model.source.uri", "https://m\u043edels.example/a", "spec.model.source.uri"),
+    Bad("spec.model.source.uri", "https://me:secret@models.example/a", "user or a password"),
+    Bad("spec.model.source.uri", "https://models.example/" + "a" * 2048, "spec.model.source.uri"),
+    Bad("spec.model.source.uri", "pvc://claim/../etc/shadow", "must not contain '..'"),
+    Bad("spec.model.source.uri", "pvc://Claim/model", "pvc://<claim>/<path>"),
+    Bad("spec.model.source.uri", "pvc://a..b/model", "pvc://<claim>/<path>"),
+    Bad("spec.model.source.uri", "pvc://claim", "pvc://<claim>/<path>"),
+    Bad("spec.model.source.digest", "sha256:abc", "spec.model.source.digest"),
+    Bad("spec.model.source.digest", "md5:" + "0" * 32, "spec.model.source.digest"),
+    Bad("spec.model.source.digest", DIGEST + "\n", "spec.model.source.digest"),
+    Bad("spec.model.config.maxBatchSize", -1, "spec.model.config.maxBatchSize"),
+    Bad("spec.model.config.maxBatchSize", 2**31, "spec.model.config.maxBatchSize"),
+    Bad("spec.model.config.maxBatchSize", 2**63, "spec.model.config.maxBatchSize"),
+    Bad("spec.model.config.maxBatchSize", 1e308, "spec.model.config.maxBatchSize"),
+    Bad("spec.model.config.maxBatchSize", "8", "spec.model.config.maxBatchSize"),
+    Bad("spec.model.config.maxBatchSize", 1.5, "spec.model.config.maxBatchSize"),
+    Bad("spec.model.config.instanceGroup", {"count": 0}, "instanceGroup.count"),
+    Bad("spec.model.config.instanceGroup", {"kind": "TPU"}, "instanceGroup.kind"),
+    Bad(
+        "spec.model.config.dynamicBatching",
+        {"preferredBatchSizes": [0]},
+        "dynamicBatching.preferredBatchSizes[0]",
+    ),
+    Bad(
+        "spec.model.config.dynamicBatching",
+        {"preferredBatchSizes": list(range(1, 18))},
+        "dynamicBatching.preferredBatchSizes",
+    ),
+    Bad("spec.model.config.raw", "a" * 16_385, "spec.model.config.raw"),
+    Bad("spec.model.config.raw", {}, "spec.model.config.raw"),
+    Bad("spec.model.goldenSet", {"uri": "s\u200b3://x"}, "spec.model.goldenSet.uri"),
+    Bad(
+        "spec.model.goldenSet",
+        {"uri": "https://m.example/g.tar", "minAgreement": 1.01},
+        "spec.model.goldenSet.minAgreement",
+    ),
+    Bad(
+        "spec.model.goldenSet",
+        {"uri": "https://m.example/g.tar", "minAgreement": 1e308},
+        "spec.model.goldenSet.minAgreement",
+    ),
+    Bad("spec.model.warmup", {"requests": 0}, "spec.model.warmup.requests"),
+]
+PACKAGING = [
+    Bad("spec.packaging.mode", "Docker", "spec.packaging.mode"),
+    Bad("spec.packaging.repository", "registry.example/UPPER", "spec.packaging.repository"),
+    Bad("spec.packaging.repository", "registry.example/../x", "spec.packaging.repository"),
+    Bad("spec.packaging.repository", "registry.example/x:tag", "spec.packaging.repository"),
+    Bad("spec.packaging.repository", "https://registry.example/x", "spec.packaging.repository"),
+    Bad("spec.packaging.repository", "x", "spec.packaging.repository"),
+    Bad("spec.packaging.pushSecretRef", {"name": "../push"}, "spec.packaging.pushSecretRef.name"),
+    Bad("spec.packaging.pullSecretRefs", named(9), "spec.packaging.pullSecretRefs"),
+    Bad(
+        "spec.packaging.pullSecretRefs", [*named(1), *named(1)], "spec.packaging.pullSecretRefs[1]"
+    ),
+]
+SERVER = [
+    Bad("spec.server.image", "triton server:1", "spec.server.image"),
+    Bad("spec.server.image", "https://registry.example/triton", "spec.server.image"),
+    Bad("spec.server.image", "triton@sha256:0f3c", "spec.server.image"),
+    Bad("spec.server.image", "triton:", "spec.server.image"),
+    Bad("spec.server.image", "--privileged", "spec.server.image"),
+    Bad("spec.server.image", "triton\u202e:1", "spec.server.image"),
+    Bad("spec.server.image", "t" * 513, "spec.server.image"),
+    Bad("spec.server.protocols", [], "spec.server.protocols"),
+    Bad("spec.server.protocols", ["HTTP", "HTTP"], "spec.server.protocols[1]"),
+    Bad("spec.server.protocols", ["SOAP"], "spec.server.protocols[0]"),
+    Bad("spec.server.startSeconds", 9, "spec.server.startSeconds"),
+    Bad("spec.server.drainSeconds", 3601, "spec.server.drainSeconds"),
+    Bad("spec.server.resources", {"limits": {"cpu": "-1"}}, "spec.server.resources.limits.cpu"),
+    Bad("spec.server.resources", {"limits": {"cpu": -1}}, "spec.server.resources.limits.cpu"),
+    Bad("spec.server.resources", {"limits": {"memory": "1 Gi"}}, "resources.limits.memory"),
+    Bad("spec.server.resources", {"limits": {"memory": "9" * 33}}, "resources.limits.memory"),
+    Bad("spec.server.resources", {"limits": {"memory": 2**63}}, "resources.limits.memory"),
+    Bad("spec.server.resources", {"limits": {"cpu": "1e400"}}, "resources.limits.cpu"),
+    Bad("spec.server.resources", {"limits": {"c p u": 1}}, "spec.server.resources.limits"),
+    Bad(
+        "spec.server.resources",
+        {"requests": {"memory": "2Gi"}, "limits": {"memory": "2000M"}},
+        "spec.server.resources.requests",
+    ),
+    Bad(
+        "spec.server.resources",
+        {"requests": {"cpu": 2}, "limits": {"cpu": "1500m"}},
+        "spec.server.resources.requests",
+    ),
+    Bad("spec.server.resources", {"claims": [{"name": "gpu"}]}, "spec.server.resources.claims"),
+    Bad("spec.server.hostNetwork", True, 'unknown field "spec.server.hostNetwork"'),
+    Bad("spec.server.command", ["sh"], 'unknown field "spec.server.command"'),
+]
+POD = [
+    Bad("spec.server.pod.hostNetwork", True, 'unknown field "spec.server.pod.hostNetwork"'),
+    Bad("spec.server.pod.serviceAccountName", "x", "spec.server.pod.serviceAccountName"),
+    Bad("spec.server.pod.securityContext", {}, "spec.server.pod.securityContext"),
+    Bad("spec.server.pod.env", [{"name": "1A"}], "spec.server.pod.env[0].name"),
+    Bad("spec.server.pod.env", [{"name": "A=B"}], "spec.server.pod.env[0].name"),
+    Bad("spec.server.pod.env", [{"name": "A\nB"}], "spec.server.pod.env[0].name"),
+    Bad("spec.server.pod.env", [{"name": "A", "value": "v" * 4097}], "pod.env[0].value"),
+    Bad("spec.server.pod.env", [{"name": "A"}, {"name": "A"}], "spec.server.pod.env[1]"),
+    Bad("spec.server.pod.env", named(65), "spec.server.pod.env"),
+    Bad("spec.server.pod.env", [{"name": "SLIPWAY_POD_UID"}], "spec.server.pod.env[0].name"),
+    Bad(
+        "spec.server.pod.env",
+        [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}],
+        "spec.server.pod.env[0].valueFrom",
+    ),
+    Bad("spec.server.pod.nodeSelector", {"disk": "a b"}, "spec.server.pod.nodeSelector"),
+    Bad("spec.server.pod.nodeSelector", {"a b": "c"}, "spec.server.pod.nodeSelector"),
+    Bad(
+        "spec.server.pod.nodeSelector",
+        {f"k{number}": "v" for number in range(17)},
+        "spec.server.pod.nodeSelector",
+    ),
+    Bad("spec.server.pod.tolerations", [{"operator": "Like"}], "tolerations[0].operator"),
+    Bad("spec.server.pod.tolerations", [{"effect": "Explode"}], "tolerations[0].effect"),
+    Bad("spec.server.pod.tolerations", [{}] * 17, "spec.server.pod.tolerations"),
+    Bad("spec.server.pod.priorityClassName", "High Priority", "pod.priorityClassName"),
+    Bad("spec.server.pod.runtimeClassName", "../nvidia", "pod.runtimeClassName"),
+    Bad("spec.server.pod.affinity", {"a": DEEP}, "spec.server.pod.affinity.a"),
+    Bad("spec.model.config", {"a": DEEP}, "spec.model.config.a"),
+    Bad("spec.server.pod.affinity", {"podAffinity": {"a": DEEP}}, "affinity.podAffinity.a"),
+    Bad("spec.server.pod.affinity", {"nodeAfinity": {}}, "affinity.nodeAfinity"),
+    Bad("spec.server.pod.affinity", [], "spec.server.pod.affinity"),
+    Bad(
+        "spec.server.pod.affinity",
+        {
+            "podAntiAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": [
+                    {"topologyKey": "zone", "namespaces": ["n" * 64]}
+                ]
+            }
+        },
+        "namespaces[0]",
+    ),
+    Bad(
+        "spec.server.pod.topologySpreadConstraints",
+        [{"maxSkew": 0, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}],
+        "topologySpreadConstraints[0].maxSkew",
+    ),
+    Bad(
+        "spec.server.pod.topologySpreadConstraints",
+        [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "Cry"}],
+        "topologySpreadConstraints[0].whenUnsatisfiable",
+    ),
+    Bad("spec.server.pod.topologySpreadConstraints", [{}] * 5, "topologySpreadConstraints"),
+]
+ROLLOUT = [
+    Bad("spec.scaling.minReplicas", 0, "spec.scaling.minReplicas"),
+    Bad("spec.scaling.minReplicas", 2**40, "spec.scaling.minReplicas"),
+    Bad("spec.scaling.minReplicas", "2", "spec.scaling.minReplicas"),
+    Bad("spec.traffic.router", "Nginx", "spec.traffic.router"),
+    Bad("spec.traffic.timeoutSeconds", -1, "spec.traffic.timeoutSeconds"),
+    Bad("spec.traffic.candidateHeader", {"name": "x-canary"}, "candidateHeader.value"),
+    Bad("spec.traffic.candidateHeader", {"name": "x\r\ny", "value": "1"}, "candidateHeader.name"),
+    Bad("spec.traffic.candidateHeader", {"name": "x", "value": "1\r\n"}, "candidateHeader.value"),
+    Bad("spec.rollout.steps", steps(0), "spec.rollout.steps[0].weight"),
+    Bad("spec.rollout.steps", steps(100), "spec.rollout.steps[0].weight"),
+    Bad("spec.rollout.steps", steps(101), "spec.rollout.steps[0].weight"),
+    Bad("spec.rollout.steps", steps(-5), "spec.rollout.steps[0].weight"),
+    Bad("spec.rollout.steps", steps(2.5), "spec.rollout.steps[0].weight"),
+    Bad("spec.rollout.steps", steps(50, 25), "spec.rollout.steps"),
+    Bad("spec.rollout.steps", steps(5, 25, 25), "spec.rollout.steps"),
+    Bad("spec.rollout.steps", steps(*range(1, 22)), "spec.rollout.steps"),
+    Bad("spec.rollout.steps", [{}], "spec.rollout.steps[0].weight: Required value"),
+    Bad("spec.rollout.steps", [{"weight": 5, "holdSeconds": -1}], "steps[0].holdSeconds"),
+    Bad("spec.rollout.steps", [{"weight": 5, "pause": {}}], "spec.rollout.steps[0].pause"),
+    Bad("spec.rollout.steps", [{"weight": 5, "approval": "Maybe"}], "steps[0].approval"),
+    Bad("spec.rollout.bakeSeconds", -1, "spec.rollout.bakeSeconds"),
+    Bad("spec.rollout.bakeSeconds", "10m", "spec.rollout.bakeSeconds"),
+    Bad("spec.rollout.bakeControlPercent", 51, "spec.rollout.bakeControlPercent"),
+    Bad("spec.rollout.deadlineSeconds", 29, "spec.rollout.deadlineSeconds"),
+    Bad("spec.rollout.deadlineSeconds", 2**33, "spec.rollout.deadlineSeconds"),
+    Bad("spec.rollout.analysis.mode", "Guess", "spec.rollout.analysis.mode"),
+    Bad("spec.rollout.analysis.intervalSeconds", 0, "analysis.intervalSeconds"),
+    Bad("spec.rollout.analysis.minSamples", 0, "analysis.minSamples"),
+    Bad("spec.rollout.analysis.tolerance", {"relative": -0.1}, "tolerance.relative"),
+    Bad("spec.rollout.analysis.tolerance", {"absolute": 1e308}, "tolerance.absolute"),
+    Bad("spec.rollout.analysis.onInconclusive", "Shrug", "analysis.onInconclusive"),
+    Bad("spec.rollback.historyLimit", 0, "spec.rollback.historyLimit"),
+    Bad("spec.rollback.automatic", True, "spec.rollback.automatic"),
+    Bad("spec.paused", "yes", "spec.paused"),
+]
+ALL = [*NAMES, *MODEL, *PACKAGING, *SERVER, *POD, *ROLLOUT]
