@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
 from slipway.api.counters import Counters
+from slipway.policy.signals import ServerLoad
 from slipway.policy.times import to_wire
 
 from tests.builders import counted
@@ -33,6 +34,17 @@ class Served:
 
 
 @dataclass
+class Servers:
+    """Fits `slipway.reconcile.ports.ServerSource`: Tritons that tell the same, or nothing."""
+
+    load: ServerLoad | None = None
+
+    async def read(self, address: str, model: str) -> ServerLoad | None:
+        del address, model
+        return self.load
+
+
+@dataclass
 class Controllers:
     api: FakeApi
     clock: FakeClock
@@ -48,6 +60,12 @@ class Controllers:
     """By namespace, proxy, route and revision."""
     lost: Counter[str] = field(default_factory=Counter)
     """Requests by route that no ready pod could answer."""
+
+    concurrency: int | None = None
+    """Requests in flight at all proxies together, split by weight; None: what lingers."""
+    silent: set[str] = field(default_factory=set)
+    """Names of router pods that tell nobody what they counted."""
+    servers: Servers = field(default_factory=Servers)
 
     def step(self) -> None:
         self.api.collect_garbage()
@@ -247,17 +265,30 @@ class Controllers:
     async def read(self, address: str) -> Counters | None:
         """Fit `slipway.reconcile.ports.CounterSource`."""
         namespace, _, proxy = address.partition("/")
+        if proxy in self.silent:
+            return None
         if proxy not in {pod["metadata"]["name"] for pod in self.proxies(namespace)}:
             return None
         found: list[Counters] = []
         for (where, who, route, revision), served in self.served.items():
             if (where, who) == (namespace, proxy):
                 counts = {revision: (served.requests, served.errors, 0)}
-                active = int(self.clock.seconds() - served.last < LINGER_SECONDS)
+                active = self._active(namespace, proxy, route, revision, served)
                 at = self.clock.now()
                 found.append(counted(proxy, counts, route=route, at=at, active=active))
         routes = [entry for tick in found for entry in tick.routes]
         return Counters(proxy=proxy, envoy_start="1", at=self._now(), routes=routes)
+
+    def _active(self, namespace: str, proxy: str, route: str, revision: str, served: Served) -> int:
+        lingers = int(self.clock.seconds() - served.last < LINGER_SECONDS)
+        if self.concurrency is None or not lingers:
+            return lingers
+        found = self.api.get(kinds.MODEL_ROUTE, namespace, route) or {}
+        told = found.get("status", {}).get("proxies", ())
+        share = next(
+            (e["effectiveWeights"].get(revision, 0) for e in told if e["name"] == proxy), 0
+        )
+        return self.concurrency * int(share) // 100 // len(told) if share else lingers
 
     def _now(self) -> str:
         return to_wire(self.clock.now())

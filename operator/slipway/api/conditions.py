@@ -24,6 +24,8 @@ class ConditionType(StrEnum):
     ARTIFACT_READY = "ArtifactReady"
     ROUTE_PROGRAMMED = "RouteProgrammed"
     CAPACITY_READY = "CapacityReady"
+    SCALING_ACTIVE = "ScalingActive"
+    """Replicas follow the load; only where an engine scales."""
 
 
 ABNORMAL = frozenset({ConditionType.RECONCILING, ConditionType.STALLED})

@@ -32,6 +32,8 @@ class Resource:
     rules: list[Any]
     spec_rules: list[Any]
     columns: list[dict[str, Any]]
+    scale: dict[str, str] | None = None
+    """The scale subresource; None: without one."""
 
 
 def column(name: str, path: str, *, kind: str = "string", wide: bool = False) -> dict[str, Any]:
@@ -61,6 +63,11 @@ RESOURCES = (
             column("Image", ".status.stable.image", wide=True),
             column("Age", ".metadata.creationTimestamp", kind="date"),
         ],
+        scale={
+            "specReplicasPath": ".spec.scaling.replicas",
+            "statusReplicasPath": ".status.stable.readyReplicas",
+            "labelSelectorPath": ".status.stable.selector",
+        },
     ),
     Resource(
         kind=modelroute.KIND,
@@ -176,6 +183,7 @@ def _without_defaults(node: Schema) -> Schema:
 
 def custom_resource_definition(resource: Resource) -> Schema:
     """Return the CRD manifest."""
+    scale = {"scale": resource.scale} if resource.scale is not None else {}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -196,7 +204,7 @@ def custom_resource_definition(resource: Resource) -> Schema:
                     "name": VERSION,
                     "served": True,
                     "storage": True,
-                    "subresources": {"status": {}},
+                    "subresources": {"status": {}, **scale},
                     "additionalPrinterColumns": resource.columns,
                     "schema": {"openAPIV3Schema": object_schema(resource)},
                 }

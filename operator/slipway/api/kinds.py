@@ -43,6 +43,9 @@ ROLE_BINDING = Kind("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBind
 POD_DISRUPTION_BUDGET = Kind("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 NETWORK_POLICY = Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 ENDPOINT_SLICE = Kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+HORIZONTAL_POD_AUTOSCALER = Kind(
+    "autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler"
+)
 LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 
 WATCHED = (
@@ -54,6 +57,7 @@ WATCHED = (
     POD,
     SERVICE,
     SERVICE_ACCOUNT,
+    HORIZONTAL_POD_AUTOSCALER,
 )
 """Kinds that the operator watches; all but the first two only with our managed-by label."""
 

@@ -10,7 +10,7 @@ from slipway.engine.queue import Key
 from slipway.engine.worker import Pass
 from slipway.errors import SettingsError
 from slipway.manager.feed import MODEL_DEPLOYMENT, ROUTER
-from slipway.reconcile.ports import Clock, Cluster, CounterSource, Recorder
+from slipway.reconcile.ports import Clock, Cluster, CounterSource, Recorder, ServerSource
 from slipway.reconcile.project import project
 from slipway.reconcile.reconcile import Outside, Reconciler
 from slipway.reconcile.router import RouterReconciler
@@ -26,6 +26,7 @@ class Parts:
     settings: Settings
     cluster: Cluster
     counters: CounterSource
+    servers: ServerSource
     recorder: Recorder
     clock: Clock
     cache: Cache
@@ -58,7 +59,14 @@ def _require(settings: Settings) -> None:
 def passes(parts: Parts) -> Mapping[str, Pass]:
     """Return who runs the passes, by kind of key."""
     _require(parts.settings)
-    outside = Outside(parts.cluster, parts.counters, parts.recorder, parts.clock, parts.epoch)
+    outside = Outside(
+        cluster=parts.cluster,
+        counters=parts.counters,
+        servers=parts.servers,
+        recorder=parts.recorder,
+        clock=parts.clock,
+        epoch=parts.epoch,
+    )
     models = Reconciler(parts.cache, outside, parts.settings)
 
     routers = RouterReconciler(parts.cache, parts.cluster, parts.clock, parts.settings)

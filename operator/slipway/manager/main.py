@@ -24,6 +24,7 @@ from slipway.adapters.events import KubeEvents
 from slipway.adapters.kube import KubeCluster
 from slipway.adapters.leases import KubeLeases
 from slipway.adapters.metadata import KubeMetadata
+from slipway.adapters.servers import TritonServers
 from slipway.api import kinds, names
 from slipway.engine.cache import Cache
 from slipway.engine.elector import Elector, LeaseTimes
@@ -69,6 +70,7 @@ class Operator:
         self._metadata = KubeMetadata(connection)
         self._connection = connection
         self._counters = AgentCounters()
+        self._servers = TritonServers()
         self._elector = self._make_elector(instance)
         self._events = EventRecorder(
             KubeEvents(connection, fence=self._elector.check, instance=instance)
@@ -164,6 +166,7 @@ class Operator:
         await asyncio.wait(tasks, timeout=END_SECONDS)
         await self._health.stop()
         await self._counters.close()
+        await self._servers.close()
         await self._connection.close()
         log.info("ended", extra={"asked": was_asked})
         return 0 if was_asked else 1
@@ -213,6 +216,7 @@ class Operator:
                 self._connection, fence=self._elector.check, on_written=self._feed.written
             ),
             counters=self._counters,
+            servers=self._servers,
             recorder=self._events,
             clock=SystemClock(),
             cache=self._cache,

@@ -53,6 +53,8 @@ class Decision:
     pinned: str | None = None
     """Revision that the candidate header reaches."""
     replicas: Mapping[str, int] = field(default_factory=dict)
+    floors: Mapping[str, int] = field(default_factory=dict)
+    """Replicas below which no engine may go, by live revision."""
     package: int | None = None
     """Attempt number of the package Job to create."""
     revise: PackageResult | None = None

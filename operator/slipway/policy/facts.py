@@ -11,6 +11,7 @@ from enum import StrEnum
 from slipway.api.modeldeployment import ModelDeployment, Outcome
 from slipway.api.result import CheckResult, PackageResult
 from slipway.api.snapshot import RevisionSnapshot
+from slipway.policy.scaling import Sizing
 
 STABLE_DOWN_AFTER = timedelta(seconds=30)
 """Stable without a ready endpoint for this long is an outage that a candidate may repair."""
@@ -101,6 +102,21 @@ class PodFact:
     unschedulable: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class AutoscalerFact:
+    """The HorizontalPodAutoscaler of a revision."""
+
+    meta: Meta
+    revision: str
+    desired: int
+    value: float | None
+    """Measured utilization, in percent."""
+    limited: str | None
+    """Reason for which it wants another number than it may have: TooFewReplicas …"""
+    problem: str | None
+    """Why it does not scale: reason and message of its condition ScalingActive."""
+
+
 class JobState(StrEnum):
     """Where a Job stands."""
 
@@ -151,6 +167,8 @@ class RouteFact:
     proxies: tuple[ProxyFact, ...]
     epoch: str | None = None
     """The leadership that stamped it last."""
+    min_endpoints: Mapping[str, int] = field(default_factory=dict)
+    """As written, by revision."""
 
 
 class Role(StrEnum):
@@ -222,6 +240,10 @@ class Facts:
     judgements: tuple[Judgement, ...] = ()
     requester_is_verified: bool = True
     """An admission policy ties the annotation requested-by to its writer."""
+    autoscalers: Mapping[str, AutoscalerFact] = field(default_factory=dict)
+    """HorizontalPodAutoscalers of ours by revision."""
+    sizing: Sizing | None = None
+    """What the measured load needs; None: it is not measured, or nothing is known yet."""
 
     @property
     def wanted(self) -> RevisionFact | None:
@@ -285,6 +307,12 @@ class Facts:
         return now - workload.unavailable_since >= STABLE_DOWN_AFTER
 
     def is_healthy(self, revision: str | None) -> bool:
-        """Return whether all replicas that a revision asks for are ready, and there is one."""
+        """Return whether the replicas that a revision must have are ready, and there is one.
+
+        More than minReplicas are the scaler's business: those may still be starting.
+        """
         workload = self.workloads.get(revision or "")
-        return workload is not None and 0 < workload.replicas <= workload.ready
+        if workload is None:
+            return False
+        least = self.object.spec.scaling.min_replicas
+        return 0 < min(workload.replicas, least) <= workload.ready

@@ -13,6 +13,7 @@ from slipway.api.modeldeployment import (
 from slipway.api.result import CheckResult, CheckVerdict
 from slipway.policy import packaging
 from slipway.policy.back import refuse, withdraw
+from slipway.policy.capacity import start_needs
 from slipway.policy.decision import Decision, Event
 from slipway.policy.evidence import waiting_for
 from slipway.policy.facts import Facts, JobFact, JobState, RevisionFact
@@ -20,7 +21,7 @@ from slipway.policy.moves import at, is_late
 from slipway.policy.previous import goes_back, wanted_back
 from slipway.policy.recall import blocked_by
 from slipway.policy.times import backoff, from_wire, to_wire
-from slipway.policy.traffic import progressing
+from slipway.policy.traffic import next_weight, progressing
 
 REJECTIONS = {
     "SignatureChanged": Outcome.REJECTED_BY_SIGNATURE,
@@ -94,10 +95,10 @@ def starting(d: Decision, facts: Facts, now: datetime) -> Decision:
     """The candidate gets its replicas; all of them must be ready."""
     candidate = d.candidate or ""
     workload = facts.workloads.get(candidate)
-    full = facts.object.spec.scaling.min_replicas
+    need = start_needs(facts, candidate, next_weight(d, facts, now))
     if is_late(d, facts, now):
         return _too_late(d, facts, now)
-    if workload is None or not workload.settled or workload.ready < full:
+    if workload is None or not workload.settled or workload.ready < need:
         reason, message = waiting_for(facts, candidate)
         return at(d, Stage.STARTING, reason, message, look_again=timedelta(seconds=15))
     return checking(d, facts, now)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from slipway.api.modeldeployment import Outcome
-from slipway.policy.capacity import is_drained, needed
+from slipway.policy.capacity import full_capacity, is_drained, needed
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
 from slipway.policy.times import from_wire
@@ -34,7 +34,7 @@ def _weights_sum(decision: Decision) -> Iterator[str]:
 
 
 def _raised_weight_has_capacity(decision: Decision, facts: Facts) -> Iterator[str]:
-    full = facts.object.spec.scaling.min_replicas
+    full = full_capacity(facts)
     for name, weight in decision.weights.items():
         raised = weight > facts.written(name)
         if raised and name != decision.stable and facts.ready(name) < needed(weight, full):
@@ -42,7 +42,7 @@ def _raised_weight_has_capacity(decision: Decision, facts: Facts) -> Iterator[st
 
 
 def _capacity_stays_under_weight(decision: Decision, facts: Facts) -> Iterator[str]:
-    full = facts.object.spec.scaling.min_replicas
+    full = full_capacity(facts)
     for name, replicas in decision.replicas.items():
         known = facts.workloads.get(name)
         if known is None or replicas >= known.replicas:

@@ -15,9 +15,9 @@ from slipway.api.modeldeployment import Outcome, Stage
 from slipway.policy import packaging
 from slipway.policy.act import consume
 from slipway.policy.back import refuse, rolling_back, withdraw
-from slipway.policy.capacity import desired_replicas
+from slipway.policy.capacity import Roles, desired_replicas, floors
 from slipway.policy.clock import tick
-from slipway.policy.decision import Decision
+from slipway.policy.decision import Decision, Event
 from slipway.policy.evidence import container_evidence
 from slipway.policy.facts import Facts
 from slipway.policy.gates import checking, idle, starting
@@ -25,7 +25,7 @@ from slipway.policy.moves import IN_TRAFFIC, is_paused
 from slipway.policy.previous import goes_back
 from slipway.policy.recall import recall
 from slipway.policy.times import from_wire
-from slipway.policy.traffic import baking, progressing, promote
+from slipway.policy.traffic import baking, next_weight, progressing, promote
 
 DRAIN_POLL = timedelta(seconds=1)
 MOST_BACKENDS = 3
@@ -95,7 +95,9 @@ def _settle(d: Decision, facts: Facts, now: datetime) -> Decision:
     memory = tick(d.memory, now, stopped=stopped).model_copy(
         update={"steps": len(facts.object.spec.rollout.steps), "message": d.message}
     )
-    replicas = desired_replicas(facts, d.stable, d.candidate, now)
+    roles = Roles(d.stable, d.candidate, next_weight(d, facts, now))
+    replicas = desired_replicas(facts, roles, now)
+    d = _scaled(d, facts, replicas)
     weights = _backends(d, replicas)
     asked = facts.object.spec.traffic.candidate_header is not None
     is_pinned = asked and d.candidate in weights and memory.stage in IN_TRAFFIC
@@ -111,11 +113,23 @@ def _settle(d: Decision, facts: Facts, now: datetime) -> Decision:
         d,
         memory=memory,
         replicas=replicas,
+        floors=floors(facts, roles),
         weights=weights,
         pinned=d.candidate if is_pinned else None,
         moves=d.moves or removes or weights != found,
         look_again=look,
     )
+
+
+def _scaled(d: Decision, facts: Facts, replicas: dict[str, int]) -> Decision:
+    """Tell that the load asks for another number of replicas."""
+    sizing, workload = facts.sizing, facts.workloads.get(d.stable or "")
+    number = replicas.get(d.stable or "", 0)
+    if sizing is None or workload is None or workload.replicas == number:
+        return d
+    why = f"{sizing.signal} {sizing.value:g}" if sizing.value is not None else "bounds of the spec"
+    message = f"revision {d.stable}: {workload.replicas} → {number} replicas ({why})"
+    return replace(d, events=(*d.events, Event("Scaled", message)))
 
 
 def _backends(d: Decision, replicas: dict[str, int]) -> dict[str, int]:

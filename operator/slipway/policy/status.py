@@ -10,11 +10,18 @@ from slipway.api.modeldeployment import (
     ModelDeploymentStatus,
     Protocol,
     RevisionStatus,
+    ScalingEngine,
     Stage,
 )
-from slipway.api.names import CLIENT_GRPC_PORT, CLIENT_HTTP_PORT
+from slipway.api.names import (
+    CLIENT_GRPC_PORT,
+    CLIENT_HTTP_PORT,
+    COMPONENT_SERVER,
+    common_labels,
+)
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts, Judgement
+from slipway.policy.scaling_status import scaling_claim, scaling_of
 from slipway.policy.times import from_wire, to_wire
 
 Claim = Callable[[ConditionType, bool, str, str], Condition]
@@ -58,8 +65,8 @@ def desired_status(
     return ModelDeploymentStatus(
         conditions=conditions,
         observed_generation=facts.object.metadata.generation,
-        stable=_revision(decision.stable, facts, old.stable, now),
-        candidate=_revision(decision.candidate, facts, old.candidate, now),
+        stable=_revision(decision.stable, decision, facts, old, now),
+        candidate=_revision(decision.candidate, decision, facts, old, now),
         rollout=rollout,
         last_rollback=decision.last_rollback,
         hold=decision.hold,
@@ -137,13 +144,17 @@ def _judged(item: Judgement, now: datetime) -> AnalysisStatus:
 
 def _revision(
     name: str | None,
+    decision: Decision,
     facts: Facts,
-    old: RevisionStatus | None,
+    before: ModelDeploymentStatus,
     now: datetime,
 ) -> RevisionStatus | None:
     known = facts.revisions.get(name or "")
     if known is None:
         return None
+    told = [entry for entry in (before.stable, before.candidate) if entry is not None]
+    was = next((entry for entry in told if entry.revision == known.name), None)
+    old = before.candidate if name == decision.candidate else before.stable
     same = old is not None and old.revision == known.name
     acknowledged = facts.written(known.name) if facts.is_acknowledged else None
     weight = acknowledged if acknowledged is not None else (old.weight if old and same else 0)
@@ -154,8 +165,18 @@ def _revision(
         image=known.snapshot.image,
         weight=weight,
         ready_replicas=facts.ready(known.name),
+        scaling=scaling_of(known.name, decision, facts, was, now),
+        selector=_selector(known.name, facts),
         since=old.since if old and same else to_wire(now),
     )
+
+
+def _selector(revision: str, facts: Facts) -> str | None:
+    """Return what the scale subresource needs, where somebody else scales."""
+    if facts.object.spec.scaling.engine is not ScalingEngine.NONE:
+        return None
+    labels = common_labels(facts.object.metadata.name, COMPONENT_SERVER, revision)
+    return ",".join(f"{label}={value}" for label, value in sorted(labels.items()))
 
 
 def _endpoints(decision: Decision, facts: Facts) -> Endpoints:
@@ -211,6 +232,9 @@ def _conditions(
         else f"not yet: {', '.join(missing) or 'no router pod is ready'}",
     )
     yield _capacity(decision, facts, claim)
+    scaling = scaling_claim(facts, (decision.stable, decision.candidate))
+    if scaling is not None:
+        yield claim(ConditionType.SCALING_ACTIVE, *scaling)
 
 
 def _artifact(decision: Decision, facts: Facts, claim: Claim) -> Condition:
@@ -224,15 +248,21 @@ def _artifact(decision: Decision, facts: Facts, claim: Claim) -> Condition:
 
 
 def _capacity(decision: Decision, facts: Facts, claim: Claim) -> Condition:
-    full = facts.object.spec.scaling.min_replicas
-    short = [
-        f"{name}: {facts.ready(name)} of {full} ready"
+    least = facts.object.spec.scaling.min_replicas
+    wanted = {
+        name: decision.replicas.get(name, least)
         for name in (decision.stable, decision.candidate)
-        if name is not None and facts.ready(name) < full
+        if name is not None
+    }
+    short = [
+        f"{name}: {facts.ready(name)} of {number} ready"
+        for name, number in wanted.items()
+        if facts.ready(name) < number
     ]
+    numbers = " and ".join(str(number) for number in wanted.values()) or "no"
     return claim(
         ConditionType.CAPACITY_READY,
         not short,
         "ReplicasReady" if not short else "AwaitingReplicas",
-        "; ".join(short) or f"{full} of {full} replicas of every live revision are ready",
+        "; ".join(short) or f"all replicas of every live revision are ready: {numbers}",
     )

@@ -14,7 +14,7 @@ from slipway.api.modeldeployment import (
     Stage,
 )
 from slipway.policy.back import refuse, withdraw
-from slipway.policy.capacity import needed
+from slipway.policy.capacity import share_needs
 from slipway.policy.clock import active
 from slipway.policy.decision import Decision, Event
 from slipway.policy.facts import Facts, Judgement
@@ -71,6 +71,14 @@ def progressing(d: Decision, facts: Facts, now: datetime) -> Decision:
     if verdict.verdict != "Pass" and facts.object.spec.rollout.analysis.mode is AnalysisMode.AUTO:
         return _inconclusive(d, facts, verdict, now)
     return _raise(d, facts, next_rung(ladder, written))
+
+
+def next_weight(d: Decision, facts: Facts, now: datetime) -> int:
+    """Return the weight that the candidate must have the capacity for; 0: it gets no more."""
+    if d.memory.outcome is not None or d.memory.stage is Stage.ROLLING_BACK:
+        return 0
+    written = facts.written(d.candidate)
+    return next((rung.weight for rung in _ladder(d, facts, now) if rung.weight > written), 100)
 
 
 def _inconclusive(d: Decision, facts: Facts, verdict: Judgement, now: datetime) -> Decision:
@@ -142,16 +150,20 @@ def _raise(d: Decision, facts: Facts, rung: Rung) -> Decision:
         message = f"step {rung.number} ({rung.weight} %) waits for approval"
         held = at(d, Stage.PROGRESSING, "AwaitingApproval", message)
         return replace(held, stage=Stage.AWAITING_APPROVAL)
-    need = needed(rung.weight, facts.object.spec.scaling.min_replicas)
-    if facts.ready(candidate) < need:
-        message = f"{rung.weight} % needs {need} ready replicas, {facts.ready(candidate)} are"
-        return at(d, Stage.PROGRESSING, "AwaitingCapacity", message, look_again=ACK_POLL)
+    missing = _lacks_capacity(candidate, facts, rung.weight)
+    if missing is not None:
+        return at(d, Stage.PROGRESSING, "AwaitingCapacity", missing, look_again=ACK_POLL)
     weights = dict.fromkeys(d.weights, 0) | {candidate: rung.weight}
     if d.stable is not None:
         weights[d.stable] = 100 - rung.weight
     message = f"weight {rung.weight} is written"
     raised = at(d, Stage.PROGRESSING, "Progressing", message, look_again=ACK_POLL)
     return replace(raised, weights=weights, moves=True)
+
+
+def _lacks_capacity(candidate: str, facts: Facts, weight: int) -> str | None:
+    need, ready = share_needs(facts, candidate, weight), facts.ready(candidate)
+    return f"{weight} % needs {need} ready replicas, {ready} are" if ready < need else None
 
 
 def baking(d: Decision, facts: Facts, now: datetime) -> Decision:
@@ -179,6 +191,9 @@ def baking(d: Decision, facts: Facts, now: datetime) -> Decision:
     if is_paused(d, facts):
         paused = at(d, Stage.BAKING, "Paused", "paused before the promotion")
         return replace(paused, stage=Stage.PAUSED)
+    missing = _lacks_capacity(d.candidate or "", facts, 100)
+    if missing is not None:
+        return at(d, Stage.BAKING, "AwaitingCapacity", missing, look_again=ACK_POLL)
     return promote(d, facts, now)
 
 

@@ -11,6 +11,7 @@ from slipway.api.base import Manifest
 from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus
 from slipway.errors import ConflictError, Refused, SpecError
 from slipway.policy.times import to_wire
+from slipway.reconcile.autoscalers import Autoscalers
 from slipway.reconcile.jobs import Jobs
 from slipway.reconcile.ports import Cluster
 from slipway.reconcile.revisions import Revisions
@@ -32,6 +33,7 @@ class Executor:
         """`ports_of` returns the listener ports that are taken in a namespace."""
         self._cluster = cluster
         writer = Writer(cluster)
+        self._autoscalers = Autoscalers(cluster, writer)
         self._revisions = Revisions(cluster, writer, settings)
         self._routes = Routes(writer, ports_of)
         self._jobs = Jobs(cluster, writer, settings)
@@ -46,7 +48,9 @@ class Executor:
         trouble = await _attempt(
             pass_,
             self._mark_ended,
+            self._autoscalers.remove,
             self._revisions.run,
+            self._autoscalers.write,
             self._routes.write,
             self._revisions.stop,
             self._jobs.remove,

@@ -17,6 +17,7 @@ from slipway.errors import SpecError
 from slipway.policy.analysis.look import judgements_of
 from slipway.policy.analysis.port import Inputs
 from slipway.policy.facts import (
+    AutoscalerFact,
     Facts,
     JobFact,
     PodFact,
@@ -88,6 +89,7 @@ async def observe_live(cluster: Cluster, object_: ModelDeployment) -> Children:
         kinds.JOB,
         kinds.SERVICE,
         kinds.MODEL_ROUTE,
+        kinds.HORIZONTAL_POD_AUTOSCALER,
     )
     lists = await asyncio.gather(
         *(cluster.list(kind, meta.namespace, ours) for kind in (*owned_kinds, kinds.POD)),
@@ -135,6 +137,7 @@ def facts_of(object_: ModelDeployment, children: Children, settings: Settings) -
         packaged=packaged,
         spec_error=problem,
         requester_is_verified=settings.admission.verify_requested_by,
+        autoscalers={item.revision: item for item in children.of(AutoscalerFact)},
     )
 
 

@@ -8,6 +8,7 @@ from slipway.api.base import Manifest
 from slipway.api.counters import Counters
 from slipway.api.kinds import Kind
 from slipway.api.names import FIELD_MANAGER_STATUS
+from slipway.policy.signals import ServerLoad
 
 
 class Cluster(Protocol):
@@ -98,6 +99,13 @@ class CounterSource(Protocol):
 
     async def read(self, address: str) -> Counters | None:
         """Read one agent (``<pod IP>``); None where it does not answer within its time limit."""
+
+
+class ServerSource(Protocol):
+    """The counters of Triton pods."""
+
+    async def read(self, address: str, model: str) -> ServerLoad | None:
+        """Read one pod (``<pod IP>``); None where it does not answer within its time limit."""
 
 
 class Recorder(Protocol):

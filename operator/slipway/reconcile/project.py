@@ -15,6 +15,7 @@ from slipway.api.modelroute import ModelRoute
 from slipway.api.snapshot import RevisionSnapshot
 from slipway.engine.ownership import our_fields_hash
 from slipway.policy.facts import (
+    AutoscalerFact,
     Exit,
     JobState,
     Meta,
@@ -139,6 +140,7 @@ def _route(manifest: Manifest) -> RouteFact:
         generation=manifest["metadata"]["generation"],
         port=route.spec.port,
         weights={backend.revision: backend.weight for backend in route.spec.backends},
+        min_endpoints={item.revision: item.min_endpoints for item in route.spec.backends},
         candidate=route.spec.candidate,
         proxies=tuple(
             ProxyFact(
@@ -281,6 +283,26 @@ def _waiting(statuses: Mapping[str, Any]) -> tuple[str, str] | None:
     return None
 
 
+def _autoscaler(manifest: Manifest) -> AutoscalerFact:
+    status = manifest.get("status", {})
+    found = {entry["type"]: entry for entry in status.get("conditions") or ()}
+    active, limited = found.get("ScalingActive", {}), found.get("ScalingLimited", {})
+    values = [
+        entry["resource"]["current"].get("averageUtilization")
+        for entry in status.get("currentMetrics") or ()
+        if entry.get("type") == "Resource"
+    ]
+    is_broken = active.get("status") == "False" and active.get("reason") != "ScalingDisabled"
+    return AutoscalerFact(
+        meta=meta_of(manifest),
+        revision=(manifest["metadata"].get("labels") or {}).get(names.LABEL_REVISION, ""),
+        desired=status.get("desiredReplicas", 0),
+        value=values[0] if values else None,
+        limited=limited.get("reason") if limited.get("status") == "True" else None,
+        problem=f"{active['reason']}: {active.get('message', '')}" if is_broken else None,
+    )
+
+
 def _plain(kind: str) -> Callable[[Manifest], Plain]:
     def projection(manifest: Manifest) -> Plain:
         return Plain(meta_of(manifest), kind)
@@ -301,4 +323,5 @@ PROJECTIONS: Mapping[Kind, Callable[[Manifest], object]] = {
     kinds.POD: _pod,
     kinds.SERVICE: _plain("Service"),
     kinds.SERVICE_ACCOUNT: _plain("ServiceAccount"),
+    kinds.HORIZONTAL_POD_AUTOSCALER: _autoscaler,
 }

@@ -33,9 +33,10 @@ from slipway.reconcile.observe import (
     observe_live,
     with_traffic,
 )
-from slipway.reconcile.ports import Clock, Cluster, CounterSource, Recorder
+from slipway.reconcile.ports import Clock, Cluster, CounterSource, Recorder, ServerSource
 from slipway.reconcile.project import Broken, project
 from slipway.reconcile.proxies import Proxies
+from slipway.reconcile.scaling import Scaler, next_look
 from slipway.reconcile.work import Pass, Trouble
 from slipway.settings import Settings
 
@@ -52,6 +53,7 @@ class Outside:
 
     cluster: Cluster
     counters: CounterSource
+    servers: ServerSource
     recorder: Recorder
     clock: Clock
     epoch: Callable[[], str]
@@ -67,6 +69,7 @@ class Reconciler:
         self._settings = settings
         self._executor = Executor(outside.cluster, settings, self._ports_of)
         self._proxies = Proxies(outside.cluster)
+        self._scaler = Scaler(outside.counters, outside.servers, outside.clock)
 
     async def reconcile(self, key: Key) -> float | None:
         """Make one object true; return the seconds until the next look, None: on change only."""
@@ -74,21 +77,22 @@ class Reconciler:
         if isinstance(found, Broken):
             return await self._report_broken(key, found)
         if not isinstance(found, ModelDeployment) or found.metadata.deletion_timestamp:
+            self._scaler.forget(key)
             return None
         children = observe_cached(self._cache, found)
         if any(route.meta.deleting for route in children.of(RouteFact)):
             return WAIT_FOR_COLLECTION
         if await self._take_over(found, children):
             return AT_ONCE
-        facts, decision = await self._look(found, children)
+        facts, decision = await self._look(key, found, children)
         if decision.moves:
             live = await self._read_live(key, found)
             if live is None:
                 return None
             found = live
             children = await observe_live(self._outside.cluster, found)
-            facts, decision = await self._look(found, children)
-        return await self._write(decision, facts, children)
+            facts, decision = await self._look(key, found, children)
+        return next_look(found, await self._write(decision, facts, children))
 
     async def _take_over(self, object_: ModelDeployment, children: Children) -> bool:
         """Stamp the objects of a rollout under way, and return whether that was needed.
@@ -118,10 +122,13 @@ class Reconciler:
         )
         return True
 
-    async def _look(self, object_: ModelDeployment, children: Children) -> tuple[Facts, Decision]:
+    async def _look(
+        self, key: Key, object_: ModelDeployment, children: Children
+    ) -> tuple[Facts, Decision]:
         facts = facts_of(object_, children, self._settings)
         now = now_of(self._outside.clock.now())
         facts = await with_traffic(facts, self._outside.counters, now)
+        facts = await self._scaler.sized(key, facts)
         decision = decide(facts, now_of(self._outside.clock.now()))
         about.note(revision=decision.candidate or decision.stable)
         return facts, decision

@@ -89,7 +89,7 @@ class Revisions:
             if made is not None:
                 uid = made["metadata"]["uid"]
                 await self._cluster.scale(namespace, name, uid=uid, replicas=replicas)
-        elif running.replicas != replicas:
+        elif running.replicas < replicas:
             await self._cluster.scale(namespace, name, uid=running.meta.uid, replicas=replicas)
 
 

@@ -8,7 +8,7 @@ from slipway.api import names
 from slipway.api.base import Manifest
 from slipway.api.modeldeployment import Protocol, Server
 from slipway.api.modelroute import Backend
-from slipway.policy.capacity import needed
+from slipway.policy.capacity import full_capacity, needed
 from slipway.policy.facts import RouteFact
 from slipway.reconcile import compose
 from slipway.reconcile.observe import has_service
@@ -55,13 +55,12 @@ class Routes:
 
 def _manifest(pass_: Pass, port: int) -> Manifest:
     decision, object_ = pass_.decision, pass_.facts.object
-    full = object_.spec.scaling.min_replicas
     backends = tuple(
         Backend(
             revision=name,
             service=names.revision_name(object_.metadata.name, name),
             weight=weight,
-            min_endpoints=needed(weight, full) if name == decision.candidate else min(weight, 1),
+            min_endpoints=_min_endpoints(pass_, name, weight),
         )
         for name, weight in decision.weights.items()
     )
@@ -74,3 +73,16 @@ def _manifest(pass_: Pass, port: int) -> Manifest:
         candidate=decision.pinned,
         backends=backends,
     )
+
+
+def _min_endpoints(pass_: Pass, name: str, weight: int) -> int:
+    """Return the endpoints without which proxies must not take the weight.
+
+    They stay while the weight does, so that a load that goes up and down changes no route.
+    """
+    decision, route = pass_.decision, pass_.facts.route
+    if name != decision.candidate:
+        return min(weight, 1)
+    if route is not None and route.weights.get(name) == weight and name in route.min_endpoints:
+        return route.min_endpoints[name]
+    return needed(weight, full_capacity(pass_.facts))

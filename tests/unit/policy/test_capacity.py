@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from slipway.policy.capacity import desired_replicas, is_drained, needed
+from slipway.policy.capacity import Roles, desired_replicas, is_drained, needed
 from slipway.policy.facts import Facts, Traffic
 
 from tests.builders import (
@@ -55,14 +55,14 @@ def test_no_request_in_flight_at_any_proxy_is_drained() -> None:
 )
 def test_a_revision_is_not_drained_while_there_is(found: Facts) -> None:
     assert not is_drained(found, OLD.name, NOON)
-    assert desired_replicas(found, NEW.name, None, NOON) == {OLD.name: 1, NEW.name: 1}
+    assert desired_replicas(found, Roles(NEW.name, None), NOON) == {OLD.name: 1, NEW.name: 1}
 
 
 def test_after_the_drain_time_what_still_runs_is_cut() -> None:
     busy = replace(facts(), traffic=Traffic({OLD.name: 9}))
     assert not is_drained(busy, OLD.name, later(29))
     assert is_drained(busy, OLD.name, later(30))
-    assert desired_replicas(busy, NEW.name, None, later(30)) == {OLD.name: 0, NEW.name: 1}
+    assert desired_replicas(busy, Roles(NEW.name, None), later(30)) == {OLD.name: 0, NEW.name: 1}
 
 
 def test_what_is_not_behind_the_route_is_drained() -> None:

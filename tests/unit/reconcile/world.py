@@ -6,6 +6,7 @@ server, what runs in pods, and time, which goes on by whole seconds.
 
 import asyncio
 import copy
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -91,6 +92,7 @@ class Operator:
             settings=settings,
             cluster=self.cluster,
             counters=controllers,
+            servers=controllers.servers,
             recorder=self.events,
             clock=clock,
             cache=self.cache,
@@ -194,7 +196,7 @@ class World:
             self.clock.pass_on(1)
             self.controllers.step()
             await self.work()
-            assert not self.broken
+            assert not self.broken, self.broken
 
     async def until(self, is_so: Callable[[], bool], seconds: int = 400) -> None:
         for _ in range(seconds):
@@ -325,10 +327,20 @@ class World:
         if after >= before or self.api.get(kinds.MODEL_ROUTE, namespace, owner) is None:
             return
         weight = self._highest_weight(namespace, owner, revision)
-        if after * 100 < before * weight:
+        if after * 100 < self._carries_all(namespace, owner, before) * weight:
             self.broken.append(f"I2: {revision} goes to {after} replicas under {weight} %")
         if after == 0 and self.controllers.in_flight(namespace, owner, revision):
             self.broken.append(f"I3: {revision} goes with requests in flight")
+
+    def _carries_all(self, namespace: str, owner: str, before: int) -> int:
+        """Return the replicas that the load needs, or else those that there were."""
+        scaling = self.find(kinds.MODEL_DEPLOYMENT, owner, namespace)["spec"].get("scaling", {})
+        load = self.controllers.concurrency
+        if scaling.get("engine") == "None":
+            return int(scaling.get("replicas", before))
+        if load is None or "concurrency" not in scaling.get("target", {}):
+            return before
+        return math.ceil(load / scaling["target"]["concurrency"])
 
     def _highest_weight(self, namespace: str, owner: str, revision: str) -> int:
         route = self.find(kinds.MODEL_ROUTE, owner, namespace)

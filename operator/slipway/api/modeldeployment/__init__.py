@@ -30,7 +30,12 @@ from slipway.api.modeldeployment.model import (
 )
 from slipway.api.modeldeployment.packaging import LocalSecret, Packaging, PackagingMode
 from slipway.api.modeldeployment.rollout import Approval, Automatic, Rollback, Rollout, Step
-from slipway.api.modeldeployment.scaling import Scaling
+from slipway.api.modeldeployment.scaling import (
+    Scaling,
+    ScalingEngine,
+    ScalingResource,
+    ScalingTarget,
+)
 from slipway.api.modeldeployment.server import (
     EnvVar,
     PodOptions,
@@ -53,6 +58,7 @@ from slipway.api.modeldeployment.status import (
     Rejected,
     RevisionStatus,
     RolloutStatus,
+    ScalingStatus,
     Stage,
 )
 from slipway.api.modeldeployment.traffic import RouterKind, Traffic
@@ -108,6 +114,10 @@ __all__ = [
     "RolloutStatus",
     "RouterKind",
     "Scaling",
+    "ScalingEngine",
+    "ScalingResource",
+    "ScalingStatus",
+    "ScalingTarget",
     "Server",
     "Source",
     "Stage",

@@ -38,6 +38,25 @@ class Outcome(StrEnum):
     PACKAGING_FAILED = "PackagingFailed"
 
 
+class ScalingStatus(ApiModel):
+    """How many replicas a revision should have, and why; the numbers are those that decided."""
+
+    desired: int
+    current: int = 0
+    """Ready ones."""
+    signal: Annotated[str, Field(max_length=32)] = ""
+    """concurrency, queue, cpu, memory; empty where no signal decided."""
+    value: float | None = None
+    """Of the signal, over all replicas (concurrency), in milliseconds (queue), else in percent."""
+    target: float | None = None
+    """Per replica, in the same unit."""
+    bound_by: Annotated[str, Field(max_length=32)] | None = None
+    """What held the number where the signal alone would not: minReplicas, maxReplicas, rollout,
+    stabilization, SignalsMissing."""
+    message: Text = ""
+    at: Time | None = None
+
+
 class RevisionStatus(ApiModel):
     """A revision that runs."""
 
@@ -48,6 +67,10 @@ class RevisionStatus(ApiModel):
     weight: Percent = 0
     """As acknowledged by every proxy."""
     ready_replicas: int = 0
+    scaling: ScalingStatus | None = None
+    """Where an engine scales it."""
+    selector: Annotated[str, Field(max_length=512)] | None = None
+    """Of its pods, for the scale subresource; with scaling.engine None."""
     since: Time | None = None
 
 

@@ -1,0 +1,128 @@
+"""What status says of scaling: how many, and why; the same until something was decided anew."""
+
+from datetime import datetime
+
+from slipway.api.conditions import ConditionType
+from slipway.api.modeldeployment import (
+    RevisionStatus,
+    ScalingEngine,
+    ScalingResource,
+    ScalingStatus,
+)
+from slipway.policy.decision import Decision
+from slipway.policy.facts import AutoscalerFact, Facts
+from slipway.policy.scaling import Sizing
+from slipway.policy.times import to_wire
+
+UNITS = {
+    "concurrency": "{value:g} requests in flight, {target:g} per replica",
+    "queue": "requests wait {value:g} ms in the queue, {target:g} ms are wanted",
+}
+LIMITED = {"TooFewReplicas": "minReplicas", "TooManyReplicas": "maxReplicas"}
+
+
+def scaling_of(
+    name: str, decision: Decision, facts: Facts, old: RevisionStatus | None, now: datetime
+) -> ScalingStatus | None:
+    """Return what is said of one live revision; None: no engine scales it.
+
+    Numbers are those of the moment when the replicas were decided, so that a load that goes up and
+    down within what they carry writes nothing.
+    """
+    known = old.scaling if old is not None and old.revision == name else None
+    if facts.object.spec.scaling.engine is ScalingEngine.HPA:
+        new = _by_autoscaler(facts.autoscalers.get(name), facts)
+    elif facts.sizing is not None:
+        new = _by_load(name, facts.sizing, decision)
+    else:
+        return known if facts.object.spec.scaling.is_builtin else None
+    if new is None:
+        return None
+    if known is not None and _says_the_same(known, new):
+        new = known
+    else:
+        new = new.model_copy(update={"at": to_wire(now)})
+    return new.model_copy(update={"current": facts.ready(name)})
+
+
+def _says_the_same(old: ScalingStatus, new: ScalingStatus) -> bool:
+    if old.desired != new.desired:
+        return False
+    if not new.signal:
+        return new.bound_by == old.bound_by or new.bound_by is None
+    told = {"maxReplicas", "SignalsMissing", "rollout"}
+    return bool(old.signal) and {old.bound_by} & told == {new.bound_by} & told
+
+
+def _by_load(name: str, sizing: Sizing, decision: Decision) -> ScalingStatus:
+    desired = decision.replicas.get(name, 0)
+    bound_by = sizing.bound_by if sizing.bound_by != "SignalsMissing" or sizing.missing else None
+    if desired > sizing.replicas or name == decision.candidate:
+        bound_by = "rollout"
+    message = "the load is not known yet"
+    if sizing.signal:
+        message = UNITS[sizing.signal].format(value=sizing.value, target=sizing.target)
+    return ScalingStatus(
+        desired=desired,
+        signal=sizing.signal,
+        value=sizing.value,
+        target=sizing.target,
+        bound_by=bound_by,
+        message=f"{message}{_held(bound_by)}",
+    )
+
+
+def _held(bound_by: str | None) -> str:
+    words = {
+        "stabilization": "held until the load was low for the whole window",
+        "SignalsMissing": "held because signals are missing",
+        "rollout": "held for the rollout",
+        "maxReplicas": "more would need a higher maxReplicas",
+    }
+    return f"; {words[bound_by]}" if bound_by in words else ""
+
+
+def _by_autoscaler(found: AutoscalerFact | None, facts: Facts) -> ScalingStatus | None:
+    if found is None:
+        return None
+    target = facts.object.spec.scaling.target
+    resource = target.resource or ScalingResource.CPU
+    return ScalingStatus(
+        desired=found.desired,
+        signal=resource.value.lower() if found.value is not None else "",
+        value=found.value,
+        target=target.utilization_percent,
+        bound_by=LIMITED.get(found.limited or ""),
+        message=f"decided by HorizontalPodAutoscaler {found.meta.name}",
+    )
+
+
+def scaling_claim(facts: Facts, revisions: tuple[str | None, ...]) -> tuple[bool, str, str] | None:
+    """Return whether replicas follow the load, with reason and message; None: nothing to say."""
+    sizing = facts.sizing
+    if sizing is not None:
+        if sizing.missing:
+            message = f"replicas are held, and only added: {sizing.missing}"
+            return False, "SignalsMissing", message
+        if sizing.bound_by == "SignalsMissing" and (said := _said_before(facts)) is not None:
+            return False, "SignalsMissing", said
+        return True, "Measured", "replicas follow the measured load"
+    problems = [
+        found.problem
+        for name in revisions
+        if (found := facts.autoscalers.get(name or "")) is not None and found.problem
+    ]
+    if problems:
+        reason, _, message = problems[0].partition(": ")
+        return False, reason, message
+    if facts.autoscalers:
+        return True, "Measured", "a HorizontalPodAutoscaler follows the pods' metrics"
+    return None
+
+
+def _said_before(facts: Facts) -> str | None:
+    """Return what was said of missing signals by a pass before this one, or this process."""
+    for entry in facts.object.status.conditions:
+        if entry.type == ConditionType.SCALING_ACTIVE and entry.reason == "SignalsMissing":
+            return entry.message
+    return None

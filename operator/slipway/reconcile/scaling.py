@@ -1,0 +1,152 @@
+"""Measures the load of the ModelDeployments that Slipway scales, and of no other.
+
+One look per second at the counters of routers and servers; one answer serves every object that
+asks for it within that time. What was seen is remembered here and nowhere else: a process that has
+just started holds every number until it has seen enough of its own.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+from slipway.api.counters import Counters
+from slipway.api.modeldeployment import ModelDeployment
+from slipway.engine.queue import Key
+from slipway.policy.capacity import stable_of
+from slipway.policy.facts import Facts
+from slipway.policy.scaling import Memory, Sizing, bounds_of, recommend
+from slipway.policy.signals import Look, ServerLoad, reading
+from slipway.reconcile.ports import Clock, CounterSource, ServerSource
+
+LOOK_SECONDS = 1.0
+FRESH = timedelta(seconds=0.8)
+"""An answer so young serves the next who asks as well."""
+
+NOTHING = Memory()
+T = TypeVar("T")
+
+
+class SharedReads(Generic[T]):
+    """Reads by address, shared by all who ask within `FRESH`."""
+
+    def __init__(self, read: Callable[[str], Awaitable[T]], clock: Clock) -> None:
+        self._read = read
+        self._clock = clock
+        self._answers: dict[str, tuple[datetime, asyncio.Future[T]]] = {}
+
+    async def read(self, key: str, address: str) -> T:
+        """Read an address; `key` tells answers apart that one address gives."""
+        now = self._clock.now()
+        known = self._answers.get(key)
+        if known is None or now - known[0] >= FRESH:
+            self._answers = {
+                name: answer
+                for name, answer in self._answers.items()
+                if now - answer[0] < FRESH or not answer[1].done()
+            }
+            known = (now, asyncio.ensure_future(self._read(address)))
+            self._answers[key] = known
+        return await asyncio.shield(known[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What is remembered of one object."""
+
+    uid: str
+    memory: Memory = NOTHING
+    look: Look | None = None
+    sizing: Sizing | None = None
+
+
+class Scaler:
+    """Says what the measured load needs."""
+
+    def __init__(self, counters: CounterSource, servers: ServerSource, clock: Clock) -> None:
+        self._counters: SharedReads[Counters | None] = SharedReads(counters.read, clock)
+        self._servers = servers
+        self._clock = clock
+        self._followed: dict[Key, Followed] = {}
+
+    def forget(self, key: Key) -> None:
+        """Forget an object that exists no more, or is not scaled by us."""
+        self._followed.pop(key, None)
+
+    async def sized(self, key: Key, facts: Facts) -> Facts:
+        """Return the facts with what the load needs, where Slipway scales the object."""
+        stable = facts.workloads.get(stable_of(facts) or "")
+        if not is_followed(facts.object) or facts.autoscalers or stable is None:
+            self.forget(key)
+            return facts
+        known = self._followed.get(key)
+        uid = facts.object.metadata.uid
+        if known is None or known.uid != uid:
+            known = Followed(uid)
+        now = self._clock.now()
+        if known.look is None or now - known.look.at >= FRESH:
+            look = await self._look(facts, now)
+            scaling = facts.object.spec.scaling
+            needs_queue = scaling.target.queue_millis is not None
+            new = reading(look, known.look, needs_queue=needs_queue)
+            sizing, memory = recommend(
+                known.memory,
+                new,
+                bounds_of(scaling),
+                current=stable.replicas,
+                ready=stable.ready,
+            )
+            known = Followed(uid, memory, look, sizing)
+            self._followed[key] = known
+        return replace(facts, sizing=known.sizing)
+
+    async def _look(self, facts: Facts, now: datetime) -> Look:
+        proxies, servers = await asyncio.gather(self._ask_proxies(facts), self._ask_servers(facts))
+        return Look(now, proxies, servers)
+
+    async def _ask_proxies(self, facts: Facts) -> dict[str, Mapping[str, int] | None]:
+        pods = [pod for pod in facts.proxies if pod.address]
+        answers = await asyncio.gather(
+            *(self._counters.read(pod.meta.uid, pod.address or "") for pod in pods)
+        )
+        route = facts.object.metadata.name
+        return {
+            pod.meta.name: _in_flight(answer, route)
+            for pod, answer in zip(pods, answers, strict=True)
+        }
+
+    async def _ask_servers(self, facts: Facts) -> dict[str, ServerLoad | None]:
+        model = facts.object.model_name
+        pods = [
+            pod
+            for pods in facts.pods.values()
+            for pod in pods
+            if pod.ready and pod.address and not pod.meta.deleting
+        ]
+        answers = await asyncio.gather(
+            *(self._servers.read(pod.address or "", model) for pod in pods)
+        )
+        return {pod.meta.uid: answer for pod, answer in zip(pods, answers, strict=True)}
+
+
+def is_followed(object_: ModelDeployment) -> bool:
+    """Return whether the load of an object is looked at: it costs requests, but no writes."""
+    return object_.spec.scaling.is_builtin
+
+
+def next_look(object_: ModelDeployment, seconds: float | None) -> float | None:
+    """Return when to look again: soon where the load decides, else as the pass says."""
+    if not is_followed(object_) or object_.status.stable is None:
+        return seconds
+    return min(LOOK_SECONDS, seconds) if seconds is not None else LOOK_SECONDS
+
+
+def _in_flight(answer: Counters | None, route: str) -> dict[str, int] | None:
+    if answer is None:
+        return None
+    found: dict[str, int] = {}
+    for entry in answer.routes:
+        if entry.name == route:
+            found[entry.revision] = found.get(entry.revision, 0) + entry.active
+    return found
