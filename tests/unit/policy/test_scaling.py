@@ -49,6 +49,10 @@ class Run:
         assert self.last is not None
         return self.last.signal, self.last.bound_by
 
+    def missing(self) -> str:
+        assert self.last is not None
+        return self.last.missing
+
 
 def settled(load: float, *, bounds: Bounds = BOUNDS, replicas: int = 1) -> Run:
     """Return a run that has known a load for longer than any window."""
@@ -155,12 +159,10 @@ def test_bounds_of_the_spec_count_at_once() -> None:
 def test_without_signals_nothing_goes_and_it_says_so_after_a_while() -> None:
     run = settled(16)
     run.see(None, 5, missing="router a does not answer")
-    assert run.last is not None
     assert run.why[1] == "SignalsMissing"
-    assert not run.last.missing
-    run.see(None, 600, missing="router a does not answer")
-    assert run.replicas == 4
-    assert run.last.missing == "router a does not answer"
+    assert not run.missing()
+    assert run.see(None, 600, missing="router a does not answer") == 4
+    assert run.missing() == "router a does not answer"
 
 
 def test_after_a_gap_in_the_signals_the_evidence_must_come_anew() -> None:

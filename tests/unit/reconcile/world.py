@@ -340,7 +340,7 @@ class World:
             return int(scaling.get("replicas", before))
         if load is None or "concurrency" not in scaling.get("target", {}):
             return before
-        return math.ceil(load / scaling["target"]["concurrency"])
+        return math.ceil(load / int(scaling["target"]["concurrency"]))
 
     def _highest_weight(self, namespace: str, owner: str, revision: str) -> int:
         route = self.find(kinds.MODEL_ROUTE, owner, namespace)
