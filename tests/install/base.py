@@ -57,11 +57,11 @@ def neutral(manifest: Manifest) -> Manifest:
 
 
 def _by_source(rendered: str) -> dict[str, str]:
-    """Return the rendered text by template, without the CRDs: crds/ has them."""
+    """Return the rendered text by template, without CRDs, which crds/ has, and Helm's tests."""
     sources: dict[str, str] = {}
     for part in re.split(r"^---\n", rendered, flags=re.MULTILINE):
         found = re.match(r"# Source: slipway/templates/(.+)\n", part)
-        if found is None or found[1].startswith("crds/"):
+        if found is None or found[1].startswith(("crds/", "tests/")):
             continue
         text = part[found.end() :].strip() + "\n"
         name = found[1]

@@ -59,6 +59,66 @@ class Enabled(SettingsModel):
     enabled: bool = True
 
 
+class Crds(SettingsModel):
+    """The CRDs, of which a cluster has one set."""
+
+    install: bool = True
+
+
+class Egress(SettingsModel):
+    """Where the operator may connect to."""
+
+    enabled: bool = False
+    """Allow nothing but DNS, the API server's ports, the routers' counters, and `extra`."""
+    api_server_ports: list[Annotated[int, Field(ge=1, le=65535)]] = [443, 6443]
+    extra: list[Open] = []
+    """Further rules of a NetworkPolicy."""
+
+
+class NetworkPolicy(SettingsModel):
+    """Who reaches the operator."""
+
+    enabled: bool = True
+    metrics_from: list[Open] = []
+    """Peers of a NetworkPolicy; empty: everybody."""
+    egress: Egress = Egress()
+
+
+class Monitor(SettingsModel):
+    """An object of the Prometheus Operator."""
+
+    enabled: bool = False
+    labels: Words = {}
+    """By which a Prometheus finds it."""
+    interval_seconds: Annotated[int, Field(ge=1, le=3600)] = 30
+
+
+class Rules(SettingsModel):
+    """Alerts, for the Prometheus Operator."""
+
+    enabled: bool = False
+    labels: Words = {}
+
+
+class Dashboard(SettingsModel):
+    """A ConfigMap that Grafana's sidecar finds by its labels."""
+
+    enabled: bool = False
+    labels: Words = {"grafana_dashboard": "1"}
+    annotations: Words = {}
+
+
+class MetricsValues(SettingsModel):
+    """What looks at the metrics."""
+
+    service_annotations: Words = {}
+    service_monitor: Monitor = Monitor()
+    pod_monitor: Monitor = Monitor()
+    """Of the routers, in all namespaces that are watched."""
+    rules: Rules = Rules()
+    dashboard: Dashboard = Dashboard()
+
+
 class Resources(SettingsModel):
     """Of the operator's container."""
 
@@ -75,15 +135,20 @@ class Values(Tunables):
     server: Server = Server()
     secret_files: Annotated[str, Field(max_length=253)] = ""
     """A Secret whose keys the operator sees as files in /etc/slipway-secrets."""
+    crds: Crds = Crds()
     rbac: Rbac = Rbac()
     service_account: ServiceAccount = ServiceAccount()
     pod_disruption_budget: Enabled = Enabled()
+    network_policy: NetworkPolicy = NetworkPolicy()
+    metrics: MetricsValues = MetricsValues()
+    common_labels: Words = {}
     resources: Resources = Resources()
     pod_labels: Words = {}
     pod_annotations: Words = {}
     node_selector: Words = {}
     tolerations: list[Open] = []
     affinity: Open = {}
+    topology_spread_constraints: list[Open] = []
     priority_class_name: str = ""
     global_: Annotated[Open, Field(alias="global")] = {}
     """Helm's own, where the chart is part of another."""

@@ -296,7 +296,8 @@ def write(root: Path) -> None:
         name = f"{GROUP}_{resource.plural}.yaml"
         (root / "crds" / name).write_text(HEADER + _dump(manifest))
         manifest["metadata"]["annotations"] = {"helm.sh/resource-policy": "keep"}
-        (charts / name).write_text(HEADER + _dump(manifest).replace("{{", "{{ `{{` }}"))
+        text = HEADER + _dump(manifest).replace("{{", "{{ `{{` }}")
+        (charts / name).write_text("{{- if .Values.crds.install }}\n" + text + "{{- end }}\n")
     (root / "docs/api.md").write_text(reference())
     (root / "charts/slipway/values.schema.json").write_text(chart.values_schema())
 

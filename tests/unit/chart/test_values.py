@@ -18,6 +18,8 @@ from tests.install.release import Images, cluster_values
 TEXT = (CHART / "values.yaml").read_text()
 VALUES = yaml.safe_load(TEXT)
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+FREE = {"resources", "labels"}
+"""Values whose keys are the user's."""
 IMAGES = Images("r/operator@sha256:" + "a" * 64, "r/envoy@sha256:" + "b" * 64, "r/triton:1")
 
 
@@ -84,12 +86,12 @@ def is_value(line: str) -> bool:
 def known(schema: dict[str, Any], path: str = "") -> Iterator[str]:
     for name, child in schema.get("properties", {}).items():
         yield f"{path}{name}"
-        if name != "resources":
+        if name not in FREE:
             yield from known(child, f"{path}{name}.")
 
 
 def given(values: dict[str, Any], path: str = "") -> Iterator[str]:
     for name, value in values.items():
         yield f"{path}{name}"
-        if isinstance(value, dict) and name != "resources":
+        if isinstance(value, dict) and name not in FREE:
             yield from given(value, f"{path}{name}.")

@@ -1,0 +1,109 @@
+"""Dashboard and alerts: every query asks for metrics and labels that exist."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.install.helm import CHART, ROOT
+
+PAGE = (ROOT / "docs/metrics.md").read_text()
+SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_count")}
+FROM_THE_TARGET = {"pod", "namespace"}
+"""Labels that Prometheus adds."""
+PROCESS = {"process_cpu_seconds_total", "process_resident_memory_bytes"}
+
+
+def exposed() -> dict[str, set[str]]:
+    """Return the labels of every series, as the page has them, which a test holds to the truth."""
+    row = re.compile(r"^\| `(slipway_\w+)` \| (\w+) \| ([\w, ]*)\| ", re.MULTILINE)
+    found: dict[str, set[str]] = {name: set() for name in PROCESS}
+    for name, type_, labels in row.findall(PAGE):
+        for suffix in SUFFIXES[type_]:
+            found[name + suffix] = set(re.findall(r"\w+", labels)) | FROM_THE_TARGET | {"le"}
+    return found
+
+
+def dashboard() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((CHART / "files/dashboard.json").read_text())
+    return loaded
+
+
+def strings(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from strings(one)
+    elif isinstance(value, str):
+        yield value
+
+
+def queries_of_the_dashboard() -> list[str]:
+    return sorted({text for text in strings(dashboard()) if "slipway_" in text})
+
+
+def queries_of_the_alerts() -> list[str]:
+    text = (CHART / "templates/rules.yaml").read_text()
+    found = re.findall(r"expr: (.+)", text)
+    assert len(found) == text.count("- alert:")
+    return found
+
+
+def selectors(query: str) -> Iterator[tuple[str, set[str]]]:
+    for name, inside in re.findall(r"\b((?:slipway|process)_\w+)(\{[^}]*\})?", query):
+        yield name, set(re.findall(r"(\w+)(?:=~|!~|!=|=)", inside))
+
+
+@pytest.mark.parametrize("query", [*queries_of_the_dashboard(), *queries_of_the_alerts()])
+def test_a_query_asks_for_what_exists(query: str) -> None:
+    known = exposed()
+    found = list(selectors(query))
+    assert found
+    for name, labels in found:
+        assert name in known, f"{name} is not exposed"
+        assert labels <= known[name], f"{name} has no label {labels - known[name]}"
+    grouped = {
+        label
+        for inside in re.findall(r"(?:by|on|group_left) \(([\w, ]*)\)", query)
+        for label in re.findall(r"\w+", inside)
+    }
+    assert grouped <= set().union(*(known[name] for name, _ in found))
+
+
+def test_every_panel_has_a_place_and_a_number_of_its_own() -> None:
+    panels = dashboard()["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    cells = [
+        (x, y)
+        for panel in panels
+        for place in [panel["gridPos"]]
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(set(cells)) == len(cells)
+    assert max(x for x, _ in cells) < 24
+
+
+def test_every_metric_of_an_object_is_on_the_dashboard() -> None:
+    shown = {name for query in queries_of_the_dashboard() for name, _ in selectors(query)}
+    about = {
+        name
+        for name, labels in exposed().items()
+        if {"name", "revision"} & labels and not name.endswith("_count")
+    }
+    left_out = {
+        "slipway_modeldeployment_generation_behind",
+        "slipway_rollout_step",
+        "slipway_rollout_steps",
+        "slipway_rollout_started_timestamp_seconds",
+    }
+    assert about - shown == left_out
+
+
+def test_dashboard_is_found_by_the_label_that_grafanas_chart_looks_for() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert values["metrics"]["dashboard"]["labels"] == {"grafana_dashboard": "1"}
