@@ -25,6 +25,7 @@ COMMANDS = {
     "history": ("looking", "How its revisions ended, and why."),
     "watch": ("following", "The same live: redrawn on a terminal, lines elsewhere."),
     "wait": ("following", "Wait for an outcome; the exit code says which."),
+    "plan": ("planning", "How long a rollout takes at the present traffic, step by step."),
     "promote": ("acting", "Go to 100 % now; history says that the evidence was skipped."),
     "approve": ("acting", "Let the step begin that waits for approval."),
     "skip": ("acting", "End the waiting at this step; the next one is judged again."),

@@ -37,6 +37,31 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Scaling:
+    """How many replicas a revision should have, and why."""
+
+    desired: int
+    current: int = 0
+    signal: str = ""
+    value: float | None = None
+    target: float | None = None
+    """Per replica, in the unit of the value."""
+    bound_by: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """The last word of a webhook that is asked before the weight rises."""
+
+    name: str
+    step: int
+    verdict: str
+    reason: str = ""
+    retry_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Revision:
     """A revision that runs."""
 
@@ -47,6 +72,7 @@ class Revision:
     since: datetime | None = None
     image: str = ""
     digest: str = ""
+    scaling: Scaling | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +88,8 @@ class Metric:
     limit: float | None = None
     samples: int = 0
     stable_samples: int = 0
+    since: datetime | None = None
+    """From when on its samples count."""
     last_check: datetime | None = None
     looks: tuple[float, ...] = ()
     """The candidate's number at the last looks, the newest last; where the operator keeps them."""
@@ -85,9 +113,12 @@ class Rollout:
     retry_at: datetime | None = None
     paused: bool = False
     unjudged: str = ""
+    skipped: str = ""
+    """Steps that `skip` cut short, and who asked."""
     cause: str = ""
     message: str = ""
     metrics: tuple[Metric, ...] = ()
+    hooks: tuple[Hook, ...] = ()
 
     def active(self, now: datetime) -> float:
         """Return the seconds of active time so far; the deadline counts these."""
@@ -172,6 +203,8 @@ class ModelDeployment:
     last_rollback: LastRollback | None = None
     last_action: LastAction | None = None
     pending_action: Pending | None = None
+    hold: str = ""
+    """Why the spec's input stays out although nothing is against it."""
     endpoints: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -59,6 +59,12 @@ class Fields:
         found = self._raw.get(key)
         return float(found) if isinstance(found, int | float) else None
 
+    def numbers(self, key: str) -> tuple[float, ...]:
+        """Return the numbers of a list."""
+        found = self._raw.get(key)
+        items = found if isinstance(found, list) else ()
+        return tuple(float(item) for item in items if isinstance(item, int | float))
+
     def flag(self, key: str) -> bool:
         """Return whether the field is true."""
         return self._raw.get(key) is True
@@ -98,6 +104,7 @@ def read(manifest: Manifest) -> objects.ModelDeployment:
         last_rollback=_last_rollback(status.sub("lastRollback")),
         last_action=last,
         pending_action=_pending(meta.sub("annotations"), last),
+        hold=status.sub("hold").text("reason"),
         endpoints=status.sub("endpoints").texts(),
     )
 
@@ -137,6 +144,31 @@ def _revision(entry: Fields) -> objects.Revision | None:
         since=entry.moment("since"),
         image=entry.text("image"),
         digest=entry.text("digest"),
+        scaling=_scaling(entry.sub("scaling")),
+    )
+
+
+def _scaling(entry: Fields) -> objects.Scaling | None:
+    if not entry:
+        return None
+    return objects.Scaling(
+        desired=entry.whole("desired"),
+        current=entry.whole("current"),
+        signal=entry.text("signal"),
+        value=entry.number("value"),
+        target=entry.number("target"),
+        bound_by=entry.text("boundBy"),
+        message=entry.text("message"),
+    )
+
+
+def _hook(entry: Fields) -> objects.Hook:
+    return objects.Hook(
+        name=entry.text("name"),
+        step=entry.whole("step"),
+        verdict=entry.text("verdict"),
+        reason=entry.text("reason"),
+        retry_at=entry.moment("retryAt"),
     )
 
 
@@ -156,9 +188,11 @@ def _rollout(entry: Fields) -> objects.Rollout:
         retry_at=entry.moment("retryAt"),
         paused=entry.flag("paused"),
         unjudged=entry.text("unjudged"),
+        skipped=entry.text("skipped"),
         cause=entry.text("cause"),
         message=entry.text("message"),
         metrics=tuple(_metric(metric) for metric in entry.each("analysis")),
+        hooks=tuple(_hook(hook) for hook in entry.each("hooks")),
     )
 
 
@@ -173,7 +207,9 @@ def _metric(entry: Fields) -> objects.Metric:
         limit=entry.number("limit"),
         samples=entry.whole("samples"),
         stable_samples=entry.whole("baselineSamples"),
+        since=entry.moment("since"),
         last_check=entry.moment("lastCheck"),
+        looks=entry.numbers("looks"),
     )
 
 

@@ -12,7 +12,7 @@ from slipway.cli.complaints import NotFound
 from slipway.cli.kubectl import RESOURCE, Kubectl, program
 from slipway.cli.objects import ModelDeployment
 from slipway.cli.problems import Exit, Problem
-from slipway.cli.read import read
+from slipway.cli.read import Manifest, read
 from slipway.cli.text import WIDE, Line, paint
 from slipway.cli.wire import dump
 
@@ -60,8 +60,17 @@ class Session:
             Problem: there is none of that name, with the nearest one; or kubectl failed.
 
         """
+        return read(self.manifest(name))
+
+    def manifest(self, name: str) -> Manifest:
+        """Return a ModelDeployment as kubectl prints it.
+
+        Raises:
+            Problem: as `find`.
+
+        """
         try:
-            return read(self.kubectl.json("get", RESOURCE, name))
+            return self.kubectl.json("get", RESOURCE, name)
         except NotFound as error:
             raise self.unknown(name, error) from error
 

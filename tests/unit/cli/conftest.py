@@ -32,7 +32,9 @@ class Program:
         return Ran(code, printed.out, printed.err)
 
     def change(self, **values: Any) -> None:
-        self.cluster.write_text(json.dumps({**self.state, **values}))
+        fresh = self.cluster.with_suffix(".test")
+        fresh.write_text(json.dumps({**self.state, **values}))
+        fresh.replace(self.cluster)
 
     def put(self, name: str, manifest: dict[str, Any]) -> None:
         self.change(objects={**self.state["objects"], name: manifest})

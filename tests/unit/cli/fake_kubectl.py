@@ -19,6 +19,12 @@ def load() -> dict[str, Any]:
     return read
 
 
+def save(cluster: dict[str, Any]) -> None:
+    fresh = CLUSTER.with_suffix(f".{os.getpid()}")
+    fresh.write_text(json.dumps(cluster))
+    fresh.replace(CLUSTER)
+
+
 def fail(text: str) -> int:
     print(text, file=sys.stderr)
     return 1
@@ -27,7 +33,7 @@ def fail(text: str) -> int:
 def main(words: list[str]) -> int:
     cluster = load()
     cluster.setdefault("calls", []).append(words)
-    CLUSTER.write_text(json.dumps(cluster))
+    save(cluster)
     flags = [word for word in words if word.startswith("-")]
     plain = [word for word in words if not word.startswith("-") and word != "json"]
     if cluster.get("says"):
@@ -47,6 +53,19 @@ def main(words: list[str]) -> int:
 
 
 def get(cluster: dict[str, Any], plain: list[str], flags: list[str]) -> int:
+    if "--raw" in flags:
+        answers = cluster.get("raw", [])
+        if not answers:
+            return fail(
+                'Error from server (Forbidden): User "anna" cannot get resource "pods/proxy"'
+            )
+        print(json.dumps(answers.pop(0)))
+        save(cluster)
+        return 0
+    if plain[0] == "pods":
+        items = [{"metadata": {"name": "router-a"}, "status": {"phase": "Running"}}]
+        print(json.dumps({"items": items}))
+        return 0
     if plain[0] == "namespaces":
         print("namespace/vision\nnamespace/speech")
         return 0
@@ -99,7 +118,7 @@ def annotate(cluster: dict[str, Any], name: str, pairs: list[str]) -> int:
             "result": answers.pop(0),
         }
     object_["status"].get("rollout", {}).update(cluster.get("then", {}))
-    CLUSTER.write_text(json.dumps(cluster))
+    save(cluster)
     print(f"modeldeployment.slipway.dev/{name} annotated")
     return 0
 

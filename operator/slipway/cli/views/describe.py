@@ -10,6 +10,7 @@ from slipway.cli.objects import (
     Metric,
     ModelDeployment,
     Revision,
+    Scaling,
 )
 from slipway.cli.text import WIDE, Cell, Line, Screen, Style, cut, line, table, wrapped
 from slipway.cli.times import age, duration
@@ -37,6 +38,7 @@ def describe(
         _analysis(md, now, width, looks or {}),
         _next(md, now, say, width),
         _conditions(md, now, width),
+        _scaling(md, width),
         _past(md, now, width),
     ]
     return joined(blocks)
@@ -135,6 +137,7 @@ def _analysis(md: ModelDeployment, now: datetime, width: int, looks: Looks) -> S
             [*row, Cell(history[metric.name], Style.ACCENT)]
             for row, metric in zip(rows, md.rollout.metrics, strict=True)
         ]
+    rows += _hook_rows(md, len(head))
     drawn_table = table(head, rows, indent=INDENT, width=width)
     notes = [
         part
@@ -147,6 +150,13 @@ def _analysis(md: ModelDeployment, now: datetime, width: int, looks: Looks) -> S
     return (*drawn_table, *notes)
 
 
+def _hook_rows(md: ModelDeployment, columns: int) -> list[list[str | Cell]]:
+    """Return the hooks of the present step, as rows of the metrics' table."""
+    asked = [hook for hook in md.rollout.hooks if hook.step == md.rollout.step]
+    rest = [""] * (columns - 2)
+    return [[hook.name, word(hook.verdict), *rest] for hook in asked]
+
+
 def _looks(metric: Metric, looks: Looks) -> str:
     seen = looks.get(metric.name) or metric.looks
     return sparkline(seen, metric.limit) if len(seen) > 1 else ""
@@ -156,7 +166,7 @@ def _metric_row(md: ModelDeployment, metric: Metric, now: datetime) -> list[str 
     counted = f"{metric.samples:,}"
     if metric.stable_samples:
         counted += f" / {metric.stable_samples:,}"
-    since = md.rollout.step_started_at if metric.last_check else None
+    since = metric.since or (md.rollout.step_started_at if metric.last_check else None)
     return [
         metric.name,
         word(metric.verdict),
@@ -211,6 +221,24 @@ def _claim(kind: str, status: str) -> Cell:
     if kind == "Reconciling":
         return Cell(status, Style.WARN if status == "True" else Style.GOOD)
     return word(status)
+
+
+def _scaling(md: ModelDeployment, width: int) -> Screen:
+    rows: list[Line] = []
+    for role, found in (("stable", md.stable), ("candidate", md.candidate)):
+        if found is not None and found.scaling is not None:
+            text = f"{role} {found.version}: {_sized(found.scaling)}"
+            rows += wrapped(text, width, indent=11, first="" if rows else "  scaling")
+    return tuple(rows)
+
+
+def _sized(scaling: Scaling) -> str:
+    """Return desired, current and why: signal, value, target, bound by what."""
+    text = f"{scaling.current} of {scaling.desired} replicas"
+    if scaling.signal and scaling.value is not None and scaling.target is not None:
+        text += f", {scaling.signal} {scaling.value:.4g}, target {scaling.target:.4g} per replica"
+    text += f", bound by {scaling.bound_by}" if scaling.bound_by else ""
+    return text + (f": {scaling.message}" if scaling.message else "")
 
 
 def _past(md: ModelDeployment, now: datetime, width: int) -> Screen:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from slipway.cli.objects import ModelDeployment
 from slipway.cli.text import Cell, Style
 
-GOOD = frozenset({"Pass", "Promoted", "Done", "True"})
+GOOD = frozenset({"Pass", "Passed", "Promoted", "Done", "True"})
 BAD = frozenset(
     {
         "Fail",
+        "Rejected",
         "RolledBack",
         "RejectedByGoldenSet",
         "RejectedBySignature",
@@ -20,7 +21,16 @@ BAD = frozenset(
     }
 )
 WAITING = frozenset(
-    {"Inconclusive", "NoData", "Paused", "AwaitingApproval", "Aborted", "Superseded", "Unknown"}
+    {
+        "Inconclusive",
+        "NoData",
+        "Waiting",
+        "Paused",
+        "AwaitingApproval",
+        "Aborted",
+        "Superseded",
+        "Unknown",
+    }
 )
 RATIOS = frozenset({"errors", "latency", "golden-set"})
 """Metrics whose numbers are shares, shown as percent."""

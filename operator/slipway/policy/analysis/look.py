@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from slipway.api.modeldeployment import AnalysisMode, Stage
+from slipway.api.modeldeployment import AnalysisMode, ModelDeploymentSpec, Stage
 from slipway.policy.analysis.judge import judge
 from slipway.policy.analysis.port import Inputs, Plan
 from slipway.policy.facts import Facts, Judgement
@@ -11,8 +11,8 @@ from slipway.policy.ladder import next_rung, rungs_of
 
 def plan_of(facts: Facts) -> Plan | None:
     """Return what is to be judged; nothing before every proxy has the step's weight."""
-    status, rollout = facts.object.status, facts.object.spec.rollout
-    memory, analysis = status.rollout, rollout.analysis
+    status, analysis = facts.object.status, facts.object.spec.rollout.analysis
+    memory = status.rollout
     if memory is None or status.stable is None or status.candidate is None:
         return None
     candidate = status.candidate.revision
@@ -26,18 +26,41 @@ def plan_of(facts: Facts) -> Plan | None:
     )
     if not is_step or analysis.mode is AnalysisMode.OFF:
         return None
-    return Plan(
+    return plan_at(
+        facts.object.spec,
+        written,
         route=facts.object.metadata.name,
         candidate=candidate,
         stable=status.stable.revision,
         step=memory.step_started_at or "",
         number=max(1, memory.step),
-        weight=written,
-        next_weight=max(next_rung(rungs_of(rollout), written).weight, written),
+    )
+
+
+def plan_at(
+    spec: ModelDeploymentSpec,
+    weight: int,
+    *,
+    route: str,
+    candidate: str,
+    stable: str,
+    step: str,
+    number: int,
+) -> Plan:
+    """Return what is judged at a weight, with the promises that the spec asks for."""
+    rollout, analysis = spec.rollout, spec.rollout.analysis
+    return Plan(
+        route=route,
+        candidate=candidate,
+        stable=stable,
+        step=step,
+        number=number,
+        weight=weight,
+        next_weight=max(next_rung(rungs_of(rollout), weight).weight, weight),
         mode=analysis.mode,
         min_samples=analysis.min_samples,
         tolerance=analysis.tolerance,
-        timeout_seconds=facts.object.spec.traffic.timeout_seconds,
+        timeout_seconds=spec.traffic.timeout_seconds,
     )
 
 

@@ -1,0 +1,105 @@
+"""How long a step takes before a good candidate may go on: the judge itself is asked.
+
+A candidate as good as stable is played to `judge`, with the traffic that is expected, look by look
+as the operator would. So the answer follows whatever the judge believes in. It is what happens
+with average luck: chance makes single rollouts faster or slower.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from slipway.api.counters import Counters, Latency, RouteCounters, latency_edges
+from slipway.policy.analysis.judge import judge
+from slipway.policy.analysis.port import Inputs, Plan
+from slipway.policy.facts import Role
+from slipway.policy.times import to_wire
+
+PAST_REQUESTS = 2_000
+"""That stable has answered before the step, so that what is slow is known."""
+TYPICAL_MILLIS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The traffic of both revisions together."""
+
+    per_second: float
+    error_ratio: float = 0.0
+    """Of stable; the candidate is taken to be as good."""
+    latency: Latency | None = None
+    """Its shape counts, not its size; without one every request takes 10 ms."""
+
+
+def looks_to_pass(plan: Plan, traffic: Expected, interval: int, most: int) -> int | None:
+    """Return after how many looks every required metric passes; None: not within `most`.
+
+    `interval` is the time between two looks, in seconds.
+    """
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    first = judge({}, Inputs((_tick(plan, traffic, began, 0),)), plan, began)
+    memories = {item.name: item.state for item in first if item.state is not None}
+
+    def passes(number: int) -> bool:
+        now = began + timedelta(seconds=number * interval)
+        tick = _tick(plan, traffic, now, number * interval)
+        judged = judge(memories, Inputs((tick,)), plan, now)
+        required = [item for item in judged if item.role is Role.REQUIRED]
+        return all(item.verdict == "Pass" for item in required)
+
+    return _first(passes, most)
+
+
+def _first(holds: Callable[[int], bool], most: int) -> int | None:
+    """Return the smallest number from 1 for which it holds, if it holds from there on."""
+    low, high = 0, 1
+    while not holds(high):
+        if high >= most:
+            return None
+        low, high = high, min(most, 2 * high)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
+
+
+def _tick(plan: Plan, traffic: Expected, now: datetime, seconds: int) -> Counters:
+    total = traffic.per_second * seconds
+    candidate = int(total * plan.weight / 100)
+    routes = [
+        _counted(plan, plan.candidate, candidate, traffic),
+        _counted(plan, plan.stable, PAST_REQUESTS + int(total) - candidate, traffic),
+    ]
+    return Counters(proxy="forecast", envoy_start="forecast", at=to_wire(now), routes=routes)
+
+
+def _counted(plan: Plan, revision: str, requests: int, traffic: Expected) -> RouteCounters:
+    return RouteCounters(
+        name=plan.route,
+        revision=revision,
+        pinned=False,
+        requests=requests,
+        errors=round(requests * traffic.error_ratio),
+        resets=0,
+        timeouts=0,
+        client_errors=0,
+        active=0,
+        latency=_latency(requests, traffic.latency),
+    )
+
+
+def _latency(requests: int, shape: Latency | None) -> Latency:
+    """Return a histogram of that many requests, in the shape of another one."""
+    if shape is None or not sum(shape.counts):
+        edges = latency_edges()
+        counts = [0] * (len(edges) + 1)
+        counts[next(n for n, edge in enumerate(edges) if edge >= TYPICAL_MILLIS)] = requests
+        return Latency(edges_millis=[float(edge) for edge in edges], counts=counts)
+    total, below, seen = sum(shape.counts), 0, 0
+    spread = []
+    for count in shape.counts:
+        seen += count
+        upto = round(requests * seen / total)
+        spread.append(upto - below)
+        below = upto
+    return Latency(edges_millis=shape.edges_millis, counts=spread)

@@ -1,0 +1,90 @@
+"""plan: where the traffic is from, and what follows from it."""
+
+import json
+from typing import Any
+
+import pytest
+from slipway.cli.forecasting import forecast, spec_of
+from slipway.cli.traffic import by_hand, from_the_analysis
+from slipway.cli.views.plan import plan
+
+from tests.builders import counted
+from tests.unit.cli.conftest import Program
+from tests.unit.cli.recordings import plain, recording
+
+STABLE, CANDIDATE = "3a1e3eef", "6b04114e"
+
+
+def planned(name: str, per_second: float, **rollout: Any) -> str:
+    found = recording(name)
+    found.manifest["spec"]["rollout"] |= rollout
+    made = forecast(found.md, spec_of(found.manifest), by_hand(per_second, found.md), found.now)
+    return plain(plan(made, width=100))
+
+
+def row(screen: str, step: str) -> list[str]:
+    return next(line for line in screen.splitlines() if line.strip().startswith(step)).split()
+
+
+def test_a_hold_and_the_bake_take_at_least_their_time() -> None:
+    screen = planned("idle", 1000.0, steps=[{"weight": 10, "holdSeconds": 300}], bakeSeconds=600)
+    assert row(screen, "1 ")[-3:] == ["5m", "5m", "5m"]
+    assert row(screen, "bake")[-3:] == ["10m", "10m", "15m"]
+    assert "promoted after 15m" in screen
+
+
+def test_the_step_under_way_takes_only_the_rest() -> None:
+    screen = planned("progressing", 1000.0)
+    assert row(screen, "1 ")[-4:] == ["1m", "36s", "36s", "now"]
+    assert "after approval" in screen
+
+
+def test_too_little_traffic_is_said_before_the_rollout_begins() -> None:
+    screen = planned("idle", 0.01, deadlineSeconds=60)
+    assert "not in time: the steps take longer than the deadline of 1m" in screen
+    assert "onInconclusive says Pause" in screen
+    assert "never" in planned("idle", 0.0)
+
+
+def test_without_analysis_only_holds_count() -> None:
+    screen = planned("idle", 0.0, analysis={"mode": "Off"}, bakeSeconds=60)
+    assert "promoted after 1m" in screen
+
+
+def test_the_traffic_is_measured_at_the_router(run: Program) -> None:
+    counts = [
+        counted("router-a", {STABLE: (9_000 + n, 0, 0), CANDIDATE: (1_000 + n, 0, 0)}).wire()
+        for n in (0, 500)
+    ]
+    run.change(raw=counts)
+    shown = json.loads(run("plan", "digits", "--measure=0.5s", "--json").out)
+    assert shown["source"].startswith("measured at the router for ")
+    assert 0 < shown["perSecond"] <= 2_000
+    asked = [call[-1] for call in run.state["calls"] if "--raw" in call]
+    path = "/api/v1/namespaces/vision/pods/http:router-a:9901/proxy/v1/counters"
+    assert asked == [path, path]
+
+
+def test_who_may_not_measure_gets_what_the_analysis_counted(run: Program) -> None:
+    done = run("plan", "digits")
+    assert done.code == 0
+    assert "as the analysis counted in the step under way" in done.out
+    assert 'cannot get resource "pods/proxy"' in done.err
+    md = recording("progressing").md
+    measured = from_the_analysis(md)
+    assert measured is not None
+    assert measured.per_second == pytest.approx(200.0)
+
+
+def test_without_any_number_it_asks_for_one(run: Program) -> None:
+    run.put("digits", recording("idle").manifest)
+    done = run("plan", "digits")
+    assert done.code == 1
+    assert "try: kubectl slipway plan --rps=100 digits -n vision" in done.err
+
+
+def test_the_first_revision_takes_no_steps(run: Program) -> None:
+    manifest = recording("idle").manifest
+    del manifest["status"]["stable"]
+    run.put("digits", manifest)
+    assert "goes to 100 % as soon as" in run("plan", "digits", "--rps=5").out
