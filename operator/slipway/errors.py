@@ -9,6 +9,7 @@ SlipwayError
 ├── RegistryRefused      the container registry said no, and would say it again
 └── DependencyError      something outside did not answer; the caller tries again later
     ├── ClusterUnavailable   the API server
+    │   └── Forbidden        it says that we have no right
     ├── ChangedUnderneath    the object was changed or replaced since it was read
     ├── Refused              admission said no: quota, Pod Security, a webhook, a policy
     └── RegistryUnavailable  the container registry
@@ -67,6 +68,10 @@ class DependencyError(SlipwayError):
 
 class ClusterUnavailable(DependencyError):
     """The API server did not answer, or refused for a passing reason."""
+
+
+class Forbidden(ClusterUnavailable):
+    """The API server says that the operator has no right; it says so too while it starts."""
 
 
 class ChangedUnderneath(DependencyError):

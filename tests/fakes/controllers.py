@@ -58,6 +58,8 @@ class Controllers:
         default_factory=lambda: defaultdict(Served)
     )
     """By namespace, proxy, route and revision."""
+    starts_jobs: bool = True
+    """Whether the pods of Jobs are admitted."""
     lost: Counter[str] = field(default_factory=Counter)
     """Requests by route that no ready pod could answer."""
 
@@ -85,6 +87,8 @@ class Controllers:
         metadata = job["metadata"]
         if not job.get("status"):
             self.api.put_status(kinds.JOB, job, {"active": 1})
+            return
+        if not self.starts_jobs:
             return
         component = metadata["labels"][names.LABEL_COMPONENT]
         message = self._package(job) if component == "package" else self._check(job)

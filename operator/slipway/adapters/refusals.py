@@ -10,6 +10,7 @@ from slipway.errors import (
     ChangedUnderneath,
     ClusterUnavailable,
     ConflictError,
+    Forbidden,
     Refused,
     SlipwayError,
     SpecError,
@@ -28,7 +29,7 @@ def refusal(answer: Answer, what: str) -> SlipwayError:
         return Refused(message)
     match answer.status:
         case 403:
-            return ClusterUnavailable(message) if _is_rbac(message) else Refused(message)
+            return Forbidden(message) if _is_rbac(message) else Refused(message)
         case 404 | 410:
             return ChangedUnderneath(message) if is_missing(answer) else ClusterUnavailable(message)
         case 409:

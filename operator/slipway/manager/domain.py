@@ -59,6 +59,9 @@ def _require(settings: Settings) -> None:
 def passes(parts: Parts) -> Mapping[str, Pass]:
     """Return who runs the passes, by kind of key."""
     _require(parts.settings)
+    routers = RouterReconciler(
+        parts.cache, parts.cluster, parts.clock, parts.settings, wake=parts.wake
+    )
     outside = Outside(
         cluster=parts.cluster,
         counters=parts.counters,
@@ -66,8 +69,7 @@ def passes(parts: Parts) -> Mapping[str, Pass]:
         recorder=parts.recorder,
         clock=parts.clock,
         epoch=parts.epoch,
+        router_problem=routers.problem,
     )
     models = Reconciler(parts.cache, outside, parts.settings)
-
-    routers = RouterReconciler(parts.cache, parts.cluster, parts.clock, parts.settings)
     return {MODEL_DEPLOYMENT: models.reconcile, ROUTER: routers.reconcile}

@@ -140,6 +140,8 @@ class JobFact:
     check: CheckResult | None
     crash: str | None
     """Last words of a Job that left no result."""
+    created: datetime | None = None
+    has_pod: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +240,8 @@ class Facts:
     traffic: Traffic | None = None
     """None: the counters were not read in this pass."""
     judgements: tuple[Judgement, ...] = ()
+    router_problem: str | None = None
+    """Why the namespace's router is not as it should be."""
     requester_is_verified: bool = True
     """An admission policy ties the annotation requested-by to its writer."""
     autoscalers: Mapping[str, AutoscalerFact] = field(default_factory=dict)
@@ -271,6 +275,13 @@ class Facts:
             if proxy.generation == self.route.generation and proxy.error is None
         }
         return tuple(pod.meta.name for pod in self.proxies if pod.meta.uid not in current)
+
+    @property
+    def awaited(self) -> str:
+        """The proxies that do not run the newest route yet, or why there is none, in words."""
+        none = "no router pod is ready"
+        why = f"{none}: {self.router_problem}" if self.router_problem else none
+        return ", ".join(self.unacknowledged) or why
 
     @property
     def is_acknowledged(self) -> bool:

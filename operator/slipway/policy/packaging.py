@@ -1,12 +1,14 @@
 """From an input to a revision: which package Job to run, and what its end means."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from slipway.api.modeldeployment import Stage
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts, JobFact, JobState
 from slipway.policy.times import backoff
+
+POD_COMES_WITHIN = timedelta(seconds=15)
 
 
 def decide(d: Decision, facts: Facts, now: datetime) -> Decision:
@@ -26,7 +28,7 @@ def decide(d: Decision, facts: Facts, now: datetime) -> Decision:
     if job is None:
         return replace(d, package=1)
     if job.state is JobState.ACTIVE:
-        return d
+        return _without_pod(d, job, now)
     result = job.package
     if job.state is JobState.COMPLETE and result is not None and result.error is None:
         return replace(d, revise=result)
@@ -45,6 +47,17 @@ def latest(facts: Facts) -> JobFact | None:
     """Return the newest package Job of the wanted input."""
     jobs = [job for job in facts.jobs if job.subject == facts.input]
     return max(jobs, key=lambda job: job.attempt, default=None)
+
+
+def _without_pod(d: Decision, job: JobFact, now: datetime) -> Decision:
+    """Say where a Job gets no pod: what refuses it stands in the Job's events only."""
+    if job.has_pod or job.created is None:
+        return d
+    left = job.created + POD_COMES_WITHIN - now
+    if left > timedelta():
+        return replace(d, look_again=left)
+    message = f"Job {job.meta.name} has no pod: a quota or an admission check; see its events"
+    return replace(d, reason="JobHasNoPod", message=message)
 
 
 def _failed(d: Decision, job: JobFact, now: datetime) -> Decision:

@@ -222,14 +222,13 @@ def _conditions(
     if stalled:
         yield claim(ConditionType.STALLED, True, stalled, message)
     yield _artifact(decision, facts, claim)
-    missing = facts.unacknowledged
     yield claim(
         ConditionType.ROUTE_PROGRAMMED,
         facts.is_acknowledged,
         "Acknowledged" if facts.is_acknowledged else "AwaitingProxies",
         "every proxy runs the newest weights"
         if facts.is_acknowledged
-        else f"not yet: {', '.join(missing) or 'no router pod is ready'}",
+        else f"not yet: {facts.awaited}",
     )
     yield _capacity(decision, facts, claim)
     scaling = scaling_claim(facts, (decision.stable, decision.candidate))

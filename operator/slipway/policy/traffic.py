@@ -104,8 +104,7 @@ def _inconclusive(d: Decision, facts: Facts, verdict: Judgement, now: datetime) 
 
 
 def _unacknowledged(d: Decision, facts: Facts, written: int) -> Decision:
-    missing = ", ".join(facts.unacknowledged) or "no router pod is ready"
-    message = f"weight {written} is written, not yet acknowledged by: {missing}"
+    message = f"weight {written} is written, not yet acknowledged by: {facts.awaited}"
     stage = d.memory.stage if d.memory.stage in IN_TRAFFIC else Stage.PROGRESSING
     return at(d, stage, "AwaitingAcknowledgement", message, look_again=ACK_POLL)
 

@@ -159,6 +159,7 @@ def _known_without_job(
 def _jobs(children: Children) -> Iterable[JobFact]:
     pods = [pod for pod in children.pods if isinstance(pod, JobPod) and pod.end]
     ends = {pod.job: pod for pod in sorted(pods, key=lambda pod: pod.created)}
+    started = {pod.job for pod in children.pods if isinstance(pod, JobPod)}
     for job in children.of(JobObject):
         if job.meta.deleting:
             continue
@@ -177,6 +178,8 @@ def _jobs(children: Children) -> Iterable[JobFact]:
             package=package,
             check=check,
             crash=None if package or check else (text or job.failure or None),
+            created=job.created,
+            has_pod=job.meta.name in started,
         )
 
 

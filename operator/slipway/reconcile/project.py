@@ -68,6 +68,7 @@ class JobObject:
     state: JobState
     finished: datetime | None
     failure: str
+    created: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,8 @@ class RouterWorkload:
     is_complete: bool
     """All of its pods are of the newest template, and ready."""
     agent: AgentMark | None
+    failure: str | None = None
+    """Message of its ReplicaFailure condition: quota, admission."""
 
 
 def project(kind: Kind, manifest: Manifest) -> object:
@@ -185,11 +188,10 @@ def _deployment(manifest: Manifest) -> WorkloadFact | RouterWorkload:
         is_new = status.get("observedGeneration", 0) >= manifest["metadata"]["generation"]
         updated = status.get("updatedReplicas", 0)
         is_complete = is_new and min(ready, updated) >= wanted
-        return RouterWorkload(meta, ready, is_complete, _agent(manifest))
+        return RouterWorkload(meta, ready, is_complete, _agent(manifest), _refused(status))
     found = {entry["type"]: entry for entry in status.get("conditions") or ()}
     available = found.get("Available", {})
     moment = _moment(available["lastTransitionTime"]) if available else None
-    failure = found.get("ReplicaFailure", {})
     return WorkloadFact(
         meta=meta,
         revision=labels.get(names.LABEL_REVISION, ""),
@@ -197,8 +199,15 @@ def _deployment(manifest: Manifest) -> WorkloadFact | RouterWorkload:
         ready=status.get("readyReplicas", 0),
         unavailable_since=moment if available.get("status") == "False" else None,
         settled=status.get("observedGeneration", 0) >= manifest["metadata"]["generation"],
-        failure=failure.get("message") if failure.get("status") == "True" else None,
+        failure=_refused(status),
     )
+
+
+def _refused(status: Manifest) -> str | None:
+    """Return why the pods of a Deployment are refused."""
+    found = {entry["type"]: entry for entry in status.get("conditions") or ()}
+    failure = found.get("ReplicaFailure", {})
+    return failure.get("message") if failure.get("status") == "True" else None
 
 
 def _job(manifest: Manifest) -> JobObject:
@@ -220,6 +229,7 @@ def _job(manifest: Manifest) -> JobObject:
         state=state,
         finished=_moment(end["lastTransitionTime"]) if end else None,
         failure=end.get("message", "") if end else "",
+        created=_moment(manifest["metadata"]["creationTimestamp"]),
     )
 
 

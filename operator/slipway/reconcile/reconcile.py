@@ -4,9 +4,11 @@ The cache says that something may have changed; whatever moves traffic, promotes
 is decided again on what the API server says at that moment.
 """
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from slipway.api import kinds, names
@@ -16,7 +18,7 @@ from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus
 from slipway.engine import about
 from slipway.engine.cache import Cache
 from slipway.engine.queue import Key
-from slipway.errors import ChangedUnderneath
+from slipway.errors import ChangedUnderneath, FencedError
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts, RouteFact, WorkloadFact
 from slipway.policy.invariants import violations
@@ -33,6 +35,7 @@ from slipway.reconcile.observe import (
     observe_live,
     with_traffic,
 )
+from slipway.reconcile.outages import Outages
 from slipway.reconcile.ports import Clock, Cluster, CounterSource, Recorder, ServerSource
 from slipway.reconcile.project import Broken, project
 from slipway.reconcile.proxies import Proxies
@@ -58,6 +61,8 @@ class Outside:
     clock: Clock
     epoch: Callable[[], str]
     """Name of the present leadership."""
+    router_problem: Callable[[str], str | None] = lambda _namespace: None
+    """Why a namespace's router is not as it should be."""
 
 
 class Reconciler:
@@ -70,9 +75,23 @@ class Reconciler:
         self._executor = Executor(outside.cluster, settings, self._ports_of)
         self._proxies = Proxies(outside.cluster)
         self._scaler = Scaler(outside.counters, outside.servers, outside.clock)
+        self._outages = Outages(outside.clock)
 
     async def reconcile(self, key: Key) -> float | None:
         """Make one object true; return the seconds until the next look, None: on change only."""
+        try:
+            again_in = await self._pass(key)
+        except (FencedError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            trouble = self._outages.failed(key, error)
+            if trouble is not None:
+                await self._report_outage(key, trouble)
+            raise
+        self._outages.over(key)
+        return again_in
+
+    async def _pass(self, key: Key) -> float | None:
         found = self._cache.get(kinds.MODEL_DEPLOYMENT, key.namespace, key.name, object)
         if isinstance(found, Broken):
             return await self._report_broken(key, found)
@@ -125,13 +144,17 @@ class Reconciler:
     async def _look(
         self, key: Key, object_: ModelDeployment, children: Children
     ) -> tuple[Facts, Decision]:
-        facts = facts_of(object_, children, self._settings)
+        facts = self._facts(object_, children)
         now = now_of(self._outside.clock.now())
         facts = await with_traffic(facts, self._outside.counters, now)
         facts = await self._scaler.sized(key, facts)
         decision = decide(facts, now_of(self._outside.clock.now()))
         about.note(revision=decision.candidate or decision.stable)
         return facts, decision
+
+    def _facts(self, object_: ModelDeployment, children: Children) -> Facts:
+        problem = self._outside.router_problem(object_.metadata.namespace)
+        return replace(facts_of(object_, children, self._settings), router_problem=problem)
 
     async def _read_live(self, key: Key, cached: ModelDeployment) -> ModelDeployment | None:
         manifest = await self._outside.cluster.get(kinds.MODEL_DEPLOYMENT, key.namespace, key.name)
@@ -176,6 +199,15 @@ class Reconciler:
                 await self._outside.recorder.record(
                     regarding, warning=event.warning, reason=event.reason, message=event.message
                 )
+
+    async def _report_outage(self, key: Key, trouble: Trouble) -> None:
+        found = self._cache.get(kinds.MODEL_DEPLOYMENT, key.namespace, key.name, object)
+        if not isinstance(found, ModelDeployment):
+            return
+        with contextlib.suppress(Exception):  # what stopped the pass may stop this too
+            facts = self._facts(found, observe_cached(self._cache, found))
+            facts = await self._scaler.sized(key, facts)
+            await self._publish(recall(facts), facts, trouble)
 
     async def _report_broken(self, key: Key, broken: Broken) -> float | None:
         manifest = await self._outside.cluster.get(kinds.MODEL_DEPLOYMENT, key.namespace, key.name)

@@ -5,6 +5,7 @@ only with the agent's version or the router's own settings, one namespace at a t
 """
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from slipway.api import kinds, names
@@ -12,6 +13,7 @@ from slipway.api.base import Manifest
 from slipway.api.modeldeployment import ModelDeployment
 from slipway.engine.cache import Cache
 from slipway.engine.queue import Key
+from slipway.errors import ChangedUnderneath, FencedError, SlipwayError
 from slipway.reconcile.ports import Clock, Cluster
 from slipway.reconcile.project import Broken, Plain, RouterWorkload, meta_of
 from slipway.reconcile.writer import Writer, hash_of
@@ -28,7 +30,16 @@ WAIT_SECONDS = 2.0
 class RouterReconciler:
     """Runs the passes of the namespaces' routers."""
 
-    def __init__(self, cache: Cache, cluster: Cluster, clock: Clock, settings: Settings) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        cluster: Cluster,
+        clock: Clock,
+        settings: Settings,
+        wake: Callable[[Key], None] = lambda _key: None,
+    ) -> None:
+        """`wake` asks for a pass of another key."""
+        self._wake = wake
         self._cache = cache
         self._cluster = cluster
         self._writer = Writer(cluster)
@@ -37,9 +48,36 @@ class RouterReconciler:
         self._unused_since: dict[str, datetime] = {}
         self._verified: set[tuple[str, str, str]] = set()
         """uid of the anchor, kind and hash of what was found as it should be."""
+        self._problems: dict[str, str] = {}
+
+    def problem(self, namespace: str) -> str | None:
+        """Return why the namespace's router is not as it should be; None: it is, or will be."""
+        known = self._cache.get(kinds.DEPLOYMENT, namespace, names.ROUTER_NAME, RouterWorkload)
+        return self._problems.get(namespace) or (known.failure if known else None)
 
     async def reconcile(self, key: Key) -> float | None:
         """Make one namespace's router true; return the seconds until the next look."""
+        try:
+            again_in = await self._pass(key)
+        except (ChangedUnderneath, FencedError):
+            raise
+        except SlipwayError as error:
+            self._note(key.namespace, f"the router is refused: {error}")
+            raise
+        self._note(key.namespace, None)
+        return again_in
+
+    def _note(self, namespace: str, problem: str | None) -> None:
+        """Remember a problem, and let those who serve through the router say so."""
+        if self._problems.get(namespace) == problem:
+            return
+        self._problems.pop(namespace, None)
+        if problem is not None:
+            self._problems[namespace] = problem
+        for found in self._cache.within(kinds.MODEL_DEPLOYMENT, namespace, ModelDeployment):
+            self._wake(Key(kinds.MODEL_DEPLOYMENT.kind, namespace, found.metadata.name))
+
+    async def _pass(self, key: Key) -> float | None:
         namespace = key.namespace
         anchor = self._cache.get(kinds.SERVICE_ACCOUNT, namespace, names.ROUTER_NAME, Plain)
         if not self._is_wanted(namespace):

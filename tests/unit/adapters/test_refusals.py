@@ -10,6 +10,7 @@ from slipway.errors import (
     ChangedUnderneath,
     ClusterUnavailable,
     ConflictError,
+    Forbidden,
     Refused,
     SlipwayError,
     SpecError,
@@ -73,13 +74,23 @@ CASES = [
         answer(400, 'admission webhook "w" denied the request: no'), Refused, id="a webhook"
     ),
     pytest.param(
+        answer(
+            403,
+            'jobs.batch "j" is forbidden: unable to create new content in namespace n because it '
+            "is being terminated",
+            "Forbidden",
+        ),
+        Refused,
+        id="a namespace that is being deleted",
+    ),
+    pytest.param(
         answer(422, "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no"),
         Refused,
         id="an admission policy",
     ),
     pytest.param(
         answer(403, 'pods is forbidden: User "u" cannot create resource "pods" in API group ""'),
-        ClusterUnavailable,
+        Forbidden,
         id="a right that is missing, or RBAC that reloads",
     ),
     pytest.param(answer(401, "Unauthorized"), ClusterUnavailable, id="a token that ran out"),

@@ -1,0 +1,169 @@
+"""What others refuse or take away: one object says so, heals by itself, and delays nobody."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from slipway.api import kinds, names
+from slipway.errors import ClusterUnavailable, Forbidden, Refused, SlipwayError, SpecError
+
+from tests.fakes.cluster import Trouble, Write
+from tests.unit.reconcile.world import NAMESPACE, World
+
+NO_RIGHT = 'deployments.apps is forbidden: User "slipway" cannot create resource "deployments"'
+NO_WEBHOOK = 'failed calling webhook "w": service "absent" not found'
+TERMINATING = "unable to create new content in namespace vision because it is being terminated"
+
+
+class Refuses(Trouble):
+    """Refuses writes of a kind, until it is told to stop."""
+
+    def __init__(self, error: SlipwayError | RuntimeError, **about: str) -> None:
+        self.error = error
+        self.about = about
+        self.is_on = True
+        self.refused = 0
+
+    def before(self, write: Write) -> None:
+        if self.is_on and all(getattr(write, key) == value for key, value in self.about.items()):
+            self.refused += 1
+            raise self.error
+
+
+def troubled(trouble: Trouble) -> World:
+    world = World()
+    world.trouble = trouble
+    world.start()
+    return world
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "reason"),
+    [
+        (Refused("exceeded quota: count/deployments.apps"), "Deployment", "Refused"),
+        (ClusterUnavailable(NO_WEBHOOK), "Deployment", "WebhookUnavailable"),
+        (Refused(TERMINATING), "ControllerRevision", "Refused"),
+        (Refused("ValidatingAdmissionPolicy 'p' denied request"), "ModelRoute", "Refused"),
+        (Refused("exceeded quota: services"), "Service", "Refused"),
+        (Forbidden(NO_RIGHT), "Deployment", "Forbidden"),
+        (Forbidden(NO_RIGHT), "ControllerRevision", "Forbidden"),
+        (ClusterUnavailable("etcdserver: request is too large"), "ControllerRevision", "Cluster"),
+        (SpecError("spec.template.spec.affinity", "Invalid value"), "Deployment", "InvalidSpec"),
+    ],
+)
+async def test_what_is_refused_is_said_with_its_cause_and_heals(
+    error: SlipwayError, kind: str, reason: str
+) -> None:
+    trouble = Refuses(error, kind=kind)
+    world = troubled(trouble)
+    await world.ask_for("1")
+    await world.live(90)
+    status, said, message = world.condition("Stalled")
+    assert (status, said[: len(reason)]) == ("True", reason)
+    assert str(error) in message
+    assert world.condition("Ready")[0] == "False"
+    before = [write for write in world.writes if write.verb == "status"]
+    await world.live(120)
+    assert [write for write in world.writes if write.verb == "status"] == before
+    trouble.is_on = False
+    await world.until(lambda: world.serving() == "1", 120)
+    await world.settle()
+    assert world.condition("Stalled") == ("", "", "")
+
+
+async def test_a_moment_without_rights_is_not_worth_a_word() -> None:
+    trouble = Refuses(Forbidden(NO_RIGHT), kind="ControllerRevision")
+    world = troubled(trouble)
+    await world.ask_for("1")
+    await world.live(5)
+    trouble.is_on = False
+    await world.until(lambda: world.serving() == "1", 60)
+    assert "Forbidden" not in str(world.status())
+
+
+async def test_a_router_that_is_refused_is_named_by_those_who_need_it() -> None:
+    trouble = Refuses(Refused("exceeded quota: deployments"), name=names.ROUTER_NAME)
+    world = troubled(trouble)
+    await world.ask_for("1")
+    await world.live(60)
+    status, _, message = world.condition("RouteProgrammed")
+    assert status == "False"
+    assert "exceeded quota: deployments" in message
+    assert "exceeded quota: deployments" in world.condition("Ready")[2]
+    trouble.is_on = False
+    await world.until(lambda: world.serving() == "1", 180)
+    await world.settle()
+    assert world.condition("RouteProgrammed")[0] == "True"
+
+
+async def test_a_job_that_gets_no_pod_is_named() -> None:
+    world = World()
+    world.controllers.starts_jobs = False
+    unpinned: Any = {"source": {"uri": "https://models.example/1.onnx"}}
+    await world.ask_for("1", model=unpinned)
+    await world.live(30)
+    _, reason, message = world.condition("Ready")
+    assert reason == "JobHasNoPod"
+    assert "digits-package-" in message
+    world.controllers.starts_jobs = True
+    await world.until(lambda: world.serving() == "1", 60)
+
+
+POISONS: dict[str, SlipwayError | RuntimeError] = {
+    "a bug": RuntimeError("boom"),
+    "no right": Forbidden(NO_RIGHT),
+    "a quota": Refused("exceeded quota"),
+    "a wrong spec": SpecError("spec.x", "Invalid value"),
+}
+
+
+@pytest.mark.parametrize("poison", POISONS)
+async def test_a_poisoned_object_among_ten_good_ones_delays_nobody(poison: str) -> None:
+    trouble = Refuses(POISONS[poison], kind="ControllerRevision", name="")
+    trouble.before = lambda write: poisoned(trouble, write)  # type: ignore[method-assign]
+    world = troubled(trouble)
+    world.operator.passes.results = Counter()  # bugs are the point here
+    await world.ask_for("1", name="poison")
+    for number in range(10):
+        await world.ask_for("1", name=f"good-{number}")
+    for _ in range(30):
+        world.clock.pass_on(1)
+        world.controllers.step()
+        await world.operator.work(world._tell)
+    served = [route for _, route in world.api.all(kinds.MODEL_ROUTE) if route["spec"]["backends"]]
+    assert len(served) == 10
+    assert 0 < trouble.refused < 40, "a poisoned object is backed off"
+    told = world.find(kinds.MODEL_DEPLOYMENT, "poison")["status"]["conditions"]
+    [stalled] = [entry for entry in told if entry["type"] == "Stalled"]
+    assert str(POISONS[poison]) in stalled["message"]
+    trouble.is_on = False
+    await world.live(120)
+    route = world.api.get(kinds.MODEL_ROUTE, NAMESPACE, "poison")
+    assert route is not None
+    assert route["spec"]["backends"]
+
+
+def poisoned(trouble: Refuses, write: Write) -> None:
+    if trouble.is_on and write.kind == "ControllerRevision" and write.name.startswith("poison-"):
+        trouble.refused += 1
+        raise trouble.error
+
+
+async def test_a_stored_object_that_its_own_schema_refuses_says_so_and_delays_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tests.fakes.api.TYPES", {})  # it was stored before there was a rule
+    world = World()
+    manifest = {
+        "apiVersion": names.API_VERSION,
+        "kind": kinds.MODEL_DEPLOYMENT.kind,
+        "metadata": {"name": "stored-long-ago", "namespace": NAMESPACE},
+        "spec": {"model": {"version": "1", "source": {"uri": 7}}, "rollout": {"steps": "all"}},
+    }
+    world.api.create(manifest, manager="kubectl")
+    await world.ask_for("1")
+    await world.until(lambda: world.serving() == "1", 60)
+    found = world.find(kinds.MODEL_DEPLOYMENT, "stored-long-ago")
+    [condition] = found["status"]["conditions"]
+    assert condition["reason"] == "InvalidSpec"
+    assert "spec.model.source.uri" in condition["message"]
