@@ -100,6 +100,11 @@ test-unit: $(SETUP) ## Unit tests: seconds, no network
 	$(call step,unit tests)
 	@$(BIN)/python -m pytest tests/unit -q $(PYTEST_ARGS)
 
+.PHONY: bench-scaling
+bench-scaling: $(SETUP) ## How fast and how well replicas follow a load, beside HPA's rule (BENCH_ARGS=--quick: a minute)
+	$(call step,bench: scaling)
+	@$(BIN)/python -m tests.bench.scaling $(BENCH_ARGS)
+
 .PHONY: bench-analysis
 bench-analysis: $(SETUP) ## How good verdicts are, beside three peers (BENCH_ARGS=--quick: a minute)
 	$(call step,the operator's analysis under virtual time)

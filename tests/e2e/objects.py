@@ -49,6 +49,8 @@ class Model:
     bake_seconds: int = 5
     strict: bool = False
     """Whether the verdict is the point: enough requests, and the tolerance that users have."""
+    scaling: Manifest | None = None
+    """spec.scaling; None: one replica."""
     rollout: Mapping[str, Any] = field(default_factory=dict)
     """More of spec.rollout."""
     analysis: Mapping[str, Any] = field(default_factory=dict)
@@ -65,6 +67,7 @@ class Model:
                 "packaging": {"mode": self.mode},
                 "server": {"drainSeconds": 5, "resources": SMALL},
                 "traffic": {"candidateHeader": CANDIDATE_HEADER},
+                "scaling": self.scaling or {},
                 "rollout": {
                     "steps": list(self.steps),
                     "bakeSeconds": self.bake_seconds,

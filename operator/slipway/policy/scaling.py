@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from slipway.api.modeldeployment import Scaling
+from slipway.policy.demand import Pace, demand, learn
 from slipway.policy.signals import Reading
 
 PANIC = timedelta(seconds=2.5)
@@ -30,6 +31,8 @@ QUEUE_FACTOR = 2.0
 """Queue time says that there are too few, not how few: at most doubled."""
 QUEUE_KEEPS = 0.5
 """Share of the target wait above which no replica goes."""
+DOWN_EVERY = timedelta(seconds=15)
+"""At most one step down within so long: a few large ones instead of many small ones."""
 GAP = timedelta(seconds=10)
 """Longer between two readings: what is remembered says nothing any more."""
 SAID_AFTER = timedelta(seconds=10)
@@ -60,17 +63,27 @@ def bounds_of(scaling: Scaling) -> Bounds:
     )
 
 
+KNOWS_NOTHING = Pace()
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """What one reading leaves for the next; lost with the process, and then held again."""
 
     readings: tuple[Reading, ...] = ()
-    """Of the stable window."""
+    """Of the stable window; what they call load is the demand."""
+    raw: tuple[Reading, ...] = ()
+    """The last few as they were read."""
+    pace: Pace = KNOWS_NOTHING
     asked: tuple[tuple[datetime, int], ...] = ()
     """Recommendations of the stabilisation window that no later one exceeds, unbounded."""
     since: datetime | None = None
     """Of the first reading."""
     missing_since: datetime | None = None
+    present: int = 0
+    """Replicas asked for at the last reading."""
+    down_at: datetime | None = None
+    """Of the last step down."""
     panic_at: datetime | None = None
     """When the short window last asked for much more than there was."""
 
@@ -113,7 +126,8 @@ def recommend(
     `current` replicas are asked for now, `ready` of them answer. What was never measured changes
     nothing: without any reading the current number stays, within the bounds.
     """
-    memory = _panic(_remember(memory, new, bounds), bounds, current, new.at)
+    memory = _remember(memory, new, bounds, is_whole=ready >= current, ready=ready)
+    memory = _panic(_step(memory, current, new.at), bounds, current, new.at)
     wish = _wish(memory, bounds, ready, new.at)
     raw = wish.replicas if wish is not None else current
     is_missing = memory.missing_since is not None
@@ -136,13 +150,25 @@ def recommend(
     return sizing, memory
 
 
-def _remember(memory: Memory, new: Reading, bounds: Bounds) -> Memory:
+def _step(memory: Memory, current: int, now: datetime) -> Memory:
+    down_at = now if current < memory.present else memory.down_at
+    return replace(memory, present=current, down_at=down_at)
+
+
+def _remember(
+    memory: Memory, new: Reading, bounds: Bounds, *, is_whole: bool, ready: int
+) -> Memory:
     if memory.readings and new.at - memory.readings[-1].at > GAP:
         memory = Memory()
+    load, pace = demand(memory.pace, new, memory.raw[-1] if memory.raw else None, ready)
+    raw = (*(old for old in memory.raw if new.at - old.at < SHARE), new)
+    told = new if new.load is None else replace(new, load=load)
     missing_since = (memory.missing_since or new.at) if new.missing else None
     return replace(
         memory,
-        readings=(*(old for old in memory.readings if new.at - old.at < STABLE), new),
+        readings=(*(old for old in memory.readings if new.at - old.at < STABLE), told),
+        raw=raw,
+        pace=learn(pace, raw, is_whole=is_whole),
         asked=tuple(entry for entry in memory.asked if new.at - entry[0] <= bounds.down),
         since=memory.since or new.at,
         missing_since=missing_since,
@@ -228,6 +254,7 @@ def _bounded(
     bound_by = None
     if within < present:
         is_sure = memory.since is not None and now - memory.since >= bounds.down
+        is_sure = is_sure and (memory.down_at is None or now - memory.down_at >= DOWN_EVERY)
         kept = min(present, _clamp(highest, bounds)) if is_sure else present
         if kept > within:
             within, bound_by = kept, "stabilization"

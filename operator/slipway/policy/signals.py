@@ -23,12 +23,23 @@ class ServerLoad:
 
 
 @dataclass(frozen=True, slots=True)
+class ProxyLoad:
+    """What one router pod counts of the model."""
+
+    in_flight: Mapping[str, int] = field(default_factory=dict)
+    """By revision."""
+    requests: int = 0
+    """Finished ones since `start`."""
+    start: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """What was read at one moment; None stands for what did not answer."""
 
     at: datetime
-    proxies: Mapping[str, Mapping[str, int] | None] = field(default_factory=dict)
-    """Requests in flight by revision, by router pod."""
+    proxies: Mapping[str, ProxyLoad | None] = field(default_factory=dict)
+    """By router pod."""
     servers: Mapping[str, ServerLoad | None] = field(default_factory=dict)
     """By pod of any revision."""
 
@@ -41,6 +52,8 @@ class Reading:
     load: float | None
     """Requests in flight; what is missing is not in it. None: nothing is known."""
     by_revision: Mapping[str, float] = field(default_factory=dict)
+    finished: float | None = None
+    """Requests that were answered since the look before; None: unknown."""
     waits: float = 0.0
     """Requests that left Triton's queue since the look before."""
     waited_millis: float = 0.0
@@ -59,7 +72,7 @@ def reading(look: Look, before: Look | None, *, needs_queue: bool) -> Reading:
     heard = [each for each in look.proxies.values() if each is not None]
     by_revision: dict[str, float] = {}
     for proxy in heard:
-        for revision, number in proxy.items():
+        for revision, number in proxy.in_flight.items():
             by_revision[revision] = by_revision.get(revision, 0.0) + number
     pending = _pending(look)
     loads = [sum(by_revision.values())] if heard else []
@@ -70,6 +83,7 @@ def reading(look: Look, before: Look | None, *, needs_queue: bool) -> Reading:
         at=look.at,
         load=max(loads, default=None),
         by_revision=by_revision,
+        finished=_finished(look, before),
         waits=waits,
         waited_millis=waited,
         missing=", ".join(_missing(look, pending, needs_queue=needs_queue)),
@@ -109,6 +123,23 @@ def _deltas(look: Look, before: Look | None) -> Iterator[tuple[ServerLoad, Serve
         old = before.servers.get(name) if before is not None else None
         if new is not None and old is not None and new.requests >= old.requests:
             yield old, new
+
+
+def _finished(look: Look, before: Look | None) -> float | None:
+    """Return what all proxies, or else all servers, answered since; None where one began anew."""
+    if before is None:
+        return None
+    if not look.proxies:
+        pairs = list(_deltas(look, before))
+        is_whole = len(pairs) == len(look.servers) > 0
+        return sum(new.requests - old.requests for old, new in pairs) if is_whole else None
+    total = 0.0
+    for name, new in look.proxies.items():
+        old = before.proxies.get(name)
+        if new is None or old is None or new.start != old.start or new.requests < old.requests:
+            return None
+        total += new.requests - old.requests
+    return total
 
 
 def _executing(look: Look, before: Look | None) -> float:

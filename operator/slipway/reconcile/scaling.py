@@ -6,7 +6,7 @@ just started holds every number until it has seen enough of its own.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
@@ -17,7 +17,7 @@ from slipway.engine.queue import Key
 from slipway.policy.capacity import stable_of
 from slipway.policy.facts import Facts
 from slipway.policy.scaling import Memory, Sizing, bounds_of, recommend
-from slipway.policy.signals import Look, ServerLoad, reading
+from slipway.policy.signals import Look, ProxyLoad, ServerLoad, reading
 from slipway.reconcile.ports import Clock, CounterSource, ServerSource
 
 LOOK_SECONDS = 1.0
@@ -105,15 +105,14 @@ class Scaler:
         proxies, servers = await asyncio.gather(self._ask_proxies(facts), self._ask_servers(facts))
         return Look(now, proxies, servers)
 
-    async def _ask_proxies(self, facts: Facts) -> dict[str, Mapping[str, int] | None]:
+    async def _ask_proxies(self, facts: Facts) -> dict[str, ProxyLoad | None]:
         pods = [pod for pod in facts.proxies if pod.address]
         answers = await asyncio.gather(
             *(self._counters.read(pod.meta.uid, pod.address or "") for pod in pods)
         )
         route = facts.object.metadata.name
         return {
-            pod.meta.name: _in_flight(answer, route)
-            for pod, answer in zip(pods, answers, strict=True)
+            pod.meta.name: _load(answer, route) for pod, answer in zip(pods, answers, strict=True)
         }
 
     async def _ask_servers(self, facts: Facts) -> dict[str, ServerLoad | None]:
@@ -142,11 +141,13 @@ def next_look(object_: ModelDeployment, seconds: float | None) -> float | None:
     return min(LOOK_SECONDS, seconds) if seconds is not None else LOOK_SECONDS
 
 
-def _in_flight(answer: Counters | None, route: str) -> dict[str, int] | None:
+def _load(answer: Counters | None, route: str) -> ProxyLoad | None:
     if answer is None:
         return None
     found: dict[str, int] = {}
+    requests = 0
     for entry in answer.routes:
         if entry.name == route:
             found[entry.revision] = found.get(entry.revision, 0) + entry.active
-    return found
+            requests += entry.requests
+    return ProxyLoad(found, requests, answer.envoy_start)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from slipway.policy.scaling import Bounds, Memory, Sizing, recommend
-from slipway.policy.signals import Look, Reading, ServerLoad, reading
+from slipway.policy.signals import Look, ProxyLoad, Reading, ServerLoad, reading
 
 from tests.builders import NOON, later
 
@@ -212,8 +212,15 @@ def looked(
     proxies: dict[str, dict[str, int] | None],
     servers: Iterable[ServerLoad | None] = (),
     second: float = 0,
+    *,
+    requests: int = 0,
+    start: str = "1",
 ) -> Look:
-    return Look(later(second), proxies, {f"pod-{n}": each for n, each in enumerate(servers)})
+    told = {
+        name: None if counts is None else ProxyLoad(counts, requests, start)
+        for name, counts in proxies.items()
+    }
+    return Look(later(second), told, {f"pod-{n}": each for n, each in enumerate(servers)})
 
 
 def test_a_request_that_waits_in_triton_is_in_flight_at_the_router_and_counts_once() -> None:
@@ -269,3 +276,13 @@ def test_where_queue_time_counts_half_of_the_servers_must_tell() -> None:
     assert not half.missing
     assert "fewer than half" in less.missing
     assert half.at == NOON
+
+
+def test_what_was_finished_since_is_known_while_no_proxy_began_anew() -> None:
+    before = looked({"a": {}, "b": {}}, requests=100)
+    now = looked({"a": {}, "b": {}}, second=1, requests=107)
+    assert reading(now, before, needs_queue=False).finished == 14
+    anew = looked({"a": {}, "b": {}}, second=1, requests=107, start="2")
+    assert reading(anew, before, needs_queue=False).finished is None
+    silent = looked({"a": {}, "b": None}, second=1, requests=107)
+    assert reading(silent, before, needs_queue=False).finished is None
