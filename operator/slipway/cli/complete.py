@@ -25,3 +25,7 @@ def main() -> int:
     """Print the answers."""
     sys.stdout.write("\n".join(answers(sys.argv[1:])) + "\n")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
