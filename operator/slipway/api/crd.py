@@ -8,7 +8,7 @@ A CRD wants a structural schema, which is stricter than JSON Schema: no ``$ref``
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,6 +34,13 @@ class Resource:
     columns: list[dict[str, Any]]
     scale: dict[str, str] | None = None
     """The scale subresource; None: without one."""
+    fresh: dict[str, Any] = field(default_factory=dict)
+    """Additions to the schema of the status."""
+
+
+UNOBSERVED: dict[str, Any] = {"default": {"observedGeneration": -1}}
+"""An object that nobody has looked at yet is in progress: kstatus, and with it Helm and Flux, takes
+one without a status for done."""
 
 
 def column(name: str, path: str, *, kind: str = "string", wide: bool = False) -> dict[str, Any]:
@@ -68,6 +75,7 @@ RESOURCES = (
             "statusReplicasPath": ".status.stable.readyReplicas",
             "labelSelectorPath": ".status.stable.selector",
         },
+        fresh=UNOBSERVED,
     ),
     Resource(
         kind=modelroute.KIND,
@@ -158,7 +166,7 @@ def object_schema(resource: Resource) -> Schema:
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
             "spec": spec,
-            "status": _without_defaults(status),
+            "status": {**_without_defaults(status), **resource.fresh},
         },
     }
     if resource.rules:

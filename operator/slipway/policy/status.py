@@ -29,19 +29,6 @@ SLOWEST = timedelta(seconds=30)
 """Numbers alone are written at most this often."""
 COUNTING = frozenset({Stage.PROGRESSING, Stage.BAKING, Stage.PAUSED})
 """Stages whose messages carry counts, which change at every look."""
-BUSY = frozenset(
-    {
-        Stage.PACKAGING,
-        Stage.STARTING,
-        Stage.CHECKING,
-        Stage.PROGRESSING,
-        Stage.BAKING,
-        Stage.ROLLING_BACK,
-        Stage.PAUSED,
-        Stage.AWAITING_APPROVAL,
-        Stage.FAILED,
-    }
-)
 
 
 def desired_status(
@@ -217,7 +204,7 @@ def _conditions(
     )
     yield claim(ConditionType.READY, done, reason, message)
     stalled = decision.stalled or (trouble[0] if trouble else None)
-    if decision.stage in BUSY and not stalled:
+    if not done and not stalled:  # one of the three holds at any time: kstatus goes by them
         yield claim(ConditionType.RECONCILING, True, reason, message)
     if stalled:
         yield claim(ConditionType.STALLED, True, stalled, message)
