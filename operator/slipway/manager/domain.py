@@ -10,7 +10,17 @@ from slipway.engine.queue import Key
 from slipway.engine.worker import Pass
 from slipway.errors import SettingsError
 from slipway.manager.feed import MODEL_DEPLOYMENT, ROUTER
-from slipway.reconcile.ports import Clock, Cluster, CounterSource, Recorder, ServerSource
+from slipway.reconcile.gather import Sources
+from slipway.reconcile.ports import (
+    Clock,
+    Cluster,
+    CounterSource,
+    FailureSource,
+    HookSource,
+    MetricSource,
+    Recorder,
+    ServerSource,
+)
 from slipway.reconcile.project import project
 from slipway.reconcile.reconcile import Outside, Reconciler
 from slipway.reconcile.router import RouterReconciler
@@ -27,6 +37,9 @@ class Parts:
     cluster: Cluster
     counters: CounterSource
     servers: ServerSource
+    metrics: MetricSource
+    failures: FailureSource
+    hooks: HookSource
     recorder: Recorder
     clock: Clock
     cache: Cache
@@ -66,6 +79,8 @@ def passes(parts: Parts) -> Mapping[str, Pass]:
         cluster=parts.cluster,
         counters=parts.counters,
         servers=parts.servers,
+        sources=Sources(parts.metrics, parts.failures, tuple(parts.settings.prometheus)),
+        hooks=parts.hooks,
         recorder=parts.recorder,
         clock=parts.clock,
         epoch=parts.epoch,

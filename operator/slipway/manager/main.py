@@ -21,10 +21,13 @@ from slipway.adapters.clock import SystemClock
 from slipway.adapters.connection import Connection, connect
 from slipway.adapters.counters import AgentCounters
 from slipway.adapters.events import KubeEvents
+from slipway.adapters.hooks import Webhooks
 from slipway.adapters.kube import KubeCluster
 from slipway.adapters.leases import KubeLeases
 from slipway.adapters.metadata import KubeMetadata
+from slipway.adapters.prometheus import PrometheusServers
 from slipway.adapters.servers import TritonServers
+from slipway.adapters.triton import TritonFailures
 from slipway.api import kinds, names
 from slipway.engine.cache import Cache
 from slipway.engine.elector import Elector, LeaseTimes
@@ -71,7 +74,12 @@ class Operator:
         self._connection = connection
         self._counters = AgentCounters()
         self._servers = TritonServers()
+        self._prometheus = PrometheusServers(settings.prometheus)
+        self._failures = TritonFailures()
         self._elector = self._make_elector(instance)
+        self._hooks = Webhooks(
+            settings.hooks.allowed_hosts, ca_file=settings.hooks.ca_file, fence=self._elector.check
+        )
         self._events = EventRecorder(
             KubeEvents(connection, fence=self._elector.check, instance=instance)
         )
@@ -165,8 +173,14 @@ class Operator:
             task.cancel()
         await asyncio.wait(tasks, timeout=END_SECONDS)
         await self._health.stop()
-        await self._counters.close()
-        await self._servers.close()
+        for source in (
+            self._counters,
+            self._servers,
+            self._prometheus,
+            self._failures,
+            self._hooks,
+        ):
+            await source.close()
         await self._connection.close()
         log.info("ended", extra={"asked": was_asked})
         return 0 if was_asked else 1
@@ -217,6 +231,9 @@ class Operator:
             ),
             counters=self._counters,
             servers=self._servers,
+            metrics=self._prometheus,
+            failures=self._failures,
+            hooks=self._hooks,
             recorder=self._events,
             clock=SystemClock(),
             cache=self._cache,

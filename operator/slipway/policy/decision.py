@@ -15,6 +15,7 @@ from slipway.api.modeldeployment import (
     Stage,
 )
 from slipway.api.result import PackageResult
+from slipway.policy.asking import HookCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,5 +75,9 @@ class Decision:
     """None: only when something changes."""
     again: bool = False
     """A person asked to try again: no back-off is waited for."""
+    calls: tuple[HookCall, ...] = ()
+    """Hooks to ask now."""
+    waits: bool = False
+    """Somebody who was asked holds the weight, or refused."""
     moves: bool = False
     """Moves traffic, promotes, rejects or removes: look live before it is done."""

@@ -30,7 +30,12 @@ def container_evidence(
     if stable is not None and not facts.is_healthy(stable):
         return None
     pods = [pod for pod in facts.pods.get(candidate, ()) if not pod.meta.deleting]
-    return _load_failed(pods) or _crashes(pods) or _hangs(facts, candidate, pods, now)
+    return (
+        _load_failed(pods)
+        or _out_of_memory(facts, candidate, pods)
+        or _crashes(pods)
+        or _hangs(facts, candidate, pods, now)
+    )
 
 
 def _blamed(pod: PodFact) -> Exit | None:
@@ -51,6 +56,23 @@ def _load_failed(pods: list[PodFact]) -> Evidence | None:
                 f"the server exited with code {end.code} while loading the model: "
                 f"{last_words(end.message)}",
             )
+    return None
+
+
+def _out_of_memory(facts: Facts, candidate: str, pods: list[PodFact]) -> Evidence | None:
+    """Under traffic, one kill at a limit of its own is enough; without a limit it is the node's."""
+    server = facts.object.spec.server
+    limits = server.resources.limits if server is not None and server.resources else None
+    limit = (limits or {}).get("memory")
+    known = facts.revisions.get(candidate)
+    is_its_own = known is not None and known.snapshot.input == facts.input
+    if limit is None or not is_its_own or not facts.written(candidate):
+        return None
+    for pod in pods:
+        end = _blamed(pod)
+        if end is not None and end.reason == "OOMKilled":
+            text = f"a container was killed at its memory limit of {limit} under traffic"
+            return Evidence("OutOfMemory", text)
     return None
 
 

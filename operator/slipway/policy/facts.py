@@ -11,6 +11,7 @@ from enum import StrEnum
 from slipway.api.modeldeployment import ModelDeployment, Outcome
 from slipway.api.result import CheckResult, PackageResult
 from slipway.api.snapshot import RevisionSnapshot
+from slipway.policy.asking import HookAnswer
 from slipway.policy.scaling import Sizing
 
 STABLE_DOWN_AFTER = timedelta(seconds=30)
@@ -180,6 +181,8 @@ class Role(StrEnum):
     """Rolls back, and promotion waits for its Pass."""
     ADVISORY = "Advisory"
     """Rolls back; promotion does not wait for it."""
+    PAUSE = "Pause"
+    """Promotion waits for its Pass, and at a Fail for a person."""
     REPORT_ONLY = "ReportOnly"
     """Is said, and does nothing."""
 
@@ -240,6 +243,8 @@ class Facts:
     traffic: Traffic | None = None
     """None: the counters were not read in this pass."""
     judgements: tuple[Judgement, ...] = ()
+    answers: Mapping[str, HookAnswer] = field(default_factory=dict)
+    """Of hooks, by the key of the question."""
     router_problem: str | None = None
     """Why the namespace's router is not as it should be."""
     requester_is_verified: bool = True

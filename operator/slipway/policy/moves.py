@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from slipway.api.modeldeployment import Stage
 from slipway.policy.clock import active
 from slipway.policy.decision import Decision
-from slipway.policy.facts import Facts, Judgement
+from slipway.policy.facts import Facts, Judgement, Role
 
 ACK_POLL = timedelta(seconds=5)
 """Acknowledgements arrive as events; this is the safety net."""
@@ -14,10 +14,23 @@ IN_TRAFFIC = frozenset({Stage.PROGRESSING, Stage.BAKING})
 
 
 def overall(facts: Facts) -> Judgement:
-    """Return the judgement that decides: the worst of all metrics; none at all is NoData."""
+    """Return the judgement that decides: the worst of those that may; none at all is NoData."""
     order = ("Fail", "NoData", "Inconclusive", "Pass")
     none = Judgement("analysis", "NoData", "NoData", "the router's counters were not read yet")
-    return min(facts.judgements, key=lambda item: order.index(item.verdict), default=none)
+    deciding = (item for item in facts.judgements if _decides(item))
+    return min(deciding, key=lambda item: order.index(item.verdict), default=none)
+
+
+def _decides(item: Judgement) -> bool:
+    match item.role:
+        case Role.REQUIRED:
+            return True
+        case Role.ADVISORY:
+            return item.verdict == "Fail"
+        case Role.PAUSE:
+            return item.verdict != "Fail"  # then a person decides, and the others go on
+        case Role.REPORT_ONLY:
+            return False
 
 
 def words(verdict: Judgement) -> str:

@@ -57,7 +57,7 @@ def _move(d: Decision, facts: Facts, now: datetime) -> Decision:
     evidence = container_evidence(facts, candidate.name, d.stable, now)
     if evidence is not None:
         cause = f"{evidence.reason}: {evidence.message}"
-        return refuse(d, Outcome.ROLLED_BACK, cause, facts, now)
+        return refuse(d, Outcome.ROLLED_BACK, cause, facts, now, metric="resources")
     match d.memory.stage:
         case Stage.CHECKING:
             return checking(d, facts, now)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from slipway.api.modeldeployment import (
     AnalysisMode,
+    HookStage,
     LastRollback,
     OnInconclusive,
     Outcome,
@@ -16,6 +17,7 @@ from slipway.api.modeldeployment import (
 from slipway.policy.back import refuse, withdraw
 from slipway.policy.capacity import share_needs
 from slipway.policy.clock import active
+from slipway.policy.consent import asked
 from slipway.policy.decision import Decision, Event
 from slipway.policy.facts import Facts, Judgement
 from slipway.policy.ladder import Rung, next_rung, rungs_of
@@ -55,22 +57,22 @@ def progressing(d: Decision, facts: Facts, now: datetime) -> Decision:
     if not ladder:
         if written == 100:  # noqa: PLR2004 -- percent
             return promote(d, facts, now)
-        return _raise(d, facts, Rung(100))
+        return _raise(d, facts, Rung(100), now)
     if written == 0:
-        return _raise(d, facts, next_rung(ladder, 0))
+        return _raise(d, facts, next_rung(ladder, 0), now)
     if written >= ladder[-1].weight:
         return baking(at(d, Stage.BAKING, "Baking", "the bake begins"), facts, now)
     verdict = overall(facts)
     if verdict.verdict == "Fail":
         return refuse(d, Outcome.ROLLED_BACK, words(verdict), facts, now, metric=verdict.name)
     if d.memory.skipped_weight == written:
-        return _raise(d, facts, next_rung(ladder, written))
+        return _raise(d, facts, next_rung(ladder, written), now)
     waits = _waits(d, facts, written, now)
     if waits is not None:
         return waits
     if verdict.verdict != "Pass" and facts.object.spec.rollout.analysis.mode is AnalysisMode.AUTO:
         return _inconclusive(d, facts, verdict, now)
-    return _raise(d, facts, next_rung(ladder, written))
+    return _raise(d, facts, next_rung(ladder, written), now)
 
 
 def next_weight(d: Decision, facts: Facts, now: datetime) -> int:
@@ -139,7 +141,7 @@ def _waits(d: Decision, facts: Facts, weight: int, now: datetime) -> Decision | 
     return at(d, Stage.PROGRESSING, "Holding", message, look_again=look)
 
 
-def _raise(d: Decision, facts: Facts, rung: Rung) -> Decision:
+def _raise(d: Decision, facts: Facts, rung: Rung, now: datetime) -> Decision:
     """Write the weight of `rung`, if nobody and nothing stands against it."""
     candidate = d.candidate or ""
     if is_paused(d, facts) and not goes_back(d):
@@ -149,6 +151,9 @@ def _raise(d: Decision, facts: Facts, rung: Rung) -> Decision:
         message = f"step {rung.number} ({rung.weight} %) waits for approval"
         held = at(d, Stage.PROGRESSING, "AwaitingApproval", message)
         return replace(held, stage=Stage.AWAITING_APPROVAL)
+    d = _agreed(d, facts, rung, now)
+    if d.waits:
+        return d
     missing = _lacks_capacity(candidate, facts, rung.weight)
     if missing is not None:
         return at(d, Stage.PROGRESSING, "AwaitingCapacity", missing, look_again=ACK_POLL)
@@ -165,6 +170,15 @@ def _lacks_capacity(candidate: str, facts: Facts, weight: int) -> str | None:
     return f"{weight} % needs {need} ready replicas, {ready} are" if ready < need else None
 
 
+def _agreed(d: Decision, facts: Facts, rung: Rung, now: datetime) -> Decision:
+    """Ask whoever has a say; who goes straight to 100 was told to, unless it is the first."""
+    stage = HookStage.STEP if facts.written(d.candidate) else HookStage.BEFORE_TRAFFIC
+    is_first = d.stable is None and not d.memory.unjudged
+    if not rung.number and not (is_first and stage is HookStage.BEFORE_TRAFFIC):
+        return d
+    return asked(d, facts, rung.number, stage, now)
+
+
 def baking(d: Decision, facts: Facts, now: datetime) -> Decision:
     """Watch for late faults with the old revision at full capacity, then promote."""
     rollout = facts.object.spec.rollout
@@ -178,7 +192,7 @@ def baking(d: Decision, facts: Facts, now: datetime) -> Decision:
     if verdict.verdict == "Fail":
         return refuse(d, Outcome.ROLLED_BACK, words(verdict), facts, now, metric=verdict.name)
     if d.memory.skipped_weight == written:
-        return promote(d, facts, now)
+        return _promote_if_agreed(d, facts, now)
     left = rollout.bake_seconds - (active(d.memory, now) - d.memory.step_active_seconds)
     if left > 0:
         look = min(timedelta(seconds=left), interval(facts))
@@ -193,7 +207,13 @@ def baking(d: Decision, facts: Facts, now: datetime) -> Decision:
     missing = _lacks_capacity(d.candidate or "", facts, 100)
     if missing is not None:
         return at(d, Stage.BAKING, "AwaitingCapacity", missing, look_again=ACK_POLL)
-    return promote(d, facts, now)
+    return _promote_if_agreed(d, facts, now)
+
+
+def _promote_if_agreed(d: Decision, facts: Facts, now: datetime) -> Decision:
+    number = len(facts.object.spec.rollout.steps) + 1
+    d = asked(d, facts, number, HookStage.BEFORE_PROMOTION, now)
+    return d if d.waits else promote(d, facts, now)
 
 
 def _bake_lacks(facts: Facts, verdict: Judgement) -> str | None:

@@ -13,7 +13,7 @@ from slipway.errors import ConflictError, Refused, SpecError
 from slipway.policy.times import to_wire
 from slipway.reconcile.autoscalers import Autoscalers
 from slipway.reconcile.jobs import Jobs
-from slipway.reconcile.ports import Cluster
+from slipway.reconcile.ports import Cluster, HookSource
 from slipway.reconcile.revisions import Revisions
 from slipway.reconcile.routes import Routes
 from slipway.reconcile.trim import trim
@@ -28,10 +28,15 @@ class Executor:
     """Turns decisions into writes."""
 
     def __init__(
-        self, cluster: Cluster, settings: Settings, ports_of: Callable[[str], frozenset[int]]
+        self,
+        cluster: Cluster,
+        hooks: HookSource,
+        settings: Settings,
+        ports_of: Callable[[str], frozenset[int]],
     ) -> None:
         """`ports_of` returns the listener ports that are taken in a namespace."""
         self._cluster = cluster
+        self._hooks = hooks
         writer = Writer(cluster)
         self._autoscalers = Autoscalers(cluster, writer)
         self._revisions = Revisions(cluster, writer, settings)
@@ -55,6 +60,7 @@ class Executor:
             self._revisions.stop,
             self._jobs.remove,
             self._trim,
+            self._ask,
         )
         if trouble is not None:
             return trouble
@@ -83,6 +89,10 @@ class Executor:
                 uid=known.meta.uid,
                 annotations={names.ANNOTATION_OUTCOME: f"{end.outcome.value}@{to_wire(pass_.now)}"},
             )
+
+    async def _ask(self, pass_: Pass) -> None:
+        for call in pass_.decision.calls:
+            await self._hooks.ask(call)
 
     async def _trim(self, pass_: Pass) -> None:
         await trim(self._cluster, pass_)

@@ -14,6 +14,8 @@ from slipway.api.request import PackageMode
 from slipway.api.result import CheckResult, PackageResult
 from slipway.engine.cache import Cache
 from slipway.errors import SpecError
+from slipway.policy import hooks
+from slipway.policy.analysis import outside
 from slipway.policy.analysis.look import judgements_of
 from slipway.policy.analysis.port import Inputs
 from slipway.policy.facts import (
@@ -26,7 +28,8 @@ from slipway.policy.facts import (
     WorkloadFact,
 )
 from slipway.policy.identity import golden_hash, input_hash, resolve
-from slipway.reconcile.ports import Cluster, CounterSource
+from slipway.reconcile.gather import Sources, gather, in_their_modes, planned
+from slipway.reconcile.ports import Cluster, CounterSource, HookSource
 from slipway.reconcile.project import JobObject, JobPod, Plain, StoredRevision, project
 from slipway.settings import Settings
 
@@ -117,6 +120,7 @@ def _is_owned_by(metadata: dict[str, object], uid: str) -> bool:
 def facts_of(object_: ModelDeployment, children: Children, settings: Settings) -> Facts:
     """Return the facts, without traffic."""
     packaged, problem = _known_without_job(object_, settings)
+    problem = problem or _unknown_outside(object_, settings)
     revisions = {stored.fact.name: stored.fact for stored in children.of(StoredRevision)}
     workloads = {item.revision: item for item in children.of(WorkloadFact)}
     pods: dict[str, tuple[PodFact, ...]] = {}
@@ -154,6 +158,16 @@ def _known_without_job(
     if resolved.mode is PackageMode.FETCH and source.digest is not None:
         return PackageResult(model_digest=source.digest), problem
     return None, problem
+
+
+def _unknown_outside(object_: ModelDeployment, settings: Settings) -> str | None:
+    """Say which metrics and hooks this operator would not ask."""
+    analysis, namespace = object_.spec.rollout.analysis, object_.metadata.namespace
+    return (
+        outside.problem_of(analysis.metrics, settings.prometheus, namespace)
+        or hooks.problem_of(analysis.hooks, namespace, settings.hooks.allowed_hosts)
+        or None
+    )
 
 
 def _jobs(children: Children) -> Iterable[JobFact]:
@@ -206,11 +220,14 @@ def needs_counters(facts: Facts) -> bool:
     return any(name not in live and workload.replicas for name, workload in facts.workloads.items())
 
 
-async def with_traffic(facts: Facts, source: CounterSource, now: datetime) -> Facts:
-    """Return the facts with what the proxies counted just now, and the judgement on it."""
+async def with_traffic(
+    facts: Facts, source: CounterSource, sources: Sources, now: datetime
+) -> Facts:
+    """Return the facts with what was counted and measured just now, and the judgement on it."""
     if not needs_counters(facts):
         return facts
-    ticks = await asyncio.gather(*(source.read(pod.address or "") for pod in facts.proxies))
+    reads = (source.read(pod.address or "") for pod in facts.proxies)
+    ticks, found = await asyncio.gather(asyncio.gather(*reads), gather(facts, sources, now))
     name = facts.object.metadata.name
     in_flight: dict[str, int] = {}
     for tick in ticks:
@@ -221,7 +238,16 @@ async def with_traffic(facts: Facts, source: CounterSource, now: datetime) -> Fa
         pod.meta.name for pod, tick in zip(facts.proxies, ticks, strict=True) if tick is None
     )
     facts = replace(facts, traffic=Traffic(in_flight, silent))
-    return replace(facts, judgements=judgements_of(facts, Inputs(tuple(ticks)), now))
+    inputs = Inputs(tuple(ticks), found.readings)
+    judged = judgements_of(facts, inputs, now, planned(facts))
+    return replace(facts, judgements=in_their_modes(facts, (*judged, *found.beside)))
+
+
+def with_answers(facts: Facts, source: HookSource) -> Facts:
+    """Return the facts with what hooks have answered meanwhile."""
+    answers = {call.key: source.answer(call.key) for call in hooks.calls_of(facts)}
+    told = {key: answer for key, answer in answers.items() if answer is not None}
+    return replace(facts, answers=told) if told else facts
 
 
 def has_service(children: Children, name: str) -> Plain | None:

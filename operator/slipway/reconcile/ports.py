@@ -8,6 +8,9 @@ from slipway.api.base import Manifest
 from slipway.api.counters import Counters
 from slipway.api.kinds import Kind
 from slipway.api.names import FIELD_MANAGER_STATUS
+from slipway.policy.analysis.answer import Answer, Problem
+from slipway.policy.analysis.port import Count
+from slipway.policy.asking import HookAnswer, HookCall
 from slipway.policy.signals import ServerLoad
 
 
@@ -106,6 +109,38 @@ class ServerSource(Protocol):
 
     async def read(self, address: str, model: str) -> ServerLoad | None:
         """Read one pod (``<pod IP>``); None where it does not answer within its time limit."""
+
+
+class MetricSource(Protocol):
+    """Prometheus servers that the operator's admin configured."""
+
+    async def ask(self, provider: str, queries: Sequence[str]) -> tuple[Answer, ...] | None:
+        """Ask everything at the same moment; None: the answers are still on their way.
+
+        It never raises and never takes long: what goes wrong is a `Problem` in the answers' place.
+        """
+
+
+class FailureSource(Protocol):
+    """The failures that Triton servers count."""
+
+    async def read(self, address: str, model: str) -> Count | Problem:
+        """Read one server (``<pod IP>``): all requests of a model, and those that failed in it."""
+
+
+class HookSource(Protocol):
+    """Webhooks, which are asked beside the passes."""
+
+    def answer(self, key: str) -> HookAnswer | None:
+        """Return the answer to a question, once it is there."""
+
+    async def ask(self, call: HookCall) -> None:
+        """Begin to ask and return at once; the same question is not asked twice.
+
+        Raises:
+            FencedError: this process may not act any more.
+
+        """
 
 
 class Recorder(Protocol):

@@ -27,16 +27,25 @@ from slipway.policy.rollout import decide
 from slipway.policy.status import desired_status, is_due
 from slipway.policy.times import to_wire
 from slipway.reconcile.execute import Executor
+from slipway.reconcile.gather import Sources
 from slipway.reconcile.observe import (
     Children,
     facts_of,
     now_of,
     observe_cached,
     observe_live,
+    with_answers,
     with_traffic,
 )
 from slipway.reconcile.outages import Outages
-from slipway.reconcile.ports import Clock, Cluster, CounterSource, Recorder, ServerSource
+from slipway.reconcile.ports import (
+    Clock,
+    Cluster,
+    CounterSource,
+    HookSource,
+    Recorder,
+    ServerSource,
+)
 from slipway.reconcile.project import Broken, project
 from slipway.reconcile.proxies import Proxies
 from slipway.reconcile.scaling import Scaler, next_look
@@ -57,6 +66,8 @@ class Outside:
     cluster: Cluster
     counters: CounterSource
     servers: ServerSource
+    sources: Sources
+    hooks: HookSource
     recorder: Recorder
     clock: Clock
     epoch: Callable[[], str]
@@ -72,7 +83,7 @@ class Reconciler:
         self._cache = cache
         self._outside = outside
         self._settings = settings
-        self._executor = Executor(outside.cluster, settings, self._ports_of)
+        self._executor = Executor(outside.cluster, outside.hooks, settings, self._ports_of)
         self._proxies = Proxies(outside.cluster)
         self._scaler = Scaler(outside.counters, outside.servers, outside.clock)
         self._outages = Outages(outside.clock)
@@ -146,7 +157,8 @@ class Reconciler:
     ) -> tuple[Facts, Decision]:
         facts = self._facts(object_, children)
         now = now_of(self._outside.clock.now())
-        facts = await with_traffic(facts, self._outside.counters, now)
+        facts = await with_traffic(facts, self._outside.counters, self._outside.sources, now)
+        facts = with_answers(facts, self._outside.hooks)
         facts = await self._scaler.sized(key, facts)
         decision = decide(facts, now_of(self._outside.clock.now()))
         about.note(revision=decision.candidate or decision.stable)

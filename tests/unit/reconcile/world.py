@@ -20,14 +20,19 @@ from slipway.engine.queue import WorkQueue
 from slipway.engine.worker import Worker
 from slipway.manager import domain
 from slipway.manager.feed import Feed
-from slipway.settings import Router, Settings
+from slipway.settings import Prometheus, Router, Settings
 
 from tests.fakes.api import Change, FakeApi
 from tests.fakes.clock import FakeClock
 from tests.fakes.cluster import FakeCluster, Trouble, Write
 from tests.fakes.controllers import Controllers
+from tests.fakes.sources import FakeFailures, FakeHooks, FakePrometheus
 
-SETTINGS = Settings(operator_image="slipway:1", router=Router(envoy_image="envoy:1"))
+SETTINGS = Settings(
+    operator_image="slipway:1",
+    router=Router(envoy_image="envoy:1"),
+    prometheus=[Prometheus(name="main", url="http://prometheus:9090")],
+)
 QUIET_SECONDS = 75
 """Longer than every wait that is not a clock of its own: 60 s for a router that nobody wants."""
 MOST_PASSES = 100
@@ -64,6 +69,15 @@ class Passes:
         self.results[result] += 1
 
 
+@dataclass
+class Fakes:
+    """Sources beside the routers."""
+
+    prometheus: FakePrometheus
+    failures: FakeFailures
+    hooks: FakeHooks
+
+
 class Operator:
     """One process of the operator: what it knows is gone when it is."""
 
@@ -76,6 +90,7 @@ class Operator:
         trouble: Trouble,
         *,
         settings: Settings,
+        sources: "Fakes",
     ) -> None:
         self.cache = Cache()
         self.queue = WorkQueue(now=clock.seconds, chance=lambda: 0.5)
@@ -93,6 +108,9 @@ class Operator:
             cluster=self.cluster,
             counters=controllers,
             servers=controllers.servers,
+            metrics=sources.prometheus,
+            failures=sources.failures,
+            hooks=sources.hooks,
             recorder=self.events,
             clock=clock,
             cache=self.cache,
@@ -135,6 +153,7 @@ class World:
         self.clock = FakeClock()
         self.api = FakeApi(self.clock)
         self.controllers = Controllers(self.api, self.clock)
+        self.prometheus, self.failures, self.hooks = FakePrometheus(), FakeFailures(), FakeHooks()
         self.trouble = Trouble()
         self.leaders = 0
         self.settings = SETTINGS
@@ -152,7 +171,13 @@ class World:
         self.leaders += 1
         epoch = f"{self.leaders}.operator"
         self.operator = Operator(
-            self.api, self.controllers, self.clock, epoch, self.trouble, settings=self.settings
+            self.api,
+            self.controllers,
+            self.clock,
+            epoch,
+            self.trouble,
+            settings=self.settings,
+            sources=Fakes(self.prometheus, self.failures, self.hooks),
         )
         self.operator.cluster.writes = self.writes
         self.operator.passes.results = self.results

@@ -43,10 +43,26 @@ def number(answer: Answer) -> float | Problem:
     return _finite(answer[0].value)
 
 
-def counter(answer: Answer) -> float | Problem:
-    """Return the one number of an answer, which counts events since some start."""
-    found = number(answer)
-    return found if isinstance(found, Problem) else _counted(found)
+def series_of(answer: Answer, most: int) -> Mapping[tuple[tuple[str, str], ...], float] | Problem:
+    """Return the counters of an answer by their labels, apart from the metric's name."""
+    if isinstance(answer, Problem):
+        return answer
+    if not answer:
+        return Problem("SeriesMissing", "the query found nothing, expected a counter")
+    if len(answer) > most:
+        return Problem(
+            "TooManySeries", f"the query found {len(answer)} series, expected at most {most}"
+        )
+    found: dict[tuple[tuple[str, str], ...], float] = {}
+    for series in answer:
+        labels = tuple(sorted(item for item in series.labels.items() if item[0] != "__name__"))
+        count = _counted(_finite(series.value))
+        if isinstance(count, Problem):
+            return count
+        if labels in found:
+            return Problem("TooManySeries", "two series have the same labels")
+        found[labels] = count
+    return found
 
 
 def counters_by(answer: Answer, label: str, most: int) -> Mapping[str, float] | Problem:
@@ -65,8 +81,7 @@ def counters_by(answer: Answer, label: str, most: int) -> Mapping[str, float] | 
             return Problem("LabelMissing", f"a series has no label {label!r} that names its bin")
         if name in bins:
             return Problem("TooManySeries", f"two series have the same value of label {label!r}")
-        count = _finite(series.value)
-        count = count if isinstance(count, Problem) else _counted(count)
+        count = _counted(_finite(series.value))
         if isinstance(count, Problem):
             return count
         bins[name] = count
@@ -79,7 +94,7 @@ def _finite(value: float) -> float | Problem:
     return Problem("NotANumber", "the query found NaN or an infinity, expected a number")
 
 
-def _counted(value: float) -> float | Problem:
-    if value >= 0:
+def _counted(value: float | Problem) -> float | Problem:
+    if isinstance(value, Problem) or value >= 0:
         return value
     return Problem("NegativeCounter", "the query found a negative number, expected a counter")

@@ -1,10 +1,11 @@
 """One look at a rollout: what is to be judged now, and the judgements on it."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from slipway.api.modeldeployment import AnalysisMode, ModelDeploymentSpec, Stage
 from slipway.policy.analysis.judge import judge
-from slipway.policy.analysis.port import Inputs, Plan
+from slipway.policy.analysis.port import Inputs, Metric, Plan
 from slipway.policy.facts import Facts, Judgement
 from slipway.policy.ladder import next_rung, rungs_of
 
@@ -64,11 +65,13 @@ def plan_at(
     )
 
 
-def judgements_of(facts: Facts, inputs: Inputs, now: datetime) -> tuple[Judgement, ...]:
+def judgements_of(
+    facts: Facts, inputs: Inputs, now: datetime, metrics: tuple[Metric, ...] = ()
+) -> tuple[Judgement, ...]:
     """Judge the present step on what was found."""
     plan = plan_of(facts)
     rollout = facts.object.status.rollout
     if plan is None or rollout is None:
         return ()
     memories = {entry.name: entry.state for entry in rollout.analysis if entry.state is not None}
-    return judge(memories, inputs, plan, now)
+    return judge(memories, inputs, replace(plan, metrics=metrics), now)

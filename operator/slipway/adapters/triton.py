@@ -1,0 +1,93 @@
+"""What Triton servers count themselves: the second source beside the router.
+
+It is second because it is blind where the router is not (tried on 2.51): a request that never got
+into a model's queue (queue full, bad shape, unparsable JSON) is counted nowhere, an error that a
+python model returns as a response is counted as a success, and a hung request is not counted before
+it ends. Warm-up and check requests are in the counters, so that only what is added counts. A
+model's code may lie in its own server's counters: they are never the only evidence.
+"""
+
+import asyncio
+import re
+
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
+from slipway.adapters import web
+from slipway.api import names
+from slipway.policy.analysis.answer import Problem
+from slipway.policy.analysis.port import Count
+
+TIMEOUT_SECONDS = 1.0
+"""As for a router's counters; the next pass asks again."""
+MAX_BYTES = 2**20
+SUCCESS = "nv_inference_request_success"
+FAILURE = "nv_inference_request_failure"
+LINE = re.compile(rf"({SUCCESS}|{FAILURE})\{{")
+NOT_THE_SERVERS = frozenset({"CANCELED"})
+"""The client went away."""
+OK = 200
+
+
+class TritonFailures:
+    """Fits `slipway.reconcile.ports.FailureSource`."""
+
+    def __init__(self, *, port: int = names.TRITON_METRICS_PORT) -> None:
+        self._port = port
+        self._session: aiohttp.ClientSession | None = None
+
+    async def read(self, address: str, model: str) -> Count | Problem:
+        """Read one server (``<pod IP>``): all requests of a model, and those that failed in it."""
+        host = f"[{address}]" if ":" in address else address
+        url = f"http://{host}:{self._port}/metrics"
+        try:
+            async with (
+                asyncio.timeout(TIMEOUT_SECONDS),
+                self._open().get(url, allow_redirects=False) as response,
+            ):
+                if response.status != OK:
+                    return Problem("ServerError", f"it answers HTTP {response.status}")
+                return parse(await web.read(response, MAX_BYTES), model)
+        except TimeoutError:
+            return Problem("ServerTimeout", f"no answer within {TIMEOUT_SECONDS:g} s")
+        except web.TooLarge:
+            return Problem("AnswerTooLarge", f"the answer is larger than {MAX_BYTES} bytes")
+        except (aiohttp.ClientError, OSError):
+            return Problem("ServerUnreachable", "it cannot be reached, or breaks off")
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(headers=web.HEADERS, auto_decompress=False)
+        return self._session
+
+
+def parse(body: bytes, model: str) -> Count | Problem:
+    """Read the exposition format of one server."""
+    malformed = Problem("AnswerMalformed", "the answer is not what a Triton server exposes")
+    try:
+        lines = [line for line in body.decode().splitlines() if LINE.match(line)]
+        families = text_string_to_metric_families("\n".join([*lines, ""]))
+        samples = [
+            (sample.name, sample.labels, sample.value)
+            for family in families
+            for sample in family.samples
+            if sample.labels.get("model") == model
+        ]
+    except (ValueError, KeyError, IndexError):  # the parser raises what it meets
+        return malformed
+    if not samples:
+        return Problem("SeriesMissing", f"it counts nothing about the model {model}")
+    if not all(0 <= value < float("inf") for _, _, value in samples):
+        return Problem("NotANumber", "a counter is negative, NaN or infinite")
+    failed = sum(
+        value
+        for name, labels, value in samples
+        if name == FAILURE and labels.get("reason") not in NOT_THE_SERVERS
+    )
+    succeeded = sum(value for name, _, value in samples if name == SUCCESS)
+    return Count(round(succeeded + failed), round(failed))
