@@ -88,6 +88,8 @@ class Metric:
     limit: float | None = None
     samples: int = 0
     stable_samples: int = 0
+    role: str = "Required"
+    """Required: promotion waits for its Pass. Advisory: only rolls back. ReportOnly: neither."""
     since: datetime | None = None
     """From when on its samples count."""
     last_check: datetime | None = None
@@ -113,6 +115,7 @@ class Rollout:
     retry_at: datetime | None = None
     paused: bool = False
     unjudged: str = ""
+    """Who or what skips the evidence: the candidate goes straight to 100."""
     skipped: str = ""
     """Steps that `skip` cut short, and who asked."""
     cause: str = ""

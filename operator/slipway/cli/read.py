@@ -207,6 +207,7 @@ def _metric(entry: Fields) -> objects.Metric:
         limit=entry.number("limit"),
         samples=entry.whole("samples"),
         stable_samples=entry.whole("baselineSamples"),
+        role=entry.text("role", "Required"),
         since=entry.moment("since"),
         last_check=entry.moment("lastCheck"),
         looks=entry.numbers("looks"),

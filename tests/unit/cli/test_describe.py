@@ -1,5 +1,9 @@
 """Whole screens, as people see them on a terminal of 100 columns."""
 
+from typing import Any
+
+from slipway.cli.read import read
+from slipway.cli.views.coming import coming
 from slipway.cli.views.describe import describe
 
 from tests.unit.cli.recordings import plain, recording, say
@@ -210,3 +214,77 @@ version 1 serves
   history  1  Promoted  1m30s ago
 """
     )
+
+
+def with_rollout(name: str, **changes: Any) -> str:
+    found = recording(name)
+    found.manifest["status"]["rollout"] |= changes
+    return plain(describe(read(found.manifest), found.now, say, width=120))
+
+
+def test_the_last_looks_are_bars() -> None:
+    found = recording("progressing").manifest["status"]["rollout"]["analysis"]
+    found[1] |= {"looks": [0.0, 0.001, 0.004], "since": "2026-11-21T12:01:53.000Z"}
+    screen = with_rollout("progressing", analysis=found)
+    errors = next(row for row in screen.splitlines() if row.startswith("  errors "))
+    assert errors.split()[-3:] == ["10s", "22s", "▁▃█"]
+
+
+def test_a_metric_that_only_reports_holds_nothing() -> None:
+    found = recording("paused").manifest["status"]["rollout"]["analysis"]
+    drift = {"name": "drift", "verdict": "Fail", "role": "ReportOnly", "candidate": 0.3}
+    late = {**found[2], "verdict": "Inconclusive"}
+    screen = with_rollout(
+        "paused", analysis=[*found[:2], late, drift], stage="Progressing", paused=False
+    )
+    assert "drift (report only)  Fail" in screen
+    assert "as soon as every metric passes; missing: latency\n" in screen
+
+
+def test_replicas_and_what_decides_them() -> None:
+    found = recording("baking")
+    found.manifest["status"]["candidate"]["scaling"] = {
+        "desired": 4,
+        "current": 3,
+        "signal": "concurrency",
+        "value": 14.2,
+        "target": 4.0,
+        "boundBy": "rollout",
+        "message": "14.2 in flight",
+    }
+    screen = plain(describe(read(found.manifest), found.now, say, width=120))
+    assert (
+        "  scaling  candidate 2: 3 of 4 replicas, concurrency 14.2, target 4 per replica, "
+        "bound by rollout: 14.2 in flight\n"
+    ) in screen
+
+
+def test_a_hook_that_has_not_agreed_is_named() -> None:
+    hook = {"name": "smoke", "step": 1, "verdict": "Waiting", "tries": 2}
+    screen = with_rollout("paused", hooks=[hook], stage="Progressing", paused=False)
+    assert "missing: hook smoke" in screen
+    assert "  smoke       Waiting" in screen
+
+
+def test_what_happens_next_in_every_stage() -> None:
+    said = {
+        name: coming(found.md, found.now, say)[0]
+        for name in ("packaging", "starting", "checking", "baking", "rejected", "failed", "paused")
+        for found in [recording(name)]
+    }
+    assert said == {
+        "packaging": "its replicas start when the package is made",
+        "starting": "the checks begin when every replica is ready",
+        "checking": "10 % when the checks pass",
+        "baking": "promoted in 8m20s (12:11:44 UTC), unless a metric fails",
+        "rejected": ("nothing until the spec changes, or: kubectl slipway retry digits -n vision"),
+        "failed": "another attempt in 10s (12:02:44 UTC)",
+        "paused": "it goes on with: kubectl slipway resume digits -n vision",
+    }
+
+
+def test_a_spec_that_nobody_has_looked_at_says_so() -> None:
+    found = recording("idle")
+    found.manifest["metadata"]["generation"] += 1
+    md = read(found.manifest)
+    assert coming(md, found.now, say) == ["the operator has not looked at the newest spec yet"]

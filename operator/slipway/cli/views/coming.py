@@ -66,17 +66,28 @@ def _progressing(md: ModelDeployment, now: datetime, say: Say) -> list[str]:
 def _advance(md: ModelDeployment, goal: str, now: datetime) -> str:
     step = current_step(md)
     left = (step.hold_seconds if step else 0) - md.rollout.active_in_step(now)
-    failing = [metric for metric in md.rollout.metrics if metric.verdict != "Pass"]
+    missing = ", ".join([*_undecided(md), *_hooks(md)])
+    if md.rollout.unjudged:
+        return f"{goal} at the next look: {md.rollout.unjudged}"
     if left > 0:
         return f"{goal} {_in(left, now)}, when the hold ends, if every metric passes then"
-    if failing and md.policy.mode != "Off":
-        return f"{goal} as soon as every metric passes; missing: {_names(md)}"
+    if missing:
+        return f"{goal} as soon as every metric passes; missing: {missing}"
     return f"{goal} at the next look, within {duration(md.policy.interval_seconds)}"
 
 
-def _names(md: ModelDeployment) -> str:
-    missing = [metric.name for metric in md.rollout.metrics if metric.verdict != "Pass"]
-    return ", ".join(missing)
+def _undecided(md: ModelDeployment) -> list[str]:
+    """Return the metrics whose Pass the next step waits for."""
+    if md.policy.mode == "Off":
+        return []
+    required = [metric for metric in md.rollout.metrics if metric.role == "Required"]
+    return [metric.name for metric in required if metric.verdict != "Pass"]
+
+
+def _hooks(md: ModelDeployment) -> list[str]:
+    """Return the hooks that have not agreed to the next step yet."""
+    waiting = [hook for hook in md.rollout.hooks if hook.verdict == "Waiting"]
+    return [f"hook {hook.name}" for hook in waiting if hook.step == md.rollout.step]
 
 
 def _failing(md: ModelDeployment) -> str:

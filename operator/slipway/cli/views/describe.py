@@ -23,6 +23,7 @@ INDENT = 2
 NEXT_INDENT = 8
 MOST_HISTORY = 3
 LONGEST_BAR = 20
+ROLES = {"Advisory": "rolls back only", "ReportOnly": "report only"}
 COUNTED = frozenset({"Progressing", "Baking", "Paused", "AwaitingApproval"})
 """Stages in which the analysis is about the step under way."""
 
@@ -168,7 +169,9 @@ def _metric_row(md: ModelDeployment, metric: Metric, now: datetime) -> list[str 
         counted += f" / {metric.stable_samples:,}"
     since = metric.since or (md.rollout.step_started_at if metric.last_check else None)
     return [
-        metric.name,
+        metric.name
+        if metric.role == "Required"
+        else f"{metric.name} ({ROLES.get(metric.role, metric.role)})",
         word(metric.verdict),
         figure(metric.name, metric.candidate),
         figure(metric.name, metric.stable),
@@ -247,6 +250,8 @@ def _past(md: ModelDeployment, now: datetime, width: int) -> Screen:
         rows += wrapped(_action(md.last_action, now), width, indent=11, first="  action")
     if md.last_rollback is not None:
         rows += wrapped(_rollback(md.last_rollback, now), width, indent=11, first="  rollback")
+    if md.rollout.skipped and md.candidate is not None:
+        rows += wrapped(md.rollout.skipped, width, indent=11, first="  skipped")
     for number, entry in enumerate(reversed(md.history[-MOST_HISTORY:])):
         rows.append(_ended(entry, now, "  history" if number == 0 else "", width))
     return tuple(rows)
