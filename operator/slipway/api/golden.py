@@ -25,6 +25,15 @@ class GoldenModel(ApiModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class Regression(StrEnum):
+    """What happens where enough cases agree, but fewer than stable's."""
+
+    FAIL = "Fail"
+    """The revision is rejected where chance explains it in fewer than one case of a hundred."""
+    REPORT = "Report"
+    """It is said, and nothing else."""
+
+
 class Compare(StrEnum):
     """When an output agrees with the expected one."""
 

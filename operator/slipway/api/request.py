@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from slipway.api.base import ApiModel, Digest
+from slipway.api.golden import Regression
 from slipway.settings import Registry
 
 ENVIRONMENT_VARIABLE = "SLIPWAY_REQUEST"
@@ -106,6 +107,7 @@ class GoldenRequest(ApiModel):
     source: SourceRequest
     min_agreement: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Least share of cases that must agree; ratio in [0, 1]."""
+    regression: Regression = Regression.FAIL
 
 
 class CheckRequest(ApiModel):

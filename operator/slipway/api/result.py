@@ -119,9 +119,23 @@ class CheckReason(StrEnum):
     NO_GOLDEN_SET = "NoGoldenSet"
     """Passed on the signature alone."""
     GOLDEN_SET_FAILED = "GoldenSetFailed"
+    GOLDEN_SET_REGRESSED = "GoldenSetRegressed"
+    """Enough cases agree, and yet it is worse than stable on the same ones."""
     SIGNATURE_CHANGED = "SignatureChanged"
     NOT_CHECKED = "NotChecked"
     """See the error."""
+
+
+class BesideStable(ApiModel):
+    """The same golden set, asked of stable."""
+
+    agreed: int
+    worse: int
+    """Cases in which stable agrees and the candidate does not."""
+    better: int
+    """Cases in which the candidate agrees and stable does not."""
+    p: float
+    """McNemar's exact test, two-sided."""
 
 
 class CheckResult(ApiModel):
@@ -135,6 +149,10 @@ class CheckResult(ApiModel):
     """One sentence with the numbers."""
     cases: int = 0
     agreed: int = 0
+    at_least: float | None = None
+    """Lower bound of the true share of agreement, with 95 % confidence."""
+    stable: BesideStable | None = None
+    """None where stable was not asked: there is none, or it does not answer."""
     golden_digest: Digest | None = None
     signature: Signature | None = None
     """As the running server reports it."""

@@ -26,6 +26,7 @@ from slipway.policy.traffic import next_weight, progressing
 REJECTIONS = {
     "SignatureChanged": Outcome.REJECTED_BY_SIGNATURE,
     "GoldenSetFailed": Outcome.REJECTED_BY_GOLDEN_SET,
+    "GoldenSetRegressed": Outcome.REJECTED_BY_GOLDEN_SET,
 }
 
 
@@ -141,8 +142,10 @@ def _remember_check(d: Decision, facts: Facts, result: CheckResult) -> Decision:
         reason=result.reason,
         message=result.message[:1024],
         candidate=result.agreed / result.cases if result.cases else None,
+        baseline=result.stable.agreed / result.cases if result.stable and result.cases else None,
         limit=golden.min_agreement if golden else None,
         samples=result.cases,
+        baseline_samples=result.cases if result.stable else 0,
     )
     return replace(d, memory=d.memory.model_copy(update={"analysis": [entry]}))
 

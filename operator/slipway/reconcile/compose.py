@@ -4,6 +4,7 @@ from datetime import datetime
 
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
+from slipway.api.golden import Regression
 from slipway.api.modeldeployment import ModelDeployment, PodOptions, Resources, Server
 from slipway.api.request import (
     CheckRequest,
@@ -76,6 +77,7 @@ def check_request(facts: Facts, revision: str, stable: str | None) -> CheckReque
                 allow_plain_http=True,
             ),
             min_agreement=golden.min_agreement,
+            regression=golden.regression or Regression.FAIL,
         )
         if golden is not None
         else None,

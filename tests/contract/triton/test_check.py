@@ -8,8 +8,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import yaml
+from slipway.api.golden import Regression
 from slipway.api.request import CheckRequest, GoldenRequest, SourceRequest
-from slipway.api.result import CheckReason, CheckResult, CheckVerdict, Signature, TensorSpec
+from slipway.api.result import (
+    BesideStable,
+    CheckReason,
+    CheckResult,
+    CheckVerdict,
+    Signature,
+    TensorSpec,
+)
 from slipway.jobs.check.main import Places, run
 
 from tests.contract.triton import models
@@ -116,7 +124,10 @@ def test_a_model_that_answers_as_recorded_passes(
         CheckReason.GOLDEN_SET_PASSED,
     )
     assert (result.agreed, result.cases) == (40, 40)
-    assert result.message == ("40 of 40 cases agree (1.000, needed 1.000); signature as stable's")
+    assert result.message == (
+        "40 of 40 cases agree (1.000, needed 1.000, at least 0.928 with 95% confidence); "
+        "beside stable: 0 worse, 0 better, p = 1; signature as stable's"
+    )
     assert result.signature == SIGNATURE
     assert result.golden_digest is not None
 
@@ -137,7 +148,7 @@ def test_shuffled_labels_fail_with_the_numbers_and_the_first_case(
     assert (code, result.verdict) == (0, CheckVerdict.FAIL)
     assert result.reason is CheckReason.GOLDEN_SET_FAILED
     assert result.message == (
-        "36 of 40 cases agree (0.900, needed 0.950); "
+        "36 of 40 cases agree (0.900, needed 0.950, at least 0.786 with 95% confidence); "
         f"case 3: output 'probabilities' argmax {best}, expected {(best + 1) % 4}"
     )
 
@@ -231,7 +242,7 @@ def test_every_type_survives_json_and_both_protocols(
     assert (code, result.verdict, result.message) == (
         0,
         CheckVerdict.PASS,
-        "1 of 1 cases agree (1.000, needed 1.000)",
+        "1 of 1 cases agree (1.000, needed 1.000, at least 0.050 with 95% confidence)",
     )
 
 
@@ -270,6 +281,37 @@ def test_a_changed_signature_fails_before_the_golden_set_is_fetched(
         "other than stable: input 'x' is gone; input 'pixels' is new and required; "
         "output 'y' is gone; output 'probabilities' is new; output 'label' is new"
     )
+
+
+@pytest.mark.parametrize("regression", list(Regression))
+def test_enough_agreement_is_not_enough_where_stable_is_better_on_the_same_cases(
+    server: Running,
+    check: Check,
+    tmp_path: Path,
+    pixels: npt.NDArray[np.float32],
+    regression: Regression,
+) -> None:
+    """The candidate, the running server, answers 30 of 40 as recorded; stable answers all."""
+    recorded = softmax(pixels)
+    recorded[:10] = np.roll(recorded[:10], 1, axis=1)
+    rules = {"probabilities": {"compare": "ArgMax"}}
+    write_arrays(tmp_path, rules, input_pixels=pixels, output_probabilities=recorded)
+    repository = tmp_path / "stable"
+    models.add_classifier(repository)
+    memory = {
+        tuple(row.tolist()): int(best.argmax()) for row, best in zip(pixels, recorded, strict=True)
+    }
+    models.learn(repository / "digits/1/model.py", memory)
+    source = SourceRequest(uri="pvc://claim/golden")
+    golden = GoldenRequest(source=source, min_agreement=0.5, regression=regression)
+    with running(a_server("digits"), repository, tmp_path) as stable:
+        stable.wait_ready()
+        _, result = check(an_order(server, golden=golden, stable_http=stable.http))
+    failed = regression is Regression.FAIL
+    assert result.verdict is (CheckVerdict.FAIL if failed else CheckVerdict.PASS)
+    assert (result.reason is CheckReason.GOLDEN_SET_REGRESSED) is failed
+    assert result.stable == BesideStable(agreed=40, worse=10, better=0, p=0.001953)
+    assert "beside stable: 10 worse, 0 better, p = 0.002" in result.message
 
 
 def test_a_stable_that_is_down_does_not_stop_its_repair(

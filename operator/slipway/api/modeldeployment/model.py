@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from slipway.api.base import ATOMIC, ApiModel, Digest, cel
+from slipway.api.golden import Regression
 from slipway.api.request import ModelFormat
 
 Uri = Annotated[str, Field(min_length=1, max_length=2048)]
@@ -104,6 +105,8 @@ class GoldenSet(ApiModel):
     digest: Digest | None = None
     min_agreement: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Least share of cases that must agree; ratio in [0, 1]."""
+    regression: Regression | None = None
+    """Where enough agree, but significantly fewer than stable's on the same cases; default Fail."""
 
 
 class Warmup(ApiModel):

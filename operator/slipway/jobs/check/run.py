@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from slipway.api.result import Reason, Signature
@@ -57,6 +57,10 @@ class Tally:
     """An answer was broken, so that the share does not matter."""
     example: Case | None = None
     """A case that agreed, in the shapes of the model."""
+    agrees: list[bool] = field(default_factory=list)
+    """Case by case, in the order of the golden set."""
+    signature: Signature = field(default_factory=Signature)
+    """The shapes in which the cases were asked."""
 
     def can_reach(self, share: float) -> bool:
         """Whether enough cases agree, or still could."""
@@ -65,6 +69,7 @@ class Tally:
     def count(self, case: Case, problem: Disagreement | None) -> None:
         """Add the outcome of one case."""
         self.asked += 1
+        self.agrees.append(problem is None)
         if problem is None:
             self.agreed += 1
             self.example = self.example or case
@@ -126,6 +131,7 @@ async def ask_all(
         JobFailure: the server was not reachable, or the time is over; transient.
 
     """
+    tally.signature = signature
     for case in golden.cases:
         if not deadline.remaining:
             raise JobFailure(

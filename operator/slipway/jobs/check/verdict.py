@@ -2,15 +2,18 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from slipway.api.golden import Regression
 from slipway.api.request import CheckRequest
-from slipway.api.result import CheckReason, CheckResult, CheckVerdict, Signature
+from slipway.api.result import BesideStable, CheckReason, CheckResult, CheckVerdict, Signature
 from slipway.errors import JobFailure
+from slipway.jobs.check.beside import ask_stable
 from slipway.jobs.check.golden import GoldenSet
 from slipway.jobs.check.run import Deadline, Tally, ask_all, ask_case, wait_for_signature
 from slipway.jobs.check.server import ModelServer, grpc_server, http_server
 from slipway.jobs.check.signature import differences
+from slipway.policy.analysis.agreement import CONFIDENCE, Beside, lower_bound
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +33,8 @@ class Trial:
     needed: float
     """Least share of cases that must agree; ratio in [0, 1]."""
     tally: Tally
+    beside: Beside | None = None
+    """The same cases on stable; None where it was not asked."""
 
     @property
     def failed(self) -> bool:
@@ -41,8 +46,14 @@ class Trial:
         share = f"{tally.agreed} of {tally.asked} cases agree"
         if tally.asked < tally.total:
             share += f", {tally.total - tally.asked} were not asked"
-        share += f" ({tally.agreed / max(1, tally.asked):.3f}, needed {self.needed:.3f})"
-        return f"{share}; {tally.first}" if tally.first else share
+        share += f" ({tally.agreed / max(1, tally.asked):.3f}, needed {self.needed:.3f}"
+        share += f", at least {self.at_least:.3f} with {CONFIDENCE:.0%} confidence)"
+        return "; ".join(filter(None, (share, str(self.beside or ""), tally.first)))
+
+    @property
+    def at_least(self) -> float:
+        """What the true share of agreement is at least, if the cases are a fair sample."""
+        return lower_bound(self.tally.agreed, self.tally.asked)
 
 
 async def check(request: CheckRequest, golden_source: GoldenSource) -> CheckResult:
@@ -62,10 +73,19 @@ async def check(request: CheckRequest, golden_source: GoldenSource) -> CheckResu
         trial = await _try_golden(server, signature, request, golden_source, deadline)
     if trial is not None and trial.failed:
         return _fail(CheckReason.GOLDEN_SET_FAILED, str(trial), signature, trial)
+    if trial is not None and stable is not None:
+        found = await ask_stable(request, trial.golden, trial.tally, deadline)
+        trial = replace(trial, beside=found)
+        if found is not None and found.has_regressed and _forbids_regression(request):
+            return _fail(CheckReason.GOLDEN_SET_REGRESSED, str(trial), signature, trial)
     if problem := await _grpc_problem(request, signature, trial, deadline):
         reason = CheckReason.GOLDEN_SET_FAILED if trial else CheckReason.SIGNATURE_CHANGED
         return _fail(reason, problem, signature, trial)
     return _pass(signature, stable, trial)
+
+
+def _forbids_regression(request: CheckRequest) -> bool:
+    return request.golden is not None and request.golden.regression is Regression.FAIL
 
 
 async def _stable_signature(request: CheckRequest) -> Signature | None:
@@ -151,5 +171,13 @@ def _result(
         cases=trial.tally.total if trial else 0,
         agreed=trial.tally.agreed if trial else 0,
         golden_digest=trial.digest if trial else None,
+        at_least=round(trial.at_least, 4) if trial else None,
+        stable=_beside(trial.beside) if trial and trial.beside else None,
         signature=signature,
+    )
+
+
+def _beside(found: Beside) -> BesideStable:
+    return BesideStable(
+        agreed=found.agreed, worse=found.worse, better=found.better, p=round(found.p, 6)
     )
