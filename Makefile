@@ -100,6 +100,11 @@ test-unit: $(SETUP) ## Unit tests: seconds, no network
 	$(call step,unit tests)
 	@$(BIN)/python -m pytest tests/unit -q $(PYTEST_ARGS)
 
+.PHONY: bench
+bench: $(SETUP) ## Figures: how fast Slipway is, and what it costs; without a cluster (BENCH_ARGS=--quick: two minutes)
+	$(call step,bench: figures)
+	@$(BIN)/python -m tests.bench $(BENCH_ARGS)
+
 .PHONY: bench-scaling
 bench-scaling: $(SETUP) ## How fast and how well replicas follow a load, beside HPA's rule (BENCH_ARGS=--quick: a minute)
 	$(call step,bench: scaling)

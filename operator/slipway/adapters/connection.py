@@ -72,6 +72,9 @@ class Connection:
         self.answered: Answered = _nobody_counts
         """Told of every request, for the metrics."""
         configuration.connection_pool_maxsize = POOL
+        # a proxy is named in the kubeconfig; asked to look for one in the environment too, the
+        # session would do so in a thread before every request
+        configuration.client_session_kwargs = {"trust_env": False}
         self.configuration = configuration
         self._rest = client.rest.RESTClientObject(configuration)
         self._user_agent = user_agent

@@ -6,10 +6,11 @@ import json
 from slipway.api.base import Manifest
 
 
-def our_fields_hash(manifest: Manifest, manager: str) -> str | None:
+def our_fields_hash(manifest: Manifest, manager: str, *, beside: str = "") -> str | None:
     """Return a hash of the fields that `manager` owns by server-side apply; None: none at all.
 
     It changes when another manager takes or removes one of them, not when others add their own.
+    The annotation `beside` does not count: we too set it in other ways.
     """
     for entry in manifest.get("metadata", {}).get("managedFields", ()):
         if (
@@ -17,6 +18,16 @@ def our_fields_hash(manifest: Manifest, manager: str) -> str | None:
             and entry.get("operation") == "Apply"
             and not entry.get("subresource")
         ):
-            fields = json.dumps(entry.get("fieldsV1", {}), sort_keys=True, separators=(",", ":"))
-            return hashlib.sha256(fields.encode()).hexdigest()[:16]
+            fields = _without(entry.get("fieldsV1", {}), f"f:{beside}")
+            text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+            return hashlib.sha256(text.encode()).hexdigest()[:16]
     return None
+
+
+def _without(fields: Manifest, annotation: str) -> Manifest:
+    metadata = fields.get("f:metadata", {})
+    annotations = metadata.get("f:annotations", {})
+    if annotation not in annotations:
+        return fields
+    kept = {name: value for name, value in annotations.items() if name != annotation}
+    return {**fields, "f:metadata": {**metadata, "f:annotations": kept}}

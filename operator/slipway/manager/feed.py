@@ -67,6 +67,8 @@ class Feed:
 
     def _seen(self, kind: Kind, ref: Ref, manifest: Manifest) -> None:
         known = self._cache.entry(kind, ref.namespace, ref.name)
+        if known is not None and known.ref == ref and ref.version:
+            return  # the watch tells what the answer to our own write told
         wakes = _concerns(ref, manifest["metadata"].get("labels") or {})
         if self._cache.store(ref, self._projection(kind, ref, manifest), wakes):
             self._wake(ref, wakes)

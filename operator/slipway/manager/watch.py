@@ -58,6 +58,27 @@ class EndlessBackoff:
             seconds = min(2 * seconds, LONGEST_BACKOFF_SECONDS)
 
 
+class NoMemory(kopf.DiffBaseStorage):
+    """What kopf compares objects with from one event to the next: here, nothing.
+
+    It builds that for every event, whether or not a handler asks for it: a deep copy of the object.
+    """
+
+    def build(self, *, body: kopf.Body, extra_fields: object = None) -> kopf.BodyEssence:
+        """Return nothing."""
+        del body, extra_fields
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        """Return nothing."""
+        del body
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Keep nothing."""
+        del body, patch, essence
+
+
 async def watch(
     connection: Connection,
     hearing: Hearing,
@@ -126,6 +147,7 @@ def watch_settings(alive: Callable[[str], None] = lambda _watch: None) -> kopf.O
     pulse.alive = alive
     settings.peering.standalone = True
     settings.posting.enabled = False
+    settings.persistence.diffbase_storage = NoMemory()
     settings.scanning.disabled = True
     settings.queueing.worker_limit = None  # a limit counts idle workers and starves the rest
     settings.queueing.idle_timeout = 0.5

@@ -1,6 +1,7 @@
 """Writes what was decided, in the order that loses no request, and nothing that is so already.
 
 Capacity first, then weights, then what removes pods; what prepares the next revision comes last.
+An object without a route has no traffic to keep: there the Job comes first, which takes longest.
 """
 
 from collections.abc import Awaitable, Callable
@@ -32,7 +33,9 @@ class Executor:
         cluster: Cluster,
         hooks: HookSource,
         settings: Settings,
+        *,
         ports_of: Callable[[str], frozenset[int]],
+        epoch: Callable[[], str],
     ) -> None:
         """`ports_of` returns the listener ports that are taken in a namespace."""
         self._cluster = cluster
@@ -40,8 +43,12 @@ class Executor:
         writer = Writer(cluster)
         self._autoscalers = Autoscalers(cluster, writer)
         self._revisions = Revisions(cluster, writer, settings)
-        self._routes = Routes(writer, ports_of)
+        self._routes = Routes(writer, ports_of, epoch)
         self._jobs = Jobs(cluster, writer, settings)
+
+    async def revise(self, pass_: Pass) -> Trouble | None:
+        """Make the revision that was decided; return why it was refused, if it was."""
+        return _beside(await _attempt(pass_, self._revisions.make))
 
     async def execute(self, pass_: Pass) -> Trouble | None:
         """Write everything but the status; return what was refused, if anything.
@@ -50,6 +57,8 @@ class Executor:
             DependencyError: the pass ends here, and the next one finds out what is left to do.
 
         """
+        is_new = pass_.facts.route is None
+        early = await self._prepare(pass_) if is_new else None
         trouble = await _attempt(
             pass_,
             self._mark_ended,
@@ -65,8 +74,10 @@ class Executor:
         if trouble is not None:
             return trouble
         # last, so that a Job that nobody admits never stands before traffic that must come back
-        trouble = await _attempt(pass_, self._revisions.make, self._jobs.start)
-        return replace(trouble, is_beside=True) if trouble is not None else None
+        return early if is_new else await self._prepare(pass_)
+
+    async def _prepare(self, pass_: Pass) -> Trouble | None:
+        return _beside(await _attempt(pass_, self._revisions.make, self._jobs.start))
 
     async def write_status(self, object_: ModelDeployment, status: ModelDeploymentStatus) -> None:
         """Replace the status; the version that was read is a precondition."""
@@ -96,6 +107,10 @@ class Executor:
 
     async def _trim(self, pass_: Pass) -> None:
         await trim(self._cluster, pass_)
+
+
+def _beside(trouble: Trouble | None) -> Trouble | None:
+    return replace(trouble, is_beside=True) if trouble is not None else None
 
 
 async def _attempt(pass_: Pass, *steps: Step) -> Trouble | None:

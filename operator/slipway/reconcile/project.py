@@ -121,7 +121,7 @@ def meta_of(manifest: Manifest) -> Meta:
         managed=(metadata.get("labels") or {}).get(names.MANAGED_BY) == names.MANAGER,
         deleting="deletionTimestamp" in metadata,
         applied_hash=annotations.get(names.ANNOTATION_HASH),
-        fields_hash=our_fields_hash(manifest, names.FIELD_MANAGER),
+        fields_hash=our_fields_hash(manifest, names.FIELD_MANAGER, beside=names.ANNOTATION_EPOCH),
     )
 
 

@@ -83,7 +83,13 @@ class Reconciler:
         self._cache = cache
         self._outside = outside
         self._settings = settings
-        self._executor = Executor(outside.cluster, outside.hooks, settings, self._ports_of)
+        self._executor = Executor(
+            outside.cluster,
+            outside.hooks,
+            settings,
+            ports_of=self._ports_of,
+            epoch=outside.epoch,
+        )
         self._proxies = Proxies(outside.cluster)
         self._scaler = Scaler(outside.counters, outside.servers, outside.clock)
         self._outages = Outages(outside.clock)
@@ -122,7 +128,25 @@ class Reconciler:
             found = live
             children = await observe_live(self._outside.cluster, found)
             facts, decision = await self._look(key, found, children)
-        return next_look(found, await self._write(decision, facts, children))
+        if decision.revise is not None and decision.candidate is None:
+            again_in = await self._begin(key, decision, facts, children)
+        else:
+            again_in = await self._write(decision, facts, children)
+        return next_look(found, again_in)
+
+    async def _begin(
+        self, key: Key, decision: Decision, facts: Facts, children: Children
+    ) -> float | None:
+        """Make the revision, and go on at once with what it makes possible."""
+        now = now_of(self._outside.clock.now())
+        trouble = await self._executor.revise(Pass(decision, facts, children, now))
+        if trouble is not None:
+            return await self._write(replace(decision, revise=None), facts, children, trouble)
+        children = observe_cached(self._cache, facts.object)
+        facts, decision = await self._look(key, facts.object, children)
+        if decision.moves or decision.revise is not None:
+            return AT_ONCE  # needs a look at what is live, or at what the cache does not show yet
+        return await self._write(decision, facts, children)
 
     async def _take_over(self, object_: ModelDeployment, children: Children) -> bool:
         """Stamp the objects of a rollout under way, and return whether that was needed.
@@ -177,7 +201,13 @@ class Reconciler:
             raise ChangedUnderneath(f"{key} went back to generation {live.metadata.generation}")
         return live
 
-    async def _write(self, decision: Decision, facts: Facts, children: Children) -> float | None:
+    async def _write(
+        self,
+        decision: Decision,
+        facts: Facts,
+        children: Children,
+        beside: Trouble | None = None,
+    ) -> float | None:
         now = now_of(self._outside.clock.now())
         broken = violations(decision, facts, now)
         if broken:
@@ -185,7 +215,7 @@ class Reconciler:
             trouble: Trouble | None = Trouble("InternalError", "; ".join(broken))
             await self._publish(recall(facts), facts, trouble)
             return TROUBLE_AGAIN.total_seconds()
-        trouble = await self._executor.execute(Pass(decision, facts, children, now))
+        trouble = await self._executor.execute(Pass(decision, facts, children, now)) or beside
         await self._proxies.heal(facts, children.router_pods, now)
         # What was not written did not happen: the status must not say that it did.
         is_done = trouble is None or trouble.is_beside

@@ -1,5 +1,7 @@
 """Makes revisions, and runs as many replicas of each as was decided."""
 
+from collections import OrderedDict
+
 from slipway.api import kinds
 from slipway.api.kinds import Kind
 from slipway.api.modeldeployment import ModelDeployment
@@ -13,6 +15,8 @@ from slipway.reconcile.work import Pass
 from slipway.reconcile.writer import Writer
 from slipway.settings import Settings
 
+REMEMBERED = 1000
+
 
 class Revisions:
     """Writes the ControllerRevision, the Deployment and the Service of revisions."""
@@ -21,6 +25,8 @@ class Revisions:
         self._cluster = cluster
         self._writer = writer
         self._settings = settings
+        self._made: OrderedDict[str, RevisionSnapshot] = OrderedDict()
+        """What was made a moment ago and has yet to run, by uid: it need not be read again."""
 
     async def make(self, pass_: Pass) -> None:
         """Freeze the wanted input as a revision; what Kubernetes refuses of it is refused now."""
@@ -30,7 +36,11 @@ class Revisions:
         snapshot = compose.snapshot_of(object_, result, self._settings)
         if _shapes_the_pod(object_):
             await self._cluster.create(snapshot.deployment, dry_run=True)
-        await self._writer.create(compose.controller_revision(object_, snapshot, pass_.now))
+        manifest = compose.controller_revision(object_, snapshot, pass_.now)
+        made = await self._writer.create(manifest)
+        self._made[made["metadata"]["uid"]] = RevisionSnapshot.model_validate(made["data"])
+        if len(self._made) > REMEMBERED:
+            self._made.popitem(last=False)
 
     async def run(self, pass_: Pass) -> None:
         """Give revisions the replicas that they lack."""
@@ -58,8 +68,8 @@ class Revisions:
         running = pass_.facts.workloads.get(stored.fact.name)
         service = has_service(pass_.children, name)
         found: dict[Kind, Meta | None] = {
-            kinds.SERVICE: service.meta if service else None,
             kinds.DEPLOYMENT: running.meta if running else None,
+            kinds.SERVICE: service.meta if service else None,
         }
         due = [
             kind
@@ -67,7 +77,7 @@ class Revisions:
             if self._writer.is_due(meta, stored.hashes[kind.kind])
         ]
         if due:
-            snapshot = await self._snapshot(pass_.namespace, name)
+            snapshot = await self._snapshot(pass_.namespace, stored.fact.meta)
             if snapshot is None:
                 return
             desired = {kinds.SERVICE: snapshot.service, kinds.DEPLOYMENT: snapshot.deployment}
@@ -75,8 +85,10 @@ class Revisions:
                 await self._writer.apply(desired[kind], stored.hashes[kind.kind], found[kind])
         await self._scale_up(pass_.namespace, name, running, replicas)
 
-    async def _snapshot(self, namespace: str, name: str) -> RevisionSnapshot | None:
-        manifest = await self._cluster.get(kinds.CONTROLLER_REVISION, namespace, name)
+    async def _snapshot(self, namespace: str, meta: Meta) -> RevisionSnapshot | None:
+        if meta.uid in self._made:
+            return self._made.pop(meta.uid)
+        manifest = await self._cluster.get(kinds.CONTROLLER_REVISION, namespace, meta.name)
         return RevisionSnapshot.model_validate(manifest["data"]) if manifest else None
 
     async def _scale_up(

@@ -7,6 +7,7 @@ only with the agent's version or the router's own settings, one namespace at a t
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 GONE_AFTER = timedelta(seconds=60)
 """A ModelDeployment that is deleted and created anew finds its router still there."""
 WAIT_SECONDS = 2.0
+RENDERED = 64
+"""Routers whose objects are kept; every new ModelDeployment asks for those of its namespace."""
 
 
 class RouterReconciler:
@@ -86,8 +89,8 @@ class RouterReconciler:
         if anchor is not None and anchor.meta.deleting:
             return WAIT_SECONDS
         uid = await self._anchor(namespace, anchor)
-        for manifest in render_router(namespace, uid, self._spec(namespace)):
-            wait = await self._ensure(manifest, uid)
+        for manifest, hash_ in _rendered(namespace, uid, self._spec(namespace)):
+            wait = await self._ensure(manifest, hash_, uid)
             if wait is not None:
                 return wait
         return None
@@ -139,9 +142,8 @@ class RouterReconciler:
         uid: str = applied["metadata"]["uid"]
         return uid
 
-    async def _ensure(self, manifest: Manifest, anchor_uid: str) -> float | None:
+    async def _ensure(self, manifest: Manifest, hash_: str, anchor_uid: str) -> float | None:
         """Write one object if it is due; return the seconds to wait where it must not be yet."""
-        hash_ = hash_of(manifest)
         kind = kinds.BY_NAME[manifest["kind"]]
         if kind == kinds.DEPLOYMENT:
             return await self._ensure_deployment(manifest, hash_, anchor_uid)
@@ -179,3 +181,8 @@ class RouterReconciler:
             return WAIT_SECONDS
         await self._writer.apply(manifest, hash_, known.meta)
         return None
+
+
+@lru_cache(RENDERED)
+def _rendered(namespace: str, uid: str, spec: RouterSpec) -> tuple[tuple[Manifest, str], ...]:
+    return tuple((item, hash_of(item)) for item in render_router(namespace, uid, spec))

@@ -9,7 +9,6 @@ from slipway.api.base import Manifest
 from slipway.api.modeldeployment import Protocol, Server
 from slipway.api.modelroute import Backend
 from slipway.policy.capacity import full_capacity, needed
-from slipway.policy.facts import RouteFact
 from slipway.reconcile import compose
 from slipway.reconcile.observe import has_service
 from slipway.reconcile.work import Pass
@@ -20,37 +19,43 @@ from slipway.render import routing
 class Routes:
     """Writes routes."""
 
-    def __init__(self, writer: Writer, ports_of: Callable[[str], frozenset[int]]) -> None:
+    def __init__(
+        self, writer: Writer, ports_of: Callable[[str], frozenset[int]], epoch: Callable[[], str]
+    ) -> None:
         """`ports_of` returns the listener ports that are taken in a namespace."""
         self._writer = writer
         self._ports_of = ports_of
+        self._epoch = epoch
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def write(self, pass_: Pass) -> None:
-        """Make the route, or give it the weights that were decided."""
+        """Make the route, or give it the weights that were decided; then lead clients there."""
         route = pass_.facts.route
-        if route is None:
-            await self._make(pass_)
-        else:
-            await self._change(pass_, route)
-
-    async def _make(self, pass_: Pass) -> None:
-        """Create the route with the lowest free port of the namespace."""
-        async with self._locks[pass_.namespace]:
-            taken = self._ports_of(pass_.namespace)
-            port = next(number for number in names.ROUTE_PORTS if number not in taken)
-            manifest = _manifest(pass_, port)
-            await self._writer.apply(manifest, hash_of(manifest), None)
-
-    async def _change(self, pass_: Pass, route: RouteFact) -> None:
+        port = await self._make(pass_) if route is None else route.port
         object_ = pass_.facts.object
         service = has_service(pass_.children, object_.metadata.name)
         server = object_.spec.server or Server()
         protocols = server.protocols or list(Protocol)
-        desired = routing.render_client_service(compose.owner_of(object_), route.port, protocols)
+        desired = routing.render_client_service(compose.owner_of(object_), port, protocols)
         await self._writer.apply_if_due(desired, service.meta if service else None)
-        manifest = _manifest(pass_, route.port)
-        await self._writer.apply_if_due(manifest, route.meta, of_this_version=True)
+        if route is not None:
+            await self._writer.apply_if_due(
+                _manifest(pass_, port), route.meta, of_this_version=True, stamp=self._stamp()
+            )
+
+    async def _make(self, pass_: Pass) -> int:
+        """Create the route, and return its port: the lowest that is free in the namespace."""
+        async with self._locks[pass_.namespace]:
+            taken = self._ports_of(pass_.namespace)
+            port = next(number for number in names.ROUTE_PORTS if number not in taken)
+            manifest = _manifest(pass_, port)
+            made = await self._writer.apply(manifest, hash_of(manifest), None, stamp=self._stamp())
+        found: int = made["spec"]["port"]
+        return found
+
+    def _stamp(self) -> dict[str, str]:
+        """A route that this leader wrote needs no stamp of its own before a rollout."""
+        return {names.ANNOTATION_EPOCH: self._epoch()}
 
 
 def _manifest(pass_: Pass, port: int) -> Manifest:

@@ -5,6 +5,8 @@ since.
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
@@ -14,6 +16,7 @@ from slipway.policy.identity import digest_of
 from slipway.reconcile.ports import Cluster
 from slipway.reconcile.project import meta_of
 
+NO_STAMP: Mapping[str, str] = MappingProxyType({})
 REMEMBERED = 50_000
 """Objects; one that is forgotten counts as untouched when it is seen again."""
 
@@ -42,7 +45,12 @@ class Writer:
         return known != found.fields_hash
 
     async def apply_if_due(
-        self, manifest: Manifest, found: Meta | None, *, of_this_version: bool = False
+        self,
+        manifest: Manifest,
+        found: Meta | None,
+        *,
+        of_this_version: bool = False,
+        stamp: Mapping[str, str] = NO_STAMP,
     ) -> None:
         """Apply an object unless it is so already.
 
@@ -54,10 +62,19 @@ class Writer:
         if of_this_version and found is not None:
             read = {"resourceVersion": found.resource_version}
             manifest = {**manifest, "metadata": {**manifest["metadata"], **read}}
-        await self.apply(manifest, hash_, found)
+        await self.apply(manifest, hash_, found, stamp=stamp)
 
-    async def apply(self, manifest: Manifest, hash_: str, found: Meta | None) -> Manifest:
+    async def apply(
+        self,
+        manifest: Manifest,
+        hash_: str,
+        found: Meta | None,
+        *,
+        stamp: Mapping[str, str] = NO_STAMP,
+    ) -> Manifest:
         """Apply an object, and return it as it is now.
+
+        `stamp` are annotations that go along, but alone are no reason to write.
 
         Raises:
             ChangedUnderneath: it is being deleted, or was made anew since it was read.
@@ -67,7 +84,7 @@ class Writer:
         if found is not None and found.deleting:
             raise ChangedUnderneath(f"{manifest['kind']} {found.name} is being deleted")
         metadata = manifest["metadata"]
-        annotations = {**metadata.get("annotations", {}), names.ANNOTATION_HASH: hash_}
+        annotations = metadata.get("annotations", {}) | stamp | {names.ANNOTATION_HASH: hash_}
         marked = {**manifest, "metadata": {**metadata, "annotations": annotations}}
         try:
             applied = await self._cluster.apply(marked, existing_uid=found.uid if found else None)

@@ -351,6 +351,10 @@ class World:
         namespace = change.before["metadata"]["namespace"]
         if after >= before or self.api.get(kinds.MODEL_ROUTE, namespace, owner) is None:
             return
+        object_ = self.api.get(kinds.MODEL_DEPLOYMENT, namespace, owner)
+        owners = [ref["uid"] for ref in change.before["metadata"]["ownerReferences"]]
+        if change.after is None and (object_ is None or object_["metadata"]["uid"] not in owners):
+            return  # a person deleted all of it; in which order it goes is not ours
         weight = self._highest_weight(namespace, owner, revision)
         if after * 100 < self._carries_all(namespace, owner, before) * weight:
             self.broken.append(f"I2: {revision} goes to {after} replicas under {weight} %")

@@ -1,0 +1,83 @@
+"""``python -m tests.bench [--quick] [latency] [burst] [idle]``: one table of figures."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench import burst, idle, latency
+from tests.bench.apiserver import ApiServer, until_idle
+from tests.bench.apiserver import running as running_server
+from tests.bench.operator import running as running_operator
+from tests.bench.people import People, people
+from tests.bench.table import Figure, lines
+from tests.cluster.progress import say
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is measured."""
+
+    latency: int = 200
+    burst: int = 1000
+    idle: tuple[int, ...] = (0, 100, 1000, 5000)
+    rest_seconds: float = 60.0
+
+
+QUICK = Size(latency=40, burst=200, idle=(0, 100), rest_seconds=15)
+Part = Callable[[ApiServer, People, Path, Size], Awaitable[list[Figure]]]
+
+
+async def _latency(server: ApiServer, users: People, place: Path, size: Size) -> list[Figure]:
+    async with running_operator(server, place):
+        return await latency.measure(users, size.latency)
+
+
+async def _burst(server: ApiServer, users: People, place: Path, size: Size) -> list[Figure]:
+    async with running_operator(server, place) as operator:
+        return await burst.measure(users, server, operator, size.burst)
+
+
+async def _idle(server: ApiServer, users: People, place: Path, size: Size) -> list[Figure]:
+    cluster = idle.Idle(server, users, place, rest_seconds=size.rest_seconds)
+    return await cluster.measure(size.idle)
+
+
+PARTS: dict[str, Part] = {"latency": _latency, "burst": _burst, "idle": _idle}
+
+
+async def _run(names: list[str], size: Size) -> list[Figure]:
+    figures: list[Figure] = []
+    for name in names:
+        say(f"{name}: starting an API server")
+        async with AsyncExitStack() as stack:
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            server = stack.enter_context(running_server())
+            users = await stack.enter_async_context(people(server))
+            await users.define()
+            await asyncio.to_thread(until_idle, server)
+            figures += await PARTS[name](server, users, place, size)
+    return figures
+
+
+def main() -> int:
+    """Print the table; 1 where a target is missed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; default: all")
+    parser.add_argument("--quick", action="store_true", help="fewer objects, less time")
+    options = parser.parse_args()
+    unknown = sorted({*options.parts} - {*PARTS})
+    if unknown:
+        parser.error(f"no such part: {', '.join(unknown)}")
+    size = QUICK if options.quick else Size()
+    figures = asyncio.run(_run(options.parts or list(PARTS), size))
+    say("\n" + "\n".join(lines(figures)))
+    return int(any(figure.is_met is False for figure in figures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""The operator as a process of its own, and what it costs."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import yaml
+
+from tests.bench.apiserver import ApiServer, cpu_seconds, free_port
+
+READY_SECONDS = 180.0
+STOP_SECONDS = 40.0
+SETTINGS = {
+    "namespace": "default",
+    "operatorImage": "registry.example/operator:1",
+    "router": {"envoyImage": "registry.example/envoy:1"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """A running one that leads."""
+
+    pid: int
+    port: int
+    log: Path
+
+    def memory(self) -> tuple[float, float]:
+        """Return the resident memory and the process's own share of it, in MiB."""
+        text = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
+        sizes = {line.split()[0]: int(line.split()[1]) for line in text.splitlines()[1:]}
+        return sizes["Rss:"] / 1024, sizes["Pss:"] / 1024
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time since its start."""
+        return cpu_seconds(self.pid)
+
+    async def metric(self, name: str) -> float:
+        """Return one of its own metrics."""
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(f"http://127.0.0.1:{self.port}/metrics") as answer,
+            ):
+                lines = (await answer.text()).splitlines()
+        except aiohttp.ClientError:
+            return 0
+        found = [line.split()[1] for line in lines if line.startswith(f"slipway_{name} ")]
+        return float(found[0]) if found else 0
+
+
+@asynccontextmanager
+async def running(server: ApiServer, place: Path) -> AsyncIterator[Operator]:
+    """Start the operator, wait until it leads, and end it by SIGTERM."""
+    settings = place / "settings.yaml"
+    settings.write_text(yaml.safe_dump(SETTINGS))
+    port, log = free_port(), place / "operator.log"
+    with log.open("ab") as stderr:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "slipway", "manager"),
+            *("--settings", str(settings)),
+            *("--kubeconfig", str(server.kubeconfig)),
+            *("--port", str(port)),
+            env={**os.environ, "POD_NAME": "bench"},
+            stderr=stderr,
+        )
+    try:
+        operator = Operator(process.pid, port, log)
+        async with asyncio.timeout(READY_SECONDS):
+            while not await operator.metric("is_leader"):
+                if process.returncode is not None:
+                    raise RuntimeError(f"the operator ended: {log.read_text()[-2000:]}")
+                await asyncio.sleep(0.1)
+        yield operator
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                await asyncio.wait_for(process.wait(), STOP_SECONDS)
+            except TimeoutError:
+                process.kill()
+                await process.wait()

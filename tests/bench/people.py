@@ -1,0 +1,122 @@
+"""What users do: namespaces and ModelDeployments, and what they see of them."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+from slipway.adapters.connection import MERGE, Connection, connect
+from slipway.api import kinds, names
+from slipway.api.base import Manifest
+from slipway.api.kinds import Kind
+
+from tests.bench.apiserver import ApiServer
+from tests.cluster.settings import CLONE
+
+AT_ONCE = 32
+ESTABLISHED_SECONDS = 30.0
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+class People:
+    """A client of the API server."""
+
+    def __init__(self, connection: Connection, session: aiohttp.ClientSession) -> None:
+        self._connection = connection
+        self._session = session
+
+    async def post(self, path: str, body: Manifest) -> Manifest:
+        """Create an object."""
+        answer = await self._connection.request("POST", path, body=body, timeout_seconds=30)
+        if not answer.is_success:
+            raise RuntimeError(f"POST {path}: {answer.body.decode()[:500]}")
+        return answer.json()
+
+    async def patch(self, path: str, body: Manifest) -> bool:
+        """Change an object by merge patch; False where it changed meanwhile or is gone."""
+        answer = await self._connection.request(
+            "PATCH", path, body=body, content_type=MERGE, timeout_seconds=30
+        )
+        return answer.is_success
+
+    async def create(self, name: str, namespace: str, **spec: Any) -> None:
+        """Create a ModelDeployment."""
+        path = kinds.MODEL_DEPLOYMENT.path(namespace)
+        await self.post(path, model_deployment(name, namespace, **spec))
+
+    async def create_all(self, places: Iterable[tuple[str, str]]) -> None:
+        """Create many ModelDeployments at once; places are namespaces and names."""
+        limit = asyncio.Semaphore(AT_ONCE)
+
+        async def one(namespace: str, name: str) -> None:
+            async with limit:
+                await self.create(name, namespace)
+
+        async with asyncio.TaskGroup() as group:
+            for namespace, name in places:
+                group.create_task(one(namespace, name))
+
+    async def namespace(self, name: str) -> None:
+        """Create a namespace."""
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        await self.post("/api/v1/namespaces", body)
+
+    async def define(self) -> None:
+        """Install the CRDs."""
+        for file in sorted((CLONE / "crds").glob("slipway.dev_*.yaml")):
+            await self.post(DEFINITIONS, yaml.safe_load(file.read_text()))
+        async with asyncio.timeout(ESTABLISHED_SECONDS):
+            for kind in (kinds.MODEL_DEPLOYMENT, kinds.MODEL_ROUTE):
+                while not (  # noqa: ASYNC110 -- another process answers
+                    await self._connection.request("GET", kind.path(None))
+                ).is_success:
+                    await asyncio.sleep(0.1)
+
+    async def watch(self, kind: Kind, labels: str = "") -> AsyncIterator[tuple[str, Manifest]]:
+        """Yield events, also of what exists already."""
+        query = {"watch": "1", "labelSelector": labels}
+        url = self._connection.configuration.host + kind.path(None)
+        async with self._session.get(url, params=query) as answer:
+            answer.raise_for_status()
+            async for line in answer.content:
+                event = json.loads(line)
+                yield event["type"], event["object"]
+
+
+@asynccontextmanager
+async def people(server: ApiServer) -> AsyncIterator[People]:
+    """Open a client."""
+    connection = await connect(Path(server.kubeconfig), user_agent="slipway-bench")
+    timeout = aiohttp.ClientTimeout(total=None)
+    connector = aiohttp.TCPConnector(ssl=server.trust)
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=timeout, read_bufsize=2**22
+    ) as session:
+        try:
+            yield People(connection, session)
+        finally:
+            await connection.close()
+
+
+def model_deployment(name: str, namespace: str, *, version: int = 1) -> Manifest:
+    """Return a ModelDeployment in Fetch mode with its digest pinned."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": kinds.MODEL_DEPLOYMENT.kind,
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": specification(version),
+    }
+
+
+def specification(version: int) -> Manifest:
+    """Return what a user asks for."""
+    source = {"uri": f"https://models.example/{version}.onnx", "digest": f"sha256:{version:064x}"}
+    return {
+        "model": {"version": str(version), "source": source},
+        "packaging": {"mode": "Fetch"},
+        "rollout": {"bakeSeconds": 0, "analysis": {"mode": "Off"}},
+    }
