@@ -9,6 +9,10 @@ UNREACHABLE = (
     "no such host",
     "i/o timeout",
     "connection refused",
+    "connection lost",
+    "connection reset",
+    "unexpected eof",
+    "unable to decode an event",
 )
 UNKNOWN_CONTEXT = ("context was not found", "no context exists", "does not exist")
 
@@ -35,7 +39,9 @@ def complaint(stderr: str) -> Problem:
     if "(unauthorized)" in low or "must be logged in" in low:
         return Problem(f"the cluster does not know you: {said}", hint="kubectl auth whoami")
     if any(words in low for words in UNREACHABLE):
-        return Problem(f"the cluster does not answer: {said}", hint="kubectl cluster-info")
+        return Problem(
+            f"the cluster does not answer: {said}", hint="kubectl cluster-info", passes=True
+        )
     if any(words in low for words in UNKNOWN_CONTEXT) and "context" in low:
         return Problem(f"kubectl: {said}", hint="kubectl config get-contexts")
     return Problem(f"kubectl: {said or 'failed without a word'}")

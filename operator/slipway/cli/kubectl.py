@@ -3,11 +3,13 @@
 The only place of this program that talks to anything.
 """
 
+import contextlib
 import json
 import os
 import queue
 import subprocess
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -21,6 +23,9 @@ RESOURCE = f"modeldeployments.{GROUP}"
 """In full: a cluster may know another type of that name."""
 PROGRAM_VARIABLE = "SLIPWAY_KUBECTL"
 CALL_SECONDS = 60.0
+MOST_FAILURES = 10
+"""Of a watch, in a row."""
+PAUSE_SECONDS = 1.0
 FIELD_MANAGER = "kubectl-slipway"
 
 Manifest = dict[str, Any]
@@ -132,6 +137,9 @@ class Watch:
         self._command = kubectl.command("get", RESOURCE, *words, *shape, namespace=namespace)
         self._program = kubectl.program
         self._events: queue.Queue[Manifest | None] = queue.Queue()
+        self._failures = 0
+        """In a row, since the last event."""
+        self._was_heard = False
 
     def next(self, seconds: float) -> Manifest | None:
         """Return the next watch event; None when there was none for that long.
@@ -146,14 +154,20 @@ class Watch:
             return None
         if event is None:
             self._restart()
+        else:
+            self._failures, self._was_heard = 0, True
         return event
 
     def _restart(self) -> None:
-        """Begin anew: the API server ends every watch some day."""
+        """Begin anew: the API server ends every watch some day, and may be away for a moment."""
         _, said = self._process.communicate()
-        if self._process.returncode != 0:
-            raise complaint(said)
         self._reader.join()
+        if self._process.returncode != 0:
+            problem = complaint(said)
+            self._failures += 1
+            if not (self._was_heard and problem.passes) or self._failures > MOST_FAILURES:
+                raise problem
+            time.sleep(PAUSE_SECONDS)
         self._start()
 
     def _start(self) -> None:
@@ -170,9 +184,12 @@ class Watch:
         self._reader.start()
 
     def _read(self, stdout: IO[str]) -> None:
-        for text in documents(stdout):
-            self._events.put(json.loads(text))
-        self._events.put(None)
+        try:
+            for text in documents(stdout):
+                with contextlib.suppress(ValueError):  # cut off where the connection broke
+                    self._events.put(json.loads(text))
+        finally:
+            self._events.put(None)
 
     def __enter__(self) -> Self:
         self._start()

@@ -24,9 +24,15 @@ class Exit(IntEnum):
 class Problem(SlipwayError):
     """Something that ends the command."""
 
-    def __init__(self, message: str, code: Exit = Exit.ERROR, *, hint: str = "") -> None:
-        """Give one sentence, the exit code, and the next command to try."""
+    def __init__(
+        self, message: str, code: Exit = Exit.ERROR, *, hint: str = "", passes: bool = False
+    ) -> None:
+        """Give one sentence, the exit code, and the next command to try.
+
+        `passes` is True when the same call may succeed in a moment.
+        """
         super().__init__(message)
         self.message = message
         self.code = code
         self.hint = hint
+        self.passes = passes

@@ -95,7 +95,7 @@ def watch(names: list[str], seconds: float) -> int:
                 print(json.dumps({"type": kind, "object": now or seen[name]}), flush=True)
                 seen[name] = now
         time.sleep(0.05)
-    return 0
+    return fail(said) if (said := load().get("watch_says")) else 0
 
 
 def annotate(cluster: dict[str, Any], name: str, pairs: list[str]) -> int:

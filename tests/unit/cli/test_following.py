@@ -107,6 +107,25 @@ def test_a_watch_that_the_server_ends_goes_on(run: Program) -> None:
     assert run("wait", "digits", "--for=promoted", "--timeout=20s").code == 0
 
 
+def test_a_connection_that_is_lost_in_the_middle_is_made_again(
+    run: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("slipway.cli.kubectl.PAUSE_SECONDS", 0.01)
+    run.change(watch_seconds=0.1, watch_says="Unable to connect to the server: EOF")
+    threading.Timer(0.6, lambda: run.put("digits", promoted())).start()
+    assert run("wait", "digits", "--for=promoted", "--timeout=20s").code == 0
+
+
+def test_a_right_that_is_taken_away_ends_the_waiting(run: Program) -> None:
+    run.change(watch_seconds=0.1, watch_says="Error from server (Forbidden): no more")
+    assert run("wait", "digits", "--for=promoted", "--timeout=20s").code == 1
+
+
+def test_no_time_at_all_is_one_look(run: Program) -> None:
+    assert run("wait", "digits", "--for=promoted", "--timeout=0").code == 4
+    assert run("wait", "digits", "--for=available", "--timeout=0").code == 0
+
+
 def test_looks_are_remembered_for_one_rollout() -> None:
     looks, manifest = Looks(), recording("progressing").manifest
     errors = manifest["status"]["rollout"]["analysis"][1]

@@ -151,27 +151,40 @@ def wait(session: Session, name: str, word: str, seconds: float) -> int:
     """
     if word == "deleted":
         return _until_deleted(session, name, seconds)
-    found: ModelDeployment | None = None
-    reached: Goal | None = None
-    told: Line = ()
+    found = session.find(name)
+    reached = _goal(word, found)
+    told = _progress(session, found, ())
+    if _has_come(session, reached, found, word):
+        return Exit.OK
     for change in changes(session, name, seconds=seconds):
         if change is None:
             continue
         if change.gone:
             raise Problem(f"{name} was deleted", Exit.NOT_FOUND)
         found = change.md
-        reached = reached or _goal(word, found)
         told = _progress(session, found, told)
-        seen = reached(found)
-        if seen.answer is Answer.YES:
-            return _end(session, found, f"{word}: {seen.why}")
-        if seen.answer is Answer.NEVER:
-            raise Problem(
-                f"{name} will not be {word} by itself: {seen.why}",
-                Exit.REJECTED,
-                hint=session.say("describe", md=found),
-            )
-    raise _late(session, name, word, seconds, found)
+        if _has_come(session, reached, found, word):
+            return Exit.OK
+    raise _late(session, word, seconds, found)
+
+
+def _has_come(session: Session, reached: Goal, md: ModelDeployment, word: str) -> bool:
+    """Print the end, if it is there.
+
+    Raises:
+        Problem: it will not come by itself any more.
+
+    """
+    seen = reached(md)
+    if seen.answer is Answer.NEVER:
+        raise Problem(
+            f"{md.name} will not be {word} by itself: {seen.why}",
+            Exit.REJECTED,
+            hint=session.say("describe", md=md),
+        )
+    if seen.answer is Answer.YES:
+        _end(session, md, f"{word}: {seen.why}")
+    return seen.answer is Answer.YES
 
 
 def _goal(word: str, md: ModelDeployment) -> Goal:
@@ -199,15 +212,11 @@ def _end(session: Session, md: ModelDeployment, why: str) -> int:
     return Exit.OK
 
 
-def _late(
-    session: Session, name: str, word: str, seconds: float, md: ModelDeployment | None
-) -> Problem:
-    if md is None:
-        return Problem(f"nothing was heard of {name} in {duration(seconds)}", Exit.TIMEOUT)
+def _late(session: Session, word: str, seconds: float, md: ModelDeployment) -> Problem:
     ready = md.condition("Ready")
     why = (ready.message if ready else "") or md.rollout.message
     return Problem(
-        f"{name} was not {word} within {duration(seconds)}: {md.rollout.stage}, {why}",
+        f"{md.name} was not {word} within {duration(seconds)}: {md.rollout.stage}, {why}",
         Exit.TIMEOUT,
         hint=session.say("describe", md=md),
     )
