@@ -81,7 +81,7 @@ def table(
     top = [Cell(name, Style.DIM) for name in names]
     widths = [max(len(row[n].text) for row in [top, *cells]) for n in range(len(head))]
     room = width - indent - sum(widths[:-1]) - 2 * (len(head) - 1)
-    widths[-1] = max(min(widths[-1], room), len(names[-1]))
+    widths[-1] = max(min(widths[-1], room), 1)
     return tuple(_row(row, widths, right, indent) for row in [top, *cells])
 
 

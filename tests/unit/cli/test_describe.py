@@ -230,6 +230,16 @@ def test_the_last_looks_are_bars() -> None:
     assert errors.split()[-3:] == ["10s", "22s", "▁▃█"]
 
 
+def test_a_narrow_terminal_has_room_for_the_bars() -> None:
+    found = recording("progressing")
+    for metric in found.manifest["status"]["rollout"]["analysis"]:
+        metric["looks"] = [number / 1000 for number in range(20)]
+    for width in (80, 100, 120):
+        rows = plain(describe(read(found.manifest), found.now, say, width=width)).splitlines()
+        assert "█" * 8 in next(row for row in rows if row.startswith("  errors "))
+        assert max(len(row) for row in rows) <= width
+
+
 def test_a_metric_that_only_reports_holds_nothing() -> None:
     found = recording("paused").manifest["status"]["rollout"]["analysis"]
     drift = {"name": "drift", "verdict": "Fail", "role": "ReportOnly", "candidate": 0.3}

@@ -69,7 +69,7 @@ def _advance(md: ModelDeployment, goal: str, now: datetime) -> str:
     missing = ", ".join([*_undecided(md), *_hooks(md)])
     if md.rollout.unjudged:
         return f"{goal} at the next look: {md.rollout.unjudged}"
-    if left > 0:
+    if left >= 1:
         return f"{goal} {_in(left, now)}, when the hold ends, if every metric passes then"
     if missing:
         return f"{goal} as soon as every metric passes; missing: {missing}"

@@ -23,6 +23,9 @@ INDENT = 2
 NEXT_INDENT = 8
 MOST_HISTORY = 3
 LONGEST_BAR = 20
+WIDE_ENOUGH = 100
+"""Columns; with fewer some things are left out."""
+MOST_BARS, FEWER_BARS = 20, 8
 ROLES = {"Advisory": "rolls back only", "ReportOnly": "report only"}
 COUNTED = frozenset({"Progressing", "Baking", "Paused", "AwaitingApproval"})
 """Stages in which the analysis is about the step under way."""
@@ -128,27 +131,37 @@ def _mark(weight: int, at: int) -> str:
 def _analysis(md: ModelDeployment, now: datetime, width: int, looks: Looks) -> Screen:
     if not md.rollout.metrics or (md.candidate is None and md.holds("Ready")):
         return ()
-    history = {metric.name: _looks(metric, looks) for metric in md.rollout.metrics}
-    drawn = any(history.values())
-    head = ["METRIC", "VERDICT", ">CANDIDATE", ">STABLE", ">LIMIT", ">SAMPLES", ">SINCE", ">LOOKED"]
+    head = ["METRIC", "VERDICT", ">CANDIDATE", ">STABLE", ">LIMIT", ">SAMPLES", ">SINCE"]
     rows = [_metric_row(md, metric, now) for metric in md.rollout.metrics]
-    if drawn:
+    bars = [_bars(metric, looks, width) for metric in md.rollout.metrics]
+    if width >= WIDE_ENOUGH or not any(bars):
+        head.append(">LOOKED")
+        for row, metric in zip(rows, md.rollout.metrics, strict=True):
+            row.append(age(metric.last_check, now))
+    if any(bars):
         head.append("LAST LOOKS")
-        rows = [
-            [*row, Cell(history[metric.name], Style.ACCENT)]
-            for row, metric in zip(rows, md.rollout.metrics, strict=True)
-        ]
+        for row, drawn in zip(rows, bars, strict=True):
+            row.append(Cell(drawn, Style.ACCENT))
     rows += _hook_rows(md, len(head))
-    drawn_table = table(head, rows, indent=INDENT, width=width)
-    notes = [
+    return (*table(head, rows, indent=INDENT, width=width), *_notes(md, width))
+
+
+def _notes(md: ModelDeployment, width: int) -> Screen:
+    """Return what the analysis says of each metric, in words."""
+    return tuple(
         part
         for metric in md.rollout.metrics
         if metric.message
         for part in wrapped(
             f"{metric.name}: {metric.message}", width, indent=2 * INDENT, style=Style.DIM
         )
-    ]
-    return (*drawn_table, *notes)
+    )
+
+
+def _bars(metric: Metric, looks: Looks, width: int) -> str:
+    seen = looks.get(metric.name) or metric.looks
+    most = MOST_BARS if width >= WIDE_ENOUGH else FEWER_BARS
+    return sparkline(seen[-most:], metric.limit) if len(seen) > 1 else ""
 
 
 def _hook_rows(md: ModelDeployment, columns: int) -> list[list[str | Cell]]:
@@ -156,11 +169,6 @@ def _hook_rows(md: ModelDeployment, columns: int) -> list[list[str | Cell]]:
     asked = [hook for hook in md.rollout.hooks if hook.step == md.rollout.step]
     rest = [""] * (columns - 2)
     return [[hook.name, word(hook.verdict), *rest] for hook in asked]
-
-
-def _looks(metric: Metric, looks: Looks) -> str:
-    seen = looks.get(metric.name) or metric.looks
-    return sparkline(seen, metric.limit) if len(seen) > 1 else ""
 
 
 def _metric_row(md: ModelDeployment, metric: Metric, now: datetime) -> list[str | Cell]:
@@ -178,7 +186,6 @@ def _metric_row(md: ModelDeployment, metric: Metric, now: datetime) -> list[str 
         figure(metric.name, metric.limit),
         counted,
         age(since, now),
-        age(metric.last_check, now),
     ]
 
 
