@@ -50,7 +50,7 @@ serverImage: {{ .Values.server.image }}
 - {apiGroups: [apps], resources: [deployments], verbs: [get, list, watch, create, patch, delete]}  # reconcile: one workload per revision; reconcile.router: the router
 - {apiGroups: [batch], resources: [jobs], verbs: [get, list, watch, create, delete]}  # reconcile: package and check Jobs; never changed
 - {apiGroups: [""], resources: [services], verbs: [get, list, watch, create, patch, delete]}  # reconcile: the clients' Service, and one per revision
-- {apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [get, list, create, patch, delete]}  # reconcile: revisions of two or more replicas; reconcile.router
+- {apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [get, list, watch, create, patch, delete]}  # reconcile: revisions of two or more replicas; reconcile.router
 - {apiGroups: [autoscaling], resources: [horizontalpodautoscalers], verbs: [get, list, watch, create, patch, delete]}  # reconcile.autoscalers: one per live revision, with scaling.engine HPA
 - {apiGroups: [""], resources: [pods], verbs: [get, list, watch, delete]}  # reconcile: why a container died; reconcile.router: deletes a proxy that fell silent
 - {apiGroups: [""], resources: [serviceaccounts], verbs: [get, list, watch, create, patch, delete]}  # reconcile.router: the anchor that owns a namespace's router

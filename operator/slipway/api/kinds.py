@@ -57,6 +57,7 @@ WATCHED = (
     POD,
     SERVICE,
     SERVICE_ACCOUNT,
+    POD_DISRUPTION_BUDGET,
     HORIZONTAL_POD_AUTOSCALER,
 )
 """Kinds that the operator watches; all but the first two only with our managed-by label."""
@@ -68,7 +69,6 @@ BY_NAME = {
         EVENT,
         ROLE,
         ROLE_BINDING,
-        POD_DISRUPTION_BUDGET,
         NETWORK_POLICY,
         ENDPOINT_SLICE,
         LEASE,

@@ -13,6 +13,7 @@ from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus
 from slipway.errors import ConflictError, Refused, SpecError
 from slipway.policy.times import to_wire
 from slipway.reconcile.autoscalers import Autoscalers
+from slipway.reconcile.budgets import Budgets
 from slipway.reconcile.jobs import Jobs
 from slipway.reconcile.ports import Cluster, HookSource
 from slipway.reconcile.revisions import Revisions
@@ -45,6 +46,7 @@ class Executor:
         self._revisions = Revisions(cluster, writer, settings)
         self._routes = Routes(writer, ports_of, epoch)
         self._jobs = Jobs(cluster, writer, settings)
+        self._budgets = Budgets(cluster, writer)
 
     async def revise(self, pass_: Pass) -> Trouble | None:
         """Make the revision that was decided; return why it was refused, if it was."""
@@ -77,7 +79,9 @@ class Executor:
         return early if is_new else await self._prepare(pass_)
 
     async def _prepare(self, pass_: Pass) -> Trouble | None:
-        return _beside(await _attempt(pass_, self._revisions.make, self._jobs.start))
+        return _beside(
+            await _attempt(pass_, self._revisions.make, self._jobs.start, self._budgets.write)
+        )
 
     async def write_status(self, object_: ModelDeployment, status: ModelDeploymentStatus) -> None:
         """Replace the status; the version that was read is a precondition."""

@@ -91,6 +91,7 @@ async def observe_live(cluster: Cluster, object_: ModelDeployment) -> Children:
         kinds.DEPLOYMENT,
         kinds.JOB,
         kinds.SERVICE,
+        kinds.POD_DISRUPTION_BUDGET,
         kinds.MODEL_ROUTE,
         kinds.HORIZONTAL_POD_AUTOSCALER,
     )
@@ -252,7 +253,14 @@ def with_answers(facts: Facts, source: HookSource) -> Facts:
 
 def has_service(children: Children, name: str) -> Plain | None:
     """Return the Service of that name that the ModelDeployment controls."""
-    return next((item for item in children.of(Plain) if item.meta.name == name), None)
+    return next(
+        (
+            item
+            for item in children.of(Plain)
+            if item.kind == kinds.SERVICE.kind and item.meta.name == name
+        ),
+        None,
+    )
 
 
 def now_of(moment: datetime) -> datetime:

@@ -333,5 +333,6 @@ PROJECTIONS: Mapping[Kind, Callable[[Manifest], object]] = {
     kinds.POD: _pod,
     kinds.SERVICE: _plain("Service"),
     kinds.SERVICE_ACCOUNT: _plain("ServiceAccount"),
+    kinds.POD_DISRUPTION_BUDGET: _plain("PodDisruptionBudget"),
     kinds.HORIZONTAL_POD_AUTOSCALER: _autoscaler,
 }

@@ -61,7 +61,11 @@ class RevisionSpec:
     @property
     def labels(self) -> dict[str, str]:
         """Labels of the revision's objects, and the selector of its pods."""
-        return names.common_labels(self.owner.name, names.COMPONENT_SERVER, self.revision)
+        return _labels(self.owner, self.revision)
+
+
+def _labels(owner: Owner, revision: str) -> dict[str, str]:
+    return names.common_labels(owner.name, names.COMPONENT_SERVER, revision)
 
 
 def render_deployment(spec: RevisionSpec) -> Manifest:
@@ -69,7 +73,8 @@ def render_deployment(spec: RevisionSpec) -> Manifest:
     server = spec.server
     return _object(
         DEPLOYMENT,
-        spec,
+        spec.owner,
+        spec.revision,
         {
             "selector": {"matchLabels": spec.labels},
             "strategy": {
@@ -92,7 +97,8 @@ def render_service(spec: RevisionSpec) -> Manifest:
     protocols = {"http": "http", "grpc": "kubernetes.io/h2c", "metrics": "http"}
     return _object(
         SERVICE,
-        spec,
+        spec.owner,
+        spec.revision,
         {
             "type": "ClusterIP",
             "clusterIP": "None",
@@ -112,17 +118,18 @@ def render_service(spec: RevisionSpec) -> Manifest:
     )
 
 
-def render_pdb(spec: RevisionSpec) -> Manifest:
+def render_pdb(owner: Owner, revision: str) -> Manifest:
     """Return the PodDisruptionBudget; it fits a revision of two or more replicas.
 
     Pods that are not ready may always be evicted: they serve nobody, and would block a drain.
     """
     return _object(
         POD_DISRUPTION_BUDGET,
-        spec,
+        owner,
+        revision,
         {
             "maxUnavailable": 1,
-            "selector": {"matchLabels": spec.labels},
+            "selector": {"matchLabels": _labels(owner, revision)},
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     )
@@ -170,15 +177,15 @@ def _add_fetch(pod: Manifest, fetch: Fetch) -> None:
     pod["volumes"] += [{"name": MODEL_VOLUME, "emptyDir": {}}, *fetch_volumes(fetch.request)]
 
 
-def _object(kind: Kind, spec: RevisionSpec, content: Manifest) -> Manifest:
+def _object(kind: Kind, owner: Owner, revision: str, content: Manifest) -> Manifest:
     return {
         "apiVersion": kind.api_version,
         "kind": kind.kind,
         "metadata": {
-            "name": names.revision_name(spec.owner.name, spec.revision),
-            "namespace": spec.owner.namespace,
-            "labels": spec.labels,
-            "ownerReferences": [controller_reference(spec.owner)],
+            "name": names.revision_name(owner.name, revision),
+            "namespace": owner.namespace,
+            "labels": _labels(owner, revision),
+            "ownerReferences": [controller_reference(owner)],
         },
         "spec": content,
     }

@@ -46,6 +46,28 @@ async def test_a_good_version_is_promoted_and_the_old_one_leaves_without_a_lost_
     assert not world.controllers.lost
 
 
+async def test_revisions_of_two_replicas_have_a_disruption_budget_while_they_run() -> None:
+    two: dict[str, Any] = {"scaling": {"minReplicas": 2}}
+    world = await promoted(**two)
+    old = f"digits-{world.status()['stable']['revision']}"
+    budgets = kinds.POD_DISRUPTION_BUDGET
+    assert world.names(budgets) == [old, names.ROUTER_NAME]
+    await world.ask_for("2", **two)
+    await world.until(lambda: world.stage() == "Baking")
+    assert len(world.names(budgets)) == 3
+    await world.until(lambda: world.serving() == "2")
+    await world.settle()
+    new = f"digits-{world.status()['stable']['revision']}"
+    assert world.names(budgets) == [new, names.ROUTER_NAME]
+    world.delete(budgets, new)
+    await world.live(5)
+    assert new in world.names(budgets), "it is made anew"
+    world.api.witness = lambda _change: None  # the user takes the capacity away, not we
+    await world.ask_for("2", scaling={"minReplicas": 1})
+    await world.settle()
+    assert world.names(budgets) == [names.ROUTER_NAME]
+
+
 async def test_a_version_that_fails_the_golden_set_gets_no_request() -> None:
     world = await promoted()
     world.controllers.faults["2"] = "golden"

@@ -46,8 +46,9 @@ def a_revision(**changes: object) -> RevisionSpec:
 
 def everything(spec: RevisionSpec) -> list[Manifest]:
     return [
-        render(spec)
-        for render in (workload.render_deployment, workload.render_service, workload.render_pdb)
+        workload.render_deployment(spec),
+        workload.render_service(spec),
+        workload.render_pdb(spec.owner, spec.revision),
     ]
 
 
