@@ -17,6 +17,7 @@ from slipway.cli.text import WIDE, Line, paint
 from slipway.cli.wire import dump
 
 NARROWEST = 40
+NOT_REPEATED = ("--namespace=", "--token=", "--request-timeout=")
 
 
 @dataclass(slots=True)
@@ -101,9 +102,9 @@ class Session:
         return " ".join(["kubectl slipway", *words, *self.place(md)])
 
     def place(self, md: ModelDeployment) -> list[str]:
-        """Return name, namespace and context as flags."""
-        context = [flag for flag in self.kubectl.flags if flag.startswith("--context=")]
-        return [md.name, "-n", md.namespace, *context]
+        """Return name, namespace and the flags that were given, but no secret."""
+        given = [flag for flag in self.kubectl.flags if not flag.startswith(NOT_REPEATED)]
+        return [md.name, "-n", md.namespace, *given]
 
 
 def session(wishes: Wishes) -> Session:

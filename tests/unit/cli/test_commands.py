@@ -1,7 +1,10 @@
 """The commands as people and scripts run them: output, exit codes, and what kubectl is told."""
 
+import importlib
 import json
+import tomllib
 
+from tests.install.helm import ROOT
 from tests.unit.cli.conftest import Program
 from tests.unit.cli.recordings import recording
 
@@ -38,6 +41,21 @@ def test_flags_of_kubectl_are_passed_on_wherever_they_stand(run: Program) -> Non
     run("--context=prod", "--as", "anna", "describe", "digits", "-n", "vision", "--as-group=ml")
     [call] = run.state["calls"]
     assert set(call) >= {"--context=prod", "--as=anna", "--namespace=vision", "--as-group=ml"}
+
+
+def test_commands_to_paste_have_the_flags_that_were_given_but_no_secret(run: Program) -> None:
+    run.put("digits", recording("awaiting-approval").manifest)
+    shown = run("describe", "digits", "--context=prod", "--as=anna", "--token=s3cret").out
+    assert "kubectl slipway approve digits -n vision --context=prod --as=anna\n" in shown
+    assert "s3cret" not in shown
+
+
+def test_the_programs_that_are_installed_exist() -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert {"kubectl-slipway", "kubectl_complete-slipway"} <= scripts.keys()
+    for target in scripts.values():
+        module, _, name = target.partition(":")
+        assert callable(getattr(importlib.import_module(module), name))
 
 
 def test_a_name_that_is_nearly_right_is_guessed(run: Program) -> None:

@@ -105,6 +105,10 @@ def _steps(md: ModelDeployment, width: int) -> Screen:
     """Return the ladder: what is done, where it stands, what comes."""
     if md.candidate is None or md.stable is None:
         return ()
+    if md.rollout.unjudged:
+        return wrapped(
+            f"straight to 100 %: {md.rollout.unjudged}", width, indent=9, first="  steps"
+        )
     at = md.rollout.acked_weight
     rungs = [
         (step.weight, _rung(step.weight, step.hold_seconds, approval=step.needs_approval))
