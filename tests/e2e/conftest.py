@@ -9,7 +9,7 @@ import pytest
 
 from tests.cluster import clone, settings
 from tests.demo.prepare import run_module
-from tests.e2e import clients, diagnosis
+from tests.e2e import clients, diagnosis, prometheus
 from tests.e2e import quiet as idle
 from tests.e2e.audit import AuditLog
 from tests.e2e.clients import Client, Plan, StartLoad
@@ -61,7 +61,7 @@ def kubectl() -> Kubectl:
     if clone.description(settings.CLONE) is None:
         run_module("tests.cluster", "up")
     run_module("tests.images", "build", "--push")
-    release.up(LEASE_TIMES)
+    release.up({**LEASE_TIMES, **prometheus.provider(NAMESPACE)})
     return Kubectl()
 
 

@@ -47,6 +47,10 @@ class Model:
     golden: bool = False
     steps: Sequence[Manifest] = (step(25), step(50))
     bake_seconds: int = 5
+    metrics: Sequence[Manifest] = ()
+    """Beside the router's."""
+    warm_up: int = 5
+    """Another number is another revision, also of the same version."""
     strict: bool = False
     """Whether the verdict is the point: enough requests, and the tolerance that users have."""
     scaling: Manifest | None = None
@@ -75,6 +79,7 @@ class Model:
                         "intervalSeconds": 1,
                         "minSamples": STRICT_SAMPLES if self.strict else 30,
                         "tolerance": {} if self.strict else LENIENT,
+                        "metrics": list(self.metrics),
                         **self.analysis,
                     },
                     **self.rollout,
@@ -84,7 +89,11 @@ class Model:
 
     def _model(self) -> Manifest:
         source = {"uri": server.uri(self.files_in, self.file)}
-        model: Manifest = {"version": self.version, "source": source, "warmup": {"requests": 5}}
+        model: Manifest = {
+            "version": self.version,
+            "source": source,
+            "warmup": {"requests": self.warm_up},
+        }
         if self.digest is not None:
             source["digest"] = self.digest
         if self.golden:

@@ -22,6 +22,8 @@ class Images:
     operator: str
     envoy: str
     triton: str
+    prometheus: str = ""
+    """For the end-to-end tests."""
 
 
 def up(extra: Values | None = None) -> str:
@@ -99,7 +101,10 @@ def images() -> Images:
         built = json.loads(IMAGES.read_text())
     except FileNotFoundError:
         raise InstallError(f"{_name(IMAGES)} is missing: run 'make images'") from None
-    return Images(built["operator"], built["envoy"], built["triton"])
+    return Images(
+        **{name: built[name] for name in ("operator", "envoy", "triton")},
+        prometheus=built.get("prometheus", ""),
+    )
 
 
 def registry() -> str | None:
