@@ -73,13 +73,33 @@ def planned(facts: Facts) -> tuple[port.Metric, ...]:
     return (port.Metric(RESOURCES, Role.ADVISORY), *outside.planned(present(facts)))
 
 
-def in_their_modes(facts: Facts, judgements: Sequence[Judgement]) -> tuple[Judgement, ...]:
-    """Return the judgements with those marked that hold for a person."""
+def judged(facts: Facts, found: Found, merged: Sequence[Judgement]) -> tuple[Judgement, ...]:
+    """Return all judgements: what the test merged, what was judged beside it, and in which role.
+
+    What the test says nothing of is NoData: a metric that is asked for never goes unnoticed.
+    """
+    known = {item.name for item in merged}
+    unheard = [
+        _unheard(metric.name, metric.role, reading)
+        for metric in planned(facts)
+        if (reading := found.readings.get(metric.name)) is not None and metric.name not in known
+    ]
     metrics = facts.object.spec.rollout.analysis.metrics
     pausing = {metric.name for metric in metrics if metric.effect is MetricMode.PAUSE}
     return tuple(
-        replace(item, role=Role.PAUSE) if item.name in pausing else item for item in judgements
+        replace(item, role=Role.PAUSE) if item.name in pausing else item
+        for item in (*merged, *unheard, *found.beside)
     )
+
+
+def _unheard(name: str, role: Role, reading: port.Reading) -> Judgement:
+    match reading:
+        case port.Missing():
+            return Judgement(name, "NoData", reading.reason, reading.message, role=role)
+        case port.Said():
+            return Judgement(name, reading.verdict, reading.reason, reading.message, role=role)
+        case _:
+            return Judgement(name, "NoData", "NotJudged", "it is read, not judged yet", role=role)
 
 
 async def _ask(

@@ -28,7 +28,7 @@ from slipway.policy.facts import (
     WorkloadFact,
 )
 from slipway.policy.identity import golden_hash, input_hash, resolve
-from slipway.reconcile.gather import Sources, gather, in_their_modes, planned
+from slipway.reconcile.gather import Sources, gather, judged, planned
 from slipway.reconcile.ports import Cluster, CounterSource, HookSource
 from slipway.reconcile.project import JobObject, JobPod, Plain, StoredRevision, project
 from slipway.settings import Settings
@@ -240,8 +240,8 @@ async def with_traffic(
     )
     facts = replace(facts, traffic=Traffic(in_flight, silent))
     inputs = Inputs(tuple(ticks), found.readings)
-    judged = judgements_of(facts, inputs, now, planned(facts))
-    return replace(facts, judgements=in_their_modes(facts, (*judged, *found.beside)))
+    merged = judgements_of(facts, inputs, now, planned(facts))
+    return replace(facts, judgements=judged(facts, found, merged))
 
 
 def with_answers(facts: Facts, source: HookSource) -> Facts:

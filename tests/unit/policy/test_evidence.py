@@ -149,3 +149,43 @@ def test_last_words_are_the_telling_lines_on_one_line() -> None:
     assert last_words("just\nthis") == "just / this"
     assert last_words("") == "it left no message"
     assert len(last_words("error " * 500)) <= 401
+
+
+KILLED = Exit(137, "OOMKilled", "")
+
+
+def with_limit(limit: str | None, *pods: PodFact, weight: int = 5) -> Facts:
+    """Return facts about a candidate in traffic, and what its server may use."""
+    limits = {"limits": {"memory": limit}} if limit else {}
+    object_ = a_model_deployment("2", server={"resources": limits})
+    known = a_revision(object_)
+    return facts_about(
+        object_,
+        revisions={known.name: known},
+        workloads={STABLE: a_workload(STABLE), known.name: a_workload(known.name)},
+        pods={known.name: pods},
+        route=a_route({STABLE: 100 - weight, known.name: weight}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "weight", "expected"),
+    [("512Mi", 5, "OutOfMemory"), (None, 5, None), ("512Mi", 0, None)],
+)
+def test_one_kill_at_its_own_memory_limit_is_enough_under_traffic(
+    limit: str | None, weight: int, expected: str | None
+) -> None:
+    pod = a_pod("digits-x", "any", exits=1, last_exit=KILLED)
+    found = with_limit(limit, pod, weight=weight)
+    [candidate] = found.pods
+    evidence = container_evidence(found, candidate, STABLE, NOON)
+    assert (evidence.reason if evidence else None) == expected
+
+
+def test_restarts_under_traffic_are_evidence_from_the_second_on() -> None:
+    pod = a_pod("digits-x", "any", exits=2, last_exit=CRASH)
+    found = with_limit(None, pod)
+    [candidate] = found.pods
+    evidence = container_evidence(found, candidate, STABLE, NOON)
+    assert evidence is not None
+    assert evidence.reason == "Crashing"

@@ -1,0 +1,117 @@
+"""Metrics from outside in whole rollouts: what they hold, what they report, what they never do."""
+
+from typing import Any
+
+from slipway.policy.analysis.answer import Answer, Problem, Series
+
+from tests.unit.reconcile.world import World
+
+QUERY = 'predictions{version="{{version}}"}'
+BROKEN = Problem("ProviderUnreachable", "it cannot be reached, or breaks off")
+
+
+def a_drift(mode: str) -> dict[str, Any]:
+    return {"name": "classes", "drift": drift_source(), "mode": mode}
+
+
+def drift_source(provider: str = "main") -> dict[str, str]:
+    return {"provider": provider, "query": QUERY, "label": "class"}
+
+
+def bins(seconds: float, *shares: int) -> Answer:
+    return tuple(
+        Series({"class": str(number)}, seconds * share) for number, share in enumerate(shares)
+    )
+
+
+async def world_with(*metrics: dict[str, Any], **rollout: Any) -> World:
+    """Return a world in which version 1 serves and version 2 begins, with these metrics."""
+    world = World()
+    await world.ask_for("1")
+    await world.until(lambda: world.serving() == "1")
+    analysis = {"intervalSeconds": 1, "minSamples": 30, "metrics": list(metrics)}
+    await world.ask_for("2", rollout={"analysis": analysis, **rollout})
+    return world
+
+
+async def live(world: World, seconds: int, shares: tuple[int, ...] = (50, 50)) -> None:
+    """Let both versions predict; the second one with these shares."""
+    for _ in range(seconds):
+        now = world.clock.seconds()
+        world.prometheus.answers = {
+            'predictions{version="1"}': bins(now, 50, 50),
+            'predictions{version="2"}': bins(now, *shares),
+        }
+        await world.live()
+
+
+def entry(world: World, name: str) -> dict[str, Any]:
+    found = (item for item in world.status()["rollout"].get("analysis", ()) if item["name"] == name)
+    return next(found, {})
+
+
+async def test_drift_that_is_only_reported_stops_nobody() -> None:
+    world = await world_with(a_drift("ReportOnly"))
+    await live(world, 60, (95, 5))
+    assert world.serving() == "2"
+    assert (entry(world, "classes")["verdict"], entry(world, "classes")["reason"]) == (
+        "Fail",
+        "PredictionsDrift",
+    )
+    assert entry(world, "classes")["candidate"] > 0.25
+
+
+async def test_drift_that_pauses_waits_for_a_person() -> None:
+    world = await world_with(a_drift("Pause"))
+    await live(world, 60, (95, 5))
+    assert world.stage() == "AwaitingApproval"
+    assert world.weights() == {"1": 90, "2": 10}
+    assert "stability index" in world.condition("Ready")[2]
+    await world.act("approve")
+    await live(world, 30, (95, 5))
+    assert world.weights() == {"1": 50, "2": 50}, "the next step is asked about on its own"
+    await world.act("promote")
+    await live(world, 30, (95, 5))
+    assert world.serving() == "2"
+
+
+async def test_predictions_that_do_not_drift_hold_nobody() -> None:
+    world = await world_with(a_drift("Pause"))
+    await live(world, 90)
+    assert world.serving() == "2"
+
+
+async def test_a_provider_that_is_down_holds_what_pauses_and_names_itself() -> None:
+    world = await world_with(a_drift("Pause"))
+    world.prometheus.answers = dict.fromkeys(
+        ('predictions{version="1"}', 'predictions{version="2"}'), BROKEN
+    )
+    await world.live(60)
+    assert (world.stage(), world.weights()) == ("Progressing", {"1": 90, "2": 10})
+    reason, message = world.condition("Ready")[1:]
+    assert reason == "ProviderUnreachable"
+    assert "Prometheus main, about the candidate: it cannot be reached" in message
+    await live(world, 90)
+    assert world.serving() == "2"
+
+
+async def test_a_slow_provider_delays_nobody_else() -> None:
+    world = await world_with(a_drift("ReportOnly"))
+    world.prometheus.is_slow = True
+    await world.until(lambda: world.serving() == "2")
+    assert entry(world, "classes")["reason"] == "ProviderSlow"
+
+
+async def test_an_unknown_provider_stalls_with_the_names_that_exist() -> None:
+    world = await world_with({"name": "classes", "drift": drift_source("mian")})
+    await world.live(5)
+    assert world.condition("Stalled")[1] == "InvalidSpec"
+    assert "found the provider 'mian', expected one of main" in world.condition("Stalled")[2]
+    assert world.serving() == "1"
+
+
+async def test_every_triton_is_read_and_one_that_is_away_holds() -> None:
+    world = await world_with({"name": "triton", "preset": "TritonErrors"})
+    await world.live(30)
+    assert entry(world, "triton").get("verdict", "NoData") == "NoData"
+    assert world.weights()["2"] == 10
