@@ -14,6 +14,7 @@ from slipway.api.modeldeployment import (
     Outcome,
     Stage,
 )
+from slipway.policy.alarm import alarm, give_back, remember_before, with_control
 from slipway.policy.back import refuse, withdraw
 from slipway.policy.capacity import share_needs
 from slipway.policy.clock import active
@@ -40,7 +41,8 @@ def _ladder(d: Decision, facts: Facts, now: datetime) -> tuple[Rung, ...]:
     """Return the weights to climb, the bake's last; none: straight to 100, there is no judging."""
     if d.stable is None or d.memory.unjudged or facts.is_down(d.stable, now):
         return ()
-    return rungs_of(facts.object.spec.rollout)
+    rungs = rungs_of(facts.object.spec.rollout)
+    return with_control(rungs) if d.memory.alarm is not None else rungs
 
 
 def progressing(d: Decision, facts: Facts, now: datetime) -> Decision:
@@ -161,6 +163,7 @@ def _raise(d: Decision, facts: Facts, rung: Rung, now: datetime) -> Decision:
     if d.stable is not None:
         weights[d.stable] = 100 - rung.weight
     message = f"weight {rung.weight} is written"
+    d = remember_before(d, facts, rung)
     raised = at(d, Stage.PROGRESSING, "Progressing", message, look_again=ACK_POLL)
     return replace(raised, weights=weights, moves=True)
 
@@ -188,11 +191,14 @@ def baking(d: Decision, facts: Facts, now: datetime) -> Decision:
     if not facts.is_acknowledged:
         return _unacknowledged(d, facts, written)
     d = _step_taken(d, facts, written, now)
+    worse = alarm(d, facts)
+    if worse is not None:
+        return give_back(d, worse)
     verdict = overall(facts)
     if verdict.verdict == "Fail":
         return refuse(d, Outcome.ROLLED_BACK, words(verdict), facts, now, metric=verdict.name)
     if d.memory.skipped_weight == written:
-        return _promote_if_agreed(d, facts, now)
+        return _leave_bake(d, facts, now)
     left = rollout.bake_seconds - (active(d.memory, now) - d.memory.step_active_seconds)
     if left > 0:
         look = min(timedelta(seconds=left), interval(facts))
@@ -204,13 +210,14 @@ def baking(d: Decision, facts: Facts, now: datetime) -> Decision:
     if is_paused(d, facts):
         paused = at(d, Stage.BAKING, "Paused", "paused before the promotion")
         return replace(paused, stage=Stage.PAUSED)
+    return _leave_bake(d, facts, now)
+
+
+def _leave_bake(d: Decision, facts: Facts, now: datetime) -> Decision:
+    """Promote, if there is the capacity for all of the traffic and every hook agrees."""
     missing = _lacks_capacity(d.candidate or "", facts, 100)
     if missing is not None:
         return at(d, Stage.BAKING, "AwaitingCapacity", missing, look_again=ACK_POLL)
-    return _promote_if_agreed(d, facts, now)
-
-
-def _promote_if_agreed(d: Decision, facts: Facts, now: datetime) -> Decision:
     number = len(facts.object.spec.rollout.steps) + 1
     d = asked(d, facts, number, HookStage.BEFORE_PROMOTION, now)
     return d if d.waits else promote(d, facts, now)

@@ -78,6 +78,50 @@ def test_a_version_that_crashes_in_traffic_is_rolled_back() -> None:
     assert world.outcomes()[-1] == ("2", Outcome.ROLLED_BACK), world.log
 
 
+WITHOUT_CONTROL = {"bakeControlPercent": 0, "bakeSeconds": 60}
+
+
+def weights_of(world: World) -> list[str]:
+    return [line.split("} ")[0] + "}" for line in world.log if line.startswith("weights")]
+
+
+def baking_without_control() -> World:
+    world = promoted()
+    world.ask_for("2", rollout=WITHOUT_CONTROL)
+    for _ in range(200):
+        world.advance()
+        world.reconcile()
+        rollout = world.object_.status.rollout
+        if rollout is not None and rollout.acked_weight == 100 and rollout.stage is Stage.BAKING:
+            return world
+    raise AssertionError(world.log[-5:])
+
+
+def test_a_late_fault_without_control_first_gives_a_share_back_and_is_then_rolled_back() -> None:
+    world = baking_without_control()
+    world.faults["2"] = "errors"
+    world.settle(200)
+    assert "weights {'1': 20, '2': 80}" in weights_of(world)
+    assert world.outcomes()[-1] == ("2", Outcome.ROLLED_BACK)
+    assert world.serving == "1"
+
+
+def test_an_outage_of_both_is_no_reason_to_roll_back() -> None:
+    world = baking_without_control()
+    world.faults |= {"1": "errors", "2": "errors"}
+    world.settle(300)
+    assert "weights {'1': 20, '2': 80}" in weights_of(world)
+    assert world.outcomes()[-1] == ("2", Outcome.PROMOTED)
+
+
+def test_a_good_version_bakes_without_control_and_without_alarm() -> None:
+    world = baking_without_control()
+    world.settle(200)
+    assert world.serving == "2"
+    assert "weights {'1': 20, '2': 80}" not in weights_of(world)
+    assert world.object_.status.history[-1].unjudged is None
+
+
 def test_the_golden_set_lifts_its_own_rejection_when_it_changes() -> None:
     world = promoted()
     world.faults["2"] = "golden"

@@ -46,6 +46,7 @@ from slipway.api.modeldeployment.server import (
 )
 from slipway.api.modeldeployment.status import (
     AnalysisStatus,
+    Before,
     Endpoints,
     HistoryEntry,
     Hold,
@@ -73,6 +74,7 @@ __all__ = [
     "AnalysisStatus",
     "Approval",
     "Automatic",
+    "Before",
     "Drift",
     "DynamicBatching",
     "Endpoints",

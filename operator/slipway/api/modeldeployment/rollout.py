@@ -52,7 +52,8 @@ class Rollout(ApiModel):
     bake_seconds: Annotated[int, Field(ge=0, le=604_800)] = 600
     """After the last step: keep judging, keep the old revision at full capacity."""
     bake_control_percent: Annotated[int, Field(ge=0, le=50)] = 5
-    """Share that stays on stable in the bake, so that there is something to compare with."""
+    """Share that stays on stable in the bake, so that there is something to compare with. With 0 a
+    candidate that turns worse than it was first gives 20 % back, and is then compared."""
     deadline_seconds: Annotated[int, Field(ge=30, le=2_592_000)] = 3600
     """Of active time: pauses and waiting for approval do not count."""
     analysis: Analysis = Analysis()

@@ -114,6 +114,14 @@ class HookStatus(ApiModel):
     at: Time | None = None
 
 
+class Before(ApiModel):
+    """A share of the candidate's requests, before it had all of them."""
+
+    name: Annotated[str, Field(max_length=63)]
+    ratio: float
+    samples: int
+
+
 class RolloutStatus(ApiModel):
     """The rollout under way, or the last word on the one that ended."""
 
@@ -145,6 +153,10 @@ class RolloutStatus(ApiModel):
     """By the action `pause`; counts beside spec.paused."""
     unjudged: Annotated[str, Field(max_length=256)] | None = None
     """Who or what skips the evidence: set, the candidate goes straight to 100."""
+    before: Annotated[list[Before], Field(max_length=4, json_schema_extra=list_map("name"))] = []
+    """What the last step showed, where the bake leaves stable no traffic to compare with."""
+    alarm: Text | None = None
+    """Why a bake without control gave a share back to stable."""
     skipped_weight: Percent = 0
     """The weight whose waiting the action `skip` cut short; 0: none."""
     skipped: Annotated[str, Field(max_length=256)] | None = None
