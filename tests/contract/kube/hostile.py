@@ -256,4 +256,61 @@ ROLLOUT = [
     Bad("spec.rollback.automatic", True, "spec.rollback.automatic"),
     Bad("spec.paused", "yes", "spec.paused"),
 ]
-ALL = [*NAMES, *MODEL, *PACKAGING, *SERVER, *POD, *ROLLOUT]
+
+
+def asked(**fields: Any) -> list[dict[str, Any]]:
+    """Return a metric of one number, with these fields of its own."""
+    query = {"provider": "main", "query": "x{{revision}}"}
+    return [{"name": "m", "prometheus": query, "max": 1, **fields}]
+
+
+def source(**fields: Any) -> list[dict[str, Any]]:
+    """Return a metric of one number that asks this."""
+    return asked(prometheus={"provider": "main", **fields})
+
+
+def hook(url: str = "http://gate.vision.svc/ask", **fields: Any) -> list[dict[str, Any]]:
+    """Return a hook with this URL."""
+    return [{"name": "h", "stage": "Step", "webhook": {"url": url}, **fields}]
+
+
+PAIR = {"provider": "main", "bad": "b{{pods}}", "total": "t{{pods}}"}
+SHARES = {"provider": "main", "query": "x{{pods}}", "label": "class"}
+METRIC, HOOK = "spec.rollout.analysis.metrics", "spec.rollout.analysis.hooks"
+OUTSIDE = [
+    Bad(METRIC, [{"name": "m"}], "give exactly one of preset, prometheus and drift"),
+    Bad(METRIC, asked(preset="TritonErrors"), "give exactly one of preset, prometheus and drift"),
+    Bad(METRIC, asked(max=None, prometheus=PAIR, drift=SHARES), "give exactly one of"),
+    Bad(METRIC, asked(maxIncrease=1), "either max or maxIncrease"),
+    Bad(METRIC, asked(prometheus=PAIR), "counters, presets and drift have neither"),
+    Bad(METRIC, [{"name": "m", "prometheus": source()[0]["prometheus"]}], "give either query"),
+    Bad(METRIC, source(bad="b"), "give either query, or bad and total"),
+    Bad(METRIC, source(query="q", bad="b", total="t"), "give either query, or bad and total"),
+    Bad(METRIC, source(query="x{{pod}}"), "known placeholders are {{name}}"),
+    Bad(METRIC, source(query="x{{name"), "known placeholders are {{name}}"),
+    Bad(METRIC, source(query="x" * 1025), "prometheus.query: Too long"),
+    Bad(METRIC, source(query=""), "prometheus.query"),
+    Bad(METRIC, source(query=7), "prometheus.query"),
+    Bad(METRIC, asked(max="1"), "metrics[0].max"),
+    Bad(METRIC, asked(max=1e300), "metrics[0].max"),
+    Bad(METRIC, asked(max=None, maxIncrease=-1), "metrics[0].maxIncrease"),
+    Bad(METRIC, asked(name="errors"), "metrics of this name exist already"),
+    Bad(METRIC, asked(name="a b"), "metrics[0].name"),
+    Bad(METRIC, [*asked(), *asked()], "metrics[1]: Duplicate value"),
+    Bad(METRIC, [asked(name=f"m{number}")[0] for number in range(11)], "metrics: Too many"),
+    Bad(METRIC, asked(url="http://169.254.169.254"), 'unknown field "spec.rollout.analysis.'),
+    Bad(METRIC, [{"name": "m", "drift": SHARES, "mode": "Enforce"}], "drift is no fault"),
+    Bad(METRIC, [{"name": "m", "drift": SHARES, "max": 1}], "drift have neither"),
+    Bad(METRIC, [{"name": "m", "drift": {**SHARES, "label": "a b"}}], "drift.label"),
+    Bad(METRIC, [{"name": "m", "drift": {**SHARES, "query": "{{x}}"}}], "known placeholders"),
+    Bad(HOOK, hook("file:///etc/passwd"), "hooks[0].webhook.url"),
+    Bad(HOOK, hook("http://user:word@gate.vision.svc/"), "hooks[0].webhook.url"),
+    Bad(HOOK, hook("http://gate.vision.svc/#part"), "hooks[0].webhook.url"),
+    Bad(HOOK, hook("http://gate.vision.svc/\r\nX: 1"), "hooks[0].webhook.url"),
+    Bad(HOOK, hook("http://[::1]/"), "hooks[0].webhook.url"),
+    Bad(HOOK, hook(stage="Always"), "hooks[0].stage"),
+    Bad(HOOK, hook(webhook={"url": "http://a.b.svc", "timeoutSeconds": 0}), "timeoutSeconds"),
+    Bad(HOOK, hook(webhook={"url": "http://a.b.svc", "headers": {}}), "unknown field"),
+    Bad(HOOK, hook(webhook=None), "hooks[0].webhook"),
+]
+ALL = [*NAMES, *MODEL, *PACKAGING, *SERVER, *POD, *ROLLOUT, *OUTSIDE]
