@@ -74,12 +74,10 @@ def learn(pace: Pace, window: tuple[Reading, ...], *, is_whole: bool) -> Pace:
 
     `is_whole`: all replicas that were asked for are ready.
     """
-    finished = sum(entry.finished or 0.0 for entry in window[1:])
-    if finished < FEWEST or len(window) < FLAT_READINGS:
+    finished = sum(entry.finished or 0.0 for entry in window)
+    if finished < FEWEST:
         return pace
-    seconds = (window[-1].at - window[0].at).total_seconds()
-    load = sum(entry.load or 0.0 for entry in window) / len(window)
-    took = load * seconds / finished
+    took = sum(entry.took_seconds for entry in window) / finished
     if not pace.took:
         return replace(pace, took=took or None)
     up = LEARNS_UP

@@ -14,9 +14,9 @@ from slipway.api.modeldeployment import Scaling
 from slipway.policy.demand import Pace, demand, learn
 from slipway.policy.signals import Reading
 
-PANIC = timedelta(seconds=2.5)
-"""Three readings: one alone may be a blip."""
+PANIC = timedelta(seconds=6)
 PANIC_READINGS = 3
+"""The last ones of that window: one alone may be a blip, and on a busy machine they come late."""
 STABLE = timedelta(seconds=60)
 STABLE_READINGS = 15
 """Fewer are no trend."""
@@ -25,6 +25,8 @@ SHARE = timedelta(seconds=10)
 QUEUE = timedelta(seconds=10)
 PANIC_FACTOR = 1.5
 """The short window counts where it asks for so many times the present replicas …"""
+PANIC_NOISE = 2.0
+"""… and where it is above what they should have by so many standard deviations …"""
 PANIC_LASTS = timedelta(seconds=6)
 """… and for so long after that, so that a step is followed to its end."""
 QUEUE_FACTOR = 2.0
@@ -191,12 +193,17 @@ def _panic(memory: Memory, bounds: Bounds, current: int, now: datetime) -> Memor
     wish = _short(memory, bounds, now)
     if wish is None or wish.replicas < PANIC_FACTOR * current:
         return memory
+    noise = PANIC_NOISE * math.sqrt(wish.value / PANIC_READINGS)
+    if wish.value - noise <= current * bounds.concurrency:
+        return memory
     return replace(memory, panic_at=now)
 
 
 def _short(memory: Memory, bounds: Bounds, now: datetime) -> _Wish | None:
     loads = _loads_within(memory, PANIC, now)
-    return _by_concurrency(loads, bounds) if len(loads) >= PANIC_READINGS else None
+    if len(loads) < PANIC_READINGS:
+        return None
+    return _by_concurrency(loads[-PANIC_READINGS:], bounds)
 
 
 def _by_concurrency(loads: list[float], bounds: Bounds) -> _Wish:

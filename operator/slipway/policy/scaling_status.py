@@ -6,7 +6,6 @@ from slipway.api.conditions import ConditionType
 from slipway.api.modeldeployment import (
     RevisionStatus,
     ScalingEngine,
-    ScalingResource,
     ScalingStatus,
 )
 from slipway.policy.decision import Decision
@@ -50,6 +49,10 @@ def _says_the_same(old: ScalingStatus, new: ScalingStatus) -> bool:
         return False
     if not new.signal:
         return new.bound_by == old.bound_by or new.bound_by is None
+    if (old.signal in UNITS) != (new.signal in UNITS):
+        return False  # another engine decides
+    if old.signal == new.signal and old.target != new.target:
+        return False
     told = {"maxReplicas", "SignalsMissing", "rollout"}
     return bool(old.signal) and {old.bound_by} & told == {new.bound_by} & told
 
@@ -86,12 +89,11 @@ def _by_autoscaler(found: AutoscalerFact | None, facts: Facts) -> ScalingStatus 
     if found is None:
         return None
     target = facts.object.spec.scaling.target
-    resource = target.resource or ScalingResource.CPU
     return ScalingStatus(
         desired=found.desired,
-        signal=resource.value.lower() if found.value is not None else "",
+        signal=target.measured.value.lower() if found.value is not None else "",
         value=found.value,
-        target=target.utilization_percent,
+        target=target.utilization,
         bound_by=LIMITED.get(found.limited or ""),
         message=f"decided by HorizontalPodAutoscaler {found.meta.name}",
     )

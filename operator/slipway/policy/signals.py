@@ -30,6 +30,8 @@ class ProxyLoad:
     """By revision."""
     requests: int = 0
     """Finished ones since `start`."""
+    took_millis: float = 0.0
+    """That those took, together; to the width of the router's histogram."""
     start: str = ""
 
 
@@ -54,6 +56,8 @@ class Reading:
     by_revision: Mapping[str, float] = field(default_factory=dict)
     finished: float | None = None
     """Requests that were answered since the look before; None: unknown."""
+    took_seconds: float = 0.0
+    """That those took, together."""
     waits: float = 0.0
     """Requests that left Triton's queue since the look before."""
     waited_millis: float = 0.0
@@ -79,11 +83,13 @@ def reading(look: Look, before: Look | None, *, needs_queue: bool) -> Reading:
     if pending is not None:
         loads.append(pending if look.proxies else pending + _executing(look, before))
     waits, waited = _queue(look, before)
+    finished, took = _finished(look, before)
     return Reading(
         at=look.at,
         load=max(loads, default=None),
         by_revision=by_revision,
-        finished=_finished(look, before),
+        finished=finished,
+        took_seconds=took,
         waits=waits,
         waited_millis=waited,
         missing=", ".join(_missing(look, pending, needs_queue=needs_queue)),
@@ -125,21 +131,24 @@ def _deltas(look: Look, before: Look | None) -> Iterator[tuple[ServerLoad, Serve
             yield old, new
 
 
-def _finished(look: Look, before: Look | None) -> float | None:
-    """Return what all proxies, or else all servers, answered since; None where one began anew."""
+def _finished(look: Look, before: Look | None) -> tuple[float | None, float]:
+    """Return what was answered since, and the seconds that it took; None: somebody began anew."""
     if before is None:
-        return None
+        return None, 0.0
     if not look.proxies:
-        pairs = list(_deltas(look, before))
-        is_whole = len(pairs) == len(look.servers) > 0
-        return sum(new.requests - old.requests for old, new in pairs) if is_whole else None
-    total = 0.0
-    for name, new in look.proxies.items():
-        old = before.proxies.get(name)
-        if new is None or old is None or new.start != old.start or new.requests < old.requests:
-            return None
-        total += new.requests - old.requests
-    return total
+        servers = list(_deltas(look, before))
+        if not servers or len(servers) < len(look.servers):
+            return None, 0.0
+        micros = sum(new.request_micros - old.request_micros for old, new in servers)
+        return sum(new.requests - old.requests for old, new in servers), max(0.0, micros / 1e6)
+    total = millis = 0.0
+    for name, now in look.proxies.items():
+        then = before.proxies.get(name)
+        if now is None or then is None or now.start != then.start:
+            return None, 0.0
+        total += max(0, now.requests - then.requests)
+        millis += max(0.0, now.took_millis - then.took_millis)
+    return total, millis / 1e3
 
 
 def _executing(look: Look, before: Look | None) -> float:

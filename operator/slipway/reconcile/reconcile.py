@@ -48,7 +48,7 @@ from slipway.reconcile.ports import (
 )
 from slipway.reconcile.project import Broken, project
 from slipway.reconcile.proxies import Proxies
-from slipway.reconcile.scaling import Scaler, next_look
+from slipway.reconcile.scaling import Scaler
 from slipway.reconcile.work import Pass, Trouble
 from slipway.settings import Settings
 
@@ -132,7 +132,7 @@ class Reconciler:
             again_in = await self._begin(key, decision, facts, children)
         else:
             again_in = await self._write(decision, facts, children)
-        return next_look(found, again_in)
+        return self._scaler.next_look(key, again_in)
 
     async def _begin(
         self, key: Key, decision: Decision, facts: Facts, children: Children

@@ -9,9 +9,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Generic, TypeVar
 
-from slipway.api.counters import Counters
+from slipway.api.counters import Counters, Latency
 from slipway.api.modeldeployment import ModelDeployment
 from slipway.engine.queue import Key
 from slipway.policy.capacity import stable_of
@@ -21,6 +22,7 @@ from slipway.policy.signals import Look, ProxyLoad, ServerLoad, reading
 from slipway.reconcile.ports import Clock, CounterSource, ServerSource
 
 LOOK_SECONDS = 1.0
+SOON_SECONDS = 0.1
 FRESH = timedelta(seconds=0.8)
 """An answer so young serves the next who asks as well."""
 
@@ -73,6 +75,15 @@ class Scaler:
     def forget(self, key: Key) -> None:
         """Forget an object that exists no more, or is not scaled by us."""
         self._followed.pop(key, None)
+
+    def next_look(self, key: Key, seconds: float | None) -> float | None:
+        """Return when to look again: a second after the last look, else as the pass says."""
+        known = self._followed.get(key)
+        if known is None or known.look is None:
+            return seconds
+        passed = (self._clock.now() - known.look.at).total_seconds()
+        soon = max(SOON_SECONDS, LOOK_SECONDS - passed)
+        return min(soon, seconds) if seconds is not None else soon
 
     async def sized(self, key: Key, facts: Facts) -> Facts:
         """Return the facts with what the load needs, where Slipway scales the object."""
@@ -134,20 +145,21 @@ def is_followed(object_: ModelDeployment) -> bool:
     return object_.spec.scaling.is_builtin
 
 
-def next_look(object_: ModelDeployment, seconds: float | None) -> float | None:
-    """Return when to look again: soon where the load decides, else as the pass says."""
-    if not is_followed(object_) or object_.status.stable is None:
-        return seconds
-    return min(LOOK_SECONDS, seconds) if seconds is not None else LOOK_SECONDS
-
-
 def _load(answer: Counters | None, route: str) -> ProxyLoad | None:
     if answer is None:
         return None
     found: dict[str, int] = {}
-    requests = 0
+    requests, took = 0, 0.0
     for entry in answer.routes:
         if entry.name == route:
             found[entry.revision] = found.get(entry.revision, 0) + entry.active
             requests += entry.requests
-    return ProxyLoad(found, requests, answer.envoy_start)
+            took += _took(entry.latency)
+    return ProxyLoad(found, requests, took, answer.envoy_start)
+
+
+def _took(latency: Latency) -> float:
+    """Return the milliseconds that the requests of a histogram took, by the middle of buckets."""
+    edges = [0.0, *latency.edges_millis, latency.edges_millis[-1]]
+    middles = ((low + high) / 2 for low, high in pairwise(edges))
+    return sum(count * middle for count, middle in zip(latency.counts, middles, strict=True))

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from slipway.api import names
 from slipway.api.base import Manifest
 from slipway.api.kinds import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER
-from slipway.api.modeldeployment import Scaling, ScalingResource
+from slipway.api.modeldeployment import Scaling
 from slipway.render.workload import Owner, controller_reference
-
-DEFAULT_UTILIZATION_PERCENT = 70
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,6 @@ def render_autoscaler(spec: Autoscaler) -> Manifest:
     """
     name = names.revision_name(spec.owner.name, spec.revision)
     target = spec.scaling.target
-    utilization = target.utilization_percent or DEFAULT_UTILIZATION_PERCENT
     return {
         "apiVersion": HORIZONTAL_POD_AUTOSCALER.api_version,
         "kind": HORIZONTAL_POD_AUTOSCALER.kind,
@@ -51,8 +48,8 @@ def render_autoscaler(spec: Autoscaler) -> Manifest:
                 {
                     "type": "Resource",
                     "resource": {
-                        "name": (target.resource or ScalingResource.CPU).value.lower(),
-                        "target": {"type": "Utilization", "averageUtilization": utilization},
+                        "name": target.measured.value.lower(),
+                        "target": {"type": "Utilization", "averageUtilization": target.utilization},
                     },
                 }
             ],

@@ -35,6 +35,8 @@ class Fleet:
     starting: list[float] = field(default_factory=list)
     """When replicas that were asked for will be ready."""
     finished: int = 0
+    took: float = 0.0
+    """Seconds that requests were in flight, together."""
 
     @property
     def ready(self) -> int:
@@ -53,6 +55,7 @@ class Fleet:
         ended = int(self.random.binomial(busy, 1 - np.exp(-TICK / SERVICE_SECONDS)))
         self.in_flight += int(self.random.poisson(rate * TICK)) - ended
         self.finished += ended
+        self.took += self.in_flight * TICK
 
     def scale(self, now: float, replicas: int) -> None:
         """Ask for so many: new ones start, the newest go first."""

@@ -29,6 +29,7 @@ class Slipway:
     memory: Memory = field(default_factory=Memory)
     due: float = 0.0
     finished: int = 0
+    took: float = 0.0
 
     def look(self, now: float, fleet: Fleet) -> int:
         """Return the replicas asked for."""
@@ -36,8 +37,12 @@ class Slipway:
             return fleet.replicas
         self.due += 1.0
         finished, self.finished = fleet.finished - self.finished, fleet.finished
+        took, self.took = fleet.took - self.took, fleet.took
         new = Reading(
-            at=EPOCH + timedelta(seconds=now), load=float(fleet.in_flight), finished=finished
+            at=EPOCH + timedelta(seconds=now),
+            load=float(fleet.in_flight),
+            finished=finished,
+            took_seconds=took,
         )
         sizing, self.memory = recommend(
             self.memory, new, self.bounds, current=fleet.replicas, ready=fleet.ready

@@ -220,10 +220,21 @@ POD = [
     ),
     Bad("spec.server.pod.topologySpreadConstraints", [{}] * 5, "topologySpreadConstraints"),
 ]
-ROLLOUT = [
+SCALING = [
     Bad("spec.scaling.minReplicas", 0, "spec.scaling.minReplicas"),
     Bad("spec.scaling.minReplicas", 2**40, "spec.scaling.minReplicas"),
     Bad("spec.scaling.minReplicas", "2", "spec.scaling.minReplicas"),
+    Bad("spec.scaling", {"minReplicas": 3, "maxReplicas": 2}, "maxReplicas must not be less than"),
+    Bad("spec.scaling.replicas", 3, "replicas is somebody else's number"),
+    Bad("spec.scaling.engine", "KEDA", "spec.scaling.engine"),
+    Bad("spec.scaling.target", {"utilizationPercent": 70}, "works with engine HPA only"),
+    Bad(
+        "spec.scaling", {"engine": "HPA", "target": {"concurrency": 4}}, "with engine Builtin only"
+    ),
+    Bad("spec.scaling", {"engine": "None", "target": {"queueMillis": 9}}, "engine Builtin only"),
+    Bad("spec.scaling.downSeconds", 1, "spec.scaling.downSeconds"),
+]
+ROLLOUT = [
     Bad("spec.traffic.router", "Nginx", "spec.traffic.router"),
     Bad("spec.traffic.timeoutSeconds", -1, "spec.traffic.timeoutSeconds"),
     Bad("spec.traffic.candidateHeader", {"name": "x-canary"}, "candidateHeader.value"),
@@ -313,4 +324,4 @@ OUTSIDE = [
     Bad(HOOK, hook(webhook={"url": "http://a.b.svc", "headers": {}}), "unknown field"),
     Bad(HOOK, hook(webhook=None), "hooks[0].webhook"),
 ]
-ALL = [*NAMES, *MODEL, *PACKAGING, *SERVER, *POD, *ROLLOUT, *OUTSIDE]
+ALL = [*NAMES, *MODEL, *PACKAGING, *SERVER, *POD, *SCALING, *ROLLOUT, *OUTSIDE]

@@ -20,7 +20,9 @@ class Servers:
     def look(self, finished: float) -> float:
         """Return the demand after a second in which so many requests were finished."""
         self.second += 1
-        new = Reading(at=later(self.second), load=self.load, finished=finished)
+        new = Reading(
+            at=later(self.second), load=self.load, finished=finished, took_seconds=self.load
+        )
         found, self.pace = demand(self.pace, new, self.seen[-1] if self.seen else None, self.ready)
         self.seen = [*self.seen[-9:], new]
         self.pace = learn(self.pace, tuple(self.seen), is_whole=True)

@@ -217,7 +217,7 @@ def looked(
     start: str = "1",
 ) -> Look:
     told = {
-        name: None if counts is None else ProxyLoad(counts, requests, start)
+        name: None if counts is None else ProxyLoad(counts, requests, 100.0 * requests, start)
         for name, counts in proxies.items()
     }
     return Look(later(second), told, {f"pod-{n}": each for n, each in enumerate(servers)})
@@ -281,7 +281,9 @@ def test_where_queue_time_counts_half_of_the_servers_must_tell() -> None:
 def test_what_was_finished_since_is_known_while_no_proxy_began_anew() -> None:
     before = looked({"a": {}, "b": {}}, requests=100)
     now = looked({"a": {}, "b": {}}, second=1, requests=107)
-    assert reading(now, before, needs_queue=False).finished == 14
+    found = reading(now, before, needs_queue=False)
+    assert found.finished == 14
+    assert found.took_seconds == pytest.approx(1.4)
     anew = looked({"a": {}, "b": {}}, second=1, requests=107, start="2")
     assert reading(anew, before, needs_queue=False).finished is None
     silent = looked({"a": {}, "b": None}, second=1, requests=107)

@@ -8,6 +8,7 @@ from pydantic import Field
 from slipway.api.base import ApiModel, cel
 
 Replicas = Annotated[int, Field(ge=1, le=1000)]
+DEFAULT_UTILIZATION_PERCENT = 70
 
 
 class ScalingEngine(StrEnum):
@@ -41,6 +42,16 @@ class ScalingTarget(ApiModel):
     """Of what the pods request; engine HPA. Default 70."""
     resource: ScalingResource | None = None
     """What the utilization is of; engine HPA. Default CPU."""
+
+    @property
+    def utilization(self) -> int:
+        """Percent of the request, where the HorizontalPodAutoscaler aims."""
+        return self.utilization_percent or DEFAULT_UTILIZATION_PERCENT
+
+    @property
+    def measured(self) -> ScalingResource:
+        """What the utilization is of."""
+        return self.resource or ScalingResource.CPU
 
 
 _IS_BUILTIN = "(!has(self.engine) || self.engine in ['Auto', 'Builtin'])"
