@@ -1,16 +1,106 @@
-"""Uninstalled and installed again while models serve."""
+"""Upgraded, uninstalled and installed again while models serve."""
 
 import pytest
+from slipway.api import kinds
 from slipway.api.modeldeployment import Outcome
 
+from tests.e2e.audit import AuditLog
 from tests.e2e.clients import Client
 from tests.e2e.deployed import Deployed, promoted
 from tests.e2e.objects import NAMESPACE, Model
 from tests.e2e.operators import LEASE_TIMES, Operators, is_ready
-from tests.install import release
-from tests.kubectl import Kubectl, until
+from tests.e2e.quiet import settle
+from tests.install import helm, release
+from tests.install.another import another_image
+from tests.kubectl import Kubectl, Manifest, until
 
 pytestmark = pytest.mark.e2e
+
+
+CHILDREN = (
+    kinds.MODEL_DEPLOYMENT,
+    kinds.MODEL_ROUTE,
+    kinds.CONTROLLER_REVISION,
+    kinds.DEPLOYMENT,
+    kinds.SERVICE,
+    kinds.POD_DISRUPTION_BUDGET,
+    kinds.NETWORK_POLICY,
+    kinds.SERVICE_ACCOUNT,
+    kinds.ROLE,
+    kinds.POD,
+)
+
+
+def test_an_upgrade_of_operator_and_chart_leaves_all_that_serves_alone(
+    unharmed: Client, digits: Deployed, operators: Operators, kubectl: Kubectl, audit: AuditLog
+) -> None:
+    digits.apply(Model(version="upgraded-over"))
+    assert digits.wait_for_end("upgraded-over").outcome is Outcome.PROMOTED
+    mark = settle(audit, NAMESPACE)
+    before = versions(kubectl)
+    ran = {pod["metadata"]["name"] for pod in operators.pods()}
+    release.up(upgraded_values())
+    try:
+        operators.wait_ready()
+        operators.wait_for_leader()
+        assert not ran & {pod["metadata"]["name"] for pod in operators.pods()}
+        unharmed.sends_on(5.0)
+        settle(audit, NAMESPACE)
+        assert versions(kubectl) == before
+        written = [w for w in audit.writes_of_operator(mark) if w.namespace == NAMESPACE]
+        assert [str(write) for write in written] == []
+        digits.apply(Model(version="after-the-upgrade"))
+        assert digits.wait_for_end("after-the-upgrade").outcome is Outcome.PROMOTED
+    finally:
+        release.up(LEASE_TIMES)
+    operators.wait_for_leader()
+
+
+def upgraded_values() -> helm.Values:
+    """Return values with another operator image, more labels and other settings.
+
+    The agent of the routers is left to the operator, as it is where nobody sets it.
+    """
+    images = release.images()
+    repository, _, digest = another_image(images.operator).partition("@")
+    return {
+        **LEASE_TIMES,
+        "image": {"repository": repository, "digest": digest},
+        "router": {"envoyImage": images.envoy},
+        "commonLabels": {"upgraded": "yes"},
+        "podAnnotations": {"upgraded": "yes"},
+        "workers": 8,
+    }
+
+
+def versions(kubectl: Kubectl) -> dict[str, tuple[str, int]]:
+    """Return resourceVersion and generation of all that is ours in the namespace.
+
+    Endpoints and the load's own pods live their own lives.
+    """
+    return {
+        f"{kind.kind}/{item['metadata']['name']}": (
+            item["metadata"]["resourceVersion"],
+            item["metadata"].get("generation", 0),
+        )
+        for kind in CHILDREN
+        for item in kubectl.items(NAMESPACE, f"{kind.plural}.{kind.group}".rstrip("."))
+        if kind is kinds.MODEL_DEPLOYMENT or is_ours(item)
+    }
+
+
+def is_ours(item: Manifest) -> bool:
+    labels = item["metadata"].get("labels") or {}
+    return bool(labels.get("app.kubernetes.io/managed-by") == "slipway")
+
+
+def test_the_chart_tests_itself(operators: Operators) -> None:
+    operators.wait_for_leader()
+    said = helm.run(
+        *("test", helm.RELEASE, "--namespace", helm.NAMESPACE, "--timeout", "3m"),
+        kubeconfig=release.KUBECONFIG,
+    )
+    assert "Succeeded" in said
 
 
 def test_models_serve_on_without_the_release_and_are_known_again_with_it(
