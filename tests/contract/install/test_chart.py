@@ -252,6 +252,32 @@ def test_kustomize_installs_the_same_objects_as_helm() -> None:
     assert ours == charts
 
 
+def test_the_overlay_builds_with_images_and_settings_that_belong_together(tmp_path: Path) -> None:
+    built = subprocess.run(
+        [*kustomize(), str(ROOT / "manifests/overlays/example")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    objects = list(yaml.safe_load_all(built.stdout))
+    for manifest in objects:
+        kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
+    [deployment] = [one for one in objects if one["kind"] == "Deployment"]
+    [config] = [one for one in objects if one["kind"] == "ConfigMap"]
+    pod = deployment["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    path = tmp_path / "settings.yaml"
+    path.write_text(config["data"]["settings.yaml"])
+    loaded = settings.load(path)
+    assert container["image"] == loaded.operator_image
+    assert loaded.router.envoy_image.startswith("registry.example.com/")
+    assert deployment["spec"]["replicas"] == 3
+    assert container["securityContext"]["readOnlyRootFilesystem"], "patched, not replaced"
+    [volume] = [one for one in pod["volumes"] if one["name"] == "settings"]
+    assert volume["configMap"]["name"] == config["metadata"]["name"]
+    assert {one["metadata"].get("labels", {}).get("team") for one in objects} == {"ml-platform"}
+
+
 def is_test(manifest: dict[str, Any]) -> bool:
     return "helm.sh/hook" in manifest["metadata"].get("annotations", {})
 
