@@ -1,5 +1,6 @@
 """What the operator says about itself over HTTP: alive, ready, and figures."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -25,9 +26,12 @@ class HealthServer:
         port: int,
         alive: Iterable[Check],
         ready: Iterable[Check],
-        metrics: Callable[[], bytes],
+        metrics: Callable[[], Callable[[], bytes]],
     ) -> None:
-        """Fail ``/healthz`` only where a restart would help: `alive` names such claims."""
+        """Fail ``/healthz`` only where a restart would help: `alive` names such claims.
+
+        `metrics` returns what writes them, which is left to another thread.
+        """
         self._port = port
         self._alive = tuple(alive)
         self._ready = tuple(ready)
@@ -56,7 +60,8 @@ class HealthServer:
         return _answer(self._ready)
 
     async def _show_metrics(self, _: web.Request) -> web.Response:
-        return web.Response(body=self._metrics(), headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
+        body = await asyncio.to_thread(self._metrics())
+        return web.Response(body=body, headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
 
 
 def _answer(checks: Iterable[Check]) -> web.Response:

@@ -40,8 +40,8 @@ from slipway.manager import checks, domain, logs
 from slipway.manager.feed import Feed
 from slipway.manager.health import Check, HealthServer
 from slipway.manager.metrics import Metrics
-from slipway.manager.metrics.machine import Machine, MachineCollector
-from slipway.manager.metrics.models import ModelsCollector
+from slipway.manager.metrics.machine import Machine, MachineMetrics
+from slipway.manager.metrics.models import ModelMetrics
 from slipway.manager.pulses import LoopLag, Pulses
 from slipway.manager.watch import Hearing, watch, watch_names
 from slipway.settings import PATH_VARIABLE, Settings, load
@@ -109,8 +109,8 @@ class Operator:
         )
         self._metrics = Metrics(
             (
-                MachineCollector(self._machine),
-                ModelsCollector(self._cache, self._elector.leading.is_set),
+                MachineMetrics(self._machine),
+                ModelMetrics(self._cache, self._elector.leading.is_set),
             )
         )
         connection.answered = self._metrics.answered

@@ -10,8 +10,8 @@ from slipway.engine.elector import Elector, LeaseTimes
 from slipway.engine.recorder import EventRecorder
 from slipway.engine.sweep import Sweep
 from slipway.manager.metrics import Metrics
-from slipway.manager.metrics.machine import Machine, MachineCollector
-from slipway.manager.metrics.models import ModelsCollector
+from slipway.manager.metrics.machine import Machine, MachineMetrics
+from slipway.manager.metrics.models import ModelMetrics
 from slipway.manager.pulses import LoopLag, Pulses
 from slipway.manager.watch import watch_names
 
@@ -28,7 +28,7 @@ class Exposed:
     clock: FakeClock
 
     def families(self) -> list[Metric]:
-        text = self.metrics.expose().decode()
+        text = self.metrics.expose()().decode()
         return list(text_string_to_metric_families(text))
 
     def values(self, series: str, /, **labels: str) -> list[float]:
@@ -71,5 +71,5 @@ def expose(world: World, *, namespaces: Sequence[str] = ()) -> Exposed:
         lag=LoopLag(),
     )
     leads = machine.elector.leading.is_set
-    metrics = Metrics((MachineCollector(machine), ModelsCollector(cache, leads)))
+    metrics = Metrics((MachineMetrics(machine), ModelMetrics(cache, leads)))
     return Exposed(machine, metrics, clock)

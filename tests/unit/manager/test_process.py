@@ -39,7 +39,7 @@ async def test_health_names_what_is_not_true(unused_tcp_port: int) -> None:
         port=unused_tcp_port,
         alive=[Check("the watches run", lambda: True)],
         ready=[Check("the cache is filled", lambda: facts["ready"])],
-        metrics=lambda: b"slipway_is_leader 1.0\n",
+        metrics=lambda: lambda: b"slipway_is_leader 1.0\n",
     )
     await server.start()
     url = f"http://127.0.0.1:{unused_tcp_port}"
@@ -75,7 +75,7 @@ def test_a_log_line_is_one_json_object_with_what_it_is_about_and_the_callers_key
 
 @pytest.mark.parametrize("path", ["/", "/debug"])
 async def test_nothing_else_is_served(unused_tcp_port: int, path: str) -> None:
-    server = HealthServer(port=unused_tcp_port, alive=[], ready=[], metrics=bytes)
+    server = HealthServer(port=unused_tcp_port, alive=[], ready=[], metrics=lambda: bytes)
     await server.start()
     async with aiohttp.ClientSession() as session:
         answer = await session.get(f"http://127.0.0.1:{unused_tcp_port}{path}")

@@ -3,7 +3,9 @@
 What exists is read when somebody asks: nothing here polls, and what is gone is no longer shown.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -14,7 +16,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.registry import Collector
+from prometheus_client.metrics_core import Metric
 
 from slipway import __version__
 
@@ -23,10 +25,35 @@ PASS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 3
 REQUEST_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0, 10.0)
 
 
-class Metrics:
-    """What is counted as it happens, and the collectors of what exists."""
+Frozen = Callable[[], Iterable[Metric]]
+"""Metrics of a moment, to be made by any thread."""
 
-    def __init__(self, collectors: Iterable[Collector] = ()) -> None:
+
+class Source(Protocol):
+    """Where metrics of what exists come from."""
+
+    def freeze(self) -> Frozen:
+        """Take note of the present, quickly: the event loop waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """Fits what the library writes out."""
+
+    counted: CollectorRegistry
+    seen: Sequence[Frozen]
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self.counted.collect()
+        for frozen in self.seen:
+            yield from frozen()
+
+
+class Metrics:
+    """What is counted as it happens, and the sources of what exists."""
+
+    def __init__(self, sources: Iterable[Source] = ()) -> None:
+        self._sources = tuple(sources)
         # they double the lines, and nobody asks when a counter was born
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
@@ -56,7 +83,7 @@ class Metrics:
         info = Gauge("slipway_build_info", "Always 1.", ["version"], registry=None)
         info.labels(__version__).set(1)
         own = (self._passes, self._seconds, self._requests, self._request_seconds, info)
-        for collector in (*own, *collectors):
+        for collector in own:
             self._registry.register(collector)
         ProcessCollector(registry=self._registry)
 
@@ -70,6 +97,10 @@ class Metrics:
         self._requests.labels(method, status).inc()
         self._request_seconds.labels(method).observe(seconds)
 
-    def expose(self) -> bytes:
-        """Return all metrics as they are now."""
-        return generate_latest(self._registry)
+    def expose(self) -> Callable[[], bytes]:
+        """Return what writes the metrics of this moment: half a second's work for 1,000 objects.
+
+        To be called by the event loop, and its result by another thread.
+        """
+        moment = _Moment(self._registry, [source.freeze() for source in self._sources])
+        return lambda: generate_latest(moment)

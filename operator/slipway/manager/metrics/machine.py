@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from slipway.engine.cache import Cache
 from slipway.engine.elector import Elector
@@ -12,6 +11,7 @@ from slipway.engine.queue import WorkQueue
 from slipway.engine.recorder import EventRecorder
 from slipway.engine.sweep import Sweep
 from slipway.manager.feed import Feed
+from slipway.manager.metrics import Frozen
 from slipway.manager.pulses import LoopLag, Pulses
 
 
@@ -34,14 +34,18 @@ class Machine:
         return min(self.queue.oldest, self.elector.leading_for)
 
 
-class MachineCollector(Collector):
-    """Reads them when it is asked."""
+class MachineMetrics:
+    """Fits `slipway.manager.metrics.Source`."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
 
-    def collect(self) -> Iterator[Metric]:
+    def freeze(self) -> Frozen:
         """Return the metrics as they are now."""
+        metrics = tuple(self._all())
+        return lambda: metrics
+
+    def _all(self) -> Iterator[Metric]:
         yield from self._queue()
         yield from self._watches()
         yield from self._sweep()

@@ -5,16 +5,18 @@ are gone with the next look. There are some two dozen series per object, however
 labels name what is there now.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from slipway.api import kinds
 from slipway.api.conditions import ConditionStatus
 from slipway.api.modeldeployment import ModelDeployment
 from slipway.engine.cache import Cache
+from slipway.manager.metrics import Frozen
 from slipway.policy.facts import WorkloadFact
 
 OBJECT = ("namespace", "name")
@@ -55,29 +57,43 @@ class Families:
         return iter(vars(self).values())
 
 
-class ModelsCollector(Collector):
-    """Reads the cache when it is asked."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One object, and the Deployments of its revisions."""
+
+    model: ModelDeployment
+    workloads: Sequence[WorkloadFact]
+
+
+class ModelMetrics:
+    """Fits `slipway.manager.metrics.Source`."""
 
     def __init__(self, cache: Cache, leads: Callable[[], bool]) -> None:
         self._cache = cache
         self._leads = leads
 
-    def collect(self) -> Iterator[Metric]:
-        """Return the metrics as they are now."""
-        families = Families()
-        if self._leads():
-            for entry in self._cache.entries(kinds.MODEL_DEPLOYMENT):
-                if isinstance(entry.value, ModelDeployment):
-                    self._add(families, entry.value)
-        return families.all()
+    def freeze(self) -> Frozen:
+        """Take note of the objects that there are."""
+        found = tuple(self._known()) if self._leads() else ()
+        return functools.partial(_metrics, found)
 
-    def _add(self, to: Families, found: ModelDeployment) -> None:
-        of = [found.metadata.namespace, found.metadata.name]
-        _add_state(to, found, of)
-        _add_rollout(to, found, of)
-        for workload in self._cache.owned(found.metadata.uid, WorkloadFact):
-            to.desired.add_metric([*of, workload.revision], workload.replicas)
-            to.ready.add_metric([*of, workload.revision], workload.ready)
+    def _known(self) -> Iterator[Known]:
+        for entry in self._cache.entries(kinds.MODEL_DEPLOYMENT):
+            model = entry.value
+            if isinstance(model, ModelDeployment):
+                yield Known(model, self._cache.owned(model.metadata.uid, WorkloadFact))
+
+
+def _metrics(known: Iterable[Known]) -> Iterator[Metric]:
+    families = Families()
+    for each in known:
+        of = [each.model.metadata.namespace, each.model.metadata.name]
+        _add_state(families, each.model, of)
+        _add_rollout(families, each.model, of)
+        for workload in each.workloads:
+            families.desired.add_metric([*of, workload.revision], workload.replicas)
+            families.ready.add_metric([*of, workload.revision], workload.ready)
+    return families.all()
 
 
 def _add_state(to: Families, found: ModelDeployment, of: Sequence[str]) -> None:
