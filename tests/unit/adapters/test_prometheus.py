@@ -13,7 +13,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from slipway.adapters.prometheus import PrometheusServers
 from slipway.policy.analysis.answer import Answer, Problem, Series, counters_by, number, series_of
+from slipway.reconcile.ports import MetricSource
 from slipway.settings import Prometheus
+
+from tests.fakes.sources import FakePrometheus, a_number
 
 WORDS = "hunter2-in-the-body"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -38,7 +41,7 @@ async def _must_not_be_asked(_: web.Request) -> web.Response:
     raise AssertionError("a redirect was followed")
 
 
-async def ask(servers: PrometheusServers, *queries: str, provider: str = "main") -> list[Answer]:
+async def ask(servers: MetricSource, *queries: str, provider: str = "main") -> list[Answer]:
     """Ask until the answers are there, as passes do."""
     for _ in range(60):
         answers = await servers.ask(provider, queries)
@@ -243,3 +246,25 @@ async def test_the_same_question_is_not_asked_twice_at_a_time() -> None:
         await asyncio.gather(*(ask(servers, "up") for _ in range(5)))
         await ask(servers, "up")
     assert asked == ["up"]
+
+
+@pytest.fixture(params=["real", "fake"])
+async def source(request: pytest.FixtureRequest) -> AsyncIterator[MetricSource]:
+    """Both kinds of source; they know `a` and `b`, and nothing else."""
+    if request.param == "fake":
+        yield FakePrometheus({"a": a_number(1.0), "b": a_number(2.0)})
+        return
+
+    async def answer(asked: web.Request) -> web.Response:
+        values = {"a": ["1"], "b": ["2"]}.get(asked.query["query"], [])
+        found = vector(*values)
+        for item in found["data"]["result"]:  # type: ignore[index]
+            item["metric"] = {}
+        return web.json_response(found)
+
+    async with serving(answer) as real:
+        yield real
+
+
+async def test_every_question_has_its_answer_in_their_order(source: MetricSource) -> None:
+    assert await ask(source, "b", "nobody knows", "a") == [a_number(2.0), (), a_number(1.0)]

@@ -10,6 +10,8 @@ from slipway.adapters.triton import TritonFailures, parse
 from slipway.policy.analysis.answer import Problem
 from slipway.policy.analysis.port import Count
 
+from tests.fakes.sources import FakeFailures
+
 REAL = """\
 # HELP nv_inference_request_success Number of successful inference requests, all batch sizes
 # TYPE nv_inference_request_success counter
@@ -94,9 +96,10 @@ async def test_a_server_is_read_over_its_metrics_port(
     assert (found.reason if isinstance(found, Problem) else found) == expected
 
 
-async def test_a_server_that_is_away_is_no_zero() -> None:
-    counters = TritonFailures(port=1)
-    found = await counters.read("127.0.0.1", "digits")
-    await counters.close()
+@pytest.mark.parametrize("source", [TritonFailures(port=1), FakeFailures()], ids=["real", "fake"])
+async def test_a_server_that_is_away_is_no_zero(source: TritonFailures | FakeFailures) -> None:
+    found = await source.read("127.0.0.1", "digits")
+    if isinstance(source, TritonFailures):
+        await source.close()
     assert isinstance(found, Problem)
     assert found.reason == "ServerUnreachable"
