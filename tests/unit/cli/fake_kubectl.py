@@ -77,25 +77,34 @@ def get(cluster: dict[str, Any], plain: list[str], flags: list[str]) -> int:
         return fail(text.format(plain[1]))
     names = plain[1:] or sorted(cluster["objects"])
     if "--watch" in flags:
-        return watch(names, cluster.get("watch_seconds", 30))
+        return watch(cluster, names)
     found = [cluster["objects"][name] for name in names]
     print(json.dumps(found[0] if plain[1:] else {"kind": "List", "items": found}, indent=4))
     return 0
 
 
-def watch(names: list[str], seconds: float) -> int:
-    seen: dict[str, Any] = {}
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        objects = load()["objects"]
-        for name in names:
-            now = objects.get(name)
-            if now != seen.get(name):
-                kind = "DELETED" if now is None else "MODIFIED" if name in seen else "ADDED"
-                print(json.dumps({"type": kind, "object": now or seen[name]}), flush=True)
-                seen[name] = now
-        time.sleep(0.05)
-    return fail(said) if (said := load().get("watch_says")) else 0
+def watch(cluster: dict[str, Any], names: list[str]) -> int:
+    """Tell what is there, then the events of the next prepared watch; without one it stays."""
+    objects = cluster["objects"]
+    for name in names:
+        tell("ADDED", objects[name])
+    prepared = cluster.get("watches", [])
+    if not prepared:
+        time.sleep(60)
+        return 0
+    mine = prepared.pop(0)
+    for event in mine.get("events", []):
+        if event is None:
+            tell("DELETED", objects.pop(names[0]))
+        else:
+            objects[event["metadata"]["name"]] = event
+            tell("MODIFIED", event)
+    save(cluster)
+    return fail(mine["says"]) if mine.get("says") else 0
+
+
+def tell(kind: str, manifest: dict[str, Any]) -> None:
+    print(json.dumps({"type": kind, "object": manifest}), flush=True)
 
 
 def annotate(cluster: dict[str, Any], name: str, pairs: list[str]) -> int:

@@ -1,7 +1,6 @@
 """watch and wait: what is printed for each change, and how the waiting ends."""
 
 import json
-import threading
 from typing import Any
 
 import pytest
@@ -60,9 +59,8 @@ def test_a_status_of_an_older_spec_decides_nothing() -> None:
 
 
 def test_wait_ends_when_it_comes(run: Program) -> None:
-    ending = promoted()
-    threading.Timer(0.3, lambda: run.put("digits", ending)).start()
-    done = run("wait", "digits", "--for=promoted", "--timeout=20s")
+    run.change(watches=[{"events": [promoted()]}])
+    done = run("wait", "digits", "--for=promoted", "--timeout=60s")
     assert (done.code, done.out) == (0, "vision/digits promoted: version 2 serves\n")
 
 
@@ -87,38 +85,42 @@ def test_wait_for_what_is_not_there(run: Program) -> None:
 def test_watch_prints_a_line_for_every_change_and_none_for_the_same_again(run: Program) -> None:
     again = recording("progressing").manifest
     again["metadata"]["resourceVersion"] = "99999"
-    threading.Timer(0.2, lambda: run.put("digits", again)).start()
-    threading.Timer(0.5, lambda: run.put("digits", promoted())).start()
-    done = run("watch", "digits", "--for=1s")
+    run.change(watches=[{"events": [again, promoted(), None]}])
+    done = run("watch", "digits", "--for=60s")
     assert done.code == 0
-    first, second = done.out.splitlines()
+    first, second, last = done.out.splitlines()
     assert first.split()[1:5] == ["vision/digits", "Progressing", "1/2", "1=90%"]
     assert second.split()[1:4] == ["vision/digits", "Idle", "2=100%"]
+    assert last.split()[1:] == ["vision/digits", "deleted"]
 
 
 def test_watch_prints_one_json_object_a_line(run: Program) -> None:
-    [line] = run("watch", "digits", "--for=0.3s", "--json").out.splitlines()
-    assert json.loads(line)["object"]["name"] == "digits"
+    run.change(watches=[{"events": [None]}])
+    lines = run("watch", "digits", "--for=60s", "--json").out.splitlines()
+    told = [json.loads(line) for line in lines]
+    assert [(item["gone"], item["object"]["name"]) for item in told] == [
+        (False, "digits"),
+        (True, "digits"),
+    ]
 
 
 def test_a_watch_that_the_server_ends_goes_on(run: Program) -> None:
-    run.change(watch_seconds=0.1)
-    threading.Timer(0.4, lambda: run.put("digits", promoted())).start()
-    assert run("wait", "digits", "--for=promoted", "--timeout=20s").code == 0
+    run.change(watches=[{}, {}, {"events": [promoted()]}])
+    assert run("wait", "digits", "--for=promoted", "--timeout=60s").code == 0
 
 
 def test_a_connection_that_is_lost_in_the_middle_is_made_again(
     run: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("slipway.cli.kubectl.PAUSE_SECONDS", 0.01)
-    run.change(watch_seconds=0.1, watch_says="Unable to connect to the server: EOF")
-    threading.Timer(0.6, lambda: run.put("digits", promoted())).start()
-    assert run("wait", "digits", "--for=promoted", "--timeout=20s").code == 0
+    lost = {"says": "Unable to connect to the server: EOF"}
+    run.change(watches=[lost, lost, {"events": [promoted()]}])
+    assert run("wait", "digits", "--for=promoted", "--timeout=60s").code == 0
 
 
 def test_a_right_that_is_taken_away_ends_the_waiting(run: Program) -> None:
-    run.change(watch_seconds=0.1, watch_says="Error from server (Forbidden): no more")
-    assert run("wait", "digits", "--for=promoted", "--timeout=20s").code == 1
+    run.change(watches=[{"says": "Error from server (Forbidden): no more"}])
+    assert run("wait", "digits", "--for=promoted", "--timeout=60s").code == 1
 
 
 def test_no_time_at_all_is_one_look(run: Program) -> None:

@@ -54,14 +54,29 @@ class Duration(click.ParamType[float]):
 @click.option("--for", "seconds", type=Duration(), metavar="DURATION", help="End after that time.")
 @with_session
 def watch(session: Session, name: str | None, everywhere: bool, seconds: float | None) -> None:
-    """Follow one, or all of a namespace, until Ctrl-C."""
+    """Follow one, or all of a namespace, until Ctrl-C or until the one is deleted."""
     with suppress(KeyboardInterrupt):
         if sys.stdout.isatty() and not session.json:
-            seen = changes(session, name, everywhere=everywhere, seconds=seconds, tick=TICK_SECONDS)
+            seen = _followed(session, name, everywhere, seconds, tick=TICK_SECONDS)
             with canvas(session) as drawn:
                 _redraw(seen, drawn, name, everywhere=everywhere)
         else:
-            _print(changes(session, name, everywhere=everywhere, seconds=seconds), session)
+            _print(_followed(session, name, everywhere, seconds), session)
+
+
+def _followed(
+    session: Session,
+    name: str | None,
+    everywhere: bool,
+    seconds: float | None,
+    *,
+    tick: float | None = None,
+) -> Iterator[Change | None]:
+    """Yield the changes; one that was named and is gone is the end."""
+    for change in changes(session, name, everywhere=everywhere, seconds=seconds, tick=tick):
+        yield change
+        if name is not None and change is not None and change.gone:
+            return
 
 
 def _print(seen: Iterator[Change | None], session: Session) -> None:
@@ -104,7 +119,7 @@ def _redraw(
         elif found:
             drawn.draw(_screen(found[0], drawn, looks))
         else:
-            drawn.draw([line(f"{name} is deleted" if change else f"no {name} yet")])
+            drawn.draw([line(f"{name} is deleted" if change else f"waiting for {name}")])
 
 
 def _screen(md: ModelDeployment, drawn: Canvas, looks: Looks) -> Screen:
