@@ -30,9 +30,14 @@ def test_a_screen_is_drawn_over_the_last_one(capsys: pytest.CaptureFixture[str])
 def test_the_last_screen_stays_whole_when_the_terminal_is_given_back(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with pytest.raises(KeyboardInterrupt), canvas(Session(Kubectl())) as drawn:
-        drawn.draw(SCREEN)
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        draw_and_interrupt()
     shown = capsys.readouterr().out
     assert shown.startswith(ENTER)
     assert shown.rpartition(LEAVE)[2] == "".join(f"row {number}\n" for number in range(20))
+
+
+def draw_and_interrupt() -> None:
+    with canvas(Session(Kubectl())) as drawn:
+        drawn.draw(SCREEN)
+        raise KeyboardInterrupt
