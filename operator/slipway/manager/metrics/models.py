@@ -1,7 +1,7 @@
 """Metrics of each ModelDeployment, from what the cache knows of it.
 
 Only the leader shows them, so that a sum over replicas counts no object twice. A deleted object's
-are gone with the next look. There are some two dozen series per object, however long it lives:
+are gone with the next look. There are some thirty series per object, however long it lives:
 labels name what is there now.
 """
 
