@@ -145,3 +145,21 @@ async def test_a_cancelled_worker_passes_its_wake_up_on() -> None:
     queue.add(DIGITS)
     first.cancel()
     assert await asyncio.wait_for(second, 5) == DIGITS
+
+
+def test_the_oldest_key_is_the_one_that_waits_longest(queue: WorkQueue, clock: FakeClock) -> None:
+    assert queue.oldest == 0
+    queue.add(DIGITS)
+    clock.forward(3)
+    queue.add(FACES)
+    queue.add(DIGITS)
+    assert queue.oldest == 3
+    queue.take()
+    assert queue.oldest == 0
+    clock.forward(2)
+    queue.add(DIGITS)
+    clock.forward(5)
+    assert queue.oldest == 7, "faces has waited longer than the word that came during the pass"
+    queue.take()
+    queue.done(DIGITS)
+    assert queue.oldest == 5, "what came during the pass waits since it came"

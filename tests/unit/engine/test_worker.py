@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from slipway.engine import about
 from slipway.engine.queue import Key, WorkQueue
 from slipway.engine.worker import Worker
 from slipway.errors import ClusterUnavailable, ConflictError, FencedError
@@ -133,3 +134,21 @@ async def test_a_pass_that_is_stuck_is_cut_off_and_tried_again(passes: Passes) -
     task = asyncio.create_task(worker.serve())
     await until(lambda: passes.seen == [BAD, BAD])
     task.cancel()
+
+
+async def test_a_pass_knows_what_it_is_about_and_nothing_of_the_one_before(passes: Passes) -> None:
+    said: list[dict[str, str]] = []
+
+    async def look(key: Key) -> None:
+        about.note(revision=f"of {key.name}" if key == GOOD else None)
+        said.append(dict(about.words()))
+
+    passes.meanwhile = look
+    queue = WorkQueue()
+    worker = Worker(queue, {KIND: passes}, gate=open_gate)
+    for key in (GOOD, BAD):
+        queue.add(key)
+        assert queue.take() == key
+        await worker._work(key)
+    of = {"kind": KIND, "namespace": "vision"}
+    assert said == [{**of, "name": "good", "revision": "of good"}, {**of, "name": "bad"}]
