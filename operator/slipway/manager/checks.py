@@ -40,6 +40,8 @@ def alive(machine: Machine, watches_run: Callable[[], bool]) -> tuple[Check, ...
 
 def silent(machine: Machine) -> list[str]:
     """Return the kinds of which a watch is dead: silent although the API server answers."""
+    if not machine.pulses.heard:
+        return []
     answered = machine.elector.answered_for
     return [
         kind

@@ -19,10 +19,13 @@ class Pulses:
         self._kinds = watches
         self._now = now
         self._beats = dict.fromkeys(watches, now())
+        self.heard = False
+        """Whether any sign ever came; if none did, silence says nothing."""
 
     def beat(self, watch: str) -> None:
         """Take note of a sign of life."""
         if watch in self._beats:
+            self.heard = True
             self._beats[watch] = self._now()
 
     def silence(self) -> Mapping[str, float]:

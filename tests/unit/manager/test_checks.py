@@ -52,6 +52,13 @@ async def test_a_watch_that_falls_silent_is_noticed(exposed: Exposed) -> None:
     assert broken(exposed) == []
 
 
+async def test_silence_says_nothing_where_no_sign_was_ever_heard(exposed: Exposed) -> None:
+    for _ in range(60):
+        exposed.clock.forward(10)
+        await exposed.machine.elector.tick()
+    assert checks.silent(exposed.machine) == []
+
+
 async def test_an_api_server_that_is_away_is_no_reason_for_a_restart(exposed: Exposed) -> None:
     leases = FakeLeases(is_down=True)
     exposed.machine.elector._store = leases
