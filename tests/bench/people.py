@@ -77,14 +77,18 @@ class People:
                     await asyncio.sleep(0.1)
 
     async def watch(self, kind: Kind, labels: str = "") -> AsyncIterator[tuple[str, Manifest]]:
-        """Yield events, also of what exists already."""
+        """Yield events, also of what exists already, for ever.
+
+        The API server ends the watch of a client that cannot follow; all is then told again.
+        """
         query = {"watch": "1", "labelSelector": labels}
         url = self._connection.configuration.host + kind.path(None)
-        async with self._session.get(url, params=query) as answer:
-            answer.raise_for_status()
-            async for line in answer.content:
-                event = json.loads(line)
-                yield event["type"], event["object"]
+        while True:
+            async with self._session.get(url, params=query) as answer:
+                answer.raise_for_status()
+                async for line in answer.content:
+                    event = json.loads(line)
+                    yield event["type"], event["object"]
 
 
 @asynccontextmanager

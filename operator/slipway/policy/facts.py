@@ -284,9 +284,17 @@ class Facts:
     @property
     def awaited(self) -> str:
         """The proxies that do not run the newest route yet, or why there is none, in words."""
+        return ", ".join(self.unacknowledged) or self._no_proxy
+
+    @property
+    def awaited_anew(self) -> str:
+        """The proxies that do not run a route which is only now written, in the same words."""
+        return ", ".join(pod.meta.name for pod in self.proxies) or self._no_proxy
+
+    @property
+    def _no_proxy(self) -> str:
         none = "no router pod is ready"
-        why = f"{none}: {self.router_problem}" if self.router_problem else none
-        return ", ".join(self.unacknowledged) or why
+        return f"{none}: {self.router_problem}" if self.router_problem else none
 
     @property
     def is_acknowledged(self) -> bool:

@@ -30,6 +30,11 @@ SLOWEST = timedelta(seconds=30)
 COUNTING = frozenset({Stage.PROGRESSING, Stage.BAKING, Stage.PAUSED})
 """Stages whose messages carry counts, which change at every look."""
 
+COUNTED = frozenset(
+    {ConditionType.RECONCILING, ConditionType.READY, ConditionType.ROUTE_PROGRAMMED}
+)
+"""Conditions whose messages do; of the proxies it is one after the other that acknowledges."""
+
 
 def desired_status(
     decision: Decision, facts: Facts, trouble: tuple[str, str] | None, now: datetime
@@ -92,9 +97,7 @@ def _without_numbers(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
     rollout = status.rollout
     counts = rollout is not None and rollout.stage in COUNTING
     conditions = [
-        entry.model_copy(update={"message": ""})
-        if counts and entry.type in {ConditionType.RECONCILING, ConditionType.READY}
-        else entry
+        entry.model_copy(update={"message": ""}) if counts and entry.type in COUNTED else entry
         for entry in status.conditions
     ]
     if rollout is not None:
@@ -209,18 +212,21 @@ def _conditions(
     if stalled:
         yield claim(ConditionType.STALLED, True, stalled, message)
     yield _artifact(decision, facts, claim)
-    yield claim(
-        ConditionType.ROUTE_PROGRAMMED,
-        facts.is_acknowledged,
-        "Acknowledged" if facts.is_acknowledged else "AwaitingProxies",
-        "every proxy runs the newest weights"
-        if facts.is_acknowledged
-        else f"not yet: {facts.awaited}",
-    )
+    yield claim(ConditionType.ROUTE_PROGRAMMED, *_programmed(decision, facts))
     yield _capacity(decision, facts, claim)
     scaling = scaling_claim(facts, (decision.stable, decision.candidate))
     if scaling is not None:
         yield claim(ConditionType.SCALING_ACTIVE, *scaling)
+
+
+def _programmed(decision: Decision, facts: Facts) -> tuple[bool, str, str]:
+    """Weights that this pass has just written are not acknowledged, whatever was read before."""
+    route = facts.route
+    was = (dict(route.weights), route.candidate) if route is not None else ({}, None)
+    is_new = was != (dict(decision.weights), decision.pinned)
+    if facts.is_acknowledged and not is_new:
+        return True, "Acknowledged", "every proxy runs the newest weights"
+    return False, "AwaitingProxies", f"not yet: {facts.awaited_anew if is_new else facts.awaited}"
 
 
 def _artifact(decision: Decision, facts: Facts, claim: Claim) -> Condition:

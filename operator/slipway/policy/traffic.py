@@ -50,8 +50,7 @@ def progressing(d: Decision, facts: Facts, now: datetime) -> Decision:
     candidate = d.candidate or ""
     written = facts.written(candidate)
     if facts.route is None or (d.stable is not None and candidate not in facts.route.weights):
-        message = "the router learns the candidate"
-        return at(d, Stage.PROGRESSING, "JoiningRouter", message, look_again=ACK_POLL)
+        return _awaiting(at(d, Stage.PROGRESSING, "", ""), 0, facts.awaited_anew)
     if not facts.is_acknowledged:
         return _unacknowledged(d, facts, written)
     d = _step_taken(d, facts, written, now)
@@ -108,7 +107,12 @@ def _inconclusive(d: Decision, facts: Facts, verdict: Judgement, now: datetime) 
 
 
 def _unacknowledged(d: Decision, facts: Facts, written: int) -> Decision:
-    message = f"weight {written} is written, not yet acknowledged by: {facts.awaited}"
+    return _awaiting(d, written, facts.awaited)
+
+
+def _awaiting(d: Decision, weight: int, proxies: str) -> Decision:
+    """Say the same when the weight is written and when it is waited for: one status, not two."""
+    message = f"weight {weight} is written, not yet acknowledged by: {proxies}"
     stage = d.memory.stage if d.memory.stage in IN_TRAFFIC else Stage.PROGRESSING
     return at(d, stage, "AwaitingAcknowledgement", message, look_again=ACK_POLL)
 
@@ -162,9 +166,8 @@ def _raise(d: Decision, facts: Facts, rung: Rung, now: datetime) -> Decision:
     weights = dict.fromkeys(d.weights, 0) | {candidate: rung.weight}
     if d.stable is not None:
         weights[d.stable] = 100 - rung.weight
-    message = f"weight {rung.weight} is written"
-    d = remember_before(d, facts, rung)
-    raised = at(d, Stage.PROGRESSING, "Progressing", message, look_again=ACK_POLL)
+    d = at(remember_before(d, facts, rung), Stage.PROGRESSING, "", "")
+    raised = _awaiting(d, rung.weight, facts.awaited_anew)
     return replace(raised, weights=weights, moves=True)
 
 

@@ -24,7 +24,7 @@ def test_the_first_revision_serves_without_steps() -> None:
     assert world.outcomes() == [("1", Outcome.PROMOTED)]
     assert [line for line in world.log if line.startswith("weights")] == [
         "weights {} Packaging",
-        "weights {'1': 100} Progressing",
+        "weights {'1': 100} AwaitingAcknowledgement",
     ]
 
 
