@@ -41,10 +41,25 @@ class Pace:
     """Readings in a row without growth."""
     ready: int = 0
     """When the queue began."""
+    arrived: float = 0.0
+    """Since then, until another replica came …"""
+    served: float = 0.0
+    """… and how many of those as many replicas could answer."""
+
+    @property
+    def keeping_up(self) -> float:
+        """Replicas that answer as many as arrive; 0: unknown."""
+        return self.ready * self.arrived / self.served if self.served >= FEWEST / 2 else 0.0
 
 
-def demand(pace: Pace, new: Reading, before: Reading | None, ready: int) -> tuple[float, Pace]:
-    """Return the requests in flight that the load would have with enough replicas."""
+def demand(
+    pace: Pace, new: Reading, before: Reading | None, ready: int, concurrency: float
+) -> tuple[float, Pace]:
+    """Return the requests in flight that the load would have with enough replicas.
+
+    Where `concurrency` is more than a replica works on at a time, the time of a request says too
+    little: as many replicas as keep up with what arrives are the least.
+    """
     load = new.load or 0.0
     if before is None or before.load is None or new.finished is None or new.load is None:
         return load, replace(pace, queue=False, grows=False, flat=0)
@@ -57,12 +72,19 @@ def demand(pace: Pace, new: Reading, before: Reading | None, ready: int) -> tupl
     pace = _follow(
         replace(pace, grows=growth > noise), growth, noise, ready, is_over=load <= OVER * cap
     )
-    return (min(load, cap) if pace.queue else load), pace
+    if not pace.queue:
+        return load, pace
+    if ready == pace.ready:
+        arrived, served = pace.arrived + arrivals * seconds, pace.served + new.finished
+        pace = replace(pace, arrived=arrived, served=served)
+    return min(load, max(cap, pace.keeping_up * concurrency)), pace
 
 
 def _follow(pace: Pace, growth: float, noise: float, ready: int, *, is_over: bool) -> Pace:
     if not pace.queue:
-        return replace(pace, queue=True, flat=0, ready=ready) if growth > noise else pace
+        if growth <= noise:
+            return pace
+        return replace(pace, queue=True, flat=0, ready=ready, arrived=0.0, served=0.0)
     flat = pace.flat + 1 if abs(growth) <= noise else 0
     if is_over or (flat >= FLAT_READINGS and ready == pace.ready):
         return replace(pace, queue=False, flat=0)

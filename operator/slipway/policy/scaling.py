@@ -162,7 +162,8 @@ def _remember(
 ) -> Memory:
     if memory.readings and new.at - memory.readings[-1].at > GAP:
         memory = Memory()
-    load, pace = demand(memory.pace, new, memory.raw[-1] if memory.raw else None, ready)
+    before = memory.raw[-1] if memory.raw else None
+    load, pace = demand(memory.pace, new, before, ready, bounds.concurrency)
     raw = (*(old for old in memory.raw if new.at - old.at < SHARE), new)
     told = new if new.load is None else replace(new, load=load)
     missing_since = (memory.missing_since or new.at) if new.missing else None

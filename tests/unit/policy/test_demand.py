@@ -11,6 +11,7 @@ class Servers:
 
     def __init__(self, most: float) -> None:
         self.most = most
+        self.target = 20.0
         self.ready = 1
         self.load = 0.0
         self.second = 0
@@ -23,7 +24,9 @@ class Servers:
         new = Reading(
             at=later(self.second), load=self.load, finished=finished, took_seconds=self.load
         )
-        found, self.pace = demand(self.pace, new, self.seen[-1] if self.seen else None, self.ready)
+        found, self.pace = demand(
+            self.pace, new, self.seen[-1] if self.seen else None, self.ready, self.target
+        )
         self.seen = [*self.seen[-9:], new]
         self.pace = learn(self.pace, tuple(self.seen), is_whole=True)
         return found
@@ -79,4 +82,12 @@ def test_clients_that_wait_for_answers_count_as_many_as_they_are() -> None:
 
 def test_without_counts_of_answers_what_is_in_flight_counts() -> None:
     new = Reading(at=later(1), load=900.0)
-    assert demand(Pace(took=0.1), new, Reading(at=later(0), load=10.0), 1)[0] == 900
+    assert demand(Pace(took=0.1), new, Reading(at=later(0), load=10.0), 1, 4)[0] == 900
+
+
+def test_a_target_above_what_a_replica_works_on_still_gets_replicas_that_keep_up() -> None:
+    servers = Servers(most=10)
+    servers.target = 4.0
+    servers.offered(6, 60)
+    found = [servers.offered(24) for _ in range(10)]
+    assert 8 < max(found[2:]) <= 12, "24 per second, 10 of them by one replica: three replicas"
