@@ -111,11 +111,20 @@ def structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
         if node.get("default") is not None:
             rest["default"] = node["default"]
         return structural({**only, **rest}, definitions)
+    node = _with_openapi_bounds(node)
     return {
         key: _child(key, value, definitions)
         for key, value in node.items()
         if not _is_dropped(key, value)
     }
+
+
+def _with_openapi_bounds(node: Schema) -> Schema:
+    """Write exclusive bounds as OpenAPI 3.0 does: a number, and a flag beside it."""
+    for flag, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if flag in node and not isinstance(node[flag], bool):
+            node = {**node, bound: node[flag], flag: True}
+    return node
 
 
 def _is_dropped(key: str, value: object) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from slipway.api.crd import RESOURCES, Resource, object_schema
+from slipway.api.crd import RESOURCES, Resource, object_schema, structural
 
 Schema = dict[str, Any]
 UNBOUNDED = {"apiVersion", "kind"}
@@ -96,3 +96,9 @@ def test_nothing_that_makes_a_revision_has_a_default(part: str) -> None:
     for path, node in nodes(schema, part):
         if ".goldenSet" not in path and ".env[]" not in path:
             assert "default" not in node, path
+
+
+def test_exclusive_bounds_are_those_of_openapi() -> None:
+    schema = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
+    expected = {"type": "number", "minimum": 0, "exclusiveMinimum": True, "maximum": 1}
+    assert structural(schema, {}) == expected
