@@ -18,6 +18,7 @@ from tests.bench.apiserver import ApiServer
 from tests.cluster.settings import CLONE
 
 AT_ONCE = 32
+AGAIN_SECONDS = 0.2
 ESTABLISHED_SECONDS = 30.0
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
@@ -88,7 +89,10 @@ class People:
                 answer.raise_for_status()
                 async for line in answer.content:
                     event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        break
                     yield event["type"], event["object"]
+            await asyncio.sleep(AGAIN_SECONDS)
 
 
 @asynccontextmanager

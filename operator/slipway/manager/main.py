@@ -39,6 +39,7 @@ from slipway.errors import ClusterUnavailable, SettingsError, SlipwayError
 from slipway.manager import checks, domain, logs
 from slipway.manager.feed import Feed
 from slipway.manager.health import Check, HealthServer
+from slipway.manager.memory import keep_small
 from slipway.manager.metrics import Metrics
 from slipway.manager.metrics.machine import Machine, MachineMetrics
 from slipway.manager.metrics.models import ModelMetrics
@@ -142,6 +143,7 @@ class Operator:
             ("sweep", self._sweep.run()),
             ("election", self._stand_for_election()),
             ("heartbeat", self._machine.lag.run()),
+            ("memory", keep_small(self._sweep.synced)),
         ]
         parts += [(f"worker {n}", self._worker.serve()) for n in range(self._settings.workers)]
         tasks = {asyncio.create_task(part, name=name) for name, part in parts}

@@ -40,6 +40,16 @@ def test_a_field_that_another_took_over_counts() -> None:
     assert our_fields_hash(changed, "slipway") != our_fields_hash(LIVE, "slipway")
 
 
+def test_an_annotation_that_we_set_in_other_ways_too_does_not_count() -> None:
+    changed = copy.deepcopy(LIVE)
+    fields = changed["metadata"]["managedFields"][0]["fieldsV1"]
+    annotations = fields.setdefault("f:metadata", {}).setdefault("f:annotations", {})
+    before = our_fields_hash(changed, "slipway", beside="epoch")
+    annotations["f:epoch"] = {}
+    assert our_fields_hash(changed, "slipway", beside="epoch") == before
+    assert our_fields_hash(changed, "slipway") != before
+
+
 def test_an_object_that_we_never_applied_has_no_hash() -> None:
     assert our_fields_hash({"metadata": {}}, "slipway") is None
     assert our_fields_hash(LIVE, "someone-else") is None

@@ -150,3 +150,11 @@ def test_the_answer_to_a_write_is_known_before_the_watch_tells(world: World) -> 
 def test_kinds_that_are_not_watched_are_not_kept(world: World) -> None:
     world.feed.written(ROLE, an_object(ROLE, spec=1))
     assert len(world.cache) == 0
+
+
+def test_the_echo_of_a_write_is_not_looked_at_again(world: World) -> None:
+    written = an_object(DEPLOYMENT, "digits-1", version=5, spec="new", labels=OURS)
+    world.feed.written(DEPLOYMENT, written)
+    known = world.cache.entry(DEPLOYMENT, "vision", "digits-1")
+    world.see(written)
+    assert world.cache.entry(DEPLOYMENT, "vision", "digits-1") is known
