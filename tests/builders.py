@@ -19,6 +19,8 @@ from slipway.policy.facts import (
 )
 from slipway.policy.identity import digest_of, golden_hash, input_hash
 
+QUICK = {"intervalSeconds": 1, "minSamples": 30, "warmUpSeconds": 0}
+"""An analysis for tests."""
 NOON = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 
 
@@ -36,7 +38,7 @@ def a_model_deployment(
         "source": {"uri": f"https://models.example/{version}.onnx"},
         **spec.pop("model", {}),
     }
-    quick = {"bakeSeconds": 5, "analysis": {"intervalSeconds": 1, "minSamples": 30}}
+    quick = {"bakeSeconds": 5, "analysis": QUICK}
     wire = {
         "metadata": {
             "name": "digits",

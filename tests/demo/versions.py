@@ -74,6 +74,7 @@ def render_model_deployment(version: Version) -> Manifest:
                 "analysis": {
                     "intervalSeconds": 1,
                     "minSamples": 50,
+                    "warmUpSeconds": 5,
                     "tolerance": {"absolute": TOLERANCE},
                 },
             },

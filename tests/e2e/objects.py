@@ -77,6 +77,7 @@ class Model:
                     "bakeSeconds": self.bake_seconds,
                     "analysis": {
                         "intervalSeconds": 1,
+                        "warmUpSeconds": 2,
                         "minSamples": STRICT_SAMPLES if self.strict else 30,
                         "tolerance": {} if self.strict else LENIENT,
                         "metrics": list(self.metrics),

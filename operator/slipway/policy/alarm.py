@@ -8,7 +8,7 @@ both at once, decides.
 from dataclasses import replace
 
 from slipway.api.modeldeployment import AnalysisMode, Before, Stage, Tolerance
-from slipway.policy.analysis.judge import FAIL_Z, PASS_Z, wilson
+from slipway.policy.analysis.wilson import FAIL_Z, PASS_Z, wilson
 from slipway.policy.decision import Decision, Event
 from slipway.policy.facts import Facts, Judgement
 from slipway.policy.ladder import Rung
@@ -17,7 +17,7 @@ from slipway.policy.moves import ACK_POLL, at
 ALL = 100
 GIVEN_BACK = 20
 """Percent that goes back to stable on an alarm."""
-COMPARED = frozenset({"errors", "latency"})
+COMPARED = frozenset({"errors", "latency", "latency-p90", "latency-p99"})
 """Metrics that are shares of requests."""
 
 

@@ -27,6 +27,8 @@ from slipway.policy.times import from_wire, to_wire
 Claim = Callable[[ConditionType, bool, str, str], Condition]
 SLOWEST = timedelta(seconds=30)
 """Numbers alone are written at most this often."""
+COLLECTING = frozenset({"Undecided", "TooFewRequests", "UnderSuspicion"})
+"""Reasons of a metric that collects evidence."""
 COUNTING = frozenset({Stage.PROGRESSING, Stage.BAKING, Stage.PAUSED})
 """Stages whose messages carry counts, which change at every look."""
 
@@ -101,13 +103,21 @@ def _without_numbers(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
         for entry in status.conditions
     ]
     if rollout is not None:
-        analysis = [
-            AnalysisStatus(name=entry.name, verdict=entry.verdict, reason=entry.reason)
-            for entry in rollout.analysis
-        ]
+        analysis = [_told_at_once(entry) for entry in rollout.analysis]
         message = "" if counts else rollout.message
         rollout = rollout.model_copy(update={"analysis": analysis, "message": message})
     return status.model_copy(update={"conditions": conditions, "rollout": rollout})
+
+
+def _told_at_once(entry: AnalysisStatus) -> AnalysisStatus:
+    """Return what of a metric is written at once.
+
+    Metrics pass one after the other, and what they lead to together is a weight, which is written
+    at once: that one of several has enough requests by now can wait.
+    """
+    if entry.verdict == "Pass" or entry.reason in COLLECTING:
+        return AnalysisStatus(name=entry.name, verdict="Pass")
+    return AnalysisStatus(name=entry.name, verdict=entry.verdict, reason=entry.reason)
 
 
 def _analysis(decision: Decision, facts: Facts, now: datetime) -> list[AnalysisStatus]:
@@ -129,6 +139,9 @@ def _judged(item: Judgement, now: datetime) -> AnalysisStatus:
         baseline_samples=item.baseline_samples,
         last_check=to_wire(now),
         state=item.state,
+        role=item.role.value,
+        since=item.since,
+        looks=list(item.looks),
     )
 
 

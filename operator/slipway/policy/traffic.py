@@ -71,7 +71,8 @@ def progressing(d: Decision, facts: Facts, now: datetime) -> Decision:
     waits = _waits(d, facts, written, now)
     if waits is not None:
         return waits
-    if verdict.verdict != "Pass" and facts.object.spec.rollout.analysis.mode is AnalysisMode.AUTO:
+    is_judged = facts.object.spec.rollout.analysis.mode is not AnalysisMode.OFF
+    if is_judged and verdict.verdict != "Pass":
         return _inconclusive(d, facts, verdict, now)
     return _raise(d, facts, next_rung(ladder, written), now)
 

@@ -10,8 +10,9 @@ from tests.unit.reconcile.world import World, differences, final_state
 
 QUIET_SECONDS = 12
 """Longer than every wait of these rollouts: acknowledgements are looked at every 5 s."""
+QUICK = {"intervalSeconds": 1, "minSamples": 10, "warmUpSeconds": 0}
 SPEC: dict[str, Any] = {
-    "rollout": {"bakeSeconds": 4, "analysis": {"intervalSeconds": 1, "minSamples": 10}},
+    "rollout": {"bakeSeconds": 4, "analysis": QUICK},
     "scaling": {"minReplicas": 2},
 }
 

@@ -251,7 +251,7 @@ class World:
         rollout = {
             "steps": [{"weight": 10}, {"weight": 50}],
             "bakeSeconds": 5,
-            "analysis": {"intervalSeconds": 1, "minSamples": 30},
+            "analysis": {"intervalSeconds": 1, "minSamples": 30, "warmUpSeconds": 0},
             **spec.pop("rollout", {}),
         }
         model = {"version": version, "source": source, **spec.pop("model", {})}
@@ -391,6 +391,7 @@ def names_action() -> str:
 
 MASKED = frozenset(
     {
+        "looks",
         "uid",
         "resourceVersion",
         "generation",
@@ -416,7 +417,7 @@ MASKED = frozenset(
         names.ANNOTATION_HASH,
     }
 )
-NUMBERS = re.compile(r"\d+(\.\d+)?")
+NUMBERS = re.compile(r"\d[\d,]*(\.\d+)?")
 TEXTS = frozenset({"message", "reason", "cause", "trigger", names.ANNOTATION_OUTCOME})
 
 

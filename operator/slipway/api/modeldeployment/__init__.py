@@ -6,7 +6,13 @@ it makes a revision, and freezes them there. The CRD holds what works; a field a
 """
 
 from slipway.api.base import ApiModel, cel
-from slipway.api.modeldeployment.analysis import Analysis, AnalysisMode, OnInconclusive, Tolerance
+from slipway.api.modeldeployment.analysis import (
+    Analysis,
+    AnalysisMode,
+    OnInconclusive,
+    Threshold,
+    Tolerance,
+)
 from slipway.api.modeldeployment.metrics import (
     Drift,
     Hook,
@@ -124,6 +130,7 @@ __all__ = [
     "Source",
     "Stage",
     "Step",
+    "Threshold",
     "Tolerance",
     "Toleration",
     "Traffic",

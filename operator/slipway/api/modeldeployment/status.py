@@ -88,6 +88,12 @@ class AnalysisStatus(ApiModel):
     """Of the candidate."""
     baseline_samples: int = 0
     last_check: Time | None = None
+    since: Time | None = None
+    """From when on the samples count."""
+    role: Annotated[str, Field(max_length=16)] = "Required"
+    """Required: rolls back, and promotion waits for its Pass. Advisory: rolls back. ReportOnly."""
+    looks: Annotated[list[float], Field(max_length=20, json_schema_extra=ATOMIC)] = []
+    """The candidate's last values as they were stored, newest last."""
     state: Annotated[str, Field(max_length=2048)] | None = None
     """Opaque memory of the test."""
 

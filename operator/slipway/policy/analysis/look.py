@@ -61,6 +61,10 @@ def plan_at(
         mode=analysis.mode,
         min_samples=analysis.min_samples,
         tolerance=analysis.tolerance,
+        max_harm=analysis.max_harm,
+        false_rollback=analysis.false_rollback,
+        warm_up_seconds=analysis.warm_up_seconds,
+        threshold=analysis.threshold,
         timeout_seconds=spec.traffic.timeout_seconds,
     )
 

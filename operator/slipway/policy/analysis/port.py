@@ -12,8 +12,8 @@ object changes) with
 * `inputs.ticks`: the document of every router pod that must be heard, or None where one did not
   answer; the counters are cumulative since Envoy's start and are differenced here.
 * `inputs.external`: by metric of `plan.metrics`, what was read about it: `Counted`, `Summed`,
-  `Valued`, `Said`, or `Missing` where nothing could be read. A metric without a reading was not due
-  yet: its last judgement stays. No reading may hold a NaN or an infinity (`Missing` says so).
+  `Valued`, `Said`, or `Missing` where nothing could be read. Give the last reading again where
+  none was due; a metric of the plan without one is NoData.
 * `plan`: what is compared, at which weight, and with which promises; everything but the three
   names has a default.
 
@@ -27,7 +27,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from slipway.api.counters import Counters
-from slipway.api.modeldeployment import AnalysisMode, Tolerance
+from slipway.api.modeldeployment import AnalysisMode, Threshold, Tolerance
 from slipway.policy.facts import Role
 
 
@@ -135,6 +135,11 @@ class Plan:
     min_samples: int = 50
     """Requests that each revision must have answered in the step before it may pass."""
     tolerance: Tolerance = field(default_factory=Tolerance)
+    max_harm: float = 0.01
+    false_rollback: float = 0.01
+    warm_up_seconds: float = 10.0
+    """After the candidate's first look, that nothing counts."""
+    threshold: Threshold = field(default_factory=Threshold)
     metrics: tuple[Metric, ...] = ()
     timeout_seconds: int = 0
     """Of the route; 0: none. A request in flight for longer is no slow one, it hangs."""

@@ -1,147 +1,427 @@
-"""The verdict: known intervals, and what may never decide."""
+"""The verdict: every reason, what may never decide, and what is remembered."""
 
+import json
+import math
+import random
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from slipway.api.counters import Counters
-from slipway.api.modeldeployment import Tolerance
-from slipway.policy.analysis.judge import judge as judged
-from slipway.policy.analysis.judge import wilson
-from slipway.policy.analysis.port import Inputs, Plan
-from slipway.policy.facts import Judgement
+from slipway.api.modeldeployment import AnalysisMode, Threshold, Tolerance
+from slipway.policy.analysis.judge import judge
+from slipway.policy.analysis.port import (
+    Count,
+    Counted,
+    Inputs,
+    Metric,
+    Missing,
+    Plan,
+    Reading,
+    Said,
+    Sum,
+    Summed,
+    Valued,
+)
+from slipway.policy.facts import Judgement, Role
 
-from tests.builders import NOON, counted
+from tests.builders import counted, later
 
 STABLE, CANDIDATE = "aaaaaaaa", "bbbbbbbb"
+STEP = "2026-11-21T12:00:00.000Z"
 Counts = tuple[int, int, int]
-NONE: Counts = (0, 0, 0)
 
 
-def a_plan(**changes: Any) -> Plan:
-    wanted: dict[str, Any] = {
-        "route": "digits",
-        "candidate": CANDIDATE,
-        "stable": STABLE,
-        "step": "2026-11-21T12:00:00.000Z",
-        "min_samples": 50,
-        "tolerance": Tolerance(),
-        **changes,
-    }
-    return Plan(**wanted)
+@dataclass
+class Run:
+    """One rollout's looks, five seconds apart; what is stored is given back."""
+
+    changes: dict[str, Any] = field(default_factory=dict)
+    candidate: Counts = (0, 0, 0)
+    stable: Counts = (1000, 0, 0)
+    at: float = 0
+    memories: dict[str, str] = field(default_factory=dict)
+    active: int = 0
+
+    def __post_init__(self) -> None:
+        self.look()
+
+    @property
+    def plan(self) -> Plan:
+        wanted = {"warm_up_seconds": 0, "next_weight": 25, **self.changes}
+        return Plan(route="digits", candidate=CANDIDATE, stable=STABLE, step=STEP, **wanted)
+
+    def tick(self) -> Counters:
+        counts = {STABLE: self.stable, CANDIDATE: self.candidate}
+        found = counted("router-a", counts, at=later(self.at))
+        routes = [
+            entry.model_copy(update={"active": self.active * (entry.revision == CANDIDATE)})
+            for entry in found.routes
+        ]
+        return found.model_copy(update={"routes": routes})
+
+    def look(
+        self,
+        candidate: Counts = (0, 0, 0),
+        stable: Counts = (0, 0, 0),
+        *,
+        seconds: float = 5,
+        external: dict[str, Reading] | None = None,
+        ticks: tuple[Counters | None, ...] | None = None,
+    ) -> dict[str, Judgement]:
+        """Let so much be answered, and look."""
+        self.at += seconds
+        self.candidate = plus(self.candidate, candidate)
+        self.stable = plus(self.stable, stable)
+        inputs = Inputs(ticks or (self.tick(),), external or {})
+        found = judge(self.memories, inputs, self.plan, later(self.at))
+        self.memories |= {item.name: item.state for item in found if item.state is not None}
+        return {item.name: item for item in found}
 
 
-def judge(memory: str | None, ticks: list[Counters | None], plan: Plan) -> tuple[Judgement, ...]:
-    memories = {"errors": memory} if memory is not None else {}
-    return judged(memories, Inputs(tuple(ticks)), plan, NOON)
+def plus(left: Counts, right: Counts) -> Counts:
+    return left[0] + right[0], left[1] + right[1], left[2] + right[2]
 
 
-def verdicts(candidate: Counts, stable: Counts, **plan: Any) -> dict[str, Judgement]:
-    """Judge what one proxy counted since its first look; it answered 100 of stable before."""
-    base = counted("router-a", {STABLE: (100, 0, 0), CANDIDATE: NONE})
-    memory = judge(None, [base], a_plan(**plan))[0].state
-    total = (100 + stable[0], stable[1], stable[2])
-    tick = counted("router-a", {STABLE: total, CANDIDATE: candidate})
-    return {item.name: item for item in judge(memory, [tick], a_plan(**plan))}
+def said(found: dict[str, Judgement], name: str) -> tuple[str, str]:
+    return found[name].verdict, found[name].reason
 
 
-@pytest.mark.parametrize(
-    ("bad", "total", "low", "high"),
-    [
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-    ],
-)
-def test_the_wilson_interval_is_the_published_one(
-    bad: int, total: int, low: float, high: float
-) -> None:
-    """R. G. Newcombe, Statistics in Medicine 17 (1998) 857-872, table I, method 3."""
-    assert list(wilson(bad, total, 1.959964)) == pytest.approx([low, high], abs=1e-4)
+def test_a_candidate_without_errors_passes_with_the_numbers() -> None:
+    found = Run().look((200, 0, 0), (3800, 0, 0))
+    assert said(found, "errors") == ("Pass", "WithinHarm")
+    assert said(found, "latency-p99") == ("Pass", "WithinHarm")
+    assert said(found, "traffic") == ("Pass", "Answering")
+    assert "0 of 200 (0.00%) errors beside 0 of 3,800 (0.00%) on stable" in found["errors"].message
+    assert "since 12:00:05" in found["errors"].message
 
 
-def test_no_samples_say_nothing() -> None:
-    assert wilson(0, 0, 3) == (0, 1)
+def test_the_nearer_the_whole_traffic_the_more_evidence_a_pass_needs() -> None:
+    assert Run({"next_weight": 25}).look((150, 0, 0), (2850, 0, 0))["errors"].verdict == "Pass"
+    assert (
+        Run({"next_weight": 100}).look((150, 0, 0), (2850, 0, 0))["errors"].verdict
+        == "Inconclusive"
+    )
 
 
-def test_a_candidate_without_errors_passes() -> None:
-    errors = verdicts((200, 0, 0), (200, 0, 0))["errors"]
-    assert (errors.verdict, errors.samples, errors.baseline_samples) == ("Pass", 200, 200)
+def test_what_is_missing_is_said_in_requests_and_time() -> None:
+    found = Run({"next_weight": 95}).look((60, 0, 0), (1140, 10, 0), seconds=60)
+    assert "more candidate requests" in found["errors"].message
+    number = int(found["errors"].message.split("about ")[1].split(" ")[0].replace(",", ""))
+    assert 100 < number < 500
 
 
-def test_clearly_more_errors_than_stable_fail_with_the_numbers() -> None:
-    errors = verdicts((200, 40, 0), (200, 0, 0))["errors"]
-    assert (errors.verdict, errors.reason) == ("Fail", "ErrorRatio")
-    assert "40 of 200 errors beside 0 of 200 on stable" in errors.message
-    assert errors.candidate == pytest.approx(0.2)
-    assert errors.limit == pytest.approx(0.002)
+def test_more_errors_than_stable_fail_and_the_culprit_is_named() -> None:
+    found = Run().look((200, 20, 0), (3800, 38, 0))
+    assert said(found, "errors") == ("Fail", "ErrorRatio")
+    assert "to 1 against it" in found["errors"].message
+    assert [name for name, item in found.items() if item.verdict == "Fail"] == ["errors"]
 
 
-def test_clearly_slower_answers_fail() -> None:
-    found = verdicts((200, 0, 60), (200, 0, 0))
-    assert (found["latency"].verdict, found["latency"].reason) == ("Fail", "SlowRatio")
+def test_slower_answers_fail_by_latency() -> None:
+    found = Run().look((200, 0, 60), (3800, 0, 0))
+    assert [item.reason for item in found.values() if item.verdict == "Fail"] == ["SlowRatio"]
     assert found["errors"].verdict == "Pass"
 
 
-@pytest.mark.parametrize(
-    ("candidate", "stable", "verdict", "who"),
-    [
-        pytest.param((49, 49, 0), (500, 0, 0), "Inconclusive", "candidate", id="few of candidate"),
-        pytest.param((500, 500, 0), (49, 0, 0), "Inconclusive", "stable", id="few of stable"),
-        pytest.param(NONE, (500, 0, 0), "NoData", "candidate", id="none of candidate"),
-        pytest.param((500, 500, 0), NONE, "NoData", "stable", id="none of stable"),
-    ],
-)
-def test_too_few_requests_never_decide(
-    candidate: Counts, stable: Counts, verdict: str, who: str
-) -> None:
-    errors = verdicts(candidate, stable)["errors"]
-    assert (errors.verdict, errors.reason) == (verdict, "TooFewRequests")
-    assert f"more requests of {who}" in errors.message
+def test_a_typical_answer_that_is_slower_fails_in_time() -> None:
+    run = Run({"tolerance": Tolerance(relative=0.25, absolute=1)}, stable=(1000, 0, 500))
+    found = {}
+    for _ in range(20):
+        found = run.look((50, 0, 48), (950, 0, 475), seconds=60)
+    assert said(found, "latency-mean") == ("Fail", "SlowMean")
 
 
-def test_a_fault_that_stable_shares_blames_nobody() -> None:
-    errors = verdicts((200, 200, 0), (200, 60, 0))["errors"]
-    assert (errors.verdict, errors.reason) == ("Inconclusive", "SharedFault")
+def test_one_error_among_few_decides_nothing() -> None:
+    found = Run().look((50, 1, 0), (950, 0, 0))
+    assert found["errors"].verdict == "Inconclusive"
 
 
-def test_one_error_among_few_requests_decide_nothing_yet() -> None:
-    errors = verdicts((50, 1, 0), (500, 0, 0))["errors"]
-    assert (errors.verdict, errors.reason) == ("Inconclusive", "Undecided")
+def test_what_stable_does_too_blames_nobody() -> None:
+    found = Run().look((200, 120, 0), (3800, 1500, 0))
+    assert said(found, "errors") == ("Inconclusive", "SharedFault")
 
 
-def test_what_stable_does_too_is_within_the_limit() -> None:
-    assert verdicts((2000, 20, 0), (2000, 20, 0))["errors"].verdict == "Pass"
+def test_min_samples_is_a_floor_for_a_pass() -> None:
+    found = Run({"min_samples": 500}).look((300, 0, 0), (5700, 0, 0))
+    assert said(found, "errors") == ("Inconclusive", "Undecided")
+    assert "200 more candidate requests" in found["errors"].message
 
 
-@pytest.mark.parametrize(
-    ("candidate", "stable"),
-    [
-        pytest.param((63, 0, 2), (188, 0, 0), id="two slow beside none of few on stable"),
-        pytest.param((30, 0, 1), (30, 0, 0), id="one slow of thirty"),
-    ],
-)
-def test_the_noise_of_stables_own_few_requests_is_not_held_against_the_candidate(
-    candidate: Counts, stable: Counts
-) -> None:
-    """Both were a Fail while stable's ratio was taken as exact."""
-    assert verdicts(candidate, stable, min_samples=30)["latency"].verdict != "Fail"
+def test_no_requests_are_no_data() -> None:
+    assert said(Run().look(), "errors") == ("NoData", "NoTraffic")
+    assert said(Run().look(stable=(100, 0, 0)), "errors") == ("NoData", "NoTraffic")
 
 
-def test_a_wider_tolerance_lets_more_pass() -> None:
-    wide = Tolerance(relative=0, absolute=0.5)
-    assert verdicts((200, 40, 0), (200, 0, 0), tolerance=wide)["errors"].verdict == "Pass"
+def test_no_router_that_answers_is_no_data_and_keeps_the_memory() -> None:
+    run = Run()
+    run.look((200, 1, 0), (3800, 0, 0))
+    before = dict(run.memories)
+    found = run.look(ticks=(None, None))
+    assert {item.verdict for item in found.values()} == {"NoData"}
+    assert {item.reason for item in found.values()} == {"MetricsUnavailable"}
+    assert run.memories == before
 
 
-def test_no_proxy_that_answers_is_no_data_and_keeps_the_memory() -> None:
-    memory = judge(None, [counted("router-a", {STABLE: (100, 0, 0)})], a_plan())[0].state
-    errors, latency = judge(memory, [None, None], a_plan())
-    assert {errors.verdict, latency.verdict} == {"NoData"}
-    assert errors.reason == "ProviderError"
-    assert errors.state == memory
+def test_the_first_requests_of_a_candidate_do_not_count() -> None:
+    run = Run({"warm_up_seconds": 10})
+    found = run.look((30, 30, 30), (570, 0, 0))
+    assert said(found, "errors") == ("NoData", "WarmingUp")
+    run.look((30, 30, 30), (570, 0, 0))
+    found = run.look((200, 0, 0), (3800, 0, 0))
+    assert found["errors"].samples == 200
+    assert found["errors"].verdict == "Pass"
+
+
+def test_a_candidate_that_hangs_fails_although_it_has_no_error() -> None:
+    run = Run()
+    run.look((20, 0, 0), (380, 0, 0))
+    found = {}
+    for _ in range(8):
+        run.active += 20
+        found = run.look((0, 0, 0), (380, 0, 0))
+    assert said(found, "traffic") == ("Fail", "Unresponsive")
+    assert "in flight" in found["traffic"].message
+
+
+def test_where_both_hang_nobody_is_blamed() -> None:
+    run = Run()
+    run.active = 20
+    run.look((1, 0, 0), (380, 0, 0))
+    found = {}
+    for _ in range(10):
+        tick = run.tick()
+        routes = [entry.model_copy(update={"active": 20}) for entry in tick.routes]
+        found = run.look(ticks=(tick.model_copy(update={"routes": routes}),))
+    assert said(found, "traffic") == ("Inconclusive", "SharedFault")
+
+
+def test_a_candidate_that_nobody_asks_is_not_routed() -> None:
+    run = Run({"weight": 50})
+    found = run.look((1, 0, 0), (400, 0, 0))
+    assert said(found, "traffic") == ("Inconclusive", "NotRouted")
 
 
 def test_a_stable_that_answered_too_little_says_not_what_slow_is() -> None:
-    tick = counted("router-a", {STABLE: (29, 0, 0), CANDIDATE: (500, 0, 500)})
-    _, latency = judge(None, [tick], a_plan())
-    assert (latency.verdict, latency.reason) == ("NoData", "TooFewRequests")
+    found = Run(stable=(20, 0, 0)).look((20, 0, 20), (20, 0, 0))
+    assert said(found, "latency-p99") == ("NoData", "TooFewRequests")
+
+
+def test_looks_between_two_stored_ones_count_nothing_twice() -> None:
+    run = Run()
+    stored = dict(run.memories)
+    run.look((100, 1, 0), (1900, 20, 0))
+    run.memories = stored
+    assert run.look((100, 1, 0), (1900, 20, 0))["errors"].samples == 200
+
+
+def test_a_new_step_begins_its_samples_anew_and_keeps_the_evidence_against() -> None:
+    run = Run()
+    run.look((100, 4, 0), (1900, 19, 0))
+    before = json.loads(run.memories["errors"])["f"]
+    run.changes["step"] = "ignored"
+    plan = Plan(
+        route="digits",
+        candidate=CANDIDATE,
+        stable=STABLE,
+        step="2026-11-21T12:05:00.000Z",
+        number=2,
+        weight=25,
+        warm_up_seconds=0,
+    )
+    found = judge(run.memories, Inputs((run.tick(),)), plan, later(300))
+    errors = next(item for item in found if item.name == "errors")
+    assert errors.samples == 0
+    assert json.loads(errors.state or "")["f"][3] >= before[3]
+
+
+def test_a_lost_memory_is_said() -> None:
+    run = Run({"number": 2})
+    assert "memory was lost once" in run.look((100, 0, 0), (1900, 0, 0))["errors"].message
+    run = Run()
+    run.look((100, 0, 0), (1900, 0, 0))
+    run.memories["errors"] = "{broken"
+    assert "memory was lost once" in run.look((100, 0, 0), (1900, 0, 0))["errors"].message
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "3", '{"a":1}', '{"n":NaN}', '{"f":[1e999]}', "{" * 5000, '"x"']
+)
+def test_whatever_stands_in_a_memory_nothing_breaks(text: str) -> None:
+    run = Run()
+    run.look((100, 0, 0), (1900, 0, 0))
+    for name in tuple(run.memories):
+        run.memories[name] = text
+    assert run.look((10, 0, 0), (190, 0, 0))["errors"].verdict in {"NoData", "Inconclusive"}
+
+
+def test_the_states_fit_into_the_status() -> None:
+    run = Run()
+    for _ in range(40):
+        run.look((10**6, 10**4, 10**3), (10**7, 10**5, 10**4), seconds=100)
+    assert max(len(text) for text in run.memories.values()) <= 2048
+    many = tuple(
+        counted(f"slipway-router-6d5f8b7c9d-{number:05d}", {STABLE: (10**10, 10**9, 10**9)})
+        for number in range(40)
+    )
+    run.look(ticks=many)
+    assert max(len(text) for text in run.memories.values()) <= 2048
+
+
+def test_the_last_looks_are_kept_for_a_sparkline() -> None:
+    run = Run()
+    found = {}
+    for _ in range(30):
+        found = run.look((100, 1, 0), (1900, 19, 0))
+    assert found["errors"].looks == (0.01,) * 20
+
+
+# ── mode Threshold ──
+
+
+def fixed(**changes: Any) -> Run:
+    return Run({"mode": AnalysisMode.THRESHOLD, "threshold": Threshold(**changes)})
+
+
+def test_a_threshold_is_checked_on_full_blocks_only() -> None:
+    run = fixed(min_requests=50)
+    assert said(run.look((49, 10, 0), (900, 0, 0)), "errors") == ("Inconclusive", "TooFewRequests")
+    assert said(run.look((1, 0, 0), (20, 0, 0)), "errors") == ("Inconclusive", "CheckFailed")
+
+
+def test_checks_that_fail_are_counted_and_one_too_many_rolls_back() -> None:
+    run = fixed(min_requests=50, failure_limit=2)
+    verdicts = [run.look((50, 5, 0), (950, 0, 0))["errors"].verdict for _ in range(3)]
+    assert verdicts == ["Inconclusive", "Inconclusive", "Fail"]
+
+
+def test_no_data_is_no_check() -> None:
+    run = fixed(min_requests=50)
+    for _ in range(10):
+        assert run.look(stable=(100, 0, 0))["errors"].verdict == "NoData"
+
+
+def test_a_limit_that_stable_breaks_too_counts_for_nothing() -> None:
+    run = fixed(min_requests=50)
+    for _ in range(5):
+        found = run.look((50, 10, 0), (950, 190, 0))
+        assert said(found, "errors") == ("Inconclusive", "SharedFault")
+
+
+def test_a_step_passes_when_its_last_check_was_good() -> None:
+    run = fixed(min_requests=50)
+    run.look((50, 5, 0), (950, 0, 0))
+    assert said(run.look((50, 0, 0), (950, 0, 0)), "errors") == ("Pass", "WithinLimit")
+
+
+# ── metrics from elsewhere ──
+
+
+def with_metric(**changes: Any) -> Run:
+    return Run({"metrics": (Metric("m", **changes),)})
+
+
+def external(reading: Reading) -> dict[str, Reading]:
+    return {"m": reading}
+
+
+def test_counters_from_elsewhere_are_judged_as_our_own_are() -> None:
+    run = with_metric()
+    found = {}
+    for number in range(6):
+        reading = Counted(
+            {"pod-1": Count(100 * number, 30 * number)}, {"pod-0": Count(900 * number, 9 * number)}
+        )
+        found = run.look((10, 0, 0), (190, 0, 0), external=external(reading))
+    assert said(found, "m") == ("Fail", "TooMany")
+
+
+def test_an_absolute_limit_needs_no_stable() -> None:
+    run = with_metric(maximum=0.1)
+    found = {}
+    for number in range(6):
+        reading = Counted({"pod-1": Count(100 * number, 30 * number)}, {})
+        found = run.look((10, 0, 0), (190, 0, 0), external=external(reading))
+    assert said(found, "m") == ("Fail", "TooMany")
+
+
+def test_a_metric_that_is_only_reported_fails_nobody() -> None:
+    run = with_metric(role=Role.REPORT_ONLY)
+    found = {}
+    for number in range(6):
+        reading = Counted(
+            {"pod-1": Count(100 * number, 90 * number)}, {"pod-0": Count(900 * number, 0)}
+        )
+        found = run.look((10, 0, 0), (190, 0, 0), external=external(reading))
+    assert said(found, "m") == ("Fail", "TooMany")
+    assert found["m"].role is Role.REPORT_ONLY
+
+
+def test_a_number_above_its_limit_again_and_again_fails() -> None:
+    run = with_metric(maximum=80.0)
+    found = {}
+    for _ in range(14):
+        found = run.look((10, 0, 0), (190, 0, 0), seconds=60, external=external(Valued(95.0)))
+    assert said(found, "m") == ("Fail", "AboveLimit")
+
+
+def test_a_number_within_its_limit_three_times_passes() -> None:
+    run = with_metric(max_increase=0.1)
+    reading = external(Valued(100.0, 98.0))
+    verdicts = [run.look(seconds=60, external=reading)["m"].verdict for _ in range(3)]
+    assert verdicts == ["Inconclusive", "Inconclusive", "Pass"]
+
+
+def test_a_mean_from_elsewhere_is_judged_in_windows() -> None:
+    run = with_metric(max_increase=0.1)
+    found = {}
+    for number in range(20):
+        reading = Summed(
+            {"a": Sum(50 * number, 80.0 * 50 * number)},
+            {"b": Sum(950 * number, 60.0 * 950 * number)},
+        )
+        found = run.look((10, 0, 0), (190, 0, 0), seconds=60, external=external(reading))
+    assert said(found, "m") == ("Fail", "TooHigh")
+
+
+@pytest.mark.parametrize(
+    ("reading", "wanted"),
+    [
+        pytest.param(Missing("MetricsUnavailable", "timeout"), "MetricsUnavailable", id="missing"),
+        pytest.param(None, "MetricsUnavailable", id="not read"),
+        pytest.param(Valued(math.nan), "MetricsUnavailable", id="nan"),
+        pytest.param(Valued(math.inf, 1.0), "MetricsUnavailable", id="inf"),
+        pytest.param(Valued(1.0), "NoBaseline", id="no stable"),
+        pytest.param(Counted({"a": Count(-1, 0)}, {}), "MetricsUnavailable", id="negative"),
+        pytest.param(Summed({"a": Sum(1, math.nan)}, {}), "MetricsUnavailable", id="nan sum"),
+        pytest.param(Counted({}, {}), "NoTraffic", id="no series"),
+    ],
+)
+def test_what_cannot_be_read_is_no_data(reading: Reading | None, wanted: str) -> None:
+    run = with_metric()
+    found = run.look((10, 0, 0), (190, 0, 0), external=external(reading) if reading else {})
+    assert said(found, "m") == ("NoData", wanted)
+
+
+def test_a_source_may_speak_for_itself_even_where_no_router_answers() -> None:
+    run = with_metric()
+    reading = external(Said("Fail", "OOMKilled", "the candidate was killed"))
+    assert said(run.look(external=reading), "m") == ("Fail", "OOMKilled")
+    assert said(run.look(ticks=(None,), external=reading), "m") == ("Fail", "OOMKilled")
+
+
+# ── what is promised ──
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_restart_at_any_look_changes_no_number(seed: int) -> None:
+    """All that is known goes through the texts, so a run of many operators is that of one."""
+    chance = random.Random(seed)
+    run, found = Run(), {}
+    for _ in range(60):
+        requests = chance.randint(0, 60)
+        bad = sum(chance.random() < 0.01 for _ in range(requests))
+        found = run.look((requests, bad, 0), (19 * requests, requests // 5, 0))
+        assert found["errors"].verdict != "Fail"
+        run.memories = json.loads(json.dumps(run.memories))
+    assert found["errors"].verdict == "Pass"

@@ -1,0 +1,155 @@
+"""Evidence that may be looked at at any time: e-processes on two pairs of counters.
+
+A look finds `n` requests and `k` events (errors, slow answers) of the candidate (c) and of stable
+(s). Against "the candidate is no worse", p_c <= r * p_s + d at every moment, a bet x >= 0 with
+(n_c / n_s) * r * x < 1 that is fixed before the k are seen wins
+
+    log e = k_c log(1 + x) + k_s log(1 - (n_c / n_s) r x) - d x n_c
+
+because E[(1+x)^k_c] <= exp(x n_c p_c) and E[(1-cx)^k_s] <= exp(-c x n_s p_s), by 1 + u <= exp(u),
+so E[e] <= 1: at any traffic, whatever p does from look to look, with any mix of requests. Products
+over looks are supermartingales, and P(ever >= 1/alpha) <= alpha (Ville). The bets are a mixture
+over ratios and over the look at which a fault began (finite-horizon Shiryaev-Roberts), so quiet
+half hours do not bury a late one. The mirror image rejects "the candidate is worse than this".
+
+Sources: the linear tolerance is our own; d = 0 is the conditional binomial test of M. Lindon and
+A. Malek, Anytime-valid inference for multinomial count data (NeurIPS 2022). Mixtures: S. Howard et
+al., Time-uniform Chernoff bounds (2020); starts: J. Shin, A. Ramdas, A. Rinaldo, E-detectors
+(2022). `tests/unit/policy/analysis/test_eprocess.py` enumerates E[e] <= 1 for small counts.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+NEVER = -1e9
+"""Log of nothing; finite, so that it can be stored."""
+RATIOS = (1.4, 2.6, 5.0, 20.0, 150.0)
+"""How much worse than allowed a candidate is bet to be."""
+RATIO_SHARES = (0.15, 0.3, 0.3, 0.15, 0.1)
+BETTER_BETS = (0.2, 0.4, 0.6, 0.8, 0.95)
+FIRST_SHARE = 0.7
+"""Of the bets, placed on a fault that is there from the beginning."""
+STEP_SHARE = 0.1
+"""Of what is left, placed on one that appears with a new weight."""
+HORIZON_SECONDS = 3600.0
+"""The rest is placed evenly in time: in an hour 63 % of it."""
+SMALLEST = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Requests and events of both revisions."""
+
+    n_c: int = 0
+    k_c: int = 0
+    n_s: int = 0
+    k_s: int = 0
+
+    def __add__(self, other: "Pair") -> "Pair":
+        return Pair(
+            self.n_c + other.n_c,
+            self.k_c + other.k_c,
+            self.n_s + other.n_s,
+            self.k_s + other.k_s,
+        )
+
+
+NOTHING = Pair()
+
+
+def log_sum(values: Iterable[float]) -> float:
+    """Return log(sum(exp(value)))."""
+    values = tuple(values)
+    top = max(values, default=NEVER)
+    return top + math.log(sum(math.exp(value - top) for value in values)) if values else NEVER
+
+
+def worse(pair: Pair, relative: float, absolute: float) -> list[float]:
+    """Return log e of each bet against p_c <= relative * p_s + absolute; without stable 0."""
+    if not pair.n_c or not pair.n_s:
+        return [0.0] * len(RATIOS)
+    split = pair.n_c / pair.n_s
+    found = []
+    for ratio in RATIOS:
+        bet = (ratio - 1) / (split * relative * ratio + 1)
+        lost = math.log(max(SMALLEST, 1 - split * relative * bet))
+        found.append(
+            pair.k_c * math.log1p(bet) + pair.k_s * lost - absolute * bet * pair.n_c,
+        )
+    return found
+
+
+def above(pair: Pair, limit: float) -> list[float]:
+    """Return log e of each bet against p_c <= limit: exact for independent requests."""
+    return [
+        pair.k_c * math.log(ratio) - pair.n_c * math.log1p(limit * (ratio - 1)) for ratio in RATIOS
+    ]
+
+
+def better(pair: Pair, relative: float, absolute: float) -> list[float]:
+    """Return log e of each bet against p_c >= relative * p_s + absolute."""
+    split = pair.n_c / pair.n_s if pair.n_s else 0.0
+    return [
+        pair.k_c * math.log1p(-bet)
+        + pair.k_s * math.log1p(split * relative * bet)
+        + absolute * bet * pair.n_c
+        for bet in BETTER_BETS
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """Wealth of each bet, over all looks at which the fault may have begun."""
+
+    wealth: tuple[float, ...] = (NEVER,) * len(RATIOS)
+    """Log, by bet."""
+    kept: float = 1.0
+    """Not yet placed."""
+
+    def after(self, won: Sequence[float], share: float) -> "Starts":
+        """Place `share` of what is kept, then win or lose."""
+        placed = math.log(max(SMALLEST, self.kept * share))
+        wealth = tuple(
+            max(NEVER, log_sum((before, placed)) + gain)
+            for before, gain in zip(self.wealth, won, strict=True)
+        )
+        return Starts(wealth, self.kept * (1 - share))
+
+    @property
+    def log_e(self) -> float:
+        """The logarithm of the whole wealth."""
+        parts = (
+            math.log(share) + wealth
+            for share, wealth in zip(RATIO_SHARES, self.wealth, strict=True)
+        )
+        return log_sum((*parts, math.log(max(SMALLEST, self.kept))))
+
+
+def share_of(seconds: float) -> float:
+    """Return which share of what is kept is placed on a fault that began in these seconds."""
+    return -math.expm1(-max(0.0, seconds) / HORIZON_SECONDS)
+
+
+def log_mean(values: Sequence[float]) -> float:
+    """Return the logarithm of the mean of e-values."""
+    return log_sum(values) - math.log(len(values))
+
+
+def needed_for_pass(pair: Pair, relative: float, absolute: float, missing: float) -> float | None:
+    """Return about how many more requests of the candidate win `missing` nats; None: no number.
+
+    At the present ratios, by the best single bet.
+    """
+    if not pair.n_c or not pair.n_s:
+        return None
+    stable = (pair.k_s + 0.5) / (pair.n_s + 1)
+    candidate = (pair.k_c + stable) / (pair.n_c + 1)
+    split = pair.n_c / pair.n_s
+    speed = max(
+        candidate * math.log1p(-bet)
+        + stable / split * math.log1p(split * relative * bet)
+        + absolute * bet
+        for bet in BETTER_BETS
+    )
+    return max(0.0, missing) / speed if speed > SMALLEST else None

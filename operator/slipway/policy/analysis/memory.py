@@ -1,0 +1,227 @@
+"""What a metric remembers, as text for status: short keys, four decimals."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from slipway.policy.analysis.eprocess import BETTER_BETS, NOTHING, Pair, Starts
+from slipway.policy.analysis.means import EMPTY, Means, Window
+from slipway.policy.analysis.noise import Noise
+
+MOST_LOOKS = 20
+DIGITS = 4
+Raw = Mapping[str, object]
+UNBET, QUIET, NO_WINDOWS = Starts(), Noise(), Means()
+
+
+def dump(raw: Raw) -> str:
+    """Return the text for status."""
+    return _ENCODER.encode(_rounded(raw))
+
+
+def load(text: str | None) -> Raw:
+    """Read a text of ours; anything else is empty."""
+    try:
+        raw = _DECODER.decode(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return raw if isinstance(raw, dict) else {}
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(constant)
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+"""Made once: `json.loads` with an option makes one per call."""
+
+
+def _rounded(value: object) -> object:
+    if isinstance(value, float):
+        return round(value, DIGITS)
+    if isinstance(value, int | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class ShareMemory:
+    """Of a share: errors, slow requests, counters from elsewhere."""
+
+    starts: Starts = UNBET
+    noise: Noise = QUIET
+    wealth: tuple[float, ...] = (0.0,) * len(BETTER_BETS)
+    """Log, of each bet that the next weight does too much harm; of this step."""
+    step: Pair = NOTHING
+    """Counts of this step."""
+    recent: tuple[float, float] = (0.0, 0.0)
+    """Stable's requests and events of the last minute or so."""
+    block: Pair = NOTHING
+    """Of mode Threshold: the block that fills."""
+    failed: int = 0
+    """Of mode Threshold: checks that failed in this rollout."""
+    checked: int = 0
+    """Of mode Threshold: checks in this step; negative where the last one failed."""
+    looks: tuple[float, ...] = ()
+    lost: int = 0
+
+    def raw(self) -> Raw:
+        """Return the value for status."""
+        noise = self.noise
+        return {
+            "f": [*self.starts.wealth, self.starts.kept],
+            "n": [*noise.shifted, *noise.same, noise.kept, noise.seconds],
+            "b": _counts(noise.block),
+            "p": self.wealth,
+            "s": _counts(self.step),
+            "r": self.recent,
+            "t": [*_counts(self.block), self.failed, self.checked],
+            "l": self.looks,
+            "x": self.lost,
+        }
+
+
+def load_share(raw: Raw) -> ShareMemory | None:
+    """Read a share's memory; None where it is not one."""
+    try:
+        *wealth, kept = _floats(raw["f"], len(UNBET.wealth) + 1)
+        ratios, spreads = len(QUIET.shifted), len(QUIET.same)
+        cells = _floats(raw["n"], ratios + spreads + 2)
+        *block, failed, checked = _ints(raw["t"], 6)
+        noise = Noise(
+            shifted=cells[:ratios],
+            same=cells[ratios : ratios + spreads],
+            kept=cells[-2],
+            seconds=cells[-1],
+            block=Pair(*_ints(raw["b"], 4)),
+        )
+        requests, events = _floats(raw["r"], 2)
+        return ShareMemory(
+            starts=Starts(tuple(wealth), kept),
+            noise=noise,
+            wealth=_floats(raw["p"], len(BETTER_BETS)),
+            step=Pair(*_ints(raw["s"], 4)),
+            recent=(requests, events),
+            block=Pair(*block),
+            failed=failed,
+            checked=checked,
+            looks=_looks(raw["l"]),
+            lost=int(raw["x"]),  # type: ignore[call-overload]
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class MeanMemory:
+    """Of a mean."""
+
+    means: Means = NO_WINDOWS
+    step: Window = EMPTY
+    """Counts and sums of this step."""
+    looks: tuple[float, ...] = ()
+    lost: int = 0
+
+    def raw(self) -> Raw:
+        """Return the value for status."""
+        means = self.means
+        return {
+            "m": [means.windows, means.total, means.squares, *means.signs],
+            "o": _window(means.open),
+            "s": _window(self.step),
+            "l": self.looks,
+            "x": self.lost,
+        }
+
+
+def load_mean(raw: Raw) -> MeanMemory | None:
+    """Read a mean's memory; None where it is not one."""
+    try:
+        windows, total, squares, *signs = _floats(raw["m"], 3 + len(NO_WINDOWS.signs))
+        means = Means(int(windows), total, squares, tuple(signs), _to_window(raw["o"]))
+        lost = int(raw["x"])  # type: ignore[call-overload]
+        return MeanMemory(means, _to_window(raw["s"]), _looks(raw["l"]), lost)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ValueMemory:
+    """Of a number that a query answers."""
+
+    signs: tuple[float, ...] = NO_WINDOWS.signs
+    within: int = 0
+    """Samples of this step in a row that kept the limit."""
+    samples: int = 0
+    age: float = 0.0
+    """Seconds since the last sample."""
+    looks: tuple[float, ...] = field(default=())
+    lost: int = 0
+
+    def raw(self) -> Raw:
+        """Return the value for status."""
+        return {
+            "v": self.signs,
+            "w": [self.within, self.samples],
+            "g": self.age,
+            "l": self.looks,
+            "x": self.lost,
+        }
+
+
+def load_value(raw: Raw) -> ValueMemory | None:
+    """Read a number's memory; None where it is not one."""
+    try:
+        within, samples = _ints(raw["w"], 2)
+        signs = _floats(raw["v"], len(ValueMemory().signs))
+        (age,) = _floats([raw["g"]], 1)
+        lost = int(raw["x"])  # type: ignore[call-overload]
+        return ValueMemory(signs, within, samples, age, _looks(raw["l"]), lost)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def and_look(looks: tuple[float, ...], value: float) -> tuple[float, ...]:
+    """Return the last looks with one more."""
+    return (*looks, float(f"{value:.4g}"))[-MOST_LOOKS:]
+
+
+def _counts(pair: Pair) -> list[int]:
+    return [pair.n_c, pair.k_c, pair.n_s, pair.k_s]
+
+
+def _window(window: Window) -> list[float]:
+    return [window.n_c, window.sum_c, window.n_s, window.sum_s, window.seconds]
+
+
+def _to_window(raw: object) -> Window:
+    n_c, sum_c, n_s, sum_s, seconds = _floats(raw, 5)
+    return Window(int(n_c), sum_c, int(n_s), sum_s, seconds)
+
+
+def _floats(raw: object, length: int) -> tuple[float, ...]:
+    values = tuple(float(value) for value in _items(raw))
+    if len(values) != length or not all(map(math.isfinite, values)):
+        raise ValueError(raw)
+    return values
+
+
+def _ints(raw: object, length: int) -> tuple[int, ...]:
+    return tuple(int(value) for value in _floats(raw, length))
+
+
+def _looks(raw: object) -> tuple[float, ...]:
+    values = tuple(_items(raw))[-MOST_LOOKS:]
+    return _floats(values, len(values))
+
+
+def _items(raw: object) -> Iterable[float]:
+    if not isinstance(raw, list | tuple):
+        raise TypeError(raw)
+    return raw
