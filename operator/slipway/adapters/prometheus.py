@@ -26,6 +26,8 @@ CONNECTIONS = 8
 """At a time to one server."""
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|NaN|[+-]?Inf")
 OK = 200
+REFUSED = frozenset({400, 422})
+"""Prometheus' words for a query that it cannot read, or cannot answer."""
 
 
 class _Strict(BaseModel):
@@ -107,6 +109,9 @@ class PrometheusServers:
         ) as response:
             if response.status // 100 == 3:  # noqa: PLR2004
                 return Problem("ProviderRedirects", "it redirects, which is not followed")
+            if response.status in REFUSED:
+                text = f"it refuses the query with HTTP {response.status}: is it PromQL?"
+                return Problem("QueryRefused", text)
             if response.status != OK:
                 return Problem("ProviderError", f"it answers HTTP {response.status}")
             if response.headers.get("Content-Encoding", "identity") != "identity":

@@ -155,6 +155,8 @@ def bins(answer: Answer) -> object:
         pytest.param(says("<html>"), number, "AnswerMalformed", id="no JSON"),
         pytest.param(says(""), number, "AnswerMalformed", id="an empty body"),
         pytest.param(says("[" * 100_000), number, "AnswerMalformed", id="deep JSON"),
+        pytest.param(says({}, status=400), number, "QueryRefused", id="no PromQL"),
+        pytest.param(says({}, status=422), number, "QueryRefused", id="PromQL that fails"),
         pytest.param(says(vector("1"), status=500), number, "ProviderError", id="HTTP 500"),
         pytest.param(says(vector("1"), status=401), number, "ProviderError", id="HTTP 401"),
         pytest.param(says(vector("1"), status=204), number, "ProviderError", id="HTTP 204"),
