@@ -94,6 +94,24 @@ async def test_a_quota_refuses_in_words_fit_for_a_condition(
             await asyncio.sleep(0.1)
 
 
+async def test_a_namespace_that_is_being_deleted_refuses_in_words_fit_for_a_condition(
+    cluster: KubeCluster, connection: Connection, namespace: str
+) -> None:
+    keeper = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "keeper", "finalizers": ["slipway.dev/test"]},
+    }
+    path = f"/api/v1/namespaces/{namespace}"
+    assert (await connection.request("POST", f"{path}/configmaps", body=keeper)).is_success
+    try:
+        assert (await connection.request("DELETE", path)).is_success
+        with pytest.raises(Refused, match="because it is being terminated"):
+            await cluster.create(a_deployment(namespace))
+    finally:
+        await patch(connection, f"{path}/configmaps/keeper", {"metadata": {"finalizers": None}})
+
+
 async def test_pod_security_refuses_in_words_fit_for_a_condition(
     cluster: KubeCluster, connection: Connection, namespace: str
 ) -> None:
