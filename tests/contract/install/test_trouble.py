@@ -1,4 +1,4 @@
-"""What a cluster refuses, takes away or breaks ends in a condition, and heals when the cause goes."""
+"""What a cluster refuses, takes away or breaks ends in a condition, and heals by itself."""
 
 import json
 from collections.abc import Callable, Iterator
