@@ -45,6 +45,7 @@ class Model:
     digest: str | None = None
     mode: str = "Image"
     golden: bool = False
+    min_agreement: float = MIN_AGREEMENT
     steps: Sequence[Manifest] = (step(25), step(50))
     bake_seconds: int = 5
     metrics: Sequence[Manifest] = ()
@@ -99,5 +100,5 @@ class Model:
             source["digest"] = self.digest
         if self.golden:
             uri = server.uri(NAMESPACE, GOLDEN)
-            model["goldenSet"] = {"uri": uri, "minAgreement": MIN_AGREEMENT}
+            model["goldenSet"] = {"uri": uri, "minAgreement": self.min_agreement}
         return model

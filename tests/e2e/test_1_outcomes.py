@@ -62,6 +62,17 @@ def test_shuffled_version_is_refused_before_any_user_saw_it(
 
 
 @pytest.mark.usefixtures("unharmed")
+def test_version_that_is_good_enough_but_worse_than_stable_is_refused(digits: Deployed) -> None:
+    digits.apply(Model(version="worse", file="digits-3.onnx", golden=True, min_agreement=0.01))
+    ended = digits.wait_for_end("worse")
+    assert ended.outcome is Outcome.REJECTED_BY_GOLDEN_SET
+    assert ended.reason.startswith("GoldenSetRegressed: ")
+    assert "worse, " in ended.reason, "the message has the discordant pairs"
+    digits.comes_to(refused(Outcome.REJECTED_BY_GOLDEN_SET, stable="2"), "worse")
+    assert highest_weight(digits.seen, "worse") == 0
+
+
+@pytest.mark.usefixtures("unharmed")
 def test_faulty_version_is_rolled_back_on_live_traffic(digits: Deployed) -> None:
     digits.apply(
         Model(

@@ -59,6 +59,44 @@ def test_a_return_to_the_stable_version_ends_a_rollout(digits: Deployed) -> None
     digits.comes_to(promoted("overtaking"), "overtaking")
 
 
+def test_a_roll_back_to_an_earlier_version_goes_there_without_steps(digits: Deployed) -> None:
+    before = digits.status
+    assert before.stable is not None
+    earlier = next(
+        entry
+        for entry in reversed(before.history)
+        if entry.outcome is Outcome.PROMOTED and entry.revision != before.stable.revision
+    )
+    asked = digits.act(f"rollback={earlier.revision}")
+    status = digits.wait_for(
+        lambda status: status.stable is not None and status.stable.revision == earlier.revision,
+        "the earlier version to serve",
+    )
+    assert status.last_action is not None
+    assert (status.last_action.id, status.last_action.result) == (asked, "Done")
+    assert status.history[-1].version == earlier.version
+    assert str(status.history[-1].unjudged).startswith(f"rollback to {earlier.revision}")
+    assert status.last_rollback is not None
+    assert status.last_rollback.from_ == before.stable.revision
+    digits.wait_for(
+        lambda status: any(entry.reason == "Held" for entry in status.conditions),
+        "the version in the spec to stay out",
+    )
+    digits.act("retry")
+    digits.wait_for(
+        lambda status: (
+            status.stable is not None
+            and before.stable is not None
+            and status.stable.revision == before.stable.revision
+        ),
+        "the version in the spec to serve again",
+    )
+    digits.comes_to(
+        replace(promoted(before.stable.version), outcomes=(Outcome.PROMOTED, Outcome.PROMOTED)),
+        before.stable.version,
+    )
+
+
 def test_a_lost_status_is_derived_anew_in_the_middle_of_a_rollout(digits: Deployed) -> None:
     digits.apply(Model(version="forgotten", steps=[step(25, hold=5), step(50)]))
     digits.wait_for_stage(Stage.PROGRESSING, 25)
