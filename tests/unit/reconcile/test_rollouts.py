@@ -143,6 +143,25 @@ async def test_a_deleted_object_takes_everything_along() -> None:
     assert list(world.api.all()) == []
 
 
+async def test_a_roll_back_to_an_earlier_version_loses_no_request() -> None:
+    world = await promoted(scaling={"minReplicas": 3})
+    old = world.status()["stable"]["revision"]
+    await world.ask_for("2", scaling={"minReplicas": 3})
+    await world.until(lambda: world.serving() == "2")
+    await world.settle()
+    await world.act(f"rollback={old}")
+    await world.until(lambda: world.serving() == "1", 60)
+    await world.settle()
+    assert world.status()["stable"]["revision"] == old
+    assert world.find(kinds.DEPLOYMENT, f"digits-{old}")["spec"]["replicas"] == 3
+    assert world.condition("Stalled")[:2] == ("True", "Held")
+    assert not world.controllers.lost
+    before = len(world.writes)
+    world.start()
+    await world.settle()
+    assert len(world.writes) == before, "neither a restart nor the old annotation does it again"
+
+
 async def test_a_lost_status_is_found_again() -> None:
     world = await promoted()
     await world.ask_for("2", rollout={"bakeSeconds": 60})
