@@ -155,8 +155,11 @@ def asked(kubectl: Kubectl) -> Iterator[dict[str, Any]]:
     admin = json.loads(kubectl.run("auth", "whoami", "-o", "json"))["status"]["userInfo"]
     before = asked_by(admin["username"])
     before["spec"]["paused"] = True
-    kubectl.apply(before)
-    yield before
+    annotations = before["metadata"].pop("annotations")
+    kubectl.apply_server_side(before)
+    words = [f"{key}={value}" for key, value in annotations.items()]
+    kubectl.run("annotate", "modeldeployment", "digits", "-n", NAMESPACE, *words)
+    yield {**before, "metadata": {**before["metadata"], "annotations": annotations}}
     kubectl.run("delete", "modeldeployment", "digits", "-n", NAMESPACE)
 
 
