@@ -9,14 +9,14 @@ import pytest
 
 from tests.cluster import clone, settings
 from tests.demo.prepare import run_module
-from tests.e2e import clients, diagnosis, prometheus
+from tests.e2e import clients, diagnosis
 from tests.e2e import quiet as idle
 from tests.e2e.audit import AuditLog
 from tests.e2e.clients import Client, Plan, StartLoad
 from tests.e2e.deployed import Deployed, Follow
 from tests.e2e.figures import Figures
 from tests.e2e.objects import NAMESPACE, Model
-from tests.e2e.operators import LEASE_TIMES, Operators
+from tests.e2e.operators import VALUES, Operators
 from tests.e2e.quiet import Quiet
 from tests.install import release
 from tests.kubectl import Kubectl, restricted_namespace
@@ -61,7 +61,7 @@ def kubectl() -> Kubectl:
     if clone.description(settings.CLONE) is None:
         run_module("tests.cluster", "up")
     run_module("tests.images", "build", "--push")
-    release.up({**LEASE_TIMES, **prometheus.provider(NAMESPACE)})
+    release.up(VALUES)
     return Kubectl()
 
 

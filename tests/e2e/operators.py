@@ -7,6 +7,8 @@ from pathlib import Path
 from slipway.api.kinds import LEASE
 
 from tests.cluster.process import PROC, ProcessIdentity, identify, is_alive, kill
+from tests.e2e import prometheus
+from tests.e2e.objects import NAMESPACE
 from tests.install.helm import NAMESPACE as SYSTEM
 from tests.kubectl import Kubectl, Manifest, until
 
@@ -15,6 +17,8 @@ REPLICAS = 2
 READY_SECONDS = 90.0
 LEASE_TIMES = {"lease": {"durationSeconds": 6, "renewSeconds": 1, "writeWindowSeconds": 2.5}}
 """Values of the chart: after a kill, another replica leads seconds later."""
+VALUES = {**LEASE_TIMES, **prometheus.provider(NAMESPACE)}
+"""All values of the chart that the tests need beside those of the test cluster."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from tests.e2e.audit import AuditLog
 from tests.e2e.clients import Client
 from tests.e2e.deployed import Deployed, promoted
 from tests.e2e.objects import NAMESPACE, Model
-from tests.e2e.operators import LEASE_TIMES, Operators, is_ready
+from tests.e2e.operators import VALUES, Operators, is_ready
 from tests.e2e.quiet import settle
 from tests.install import helm, release
 from tests.install.another import another_image
@@ -56,7 +56,7 @@ def test_an_upgrade_of_operator_and_chart_leaves_all_that_serves_alone(
         digits.apply(Model(version="after-the-upgrade"))
         assert digits.wait_for_end("after-the-upgrade").outcome is Outcome.PROMOTED
     finally:
-        release.up(LEASE_TIMES)
+        release.up(VALUES)
     operators.wait_for_leader()
 
 
@@ -68,7 +68,7 @@ def upgraded_values() -> helm.Values:
     images = release.images()
     repository, _, digest = another_image(images.operator).partition("@")
     return {
-        **LEASE_TIMES,
+        **VALUES,
         "image": {"repository": repository, "digest": digest},
         "router": {"envoyImage": images.envoy},
         "commonLabels": {"upgraded": "yes"},
@@ -129,7 +129,7 @@ def test_models_serve_on_without_the_release_and_are_known_again_with_it(
         first = move_to_another_pod(digits, kubectl, revision)
         unharmed.sends_on(5.0)
     finally:
-        release.up(LEASE_TIMES)
+        release.up(VALUES)
     operators.wait_for_leader()
     digits.comes_to(promoted("lasting"), "lasting")
     assert digits.stable_revision == revision
