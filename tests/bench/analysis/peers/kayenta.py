@@ -85,6 +85,8 @@ def classify(
     if len(np.unique(np.concatenate([experiment, control]))) == 1:
         return "Pass"
     try:
+        if abs(rank_z(0, experiment, control)) <= NormalDist().inv_cdf(1 - (1 - confidence) / 2):
+            return "Pass"  # the interval holds zero: saves the root search
         shift = shift_of(experiment, control, confidence)
     except ValueError:
         return "Error"
