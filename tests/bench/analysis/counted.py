@@ -65,11 +65,12 @@ class _Proxy:
 
     def counters(self, tick: int) -> Counters:
         """Return the document that its agent serves at the end of a tick."""
-        name, start, since = f"router-{'ab'[self._number]}", "1", 0
+        name, since, born = f"router-{'ab'[self._number]}", 0, -PAST
         if self._restart is not None and tick * TICK > self._restart:
-            start, since = "2", self._restart // TICK
-        if self._restart is not None and tick * TICK > self._restart + REPLACED_AFTER:
-            name, since = "router-c", (self._restart + REPLACED_AFTER) // TICK
+            born = self._restart
+            if tick * TICK > self._restart + REPLACED_AFTER:
+                name, born = "router-c", self._restart + REPLACED_AFTER
+            since = born // TICK
         requests = (self._requests[tick] - self._requests[since]).tolist()
         errors = (self._errors[tick] - self._errors[since]).tolist()
         latency = (self._latency[tick] - self._latency[since]).tolist()
@@ -89,9 +90,13 @@ class _Proxy:
             )
             for index, revision in enumerate(REVISIONS)
         ]
-        at = START + timedelta(seconds=tick * TICK)
-        stamp = at.isoformat().replace("+00:00", "Z")
-        return Counters.model_construct(proxy=name, envoy_start=start, at=stamp, routes=routes)
+        return Counters.model_construct(
+            proxy=name, envoy_start=_stamp(born), at=_stamp(tick * TICK), routes=routes
+        )
+
+
+def _stamp(seconds: int) -> str:
+    return (START + timedelta(seconds=seconds)).isoformat()
 
 
 def _cumulated(per_tick: Counts, before: Counts) -> Counts:

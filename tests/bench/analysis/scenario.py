@@ -38,7 +38,8 @@ class Scenario:
     ramp: tuple[float, float] | None = None
     """Error ratio of both revisions, from the start to the end."""
     cold_seconds: int = 0
-    """The candidate's first seconds, slow (x 8) and with `COLD_ERRORS`, as lazy loading is."""
+    """The candidate's first seconds, slow (x 8) and with `COLD_ERRORS`, as lazy loading is. Longer
+    than warmUpSeconds it is a fault: clients had it."""
     restart: int | None = None
     """A proxy's Envoy restarts at this second, and five minutes later the pod is replaced."""
     gaps: float = 0.0
@@ -146,7 +147,7 @@ def good(rps: float = 100.0) -> list[Scenario]:
         Scenario(
             "base .2 → 3 %, weight 5 → 50 %", rps, ramp=(0.002, 0.03), weights=(5, 10, 25, 50)
         ),
-        Scenario("cold start, 20 s", rps, cold_seconds=20),
+        Scenario("cold start, 10 s", rps, cold_seconds=10),
         Scenario("Envoy restarts, pod replaced", rps, restart=1200),
         Scenario("5 % of answers missing, 30 s late", rps, gaps=0.05, lag=30),
         Scenario("12 metrics, 10 rps", 10, metrics=12),

@@ -57,7 +57,7 @@ def test_an_envoy_that_restarts_counts_from_zero_and_says_so() -> None:
     before, after = seen[20].answers[0], seen[21].answers[0]
     assert before is not None
     assert after is not None
-    assert (before.envoy_start, after.envoy_start) == ("1", "2")
+    assert before.envoy_start < after.envoy_start
     assert after.routes[STABLE].requests < before.routes[STABLE].requests
     replaced = seen[-1].answers[0]
     assert replaced is not None
