@@ -14,6 +14,10 @@ speaks for itself, one block alone only where no noise could explain it, and a r
 scatter is believed to scatter on. Few events decide nothing here, so at low traffic the guard costs
 nothing.
 
+Noise has dozens of chances in an hour, but only one in a rollout's first block. There the guard
+believes more readily that arms are quiet: most bad versions are bad at once, and are brought back
+within seconds for a small part of what noise may cost in all.
+
 The Bayes factor is an e-value where blocks are independent and the prior is right; arms whose noise
 lasts longer than a block break that, and `make bench-analysis` measures by how much. One bad node
 that stays bad cannot be told from a bad version by anybody.
@@ -39,9 +43,11 @@ RATIOS = (2.0, 3.0, 5.0, 8.0, 20.0, 60.0)
 RATIO_SHARES = (0.15, 0.3, 0.28, 0.14, 0.08, 0.05)
 SPREADS = (0.02, 0.7)
 SPREAD_SHARES = (0.3, 0.7)
+EARLY_SPREAD_SHARES = (0.9, 0.1)
+"""Of the rollout's first block."""
 FIRST_SHARE = 0.98
 """Probability of a shift that is there from the beginning, among all shifts."""
-ENOUGH = math.log(80.0)
+ENOUGH = math.log(120.0)
 """The logarithm of the Bayes factor that a Fail needs."""
 _CELLS = tuple(product(range(len(RATIOS)), range(len(SPREADS))))
 _NODE = math.log(1.25)
@@ -98,12 +104,13 @@ class Noise:
     def log_factor(self) -> float:
         """The logarithm of the Bayes factor for a shift."""
         shifted, same, kept = self._with_block()
+        shares = EARLY_SPREAD_SHARES if self.kept >= 1.0 else SPREAD_SHARES
         numerator = log_sum(
-            math.log(RATIO_SHARES[ratio] * SPREAD_SHARES[spread]) + shifted[number]
+            math.log(RATIO_SHARES[ratio] * shares[spread]) + shifted[number]
             for number, (ratio, spread) in enumerate(_CELLS)
         )
         denominator = log_sum(
-            math.log(share) + value for share, value in zip(SPREAD_SHARES, same, strict=True)
+            math.log(share) + value for share, value in zip(shares, same, strict=True)
         )
         return log_sum((numerator - denominator, math.log(max(SMALLEST, kept))))
 

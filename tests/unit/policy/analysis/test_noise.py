@@ -65,3 +65,11 @@ def test_what_is_stored_goes_on_as_what_was_not() -> None:
         assert found is not None
         stored = found
     assert math.isclose(kept.noise.log_factor, stored.noise.log_factor, abs_tol=0.02)
+
+
+def test_a_version_that_is_bad_at_once_is_believed_sooner_than_one_that_turns_bad() -> None:
+    """Noise has one chance in the first block of a rollout, and dozens after it."""
+    minute = Pair(300, 15, 5700, 57)
+    quiet = [1.0] * 3
+    assert Noise().after(minute, 60.0).log_factor > ENOUGH
+    assert blocks(quiet, requests=900).after(minute, 60.0).log_factor < ENOUGH
