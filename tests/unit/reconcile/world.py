@@ -391,7 +391,7 @@ def names_action() -> str:
 
 MASKED = frozenset(
     {
-        "looks",
+        "analysis",  # which look was the last one written differs; outcomes do not
         "uid",
         "resourceVersion",
         "generation",
