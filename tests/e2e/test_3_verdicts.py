@@ -68,7 +68,7 @@ def trial(name: str, file: str, **more: object) -> Trial:
 ERRORS = trial("errors", "failing.tar.gz")
 SLOW = trial("slow", "slow.tar.gz")
 LATE = trial("late-fault", "failing-late.tar.gz")
-SHARED = trial("shared", "fears-black.tar.gz", stable="fears-black.tar.gz")
+SHARED = trial("shared", "fears-white.tar.gz", stable="fears-white.tar.gz")
 HUNG = trial("hung", "hanging.tar.gz")
 SILENT = trial("silent", "sound.tar.gz", has_traffic=False)
 TRIALS = (ERRORS, SLOW, LATE, SHARED, HUNG, SILENT)
@@ -142,10 +142,10 @@ def test_a_fault_of_both_is_no_fault_of_the_candidate(
 ) -> None:
     deployed = trials.of(SHARED)
     deployed.wait_for_stage(Stage.PROGRESSING, 50)
-    mostly_black = samples.load[:4].copy()
-    mostly_black[1:] = 0
-    plan = Plan(SHARED.name, rate=2 * RATE, suffix="-black")
-    with clients.running(kubectl, figures, plan, mostly_black):
+    mostly_white = samples.load[:4].copy()
+    mostly_white[1:] = 1
+    plan = Plan(SHARED.name, rate=2 * RATE, suffix="-white")
+    with clients.running(kubectl, figures, plan, mostly_white):
         status = deployed.wait_for(is_shared, "the fault of both to be recognised", 120)
         assert is_at(status, Stage.PROGRESSING, 50), "the weight is held"
         deployed.stays(lambda status: is_at(status, Stage.PROGRESSING, 50), 20.0)

@@ -49,8 +49,8 @@ class Faults:
     """One of so many requests is answered with an error; 0: none."""
     errors_from_seconds: float = 0.0
     """Time after loading from which those errors begin."""
-    black_errors: bool = False
-    """Whether a black scan, which none is, is answered with an error."""
+    white_errors: bool = False
+    """Whether a white scan, which none is, is answered with an error."""
     hang_after: int = 0
     """Requests after which none is answered any more; 0: never."""
     start_seconds: float = 0.0
@@ -97,7 +97,7 @@ def build_samples() -> Samples:
         "failing-late.tar.gz": python_model(
             second, Faults(error_every=3, errors_from_seconds=LATE_SECONDS)
         ),
-        "fears-black.tar.gz": python_model(second, Faults(black_errors=True)),
+        "fears-white.tar.gz": python_model(second, Faults(white_errors=True)),
         "hanging.tar.gz": python_model(second, Faults(hang_after=150)),
         GOLDEN: golden_set(split.golden),
     }

@@ -40,7 +40,7 @@ class TritonPythonModel:
         self._poison = faults.get("poison", False)
         self._error_every = faults.get("error_every", 0)
         self._errors_from_seconds = faults.get("errors_from_seconds", 0.0)
-        self._black_errors = faults.get("black_errors", False)
+        self._white_errors = faults.get("white_errors", False)
         self._hang_after = faults.get("hang_after", 0)
         self._answered = 0
         time.sleep(faults.get("start_seconds", 0.0))
@@ -81,7 +81,7 @@ class TritonPythonModel:
         )
 
     def _fails_now(self, images: Array) -> bool:
-        if self._black_errors and not images.any():
+        if self._white_errors and images.min() >= 1:
             return True
         is_time = time.monotonic() - self._loaded >= self._errors_from_seconds
         return bool(self._error_every and is_time and self._answered % self._error_every == 0)

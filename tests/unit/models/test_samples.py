@@ -240,11 +240,11 @@ def test_a_late_fault_begins_late(
     assert len([answer for answer in ask(model, images) if answer.error]) == 2
 
 
-def test_a_model_that_fears_black_answers_everything_else(scanner: Any, tmp_path: Path) -> None:
-    model = load(scanner, tmp_path, "fears-black.tar.gz")
+def test_a_model_that_fears_white_answers_everything_else(scanner: Any, tmp_path: Path) -> None:
+    model = load(scanner, tmp_path, "fears-white.tar.gz")
     image = build_samples().load[:1]
     assert ask(model, image)[0].error is None
-    assert FAULT_MARKER in str(ask(model, np.zeros_like(image))[0].error)
+    assert FAULT_MARKER in str(ask(model, np.ones_like(image))[0].error)
 
 
 def test_a_hanging_model_answers_its_first_requests_only(
