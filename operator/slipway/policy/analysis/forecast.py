@@ -5,6 +5,7 @@ as the operator would. So the answer follows whatever the judge believes in. It 
 with average luck: chance makes single rollouts faster or slower.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -37,13 +38,19 @@ def looks_to_pass(plan: Plan, traffic: Expected, interval: int, most: int) -> in
     `interval` is the time between two looks, in seconds.
     """
     began = datetime(2026, 1, 1, tzinfo=UTC)
-    first = judge({}, Inputs((_tick(plan, traffic, began, 0),)), plan, began)
-    memories = {item.name: item.state for item in first if item.state is not None}
+    warm = math.ceil(plan.warm_up_seconds)
+    memories: dict[str, str] = {}
+    for seconds in (0, warm):
+        now = began + timedelta(seconds=seconds)
+        first = judge(memories, Inputs((_tick(plan, traffic, now, seconds),)), plan, now)
+        memories = {item.name: item.state for item in first if item.state is not None}
 
     def passes(number: int) -> bool:
-        now = began + timedelta(seconds=number * interval)
-        tick = _tick(plan, traffic, now, number * interval)
-        judged = judge(memories, Inputs((tick,)), plan, now)
+        seconds = number * interval
+        if seconds <= warm:
+            return False
+        now = began + timedelta(seconds=seconds)
+        judged = judge(memories, Inputs((_tick(plan, traffic, now, seconds),)), plan, now)
         required = [item for item in judged if item.role is Role.REQUIRED]
         return all(item.verdict == "Pass" for item in required)
 
