@@ -42,7 +42,7 @@ def main(words: list[str]) -> int:
         case "config":
             print("vision", end="")
         case "auth":
-            print(json.dumps({"status": {"userInfo": {"username": cluster.get("user", "anna")}}}))
+            print(json.dumps({"status": {"userInfo": {"username": cluster.get("user", "editor")}}}))
         case "annotate":
             return annotate(cluster, plain[2], plain[3:])
         case "get":
@@ -57,7 +57,7 @@ def get(cluster: dict[str, Any], plain: list[str], flags: list[str]) -> int:
         answers = cluster.get("raw", [])
         if not answers:
             return fail(
-                'Error from server (Forbidden): User "anna" cannot get resource "pods/proxy"'
+                'Error from server (Forbidden): User "editor" cannot get resource "pods/proxy"'
             )
         print(json.dumps(answers.pop(0)))
         save(cluster)

@@ -34,8 +34,8 @@ def test_an_action_names_the_revision_and_step_that_the_person_saw(run: Program)
     done = run("approve", "digits", "-n", "vision")
     assert done.code == 0
     assert re.fullmatch(r"approve@6b04114e/1#\d{13}", run.annotations[ANNOTATION_ACTION])
-    assert run.annotations[ANNOTATION_REQUESTED_BY] == "anna"
-    assert done.out == "vision/digits: approve at 6b04114e/1 by anna: Done\n"
+    assert run.annotations[ANNOTATION_REQUESTED_BY] == "editor"
+    assert done.out == "vision/digits: approve at 6b04114e/1 by editor: Done\n"
 
 
 def test_an_id_is_greater_than_the_last_one_whatever_the_clock_says() -> None:

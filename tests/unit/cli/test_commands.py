@@ -38,15 +38,15 @@ def test_json_has_every_key_and_moments_in_utc(run: Program) -> None:
 
 
 def test_flags_of_kubectl_are_passed_on_wherever_they_stand(run: Program) -> None:
-    run("--context=prod", "--as", "anna", "describe", "digits", "-n", "vision", "--as-group=ml")
+    run("--context=prod", "--as", "editor", "describe", "digits", "-n", "vision", "--as-group=ml")
     [call] = run.state["calls"]
-    assert set(call) >= {"--context=prod", "--as=anna", "--namespace=vision", "--as-group=ml"}
+    assert set(call) >= {"--context=prod", "--as=editor", "--namespace=vision", "--as-group=ml"}
 
 
 def test_commands_to_paste_have_the_flags_that_were_given_but_no_secret(run: Program) -> None:
     run.put("digits", recording("awaiting-approval").manifest)
-    shown = run("describe", "digits", "--context=prod", "--as=anna", "--token=s3cret").out
-    assert "kubectl slipway approve digits -n vision --context=prod --as=anna\n" in shown
+    shown = run("describe", "digits", "--context=prod", "--as=editor", "--token=s3cret").out
+    assert "kubectl slipway approve digits -n vision --context=prod --as=editor\n" in shown
     assert "s3cret" not in shown
 
 

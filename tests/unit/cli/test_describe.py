@@ -270,9 +270,9 @@ def test_replicas_and_what_decides_them() -> None:
 
 
 def test_a_candidate_that_needs_no_evidence_has_no_steps() -> None:
-    screen = with_rollout("paused", unjudged="promote by anna", stage="Progressing", paused=False)
-    assert "  steps  straight to 100 %: promote by anna\n" in screen
-    assert "  next  100 % at the next look: promote by anna\n" in screen
+    screen = with_rollout("paused", unjudged="promote by editor", stage="Progressing", paused=False)
+    assert "  steps  straight to 100 %: promote by editor\n" in screen
+    assert "  next  100 % at the next look: promote by editor\n" in screen
 
 
 def test_a_hook_that_has_not_agreed_is_named() -> None:

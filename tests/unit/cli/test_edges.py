@@ -55,7 +55,7 @@ def test_what_a_terminal_would_obey_is_taken_out() -> None:
             "Slipway is not installed there",
         ),
         (
-            'Error from server (Forbidden): x is forbidden: User "bob" cannot list resource',
+            'Error from server (Forbidden): x is forbidden: User "editor-b" cannot list resource',
             Exit.ERROR,
             "you may not do that",
         ),

@@ -276,7 +276,7 @@ def test_a_position_that_has_passed_refuses_the_action() -> None:
 @pytest.mark.parametrize(
     ("annotation", "by"),
     [
-        ("alice", "alice"),
+        ("editor-a", "editor-a"),
         ("", "unverified"),
         (
             "system:serviceaccount:argocd:argocd-server",
@@ -319,29 +319,32 @@ def test_a_skip_takes_one_step_and_the_next_one_is_judged_again() -> None:
     steps = [{"weight": 5, "holdSeconds": 600}, {"weight": 25, "holdSeconds": 600}]
     world.ask_for("3", rollout={"steps": steps})
     pass_on(until(world, Stage.PROGRESSING), 20)
-    act_as(world, "skip", "alice")
+    act_as(world, "skip", "editor-a")
     pass_on(world, 60)
     rollout = world.object_.status.rollout
     assert rollout is not None
-    assert (rollout.acked_weight, rollout.skipped) == (25, "5 % skipped by alice")
+    assert (rollout.acked_weight, rollout.skipped) == (25, "5 % skipped by editor-a")
 
 
 def test_a_skipped_step_is_unjudged_in_the_history_and_names_who_asked() -> None:
     world = at(Stage.PROGRESSING, rollout=HELD_STEP | LONG_BAKE)()
     pass_on(world, 20)
-    act_as(world, "skip", "alice")
+    act_as(world, "skip", "editor-a")
     pass_on(world, 15)
-    act_as(world, "skip", "bob")
+    act_as(world, "skip", "editor-b")
     world.settle(100)
     assert world.serving == "3"
-    assert world.object_.status.history[-1].unjudged == "5 % skipped by alice, 95 % skipped by bob"
+    assert (
+        world.object_.status.history[-1].unjudged
+        == "5 % skipped by editor-a, 95 % skipped by editor-b"
+    )
 
 
 def test_a_roll_back_to_an_earlier_revision_starts_its_pods_before_it_gets_weight() -> None:
     world = two_promoted()
     old = name_of(world, "1")
     assert world.workloads[old].wanted == 0
-    act_as(world, f"rollback={old}", "alice")
+    act_as(world, f"rollback={old}", "editor-a")
     world.settle(100)
     weights = [line for line in world.log if line.startswith("weights")]
     assert world.serving == "1"
@@ -352,7 +355,7 @@ def test_a_roll_back_to_an_earlier_revision_starts_its_pods_before_it_gets_weigh
     ]
     entry = world.object_.status.history[-1]
     assert (entry.version, entry.outcome) == ("1", Outcome.PROMOTED)
-    assert entry.unjudged == f"rollback to {old} (version 1) by alice"
+    assert entry.unjudged == f"rollback to {old} (version 1) by editor-a"
     last = world.object_.status.last_rollback
     assert last is not None
     assert (last.from_, last.to) == (name_of(world, "2"), old)

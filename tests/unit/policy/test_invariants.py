@@ -119,6 +119,6 @@ def test_a_refused_revision_may_lose_its_weight() -> None:
 def test_a_promotion_that_was_judged_or_says_who_skipped_it_is_fine() -> None:
     judged = RolloutStatus(step_started_at="2026-11-21T12:00:00.000Z")
     assert violations(a_decision(memory=judged, **PROMOTED), facts(), NOON) == []
-    skipped = ENTRY.model_copy(update={"unjudged": "promote by anna"})
+    skipped = ENTRY.model_copy(update={"unjudged": "promote by editor"})
     decision = a_decision(**{**PROMOTED, "history": (skipped,)})
     assert violations(decision, facts(), NOON) == []
