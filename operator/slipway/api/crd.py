@@ -164,6 +164,7 @@ def object_schema(resource: Resource) -> Schema:
     spec = structural(raw["properties"]["spec"], definitions)
     status = structural(raw["properties"]["status"], definitions)
     status.pop("default", None)
+    spec = _without_defaults_in_atoms(spec)
     if resource.spec_rules:
         spec["x-kubernetes-validations"] = resource.spec_rules
     schema: Schema = {
@@ -181,6 +182,34 @@ def object_schema(resource: Resource) -> Schema:
     if resource.rules:
         schema["x-kubernetes-validations"] = resource.rules
     return schema
+
+
+def _without_defaults_in_atoms(node: Schema) -> Schema:
+    """Drop defaults inside lists that have one owner as a whole: the types fill them on read.
+
+    Stored with defaults, such a list differs from the YAML that it came from, and a second tool that
+    applies the same YAML gets a conflict.
+    """
+    slim = dict(node)
+    if "properties" in slim:
+        slim["properties"] = {
+            name: _without_defaults_in_atoms(child) for name, child in slim["properties"].items()
+        }
+    if "items" in slim:
+        is_map = slim.get("x-kubernetes-list-type") == "map"
+        slim["items"] = (
+            _without_defaults_in_atoms(slim["items"]) if is_map else _plain(slim["items"])
+        )
+    return slim
+
+
+def _plain(node: Schema) -> Schema:
+    slim = {key: value for key, value in node.items() if key != "default"}
+    if "items" in slim:
+        slim["items"] = _plain(slim["items"])
+    if "properties" in slim:
+        slim["properties"] = {name: _plain(child) for name, child in slim["properties"].items()}
+    return slim
 
 
 def _without_defaults(node: Schema) -> Schema:

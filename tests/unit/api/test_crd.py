@@ -102,3 +102,13 @@ def test_exclusive_bounds_are_those_of_openapi() -> None:
     schema = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
     expected = {"type": "number", "minimum": 0, "exclusiveMinimum": True, "maximum": 1}
     assert structural(schema, {}) == expected
+
+
+def test_a_list_with_one_owner_is_stored_as_it_was_written() -> None:
+    """With defaults inside it would differ from its YAML, and a second tool would conflict."""
+    [resource] = [item for item in RESOURCES if item.kind == "ModelDeployment"]
+    spec = object_schema(resource)["properties"]["spec"]
+    inside = [
+        path for path, node in nodes(spec, "spec") if ".steps[]." in path and "default" in node
+    ]
+    assert inside == []

@@ -22,9 +22,9 @@ class Step(ApiModel):
     weight: Annotated[int, Field(ge=1, le=99)]
     """Percent of requests that the candidate gets."""
     hold_seconds: Annotated[int, Field(ge=0, le=604_800)] = 0
-    """Least active time at this weight."""
+    """Least active time at this weight; default 0."""
     approval: Approval = Approval.NONE
-    """Asked before the weight is written."""
+    """Asked before the weight is written; default None."""
 
 
 class Rollout(ApiModel):
