@@ -187,8 +187,8 @@ def object_schema(resource: Resource) -> Schema:
 def _without_defaults_in_atoms(node: Schema) -> Schema:
     """Drop defaults inside lists that have one owner as a whole: the types fill them on read.
 
-    Stored with defaults, such a list differs from the YAML that it came from, and a second tool that
-    applies the same YAML gets a conflict.
+    Stored with defaults, such a list differs from the YAML that it came from, and a second tool
+    that applies the same YAML gets a conflict.
     """
     slim = dict(node)
     if "properties" in slim:
