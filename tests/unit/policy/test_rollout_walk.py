@@ -37,6 +37,7 @@ def test_a_good_version_climbs_every_step_bakes_and_is_promoted() -> None:
     assert written[2:] == [
         "weights {'1': 100, '2': 0}",
         "weights {'1': 95, '2': 5}",
+        "weights {'1': 90, '2': 10}",
         "weights {'1': 75, '2': 25}",
         "weights {'1': 50, '2': 50}",
         "weights {'1': 5, '2': 95}",

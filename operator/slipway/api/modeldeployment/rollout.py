@@ -45,6 +45,7 @@ class Rollout(ApiModel):
 
     steps: Annotated[list[Step], Field(max_length=20, json_schema_extra=ATOMIC)] = [
         Step(weight=5),
+        Step(weight=10),
         Step(weight=25),
         Step(weight=50),
     ]

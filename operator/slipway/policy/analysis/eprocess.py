@@ -27,7 +27,9 @@ NEVER = -1e9
 RATIOS = (1.4, 2.6, 5.0, 20.0, 150.0)
 """How much worse than allowed a candidate is bet to be."""
 RATIO_SHARES = (0.15, 0.3, 0.3, 0.15, 0.1)
-BETTER_BETS = (0.2, 0.4, 0.6, 0.8, 0.95)
+BETTER_BETS = (0.25, 0.5, 0.95)
+BETTER_SHARES = (0.25, 0.5, 0.25)
+"""Half on what is best for a version just as good as stable, a quarter on one without events."""
 FIRST_SHARE = 0.7
 """Of the bets, placed on a fault that is there from the beginning."""
 STEP_SHARE = 0.1
@@ -134,6 +136,11 @@ def share_of(seconds: float) -> float:
 def log_mean(values: Sequence[float]) -> float:
     """Return the logarithm of the mean of e-values."""
     return log_sum(values) - math.log(len(values))
+
+
+def log_better(wealth: Sequence[float]) -> float:
+    """Return the logarithm of the evidence of all bets of `better`."""
+    return log_sum(math.log(share) + won for share, won in zip(BETTER_SHARES, wealth, strict=True))
 
 
 def needed_for_pass(pair: Pair, relative: float, absolute: float, missing: float) -> float | None:

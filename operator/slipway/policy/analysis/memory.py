@@ -58,6 +58,9 @@ class ShareMemory:
     noise: Noise = QUIET
     wealth: tuple[float, ...] = (0.0,) * len(BETTER_BETS)
     """Log, of each bet that the next weight does too much harm; of this step."""
+    best: float = 0.0
+    """Log, of the strongest evidence that those bets had together in this step: by Ville's
+    inequality what was once ruled out stays ruled out, so metrics need not pass at one look."""
     step: Pair = NOTHING
     """Counts of this step."""
     recent: tuple[float, float] = (0.0, 0.0)
@@ -78,7 +81,7 @@ class ShareMemory:
             "f": [*self.starts.wealth, self.starts.kept],
             "n": [*noise.shifted, *noise.same, noise.kept, noise.seconds],
             "b": _counts(noise.block),
-            "p": self.wealth,
+            "p": [*self.wealth, self.best],
             "s": _counts(self.step),
             "r": self.recent,
             "t": [*_counts(self.block), self.failed, self.checked],
@@ -102,10 +105,12 @@ def load_share(raw: Raw) -> ShareMemory | None:
             block=Pair(*_ints(raw["b"], 4)),
         )
         requests, events = _floats(raw["r"], 2)
+        *passed, best = _floats(raw["p"], len(BETTER_BETS) + 1)
         return ShareMemory(
             starts=Starts(tuple(wealth), kept),
             noise=noise,
-            wealth=_floats(raw["p"], len(BETTER_BETS)),
+            wealth=tuple(passed),
+            best=best,
             step=Pair(*_ints(raw["s"], 4)),
             recent=(requests, events),
             block=Pair(*block),

@@ -16,7 +16,7 @@ from slipway.policy.analysis.eprocess import (
     Pair,
     above,
     better,
-    log_mean,
+    log_better,
     needed_for_pass,
     share_of,
     worse,
@@ -105,7 +105,12 @@ def _updated(share: Share, before: ShareMemory, delta: Pair, look: Look) -> Shar
     if look.is_new_step:
         noise = noise.closed()
         before = replace(
-            before, wealth=ShareMemory().wealth, step=NOTHING, recent=(0.0, 0.0), checked=0
+            before,
+            wealth=_carried(share, before.step, look),
+            best=0.0,
+            step=NOTHING,
+            recent=(0.0, 0.0),
+            checked=0,
         )
     placed = share_of(look.seconds)
     if before.starts.kept >= 1.0:
@@ -121,15 +126,31 @@ def _updated(share: Share, before: ShareMemory, delta: Pair, look: Look) -> Shar
     looks = before.looks
     if delta.n_c:
         looks = and_look(looks, delta.k_c / delta.n_c)
+    wealth = tuple(old + new for old, new in zip(before.wealth, passed, strict=True))
     return replace(
         before,
         starts=before.starts.after(won, placed),
         noise=noise.after(delta, look.seconds),
-        wealth=tuple(old + new for old, new in zip(before.wealth, passed, strict=True)),
+        wealth=wealth,
+        best=max(before.best, log_better(wealth)),
         step=before.step + delta,
         recent=(before.recent[0] * fade + delta.n_s, before.recent[1] * fade + delta.k_s),
         looks=looks,
     )
+
+
+def _carried(share: Share, earlier: Pair, look: Look) -> tuple[float, ...]:
+    """Return what the step before says about the harm at the next weight, at most half of a Pass.
+
+    Its split was one and the same, so its sums are as good as its looks. The rest has to be shown
+    at this weight, because some faults come with load.
+    """
+    if share.maximum is not None:
+        won = _below(earlier, share.maximum)
+    else:
+        won = better(earlier, share.relative, look.margin)
+    surplus = max(0.0, log_better(won) - PASS_AT / 2)
+    return tuple(value - surplus for value in won)
 
 
 def _below(pair: Pair, limit: float) -> list[float]:
@@ -148,7 +169,7 @@ def _verdict(share: Share, memory: ShareMemory, made: Assessed, look: Look) -> A
             "Inconclusive", "SharedFault", f"stable is as bad, nobody is blamed: {text}"
         )
     least = min(pair.n_c, pair.n_s)
-    won = log_mean(memory.wealth)
+    won = memory.best
     if won >= PASS_AT and least >= plan.min_samples:
         kept = f"at {plan.next_weight} % it adds less than {plan.max_harm:.2%} to all requests"
         return made.said("Pass", "WithinHarm", f"{text}; {kept}")

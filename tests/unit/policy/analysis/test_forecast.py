@@ -55,5 +55,5 @@ def test_the_promises_are_those_of_the_spec(weight: int) -> None:
     ).spec
     made = plan_at(spec, weight, route="r", candidate="c", stable="s", step="", number=1)
     assert (made.min_samples, made.tolerance.relative, made.weight) == (77, 0.5, weight)
-    assert made.next_weight == {5: 25, 50: 95, 95: 95}[weight]
+    assert made.next_weight == {5: 10, 50: 95, 95: 95}[weight]
     assert plan_of.__module__ == plan_at.__module__
