@@ -121,7 +121,7 @@ def test_errors_are_found_and_counted(trials: Trials) -> None:
 def test_slowness_is_found_without_a_single_error(trials: Trials) -> None:
     ended = trials.end(SLOW)
     assert ended.outcome is Outcome.ROLLED_BACK
-    assert metric_of(trials.of(SLOW)) in {"latency", "mean-latency"}
+    assert (metric_of(trials.of(SLOW)) or "").startswith("latency")
 
 
 def test_a_hung_candidate_is_no_silent_one(trials: Trials) -> None:
@@ -132,9 +132,9 @@ def test_a_hung_candidate_is_no_silent_one(trials: Trials) -> None:
 def test_without_traffic_nothing_is_decided(trials: Trials) -> None:
     deployed = trials.of(SILENT)
     status = deployed.wait_for(lambda status: bool(looks(status)), "a look at it")
-    assert {entry.verdict for entry in looks(status)} == {"NoData"}
+    assert verdict_on("errors", status) == "NoData"
     deployed.stays(lambda status: is_at(status, Stage.PROGRESSING, 50), 10.0)
-    assert {entry.verdict for entry in looks(deployed.status)} == {"NoData"}
+    assert verdict_on("errors", deployed.status) == "NoData"
 
 
 def test_a_fault_of_both_is_no_fault_of_the_candidate(
@@ -172,6 +172,11 @@ def metric_of(deployed: Deployed) -> str | None:
 def looks(status: ModelDeploymentStatus) -> list[AnalysisStatus]:
     """Return what the analysis says of each metric."""
     return status.rollout.analysis if status.rollout else []
+
+
+def verdict_on(metric: str, status: ModelDeploymentStatus) -> str:
+    """Return the verdict on a metric."""
+    return next(entry.verdict for entry in looks(status) if entry.name == metric)
 
 
 def is_shared(status: ModelDeploymentStatus) -> bool:

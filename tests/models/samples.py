@@ -27,6 +27,7 @@ FAULT_MARKER = "SLIPWAY-DEMO-FAULT"
 """Stands in every error that a sample model makes on purpose; the same text as in scanner."""
 
 
+AFTER_WARM_UP = 5.0
 LATE_SECONDS = 180.0
 """After loading, from when on the sample that fails late does."""
 
@@ -93,7 +94,9 @@ def build_samples() -> Samples:
         "slow-start.tar.gz": python_model(second, Faults(start_seconds=20.0)),
         "crashing.tar.gz": python_model(second, Faults(crash_after=500)),
         "poisoned.tar.gz": python_model(second, Faults(poison=True)),
-        "failing.tar.gz": python_model(second, Faults(error_every=4)),
+        "failing.tar.gz": python_model(
+            second, Faults(error_every=4, errors_from_seconds=AFTER_WARM_UP)
+        ),
         "failing-late.tar.gz": python_model(
             second, Faults(error_every=3, errors_from_seconds=LATE_SECONDS)
         ),

@@ -20,6 +20,7 @@ from tests.demo.versions import VERSIONS, render_model_deployment
 from tests.models.digits import FAINT_BELOW, load_split
 from tests.models.golden import MIN_AGREEMENT
 from tests.models.samples import (
+    AFTER_WARM_UP,
     FAULT_MARKER,
     GOLDEN,
     LATE_SECONDS,
@@ -220,8 +221,13 @@ def test_the_same_files_make_the_same_pod_and_others_another_one() -> None:
     assert render_server("here", "image", one)[1] != render_server("here", "image", two)[1]
 
 
-def test_a_failing_model_fails_one_request_in_four(scanner: Any, tmp_path: Path) -> None:
+def test_a_failing_model_fails_one_request_in_four(
+    scanner: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(scanner.time, "monotonic", lambda: now[0])
     model = load(scanner, tmp_path, "failing.tar.gz")
+    now[0] = AFTER_WARM_UP
     answers = ask(model, build_samples().load[:40])
     assert [number for number, answer in enumerate(answers, 1) if answer.error] == [
         *range(4, 41, 4)
