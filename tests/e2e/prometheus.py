@@ -4,11 +4,14 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from slipway.api.names import AGENT_PORT, COMPONENT_ROUTER, LABEL_COMPONENT
+
 from tests.install import release
 from tests.kubectl import POD_SECURITY, RESTRICTED, Kubectl, Manifest, until
 
 NAME = "prometheus"
 PORT = 9090
+ROUTERS = "routers-by-pod"
 PREDICTIONS = "predictions"
 PREDICTIONS_PORT = 8000
 READY_SECONDS = 90.0
@@ -83,45 +86,52 @@ def knows(kubectl: Kubectl, namespace: str, query: str) -> bool:
 
 def _prometheus(namespace: str) -> list[Manifest]:
     meta = {"name": NAME, "namespace": namespace, "labels": {"app": NAME}}
-    rule = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}
-    authority = "rbac.authorization.k8s.io"
     return [
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta},
-        {"apiVersion": f"{authority}/v1", "kind": "Role", "metadata": meta, "rules": [rule]},
-        {
-            "apiVersion": f"{authority}/v1",
-            "kind": "RoleBinding",
-            "metadata": meta,
-            "roleRef": {"apiGroup": authority, "kind": "Role", "name": NAME},
-            "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": namespace}],
-        },
         {
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": meta,
             "data": {"prometheus.yml": json.dumps(_configuration(namespace))},
         },
-        _deployment(meta, _pod(), serviceAccountName=NAME),
+        _names_of_pods(namespace, ROUTERS, {LABEL_COMPONENT: COMPONENT_ROUTER}),
+        _names_of_pods(namespace, PREDICTIONS, {"app": PREDICTIONS}),
+        _deployment(meta, _pod(), automountServiceAccountToken=False),
         _service(meta, PORT),
     ]
 
 
 def _configuration(namespace: str) -> Manifest:
-    """Scrape every second what routers, Triton and the application expose."""
-    found = {"role": "pod", "namespaces": {"names": [namespace]}}
-    port = "__meta_kubernetes_pod_container_port_name"
+    """Scrape every second what the routers and the application expose.
+
+    Found by DNS: Debian builds Prometheus without the discovery by the Kubernetes API.
+    """
+    ports = {ROUTERS: AGENT_PORT, PREDICTIONS: PREDICTIONS_PORT}
     return {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
         "scrape_configs": [
             {
-                "job_name": "pods",
-                "kubernetes_sd_configs": [found],
-                "relabel_configs": [
-                    {"source_labels": [port], "regex": "agent|metrics|counts", "action": "keep"},
-                    {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"},
+                "job_name": name,
+                "dns_sd_configs": [
+                    {
+                        "names": [f"{name}.{namespace}.svc.cluster.local"],
+                        "type": "A",
+                        "port": port,
+                        "refresh_interval": "1s",
+                    }
                 ],
             }
+            for name, port in ports.items()
         ],
+    }
+
+
+def _names_of_pods(namespace: str, name: str, selector: dict[str, str]) -> Manifest:
+    """Return a Service whose name is resolved to the addresses of the pods."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
+        "spec": {"clusterIP": "None", "selector": selector},
     }
 
 
@@ -161,11 +171,10 @@ def _predictions(namespace: str) -> list[Manifest]:
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
         "securityContext": RESTRICTED,
     }
-    pod: Manifest = {"containers": [container], "automountServiceAccountToken": False}
-    return [_deployment(meta, pod)]
+    return [_deployment(meta, {"containers": [container]}, automountServiceAccountToken=False)]
 
 
-def _deployment(meta: Manifest, pod: Manifest, **more: str) -> Manifest:
+def _deployment(meta: Manifest, pod: Manifest, **more: bool) -> Manifest:
     spec = {**pod, **more, "terminationGracePeriodSeconds": 1, "securityContext": POD_SECURITY}
     return {
         "apiVersion": "apps/v1",

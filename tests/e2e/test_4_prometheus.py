@@ -24,8 +24,8 @@ COUNTERS: Manifest = {
     "name": "failures",
     "prometheus": {
         "provider": "main",
-        "bad": f"sum by (pod) (slipway_router_errors_total{{{ROUTER}}})",
-        "total": f"sum by (pod) (slipway_router_requests_total{{{ROUTER}}})",
+        "bad": f"sum by (instance) (slipway_router_errors_total{{{ROUTER}}})",
+        "total": f"sum by (instance) (slipway_router_requests_total{{{ROUTER}}})",
     },
 }
 TRITON: Manifest = {"name": "triton", "preset": "TritonErrors"}
