@@ -98,7 +98,7 @@ type: $(SETUP) ## Types, strictly
 .PHONY: test-unit
 test-unit: $(SETUP) ## Unit tests: seconds, no network
 	$(call step,unit tests)
-	@$(BIN)/python -m pytest tests/unit -q $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest tests/unit -q -n auto $(PYTEST_ARGS)
 
 .PHONY: bench
 bench: $(SETUP) ## Figures: how fast Slipway is, and what it costs; without a cluster (BENCH_ARGS=--quick: two minutes)
