@@ -107,8 +107,8 @@ def trials(
         for trial in TRIALS:
             trials.of(trial).apply(trial.candidate)
         yield trials
-        names = (trial.name for trial in TRIALS)
-        kubectl.run("delete", "modeldeployment", *names, "-n", trials.of(SHARED).namespace)
+    names = (trial.name for trial in TRIALS)
+    kubectl.run("delete", "modeldeployment", *names, "-n", trials.of(SHARED).namespace)
 
 
 def test_errors_are_found_and_counted(trials: Trials) -> None:

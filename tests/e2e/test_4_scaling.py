@@ -24,7 +24,8 @@ STEP = 3 * RATE
 RIGHT = 2
 """Replicas for four times the rate, which is 16 per second."""
 BUILTIN: Manifest = {"maxReplicas": 3, "downSeconds": 20, "target": {"concurrency": 2}}
-HPA: Manifest = {"maxReplicas": 2, "engine": "HPA", "target": {"utilizationPercent": 50}}
+HPA: Manifest = {"maxReplicas": 2, "engine": "HPA", "target": {"utilizationPercent": 3}}
+"""Of the 20 millicores that a server requests: even one that mostly sleeps takes more."""
 
 
 def model(scaling: Manifest) -> Model:

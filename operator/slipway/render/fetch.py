@@ -10,10 +10,12 @@ from slipway.render.triton import SECURITY_CONTEXT
 SOURCE_VOLUME = "source"
 CLAIM_SCHEME = "pvc"
 RESOURCES: Manifest = {
-    "requests": {"cpu": "100m", "memory": "128Mi"},
+    "requests": {"cpu": "10m", "memory": "128Mi"},
     "limits": {"memory": "1Gi"},
 }
-"""Files are streamed, so that memory does not depend on the model's size."""
+"""Files are streamed, so that memory does not depend on the model's size. A pod needs what its
+largest container asks for, so the few seconds of this one must not raise what a small server takes.
+"""
 
 
 def render_fetch_container(image: str, request: PackageRequest, model_volume: str) -> Manifest:
