@@ -153,6 +153,11 @@ test-e2e: $(SETUP) ## Rollouts end to end (after make cluster images install)
 	$(call step,end-to-end tests)
 	@$(BIN)/python -m pytest tests/e2e $(ON_CLUSTER) $(PYTEST_ARGS)
 
+.PHONY: bench-cluster
+bench-cluster: $(SETUP) ## Figures that need pods: router, roll back, load step (after make cluster images install; BENCH_ARGS=--quick)
+	$(call step,bench: on the cluster)
+	@$(BIN)/python -m tests.bench.cluster $(BENCH_ARGS)
+
 .PHONY: cluster-down
 cluster-down: $(SETUP) ## Remove the cluster and everything that it put on this machine
 	@$(BIN)/python -m tests.cluster down

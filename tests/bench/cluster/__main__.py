@@ -1,0 +1,40 @@
+"""``python -m tests.bench.cluster [--quick] [router] [rollback] [step]``: one table of figures."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from tests.bench.cluster import rollback, router, step
+from tests.bench.cluster.scene import Scene, scene
+from tests.bench.table import Figure, lines
+from tests.cluster.progress import say
+
+PARTS: dict[str, tuple[Callable[[Scene, int], list[Figure]], int, int]] = {
+    "router": (router.measure, 5, 2),
+    "rollback": (rollback.measure, 10, 3),
+    "step": (step.measure, 5, 2),
+}
+"""By name: what measures it, how often, and how often with --quick."""
+
+
+def main() -> int:
+    """Print the table; 1 where a target is missed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.cluster", description=__doc__)
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; default: all")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions")
+    options = parser.parse_args()
+    unknown = sorted({*options.parts} - {*PARTS})
+    if unknown:
+        parser.error(f"no such part: {', '.join(unknown)}")
+    figures: list[Figure] = []
+    with scene() as made:
+        for name in options.parts or PARTS:
+            measure, times, few = PARTS[name]
+            say(f"{name}: {few if options.quick else times} times")
+            figures += measure(made, few if options.quick else times)
+    say("\n" + "\n".join(lines(figures)))
+    return int(any(figure.is_met is False for figure in figures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
