@@ -94,7 +94,8 @@ def samples() -> Samples:
 @pytest.fixture(scope="session")
 def files(kubectl: Kubectl, samples: Samples) -> Iterator[Kubectl]:
     """A fresh namespace that allows little, with the sample models to fetch."""
-    kubectl.delete_namespace(NAMESPACE)
+    for left_over in (idle.NAMESPACE, NAMESPACE):
+        kubectl.delete_namespace(left_over)
     kubectl.apply(restricted_namespace(NAMESPACE))
     serve_files(kubectl, NAMESPACE, release.images().operator, samples.files)
     yield kubectl

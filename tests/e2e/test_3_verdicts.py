@@ -99,16 +99,18 @@ def trials(
         trials.of(trial).apply(trial.first())
     for trial in TRIALS:
         trials.of(trial).wait_for_end("1")
-    with ExitStack() as stack:
-        for trial in TRIALS:
-            if trial.has_traffic:
-                plan = Plan(trial.name, rate=RATE)
-                stack.enter_context(clients.running(kubectl, figures, plan, samples.load))
-        for trial in TRIALS:
-            trials.of(trial).apply(trial.candidate)
-        yield trials
-    names = (trial.name for trial in TRIALS)
-    kubectl.run("delete", "modeldeployment", *names, "-n", trials.of(SHARED).namespace)
+    try:
+        with ExitStack() as stack:
+            for trial in TRIALS:
+                if trial.has_traffic:
+                    plan = Plan(trial.name, rate=RATE)
+                    stack.enter_context(clients.running(kubectl, figures, plan, samples.load))
+            for trial in TRIALS:
+                trials.of(trial).apply(trial.candidate)
+            yield trials
+    finally:
+        names = (trial.name for trial in TRIALS)
+        kubectl.run("delete", "modeldeployment", *names, "-n", trials.of(SHARED).namespace)
 
 
 def test_errors_are_found_and_counted(trials: Trials) -> None:

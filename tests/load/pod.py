@@ -196,7 +196,7 @@ def _container(image: str) -> Manifest:
         "image": image,
         "command": ["python", "-m", "tests.load.client", f"{CODE}/plan.json"],
         "workingDir": CODE,
-        "resources": {"requests": {"cpu": "100m", "memory": "96Mi"}},
+        "resources": {"requests": {"cpu": "20m", "memory": "96Mi"}},
         "securityContext": RESTRICTED,
         "volumeMounts": [{"name": "code", "mountPath": CODE, "readOnly": True}],
     }
