@@ -49,7 +49,7 @@ class Run:
     @property
     def plan(self) -> Plan:
         wanted = {"warm_up_seconds": 0, "next_weight": 25, **self.changes}
-        return Plan(route="digits", candidate=CANDIDATE, stable=STABLE, step=STEP, **wanted)
+        return Plan(route="digits", candidate=CANDIDATE, stable=STABLE, **{"step": STEP, **wanted})
 
     def tick(self) -> Counters:
         counts = {STABLE: self.stable, CANDIDATE: self.candidate}
@@ -425,3 +425,20 @@ def test_a_restart_at_any_look_changes_no_number(seed: int) -> None:
         assert found["errors"].verdict != "Fail"
         run.memories = json.loads(json.dumps(run.memories))
     assert found["errors"].verdict == "Pass"
+
+
+def test_what_was_ruled_out_once_in_a_step_stays_ruled_out() -> None:
+    run = Run({"next_weight": 50})
+    assert run.look((220, 0, 0), (4000, 20, 0))["errors"].verdict == "Pass"
+    unlucky = run.look((60, 4, 0), (2000, 10, 0))
+    assert unlucky["errors"].verdict == "Pass"
+
+
+def test_the_step_before_lends_half_of_a_pass_and_no_more() -> None:
+    lent, alone = Run({"next_weight": 25}), Run({"next_weight": 25})
+    lent.look((4000, 20, 0), (40_000, 200, 0))
+    for run in (lent, alone):
+        run.changes |= {"step": later(60).isoformat(), "next_weight": 50, "min_samples": 1}
+        assert run.look()["errors"].verdict != "Pass", "a new weight has its own evidence"
+    verdicts = [run.look((100, 0, 0), (900, 4, 0))["errors"].verdict for run in (lent, alone)]
+    assert verdicts == ["Pass", "Inconclusive"]
