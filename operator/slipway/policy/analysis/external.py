@@ -33,6 +33,8 @@ from slipway.policy.times import to_wire
 SAMPLE_SECONDS = 60.0
 WITHIN = 3
 MOST_SOURCES = 40
+COUNTERS = "c"
+"""Key of what was read last; no key of the memories of a share or a mean."""
 UNREAD = Missing("MetricsUnavailable", "it was not read")
 Numbers = tuple[float, float]
 Seen = Mapping[str, Numbers]
@@ -84,7 +86,7 @@ def _counted(metric: Metric, reading: Counted, raw: Raw, look: Look) -> Assessed
         shared_at=0.5,
     )
     made = assess_share(share, Pair(int(n_c), int(k_c), int(n_s), int(k_s)), raw, look)
-    return replace(made, raw={**made.raw, "n": now})
+    return replace(made, raw={**made.raw, COUNTERS: now})
 
 
 def _summed(metric: Metric, reading: Summed, raw: Raw, look: Look) -> Assessed:
@@ -110,7 +112,7 @@ def _summed(metric: Metric, reading: Summed, raw: Raw, look: Look) -> Assessed:
     )
     delta = Window(int(n_c), sum_c, int(n_s), sum_s, look.seconds)
     made = assess_mean(mean, delta, raw, look)
-    return replace(made, raw={**made.raw, "n": now})
+    return replace(made, raw={**made.raw, COUNTERS: now})
 
 
 def _flat(
@@ -144,7 +146,7 @@ def _gained(
 ) -> tuple[Numbers, Numbers]:
     """Return what each revision's sources counted since the base; a step begins with nothing."""
     arms: list[Numbers] = []
-    before = raw.get("n")
+    before = raw.get(COUNTERS)
     known = before if isinstance(before, dict) and not look.is_new_step else None
     for arm, items in (("c", candidate), ("s", stable)):
         total = second = 0.0

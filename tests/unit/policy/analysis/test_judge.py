@@ -336,6 +336,16 @@ def test_counters_from_elsewhere_are_judged_as_our_own_are() -> None:
     assert said(found, "m") == ("Fail", "TooMany")
 
 
+def test_counters_from_elsewhere_add_up_over_looks() -> None:
+    run = with_metric()
+    found = {}
+    for number in range(6):
+        reading = Counted({"pod-1": Count(100 * number, 0)}, {"pod-0": Count(900 * number, 0)})
+        found = run.look((10, 0, 0), (190, 0, 0), external=external(reading))
+    assert (found["m"].samples, found["m"].baseline_samples) == (500, 4500)
+    assert "lost" not in found["m"].message
+
+
 def test_an_absolute_limit_needs_no_stable() -> None:
     run = with_metric(maximum=0.1)
     found = {}
