@@ -34,7 +34,14 @@ def kill_at(
 def test_a_rollout_whose_operators_are_killed_in_every_stage_ends_the_same(
     digits: Deployed, killable: Operators
 ) -> None:
-    digits.apply(Model(version="killed", golden=True, steps=[step(25, hold=3), step(50, hold=3)]))
+    digits.apply(
+        Model(
+            version="killed",
+            golden=True,
+            steps=[step(25, hold=20), step(50, hold=20)],
+            bake_seconds=20,
+        )
+    )
     for stage, weight in FORWARD:
         kill_at(digits, killable, stage, weight)
     assert digits.wait_for_end("killed").outcome is Outcome.PROMOTED
