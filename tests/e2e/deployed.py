@@ -98,11 +98,11 @@ class Deployed:
 
     def apply(self, model: Model) -> None:
         """Apply a version; what was seen before it counts no more."""
+        self._take_in()
+        self.seen.clear()
         words = ("apply", "-f", "-", "-o", "json")
         applied = self._kubectl.run(*words, stdin=json.dumps(model.manifest()))
         self._generation = json.loads(applied)["metadata"]["generation"]
-        self._take_in()
-        self.seen.clear()
 
     def act(self, verb: str) -> int:
         """Ask for a one-shot action and return its id."""
