@@ -3,6 +3,7 @@
 import aiohttp
 from pydantic import ValidationError
 
+from slipway.adapters.pods import PodClient
 from slipway.api import names
 from slipway.api.counters import PATH, Counters
 
@@ -18,14 +19,12 @@ class AgentCounters:
     """Fits `slipway.reconcile.ports.CounterSource`."""
 
     def __init__(self, *, port: int = names.AGENT_PORT) -> None:
-        self._port = port
-        self._session: aiohttp.ClientSession | None = None
+        self._pods = PodClient(port, timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
 
     async def read(self, address: str) -> Counters | None:
         """Read one agent (``<pod IP>``); None where it does not answer within its time limit."""
-        host = f"[{address}]" if ":" in address else address
         try:
-            async with self._open().get(f"http://{host}:{self._port}{PATH}") as response:
+            async with self._pods.open().get(self._pods.url(address, PATH)) as response:
                 response.raise_for_status()
                 return Counters.model_validate_json(await _limited(response))
         except (aiohttp.ClientError, TimeoutError, OSError, ValidationError):
@@ -33,15 +32,7 @@ class AgentCounters:
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
-            )
-        return self._session
+        await self._pods.close()
 
 
 async def _limited(response: aiohttp.ClientResponse) -> bytes:

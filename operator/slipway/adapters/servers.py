@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+from slipway.adapters.pods import PodClient
 from slipway.api import names
 from slipway.policy.signals import ServerLoad
 
@@ -20,14 +21,12 @@ class TritonServers:
     """Fits `slipway.reconcile.ports.ServerSource`."""
 
     def __init__(self, *, port: int = names.TRITON_METRICS_PORT) -> None:
-        self._port = port
-        self._session: aiohttp.ClientSession | None = None
+        self._pods = PodClient(port, timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
 
     async def read(self, address: str, model: str) -> ServerLoad | None:
         """Read one pod (``<pod IP>``); None where it does not answer within its time limit."""
-        host = f"[{address}]" if ":" in address else address
         try:
-            async with self._open().get(f"http://{host}:{self._port}/metrics") as response:
+            async with self._pods.open().get(self._pods.url(address, "/metrics")) as response:
                 response.raise_for_status()
                 body = await response.content.read(MAX_BYTES)
                 while chunk := await response.content.read(MAX_BYTES - len(body)):
@@ -38,15 +37,7 @@ class TritonServers:
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
-            )
-        return self._session
+        await self._pods.close()
 
 
 def parse(text: str, model: str) -> ServerLoad:

@@ -14,6 +14,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from slipway.adapters import web
+from slipway.adapters.pods import PodClient
 from slipway.api import names
 from slipway.policy.analysis.answer import Problem
 from slipway.policy.analysis.port import Count
@@ -33,17 +34,15 @@ class TritonFailures:
     """Fits `slipway.reconcile.ports.FailureSource`."""
 
     def __init__(self, *, port: int = names.TRITON_METRICS_PORT) -> None:
-        self._port = port
-        self._session: aiohttp.ClientSession | None = None
+        self._pods = PodClient(port, headers=web.HEADERS, auto_decompress=False)
 
     async def read(self, address: str, model: str) -> Count | Problem:
         """Read one server (``<pod IP>``): all requests of a model, and those that failed in it."""
-        host = f"[{address}]" if ":" in address else address
-        url = f"http://{host}:{self._port}/metrics"
+        url = self._pods.url(address, "/metrics")
         try:
             async with (
                 asyncio.timeout(TIMEOUT_SECONDS),
-                self._open().get(url, allow_redirects=False) as response,
+                self._pods.open().get(url, allow_redirects=False) as response,
             ):
                 if response.status != OK:
                     return Problem("ServerError", f"it answers HTTP {response.status}")
@@ -57,13 +56,7 @@ class TritonFailures:
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(headers=web.HEADERS, auto_decompress=False)
-        return self._session
+        await self._pods.close()
 
 
 def parse(body: bytes, model: str) -> Count | Problem:
