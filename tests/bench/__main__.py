@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench import burst, idle, latency
+from tests.bench import bare, burst, idle, latency
 from tests.bench.apiserver import ApiServer, until_idle
 from tests.bench.apiserver import running as running_server
 from tests.bench.operator import running as running_operator
@@ -33,13 +33,29 @@ Part = Callable[[ApiServer, People, Path, Size], Awaitable[list[Figure]]]
 
 
 async def _latency(server: ApiServer, users: People, place: Path, size: Size) -> list[Figure]:
+    async with bare.running(server, users):
+        least = await latency.created(users, "bare", size.latency)
     async with running_operator(server, place):
-        return await latency.measure(users, size.latency)
+        ours = await latency.created(users, "latency", size.latency)
+        next_ = await latency.changed(users, "latency", size.latency)
+    return latency.figures(least, ours, next_)
 
 
 async def _burst(server: ApiServer, users: People, place: Path, size: Size) -> list[Figure]:
+    number = size.burst
+    async with bare.running(server, users) as pid:
+        await _listens(users)
+        least = await burst.measure(
+            users, server, pid, number, prefix="bare", children={"deployments": 1, "services": 1}
+        )
     async with running_operator(server, place) as operator:
-        return await burst.measure(users, server, operator, size.burst)
+        ours = await burst.measure(users, server, operator.pid, number, prefix="burst")
+    return burst.figures(least, ours)
+
+
+async def _listens(users: People) -> None:
+    """Wait until the operator that runs answers to a ModelDeployment."""
+    await latency.created(users, "listens", 1)
 
 
 async def _idle(server: ApiServer, users: People, place: Path, size: Size) -> list[Figure]:

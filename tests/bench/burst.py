@@ -1,9 +1,10 @@
 """Many ModelDeployments at once: how long until all have their objects, in how many writes."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
-from tests.bench.apiserver import ApiServer
-from tests.bench.operator import Operator
+from tests.bench.apiserver import ApiServer, cpu_seconds
 from tests.bench.people import People
 from tests.bench.table import Figure
 from tests.bench.writes import Write, WriteLog, by_resource
@@ -17,49 +18,80 @@ MOST_SECONDS = 300.0
 MADE = frozenset({"create", "patch"})
 
 
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """What became of many ModelDeployments that were created at once."""
+
+    number: int
+    seconds: float
+    """From the first request until the last child was made."""
+    until: int
+    """Writes until then."""
+    writes: int
+    """Until nothing was written any more."""
+    operator: float
+    """Its processor time, in seconds."""
+
+
 async def measure(
-    people: People, server: ApiServer, operator: Operator, number: int
-) -> list[Figure]:
-    """Create `number` objects in a few namespaces; no pod ever starts."""
+    people: People,
+    server: ApiServer,
+    pid: int,
+    number: int,
+    *,
+    prefix: str,
+    children: Mapping[str, int] = CHILDREN,
+) -> Burst:
+    """Create `number` objects in a few namespaces; no pod ever starts. `pid`: the operator's."""
     log = WriteLog(server.audit_log)
-    spaces = [f"burst-{n}" for n in range(NAMESPACES)]
+    spaces = [f"{prefix}-{n}" for n in range(NAMESPACES)]
     for space in spaces:
         await people.namespace(space)
     log.new()
-    used, served = operator.cpu_seconds(), server.cpu_seconds()
+    used, served = cpu_seconds(pid), server.cpu_seconds()
     began = datetime.now().astimezone()
     await people.create_all((spaces[n % NAMESPACES], f"model-{n}") for n in range(number))
     sent = datetime.now().astimezone()
     say(f"  {number} created in {(sent - began).total_seconds():.1f} s; waiting for the operator")
     writes = await log.until_quiet(QUIET_SECONDS, MOST_SECONDS)
-    used, served = operator.cpu_seconds() - used, server.cpu_seconds() - served
+    used, served = cpu_seconds(pid) - used, server.cpu_seconds() - served
     say(f"  the API server and etcd took {1000 * served / number:.1f} ms each")
-    ended, until = _complete(writes, number)
+    ended, until = _complete(writes, number, children)
     for what, count in by_resource(writes).most_common():
         say(f"    {count / number:6.2f} each: {what}")
+    return Burst(number, (ended - began).total_seconds(), until, len(writes), used)
+
+
+def figures(bare: Burst, ours: Burst) -> list[Figure]:
+    """Return Slipway's figures, beside the bare handler's."""
+    number = ours.number
+    least = f"a bare kopf handler, now: {bare.seconds * number / bare.number:.1f} s with "
+    least += f"{bare.until / bare.number:.0f} writes; Argo Rollouts 51 s (1,000)"
     return [
         Figure(
             f"{number:,} created at once -> all have their objects",
-            (ended - began).total_seconds(),
+            ours.seconds,
             "s",
             25 * number / 1000,
-            "Argo Rollouts 51 s (1,000)",
+            least,
         ),
-        Figure("  writes each until then", until / number, "", 8),
-        Figure("  processor time of the operator, each", 1000 * used / number, "ms"),
-        Figure("  writes each until quiet", len(writes) / number, "", 8, "Argo Rollouts 7.2"),
+        Figure("  writes each until then", ours.until / number, "", 8),
+        Figure("  processor time of the operator, each", 1000 * ours.operator / number, "ms"),
+        Figure("  writes each until quiet", ours.writes / number, "", 8, "Argo Rollouts 7.2"),
     ]
 
 
-def _complete(writes: list[Write], number: int) -> tuple[datetime, int]:
+def _complete(
+    writes: list[Write], number: int, children: Mapping[str, int]
+) -> tuple[datetime, int]:
     """Return when the last child was made, and how many writes that took."""
     made: dict[tuple[str, str, str], datetime] = {}
     for write in writes:
-        if write.resource in CHILDREN and write.code in (200, 201) and write.verb in MADE:
+        if write.resource in children and write.code in (200, 201) and write.verb in MADE:
             place = (write.resource, write.namespace, write.name)
             made.setdefault(place, write.ended)
-    found = {resource: sum(place[0] == resource for place in made) for resource in CHILDREN}
-    for resource, each in CHILDREN.items():
+    found = {resource: sum(place[0] == resource for place in made) for resource in children}
+    for resource, each in children.items():
         if found[resource] < each * number:
             raise RuntimeError(f"{found[resource]} {resource}, expected {each * number}")
     ended = max(made.values())

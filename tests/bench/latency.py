@@ -13,19 +13,20 @@ from tests.bench.standin import OURS, at_work
 from tests.bench.table import Figure
 from tests.cluster.progress import say
 
-NAMESPACE = "latency"
 SEEN_SECONDS = 30.0
+LIST_SECONDS = 1.0
+"""Until what exists was seen."""
 PAUSE_SECONDS = 0.05
 """Between two, so that each finds the operator at rest."""
-OTHERS = "Argo Rollouts {} ms (ReplicaSet); a bare kopf handler {} ms"
+OTHERS = "a bare kopf handler, now: {:.0f} ms; Argo Rollouts {} ms (ReplicaSet)"
 
 
 class Eyes:
-    """Sees the first workload object of each ModelDeployment's revisions."""
+    """Sees the next new workload object of each ModelDeployment."""
 
     def __init__(self, people: People) -> None:
         self._people = people
-        self._seen: dict[tuple[str, str], float] = {}
+        self._seen: dict[str, float] = {}
         self._known: set[str] = set()
         self._news = asyncio.Condition()
 
@@ -36,14 +37,18 @@ class Eyes:
             if event == "ADDED" and owner and found["metadata"]["uid"] not in self._known:
                 self._known.add(found["metadata"]["uid"])
                 async with self._news:
-                    self._seen.setdefault((owner, "next"), time.monotonic())
+                    self._seen.setdefault(owner, time.monotonic())
                     self._news.notify_all()
+
+    def forget(self) -> None:
+        """Count what was seen until now as old."""
+        self._seen.clear()
 
     async def first(self, owner: str) -> float:
         """Return when the next new object of an owner was seen."""
         async with asyncio.timeout(SEEN_SECONDS), self._news:
-            await self._news.wait_for(lambda: (owner, "next") in self._seen)
-            return self._seen.pop((owner, "next"))
+            await self._news.wait_for(lambda: owner in self._seen)
+            return self._seen.pop(owner)
 
 
 @asynccontextmanager
@@ -51,7 +56,8 @@ async def watching(people: People) -> AsyncIterator[Eyes]:
     """Watch Deployments and Jobs while the block runs."""
     eyes = Eyes(people)
     tasks = [asyncio.create_task(eyes.look(kind)) for kind in (kinds.DEPLOYMENT, kinds.JOB)]
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(LIST_SECONDS)
+    eyes.forget()
     try:
         yield eyes
     finally:
@@ -60,36 +66,56 @@ async def watching(people: People) -> AsyncIterator[Eyes]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def measure(people: People, number: int) -> list[Figure]:
-    """Create `number` ModelDeployments, and give each a new version once it serves."""
-    await people.namespace(NAMESPACE)
-    wanted = [f"model-{n}" for n in range(number)]
+async def created(people: People, namespace: str, number: int) -> list[float]:
+    """Create `number` ModelDeployments one after the other; return the seconds that each took."""
+    await people.namespace(namespace)
     async with watching(people) as eyes:
-        await people.create("first", NAMESPACE)  # makes the namespace's router
-        await eyes.first("first")
+        await people.create(f"{namespace}-first", namespace)  # makes the namespace's router
+        await eyes.first(f"{namespace}-first")
         say(f"  creating {number}, one after the other")
-        created = [await _create(people, eyes, name) for name in wanted]
+        return [await _create(people, eyes, f"{namespace}-{n}", namespace) for n in range(number)]
+
+
+async def changed(people: People, namespace: str, number: int) -> list[float]:
+    """Give each of those a new version once it serves; return the seconds that each took."""
+    wanted = [f"{namespace}-{n}" for n in range(number)]
+    async with watching(people) as eyes, at_work(people):
         say("  letting them serve, by a stand-in for controllers and agents")
-        async with at_work(people):
-            await _until_served(people, {*wanted})
-            say(f"  changing {number}, one after the other")
-            changed = [await _change(people, eyes, name) for name in wanted]
+        await _until_served(people, {*wanted})
+        say(f"  changing {number}, one after the other")
+        return [await _change(people, eyes, name, namespace) for name in wanted]
+
+
+def figures(bare: list[float], ours: list[float], next_: list[float]) -> list[Figure]:
+    """Return Slipway's figures, the first ones beside the bare handler's."""
+    least = _cuts(bare)
     return [
-        *_figures("create -> first workload object", created, ("8", "18"), ("11", "16"), (20, 40)),
-        *_figures("new version -> its workload object", changed, None, None, None),
+        *(
+            Figure(f"create -> first workload object, {name}", cut, "ms", target, others)
+            for (name, cut), target, others in zip(
+                _cuts(ours).items(),
+                (20, 40),
+                (OTHERS.format(least["p50"], 8), OTHERS.format(least["p95"], 18)),
+                strict=True,
+            )
+        ),
+        *(
+            Figure(f"new version -> its workload object, {name}", cut, "ms")
+            for name, cut in _cuts(next_).items()
+        ),
     ]
 
 
-async def _create(people: People, eyes: Eyes, name: str) -> float:
+async def _create(people: People, eyes: Eyes, name: str, namespace: str) -> float:
     await asyncio.sleep(PAUSE_SECONDS)
     began = time.monotonic()
-    await people.create(name, NAMESPACE)
+    await people.create(name, namespace)
     return await eyes.first(name) - began
 
 
-async def _change(people: People, eyes: Eyes, name: str) -> float:
+async def _change(people: People, eyes: Eyes, name: str, namespace: str) -> float:
     await asyncio.sleep(PAUSE_SECONDS)
-    path = kinds.MODEL_DEPLOYMENT.path(NAMESPACE, name)
+    path = kinds.MODEL_DEPLOYMENT.path(namespace, name)
     began = time.monotonic()
     await people.patch(path, {"spec": specification(2)})
     return await eyes.first(name) - began
@@ -114,17 +140,7 @@ def is_promoted(found: dict[str, dict[str, object]]) -> bool:
     )
 
 
-def _figures(
-    what: str,
-    seconds: list[float],
-    argo: tuple[str, str] | None,
-    bare: tuple[str, str] | None,
-    targets: tuple[float, float] | None,
-) -> list[Figure]:
+def _cuts(seconds: list[float]) -> dict[str, float]:
+    """Return median and 95th percentile in milliseconds."""
     cuts = statistics.quantiles(seconds, n=20, method="inclusive")
-    figures = []
-    for column, (name, cut) in enumerate((("p50", cuts[9]), ("p95", cuts[18]))):
-        others = OTHERS.format(argo[column], bare[column]) if argo and bare else "-"
-        target = targets[column] if targets else None
-        figures.append(Figure(f"{what}, {name}", 1000 * cut, "ms", target, others))
-    return figures
+    return {"p50": 1000 * cuts[9], "p95": 1000 * cuts[18]}

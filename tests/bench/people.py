@@ -30,11 +30,26 @@ class People:
         self._connection = connection
         self._session = session
 
+    async def get(self, path: str) -> Manifest:
+        """Read an object or a list."""
+        return await self._ask("GET", path)
+
     async def post(self, path: str, body: Manifest) -> Manifest:
         """Create an object."""
-        answer = await self._connection.request("POST", path, body=body, timeout_seconds=30)
+        return await self._ask("POST", path, body)
+
+    async def put(self, path: str, body: Manifest) -> Manifest:
+        """Replace an object."""
+        return await self._ask("PUT", path, body)
+
+    async def delete(self, path: str) -> None:
+        """Delete an object, or all of a collection."""
+        await self._ask("DELETE", path)
+
+    async def _ask(self, method: str, path: str, body: Manifest | None = None) -> Manifest:
+        answer = await self._connection.request(method, path, body=body, timeout_seconds=30)
         if not answer.is_success:
-            raise RuntimeError(f"POST {path}: {answer.body.decode()[:500]}")
+            raise RuntimeError(f"{method} {path}: {answer.body.decode()[:500]}")
         return answer.json()
 
     async def patch(self, path: str, body: Manifest) -> bool:
@@ -60,6 +75,12 @@ class People:
         async with asyncio.TaskGroup() as group:
             for namespace, name in places:
                 group.create_task(one(namespace, name))
+
+    async def remove_all(self) -> None:
+        """Delete every ModelDeployment."""
+        found = await self.get(kinds.MODEL_DEPLOYMENT.path(None))
+        for space in {item["metadata"]["namespace"] for item in found["items"]}:
+            await self.delete(kinds.MODEL_DEPLOYMENT.path(space))
 
     async def namespace(self, name: str) -> None:
         """Create a namespace."""

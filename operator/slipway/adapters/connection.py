@@ -29,12 +29,9 @@ POOL = 64
 JSON = "application/json"
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
-YAML = "application/yaml"
-"""The API server writes such a body anew, in the form in which it compares objects later: the free
-data of a ControllerRevision, kept as our JSON spelled it, would differ from itself in the next
-patch, and be refused as a change of what never changes."""
 
-NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+NOT_AS_IT_IS = re.compile("[<>&\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+"""What Go's JSON never holds unescaped, and what YAML forbids or reads otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +68,14 @@ class Connection:
     def __init__(self, configuration: client.Configuration, *, user_agent: str) -> None:
         self.answered: Answered = _nobody_counts
         """Told of every request, for the metrics."""
-        configuration.connection_pool_maxsize = POOL
-        # a proxy is named in the kubeconfig; asked to look for one in the environment too, the
-        # session would do so in a thread before every request
-        configuration.client_session_kwargs = {"trust_env": False}
         self.configuration = configuration
-        self._rest = client.rest.RESTClientObject(configuration)
         self._user_agent = user_agent
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=POOL, ssl=client.rest.RESTClientObject(configuration).ssl_context
+            ),
+            trust_env=False,  # else it looks for a proxy in a thread, before every request
+        )
 
     async def request(
         self,
@@ -101,14 +99,17 @@ class Connection:
         headers = {"Content-Type": content_type, "Accept": accept, "User-Agent": self._user_agent}
         try:
             headers.update(await self._credentials())
-            response = await self._rest.request(
+            async with self._session.request(
                 method,
                 url,
                 headers=headers,
-                body=_as_yaml(body) if content_type == YAML and body is not None else body,
-                _request_timeout=aiohttp.ClientTimeout(total=timeout_seconds),
-            )
-            data = await response.read()
+                data=encoded(body) if body is not None else None,
+                timeout=aiohttp.ClientTimeout(total=timeout_seconds),
+                proxy=self.configuration.proxy,
+                proxy_headers=self.configuration.proxy_headers,
+                server_hostname=self.configuration.tls_server_name,
+            ) as response:
+                data = await response.read()
             status = str(response.status)
         except TimeoutError as error:
             raise ClusterUnavailable(
@@ -118,7 +119,7 @@ class Connection:
             raise ClusterUnavailable(f"{method} {path}: {error}") from error
         finally:
             self.answered(method, status, time.monotonic() - began)
-        return Answer(response.status, _seconds(response.getheader("Retry-After")), data)
+        return Answer(response.status, _seconds(response.headers.get("Retry-After")), data)
 
     async def bearer(self) -> tuple[str | None, str | None]:
         """Return the scheme and token that requests carry now; None where they carry none."""
@@ -128,7 +129,7 @@ class Connection:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._rest.close()
+        await self._session.close()
         await asyncio.sleep(0)  # lets TLS transports say goodbye
 
     async def _credentials(self) -> dict[str, str]:
@@ -157,10 +158,17 @@ async def connect(kubeconfig: Path | None, *, user_agent: str) -> Connection:
     return Connection(configuration, user_agent=user_agent)
 
 
-def _as_yaml(body: Manifest) -> str:
-    """Return JSON that is YAML too: no surrogates, and no character that YAML reads otherwise."""
-    text = json.dumps(body, ensure_ascii=False)
-    return NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+def encoded(body: Manifest) -> bytes:
+    """Return JSON as Go spells it, that is YAML too.
+
+    The API server keeps the free data of a ControllerRevision as it came, and compares it, at every
+    later patch, with itself as Go spells it: spelled otherwise, the patch would be refused as a
+    change of what never changes. What is applied is read as YAML, which knows no surrogate pairs:
+    nothing is escaped without need, and half a pair, which is no text, becomes a question mark.
+    """
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    text = NOT_AS_IT_IS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return text.encode("utf-8", "replace")
 
 
 def _seconds(header: str | None) -> float | None:

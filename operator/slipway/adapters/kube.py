@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-from slipway.adapters.connection import APPLY, JSON, MERGE, YAML, Answer, Connection
+from slipway.adapters.connection import APPLY, JSON, MERGE, Answer, Connection
 from slipway.adapters.refusals import TOO_MANY, is_missing, refusal
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
@@ -68,7 +68,7 @@ class KubeCluster:
         query = {"fieldManager": names.FIELD_MANAGER, "fieldValidation": "Strict"}
         if dry_run:
             query["dryRun"] = "All"
-        created = await self._write("POST", kind.path(namespace), query, manifest, YAML)
+        created = await self._write("POST", kind.path(namespace), query, manifest)
         if not dry_run:
             self._on_written(kind, created)
         return created

@@ -264,10 +264,11 @@ def _capacity(decision: Decision, facts: Facts, claim: Claim) -> Condition:
         for name, number in wanted.items()
         if facts.ready(name) < number
     ]
-    numbers = " and ".join(str(number) for number in wanted.values()) or "no"
+    numbers = " and ".join(str(number) for number in wanted.values())
+    full = f"all replicas of every live revision are ready: {numbers}" if numbers else ""
     return claim(
         ConditionType.CAPACITY_READY,
         not short,
         "ReplicasReady" if not short else "AwaitingReplicas",
-        "; ".join(short) or f"all replicas of every live revision are ready: {numbers}",
+        "; ".join(short) or full or "no revision is to run yet",
     )

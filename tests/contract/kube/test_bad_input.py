@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from slipway.adapters.connection import YAML, Connection
+from slipway.adapters.connection import JSON, Connection
 from slipway.api.base import Manifest
 from slipway.api.kinds import MODEL_DEPLOYMENT
 
@@ -43,12 +43,11 @@ def spoilt(namespace: str, bad: Bad) -> Manifest:
 
 async def sent(connection: Connection, text: str) -> str:
     """Return why the API server does not take the JSON; empty: it does. Nothing is stored."""
-    answer = await connection._rest.request(
-        "POST",
+    answer = await connection._session.post(
         f"{connection.configuration.host}{MODEL_DEPLOYMENT.path(NAMESPACE)}"
         "?dryRun=All&fieldValidation=Strict",
-        headers={"Content-Type": YAML, **await connection._credentials()},
-        body=text,
+        headers={"Content-Type": JSON, **await connection._credentials()},
+        data=text.encode(),
     )
     said = json.loads(await answer.read())
     return str(said["message"]) if said["kind"] == "Status" else ""

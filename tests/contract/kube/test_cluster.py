@@ -7,10 +7,10 @@ import pytest
 from slipway.adapters.connection import MERGE, Connection
 from slipway.adapters.kube import KubeCluster
 from slipway.api.base import Manifest
-from slipway.api.kinds import BY_NAME, DEPLOYMENT, Kind
+from slipway.api.kinds import BY_NAME, CONTROLLER_REVISION, DEPLOYMENT, Kind
 from slipway.errors import ClusterUnavailable, FencedError, Refused, SpecError
 
-from tests.contract.kube.objects import a_deployment, a_quota
+from tests.contract.kube.objects import a_deployment, a_quota, a_revision, a_service_account
 from tests.contract.kube.suite import ClusterContract, version
 
 pytestmark = pytest.mark.cluster
@@ -176,3 +176,35 @@ async def test_what_was_written_is_shown_to_the_cache_at_once(
     applied = await cluster.apply(a_deployment(namespace), existing_uid=None)
     await cluster.create(a_deployment(namespace, "other"), dry_run=True)
     assert shown == [(DEPLOYMENT, version(applied))]
+
+
+ANY_TEXT = [
+    pytest.param("a < b && c > d", id="characters that Go escapes"),
+    pytest.param('é 模 😀 \u2028 \x85 \x7f \ufeff \t " \\ yes: 1e3', id="beyond ASCII"),
+]
+
+
+@pytest.mark.parametrize("text", ANY_TEXT)
+async def test_a_revision_keeps_its_data_when_it_is_annotated(
+    cluster: KubeCluster, namespace: str, text: str
+) -> None:
+    data: Manifest = {"zeta": text, "alpha": {"b": [1, 2.5, 1e-7, None], "a": True}}
+    created = await cluster.create(a_revision(namespace, data))
+    meta = created["metadata"]
+    await cluster.annotate(
+        CONTROLLER_REVISION, namespace, meta["name"], uid=meta["uid"], annotations={"a": "b"}
+    )
+    found = await cluster.get(CONTROLLER_REVISION, namespace, meta["name"])
+    assert found is not None
+    assert found["data"] == data
+    assert found["metadata"]["annotations"] == {"a": "b"}
+
+
+@pytest.mark.parametrize("text", ANY_TEXT)
+async def test_what_is_applied_may_hold_any_text(
+    cluster: KubeCluster, namespace: str, text: str
+) -> None:
+    wanted = a_service_account(namespace)
+    wanted["metadata"]["annotations"] = {"text": text}
+    applied = await cluster.apply(wanted, existing_uid=None)
+    assert applied["metadata"]["annotations"] == {"text": text}
