@@ -4,9 +4,13 @@ Watches lose deletions that happen across a re-list, so objects that only the ca
 ghosts. The first sweep is also the barrier before the first pass: the cache counts as filled when
 every listed object was seen or has gone. And an object that the watch still does not show at the
 next look means that the watch is dead.
+
+Each kind is listed in each namespace by itself: a right that was taken away, or a namespace that
+went with its Role, costs the sweep that place and no other.
 """
 
 import asyncio
+import itertools
 import logging
 import random
 import time
@@ -15,18 +19,29 @@ from typing import Protocol
 
 from slipway.api.kinds import Kind
 from slipway.engine.cache import Cache, Ref
-from slipway.errors import DependencyError
+from slipway.errors import (
+    ClusterUnavailable,
+    DependencyError,
+    Forbidden,
+    Refused,
+    SlipwayError,
+)
 
 log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 600.0
 RECHECK_SECONDS = 60.0
-"""Until a watch that was behind must have caught up."""
+"""Until a watch that was behind must have caught up; longest until a retry where none answered."""
 AFTER_RELIST_SECONDS = 2.0
 BARRIER_SECONDS = 60.0
 """Longest wait for the cache; then work starts, since every write has preconditions."""
 BARRIER_LOOK_SECONDS = 0.1
 RETRY_SECONDS = 5.0
+
+Scope = tuple[Kind, str | None]
+"""A kind in a namespace; None: in all."""
+REFUSALS = (Forbidden, Refused)
+"""Answers: asking again soon helps nothing."""
 
 
 class Lister(Protocol):
@@ -36,7 +51,7 @@ class Lister(Protocol):
         """Return all objects that the watch of this kind should show.
 
         Raises:
-            DependencyError: the API server did not answer.
+            SlipwayError: the API server did not answer, or refused.
 
         """
 
@@ -64,19 +79,39 @@ class Sweep:
         self._wanted = asyncio.Event()
         self._behind: Mapping[str, Ref] = {}
         self._swept_at = now()
+        self._tried_at = now()
+        self._misses = 0
+        self._failed: dict[Scope, SlipwayError] = {}
+        self._left_out: Mapping[Scope, SlipwayError] = {}
         self.synced = asyncio.Event()
         self.ghosts_removed = 0
         self.watch_is_dead = False
 
     @property
     def age(self) -> float:
-        """Seconds since the last sweep that went well."""
+        """Seconds since the last sweep in which nothing failed."""
         return self._now() - self._swept_at
+
+    @property
+    def idle(self) -> float:
+        """Seconds since the last list, whatever came of it; a sweep that goes on makes them."""
+        return self._now() - self._tried_at
+
+    @property
+    def failures(self) -> Mapping[Scope, SlipwayError]:
+        """What could not be listed at the last look, or was left out from the start, and why."""
+        return {**self._left_out, **self._failed}
 
     @property
     def behind(self) -> int:
         """Objects that the watches did not show at the last look."""
         return len(self._behind)
+
+    def leave_out(self, failures: Mapping[Scope, SlipwayError]) -> None:
+        """Do without the namespaces of these, of which nothing is watched."""
+        gone = {namespace for _, namespace in failures}
+        self._namespaces = tuple(name for name in self._namespaces if name not in gone)
+        self._left_out = dict(failures)
 
     def request(self) -> None:
         """Ask for a sweep soon: a watch has listed anew, so deletions may be lost."""
@@ -92,36 +127,66 @@ class Sweep:
                 await self.sweep()
             except DependencyError as error:
                 log.warning("sweep failed: %s", error)
-                await asyncio.sleep(RETRY_SECONDS)
-                self._wanted.set()
 
     async def sweep(self) -> None:
         """List everything once, remove ghosts, and note what the watches do not show yet.
 
+        What cannot be listed is left as it is, and told in `failures`; all else is swept. A right
+        that is missing in some namespaces is no reason to raise as long as one is listed in full.
+
         Raises:
-            DependencyError: the API server did not answer; nothing was removed for that kind.
+            DependencyError: the API server did not answer for something, or refused everywhere.
 
         """
         listed: dict[str, Ref] = {}
-        for kind in self._kinds:
-            listed.update({ref.uid: ref for ref in await self._sweep_kind(kind)})
+        for scope in itertools.product(self._kinds, self._namespaces):
+            listed.update({ref.uid: ref for ref in await self._try(scope)})
         late = [ref for uid, ref in self._behind.items() if uid in listed and self._is_behind(ref)]
         self.watch_is_dead = bool(late)
         for ref in late[:3]:
             log.error("the watch does not show %s %s/%s", ref.kind.kind, ref.namespace, ref.name)
         self._behind = {uid: ref for uid, ref in listed.items() if self._is_behind(ref)}
-        self._swept_at = self._now()
+        self._judge()
 
-    async def _sweep_kind(self, kind: Kind) -> list[Ref]:
+    def _judge(self) -> None:
+        silent = self._unanswered()
+        self._misses = self._misses + 1 if silent else 0
+        if not self._failed:
+            self._swept_at = self._now()
+            return
+        in_part = {namespace for _, namespace in self._failed}
+        if silent or in_part.issuperset(self._namespaces):
+            first = (silent or list(self._failed.values()))[0]
+            raise ClusterUnavailable(str(first)) from first
+
+    def _unanswered(self) -> list[SlipwayError]:
+        return [error for error in self._failed.values() if not isinstance(error, REFUSALS)]
+
+    async def _try(self, scope: Scope) -> list[Ref]:
+        kind, namespace = scope
+        try:
+            listed = await self._sweep_scope(kind, namespace)
+        except SlipwayError as error:
+            if scope not in self._failed:
+                log.warning("%s in %s not swept: %s", kind.plural, namespace or "all", error)
+            self._failed[scope] = error
+            return []
+        finally:
+            self._tried_at = self._now()
+        if self._failed.pop(scope, None) is not None:
+            log.info("%s in %s swept again", kind.plural, namespace or "all")
+        return listed
+
+    async def _sweep_scope(self, kind: Kind, namespace: str | None) -> list[Ref]:
         before = self._cache.changes
-        listed: list[Ref] = []
-        for namespace in self._namespaces:
-            listed.extend(await self._lister.refs(kind, namespace))
+        listed = list(await self._lister.refs(kind, namespace))
         uids = {ref.uid for ref in listed}
         ghosts = [
             entry.ref
             for entry in self._cache.entries(kind)
-            if entry.stored <= before and entry.ref.uid not in uids
+            if entry.stored <= before
+            and entry.ref.uid not in uids
+            and namespace in {None, entry.ref.namespace}
         ]
         for ghost in ghosts:
             self.ghosts_removed += 1
@@ -161,6 +226,8 @@ class Sweep:
 
     async def _wait(self) -> None:
         seconds = RECHECK_SECONDS if self._behind else INTERVAL_SECONDS
+        if self._misses:
+            seconds = min(RETRY_SECONDS * 2.0 ** min(self._misses - 1, 10), RECHECK_SECONDS)
         try:
             async with asyncio.timeout(seconds * random.uniform(0.8, 1.2)):  # noqa: S311
                 await self._wanted.wait()

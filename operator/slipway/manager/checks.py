@@ -1,7 +1,7 @@
 """What must be true for this process to be worth keeping: a restart would help where it is not.
 
 A loop that is stuck needs no check: it answers no probe. An API server that is away is no reason
-either: whoever starts anew finds it away, too.
+either, nor one that refuses: whoever starts anew finds the same.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def alive(machine: Machine, watches_run: Callable[[], bool]) -> tuple[Check, ...
             "the watches show what exists", lambda: not (synced() and machine.sweep.watch_is_dead)
         ),
         Check("every watch gives signs of life", lambda: not synced() or not silent(machine)),
-        Check("sweeps go well", lambda: not synced() or machine.sweep.age < STALE_SWEEP_SECONDS),
+        Check("sweeps go on", lambda: not synced() or machine.sweep.idle < STALE_SWEEP_SECONDS),
         Check(
             "the election goes on",
             lambda: not synced() or machine.elector.age < STALE_ELECTION_SECONDS,

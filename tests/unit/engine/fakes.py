@@ -8,7 +8,7 @@ from slipway.api.kinds import Kind
 from slipway.engine.cache import Ref
 from slipway.engine.elector import LeaseRecord
 from slipway.engine.recorder import Happening
-from slipway.errors import ChangedUnderneath, ClusterUnavailable, ConflictError
+from slipway.errors import ChangedUnderneath, ClusterUnavailable, ConflictError, Forbidden
 
 
 @dataclass
@@ -69,14 +69,20 @@ class FakeLister:
 
     refs_by_uid: dict[str, Ref] = field(default_factory=dict)
     is_down: bool = False
+    forbidden: set[tuple[Kind, str | None]] = field(default_factory=set)
+    """What the operator has no right to list."""
+    broken: set[Kind] = field(default_factory=set)
+    """Kinds for which the API server has no answer, as with a webhook that converts in vain."""
     meanwhile: Callable[[], None] = lambda: None
 
     def add(self, *refs: Ref) -> None:
         self.refs_by_uid.update({ref.uid: ref for ref in refs})
 
     async def refs(self, kind: Kind, namespace: str | None) -> Sequence[Ref]:
-        if self.is_down:
+        if self.is_down or kind in self.broken:
             raise ClusterUnavailable("connection refused")
+        if (kind, namespace) in self.forbidden:
+            raise Forbidden(f'{kind.plural} is forbidden: User "slipway" cannot list')
         found = [
             ref
             for ref in self.refs_by_uid.values()

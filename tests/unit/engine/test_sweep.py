@@ -7,7 +7,7 @@ import pytest
 from slipway.api.kinds import DEPLOYMENT, POD
 from slipway.engine.cache import Cache, Ref
 from slipway.engine.sweep import Sweep
-from slipway.errors import ClusterUnavailable
+from slipway.errors import ClusterUnavailable, Forbidden
 
 from tests.unit.engine.fakes import FakeClock, FakeLister
 from tests.unit.engine.test_worker import until
@@ -75,6 +75,79 @@ async def test_nothing_is_removed_when_the_api_server_does_not_answer() -> None:
     with pytest.raises(ClusterUnavailable):
         await world.sweep.sweep()
     assert len(world.cache) == 1
+
+
+async def test_a_namespace_whose_rights_are_gone_costs_no_other_its_sweep() -> None:
+    world = World("gone", "vision")
+    lost = Ref(DEPLOYMENT, "gone", "digits", uid="u9")
+    world.show(lost, DIGITS, FACES)
+    world.lister.add(DIGITS)
+    world.lister.forbidden = {(kind, "gone") for kind in KINDS}
+    await world.sweep.sweep()
+    assert world.ghosts == [FACES], "of what cannot be listed nothing is known"
+    assert set(world.sweep.failures) == world.lister.forbidden
+    world.lister.forbidden = set()
+    await world.sweep.sweep()
+    assert world.ghosts == [FACES, lost]
+    assert world.sweep.failures == {}
+
+
+async def test_a_kind_without_an_answer_costs_no_other_its_sweep() -> None:
+    world = World()
+    heard = Ref(POD, "vision", "p", uid="u3")
+    world.show(FACES, heard)
+    world.lister.broken = {DEPLOYMENT}
+    with pytest.raises(ClusterUnavailable):
+        await world.sweep.sweep()
+    assert world.ghosts == [heard]
+    assert set(world.sweep.failures) == {(DEPLOYMENT, None)}
+
+
+async def test_a_right_that_is_missing_everywhere_is_no_sweep() -> None:
+    world = World()
+    world.lister.forbidden = {(POD, None)}
+    with pytest.raises(ClusterUnavailable, match="cannot list"):
+        await world.sweep.sweep()
+
+
+async def test_only_a_sweep_in_which_nothing_failed_went_well_and_any_goes_on() -> None:
+    world = World("gone", "vision")
+    world.lister.forbidden = {(POD, "gone")}
+    world.clock.forward(100)
+    await world.sweep.sweep()
+    assert (world.sweep.age, world.sweep.idle) == (100, 0)
+    world.lister.forbidden = set()
+    await world.sweep.sweep()
+    assert world.sweep.age == 0
+
+
+async def test_work_does_not_wait_for_a_namespace_whose_rights_are_gone() -> None:
+    world = World("gone", "vision")
+    world.lister.add(DIGITS)
+    world.show(DIGITS)
+    world.lister.forbidden = {(kind, "gone") for kind in KINDS}
+    running = asyncio.create_task(world.sweep.run())
+    await until(world.sweep.synced.is_set)
+    running.cancel()
+
+
+async def test_work_waits_for_an_api_server_that_answers_in_part() -> None:
+    world = World()
+    world.lister.broken = {POD}
+    running = asyncio.create_task(world.sweep.run())
+    await asyncio.sleep(0.05)
+    assert not world.sweep.synced.is_set()
+    running.cancel()
+
+
+async def test_what_is_left_out_is_not_swept_and_stays_known_as_missing() -> None:
+    world = World("gone", "vision")
+    why = Forbidden("cannot list pods")
+    world.sweep.leave_out({(POD, "gone"): why})
+    world.lister.add(Ref(DEPLOYMENT, "gone", "digits", uid="u9"))
+    await world.sweep.sweep()
+    assert world.sweep.behind == 0
+    assert world.sweep.failures == {(POD, "gone"): why}
 
 
 async def test_work_waits_until_the_watches_have_shown_every_object() -> None:

@@ -3,10 +3,11 @@
 import pytest
 from slipway.api import kinds
 from slipway.engine.queue import Key
+from slipway.errors import ClusterUnavailable
 from slipway.manager import checks
 from slipway.manager.watch import watch_names
 
-from tests.unit.engine.fakes import FakeLeases
+from tests.unit.engine.fakes import FakeLeases, FakeLister
 from tests.unit.manager.exposition import Exposed, expose
 from tests.unit.reconcile.world import World
 
@@ -20,6 +21,12 @@ async def exposed() -> Exposed:
     exposed.machine.sweep.synced.set()
     await exposed.machine.elector.tick()
     return exposed
+
+
+def lister(exposed: Exposed) -> FakeLister:
+    found = exposed.machine.sweep._lister
+    assert isinstance(found, FakeLister)
+    return found
 
 
 def broken(exposed: Exposed, *, watches_run: bool = True) -> list[str]:
@@ -62,13 +69,33 @@ async def test_silence_says_nothing_where_no_sign_was_ever_heard(exposed: Expose
 async def test_an_api_server_that_is_away_is_no_reason_for_a_restart(exposed: Exposed) -> None:
     leases = FakeLeases(is_down=True)
     exposed.machine.elector._store = leases
-    for _ in range(120):
-        exposed.clock.forward(10)
-        await exposed.machine.elector.tick()
-    assert broken(exposed) == []
+    lister(exposed).is_down = True
+    for minute in range(120):
+        for _ in range(6):
+            exposed.clock.forward(10)
+            await exposed.machine.elector.tick()
+        with pytest.raises(ClusterUnavailable):
+            await exposed.machine.sweep.sweep()
+        assert broken(exposed) == [], f"after {minute} minutes"
     leases.is_down = False
     await exposed.machine.elector.tick()
     assert broken(exposed) == [], "the watches need a moment, too"
+
+
+async def test_rights_that_are_gone_are_no_reason_for_a_restart(exposed: Exposed) -> None:
+    lister(exposed).forbidden = {(kind, None) for kind in kinds.WATCHED}
+    for _ in range(10):
+        await pass_time(exposed, 600)
+        with pytest.raises(ClusterUnavailable):
+            await exposed.machine.sweep.sweep()
+        assert broken(exposed) == []
+
+
+async def test_sweeps_that_stand_still_are_noticed(exposed: Exposed) -> None:
+    await pass_time(exposed, 2390)
+    assert broken(exposed) == []
+    await pass_time(exposed, 20)
+    assert broken(exposed) == ["sweeps go on"]
 
 
 async def test_an_election_that_stands_still_is_noticed(exposed: Exposed) -> None:

@@ -13,6 +13,7 @@ from slipway.agent.counters import render_metrics
 from slipway.api import kinds
 from slipway.api.counters import Counters, Latency, RouteCounters, latency_edges
 from slipway.engine.queue import Key
+from slipway.errors import Forbidden
 
 from tests.unit.manager.exposition import Exposed, expose
 from tests.unit.reconcile.world import World
@@ -91,6 +92,7 @@ async def with_everything(world: World) -> Exposed:
     await world.until(lambda: bool(world.status()["rollout"].get("analysis")))
     await world.live(20)
     exposed = await leading(world)
+    exposed.machine.sweep.leave_out({(kinds.POD, "speech"): Forbidden("cannot list pods")})
     exposed.metrics.passed("ModelDeployment", "ok", 0.02)
     exposed.metrics.answered("GET", "200", 0.004)
     await exposed.machine.events.record(DIGITS, warning=False, reason="Promoted", message="now")

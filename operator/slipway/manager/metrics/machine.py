@@ -80,7 +80,17 @@ class MachineMetrics:
     def _sweep(self) -> Iterator[Metric]:
         sweep = self._machine.sweep
         yield _gauge("synced", "1: the cache was filled.", sweep.synced.is_set())
-        yield _gauge("sweep_age_seconds", "Since the last sweep that went well.", sweep.age)
+        yield _gauge(
+            "sweep_age_seconds", "Since the last sweep in which nothing failed.", sweep.age
+        )
+        failures = GaugeMetricFamily(
+            "slipway_sweep_failures",
+            "1: this kind could not be listed in this namespace; empty: in all.",
+            labels=["kind", "namespace"],
+        )
+        for kind, namespace in sweep.failures:
+            failures.add_metric([kind.kind, namespace or ""], 1)
+        yield failures
         yield _gauge("watch_behind", "Objects that the watches had not shown.", sweep.behind)
         yield _counter("ghosts_removed", "Deletions that no watch told.", sweep.ghosts_removed)
 
