@@ -9,6 +9,11 @@ from datetime import datetime
 
 from slipway.cli.times import seconds_since
 
+HEALS = frozenset(
+    {"Refused", "Forbidden", "WebhookUnavailable", "ClusterUnavailable", "InternalError"}
+)
+"""Reasons of Stalled that go away with their cause: the operator tries again by itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -219,6 +224,17 @@ class ModelDeployment:
     def is_paused(self) -> bool:
         """Whether the spec or the action `pause` holds it; the stage says so only before a step."""
         return self.policy.paused or self.rollout.paused
+
+    @property
+    def stalled(self) -> Condition | None:
+        """The condition Stalled, where it holds."""
+        return self.condition("Stalled") if self.holds("Stalled") else None
+
+    @property
+    def trouble(self) -> Condition | None:
+        """What keeps the operator from its work, and heals by itself when the cause is gone."""
+        found = self.stalled
+        return found if found is not None and found.reason in HEALS else None
 
     def condition(self, kind: str) -> Condition | None:
         """Return a condition, or None where it is absent."""

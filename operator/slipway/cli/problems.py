@@ -1,5 +1,6 @@
 """What goes wrong, as people and scripts are told: one sentence, an exit code, what to try next."""
 
+import sys
 from enum import IntEnum
 
 from slipway.errors import SlipwayError
@@ -36,3 +37,9 @@ class Problem(SlipwayError):
         self.code = code
         self.hint = hint
         self.passes = passes
+
+
+def note(text: str) -> None:
+    """Say something on standard error that does not end the command."""
+    sys.stderr.write(f"note: {text}\n")
+    sys.stderr.flush()

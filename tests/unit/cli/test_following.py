@@ -13,26 +13,50 @@ from tests.unit.cli.recordings import recording
 
 
 def answer(word: str, name: str, *, begun: str = "progressing") -> Answer:
+    return judged(word, recording(name).manifest, begun=begun)
+
+
+def judged(word: str, manifest: dict[str, Any], *, begun: str = "progressing") -> Answer:
     reached = goal(word, recording(begun).md)
     assert reached is not None
-    return reached(recording(name).md).answer
+    return reached(read(manifest)).answer
+
+
+def stalled(name: str, reason: str) -> dict[str, Any]:
+    """Return a recording whose operator says that it is stuck."""
+    manifest = recording(name).manifest
+    said = {"type": "Stalled", "status": "True", "reason": reason, "message": "no"}
+    claims = {entry["type"]: entry for entry in manifest["status"]["conditions"]}
+    claims.pop("Reconciling", None)
+    claims["Ready"] |= {"status": "False", "reason": reason, "message": "no"}
+    manifest["status"]["conditions"] = [*claims.values(), said]
+    return manifest
 
 
 @pytest.mark.parametrize(
     ("word", "name", "expected"),
     [
         ("ready", "idle", Answer.YES),
-        ("ready", "rejected", Answer.YET),
+        ("ready", "rejected", Answer.NEVER),
+        ("ready", "failed", Answer.YET),
         ("available", "rejected", Answer.YES),
         ("stalled", "held", Answer.YES),
         ("stalled", "progressing", Answer.YET),
         ("idle", "rejected", Answer.YES),
         ("idle", "baking", Answer.YET),
         ("approval", "awaiting-approval", Answer.YES),
+        ("approval", "baking", Answer.YET),
+        ("approval", "twice", Answer.NEVER),
         ("stage=Baking", "baking", Answer.YES),
+        ("stage=Baking", "progressing", Answer.YET),
+        ("stage=Baking", "held", Answer.NEVER),
+        ("stage=Baking", "twice", Answer.NEVER),
+        ("stage=Idle", "rejected", Answer.YES),
         ("weight=10", "progressing", Answer.YES),
         ("weight=50%", "progressing", Answer.YET),
         ("weight=50", "rejected", Answer.NEVER),
+        ("weight=50", "twice", Answer.YES),
+        ("weight=10", "rolling-back", Answer.YET),
         ("promoted", "progressing", Answer.YET),
         ("promoted", "failed", Answer.YET),
         ("promoted", "rejected", Answer.NEVER),
@@ -48,14 +72,68 @@ def test_promoted_means_the_version_that_was_asked_for_at_the_beginning() -> Non
     assert answer("promoted", "idle") is Answer.NEVER
 
 
-def test_a_status_of_an_older_spec_decides_nothing() -> None:
-    manifest = recording("idle").manifest
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("promoted", "twice"),
+        ("ready", "idle"),
+        ("available", "idle"),
+        ("idle", "idle"),
+        ("approval", "awaiting-approval"),
+        ("weight=10", "progressing"),
+        ("weight=50", "rejected"),
+        ("stage=Baking", "baking"),
+        ("stalled", "held"),
+        ("ready", "rejected"),
+    ],
+)
+def test_a_status_of_an_older_spec_decides_nothing(word: str, name: str) -> None:
+    assert answer(word, name) is not Answer.YET
+    manifest = recording(name).manifest
     manifest["metadata"]["generation"] += 1
-    md = read(manifest)
-    for word in ("promoted", "ready", "idle"):
-        reached = goal(word, md)
-        assert reached is not None
-        assert reached(md).answer is Answer.YET
+    assert judged(word, manifest) is Answer.YET
+
+
+@pytest.mark.parametrize(
+    ("word", "name"), [("weight=25", "baking"), ("approval", "awaiting-approval")]
+)
+def test_an_older_candidate_that_bakes_to_its_end_decides_nothing(word: str, name: str) -> None:
+    assert answer(word, name) is not Answer.NEVER
+    manifest = recording(name).manifest
+    manifest["spec"]["model"]["version"] = "3"
+    assert judged(word, manifest) is Answer.YET
+
+
+@pytest.mark.parametrize("word", ["promoted", "ready", "idle", "approval", "weight=50"])
+def test_only_what_a_person_must_change_ends_a_wait(word: str) -> None:
+    for reason in ("Refused", "Forbidden", "WebhookUnavailable", "ClusterUnavailable"):
+        assert judged(word, stalled("progressing", reason)) is Answer.YET
+    for reason in ("InvalidSpec", "Conflict", "AnalysisFailed", "DeadlineExceeded", "New"):
+        assert judged(word, stalled("progressing", reason)) is Answer.NEVER
+
+
+def test_nothing_serves_before_the_spec_changes() -> None:
+    manifest = stalled("rejected", "RevisionRejected")
+    manifest["status"]["conditions"][0]["status"] = "False"
+    assert judged("available", manifest) is Answer.YET, "stable's pods may come back"
+    del manifest["status"]["stable"]
+    assert judged("available", manifest) is Answer.NEVER
+
+
+def test_a_goal_that_can_never_come_is_refused_with_those_there_are(run: Program) -> None:
+    typo = run("wait", "digits", "--for=stage=Progresing")
+    assert typo.code == 2
+    assert "stages are Idle, Packaging, Starting" in typo.err
+    for word in ("weight=101", "weight=²", "stage=", "luck=3"):
+        assert run("wait", "digits", f"--for={word}").code == 2
+
+
+def test_what_heals_by_itself_is_said_and_waited_for(run: Program) -> None:
+    run.put("digits", stalled("progressing", "Forbidden"))
+    run.change(watches=[{"events": [promoted()]}])
+    done = run("wait", "digits", "--for=promoted", "--timeout=60s")
+    assert done.code == 0
+    assert done.err == "note: digits waits for an end of Forbidden: no\n"
 
 
 def test_wait_ends_when_it_comes(run: Program) -> None:

@@ -1,6 +1,5 @@
 """Commands that ask the operator for something, and wait for its answer."""
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +21,7 @@ from slipway.cli.follow import changes
 from slipway.cli.kubectl import FIELD_MANAGER, RESOURCE
 from slipway.cli.objects import ModelDeployment
 from slipway.cli.options import command, name_argument, with_session
-from slipway.cli.problems import Exit, Problem
+from slipway.cli.problems import Exit, Problem, note
 from slipway.cli.read import Fields
 from slipway.cli.session import Session, now
 from slipway.cli.text import line
@@ -69,9 +68,9 @@ def _ask(session: Session, md: ModelDeployment, verb: str, revision: str, second
 
 def _warn_of_pending(md: ModelDeployment) -> None:
     if md.pending_action is not None:
-        sys.stderr.write(
-            f"note: this takes the place of {md.pending_action.text}, which the operator "
-            "has not answered yet\n"
+        note(
+            f"this takes the place of {md.pending_action.text}, which the operator has not "
+            "answered yet"
         )
 
 

@@ -9,15 +9,16 @@ from click.shell_completion import CompletionItem
 
 from slipway.cli.complaints import NotFound
 from slipway.cli.follow import Change, changes
-from slipway.cli.goals import WORDS, Answer, Goal, goal
+from slipway.cli.goals import WORDS, Answer, Goal, goal, known
 from slipway.cli.looks import Looks
 from slipway.cli.objects import ModelDeployment
 from slipway.cli.options import command, name_argument, with_session
-from slipway.cli.problems import Exit, Problem
+from slipway.cli.problems import Exit, Problem, note
 from slipway.cli.session import Session, now
 from slipway.cli.terminal import Canvas, canvas
 from slipway.cli.text import Line, Screen, line
 from slipway.cli.times import duration, parse_duration
+from slipway.cli.views.coming import STAGES
 from slipway.cli.views.describe import describe
 from slipway.cli.views.listing import change as line_about
 from slipway.cli.views.listing import listing
@@ -133,7 +134,7 @@ def _screen(md: ModelDeployment, drawn: Canvas, looks: Looks) -> Screen:
 def _goals(
     _context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    words = [word.partition("<")[0] for word in WORDS]
+    words = [word.partition("<")[0] for word in WORDS] + [f"stage={name}" for name in STAGES]
     return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 
@@ -161,8 +162,8 @@ def _goals(
 def wait(session: Session, name: str, word: str, seconds: float) -> int:
     """Wait for an outcome.
 
-    Exit codes: 0 it came; 3 it will not come by itself: rejected, rolled back, held, stalled, or
-    the spec asks for another version now; 4 not in time; 6 there is none of that name.
+    Exit codes: 0 it came; 3 it will not come by itself: a person must change something, or the
+    spec asks for another version now; 4 not in time; 6 there is none of that name.
     """
     if word == "deleted":
         return _until_deleted(session, name, seconds)
@@ -205,17 +206,18 @@ def _has_come(session: Session, reached: Goal, md: ModelDeployment, word: str) -
 def _goal(word: str, md: ModelDeployment) -> Goal:
     found = goal(word, md)
     if found is None:
-        raise click.BadParameter(
-            f"{word!r} is no goal; known are {', '.join(WORDS)}", param_hint="--for"
-        )
+        raise click.BadParameter(f"{word!r} is no goal; {known(word)}", param_hint="--for")
     return found
 
 
 def _progress(session: Session, md: ModelDeployment, told: Line) -> Line:
-    """Say on a terminal what changes meanwhile; scripts get the end only."""
+    """Say on a terminal what changes meanwhile; scripts get the end, and what is in the way."""
     (row,) = line_about(md, now())
-    if row[1:] != told and sys.stdout.isatty() and not session.json:
-        session.show([row])
+    if row[1:] != told and not session.json:
+        if sys.stdout.isatty():
+            session.show([row])
+        elif md.trouble is not None:
+            note(f"{md.name} waits for an end of {md.trouble.reason}: {md.trouble.message}")
     return row[1:]
 
 

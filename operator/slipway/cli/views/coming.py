@@ -20,6 +20,8 @@ def coming(md: ModelDeployment, now: datetime, say: Say) -> list[str]:
         said.append(f"the operator has yet to answer the action {md.pending_action.text}")
     if not md.is_seen:
         return [*said, "the operator has not looked at the newest spec yet"]
+    if md.trouble is not None:
+        return [*said, f"it goes on by itself when the cause is gone: {md.trouble.message}"]
     if md.is_paused and md.rollout.stage in CLOCKED:
         return [*said, *_paused(md, now, say)]
     stage = STAGES.get(md.rollout.stage, _unknown)
