@@ -1,8 +1,9 @@
 """Conditions: their types, and the pure setter that keeps transition times.
 
 kstatus reads them (Helm, Flux, Argo CD): `Available` = some revision serves; `Ready` = the revision
-in Git is promoted; `Reconciling` = a rollout is under way; `Stalled` = a person or a new commit is
-needed. `Reconciling` and `Stalled` are abnormal-true: they are absent when they would be False.
+in Git is promoted; `Reconciling` = a rollout is under way, or waits for what passes by itself;
+`Stalled` = a person or a new commit is needed. `Reconciling` and `Stalled` are abnormal-true: they
+are absent when they would be False.
 """
 
 from collections.abc import Iterable

@@ -36,6 +36,12 @@ COUNTED = frozenset(
     {ConditionType.RECONCILING, ConditionType.READY, ConditionType.ROUTE_PROGRAMMED}
 )
 """Conditions whose messages do; of the proxies it is one after the other that acknowledges."""
+PASSING = frozenset({"ClusterUnavailable", "WebhookUnavailable", "Forbidden"})
+"""Reasons of trouble that ends without a change of this object: no tool may give it up."""
+DECIDED = frozenset(
+    {"RevisionRejected", "Held", "AnalysisFailed", "DeadlineExceeded", "InvalidSpec"}
+)
+"""Reasons that wait for a person, whatever else is in the way meanwhile."""
 
 
 def desired_status(
@@ -43,7 +49,8 @@ def desired_status(
 ) -> ModelDeploymentStatus:
     """Return the whole status after this pass.
 
-    `trouble` is a reason and a message of a write that was refused: it stalls the object.
+    `trouble` is a reason and a message of a write that was refused: it stalls the object, unless it
+    passes by itself.
     """
     old = facts.object.status
     paused_or_awaits = decision.stage is not decision.memory.stage
@@ -219,17 +226,33 @@ def _conditions(
         f"revision {serving} has {ready} ready replicas" if serving else "no revision serves yet",
     )
     yield claim(ConditionType.READY, done, reason, message)
-    stalled = decision.stalled or (trouble[0] if trouble else None)
-    if not done and not stalled:  # one of the three holds at any time: kstatus goes by them
+    stall = _stall(decision, facts, trouble)
+    if not done and stall is None:  # one of the three holds at any time: kstatus goes by them
         yield claim(ConditionType.RECONCILING, True, reason, message)
-    if stalled:
-        yield claim(ConditionType.STALLED, True, stalled, message)
+    if stall is not None:
+        yield claim(ConditionType.STALLED, True, *stall)
     yield _artifact(decision, facts, claim)
     yield claim(ConditionType.ROUTE_PROGRAMMED, *_programmed(decision, facts))
     yield _capacity(decision, facts, claim)
     scaling = scaling_claim(facts, (decision.stable, decision.candidate))
     if scaling is not None:
         yield claim(ConditionType.SCALING_ACTIVE, *scaling)
+
+
+def _stall(
+    decision: Decision, facts: Facts, trouble: tuple[str, str] | None
+) -> tuple[str, str] | None:
+    """Return why a person or a new commit is needed: a reason and a message."""
+    if decision.stalled is not None:
+        return decision.stalled, decision.message
+    if trouble is None or trouble[0] not in PASSING:
+        return trouble
+    generation = facts.object.metadata.generation
+    for entry in facts.object.status.conditions:  # this pass could not decide anew
+        is_it = entry.type == ConditionType.STALLED and entry.reason in DECIDED
+        if is_it and entry.observed_generation == generation:
+            return entry.reason, entry.message
+    return None
 
 
 def _programmed(decision: Decision, facts: Facts) -> tuple[bool, str, str]:
@@ -248,7 +271,8 @@ def _artifact(decision: Decision, facts: Facts, claim: Claim) -> Condition:
         text = f"version {wanted.snapshot.version} is {wanted.snapshot.model_digest}"
         return claim(ConditionType.ARTIFACT_READY, True, "Packaged", text)
     failed = decision.memory.stage is Stage.FAILED
-    reason = decision.reason if failed else "Packaging"
+    # a pass that could not decide has no reason of its own
+    reason = (decision.reason if failed else "") or "Packaging"
     return claim(ConditionType.ARTIFACT_READY, False, reason, decision.message)
 
 

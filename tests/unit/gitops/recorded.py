@@ -7,13 +7,20 @@ from typing import Any
 
 from slipway.api import kinds
 from slipway.api.base import Manifest
+from slipway.errors import ClusterUnavailable, Forbidden, Refused, SlipwayError, SpecError
 
 from tests.fakes.api import Change
+from tests.fakes.cluster import Trouble, Write
 from tests.unit.reconcile.world import World
 
 APPROVAL: Manifest = {"steps": [{"weight": 10, "approval": "Required"}]}
 GOLDEN: Manifest = {"model": {"goldenSet": {"uri": "https://models.example/golden.tar"}}}
 IMAGE: Manifest = {"packaging": {"mode": "Image", "repository": "registry.example/digits"}}
+
+QUOTA = "exceeded quota: count/deployments.apps, requested 1, used 0, limited 0"
+NO_RIGHT = 'services is forbidden: User "slipway" cannot create resource "services"'
+NO_WEBHOOK = 'failed calling webhook "w": service "absent" not found'
+NO_STORE = "etcdserver: leader changed"
 
 
 @dataclass
@@ -109,6 +116,49 @@ async def a_foreign_object_in_the_way(world: World) -> None:
     await world.live(60)
 
 
+class Refuses(Trouble):
+    """Refuses every write of a kind."""
+
+    def __init__(self, error: SlipwayError, kind: str) -> None:
+        self.error, self.kind = error, kind
+
+    def before(self, write: Write) -> None:
+        if write.kind == self.kind:
+            raise self.error
+
+
+def refused(error: SlipwayError, kind: str = "Deployment") -> "Story":
+    """Return how a first version is refused."""
+
+    async def tell(world: World) -> None:
+        world.operator.cluster.trouble = Refuses(error, kind)
+        await world.ask_for("1")
+        await world.live(60)
+
+    return tell
+
+
+async def a_right_that_is_taken_while_a_version_serves(world: World) -> None:
+    await promoted(world)
+    world.operator.cluster.trouble = Refuses(Forbidden(NO_RIGHT), "Service")
+    world.delete(kinds.SERVICE)
+    await world.live(60)
+
+
+async def a_rejected_version_and_no_webhook(world: World) -> None:
+    await a_version_with_errors(world)
+    world.operator.cluster.trouble = Refuses(ClusterUnavailable(NO_WEBHOOK), "Service")
+    world.delete(kinds.SERVICE)
+    await world.live(60)
+
+
+async def a_hook_of_another_namespace(world: World) -> None:
+    await promoted(world)
+    hook = {"name": "gate", "stage": "Step", "webhook": {"url": "http://gate.other.svc/ask"}}
+    await world.ask_for("2", rollout={"analysis": {"hooks": [hook]}})
+    await world.live(60)
+
+
 Story = Callable[[World], Awaitable[None]]
 STORIES: dict[str, tuple[Story, str, str]] = {
     "a first version": (a_first_version, "Current", "Healthy"),
@@ -120,6 +170,14 @@ STORIES: dict[str, tuple[Story, str, str]] = {
     "a pause": (a_version_that_is_paused, "InProgress", "Suspended"),
     "an abort": (a_version_that_was_aborted, "Failed", "Degraded"),
     "a foreign object": (a_foreign_object_in_the_way, "Failed", "Degraded"),
+    "a quota": (refused(Refused(QUOTA)), "Failed", "Degraded"),
+    "a field": (refused(SpecError("spec.x", "Invalid value")), "Failed", "Degraded"),
+    "a hook elsewhere": (a_hook_of_another_namespace, "Failed", "Degraded"),
+    "a webhook away": (refused(ClusterUnavailable(NO_WEBHOOK)), "InProgress", "Progressing"),
+    "no right": (refused(Forbidden(NO_RIGHT)), "InProgress", "Progressing"),
+    "a server that fails": (refused(ClusterUnavailable(NO_STORE)), "InProgress", "Progressing"),
+    "a right taken": (a_right_that_is_taken_while_a_version_serves, "InProgress", "Progressing"),
+    "rejected, and no webhook": (a_rejected_version_and_no_webhook, "Failed", "Degraded"),
 }
 """What happens, and what kstatus and Argo CD should say at its end."""
 

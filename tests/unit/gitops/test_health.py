@@ -129,6 +129,44 @@ def test_argo_cd_says_why(recorders: dict[str, Recorder]) -> None:
     assert "RevisionRejected" in message
 
 
+@pytest.mark.parametrize(
+    ("story", "reason", "words"),
+    [
+        ("a quota", "Refused", "exceeded quota"),
+        ("a field", "InvalidSpec", "spec.x"),
+        ("a hook elsewhere", "InvalidSpec", "<service>.vision.svc"),
+        ("a webhook away", "WebhookUnavailable", "failed calling webhook"),
+        ("no right", "Forbidden", "cannot create resource"),
+        ("a server that fails", "ClusterUnavailable", "etcdserver"),
+        ("a right taken", "Forbidden", "cannot create resource"),
+    ],
+)
+def test_trouble_is_told_with_its_cause(
+    recorders: dict[str, Recorder], story: str, reason: str, words: str
+) -> None:
+    last = as_stored(recorders[story].last)
+    [ready] = [entry for entry in last["status"]["conditions"] if entry["type"] == "Ready"]
+    assert (ready["status"], ready["reason"]) == ("False", reason)
+    assert words in argocd.health(last)[1]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "story", ["a webhook away", "no right", "a server that fails", "a right taken"]
+)
+def test_what_passes_by_itself_ends_no_wait(
+    recorders: dict[str, Recorder], story: str, goes_by_ready: bool
+) -> None:
+    for state in recorders[story].states:
+        assert kstatus.compute(as_stored(state), goes_by_ready=goes_by_ready) != "Failed"
+
+
+def test_what_serves_stays_available_while_a_right_is_missing(
+    recorders: dict[str, Recorder],
+) -> None:
+    assert "Available" in claims(as_stored(recorders["a right taken"].last))
+
+
 def test_an_object_that_nobody_has_looked_at_is_not_done() -> None:
     fresh = {"metadata": {"generation": 1}, "status": {"observedGeneration": -1}}
     assert kstatus.compute(fresh, goes_by_ready=False) == "InProgress"

@@ -92,6 +92,31 @@ def test_a_refused_write_stalls_even_what_was_promoted() -> None:
     assert found["Ready"].status is ConditionStatus.FALSE
 
 
+@pytest.mark.parametrize("reason", ["ClusterUnavailable", "WebhookUnavailable", "Forbidden"])
+def test_trouble_that_passes_by_itself_is_in_progress_and_serving_goes_on(reason: str) -> None:
+    facts, name = serving()
+    decision = a_decision(stable=name, weights={name: 100})
+    found = said(decision, facts, (reason, "not now"))
+    assert (found["Reconciling"].reason, found["Reconciling"].message) == (reason, "not now")
+    assert found["Ready"].status is ConditionStatus.FALSE
+    assert found["Available"].status is ConditionStatus.TRUE
+    assert "Stalled" not in found
+
+
+def test_trouble_can_be_told_of_what_could_not_be_packaged() -> None:
+    found = said(a_decision(Stage.FAILED, ""), facts_about(a_model_deployment()), ("Refused", "no"))
+    assert found["ArtifactReady"].status is ConditionStatus.FALSE
+    assert found["Stalled"].reason == "Refused"
+
+
+def test_a_stall_has_its_own_message_beside_a_write_that_was_refused() -> None:
+    facts, name = serving()
+    decision = a_decision(stable=name, weights={name: 100}, stalled="Held")
+    found = said(decision, facts, ("Refused", "exceeded quota"))
+    assert (found["Stalled"].reason, found["Stalled"].message) == ("Held", "because")
+    assert (found["Ready"].reason, found["Ready"].message) == ("Refused", "exceeded quota")
+
+
 def test_everything_is_said_of_the_generation_that_was_read() -> None:
     facts, name = serving(generation=7)
     status = desired_status(a_decision(stable=name), facts, None, NOON)

@@ -58,9 +58,12 @@ async def test_what_is_refused_is_said_with_its_cause_and_heals(
     world = troubled(trouble)
     await world.ask_for("1")
     await world.live(90)
-    status, said, message = world.condition("Stalled")
+    is_passing = isinstance(error, ClusterUnavailable)
+    claims = "Reconciling" if is_passing else "Stalled"
+    status, said, message = world.condition(claims)
     assert (status, said[: len(reason)]) == ("True", reason)
     assert str(error) in message
+    assert world.condition("Stalled" if is_passing else "Reconciling") == ("", "", "")
     assert world.condition("Ready")[0] == "False"
     before = [write for write in world.writes if write.verb == "status"]
     await world.live(120)
@@ -69,6 +72,49 @@ async def test_what_is_refused_is_said_with_its_cause_and_heals(
     await world.until(lambda: world.serving() == "1", 120)
     await world.settle()
     assert world.condition("Stalled") == ("", "", "")
+
+
+LOST = [Forbidden(NO_RIGHT), ClusterUnavailable(NO_WEBHOOK), ClusterUnavailable("no answer")]
+
+
+@pytest.mark.parametrize("error", LOST, ids=["right", "webhook", "server"])
+async def test_what_serves_stays_available_while_the_operator_can_do_nothing(
+    error: SlipwayError,
+) -> None:
+    world = World()
+    await world.ask_for("1")
+    await world.settle()
+    world.operator.cluster.trouble = trouble = Refuses(error, verb="apply")
+    world.delete(kinds.SERVICE)
+    await world.live(60)
+    assert world.condition("Available")[:2] == ("True", "Serving")
+    assert world.condition("Ready")[0] == "False"
+    assert str(error) in world.condition("Ready")[2]
+    assert world.condition("Reconciling")[0] == "True"
+    assert world.condition("Stalled") == ("", "", "")
+    trouble.is_on = False
+    await world.until(lambda: world.condition("Ready")[0] == "True", 60)
+    assert world.condition("Reconciling") == ("", "", "")
+
+
+async def test_a_refused_version_waits_for_a_person_though_the_operator_lost_a_right() -> None:
+    world = World()
+    await world.ask_for("1")
+    await world.settle()
+    world.controllers.faults["2"] = "errors"
+    await world.ask_for("2")
+    await world.settle()
+    verdict = world.condition("Stalled")
+    assert verdict[1] == "RevisionRejected"
+    world.operator.cluster.trouble = Refuses(Forbidden(NO_RIGHT), verb="apply")
+    world.delete(kinds.SERVICE)
+    await world.live(60)
+    assert world.condition("Ready")[1] == "Forbidden"
+    assert world.condition("Stalled") == verdict
+    await world.ask_for("3")
+    await world.live(60)
+    assert world.condition("Stalled") == ("", "", ""), "of another spec nothing is known yet"
+    assert world.condition("Reconciling")[1] == "Forbidden"
 
 
 async def test_a_moment_without_rights_is_not_worth_a_word() -> None:
@@ -134,8 +180,9 @@ async def test_a_poisoned_object_among_ten_good_ones_delays_nobody(poison: str) 
     assert len(served) == 10
     assert 0 < trouble.refused < 40, "a poisoned object is backed off"
     told = world.find(kinds.MODEL_DEPLOYMENT, "poison")["status"]["conditions"]
-    [stalled] = [entry for entry in told if entry["type"] == "Stalled"]
-    assert str(POISONS[poison]) in stalled["message"]
+    claims = "Reconciling" if isinstance(POISONS[poison], ClusterUnavailable) else "Stalled"
+    [said] = [entry for entry in told if entry["type"] == claims]
+    assert str(POISONS[poison]) in said["message"]
     trouble.is_on = False
     await world.live(120)
     route = world.api.get(kinds.MODEL_ROUTE, NAMESPACE, "poison")
