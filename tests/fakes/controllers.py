@@ -68,6 +68,8 @@ class Controllers:
     silent: set[str] = field(default_factory=set)
     """Names of router pods that tell nobody what they counted."""
     servers: Servers = field(default_factory=Servers)
+    held: dict[str, Manifest | None] = field(default_factory=dict)
+    """Namespaces whose router pods come to nothing, and the condition that says so, if one does."""
 
     def step(self) -> None:
         self.api.collect_garbage()
@@ -158,6 +160,11 @@ class Controllers:
             "replicas": wanted,
             "conditions": [claim],
         }
+        namespace = deployment["metadata"]["namespace"]
+        if deployment["metadata"]["name"] == names.ROUTER_NAME and namespace in self.held:
+            said = self.held[namespace]
+            status["conditions"] += [said] if said else []
+            ready = 0
         if ready:
             status |= {"readyReplicas": ready, "updatedReplicas": ready}
         self.api.put_status(kinds.DEPLOYMENT, deployment, status)

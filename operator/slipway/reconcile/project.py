@@ -100,6 +100,8 @@ class RouterWorkload:
     agent: AgentMark | None
     failure: str | None = None
     """Message of its ReplicaFailure condition: quota, admission."""
+    is_stuck: bool = False
+    """Refused, or nothing has come of its newest template for ten minutes."""
 
 
 def project(kind: Kind, manifest: Manifest) -> object:
@@ -188,7 +190,15 @@ def _deployment(manifest: Manifest) -> WorkloadFact | RouterWorkload:
         is_new = status.get("observedGeneration", 0) >= manifest["metadata"]["generation"]
         updated = status.get("updatedReplicas", 0)
         is_complete = is_new and min(ready, updated) >= wanted
-        return RouterWorkload(meta, ready, is_complete, _agent(manifest), _refused(status))
+        failure = _refused(status)
+        return RouterWorkload(
+            meta,
+            ready,
+            is_complete,
+            _agent(manifest),
+            failure,
+            is_stuck=is_new and (failure is not None or _gave_up(status)),
+        )
     found = {entry["type"]: entry for entry in status.get("conditions") or ()}
     available = found.get("Available", {})
     moment = _moment(available["lastTransitionTime"]) if available else None
@@ -208,6 +218,14 @@ def _refused(status: Manifest) -> str | None:
     found = {entry["type"]: entry for entry in status.get("conditions") or ()}
     failure = found.get("ReplicaFailure", {})
     return failure.get("message") if failure.get("status") == "True" else None
+
+
+def _gave_up(status: Manifest) -> bool:
+    """Return whether a Deployment is past its progress deadline."""
+    return any(
+        (entry["type"], entry["status"]) == ("Progressing", "False")
+        for entry in status.get("conditions") or ()
+    )
 
 
 def _job(manifest: Manifest) -> JobObject:

@@ -4,6 +4,7 @@ The router outlives the operator, and an upgrade of the operator leaves it alone
 only with the agent's version or the router's own settings, one namespace at a time.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -16,16 +17,22 @@ from slipway.engine.cache import Cache
 from slipway.engine.queue import Key
 from slipway.errors import ChangedUnderneath, FencedError, SlipwayError
 from slipway.reconcile.ports import Clock, Cluster
-from slipway.reconcile.project import Broken, Plain, RouterWorkload, meta_of
+from slipway.reconcile.project import Broken, Plain, RouterWorkload
+from slipway.reconcile.upkeep import WAIT_SECONDS, Upkeep
 from slipway.reconcile.writer import Writer, hash_of
-from slipway.render.router import RouterSpec, agent_image, render_anchor, render_router
+from slipway.render.router import (
+    RouterSpec,
+    agent_image,
+    has_budget,
+    render_anchor,
+    render_router,
+)
 from slipway.settings import Settings
 
 log = logging.getLogger(__name__)
 
 GONE_AFTER = timedelta(seconds=60)
 """A ModelDeployment that is deleted and created anew finds its router still there."""
-WAIT_SECONDS = 2.0
 RENDERED = 64
 """Routers whose objects are kept; every new ModelDeployment asks for those of its namespace."""
 
@@ -49,8 +56,11 @@ class RouterReconciler:
         self._clock = clock
         self._settings = settings
         self._unused_since: dict[str, datetime] = {}
-        self._verified: set[tuple[str, str, str]] = set()
-        """uid of the anchor, kind and hash of what was found as it should be."""
+        self._upkeep = Upkeep(cache, cluster, clock, self._writer)
+        self._turn = asyncio.Lock()
+        """Held from the look at the other namespaces' routers until ours is written."""
+        self._waits: dict[str, list[str]] = {}
+        """Namespaces that wait, and for which: said once."""
         self._problems: dict[str, str] = {}
 
     def problem(self, namespace: str) -> str | None:
@@ -89,11 +99,14 @@ class RouterReconciler:
         if anchor is not None and anchor.meta.deleting:
             return WAIT_SECONDS
         uid = await self._anchor(namespace, anchor)
-        for manifest, hash_ in _rendered(namespace, uid, self._spec(namespace)):
+        spec = self._spec(namespace)
+        for manifest, hash_ in _rendered(namespace, uid, spec):
             wait = await self._ensure(manifest, hash_, uid)
             if wait is not None:
                 return wait
-        return None
+        if not has_budget(spec):
+            await self._upkeep.drop_budget(namespace, uid)
+        return self._upkeep.look_in(namespace)
 
     def _spec(self, namespace: str) -> RouterSpec:
         router = self._settings.router
@@ -117,6 +130,7 @@ class RouterReconciler:
     async def _retire(self, namespace: str, anchor: Plain | None) -> float | None:
         if anchor is None:
             self._unused_since.pop(namespace, None)
+            self._upkeep.forget(namespace)
             return None
         now = self._clock.now()
         left = self._unused_since.setdefault(namespace, now) + GONE_AFTER - now
@@ -136,7 +150,7 @@ class RouterReconciler:
     async def _anchor(self, namespace: str, anchor: Plain | None) -> str:
         manifest = render_anchor(namespace)
         hash_ = hash_of(manifest)
-        if anchor is not None and anchor.meta.applied_hash == hash_:
+        if anchor is not None and not self._writer.is_due(anchor.meta, hash_):
             return anchor.meta.uid
         applied = await self._writer.apply(manifest, hash_, anchor.meta if anchor else None)
         uid: str = applied["metadata"]["uid"]
@@ -144,25 +158,8 @@ class RouterReconciler:
 
     async def _ensure(self, manifest: Manifest, hash_: str, anchor_uid: str) -> float | None:
         """Write one object if it is due; return the seconds to wait where it must not be yet."""
-        kind = kinds.BY_NAME[manifest["kind"]]
-        if kind == kinds.DEPLOYMENT:
-            return await self._ensure_deployment(manifest, hash_, anchor_uid)
-        mark = (anchor_uid, kind.kind, hash_)
-        if mark in self._verified:
-            return None
-        namespace = manifest["metadata"]["namespace"]
-        live = await self._cluster.get(kind, namespace, names.ROUTER_NAME)
-        found = meta_of(live) if live is not None else None
-        if found is not None and found.owner_uid not in {None, anchor_uid}:
-            return WAIT_SECONDS
-        if found is None or found.applied_hash != hash_:
-            await self._writer.apply(manifest, hash_, found)
-        self._verified.add(mark)
-        return None
-
-    async def _ensure_deployment(
-        self, manifest: Manifest, hash_: str, anchor_uid: str
-    ) -> float | None:
+        if manifest["kind"] != kinds.DEPLOYMENT.kind:
+            return await self._upkeep.ensure(manifest, hash_, anchor_uid)
         namespace = manifest["metadata"]["namespace"]
         known = self._cache.get(kinds.DEPLOYMENT, namespace, names.ROUTER_NAME, RouterWorkload)
         if known is None:
@@ -172,15 +169,43 @@ class RouterReconciler:
             return WAIT_SECONDS
         if not self._writer.is_due(known.meta, hash_):
             return None
-        others = (
-            entry.value
-            for entry in self._cache.entries(kinds.DEPLOYMENT)
-            if isinstance(entry.value, RouterWorkload) and entry.ref.namespace != namespace
-        )
-        if not all(other.is_complete for other in others):
-            return WAIT_SECONDS
-        await self._writer.apply(manifest, hash_, known.meta)
+        async with self._turn:
+            if known.is_complete and self._must_wait(namespace):
+                return WAIT_SECONDS
+            await self._writer.apply(manifest, hash_, known.meta)
         return None
+
+    def _must_wait(self, namespace: str) -> bool:
+        """Return whether another namespace's router is being replaced; say so once.
+
+        A router that is not whole itself never waits: it may be what the others wait for.
+        """
+        others = self._replaced_now(namespace)
+        if others and self._waits.get(namespace) != others:
+            log.info(
+                "router waits for those of %s to be ready", ", ".join(others), extra={"of": others}
+            )
+        self._waits.pop(namespace, None)
+        if others:
+            self._waits[namespace] = others
+        return bool(others)
+
+    def _replaced_now(self, namespace: str) -> list[str]:
+        return sorted(
+            entry.ref.namespace
+            for entry in self._cache.entries(kinds.DEPLOYMENT)
+            if isinstance(entry.value, RouterWorkload)
+            and entry.ref.namespace != namespace
+            and self._is_under_way(entry.ref.namespace, entry.value)
+        )
+
+    def _is_under_way(self, namespace: str, router: RouterWorkload) -> bool:
+        """Return whether a router was replaced and is not whole yet, but may still come to be."""
+        uid = router.meta.owner_uid
+        if router.is_complete or router.is_stuck or uid is None:
+            return False
+        rendered = _rendered(namespace, uid, self._spec(namespace))
+        return any(hash_ == router.meta.applied_hash for _, hash_ in rendered)
 
 
 @lru_cache(RENDERED)

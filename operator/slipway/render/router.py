@@ -119,12 +119,16 @@ def render_router(namespace: str, anchor_uid: str, spec: RouterSpec) -> tuple[Ma
         _object(ROLE, namespace, anchor_uid) | {"rules": _rules()},
         _object(ROLE_BINDING, namespace, anchor_uid) | _binding(namespace),
         _object(NETWORK_POLICY, namespace, anchor_uid) | {"spec": _network_policy()},
-        _workload(namespace, anchor_uid, spec),
     ]
-    if spec.replicas > 1:  # with a single one it would forbid every drain of its node
+    if has_budget(spec):
         budget = {"minAvailable": 1, "selector": {"matchLabels": LABELS}}
         objects.append(_object(POD_DISRUPTION_BUDGET, namespace, anchor_uid) | {"spec": budget})
-    return tuple(objects)
+    return (*objects, _workload(namespace, anchor_uid, spec))
+
+
+def has_budget(spec: RouterSpec) -> bool:
+    """Return whether drains are held up: with a single pod that would be for ever."""
+    return spec.replicas > 1
 
 
 def _object(kind: Kind, namespace: str, anchor_uid: str | None) -> Manifest:
