@@ -35,7 +35,7 @@ from slipway.engine.queue import WorkQueue
 from slipway.engine.recorder import EventRecorder
 from slipway.engine.sweep import Sweep
 from slipway.engine.worker import Worker
-from slipway.errors import ClusterUnavailable, SettingsError, SlipwayError
+from slipway.errors import ClusterUnavailable, SettingsError
 from slipway.manager import checks, domain, logs
 from slipway.manager.feed import Feed
 from slipway.manager.health import Check, HealthServer
@@ -43,6 +43,7 @@ from slipway.manager.memory import keep_small
 from slipway.manager.metrics import Metrics
 from slipway.manager.metrics.machine import Machine, MachineMetrics
 from slipway.manager.metrics.models import ModelMetrics
+from slipway.manager.preflight import Failures, Preflight
 from slipway.manager.pulses import LoopLag, Pulses
 from slipway.manager.watch import Hearing, watch, watch_names
 from slipway.settings import PATH_VARIABLE, Settings, load
@@ -55,8 +56,6 @@ DRAIN_SECONDS = 5.0
 """For passes under way, when the process is asked to end."""
 END_SECONDS = 10.0
 """For everything else to end."""
-PREFLIGHT_SECONDS = 3.0
-"""Between two looks at what is missing."""
 
 
 class Operator:
@@ -98,6 +97,8 @@ class Operator:
             on_ghost=self._feed.ghost,
         )
         self._pulses = Pulses(watch_names(settings.watch_namespaces))
+        self._namespaces = tuple(settings.watch_namespaces)
+        self._preflight = Preflight(self._metadata, kinds.WATCHED, self._namespaces)
         self._machine = Machine(
             self._queue,
             self._cache,
@@ -129,15 +130,15 @@ class Operator:
         self._catch_signals()
         asked = loop.create_task(self._stop.wait(), name="signals")
         await self._health.start()
-        ready = loop.create_task(self._preflight(), name="preflight")
+        ready = loop.create_task(self._preflight.wait(), name="preflight")
         await asyncio.wait({asked, ready}, return_when=asyncio.FIRST_COMPLETED)
         tasks: set[asyncio.Task[Any]] = {ready}
         if not self._stop.is_set() and ready.exception() is None:
-            tasks = self._start()
+            tasks = self._start(ready.result())
             await asyncio.wait({asked, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         return await self._end(tasks | {asked}, was_asked=self._stop.is_set())
 
-    def _start(self) -> set[asyncio.Task[Any]]:
+    def _start(self, missing: Failures) -> set[asyncio.Task[Any]]:
         # kopf cancels what is created after it when it ends, so all else is created before
         parts: list[tuple[str, Coroutine[Any, Any, None]]] = [
             ("sweep", self._sweep.run()),
@@ -146,9 +147,18 @@ class Operator:
             ("memory", keep_small(self._sweep.synced)),
         ]
         parts += [(f"worker {n}", self._worker.serve()) for n in range(self._settings.workers)]
+        if missing:
+            self._leave_out(missing)
+            parts.append(("start without some namespaces", self._preflight.until_back(missing)))
         tasks = {asyncio.create_task(part, name=name) for name, part in parts}
         self._watch = asyncio.create_task(self._run_watch(), name="watch")
         return tasks | {self._watch}
+
+    def _leave_out(self, missing: Failures) -> None:
+        gone = {namespace for _, namespace in missing if namespace is not None}
+        self._namespaces = tuple(name for name in self._namespaces if name not in gone)
+        self._sweep.leave_out(missing)
+        self._pulses.forget(watch_names(tuple(gone)))
 
     async def _stand_for_election(self) -> None:
         await self._sweep.synced.wait()
@@ -158,7 +168,7 @@ class Operator:
         await watch(
             self._connection,
             Hearing(self._feed.seen, self._feed.gone, self._sweep.request, self._pulses.beat),
-            namespaces=self._settings.watch_namespaces,
+            namespaces=self._namespaces,
             stop=self._stop,
             on_started=self._catch_signals,
         )
@@ -186,23 +196,6 @@ class Operator:
         await self._connection.close()
         log.info("ended", extra={"asked": was_asked})
         return 0 if was_asked else 1
-
-    async def _preflight(self) -> None:
-        """Wait until every kind is served and may be listed; say what is missing."""
-        while problems := await self._problems():
-            for problem in problems:
-                log.error("cannot start yet: %s", problem)
-            await asyncio.sleep(PREFLIGHT_SECONDS)
-
-    async def _problems(self) -> list[str]:
-        problems = []
-        for kind in kinds.WATCHED:
-            for namespace in self._settings.watch_namespaces or (None,):
-                try:
-                    await self._metadata.probe(kind, namespace)
-                except SlipwayError as error:
-                    problems.append(str(error))
-        return problems
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from slipway.api.kinds import Kind
 
@@ -27,6 +27,11 @@ class Pulses:
         if watch in self._beats:
             self.heard = True
             self._beats[watch] = self._now()
+
+    def forget(self, watches: Iterable[str]) -> None:
+        """Expect no sign of these any more."""
+        for watch in watches:
+            self._beats.pop(watch, None)
 
     def silence(self) -> Mapping[str, float]:
         """Return the seconds since the last sign, by kind: of the watch that is silent longest."""

@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.skipif(helm.find_helm() is None, 
 
 SYSTEM = "test-narrow-system"
 WATCHED = "test-narrow-a"
+LATE = "test-narrow-b"
 RIGHTS = {"ServiceAccount", "Role", "RoleBinding"}
 SECONDS = 60
 
@@ -55,25 +56,34 @@ def narrow(alone: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     kubectl = alone
     for namespace in (SYSTEM, WATCHED):
         kubectl.apply(restricted_namespace(namespace))
-    values = {**base.VALUES, "watchNamespaces": [WATCHED]}
-    rendered = list(yaml.safe_load_all(helm.template(values, namespace=SYSTEM)))
-    kubectl.apply(*(one for one in rendered if one and one["kind"] in RIGHTS))
+    kubectl.apply(*rights(WATCHED))
     token = kubectl.run("create", "token", "slipway", "-n", SYSTEM, "--duration=1h").strip()
     config: dict[str, Any] = yaml.safe_load(KUBECONFIG.read_text())
     config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
     path = tmp_path_factory.mktemp("narrow") / "kubeconfig"
     path.write_text(yaml.safe_dump(config))
     yield Narrow(kubectl, path)
-    for namespace in (SYSTEM, WATCHED):
+    for namespace in (SYSTEM, WATCHED, LATE):
         kubectl.delete_namespace(namespace)
+
+
+def rights(namespace: str) -> list[Any]:
+    values = {**base.VALUES, "watchNamespaces": [namespace]}
+    rendered = list(yaml.safe_load_all(helm.template(values, namespace=SYSTEM)))
+    return [one for one in rendered if one and one["kind"] in RIGHTS]
+
+
+def office_of(path: Path, *namespaces: str) -> Office:
+    office = Office(path, SYSTEM)
+    file = path / "settings.yaml"
+    settings = {**yaml.safe_load(file.read_text()), "watchNamespaces": list(namespaces)}
+    file.write_text(yaml.safe_dump(settings))
+    return office
 
 
 @pytest.fixture
 async def replica(narrow: Narrow, tmp_path: Path) -> AsyncIterator[Replica]:
-    office = Office(tmp_path, SYSTEM)
-    path = tmp_path / "settings.yaml"
-    settings = {**yaml.safe_load(path.read_text()), "watchNamespaces": [WATCHED]}
-    path.write_text(yaml.safe_dump(settings))
+    office = office_of(tmp_path, WATCHED)
     replica = await office.start("narrow", narrow.kubeconfig)
     yield replica
     await office.close()
@@ -110,6 +120,25 @@ def has_router(kubectl: Kubectl) -> bool:
     return all(
         kubectl.get(WATCHED, f"{kind.plural}.{kind.group}", names.ROUTER_NAME) for kind in wanted
     )
+
+
+async def test_a_namespace_without_its_role_costs_no_other_and_is_taken_up_when_it_has_one(
+    narrow: Narrow, tmp_path: Path
+) -> None:
+    office = office_of(tmp_path, WATCHED, LATE)
+    try:
+        replica = await office.start("lacking", narrow.kubeconfig)
+        await replica.until("is_leader", 1, SECONDS)
+        missing = f'slipway_sweep_failures{{kind="Pod",namespace="{LATE}"}} 1.0'
+        assert missing in await replica.get("metrics")
+        assert await replica.get("healthz") == "ok\n"
+        await asyncio.to_thread(narrow.kubectl.apply, restricted_namespace(LATE))
+        await asyncio.to_thread(narrow.kubectl.apply, *rights(LATE))
+        assert await asyncio.wait_for(replica.process.wait(), SECONDS) == 1
+        again = await office.start("whole", narrow.kubeconfig)
+        assert "slipway_sweep_failures{" not in await again.get("metrics")
+    finally:
+        await office.close()
 
 
 def test_its_lease_lies_in_its_own_namespace(narrow: Narrow) -> None:

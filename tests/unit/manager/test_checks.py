@@ -59,6 +59,12 @@ async def test_a_watch_that_falls_silent_is_noticed(exposed: Exposed) -> None:
     assert broken(exposed) == []
 
 
+async def test_nobody_waits_for_a_watch_that_is_not_made(exposed: Exposed) -> None:
+    exposed.machine.pulses.forget([PODS])
+    await pass_time(exposed, 600, silent=PODS)
+    assert broken(exposed) == []
+
+
 async def test_silence_says_nothing_where_no_sign_was_ever_heard(exposed: Exposed) -> None:
     for _ in range(60):
         exposed.clock.forward(10)

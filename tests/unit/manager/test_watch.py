@@ -24,6 +24,8 @@ from tests.unit.engine.test_worker import until
 NAMESPACE = Kind("", "v1", "namespaces", "Namespace")
 """kopf begins when it has seen that there are such."""
 
+GONE = "speech"
+
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
@@ -33,8 +35,13 @@ class BookmarkServer:
 
     url: str
     streams: dict[str, web.StreamResponse] = field(default_factory=dict)
+    refusals: Counter[str] = field(default_factory=Counter)
+    """Requests for a namespace whose Role is gone, by path."""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
+        if f"/namespaces/{GONE}/" in request.path:
+            self.refusals[request.path] += 1
+            return web.json_response({"kind": "Status", "code": 403}, status=403)
         kind = next((k for k in kinds.WATCHED if k.path("vision") == request.path), None)
         if kind is None:
             return web.json_response(discovery(request.path))
@@ -79,12 +86,13 @@ def group(name: str, version: str) -> dict[str, Any]:
 
 
 class Watching(threading.Thread):
-    """The watches of one namespace; counts their signs of life by name."""
+    """The watches of namespaces; counts their signs of life by name."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *namespaces: str) -> None:
         super().__init__(daemon=True)
         self.beats: Counter[str] = Counter()
         self._url = url
+        self._namespaces = namespaces
         self._loop: asyncio.AbstractEventLoop | None = None
         self._asked: asyncio.Event | None = None
 
@@ -111,7 +119,7 @@ class Watching(threading.Thread):
         await watch(
             connection,
             hearing,
-            namespaces=["vision"],
+            namespaces=self._namespaces,
             stop=self._asked,
             on_started=lambda: None,
         )
@@ -133,7 +141,7 @@ async def server(unused_tcp_port: int) -> AsyncIterator[BookmarkServer]:
 async def test_a_bookmark_is_a_sign_of_life_of_its_watch_and_of_no_other(
     server: BookmarkServer,
 ) -> None:
-    watching = Watching(server.url)
+    watching = Watching(server.url, "vision")
     watching.start()
     try:
         await until(lambda: len(server.streams) == len(kinds.WATCHED), 30)
@@ -142,5 +150,20 @@ async def test_a_bookmark_is_a_sign_of_life_of_its_watch_and_of_no_other(
         await server.send_bookmark(kinds.POD)
         await until(lambda: watching.beats != before, 30)
         assert watching.beats - before == Counter(["pods.v1@vision"])
+    finally:
+        await asyncio.to_thread(watching.end)
+
+
+async def test_a_namespace_that_refuses_ends_no_watch_of_another(server: BookmarkServer) -> None:
+    watching = Watching(server.url, "vision", GONE)
+    watching.start()
+    try:
+        await until(lambda: len(server.streams) == len(kinds.WATCHED), 30)
+        refused = [kind.path(GONE) for kind in kinds.WATCHED]
+        await until(lambda: all(server.refusals[path] > 2 for path in refused), 30)
+        before = Counter(watching.beats)
+        await server.send_bookmark(kinds.POD)
+        await until(lambda: watching.beats != before, 30)
+        assert watching.is_alive()
     finally:
         await asyncio.to_thread(watching.end)
