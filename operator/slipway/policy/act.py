@@ -9,8 +9,10 @@ from slipway.api.modeldeployment import LastAction, Outcome, Stage
 from slipway.api.names import ANNOTATION_ACTION, ANNOTATION_REQUESTED_BY
 from slipway.policy import packaging
 from slipway.policy.actions import Action, Situation, parse, refusal
+from slipway.policy.alarm import ladder_of
 from slipway.policy.decision import Decision, Event
 from slipway.policy.facts import Facts, JobState
+from slipway.policy.ladder import next_rung
 from slipway.policy.moves import overall
 from slipway.policy.previous import ask_back, held_after, no_way_back
 from slipway.policy.recall import blocked_by, is_lost
@@ -48,16 +50,16 @@ def _who(facts: Facts) -> str:
 
 def _situation(action: Action, d: Decision, facts: Facts) -> Situation:
     rollout = facts.object.status.rollout
-    weight = facts.written(d.candidate)
     verdict = overall(facts)
     return Situation(
         candidate=d.candidate,
         step=d.memory.step,
         stage=rollout.stage if rollout is not None else Stage.IDLE,
         underlying=d.memory.stage,
-        weight=weight,
+        weight=d.memory.acked_weight,
+        lowered_to=_lowered_to(d, facts),
         straight=d.memory.unjudged,
-        skipped=0 < weight == d.memory.skipped_weight,
+        skipped=0 < d.memory.acked_weight == d.memory.skipped_weight,
         paused_by_action=d.memory.paused,
         paused_by_spec=facts.object.spec.paused,
         failing=verdict.message if verdict.verdict == "Fail" else None,
@@ -66,22 +68,34 @@ def _situation(action: Action, d: Decision, facts: Facts) -> Situation:
     )
 
 
+def _lowered_to(d: Decision, facts: Facts) -> int | None:
+    written = facts.written(d.candidate)
+    return written if written < d.memory.acked_weight else None
+
+
 def _can_retry(d: Decision, facts: Facts) -> bool:
     job = packaging.latest(facts)
     failed = facts.wanted is None and job is not None and job.state is not JobState.ACTIVE
     return failed or blocked_by(d, facts) is not None or d.memory.failures > 0
 
 
-def _approve(d: Decision, _facts: Facts, _action: Action, _by: str) -> Decision:
-    return _remember(d, approved_step=d.memory.step + 1)
+def _approve(d: Decision, facts: Facts, _action: Action, _by: str) -> Decision:
+    rung = next_rung(ladder_of(d, facts), d.memory.acked_weight)
+    return _remember(d, approved_weight=rung.weight)
 
 
 def _promote(d: Decision, _facts: Facts, _action: Action, by: str) -> Decision:
-    return _remember(d, unjudged=f"promote by {by}")
+    """Go to 100 now, also where `pause` held it: what was asked last is what is wanted."""
+    return _remember(d, unjudged=f"promote by {by}", paused=False)
 
 
-def _skip(d: Decision, facts: Facts, _action: Action, by: str) -> Decision:
-    weight = facts.written(d.candidate)
+def _skip(d: Decision, _facts: Facts, _action: Action, by: str) -> Decision:
+    """End the step that every proxy has in force, and people saw.
+
+    Where the next weight is written already, by this skip before a crash or by the evidence, that
+    step is over, and the next one keeps its own.
+    """
+    weight = d.memory.acked_weight
     before = f"{d.memory.skipped}, " if d.memory.skipped else ""
     said = f"{before}{weight} % skipped by {by}"
     return _remember(d, skipped_weight=weight, skipped=said if len(said) <= 256 else before[:256])  # noqa: PLR2004 -- the schema's limit

@@ -64,7 +64,9 @@ class Situation:
     underlying: Stage
     """The machine's own, below Paused and AwaitingApproval."""
     weight: int = 0
-    """Percent that was asked of the router for the candidate."""
+    """Percent that every proxy has in force for the candidate, as the step counts."""
+    lowered_to: int | None = None
+    """Percent that the router was asked for since then, where that is less."""
     straight: str | None = None
     """Why the candidate goes to 100 without steps."""
     skipped: bool = False
@@ -105,6 +107,11 @@ def _no_candidate(now: Situation) -> Reason:
 
 
 def _promote(now: Situation) -> Reason:
+    held = "spec.paused holds it: change the spec" if now.paused_by_spec else None
+    return _steps_are_over(now) or held
+
+
+def _steps_are_over(now: Situation) -> Reason:
     straight = f"it goes to 100 % without steps already: {now.straight}" if now.straight else None
     return _no_candidate(now) or straight
 
@@ -114,7 +121,7 @@ def _approve(now: Situation) -> Reason:
 
 
 def _skip(now: Situation) -> Reason:
-    reason = _promote(now)
+    reason = _steps_are_over(now)
     if reason is not None:
         return reason
     if now.stage is Stage.AWAITING_APPROVAL:
@@ -125,6 +132,8 @@ def _skip(now: Situation) -> Reason:
         return "the rollout is paused: resume it first"
     if now.failing is not None:
         return f"the analysis says Fail, abort or promote: {now.failing}"
+    if now.lowered_to is not None:
+        return f"the candidate goes from {now.weight} % back to {now.lowered_to} %"
     return f"the step at {now.weight} % is skipped already" if now.skipped else None
 
 

@@ -11,7 +11,7 @@ from slipway.api.modeldeployment import AnalysisMode, Before, Stage, Tolerance
 from slipway.policy.analysis.wilson import FAIL_Z, PASS_Z, wilson
 from slipway.policy.decision import Decision, Event
 from slipway.policy.facts import Facts, Judgement
-from slipway.policy.ladder import Rung
+from slipway.policy.ladder import Rung, rungs_of
 from slipway.policy.moves import ACK_POLL, at
 
 ALL = 100
@@ -21,8 +21,11 @@ COMPARED = frozenset({"errors", "latency", "latency-p90", "latency-p99"})
 """Metrics that are shares of requests."""
 
 
-def with_control(rungs: tuple[Rung, ...]) -> tuple[Rung, ...]:
-    """Return the ladder after an alarm: the bake leaves stable its share."""
+def ladder_of(d: Decision, facts: Facts) -> tuple[Rung, ...]:
+    """Return the weights to climb; after an alarm the bake leaves stable its share."""
+    rungs = rungs_of(facts.object.spec.rollout)
+    if d.memory.alarm is None:
+        return rungs
     return (*rungs[:-1], replace(rungs[-1], weight=ALL - GIVEN_BACK))
 
 

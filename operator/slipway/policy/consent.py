@@ -10,13 +10,13 @@ from slipway.policy.hooks import consents
 from slipway.policy.moves import at, interval
 
 
-def asked(d: Decision, facts: Facts, number: int, stage: HookStage, now: datetime) -> Decision:
+def asked(d: Decision, facts: Facts, weight: int, stage: HookStage, now: datetime) -> Decision:
     """Return the decision with everybody asked; `Decision.waits` says that somebody holds.
 
-    `number` is that of the rung above: an approval of it is an answer to a metric that pauses.
+    `weight` is that of the rung above: an approval of it is an answer to a metric that pauses.
     """
     pausing = _pausing(facts)
-    if pausing is not None and d.memory.approved_step < number:
+    if pausing is not None and d.memory.approved_weight != weight:
         message = f"{pausing.name}: {pausing.message}; it waits for approval, or abort it"
         held = at(d, d.memory.stage, pausing.reason, message, look_again=interval(facts))
         return replace(held, stage=Stage.AWAITING_APPROVAL, waits=True)

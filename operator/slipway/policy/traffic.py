@@ -14,14 +14,15 @@ from slipway.api.modeldeployment import (
     Outcome,
     Stage,
 )
-from slipway.policy.alarm import alarm, give_back, remember_before, with_control
+from slipway.policy.alarm import alarm, give_back, ladder_of, remember_before
 from slipway.policy.back import refuse, withdraw
 from slipway.policy.capacity import share_needs
 from slipway.policy.clock import active
 from slipway.policy.consent import asked
 from slipway.policy.decision import Decision, Event
 from slipway.policy.facts import Facts, Judgement
-from slipway.policy.ladder import Rung, next_rung, rungs_of
+from slipway.policy.hooks import consents
+from slipway.policy.ladder import Rung, next_rung
 from slipway.policy.moves import (
     ACK_POLL,
     IN_TRAFFIC,
@@ -41,8 +42,7 @@ def _ladder(d: Decision, facts: Facts, now: datetime) -> tuple[Rung, ...]:
     """Return the weights to climb, the bake's last; none: straight to 100, there is no judging."""
     if d.stable is None or d.memory.unjudged or facts.is_down(d.stable, now):
         return ()
-    rungs = rungs_of(facts.object.spec.rollout)
-    return with_control(rungs) if d.memory.alarm is not None else rungs
+    return ladder_of(d, facts)
 
 
 def progressing(d: Decision, facts: Facts, now: datetime) -> Decision:
@@ -57,7 +57,7 @@ def progressing(d: Decision, facts: Facts, now: datetime) -> Decision:
     ladder = _ladder(d, facts, now)
     if not ladder:
         if written == 100:  # noqa: PLR2004 -- percent
-            return promote(d, facts, now)
+            return _paused_before_promotion(d, facts) or promote(d, facts, now)
         return _raise(d, facts, Rung(100), now)
     if written == 0:
         return _raise(d, facts, next_rung(ladder, 0), now)
@@ -154,7 +154,7 @@ def _raise(d: Decision, facts: Facts, rung: Rung, now: datetime) -> Decision:
     if is_paused(d, facts) and not goes_back(d):
         message = f"paused before {rung.weight} %"
         return replace(at(d, Stage.PROGRESSING, "Paused", message), stage=Stage.PAUSED)
-    if rung.needs_approval and d.memory.approved_step < rung.number:
+    if rung.needs_approval and d.memory.approved_weight != rung.weight:
         message = f"step {rung.number} ({rung.weight} %) waits for approval"
         held = at(d, Stage.PROGRESSING, "AwaitingApproval", message)
         return replace(held, stage=Stage.AWAITING_APPROVAL)
@@ -180,10 +180,11 @@ def _lacks_capacity(candidate: str, facts: Facts, weight: int) -> str | None:
 def _agreed(d: Decision, facts: Facts, rung: Rung, now: datetime) -> Decision:
     """Ask whoever has a say; who goes straight to 100 was told to, unless it is the first."""
     stage = HookStage.STEP if facts.written(d.candidate) else HookStage.BEFORE_TRAFFIC
+    if rung.number:
+        return asked(d, facts, rung.weight, stage, now)
     is_first = d.stable is None and not d.memory.unjudged
-    if not rung.number and not (is_first and stage is HookStage.BEFORE_TRAFFIC):
-        return d
-    return asked(d, facts, rung.number, stage, now)
+    begins = is_first and stage is HookStage.BEFORE_TRAFFIC
+    return consents(d, facts, stage, now) if begins else d
 
 
 def baking(d: Decision, facts: Facts, now: datetime) -> Decision:
@@ -211,19 +212,26 @@ def baking(d: Decision, facts: Facts, now: datetime) -> Decision:
     missing = _bake_lacks(facts, verdict)
     if missing is not None:
         return at(d, Stage.BAKING, verdict.reason, missing, look_again=interval(facts))
-    if is_paused(d, facts):
-        paused = at(d, Stage.BAKING, "Paused", "paused before the promotion")
-        return replace(paused, stage=Stage.PAUSED)
     return _leave_bake(d, facts, now)
 
 
+def _paused_before_promotion(d: Decision, facts: Facts) -> Decision | None:
+    if not is_paused(d, facts) or goes_back(d):
+        return None
+    paused = at(d, d.memory.stage, "Paused", "paused before the promotion")
+    return replace(paused, stage=Stage.PAUSED)
+
+
 def _leave_bake(d: Decision, facts: Facts, now: datetime) -> Decision:
-    """Promote, if there is the capacity for all of the traffic and every hook agrees."""
+    """Promote, if nobody paused, there is the capacity for all of it and every hook agrees."""
+    paused = _paused_before_promotion(d, facts)
+    if paused is not None:
+        return paused
     missing = _lacks_capacity(d.candidate or "", facts, 100)
     if missing is not None:
         return at(d, Stage.BAKING, "AwaitingCapacity", missing, look_again=ACK_POLL)
-    number = len(facts.object.spec.rollout.steps) + 1
-    d = asked(d, facts, number, HookStage.BEFORE_PROMOTION, now)
+    weight = ladder_of(d, facts)[-1].weight
+    d = asked(d, facts, weight, HookStage.BEFORE_PROMOTION, now)
     return d if d.waits else promote(d, facts, now)
 
 

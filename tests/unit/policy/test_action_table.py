@@ -202,7 +202,7 @@ failing          | + a F + n | + + + c | + p
 rolling back     | r a r r + | r r r r | + p
 never ready      | R a R + + | ? + s v | + p
 paused by action | + a P + n | + + + c | P +
-paused by spec   | + a b + n | + + + c | + S
+paused by spec   | S a b + n | + + + c | + S
 undecided        | + a + + n | + + + c | + p
 going back       | ! a ! + + | + c + 0 | + p
 gone back        | R a R R + | ? s + 0 | + p
@@ -441,3 +441,102 @@ def test_an_action_that_is_unknown_after_a_lost_status_is_not_done_again() -> No
     decision = decide(world.facts(), world.now)
     assert decision.last_action is not None
     assert "the status was lost" in decision.last_action.result
+
+
+TWO_HELD = {
+    "steps": [{"weight": 5, "holdSeconds": 600}, {"weight": 25, "holdSeconds": 600}],
+    "bakeSeconds": 600,
+}
+
+
+def written_beyond(world: World, weight: int) -> World:
+    """Let the route have the next weight, and no proxy or status know of it."""
+    stable, candidate = name_of(world, "2"), name_of(world, "3")
+    world.weights = {stable: 100 - weight, candidate: weight}
+    world.generation += 1
+    return world
+
+
+def test_a_skip_that_comes_after_the_next_weight_was_written_does_not_skip_that_one() -> None:
+    world = two_promoted()
+    world.ask_for("3", rollout=TWO_HELD)
+    pass_on(until(world, Stage.PROGRESSING), 20)
+    assert ask(written_beyond(world, 25), f"skip@{name_of(world, '3')}/1") == "Done"
+    pass_on(world, 60)
+    rollout = world.object_.status.rollout
+    assert rollout is not None
+    assert rollout.acked_weight == 25
+    assert rollout.skipped == "5 % skipped by unverified"
+
+
+def test_a_skip_while_the_weight_falls_is_refused() -> None:
+    world = at(Stage.BAKING, rollout=LONG_BAKE | {"bakeControlPercent": 0})()
+    pass_on(world, 5)
+    assert "goes from 100 % back to 80 %" in ask(written_beyond(world, 80), "skip")
+
+
+def approve_when_asked(world: World) -> World:
+    until(world, Stage.AWAITING_APPROVAL)
+    world.act("approve")
+    return pass_on(world, 1)
+
+
+def required(*weights: int) -> dict[str, object]:
+    steps = [{"weight": weight, "approval": "Required"} for weight in weights]
+    return {"steps": [{"weight": 5}, *steps]}
+
+
+def test_a_step_that_was_put_in_below_the_weight_leaves_approval_to_what_waits() -> None:
+    world = two_promoted()
+    world.ask_for("3", rollout=required(50))
+    until(world, Stage.AWAITING_APPROVAL)
+    world.ask_for("3", rollout={"steps": [{"weight": 1}, {"weight": 2}, *required(50)["steps"]]})  # type: ignore[misc]
+    pass_on(approve_when_asked(world), 20)
+    assert world.object_.status.rollout is not None
+    assert world.object_.status.rollout.acked_weight > 5
+
+
+def test_an_approval_lets_one_step_begin_though_another_was_taken_away() -> None:
+    world = two_promoted()
+    world.ask_for("3", rollout=required(25, 50))
+    pass_on(approve_when_asked(world), 10)
+    assert world.object_.status.rollout is not None
+    assert world.object_.status.rollout.acked_weight == 25
+    world.ask_for("3", rollout={"steps": required(25, 50)["steps"][1:]})  # type: ignore[index]
+    pass_on(world, 60)
+    assert world.object_.status.rollout.stage is Stage.AWAITING_APPROVAL
+    assert world.object_.status.rollout.acked_weight == 25
+
+
+@pytest.mark.parametrize("stage", ["holding", "baking", "paused by action"])
+def test_a_promotion_ends_a_pause_of_an_action(stage: str) -> None:
+    world = WORLDS[stage]()
+    if stage != "paused by action":
+        world.act("pause")
+        pass_on(world, 5)
+    world.act("promote")
+    world.settle(100)
+    assert world.serving == "3"
+    assert world.object_.status.rollout is not None
+    assert not world.object_.status.rollout.paused
+
+
+@pytest.mark.parametrize(("verb", "control"), [("skip", 5), ("skip", 0), ("promote", 5)])
+def test_a_pause_after_it_stops_the_promotion(verb: str, control: int) -> None:
+    world = at(Stage.BAKING, rollout=LONG_BAKE | {"bakeControlPercent": control})()
+    pass_on(world, 5)
+    candidate = name_of(world, "3")
+    ready = world.workloads[candidate].ready
+    world.workloads[candidate].ready = 0  # the promotion waits for its pods
+    world._run_pods = lambda: None  # type: ignore[method-assign]
+    world.act(verb)
+    world.reconcile()
+    world.act("pause")
+    world.workloads[candidate].ready = ready
+    pass_on(world, 30)
+    assert world.object_.status.candidate is not None
+    assert world.object_.status.rollout is not None
+    assert world.object_.status.rollout.stage is Stage.PAUSED
+    world.act("resume")
+    pass_on(world, 30)
+    assert world.serving == "3"

@@ -1,9 +1,12 @@
 """A crash around any write ends where no crash ends, and breaks no promise on the way."""
 
+import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from slipway.errors import ClusterUnavailable
+from slipway.policy.actions import VERBS
 
 from tests.fakes.cluster import Trouble, Write
 from tests.unit.reconcile.world import World, differences, final_state
@@ -136,3 +139,102 @@ async def test_a_lost_answer_or_write_changes_nothing_in_the_end(
         assert not found, str(lost.write)
         assert lost.write is not None
         assert not world.controllers.lost
+
+
+# ── actions ──
+
+HELD: list[dict[str, Any]] = [
+    {"weight": 10, "holdSeconds": 600},
+    {"weight": 50, "holdSeconds": 600},
+]
+FREE: list[dict[str, Any]] = [{"weight": 10}, HELD[1]]
+APPROVED: list[dict[str, Any]] = [{"weight": 10}, {**HELD[1], "approval": "Required"}]
+
+
+def stepped(*steps: dict[str, Any]) -> dict[str, Any]:
+    return {**SPEC, "rollout": {**SPEC["rollout"], "steps": [*steps]}}
+
+
+async def begun(*steps: dict[str, Any]) -> World:
+    """Return a world in which version 2 has its first weight, and rests there."""
+    world = await served()
+    await world.ask_for("2", **stepped(*steps))
+    await world.until(lambda: world.status()["rollout"].get("ackedWeight") == 10)
+    await world.settle(quiet_seconds=QUIET_SECONDS)
+    assert world.weights() == {"1": 90, "2": 10}
+    return world
+
+
+async def in_a_hold() -> World:
+    return await begun(*HELD)
+
+
+async def awaiting() -> World:
+    return await begun(*APPROVED)
+
+
+async def paused() -> World:
+    world = await served()
+    await world.act("pause")
+    await world.ask_for("2", **stepped(*FREE))
+    await world.until(lambda: world.stage() == "Paused")
+    await world.settle(quiet_seconds=QUIET_SECONDS)
+    return world
+
+
+async def in_a_paused_hold() -> World:
+    world = await begun(*HELD)
+    await world.act("pause")
+    await world.settle(quiet_seconds=QUIET_SECONDS)
+    return world
+
+
+async def refused_before() -> World:
+    world = await served()
+    await refused(world)
+    world.controllers.faults.clear()
+    return world
+
+
+async def served_twice() -> World:
+    world = await served()
+    await forward(world)
+    return world
+
+
+ACTIONS: dict[str, tuple[Callable[[], Awaitable[World]], dict[str, int]]] = {
+    "skip": (in_a_hold, {"1": 50, "2": 50}),
+    "skip@{candidate}/1": (in_a_hold, {"1": 50, "2": 50}),
+    "approve": (awaiting, {"1": 50, "2": 50}),
+    "promote": (in_a_paused_hold, {"2": 100}),
+    "abort": (in_a_hold, {"1": 100}),
+    "rollback={first}": (served_twice, {"1": 100}),
+    "pause": (in_a_hold, {"1": 90, "2": 10}),
+    "resume": (paused, {"1": 50, "2": 50}),
+    "retry": (refused_before, {"2": 100}),
+}
+"""Each with where it is asked, and the weights in the end."""
+
+
+def test_every_action_is_killed_somewhere() -> None:
+    assert {re.split("[=@]", verb)[0] for verb in ACTIONS} == VERBS
+
+
+@pytest.mark.parametrize("verb", ACTIONS)
+async def test_a_kill_around_any_write_of_an_action_changes_nothing_in_the_end(verb: str) -> None:
+    make, wanted = ACTIONS[verb]
+    world = await make()
+    first = world.status()["history"][0]["revision"]
+    candidate = world.status().get("candidate", {}).get("revision")
+    world.trouble = watched = Watched(world)
+    world.start()
+    await world.act(verb.format(first=first, candidate=candidate))
+    await world.settle(quiet_seconds=QUIET_SECONDS)
+    assert world.weights() == wanted
+    assert world.status()["lastAction"]["result"] == "Done"
+    end = final_state(world)
+    assert watched.killed
+    for moment, twin in watched.killed:
+        await twin.settle(quiet_seconds=QUIET_SECONDS)
+        assert not differences(final_state(twin), end), moment
+        assert not twin.controllers.lost, moment

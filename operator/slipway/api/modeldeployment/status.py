@@ -151,7 +151,8 @@ class RolloutStatus(ApiModel):
     """Since when the clock runs; absent while it stands still."""
     acked_weight: Percent = 0
     """The candidate's weight that every proxy has in force."""
-    approved_step: int = 0
+    approved_weight: Percent = 0
+    """The weight that a person let the candidate have; steps move when the spec is edited."""
     failures: int = 0
     """Attempts in a row that the environment failed; sets the back-off."""
     retry_at: Time | None = None
