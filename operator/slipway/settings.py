@@ -4,7 +4,7 @@ The chart renders it into a ConfigMap. What is wrong is said at start, with the 
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -59,7 +59,36 @@ class Sources(SettingsModel):
     """Allow ``http://`` sources without a pinned digest."""
 
 
-class Router(SettingsModel):
+class SecretName(SettingsModel):
+    """A Secret in the namespace of the pods that use it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+
+
+class Resources(SettingsModel):
+    """Of a container, as Kubernetes has them."""
+
+    requests: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
+
+
+class Pods(SettingsModel):
+    """What the cluster's owner says of pods that the operator starts in others' namespaces."""
+
+    image_pull_secrets: list[SecretName] = []
+    """Must exist in each of these namespaces."""
+    node_selector: dict[str, str] = {}
+    tolerations: list[dict[str, Any]] = []
+    priority_class_name: Annotated[str, Field(max_length=253)] = ""
+    resources: Resources = Resources()
+    """Of each container; what is not said stays as it is."""
+
+
+class Jobs(Pods):
+    """Package and check Jobs; the secrets are for the fetch init container of models too."""
+
+
+class Router(Pods):
     """The built-in router of each namespace."""
 
     agent_image: str = ""
@@ -146,6 +175,7 @@ class Tunables(SettingsModel):
     """How Jobs reach registries that need more than HTTPS on their name."""
     sources: Sources = Sources()
     router: Router = Router()
+    jobs: Jobs = Jobs()
     prometheus: list[Prometheus] = []
     """Prometheus servers for `rollout.analysis.metrics`, by name."""
     hooks: Hooks = Hooks()

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from slipway.settings import SettingsModel, Tunables
+from slipway.settings import Resources, SecretName, SettingsModel, Tunables
 
 Words = dict[str, str]
 Open = dict[str, Any]
@@ -25,12 +25,6 @@ class Image(SettingsModel):
     digest: Annotated[str, Field(pattern="^(sha256:[0-9a-f]{64})?$")] = ""
     """Wins over the tag."""
     pull_policy: Literal["IfNotPresent", "Always", "Never"] = "IfNotPresent"
-
-
-class SecretName(SettingsModel):
-    """A Secret in the release's namespace."""
-
-    name: Annotated[str, Field(min_length=1, max_length=253)]
 
 
 class Server(SettingsModel):
@@ -117,13 +111,6 @@ class MetricsValues(SettingsModel):
     """Of the routers, in all namespaces that are watched."""
     rules: Rules = Rules()
     dashboard: Dashboard = Dashboard()
-
-
-class Resources(SettingsModel):
-    """Of the operator's container."""
-
-    requests: Open = {}
-    limits: Open = {}
 
 
 class Values(Tunables):

@@ -101,6 +101,15 @@ def pull_secrets(object_: ModelDeployment) -> tuple[str, ...]:
     return (packaging.push_secret_ref.name,) if packaging.push_secret_ref else ()
 
 
+def _pods_pull_secrets(
+    object_: ModelDeployment, mode: PackageMode, settings: Settings
+) -> tuple[str, ...]:
+    """Return what the pods pull with: where they fetch, the operator's image is one of theirs."""
+    ours = [secret.name for secret in settings.jobs.image_pull_secrets]
+    fetches = ours if mode is PackageMode.FETCH else []
+    return tuple(dict.fromkeys([*pull_secrets(object_), *fetches]))
+
+
 def snapshot_of(
     object_: ModelDeployment, result: PackageResult, settings: Settings
 ) -> RevisionSnapshot:
@@ -116,7 +125,7 @@ def snapshot_of(
         version=object_.spec.model.version,
         server=_server(object_, resolved, result, image or resolved.base_image),
         pod=(object_.spec.server or Server()).pod or PodOptions(),
-        pull_secrets=pull_secrets(object_),
+        pull_secrets=_pods_pull_secrets(object_, resolved.mode, settings),
         fetch=workload.Fetch(
             image=settings.operator_image, request=fetch_request(object_, settings, digest)
         )

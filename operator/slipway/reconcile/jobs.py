@@ -47,6 +47,7 @@ class Jobs:
             request=compose.package_request(object_, self._settings),
             push_secret=_push_secret(object_),
             pull_secrets=compose.pull_secrets(object_),
+            pods=self._settings.jobs,
         )
         return _about(render_package_job(job), subject, attempt)
 
@@ -59,6 +60,7 @@ class Jobs:
             step=0,
             attempt=attempt,
             request=compose.check_request(facts, candidate, pass_.decision.stable),
+            pods=self._settings.jobs,
         )
         return _about(render_check_job(job), check_subject(candidate, facts.golden), attempt)
 

@@ -117,6 +117,7 @@ class RouterReconciler:
             envoy_image=router.envoy_image,
             replicas=router.replicas,
             concurrency=router.concurrency,
+            pods=router,
         )
 
     def _is_wanted(self, namespace: str) -> bool:

@@ -5,7 +5,7 @@ result is stored.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from slipway.api import names
 from slipway.api.base import ApiModel, Manifest
@@ -28,8 +28,10 @@ from slipway.render.fetch import (
     claim_volumes,
     order,
 )
+from slipway.render.placement import placement, resources
 from slipway.render.triton import SECURITY_CONTEXT
 from slipway.render.workload import Owner, controller_reference
+from slipway.settings import Pods
 
 USER = 65_532
 RETRIES = 3
@@ -55,6 +57,8 @@ class PackageJob:
     request: PackageRequest
     push_secret: str | None = None
     pull_secrets: tuple[str, ...] = ()
+    """The user's, to read the base image with; the pod's own are those of `pods`."""
+    pods: Pods = field(default_factory=Pods)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ class CheckJob:
     attempt: int
     """Counted from 1."""
     request: CheckRequest
+    pods: Pods = field(default_factory=Pods)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,7 @@ def render_package_job(job: PackageJob) -> Manifest:
         volumes=[*_writable(), *_secrets(job), *_authorities(job.request)],
         claim=(job.request.source.uri, SOURCE_VOLUME, SOURCE_MOUNT),
     )
-    return _job(job.owner, job.image, task)
+    return _job(job, task)
 
 
 def render_check_job(job: CheckJob) -> Manifest:
@@ -129,10 +134,11 @@ def render_check_job(job: CheckJob) -> Manifest:
         claim=(golden.source.uri if golden else "", GOLDEN_VOLUME, GOLDEN_MOUNT),
         revision=job.revision,
     )
-    return _job(job.owner, job.image, task)
+    return _job(job, task)
 
 
-def _job(owner: Owner, image: str, task: _Task) -> Manifest:
+def _job(job: PackageJob | CheckJob, task: _Task) -> Manifest:
+    owner = job.owner
     labels = names.common_labels(owner.name, task.component, task.revision)
     return {
         "apiVersion": JOB.api_version,
@@ -147,7 +153,7 @@ def _job(owner: Owner, image: str, task: _Task) -> Manifest:
             "backoffLimit": RETRIES,
             "activeDeadlineSeconds": task.deadline_seconds,
             "podFailurePolicy": {"rules": _failure_rules(task.component)},
-            "template": {"metadata": {"labels": labels}, "spec": _pod(image, task)},
+            "template": {"metadata": {"labels": labels}, "spec": _pod(job, task)},
         },
     }
 
@@ -167,9 +173,10 @@ def _failure_rules(container: str) -> list[Manifest]:
     ]
 
 
-def _pod(image: str, task: _Task) -> Manifest:
+def _pod(job: PackageJob | CheckJob, task: _Task) -> Manifest:
     uri, volume, path = task.claim
     return {
+        **placement(job.pods),
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -182,12 +189,12 @@ def _pod(image: str, task: _Task) -> Manifest:
         "containers": [
             {
                 "name": task.component,
-                "image": image,
+                "image": job.image,
                 "args": [task.component],
                 "env": [order(task.request)],
                 "terminationMessagePolicy": "FallbackToLogsOnError",
                 "securityContext": SECURITY_CONTEXT,
-                "resources": RESOURCES,
+                "resources": resources(RESOURCES, job.pods),
                 "volumeMounts": [
                     *(item.mount() for item in task.volumes),
                     *claim_mounts(uri, volume, path),

@@ -4,7 +4,7 @@ The ServiceAccount is the anchor and has no owner; everything else belongs to it
 the anchor deletes the router, and an uninstalled operator leaves it serving.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from slipway.api import names
 from slipway.api.base import Manifest
@@ -20,6 +20,8 @@ from slipway.api.kinds import (
     Kind,
 )
 from slipway.render.envoy import BOOTSTRAP_FILE
+from slipway.render.placement import placement, resources
+from slipway.settings import Pods
 
 XDS_DIRECTORY = "/xds"
 TOKEN_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 -- a path
@@ -78,6 +80,7 @@ class RouterSpec:
     replicas: int = 2
     concurrency: int = 1
     """Envoy's worker threads."""
+    pods: Pods = field(default_factory=Pods, hash=False)
 
 
 def agent_image(pinned: str, operators: str, running: AgentMark | None) -> str:
@@ -208,6 +211,7 @@ def _deployment(spec: RouterSpec) -> Manifest:
 
 def _pod(spec: RouterSpec) -> Manifest:
     return {
+        **placement(spec.pods),
         "serviceAccountName": names.ROUTER_NAME,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -220,7 +224,7 @@ def _pod(spec: RouterSpec) -> Manifest:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "affinity": {"podAntiAffinity": _apart()},
-        "initContainers": [_agent(spec.agent_image)],
+        "initContainers": [_agent(spec)],
         "containers": [_envoy(spec)],
         "volumes": [
             {"name": "xds", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}},
@@ -250,7 +254,7 @@ def _token_sources() -> list[Manifest]:
     ]
 
 
-def _agent(image: str) -> Manifest:
+def _agent(spec: RouterSpec) -> Manifest:
     """A native sidecar: Envoy starts when the startup probe passes, and ends before the agent.
 
     It has no liveness probe, because ending the agent drains Envoy. The hook tells the agent at
@@ -258,7 +262,7 @@ def _agent(image: str) -> Manifest:
     """
     return {
         "name": "agent",
-        "image": image,
+        "image": spec.agent_image,
         "args": ["agent"],
         "restartPolicy": "Always",
         "env": [
@@ -271,7 +275,7 @@ def _agent(image: str) -> Manifest:
         "readinessProbe": _probe("/readyz", period=2, failures=2),
         "lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", "kill -TERM 1"]}}},
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "resources": _REQUESTS,
+        "resources": resources(_REQUESTS, spec.pods),
         "securityContext": _SECURITY,
         "volumeMounts": [
             {"name": "xds", "mountPath": XDS_DIRECTORY},
@@ -287,7 +291,7 @@ def _envoy(spec: RouterSpec) -> Manifest:
         "args": ["envoy", *envoy_arguments(XDS_DIRECTORY, spec.concurrency)],
         "lifecycle": {"preStop": {"sleep": {"seconds": LEAVE_SECONDS}}},
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "resources": _REQUESTS,
+        "resources": resources(_REQUESTS, spec.pods),
         "securityContext": _SECURITY,
         "volumeMounts": [{"name": "xds", "mountPath": XDS_DIRECTORY}],
     }

@@ -3,7 +3,7 @@
 import pytest
 from slipway.api import kinds, names
 from slipway.render import router
-from slipway.settings import Settings
+from slipway.settings import Jobs, Settings
 
 from tests.unit.reconcile.world import NAMESPACE, SETTINGS, World
 
@@ -88,3 +88,24 @@ async def test_an_image_that_others_set_is_not_kept() -> None:
     world.change(kinds.DEPLOYMENT, names.ROUTER_NAME, spec={"template": {"spec": changed}})
     await world.live(5)
     assert agent_image(world) == "slipway:1"
+
+
+PRIVATE = SETTINGS.model_copy(
+    update={"jobs": Jobs.model_validate({"imagePullSecrets": [{"name": "mirror"}]})}
+)
+
+
+async def test_pull_secrets_of_the_cluster_reach_new_revisions_and_leave_old_ones_alone() -> None:
+    twin = upgrade(await with_two_versions(), PRIVATE)
+    await twin.live(120)
+    assert twin.writes == []
+    await twin.ask_for("3")
+    await twin.settle()
+    pods = {
+        deployment["spec"]["template"]["metadata"]["labels"].get(names.LABEL_VERSION): deployment[
+            "spec"
+        ]["template"]["spec"]
+        for _, deployment in twin.api.all(kinds.DEPLOYMENT)
+    }
+    assert pods["3"]["imagePullSecrets"] == [{"name": "mirror"}]
+    assert "imagePullSecrets" not in pods["2"]

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from slipway.api.request import (
 from slipway.render.fetch import fetch_volumes, render_fetch_container
 from slipway.render.jobs import CheckJob, PackageJob, render_check_job, render_package_job
 from slipway.render.workload import Owner
-from slipway.settings import Registry
+from slipway.settings import Pods, Registry
 
 OWNER = Owner(name="digits", namespace="vision", uid="0f5c9f5e-7b1c-4bb0-8d7a-3b1f4d2f6a10")
 IMAGE = "registry.local/slipway@sha256:" + "b" * 64
@@ -48,7 +49,9 @@ def package(**changes: Any) -> Manifest:
 
 def check(**changes: Any) -> Manifest:
     job = render_check_job(
-        replace(CHECK, request=CHECK.request.model_copy(update=changes.pop("request", {})))
+        replace(
+            CHECK, request=CHECK.request.model_copy(update=changes.pop("request", {})), **changes
+        )
     )
     assert_valid(job)
     return job
@@ -207,3 +210,23 @@ def test_the_fetch_container_writes_to_the_model_volume_only() -> None:
     assert writable == [{"name": "models", "mountPath": "/models"}]
     assert [item["name"] for item in fetch_volumes(request)] == ["source"]
     assert fetch_volumes(REQUEST) == []
+
+
+@pytest.mark.parametrize("render", [package, check])
+def test_the_clusters_owner_says_where_and_with_which_secrets_jobs_run(
+    render: Callable[..., Manifest],
+) -> None:
+    pods = Pods.model_validate(
+        {
+            "imagePullSecrets": [{"name": "mirror"}],
+            "nodeSelector": {"pool": "batch"},
+            "resources": {"limits": {"memory": "8Gi"}},
+        }
+    )
+    usual = render()["spec"]["template"]["spec"]
+    pod = render(pods=pods)["spec"]["template"]["spec"]
+    assert "imagePullSecrets" not in usual
+    assert pod["imagePullSecrets"] == [{"name": "mirror"}]
+    assert pod["nodeSelector"] == {"pool": "batch"}
+    [container], [before] = pod["containers"], usual["containers"]
+    assert container["resources"] == {**before["resources"], "limits": {"memory": "8Gi"}}

@@ -2,8 +2,10 @@ import kubernetes_validate
 import pytest
 from slipway.api import names
 from slipway.api.base import Manifest
+from slipway.policy.identity import digest_of
 from slipway.render import router
 from slipway.render.router import RouterSpec
+from slipway.settings import Pods
 
 SPEC = RouterSpec(agent_image="registry.local/slipway:1", envoy_image="registry.local/envoy:1")
 BY_KIND = {each["kind"]: each for each in router.render_router("vision", "anchor-uid", SPEC)}
@@ -92,3 +94,36 @@ def test_a_single_router_does_not_forbid_drains(replicas: int, budgets: int) -> 
     spec = RouterSpec("a", "e", replicas=replicas)
     kinds = [each["kind"] for each in router.render_router("vision", "u", spec)]
     assert kinds.count("PodDisruptionBudget") == budgets
+
+
+def test_a_router_that_runs_is_not_replaced_for_settings_that_are_not_set() -> None:
+    """Where another release must change its pods, AGENT_VERSION is raised, and this with it."""
+    assert (router.AGENT_VERSION, digest_of(BY_KIND["Deployment"])[:16]) == (
+        "1",
+        "d3218a538c5b8088",
+    )
+
+
+def test_the_clusters_owner_says_where_and_with_which_secrets_routers_run() -> None:
+    pods = Pods.model_validate(
+        {
+            "imagePullSecrets": [{"name": "mirror"}],
+            "nodeSelector": {"pool": "edge"},
+            "tolerations": [{"key": "edge", "operator": "Exists"}],
+            "priorityClassName": "high",
+            "resources": {"requests": {"memory": "128Mi"}, "limits": {"memory": "256Mi"}},
+        }
+    )
+    spec = RouterSpec("a", "e", pods=pods)
+    *_, deployment = router.render_router("vision", "u", spec)
+    kubernetes_validate.validate(deployment, kubernetes_validate.latest_version(), strict=True)
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod["imagePullSecrets"] == [{"name": "mirror"}]
+    assert pod["nodeSelector"] == {"pool": "edge"}
+    assert pod["tolerations"] == [{"key": "edge", "operator": "Exists"}]
+    assert pod["priorityClassName"] == "high"
+    for container in (*pod["initContainers"], *pod["containers"]):
+        assert container["resources"] == {
+            "requests": {"cpu": "50m", "memory": "128Mi"},
+            "limits": {"memory": "256Mi"},
+        }
