@@ -4,12 +4,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from slipway.api.modeldeployment import Automatic, LastRollback, Outcome, Stage
-from slipway.policy.capacity import is_drained
+from slipway.policy.capacity import is_drained, stable_of
 from slipway.policy.decision import Decision, Event
 from slipway.policy.facts import Facts
 from slipway.policy.moves import at, interval
 from slipway.policy.previous import goes_back, held_after
-from slipway.policy.recall import record
+from slipway.policy.recall import recall, record
 from slipway.policy.times import backoff, to_wire
 
 
@@ -110,3 +110,17 @@ def _withdrawn(d: Decision, facts: Facts, now: datetime) -> Decision:
     event = Event(outcome.value, d.memory.cause[:1000], warning=outcome is not Outcome.SUPERSEDED)
     d = replace(d, candidate=None, memory=memory, events=(*d.events, event), moves=True)
     return at(d, memory.stage, outcome.value, d.memory.cause, look_again=timedelta(seconds=0.2))
+
+
+def brings_back(d: Decision, facts: Facts) -> bool:
+    """Return whether traffic goes back, and to nobody but the revision that served it so far.
+
+    That one has kept the capacity for it, so that nothing stands before such a write.
+    """
+    if facts.route is None:
+        return False
+    written = facts.route.weights
+    raised = {name for name, weight in d.weights.items() if weight > written.get(name, 0)}
+    falls = any(weight > d.weights.get(name, 0) for name, weight in written.items())
+    is_back = Stage.ROLLING_BACK in {d.memory.stage, recall(facts).memory.stage}
+    return raised <= {stable_of(facts)} and (falls or is_back)

@@ -152,12 +152,12 @@ def _raise(d: Decision, facts: Facts, rung: Rung, now: datetime) -> Decision:
     """Write the weight of `rung`, if nobody and nothing stands against it."""
     candidate = d.candidate or ""
     if is_paused(d, facts) and not goes_back(d):
-        message = f"paused before {rung.weight} %"
-        return replace(at(d, Stage.PROGRESSING, "Paused", message), stage=Stage.PAUSED)
+        held = at(d, Stage.PROGRESSING, "Paused", f"paused before {rung.weight} %")
+        return replace(held, stage=Stage.PAUSED, look_again=_watch(d, facts))
     if rung.needs_approval and d.memory.approved_weight != rung.weight:
         message = f"step {rung.number} ({rung.weight} %) waits for approval"
         held = at(d, Stage.PROGRESSING, "AwaitingApproval", message)
-        return replace(held, stage=Stage.AWAITING_APPROVAL)
+        return replace(held, stage=Stage.AWAITING_APPROVAL, look_again=_watch(d, facts))
     d = _agreed(d, facts, rung, now)
     if d.waits:
         return d
@@ -170,6 +170,11 @@ def _raise(d: Decision, facts: Facts, rung: Rung, now: datetime) -> Decision:
     d = at(remember_before(d, facts, rung), Stage.PROGRESSING, "", "")
     raised = _awaiting(d, rung.weight, facts.awaited_anew)
     return replace(raised, weights=weights, moves=True)
+
+
+def _watch(d: Decision, facts: Facts) -> timedelta | None:
+    """Return when to look again while a person holds a weight: it is judged all the same."""
+    return interval(facts) if facts.written(d.candidate) else None
 
 
 def _lacks_capacity(candidate: str, facts: Facts, weight: int) -> str | None:
@@ -219,7 +224,7 @@ def _paused_before_promotion(d: Decision, facts: Facts) -> Decision | None:
     if not is_paused(d, facts) or goes_back(d):
         return None
     paused = at(d, d.memory.stage, "Paused", "paused before the promotion")
-    return replace(paused, stage=Stage.PAUSED)
+    return replace(paused, stage=Stage.PAUSED, look_again=_watch(d, facts))
 
 
 def _leave_bake(d: Decision, facts: Facts, now: datetime) -> Decision:

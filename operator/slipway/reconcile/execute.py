@@ -1,7 +1,9 @@
 """Writes what was decided, in the order that loses no request, and nothing that is so already.
 
 Capacity first, then weights, then what removes pods; what prepares the next revision comes last.
-An object without a route has no traffic to keep: there the Job comes first, which takes longest.
+Only traffic that goes back to who served it so far waits for nothing: it is written whatever else
+is refused. An object without a route has no traffic to keep: there the Job comes first, which takes
+longest.
 """
 
 from collections.abc import Awaitable, Callable
@@ -10,11 +12,19 @@ from dataclasses import replace
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
 from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus
-from slipway.errors import ConflictError, Refused, SpecError
+from slipway.errors import (
+    ChangedUnderneath,
+    ConflictError,
+    DependencyError,
+    Refused,
+    SpecError,
+)
+from slipway.policy.back import brings_back
 from slipway.policy.times import to_wire
 from slipway.reconcile.autoscalers import Autoscalers
 from slipway.reconcile.budgets import Budgets
 from slipway.reconcile.jobs import Jobs
+from slipway.reconcile.outages import reason_of
 from slipway.reconcile.ports import Cluster, HookSource
 from slipway.reconcile.revisions import Revisions
 from slipway.reconcile.routes import Routes
@@ -61,22 +71,49 @@ class Executor:
         """
         is_new = pass_.facts.route is None
         early = await self._prepare(pass_) if is_new else None
-        trouble = await _attempt(
-            pass_,
-            self._mark_ended,
-            self._autoscalers.remove,
-            self._revisions.run,
-            self._autoscalers.write,
-            self._routes.write,
-            self._revisions.stop,
-            self._jobs.remove,
-            self._trim,
-            self._ask,
-        )
+        if brings_back(pass_.decision, pass_.facts):
+            trouble = await self._bring_back(pass_)
+        else:
+            trouble = await _attempt(
+                pass_,
+                self._mark_ended,
+                self._autoscalers.remove,
+                self._revisions.run,
+                self._autoscalers.write,
+                self._routes.write,
+                self._revisions.stop,
+                self._jobs.remove,
+                self._trim,
+                self._ask,
+            )
         if trouble is not None:
             return trouble
         # last, so that a Job that nobody admits never stands before traffic that must come back
         return early if is_new else await self._prepare(pass_)
+
+    async def _bring_back(self, pass_: Pass) -> Trouble | None:
+        """Take the same steps; the weights and the candidate's end depend on none of the others.
+
+        What else was refused is beside: the decision is done, and the status must tell of it.
+        """
+        short = await _despite(
+            pass_, self._autoscalers.remove, self._revisions.run, self._autoscalers.write
+        )
+        refused = await _attempt(pass_, self._routes.weigh, self._mark_ended)
+        if refused is not None:
+            return refused
+        left = [
+            await _despite(pass_, step)
+            for step in (
+                self._routes.lead,
+                self._revisions.stop,
+                self._jobs.remove,
+                self._trim,
+                self._ask,
+            )
+        ]
+        troubles = (trouble for trouble in (short, *left) if trouble is not None)
+        return _beside(next(troubles, None))
 
     async def _prepare(self, pass_: Pass) -> Trouble | None:
         return _beside(
@@ -129,3 +166,13 @@ async def _attempt(pass_: Pass, *steps: Step) -> Trouble | None:
     except Refused as error:
         return Trouble("Refused", str(error))
     return None
+
+
+async def _despite(pass_: Pass, *steps: Step) -> Trouble | None:
+    """Take the steps until one goes wrong, also where a pass would end and be tried again."""
+    try:
+        return await _attempt(pass_, *steps)
+    except ChangedUnderneath:
+        return None  # the next pass sees what there is now
+    except DependencyError as error:
+        return Trouble(reason_of(error), str(error))

@@ -32,14 +32,15 @@ class Outages:
         lasted = now - self._since.setdefault(key, now)
         if lasted < PATIENCE.total_seconds():
             return None
-        return Trouble(_reason(error), str(error))
+        return Trouble(reason_of(error), str(error))
 
     def over(self, key: Key) -> None:
         """Note a pass that went well."""
         self._since.pop(key, None)
 
 
-def _reason(error: DependencyError) -> str:
+def reason_of(error: DependencyError) -> str:
+    """Return the reason that a condition gives for an error."""
     if isinstance(error, Refused):
         return "Refused"
     if isinstance(error, Forbidden):

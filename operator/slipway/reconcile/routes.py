@@ -30,18 +30,32 @@ class Routes:
 
     async def write(self, pass_: Pass) -> None:
         """Make the route, or give it the weights that were decided; then lead clients there."""
+        if pass_.facts.route is None:
+            await self._lead(pass_, await self._make(pass_))
+        else:
+            await self.lead(pass_)
+            await self.weigh(pass_)
+
+    async def weigh(self, pass_: Pass) -> None:
+        """Give the route that there is the weights that were decided."""
         route = pass_.facts.route
-        port = await self._make(pass_) if route is None else route.port
+        if route is not None:
+            await self._writer.apply_if_due(
+                _manifest(pass_, route.port), route.meta, of_this_version=True, stamp=self._stamp()
+            )
+
+    async def lead(self, pass_: Pass) -> None:
+        """Lead clients to the route that there is."""
+        if pass_.facts.route is not None:
+            await self._lead(pass_, pass_.facts.route.port)
+
+    async def _lead(self, pass_: Pass, port: int) -> None:
         object_ = pass_.facts.object
         service = has_service(pass_.children, object_.metadata.name)
         server = object_.spec.server or Server()
         protocols = server.protocols or list(Protocol)
         desired = routing.render_client_service(compose.owner_of(object_), port, protocols)
         await self._writer.apply_if_due(desired, service.meta if service else None)
-        if route is not None:
-            await self._writer.apply_if_due(
-                _manifest(pass_, port), route.meta, of_this_version=True, stamp=self._stamp()
-            )
 
     async def _make(self, pass_: Pass) -> int:
         """Create the route, and return its port: the lowest that is free in the namespace."""
