@@ -10,11 +10,13 @@ from slipway.api.names import ANNOTATION_ACTION, ANNOTATION_REQUESTED_BY
 from slipway.policy import packaging
 from slipway.policy.actions import Action, Situation, parse, refusal
 from slipway.policy.alarm import ladder_of
-from slipway.policy.decision import Decision, Event
-from slipway.policy.facts import Facts, JobState
+from slipway.policy.decision import DONE, Decision, Event
+from slipway.policy.facts import Facts
+from slipway.policy.gates import is_check_repeated
+from slipway.policy.hooks import at_once, is_waited_for
 from slipway.policy.ladder import next_rung
 from slipway.policy.moves import overall
-from slipway.policy.previous import ask_back, held_after, no_way_back
+from slipway.policy.previous import ask_back, held_after, no_way_back, wanted_back
 from slipway.policy.recall import blocked_by, is_lost
 from slipway.policy.times import to_wire
 
@@ -32,7 +34,7 @@ def consume(d: Decision, facts: Facts, now: datetime) -> Decision:
     by = _who(facts)
     refused = STATUS_LOST if is_lost(facts) else None
     refused = refused or refusal(action, _situation(action, d, facts))
-    result = f"Refused: {refused}" if refused else "Done"
+    result = f"Refused: {refused}" if refused else DONE
     if refused is None:
         d = EFFECTS[action.verb](d, facts, action, by)
     last = LastAction(id=action.id, verb=action.verb, by=by, at=to_wire(now), result=result[:1024])
@@ -63,6 +65,7 @@ def _situation(action: Action, d: Decision, facts: Facts) -> Situation:
         paused_by_action=d.memory.paused,
         paused_by_spec=facts.object.spec.paused,
         failing=verdict.message if verdict.verdict == "Fail" else None,
+        coming=d.candidate is None and _is_coming(d, facts),
         can_retry=_can_retry(d, facts),
         no_way_back=no_way_back(action.argument, d, facts),
     )
@@ -73,10 +76,23 @@ def _lowered_to(d: Decision, facts: Facts) -> int | None:
     return written if written < d.memory.acked_weight else None
 
 
+def _is_coming(d: Decision, facts: Facts) -> bool:
+    """Also where nothing of it could be written yet, as when admission denies its Deployment."""
+    if wanted_back(d, facts) is not None or d.memory.stage in {Stage.PACKAGING, Stage.FAILED}:
+        return True
+    stable = facts.revisions.get(d.stable or "")
+    is_new = stable is None or stable.snapshot.input != facts.input
+    return is_new and facts.spec_error is None and blocked_by(d, facts) is None
+
+
 def _can_retry(d: Decision, facts: Facts) -> bool:
-    job = packaging.latest(facts)
-    failed = facts.wanted is None and job is not None and job.state is not JobState.ACTIVE
-    return failed or blocked_by(d, facts) is not None or d.memory.failures > 0
+    return (
+        packaging.is_repeated(d, facts)
+        or blocked_by(d, facts) is not None
+        or d.memory.failures > 0
+        or is_check_repeated(d, facts)
+        or is_waited_for(d)
+    )
 
 
 def _approve(d: Decision, facts: Facts, _action: Action, _by: str) -> Decision:
@@ -125,7 +141,8 @@ def _resume(d: Decision, _facts: Facts, _action: Action, _by: str) -> Decision:
 def _retry(d: Decision, facts: Facts, _action: Action, _by: str) -> Decision:
     wanted = facts.wanted.name if facts.wanted else None
     rejected = tuple(entry for entry in d.rejected if entry.revision != wanted)
-    return replace(_remember(d, retry_at=None), hold=None, rejected=rejected, again=True)
+    d = at_once(_remember(d, retry_at=None))
+    return replace(d, hold=None, rejected=rejected, again=True)
 
 
 def _remember(d: Decision, **changes: object) -> Decision:

@@ -75,6 +75,8 @@ class Situation:
     paused_by_spec: bool = False
     failing: str | None = None
     """What the analysis has against the candidate."""
+    coming: bool = False
+    """A revision is asked for that is not the candidate yet."""
     can_retry: bool = False
     """Something was rejected, held or failed."""
     no_way_back: str | None = None
@@ -138,9 +140,7 @@ def _skip(now: Situation) -> Reason:
 
 
 def _abort(now: Situation) -> Reason:
-    if now.candidate is None and now.underlying in {Stage.PACKAGING, Stage.FAILED}:
-        return None
-    return _no_candidate(now)
+    return None if now.coming else _no_candidate(now)
 
 
 def _retry(now: Situation) -> Reason:

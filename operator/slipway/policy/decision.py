@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from slipway.api.modeldeployment import (
     HistoryEntry,
@@ -16,6 +16,10 @@ from slipway.api.modeldeployment import (
 )
 from slipway.api.result import PackageResult
 from slipway.policy.asking import HookCall
+from slipway.policy.times import from_wire
+
+DONE = "Done"
+"""The result of an action that was not refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +78,18 @@ class Decision:
     look_again: timedelta | None = None
     """None: only when something changes."""
     again: bool = False
-    """A person asked to try again: no back-off is waited for."""
+    """A person asks just now to try again: no back-off is waited for."""
     calls: tuple[HookCall, ...] = ()
     """Hooks to ask now."""
     waits: bool = False
     """Somebody who was asked holds the weight, or refused."""
     moves: bool = False
     """Moves traffic, promotes, rejects or removes: look live before it is done."""
+
+    def is_asked_again(self, since: datetime | None) -> bool:
+        """Return whether a person asked for another try of what failed at `since`."""
+        last = self.last_action
+        if self.again or since is None or last is None or last.verb != "retry":
+            return self.again
+        at = from_wire(last.at)
+        return last.result == DONE and at is not None and at >= since

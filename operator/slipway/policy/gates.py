@@ -29,6 +29,8 @@ REJECTIONS = {
     "GoldenSetRegressed": Outcome.REJECTED_BY_GOLDEN_SET,
 }
 
+CONCLUSIVE = frozenset({CheckVerdict.PASS, CheckVerdict.FAIL})
+
 
 def idle(d: Decision, facts: Facts, now: datetime) -> Decision:
     """No candidate: find out whether the spec asks for one, and whether it may start."""
@@ -112,9 +114,7 @@ def checking(d: Decision, facts: Facts, now: datetime) -> Decision:
         return progressing(d, facts, now)
     if is_late(d, facts, now):
         return _too_late(d, facts, now)
-    subject = check_subject(d.candidate or "", facts.golden)
-    jobs = [job for job in facts.jobs if job.subject == subject]
-    job = max(jobs, key=lambda item: item.attempt, default=None)
+    job = _latest_check(d, facts)
     if job is None:
         return replace(
             at(d, Stage.CHECKING, "Checking", "the golden set and the signature are checked"),
@@ -132,6 +132,21 @@ def checking(d: Decision, facts: Facts, now: datetime) -> Decision:
             outcome = REJECTIONS.get(result.reason, Outcome.REJECTED_BY_GOLDEN_SET)
             return refuse(d, outcome, f"{result.reason}: {result.message}", facts, now)
     return _check_again(d, job, now)
+
+
+def _latest_check(d: Decision, facts: Facts) -> JobFact | None:
+    subject = check_subject(d.candidate or "", facts.golden)
+    jobs = [job for job in facts.jobs if job.subject == subject]
+    return max(jobs, key=lambda item: item.attempt, default=None)
+
+
+def is_check_repeated(d: Decision, facts: Facts) -> bool:
+    """Return whether the check could not be made, and is made again now or after a back-off."""
+    job = _latest_check(d, facts) if d.memory.stage is Stage.CHECKING else None
+    if job is None or job.state is JobState.ACTIVE:
+        return job is not None and job.attempt > 1
+    result = job.check if job.state is JobState.COMPLETE else None
+    return result is None or result.error is not None or result.verdict not in CONCLUSIVE
 
 
 def _remember_check(d: Decision, facts: Facts, result: CheckResult) -> Decision:
@@ -160,7 +175,7 @@ def _check_again(d: Decision, job: JobFact, now: datetime) -> Decision:
         error.reason if error else "CheckFailed",
         f"the check could not be made (attempt {job.attempt}): {message}",
     )
-    if now < due and not d.again:
+    if now < due and not d.is_asked_again(job.finished):
         return replace(failed, look_again=due - now)
     return replace(failed, check=job.attempt + 1)
 

@@ -104,6 +104,18 @@ def _wait(
     return replace(held, stage=stage, calls=calls, waits=True)
 
 
+def is_waited_for(d: Decision) -> bool:
+    """Return whether a hook gave no clear answer, and is asked again after a back-off."""
+    waits = any(item.retry_at is not None for item in d.memory.hooks)
+    return waits and d.candidate is not None
+
+
+def at_once(d: Decision) -> Decision:
+    """Return the decision with no back-off left before a hook is asked again."""
+    hooks = [item.model_copy(update={"retry_at": None}) for item in d.memory.hooks]
+    return replace(d, memory=d.memory.model_copy(update={"hooks": hooks}))
+
+
 def _known(d: Decision, hook: Hook, step: int) -> HookStatus | None:
     found = (item for item in d.memory.hooks if (item.name, item.step) == (hook.name, step))
     return next(found, None)

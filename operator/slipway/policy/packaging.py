@@ -49,6 +49,14 @@ def latest(facts: Facts) -> JobFact | None:
     return max(jobs, key=lambda job: job.attempt, default=None)
 
 
+def is_repeated(d: Decision, facts: Facts) -> bool:
+    """Return whether the packaging failed, and is done again now or after a back-off."""
+    job = latest(facts)
+    if facts.wanted is not None or job is None:
+        return False
+    return job.state is not JobState.ACTIVE or d.memory.stage is Stage.FAILED
+
+
 def _without_pod(d: Decision, job: JobFact, now: datetime) -> Decision:
     """Say where a Job gets no pod: what refuses it stands in the Job's events only."""
     if job.has_pod or job.created is None:
@@ -68,6 +76,6 @@ def _failed(d: Decision, job: JobFact, now: datetime) -> Decision:
     memory = d.memory.model_copy(update={"stage": Stage.FAILED})
     message = f"packaging failed (attempt {job.attempt}): {text}"
     d = replace(d, memory=memory, stage=Stage.FAILED, reason=reason, message=message[:1024])
-    if now < due and not d.again:
+    if now < due and not d.is_asked_again(job.finished):
         return replace(d, look_again=due - now)
     return replace(d, package=job.attempt + 1)

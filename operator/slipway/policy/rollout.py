@@ -41,6 +41,21 @@ def decide(facts: Facts, now: datetime) -> Decision:
     return _settle(decision, facts, now)
 
 
+def remember(facts: Facts, now: datetime) -> Decision:
+    """Return what was found, and what a person asked for since: nothing else happened.
+
+    What they want holds though no object could be written: a pause stops the clock, an abort is
+    carried out as soon as anything can be.
+    """
+    found = recall(facts)
+    d = consume(found, facts, now)
+    if facts.traffic is None and d.memory.skipped_weight != found.memory.skipped_weight:
+        return found  # nobody has looked at the evidence that a skip would pass over
+    if not is_paused(d, facts):
+        return d
+    return replace(d, memory=tick(d.memory, now, stopped=True))
+
+
 def _move(d: Decision, facts: Facts, now: datetime) -> Decision:
     candidate = facts.revisions.get(d.candidate or "")
     if candidate is None:

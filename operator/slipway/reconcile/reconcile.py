@@ -23,7 +23,7 @@ from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts, RouteFact, WorkloadFact
 from slipway.policy.invariants import violations
 from slipway.policy.recall import recall
-from slipway.policy.rollout import decide
+from slipway.policy.rollout import decide, remember
 from slipway.policy.status import desired_status, is_due
 from slipway.policy.times import to_wire
 from slipway.reconcile.execute import Executor
@@ -219,7 +219,7 @@ class Reconciler:
         await self._proxies.heal(facts, children.router_pods, now)
         # What was not written did not happen: the status must not say that it did.
         is_done = trouble is None or trouble.is_beside
-        await self._publish(decision if is_done else recall(facts), facts, trouble)
+        await self._publish(decision if is_done else remember(facts, now), facts, trouble)
         look = decision.look_again
         if trouble is not None:
             is_judged = facts.written(decision.candidate) > 0
@@ -249,7 +249,8 @@ class Reconciler:
         with contextlib.suppress(Exception):  # what stopped the pass may stop this too
             facts = self._facts(found, observe_cached(self._cache, found))
             facts = await self._scaler.sized(key, facts)
-            await self._publish(recall(facts), facts, trouble)
+            found = remember(facts, now_of(self._outside.clock.now()))
+            await self._publish(found, facts, trouble)
 
     async def _report_broken(self, key: Key, broken: Broken) -> float | None:
         manifest = await self._outside.cluster.get(kinds.MODEL_DEPLOYMENT, key.namespace, key.name)

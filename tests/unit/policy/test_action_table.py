@@ -8,6 +8,7 @@ import pytest
 from slipway.api.modeldeployment import Outcome, Stage
 from slipway.api.names import ANNOTATION_ACTION, ANNOTATION_REQUESTED_BY
 from slipway.policy.actions import VERBS
+from slipway.policy.facts import JobState
 from slipway.policy.rollout import decide
 
 from tests.unit.policy.world import World
@@ -540,3 +541,57 @@ def test_a_pause_after_it_stops_the_promotion(verb: str, control: int) -> None:
     world.act("resume")
     pass_on(world, 30)
     assert world.serving == "3"
+
+
+def unchecked() -> World:
+    """The check could not be made, and its next attempt waits."""
+    world = two_promoted()
+    world._checked = lambda _job: None  # type: ignore[assignment,return-value,method-assign]
+    world.ask_for("3", **GOLDEN)
+    until(world, Stage.CHECKING)
+    for _ in range(200):
+        pass_on(world, 1)
+        jobs = [job for job in world.jobs if job.component == "check"]
+        if jobs and jobs[-1].attempt == 3 and jobs[-1].state is JobState.COMPLETE:
+            return world
+    raise AssertionError(world.jobs)
+
+
+def test_a_retry_makes_a_check_again_at_once() -> None:
+    world = unchecked()
+    before = len(world.jobs)
+    pass_on(world, 2)
+    assert len(world.jobs) == before
+    world.act("retry")
+    world.reconcile()
+    assert len(world.jobs) == before + 1
+    last = world.object_.status.last_action
+    assert last is not None
+    assert last.result == "Done"
+    for _ in range(20):
+        pass_on(world, 1)
+        if world.jobs[-1].state is JobState.COMPLETE:
+            break
+    pass_on(world, 5)
+    assert len(world.jobs) == before + 1, "the next back-off is waited for again"
+
+
+def test_a_retry_counts_until_its_job_is_there() -> None:
+    world = unchecked()
+    world.act("retry")
+    facts = world.facts()
+    world.reconcile()
+    world.jobs = list(facts.jobs)  # a quota refused the new one
+    pass_on(world, 3)
+    assert len(world.jobs) == len(facts.jobs) + 1
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_a_retry_is_done_though_its_job_is_there_already(is_killed: bool) -> None:
+    world = unchecked()
+    world.act("retry")
+    world.reconcile(kill_after=1 if is_killed else None)
+    world.reconcile()
+    last = world.object_.status.last_action
+    assert last is not None
+    assert last.result == "Done"
