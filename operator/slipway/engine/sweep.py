@@ -12,6 +12,7 @@ went with its Role, costs the sweep that place and no other.
 import asyncio
 import itertools
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +35,8 @@ RECHECK_SECONDS = 60.0
 """Until a watch that was behind must have caught up; longest until a retry where none answered."""
 AFTER_RELIST_SECONDS = 2.0
 BARRIER_SECONDS = 60.0
-"""Longest wait for the cache; then work starts, since every write has preconditions."""
+"""Longest wait for a watch that shows nothing; then work starts, since every write has
+preconditions. Thousands of objects may take longer, as long as they come."""
 BARRIER_LOOK_SECONDS = 0.1
 RETRY_SECONDS = 5.0
 
@@ -77,7 +79,7 @@ class Sweep:
         self._on_ghost = on_ghost
         self._now = now
         self._wanted = asyncio.Event()
-        self._behind: Mapping[str, Ref] = {}
+        self._behind: dict[str, Ref] = {}
         self._swept_at = now()
         self._tried_at = now()
         self._misses = 0
@@ -199,7 +201,7 @@ class Sweep:
         return known is None or known.ref.version < ref.version
 
     async def _pass_barrier(self) -> None:
-        deadline = self._now() + BARRIER_SECONDS
+        since, least = self._now(), math.inf
         while not self.synced.is_set():
             try:
                 await self.sweep()
@@ -207,14 +209,25 @@ class Sweep:
                 log.warning("waiting for the API server: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            await self._until_shown(min(deadline, self._now() + RETRY_SECONDS))
-            if not self._behind or self._now() >= deadline:
+            await self._until_shown()
+            if len(self._behind) < least:
+                since, least = self._now(), len(self._behind)
+            if not self._behind or self._now() - since >= BARRIER_SECONDS:
                 self._open(len(self._behind))
 
-    async def _until_shown(self, deadline: float) -> None:
-        while self._behind and self._now() < deadline:
+    async def _until_shown(self) -> None:
+        """Wait for what is behind, but not longer than a pause in which none of it is shown."""
+        since = self._now()
+        while self._behind and self._now() - since < RETRY_SECONDS:
             await asyncio.sleep(BARRIER_LOOK_SECONDS)
-            self._behind = {uid: ref for uid, ref in self._behind.items() if self._is_behind(ref)}
+            shown = itertools.takewhile(self._is_shown, list(self._behind.items()))
+            for uid, _ in shown:
+                del self._behind[uid]
+                since = self._now()
+        self._behind = {uid: ref for uid, ref in self._behind.items() if self._is_behind(ref)}
+
+    def _is_shown(self, item: tuple[str, Ref]) -> bool:
+        return not self._is_behind(item[1])
 
     def _open(self, missing: int) -> None:
         if missing:

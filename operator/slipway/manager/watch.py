@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 LONGEST_BACKOFF_SECONDS = 30.0
 NOBODY: Any = "slipway"
 """For peering, which is off; left to itself, kopf asks for a user name, and in a pod is none."""
-BODY_CHUNK = 500
+BODY_CHUNK = 100
 INACTIVITY_SECONDS = 70.0
 """A watch without any sign of life for so long, bookmarks included, is opened anew."""
 

@@ -2,11 +2,12 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from slipway.api.kinds import DEPLOYMENT, POD
 from slipway.engine.cache import Cache, Ref
-from slipway.engine.sweep import Sweep
+from slipway.engine.sweep import BARRIER_LOOK_SECONDS, BARRIER_SECONDS, Sweep
 from slipway.errors import ClusterUnavailable, Forbidden
 
 from tests.unit.engine.fakes import FakeClock, FakeLister
@@ -14,6 +15,7 @@ from tests.unit.engine.test_worker import until
 
 DIGITS = Ref(DEPLOYMENT, "vision", "digits", uid="u1", version=5)
 FACES = Ref(DEPLOYMENT, "vision", "faces", uid="u2", version=6)
+LAST = Ref(POD, "vision", "digits-0", uid="u3", version=7)
 KINDS = (DEPLOYMENT, POD)
 
 
@@ -41,6 +43,10 @@ class World:
     def show(self, *refs: Ref) -> None:
         for ref in refs:
             self.cache.store(ref, "projection")
+
+
+def is_behind(world: World, number: int) -> bool:
+    return world.sweep.behind == number
 
 
 async def test_an_object_whose_deletion_was_missed_is_removed() -> None:
@@ -160,6 +166,22 @@ async def test_work_waits_until_the_watches_have_shown_every_object() -> None:
     assert not world.sweep.synced.is_set()
     world.show(FACES)
     await until(world.sweep.synced.is_set)
+    running.cancel()
+
+
+async def test_work_waits_longer_while_the_watches_show_more_and_more() -> None:
+    world = World()
+    world.lister.add(DIGITS, FACES, LAST)
+    running = asyncio.create_task(world.sweep.run())
+    for ref, left in ((DIGITS, 2), (FACES, 1)):
+        world.show(ref)
+        await until(partial(is_behind, world, left))
+        world.clock.forward(0.9 * BARRIER_SECONDS)
+        await asyncio.sleep(3 * BARRIER_LOOK_SECONDS)
+        assert not world.sweep.synced.is_set()
+    world.clock.forward(BARRIER_SECONDS)
+    await until(world.sweep.synced.is_set)
+    assert world.sweep.behind == 1
     running.cancel()
 
 
