@@ -15,6 +15,7 @@ from slipway import __version__
 from slipway.cli.options import common
 from slipway.cli.problems import Exit, Problem
 from slipway.cli.session import Wishes
+from slipway.cli.terminal import ended_in_order
 
 PROGRAM = "kubectl slipway"
 COMPLETE_VARIABLE = "_KUBECTL_SLIPWAY_COMPLETE"
@@ -94,9 +95,10 @@ def main() -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
-        code = slipway.main(
-            prog_name=PROGRAM, complete_var=COMPLETE_VARIABLE, obj=wishes, standalone_mode=False
-        )
+        with ended_in_order():
+            code = slipway.main(
+                prog_name=PROGRAM, complete_var=COMPLETE_VARIABLE, obj=wishes, standalone_mode=False
+            )
     except Problem as problem:
         complain(problem, as_json=wishes.json)
         return problem.code

@@ -148,3 +148,29 @@ def _common_parameters() -> list[click.Parameter]:
 def name_argument(*, required: bool = True) -> Callable[[AnyCommand], AnyCommand]:
     """Add the NAME of a ModelDeployment, completed from the cluster."""
     return click.argument("name", required=required, shell_complete=names)
+
+
+def many(command: AnyCommand) -> AnyCommand:
+    """Add the flags that choose several ModelDeployments."""
+    chosen = click.option(
+        "-l", "--selector", metavar="LABELS", help="Only those with these labels."
+    )
+    everywhere = click.option(
+        "-A", "--all-namespaces", "everywhere", is_flag=True, help="In all namespaces."
+    )
+    return everywhere(chosen(command))
+
+
+def one_or_many(name: str | None, *, everywhere: bool, selector: str | None) -> None:
+    """Check that not both one and several are asked for.
+
+    Raises:
+        UsageError: a name, and a flag that chooses several.
+
+    """
+    given = [word for word, is_given in (("-A", everywhere), ("-l", bool(selector))) if is_given]
+    if name is not None and given:
+        raise click.UsageError(
+            f"{' and '.join(given)} cannot go with the name '{name}': "
+            f"choose its namespace with -n, or leave out the name"
+        )

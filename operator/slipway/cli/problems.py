@@ -1,7 +1,8 @@
 """What goes wrong, as people and scripts are told: one sentence, an exit code, what to try next."""
 
+import json
 import sys
-from enum import IntEnum
+from enum import Enum, IntEnum, auto
 
 from slipway.errors import SlipwayError
 
@@ -22,16 +23,27 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+class Passing(Enum):
+    """Whether the same call may succeed in a moment."""
+
+    NO = auto()
+    SOON = auto()
+    """An API server that has just started says so for a moment; when it goes on, it is meant."""
+    YES = auto()
+
+
 class Problem(SlipwayError):
     """Something that ends the command."""
 
     def __init__(
-        self, message: str, code: Exit = Exit.ERROR, *, hint: str = "", passes: bool = False
+        self,
+        message: str,
+        code: Exit = Exit.ERROR,
+        *,
+        hint: str = "",
+        passes: Passing = Passing.NO,
     ) -> None:
-        """Give one sentence, the exit code, and the next command to try.
-
-        `passes` is True when the same call may succeed in a moment.
-        """
+        """Give one sentence, the exit code, and the next command to try."""
         super().__init__(message)
         self.message = message
         self.code = code
@@ -39,7 +51,8 @@ class Problem(SlipwayError):
         self.passes = passes
 
 
-def note(text: str) -> None:
+def note(text: str, *, as_json: bool = False) -> None:
     """Say something on standard error that does not end the command."""
-    sys.stderr.write(f"note: {text}\n")
+    said = json.dumps({"note": text}, ensure_ascii=False) if as_json else f"note: {text}"
+    sys.stderr.write(said + "\n")
     sys.stderr.flush()

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from slipway.cli.text import WIDE, Line, paint
 from slipway.cli.wire import dump
 
 NARROWEST = 40
-NOT_REPEATED = ("--namespace=", "--token=", "--request-timeout=")
+NOT_REPEATED = ("--namespace=", "--token=", "--password=", "--request-timeout=")
 
 
 @dataclass(slots=True)
@@ -43,6 +44,8 @@ class Session:
     colours: bool = False
     width: int = WIDE
     """Columns of the terminal; without one nothing is cut or wrapped."""
+    draws: bool = False
+    """Whether the terminal can be drawn over; a dumb one and a file cannot."""
 
     def show(self, screen: Sequence[Line]) -> None:
         """Print a screen."""
@@ -94,17 +97,17 @@ class Session:
             message += f"; did you mean '{near[0]}'?"
         elif not names:
             message += "; there is none at all"
-        where = f"-n {namespace}" if names else "-A"
-        return Problem(message, Exit.NOT_FOUND, hint=f"kubectl slipway get {where}")
+        where = ("-n", namespace) if names else ("-A",)
+        return Problem(message, Exit.NOT_FOUND, hint=self.command("get", *where))
 
     def say(self, *words: str, md: ModelDeployment) -> str:
         """Return a command line about `md` that can be pasted."""
-        return " ".join(["kubectl slipway", *words, *self.place(md)])
+        return self.command(*words, md.name, "-n", md.namespace)
 
-    def place(self, md: ModelDeployment) -> list[str]:
-        """Return name, namespace and the flags that were given, but no secret."""
+    def command(self, *words: str) -> str:
+        """Return a command line with the flags that were given, but no secret; for a shell."""
         given = [flag for flag in self.kubectl.flags if not flag.startswith(NOT_REPEATED)]
-        return [md.name, "-n", md.namespace, *given]
+        return shlex.join(["kubectl", "slipway", *words, *given])
 
 
 def session(wishes: Wishes) -> Session:
@@ -113,6 +116,7 @@ def session(wishes: Wishes) -> Session:
     return Session(
         kubectl=Kubectl(flags=wishes.flags(), program=program()),
         json=wishes.json,
+        draws=terminal and os.environ.get("TERM") not in {None, "", "dumb"},
         colours=has_colours(wishes.colour, terminal=terminal),
         width=max(NARROWEST, shutil.get_terminal_size().columns) if terminal else WIDE,
     )

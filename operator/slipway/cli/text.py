@@ -1,9 +1,12 @@
-"""Lines of styled text: views make them, the terminal paints them. Widths count characters."""
+"""Lines of styled text: views make them, the terminal paints them. Widths count columns."""
 
+import re
 import textwrap
+import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import accumulate
 
 
 class Style(Enum):
@@ -51,21 +54,73 @@ def _painted(cell: Cell, colours: bool) -> str:
     return f"\x1b[{cell.style.value}m{cell.text}\x1b[0m"
 
 
+def columns(text: str) -> int:
+    """Return how many columns of a terminal the text takes: 2 for a wide character."""
+    return len(text) if text.isascii() else sum(_columns(char) for char in text)
+
+
+def _columns(char: str) -> int:
+    if unicodedata.category(char) in {"Mn", "Me", "Cf"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
+
+
 def cut(text: str, width: int) -> str:
-    """Return the text in at most `width` characters."""
-    return text if len(text) <= width else text[: max(0, width - 1)] + "…"
+    """Return the text in at most `width` columns."""
+    return text if columns(text) <= width else head(text, width - 1) + "…"
+
+
+def head(text: str, width: int) -> str:
+    """Return as much of the text as fits."""
+    if text.isascii():
+        return text[: max(0, width)]
+    ends = accumulate(_columns(char) for char in text)
+    return text[: sum(1 for end in ends if end <= width)]
+
+
+def clipped(row: Line, width: int) -> Line:
+    """Return the line in at most `width` columns."""
+    before = accumulate((columns(cell.text) for cell in row), initial=0)
+    return tuple(
+        replace(cell, text=cut(cell.text, width - used))
+        for cell, used in zip(row, before, strict=False)
+        if used < width
+    )
+
+
+def padded(text: str, width: int, *, to_right: bool = False) -> str:
+    """Return the text with as many spaces as it lacks."""
+    spaces = " " * (width - columns(text))
+    return spaces + text if to_right else text + spaces
 
 
 def wrapped(
     text: str, width: int, *, indent: int = 2, first: str = "", style: Style = Style.PLAIN
 ) -> Screen:
     """Return the text on as many lines as it needs; `first` stands in the first one's indent."""
-    head = first.ljust(indent)
-    parts = textwrap.wrap(text, max(20, width - indent), break_on_hyphens=False) or [""]
+    start = padded(first, indent)
     return tuple(
-        line(head if number == 0 else " " * indent, Cell(part, style))
-        for number, part in enumerate(parts)
+        line(start if number == 0 else " " * indent, Cell(part, style))
+        for number, part in enumerate(folded(text, max(20, width - indent)))
     )
+
+
+def folded(text: str, width: int) -> list[str]:
+    """Return the text in parts of at most `width` columns, broken at spaces where there are any."""
+    if text.isascii():
+        return textwrap.wrap(text, width, break_on_hyphens=False) or [""]
+    parts = [""]
+    for word in re.findall(r"\s+|\S+", text):
+        rest = word
+        if columns(parts[-1] + rest) > width and columns(rest) <= width:
+            parts.append("")
+        while columns(parts[-1] + rest) > width:
+            fitting = head(rest, width - columns(parts[-1]))
+            parts[-1] += fitting
+            parts.append("")
+            rest = rest[len(fitting) :]
+        parts[-1] += rest if parts[-1] or not rest.isspace() else ""
+    return [part.rstrip() for part in parts if part.strip()] or [""]
 
 
 def table(
@@ -79,7 +134,7 @@ def table(
     right = [name.startswith(">") for name in head]
     cells = [[value if isinstance(value, Cell) else Cell(value) for value in row] for row in rows]
     top = [Cell(name, Style.DIM) for name in names]
-    widths = [max(len(row[n].text) for row in [top, *cells]) for n in range(len(head))]
+    widths = [max(columns(row[n].text) for row in [top, *cells]) for n in range(len(head))]
     room = width - indent - sum(widths[:-1]) - 2 * (len(head) - 1)
     widths[-1] = max(min(widths[-1], room), 1)
     return tuple(_row(row, widths, right, indent) for row in [top, *cells])
@@ -89,7 +144,6 @@ def _row(row: Sequence[Cell], widths: Sequence[int], right: Sequence[bool], inde
     pieces = [Cell(" " * indent)]
     for number, (cell, width, to_right) in enumerate(zip(row, widths, right, strict=True)):
         text = cut(cell.text, width)
-        padded = text.rjust(width) if to_right else text.ljust(width)
         pieces += [Cell("  ")] if number else []
-        pieces.append(Cell(padded, cell.style))
+        pieces.append(Cell(padded(text, width, to_right=to_right), cell.style))
     return tuple(pieces)

@@ -64,4 +64,5 @@ def run(
     monkeypatch.setenv("SLIPWAY_KUBECTL", str(kubectl))
     monkeypatch.setenv("FAKE_CLUSTER", str(cluster))
     monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr("slipway.cli.patience.PAUSE_SECONDS", 0.01)
     return Program(cluster, monkeypatch, capsys)

@@ -38,6 +38,10 @@ def main(words: list[str]) -> int:
     plain = [word for word in words if not word.startswith("-") and word != "json"]
     if cluster.get("says"):
         return fail(cluster["says"])
+    if plain[0] == "get" and cluster.get("refuses"):
+        said = cluster["refuses"].pop(0)
+        save(cluster)
+        return fail(said)
     match plain[0]:
         case "config":
             print("vision", end="")
@@ -86,19 +90,22 @@ def get(cluster: dict[str, Any], plain: list[str], flags: list[str]) -> int:
 def watch(cluster: dict[str, Any], names: list[str]) -> int:
     """Tell what is there, then the events of the next prepared watch; without one it stays."""
     objects = cluster["objects"]
-    for name in names:
-        tell("ADDED", objects[name])
     prepared = cluster.get("watches", [])
-    if not prepared:
+    mine = prepared.pop(0) if prepared else None
+    for name in names:
+        if mine is None or not mine.get("away"):
+            tell("ADDED", objects[name])
+    if mine is None:
         time.sleep(60)
         return 0
-    mine = prepared.pop(0)
     for event in mine.get("events", []):
         if event is None:
             tell("DELETED", objects.pop(names[0]))
         else:
             objects[event["metadata"]["name"]] = event
             tell("MODIFIED", event)
+    for name in mine.get("drops", []):
+        del objects[name]
     save(cluster)
     return fail(mine["says"]) if mine.get("says") else 0
 

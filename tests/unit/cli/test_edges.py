@@ -9,7 +9,6 @@ import pytest
 from slipway.cli import main as program
 from slipway.cli.complaints import complaint
 from slipway.cli.complete import answers
-from slipway.cli.kubectl import documents
 from slipway.cli.problems import Exit
 from slipway.cli.read import read
 from slipway.cli.session import has_colours
@@ -17,6 +16,7 @@ from slipway.cli.text import table
 from slipway.cli.times import age, duration, parse_duration
 from slipway.cli.views.describe import describe
 from slipway.cli.views.styles import figure, sparkline
+from slipway.cli.watching import documents
 
 from tests.builders import NOON
 from tests.unit.cli.conftest import Program

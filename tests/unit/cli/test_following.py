@@ -1,15 +1,27 @@
 """watch and wait: what is printed for each change, and how the waiting ends."""
 
 import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+from slipway.cli import main as program
+from slipway.cli.commands.following import _redraw
+from slipway.cli.follow import Change, Scope
 from slipway.cli.goals import Answer, goal
+from slipway.cli.kubectl import Kubectl
 from slipway.cli.looks import Looks
+from slipway.cli.patience import Lost
 from slipway.cli.read import read
+from slipway.cli.session import Session
+from slipway.cli.terminal import canvas
 
+from tests.builders import NOON
 from tests.unit.cli.conftest import Program
-from tests.unit.cli.recordings import recording
+from tests.unit.cli.recordings import plain, recording
 
 
 def answer(word: str, name: str, *, begun: str = "progressing") -> Answer:
@@ -157,7 +169,10 @@ def test_wait_ends_in_time_and_says_what_is_missing(run: Program) -> None:
 
 def test_wait_for_what_is_not_there(run: Program) -> None:
     assert run("wait", "faces", "--for=ready").code == 6
-    assert run("wait", "faces", "--for=deleted").code == 0
+    gone = run("wait", "faces", "--for=deleted")
+    assert (gone.code, gone.out) == (0, "vision/faces deleted: there is none\n")
+    shown = json.loads(run("wait", "faces", "--for=deleted", "--json").out)
+    assert (shown["namespace"], shown["name"], shown["stable"]) == ("vision", "faces", None)
 
 
 def test_watch_prints_a_line_for_every_change_and_none_for_the_same_again(run: Program) -> None:
@@ -187,18 +202,105 @@ def test_a_watch_that_the_server_ends_goes_on(run: Program) -> None:
     assert run("wait", "digits", "--for=promoted", "--timeout=60s").code == 0
 
 
-def test_a_connection_that_is_lost_in_the_middle_is_made_again(
+PASSING = [
+    "Unable to connect to the server: EOF",
+    "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host?",
+    "Error from server (ServiceUnavailable): the server is currently unable to handle the request",
+    "Error from server: etcdserver: leader changed",
+    "Error from server (Timeout): Timeout: request did not complete within the allotted timeout",
+    "Error from server (TooManyRequests): the server has received too many requests",
+    'Error from server (Forbidden): User "editor" cannot watch resource "modeldeployments"',
+    'error: the server doesn\'t have a resource type "modeldeployments"',
+]
+
+
+@pytest.mark.parametrize("said", PASSING)
+def test_a_connection_that_is_lost_in_the_middle_is_made_again(run: Program, said: str) -> None:
+    run.change(watches=[*[{"away": True, "says": said}] * 3, {"events": [promoted()]}])
+    done = run("wait", "digits", "--for=promoted", "--timeout=60s")
+    assert done.code == 0
+    assert done.err.startswith("note: disconnected since ")
+    assert done.err.count("\n") == 1, "once for an outage, not for each try"
+
+
+def test_a_cluster_that_starts_is_outlasted_by_wait_from_the_first_call_on(run: Program) -> None:
+    run.change(refuses=[PASSING[0], PASSING[2], PASSING[7]], watches=[{"events": [promoted()]}])
+    done = run("wait", "digits", "--for=promoted", "--timeout=60s")
+    assert done.code == 0
+    run.change(refuses=PASSING[:1])
+    assert run("watch", "digits", "--for=60s").code == 1, "who looks is told at once"
+
+
+def test_a_cluster_that_stays_away_ends_in_time_and_says_so(run: Program) -> None:
+    run.change(watches=[{"away": True, "says": PASSING[0]}] * 200)
+    done = run("wait", "digits", "--for=promoted", "--timeout=1s", "--json")
+    assert done.code == 4
+    *_, note, error = done.err.splitlines()
+    assert "disconnected since" in json.loads(note)["note"]
+    assert "disconnected since" in json.loads(error)["error"]["message"]
+
+
+def test_a_right_that_is_taken_away_ends_the_waiting(
     run: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("slipway.cli.kubectl.PAUSE_SECONDS", 0.01)
-    lost = {"says": "Unable to connect to the server: EOF"}
-    run.change(watches=[lost, lost, {"events": [promoted()]}])
-    assert run("wait", "digits", "--for=promoted", "--timeout=60s").code == 0
+    monkeypatch.setattr("slipway.cli.patience.DOUBT_SECONDS", 0.3)
+    run.change(watches=[{"says": "Error from server (Forbidden): no more"}] * 500)
+    done = run("wait", "digits", "--for=promoted", "--timeout=60s")
+    assert done.code == 1
+    assert "you may not do that" in done.err
 
 
-def test_a_right_that_is_taken_away_ends_the_waiting(run: Program) -> None:
-    run.change(watches=[{"says": "Error from server (Forbidden): no more"}])
+def test_a_complaint_that_does_not_pass_ends_the_waiting_at_once(run: Program) -> None:
+    run.change(watches=[{"says": "error: unknown flag: --outptu"}, {"events": [promoted()]}])
     assert run("wait", "digits", "--for=promoted", "--timeout=60s").code == 1
+
+
+@pytest.mark.parametrize("name", ["digits", "faces"])
+def test_what_was_deleted_while_nobody_watched_is_told(run: Program, name: str) -> None:
+    faces = recording("idle").manifest
+    faces["metadata"]["name"] = "faces"
+    run.put("faces", faces)
+    lost = {"drops": [name], "says": PASSING[0]}
+    run.change(watches=[lost, {"says": "error: enough"}])
+    rows = run("watch").out.splitlines()
+    assert [row.split()[1] for row in rows if row.endswith("deleted")] == [f"vision/{name}"]
+    assert rows[-1].endswith("deleted")
+
+
+def test_one_that_was_deleted_while_nobody_watched_ends_the_watch(run: Program) -> None:
+    run.change(watches=[{"drops": ["digits"], "says": PASSING[0]}])
+    done = run("watch", "digits", "--for=60s")
+    assert (done.code, done.out.splitlines()[-1].split()[1:]) == (0, ["vision/digits", "deleted"])
+
+
+def test_a_screen_says_since_when_it_is_old(capsys: pytest.CaptureFixture[str]) -> None:
+    md = recording("progressing").md
+    session = Session(Kubectl())
+    lost = Lost(NOON, "the cluster does not answer")
+    for name in ("digits", None):
+        with canvas(session) as drawn:
+            _redraw(iter([Change(md), lost]), drawn, Scope(name))
+            capsys.readouterr()
+            assert plain(tuple(drawn.last)).startswith(
+                "disconnected since 12:00:00 UTC, trying again: the cluster does not answer\n\n"
+            )
+            assert "digits" in plain(tuple(drawn.last))
+            _redraw(iter([Change(md), lost, Change(md)]), drawn, Scope(name))
+            assert "disconnected" not in plain(tuple(drawn.last))
+
+
+def test_a_program_that_is_ended_leaves_no_kubectl_behind(run: Program) -> None:
+    command = [sys.executable, "-m", "slipway.cli", "watch", "digits"]
+    root = Path(program.__file__).parents[2]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root) as process:
+        assert process.stdout is not None
+        assert b"vision/digits" in process.stdout.readline()
+        told = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+        [child] = [int(word) for word in told.split()]
+        process.terminate()
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert not Path(f"/proc/{child}").exists()
+    assert run.state["calls"]
 
 
 def test_no_time_at_all_is_one_look(run: Program) -> None:

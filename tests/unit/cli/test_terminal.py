@@ -1,12 +1,16 @@
 """The terminal while `watch` has it: drawn in place, cut to its height, given back."""
 
 import os
+import signal
+import time
 
 import pytest
 from slipway.cli.kubectl import Kubectl
-from slipway.cli.session import Session
-from slipway.cli.terminal import ENTER, HOME, LEAVE, REST, canvas
-from slipway.cli.text import line
+from slipway.cli.session import Session, Wishes, session
+from slipway.cli.terminal import ENTER, HOME, LEAVE, REST, canvas, ended_in_order
+from slipway.cli.text import columns, cut, folded, line, table
+
+from tests.unit.cli.recordings import plain
 
 SCREEN = [line(f"row {number}") for number in range(20)]
 
@@ -41,3 +45,47 @@ def draw_and_interrupt() -> None:
     with canvas(Session(Kubectl())) as drawn:
         drawn.draw(SCREEN)
         raise KeyboardInterrupt
+
+
+def test_a_signal_gives_the_terminal_back(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended, ended_in_order():
+        draw_and_be_terminated()
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert LEAVE in capsys.readouterr().out
+    assert LEAVE.startswith("\x1b[?7h"), "long lines wrap again"
+
+
+def draw_and_be_terminated() -> None:
+    with canvas(Session(Kubectl())) as drawn:
+        drawn.draw(SCREEN)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+
+def test_rows_are_cut_to_the_terminal_and_wide_characters_take_two_columns(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with canvas(Session(Kubectl())) as drawn:
+        capsys.readouterr()
+        drawn.draw([line("x" * 70, "数字" * 10), line("e\u0301" * 80), line("y" * 81)])
+        rows = capsys.readouterr().out.removeprefix(HOME).split("\x1b[K\n")[:3]
+    assert rows == ["x" * 70 + "数字数字…", "e\u0301" * 80, "y" * 79 + "…"]
+
+
+def test_a_dumb_terminal_is_not_drawn_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slipway.cli.session.sys.stdout.isatty", lambda: True, raising=False)
+    for name, expected in (("dumb", False), ("", False), ("xterm", True)):
+        monkeypatch.setenv("TERM", name)
+        assert session(Wishes()).draws is expected
+
+
+def test_wide_text_is_aligned_wrapped_and_cut_by_columns() -> None:
+    rows = plain(table(("A", "B"), [("模型", "x"), ("digits", "y")])).splitlines()
+    assert rows == ["A       B", "模型    x", "digits  y"]
+    assert cut("模型模型", 7) == "模型模…"
+    text = "an error in 模型 " + "数" * 25
+    parts = folded(text, 20)
+    assert "".join(parts).replace(" ", "") == text.replace(" ", "")
+    assert max(columns(part) for part in parts) <= 20
+    assert folded("two  spaces é stay", 40) == ["two  spaces é stay"]
+    assert folded("", 20) == folded("  ", 20) == [""]

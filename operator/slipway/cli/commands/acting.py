@@ -17,10 +17,11 @@ from slipway.cli.asking import (
     result_of,
 )
 from slipway.cli.commands.following import Duration
-from slipway.cli.follow import changes
+from slipway.cli.follow import Change, Scope, changes
 from slipway.cli.kubectl import FIELD_MANAGER, RESOURCE
 from slipway.cli.objects import ModelDeployment
 from slipway.cli.options import command, name_argument, with_session
+from slipway.cli.patience import Patience
 from slipway.cli.problems import Exit, Problem, note
 from slipway.cli.read import Fields
 from slipway.cli.session import Session, now
@@ -42,7 +43,7 @@ def act(
     """
     md = session.find(name)
     revision = earlier(md, argument) if verb == "rollback" else ""
-    _warn_of_pending(md)
+    _warn_of_pending(md, as_json=session.json)
     result = _ask(session, md, verb, revision, seconds)
     for _ in range(MOST_RETRIES):
         if not missed(result):
@@ -66,11 +67,12 @@ def _ask(session: Session, md: ModelDeployment, verb: str, revision: str, second
     return _await(session, md, asked, seconds) if seconds else result_of(md, asked, "Asked")
 
 
-def _warn_of_pending(md: ModelDeployment) -> None:
+def _warn_of_pending(md: ModelDeployment, *, as_json: bool) -> None:
     if md.pending_action is not None:
         note(
             f"this takes the place of {md.pending_action.text}, which the operator has not "
-            "answered yet"
+            "answered yet",
+            as_json=as_json,
         )
 
 
@@ -100,11 +102,13 @@ def whoami(session: Session) -> str:
 
 
 def _await(session: Session, md: ModelDeployment, asked: Asked, seconds: float) -> Result:
-    for change in changes(session, md.name, namespace=md.namespace, seconds=seconds):
-        if change is None:
+    scope, patience = Scope(md.name, md.namespace), Patience(from_the_start=True)
+    for change in changes(session, scope, patience, seconds=seconds):
+        if not isinstance(change, Change):
             continue
         if change.gone:
-            raise Problem(f"{md.name} was deleted", Exit.NOT_FOUND)
+            hint = session.command("get", "-n", md.namespace)
+            raise Problem(f"{md.name} was deleted", Exit.NOT_FOUND, hint=hint)
         result = answer(change.md, asked)
         if result is not None:
             return result

@@ -1,9 +1,7 @@
 """Commands that look once: get, describe, history."""
 
-import click
-
 from slipway.cli.kubectl import RESOURCE
-from slipway.cli.options import command, name_argument, with_session
+from slipway.cli.options import command, many, name_argument, one_or_many, with_session
 from slipway.cli.read import read
 from slipway.cli.session import Session, now
 from slipway.cli.text import line
@@ -21,11 +19,11 @@ from slipway.cli.views.listing import listing
     """,
 )
 @name_argument(required=False)
-@click.option("-A", "--all-namespaces", "everywhere", is_flag=True, help="In all namespaces.")
-@click.option("-l", "--selector", metavar="LABELS", help="Only those with these labels.")
+@many
 @with_session
 def get(session: Session, name: str | None, everywhere: bool, selector: str | None) -> None:
     """List ModelDeployments: versions, the candidate's weight, the stage and why."""
+    one_or_many(name, everywhere=everywhere, selector=selector)
     if name is not None:
         found = [session.find(name)]
     else:

@@ -1,6 +1,5 @@
 """The command plan. Its modules are heavier than the others': it asks the operator's own judge."""
 
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -9,7 +8,7 @@ import click
 from slipway.cli.commands.following import Duration
 from slipway.cli.objects import ModelDeployment
 from slipway.cli.options import command, name_argument, with_session
-from slipway.cli.problems import Problem
+from slipway.cli.problems import Problem, note
 from slipway.cli.read import read
 from slipway.cli.session import Session, now
 
@@ -67,7 +66,7 @@ def _measured(
     except Problem as problem:
         counted = from_the_analysis(md)
         if counted is not None:
-            sys.stderr.write(f"note: {problem.message}\n")
+            note(problem.message, as_json=session.json)
             return counted
         raise Problem(
             f"the traffic cannot be measured: {problem.message}",

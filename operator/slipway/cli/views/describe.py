@@ -12,7 +12,7 @@ from slipway.cli.objects import (
     Revision,
     Scaling,
 )
-from slipway.cli.text import WIDE, Cell, Line, Screen, Style, cut, line, table, wrapped
+from slipway.cli.text import WIDE, Cell, Line, Screen, Style, columns, cut, line, table, wrapped
 from slipway.cli.times import age, duration
 from slipway.cli.views.coming import Say, coming
 from slipway.cli.views.styles import figure, sparkline, stage, word
@@ -205,7 +205,7 @@ def _next(md: ModelDeployment, now: datetime, say: Say, width: int) -> Screen:
 def _paragraph(text: str, width: int, first: str) -> Screen:
     """Wrap a sentence, but never a command: people paste it."""
     sentence, colon, pasted = text.partition(": kubectl ")
-    if not colon or NEXT_INDENT + len(text) <= width:
+    if not colon or NEXT_INDENT + columns(text) <= width:
         return wrapped(text, width, indent=NEXT_INDENT, first=first)
     head = wrapped(sentence + ":", width, indent=NEXT_INDENT, first=first)
     return (*head, line(" " * (NEXT_INDENT + INDENT), f"kubectl {pasted}"))
@@ -285,6 +285,6 @@ def _ended(entry: HistoryEntry, now: datetime, first: str, width: int) -> Line:
     head = line(
         first.ljust(11), f"{entry.version}  ", word(entry.outcome), f"  {age(entry.at, now)} ago  "
     )
-    used = sum(len(cell.text) for cell in head)
+    used = sum(columns(cell.text) for cell in head)
     reason = entry.reason if entry.outcome != "Promoted" else entry.unjudged
     return (*head, Cell(cut(reason, max(10, width - used)), Style.DIM))
