@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 
 PASS_SECONDS = 120.0
 """A pass that takes longer is stuck; it is cut off, so that it does not keep a worker for good."""
+RESULTS = ("ok", "dependency", "fenced", "refused", "bug")
+"""What comes of a pass."""
 
 Pass = Callable[[Key], Awaitable[float | None]]
 """One pass; returns the seconds until the next look, None: only when something changes."""
@@ -24,7 +26,7 @@ class Observer(Protocol):
     """Counts passes."""
 
     def passed(self, kind: str, result: str, seconds: float) -> None:
-        """Take note of one pass; `result` is ok, dependency, fenced, refused or bug."""
+        """Take note of one pass; `result` is one of `RESULTS`."""
 
 
 class Worker:

@@ -12,8 +12,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from slipway.agent.counters import render_metrics
 from slipway.api import kinds
 from slipway.api.counters import Counters, Latency, RouteCounters, latency_edges
+from slipway.api.modeldeployment import Outcome
 from slipway.engine.queue import Key
 from slipway.errors import Forbidden
+from slipway.manager.metrics.lines import Gauge, labelled, written
+from slipway.manager.metrics.machine import EXPECTED
 
 from tests.unit.manager.exposition import Exposed, expose
 from tests.unit.reconcile.world import World
@@ -175,3 +178,79 @@ async def test_a_key_ages_only_under_a_leader(world: World) -> None:
     world.clock.pass_on(10)
     assert exposed.values("slipway_queue_oldest_seconds") == [10]
     assert exposed.values("slipway_queue_ready") == [1]
+
+
+async def test_of_a_rollout_that_ended_nothing_is_shown_but_that_it_did(world: World) -> None:
+    exposed = await leading(world)
+    assert world.status()["rollout"]["startedAt"]
+    under_way = ("slipway_rollout_", "slipway_analysis_")
+    assert {
+        f.name for f in exposed.families() if f.name.startswith(under_way) and f.samples
+    } == set()
+    assert exposed.values("slipway_modeldeployment_stage", stage="Idle", name="digits") == [1]
+    await world.ask_for("3", rollout={"steps": [{"weight": 10, "holdSeconds": 600}]})
+    await world.until(lambda: "candidate" in world.status())
+    (began,) = exposed.values("slipway_rollout_started_timestamp_seconds", name="digits")
+    assert began == datetime.fromisoformat(world.status()["rollout"]["startedAt"]).timestamp()
+
+
+async def test_an_object_that_is_not_understood_shows_why_it_stalls(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.fakes.api.TYPES", {})  # it was stored before there was a rule
+    exposed = await leading(world)
+    world.change(kinds.MODEL_DEPLOYMENT, "digits", spec={"model": "none"})
+    await world.work()
+    of = {"namespace": "vision", "name": "digits"}
+    told = world.condition("Stalled")
+    assert told[:2] == ("True", "InvalidSpec")
+    assert exposed.values("slipway_modeldeployment_stage", stage="Idle", **of) == [1]
+    stalled = exposed.values(
+        "slipway_modeldeployment_condition", type="Stalled", reason="InvalidSpec", **of
+    )
+    assert stalled == [1]
+    assert sum(exposed.values("slipway_revision_replicas_ready", **of)) == 1, "it serves on"
+
+
+async def test_a_moment_that_is_none_costs_no_other_metric(world: World) -> None:
+    exposed = await leading(world)
+    await world.ask_for("3", rollout={"steps": [{"weight": 10, "holdSeconds": 600}]})
+    await world.until(lambda: "candidate" in world.status())
+    status = world.status()
+    status["rollout"]["startedAt"] = "2026-01-01T23:59:60Z"
+    manifest = {**world.find(kinds.MODEL_DEPLOYMENT), "status": status}
+    manifest["metadata"] = {**manifest["metadata"], "resourceVersion": "999999999"}
+    exposed.machine.feed.seen(kinds.MODEL_DEPLOYMENT, manifest)
+    assert exposed.values("slipway_rollout_started_timestamp_seconds") == []
+    assert exposed.values("slipway_rollout_steps", name="digits") == [1]
+
+
+def test_what_people_write_breaks_no_line() -> None:
+    written_by_people = ('a"b', "a\\b", "a\nb", "a\\nb", "é")
+    gauge = Gauge("slipway_x", "Text.", "label")
+    for value in written_by_people:
+        gauge.add(labelled(name=value), value, value=0.25)
+    (family,) = text_string_to_metric_families(written([gauge]).decode())
+    assert family.type == "gauge"
+    assert [sample.labels for sample in family.samples] == [
+        {"name": value, "label": value} for value in written_by_people
+    ]
+    assert {sample.value for sample in family.samples} == {0.25}
+
+
+def test_the_first_of_each_event_is_an_increase() -> None:
+    """A series that begins at 1 has none."""
+    sources = "".join(path.read_text() for path in (PAGE.parents[1] / "operator").rglob("*.py"))
+    said = set(re.findall(r"\bEvent\(\s*\"(\w+)\"", sources))
+    outcomes = set(Outcome) - {Outcome.PROMOTED, Outcome.PACKAGING_FAILED}  # packaging tries on
+    assert {reason for _, reason in EXPECTED} == said | {str(outcome) for outcome in outcomes}
+    exposed = expose(World())
+    assert exposed.values("slipway_events_total") == [0] * len(EXPECTED)
+
+
+@pytest.mark.parametrize("kind", ["ModelDeployment", "Router"])
+def test_the_first_bug_is_an_increase(kind: str) -> None:
+    exposed = expose(World())
+    assert exposed.values("slipway_passes_total", kind=kind, result="bug") == [0]
+    exposed.metrics.passed(kind, "bug", 0.1)
+    assert exposed.values("slipway_passes_total", kind=kind, result="bug") == [1]

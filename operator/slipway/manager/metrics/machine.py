@@ -1,9 +1,11 @@
 """Metrics of the machinery: queue, cache, watches, sweep, election, events."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
 
 from slipway.engine.cache import Cache
 from slipway.engine.elector import Elector
@@ -11,8 +13,22 @@ from slipway.engine.queue import WorkQueue
 from slipway.engine.recorder import EventRecorder
 from slipway.engine.sweep import Sweep
 from slipway.manager.feed import Feed
-from slipway.manager.metrics import Frozen
+from slipway.manager.metrics import Collected, Frozen
 from slipway.manager.pulses import LoopLag, Pulses
+
+NORMAL = (
+    *("Action", "CheckPassed", "HookPassed", "Promoted", "RolloutStarted", "Scaled"),
+    *("RollingBack", "Superseded", "WeightAcknowledged"),
+)
+WARNING = (
+    *("Aborted", "Action", "BakeAlarm", "FailedToStart", "RejectedByGoldenSet"),
+    *("RejectedBySignature", "RolledBack", "RollingBack"),
+)
+EXPECTED = {
+    **{("Normal", reason): 0 for reason in NORMAL},
+    **{("Warning", reason): 0 for reason in WARNING},
+}
+"""Events that are shown before the first of them: a counter that begins at 1 has no increase."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +58,7 @@ class MachineMetrics:
 
     def freeze(self) -> Frozen:
         """Return the metrics as they are now."""
-        metrics = tuple(self._all())
-        return lambda: metrics
+        return functools.partial(generate_latest, Collected(tuple(self._all())))
 
     def _all(self) -> Iterator[Metric]:
         yield from self._queue()
@@ -101,7 +116,7 @@ class MachineMetrics:
             "What happened to objects, by type and reason of the Kubernetes event.",
             labels=["type", "reason"],
         )
-        for (type_, reason), count in sorted(events.happened.items()):
+        for (type_, reason), count in sorted((EXPECTED | events.happened).items()):
             happened.add_metric([type_, reason], count)
         yield happened
         yield _counter("events_dropped", "Events not written: too many.", events.dropped)

@@ -2,7 +2,7 @@
 
 Only the leader shows them, so that a sum over replicas counts no object twice. A deleted object's
 are gone with the next look. There are some thirty series per object, however long it lives:
-labels name what is there now.
+labels name what is there now, and of a rollout only what is under way.
 """
 
 import functools
@@ -10,16 +10,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from prometheus_client.core import GaugeMetricFamily, Metric
-
 from slipway.api import kinds
-from slipway.api.conditions import ConditionStatus
-from slipway.api.modeldeployment import ModelDeployment
-from slipway.engine.cache import Cache
+from slipway.api.conditions import ConditionStatus, ConditionType
+from slipway.api.modeldeployment import ModelDeployment, RolloutStatus, Stage
+from slipway.engine.cache import Cache, Ref
 from slipway.manager.metrics import Frozen
+from slipway.manager.metrics.lines import Gauge, labelled, written
 from slipway.policy.facts import WorkloadFact
+from slipway.reconcile.project import Broken
 
-OBJECT = ("namespace", "name")
 PERCENT = 100.0
 
 
@@ -27,41 +26,42 @@ class Families:
     """The metrics, empty at first."""
 
     def __init__(self) -> None:
-        self.info = _family(
+        self.info = _gauge(
             "modeldeployment_info", "Always 1.", "role", "revision", "version", "image"
         )
-        self.stage = _family("modeldeployment_stage", "1 for the stage it is in.", "stage")
-        self.condition = _family(
+        self.stage = _gauge("modeldeployment_stage", "1 for the stage it is in.", "stage")
+        self.condition = _gauge(
             "modeldeployment_condition", "1: True, 0: False; absent: Unknown.", "type", "reason"
         )
-        self.generation = _family(
+        self.generation = _gauge(
             "modeldeployment_generation_behind", "Generations not yet taken up."
         )
-        self.steps = _family("rollout_steps", "Steps of the rollout under way.")
-        self.step = _family("rollout_step", "Step whose weight every proxy has; 0: before.")
-        self.started = _family("rollout_started_timestamp_seconds", "When the rollout began.")
-        self.rolled_back = _family("last_rollback_timestamp_seconds", "When it last rolled back.")
-        self.weight = _family(
+        self.steps = _gauge("rollout_steps", "Steps of the rollout under way.")
+        self.step = _gauge("rollout_step", "Step whose weight every proxy has; 0: before.")
+        self.started = _gauge("rollout_started_timestamp_seconds", "When the rollout began.")
+        self.rolled_back = _gauge("last_rollback_timestamp_seconds", "When it last rolled back.")
+        self.weight = _gauge(
             "revision_weight_ratio", "Share of the requests, as every proxy has it.", "revision"
         )
-        self.desired = _family("revision_replicas_desired", "Replicas asked for.", "revision")
-        self.ready = _family("revision_replicas_ready", "Replicas that are ready.", "revision")
-        self.verdict = _family("analysis_verdict", "1 for the verdict.", "metric", "verdict")
-        self.candidate = _family("analysis_candidate", "The candidate's value.", "metric")
-        self.baseline = _family("analysis_baseline", "Stable's value.", "metric")
-        self.limit = _family("analysis_limit", "Above it the candidate fails.", "metric")
-        self.samples = _family("analysis_samples", "Of the candidate, in this step.", "metric")
+        self.desired = _gauge("revision_replicas_desired", "Replicas asked for.", "revision")
+        self.ready = _gauge("revision_replicas_ready", "Replicas that are ready.", "revision")
+        self.verdict = _gauge("analysis_verdict", "1 for the verdict.", "metric", "verdict")
+        self.candidate = _gauge("analysis_candidate", "The candidate's value.", "metric")
+        self.baseline = _gauge("analysis_baseline", "Stable's value.", "metric")
+        self.limit = _gauge("analysis_limit", "Above it the candidate fails.", "metric")
+        self.samples = _gauge("analysis_samples", "Of the candidate, in this step.", "metric")
 
-    def all(self) -> Iterator[Metric]:
+    def all(self) -> Iterable[Gauge]:
         """Return them."""
-        return iter(vars(self).values())
+        return vars(self).values()
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """One object, and the Deployments of its revisions."""
 
-    model: ModelDeployment
+    ref: Ref
+    model: ModelDeployment | Broken
     workloads: Sequence[WorkloadFact]
 
 
@@ -75,69 +75,86 @@ class ModelMetrics:
     def freeze(self) -> Frozen:
         """Take note of the objects that there are."""
         found = tuple(self._known()) if self._leads() else ()
-        return functools.partial(_metrics, found)
+        return functools.partial(_exposition, found)
 
     def _known(self) -> Iterator[Known]:
         for entry in self._cache.entries(kinds.MODEL_DEPLOYMENT):
             model = entry.value
-            if isinstance(model, ModelDeployment):
-                yield Known(model, self._cache.owned(model.metadata.uid, WorkloadFact))
+            if isinstance(model, ModelDeployment | Broken):
+                yield Known(entry.ref, model, self._cache.owned(entry.ref.uid, WorkloadFact))
 
 
-def _metrics(known: Iterable[Known]) -> Iterator[Metric]:
+def _exposition(known: Iterable[Known]) -> bytes:
     families = Families()
     for each in known:
-        of = [each.model.metadata.namespace, each.model.metadata.name]
-        _add_state(families, each.model, of)
-        _add_rollout(families, each.model, of)
+        of = labelled(namespace=each.ref.namespace, name=each.ref.name)
+        if isinstance(each.model, Broken):
+            _add_broken(families, of)
+        else:
+            _add_state(families, each.model, of)
+            _add_rollout(families, each.model, of)
         for workload in each.workloads:
-            families.desired.add_metric([*of, workload.revision], workload.replicas)
-            families.ready.add_metric([*of, workload.revision], workload.ready)
-    return families.all()
+            families.desired.add(of, workload.revision, value=workload.replicas)
+            families.ready.add(of, workload.revision, value=workload.ready)
+    return written(families.all())
 
 
-def _add_state(to: Families, found: ModelDeployment, of: Sequence[str]) -> None:
+def _add_broken(to: Families, of: str) -> None:
+    """Say of an object that is not understood what its status says, too."""
+    to.stage.add(of, Stage.IDLE, value=1)
+    to.condition.add(of, ConditionType.STALLED, "InvalidSpec", value=1)
+
+
+def _add_state(to: Families, found: ModelDeployment, of: str) -> None:
     status = found.status
     for role, revision in (("stable", status.stable), ("candidate", status.candidate)):
         if revision is not None and (role == "stable" or revision != status.stable):
-            labels = [role, revision.revision, revision.version, revision.image or ""]
-            to.info.add_metric([*of, *labels], 1)
-            to.weight.add_metric([*of, revision.revision], revision.weight / PERCENT)
+            labels = (role, revision.revision, revision.version, revision.image or "")
+            to.info.add(of, *labels, value=1)
+            to.weight.add(of, revision.revision, value=revision.weight / PERCENT)
     for condition in status.conditions:
         if condition.status is not ConditionStatus.UNKNOWN:
             is_true = condition.status is ConditionStatus.TRUE
-            to.condition.add_metric([*of, condition.type, condition.reason], is_true)
+            to.condition.add(of, condition.type, condition.reason, value=is_true)
     behind = found.metadata.generation - status.observed_generation
-    to.generation.add_metric(of, behind)
+    to.generation.add(of, value=behind)
     if status.last_rollback is not None:
-        to.rolled_back.add_metric(of, _seconds(status.last_rollback.decided_at))
+        _add_moment(to.rolled_back, of, status.last_rollback.decided_at)
 
 
-def _add_rollout(to: Families, found: ModelDeployment, of: Sequence[str]) -> None:
+def _add_rollout(to: Families, found: ModelDeployment, of: str) -> None:
     rollout = found.status.rollout
-    to.stage.add_metric([*of, rollout.stage if rollout else "Idle"], 1)
-    if rollout is None:
-        return
-    to.steps.add_metric(of, rollout.steps)
-    to.step.add_metric(of, rollout.step)
-    if rollout.started_at is not None:
-        to.started.add_metric(of, _seconds(rollout.started_at))
+    to.stage.add(of, rollout.stage if rollout else Stage.IDLE, value=1)
+    if rollout is None or found.status.candidate is None:
+        return  # what is told of a rollout is the last one's
+    to.steps.add(of, value=rollout.steps)
+    to.step.add(of, value=rollout.step)
+    _add_moment(to.started, of, rollout.started_at)
+    _add_analysis(to, rollout, of)
+
+
+def _add_analysis(to: Families, rollout: RolloutStatus, of: str) -> None:
     for metric in rollout.analysis:
-        here = [*of, metric.name]
-        to.verdict.add_metric([*here, metric.verdict], 1)
-        to.samples.add_metric(here, metric.samples)
+        to.verdict.add(of, metric.name, metric.verdict, value=1)
+        to.samples.add(of, metric.name, value=metric.samples)
         for family, value in (
             (to.candidate, metric.candidate),
             (to.baseline, metric.baseline),
             (to.limit, metric.limit),
         ):
             if value is not None:
-                family.add_metric(here, value)
+                family.add(of, metric.name, value=value)
 
 
-def _family(name: str, text: str, *labels: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"slipway_{name}", text, labels=[*OBJECT, *labels])
+def _add_moment(to: Gauge, of: str, moment: str | None) -> None:
+    """Add a moment, unless somebody wrote into the status what is none."""
+    if moment is None:
+        return
+    try:
+        to.add(of, value=datetime.fromisoformat(moment).timestamp())
+    except (ValueError, OverflowError):
+        return
 
 
-def _seconds(moment: str) -> float:
-    return datetime.fromisoformat(moment).timestamp()
+def _gauge(name: str, text: str, *labels: str) -> Gauge:
+    return Gauge(f"slipway_{name}", text, *labels)

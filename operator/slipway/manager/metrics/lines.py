@@ -1,0 +1,42 @@
+"""Gauges in Prometheus' text format, for thousands of series at every scrape.
+
+The library's exposition takes ten times as long: it makes an object for each sample, and sorts and
+checks the labels of each anew.
+"""
+
+from collections.abc import Iterable, Iterator
+
+
+class Gauge:
+    """One metric of many objects; the first labels are the object's."""
+
+    def __init__(self, name: str, text: str, *labels: str) -> None:
+        self._head = f"# HELP {name} {text}\n# TYPE {name} gauge\n"
+        rest = "".join(f',{label}="%s"' for label in labels)
+        self._form = f"{name}{{%s{rest}}} %s\n"
+        self._lines: list[str] = []
+
+    def add(self, of: str, *values: str, value: float) -> None:
+        """Add a sample of the object `of`, as `labelled` wrote it; `values` are of the labels."""
+        self._lines.append(self._form % (of, *map(_escaped, values), float(value)))
+
+    def __iter__(self) -> Iterator[str]:
+        """Return what stands in the exposition."""
+        yield self._head
+        yield from self._lines
+
+
+def labelled(**labels: str) -> str:
+    """Return labels as they stand between the braces."""
+    return ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
+
+
+def written(gauges: Iterable[Gauge]) -> bytes:
+    """Return the exposition of these."""
+    return "".join(line for gauge in gauges for line in gauge).encode()
+
+
+def _escaped(value: str) -> str:
+    if "\\" in value or "\n" in value or '"' in value:
+        return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+    return value
