@@ -68,6 +68,8 @@ class Controllers:
     silent: set[str] = field(default_factory=set)
     """Names of router pods that tell nobody what they counted."""
     servers: Servers = field(default_factory=Servers)
+    broken: set[str] = field(default_factory=set)
+    """Components whose pods do not turn ready any more."""
     held: dict[str, Manifest | None] = field(default_factory=dict)
     """Namespaces whose router pods come to nothing, and the condition that says so, if one does."""
 
@@ -188,6 +190,8 @@ class Controllers:
     def _turn_ready(self, pod: Manifest) -> None:
         labels = pod["metadata"]["labels"]
         if self.faults.get(labels.get(names.LABEL_VERSION, "")) == "never-ready" or is_ready(pod):
+            return
+        if labels[names.LABEL_COMPONENT] in self.broken:
             return
         is_router = labels[names.LABEL_COMPONENT] == names.COMPONENT_ROUTER
         main: Manifest = {

@@ -2,11 +2,12 @@
 
 Up within seconds: a short window (panic) sees a step, a long one (stable) sees a trend. Down only
 on evidence: the highest recommendation of the whole stabilisation window counts, a gap in what is
-measured makes that window begin anew, and a process that has just started knows nothing yet.
+measured makes that window begin anew, and a process that has just started knows nothing yet. An
+outage is no evidence: where replicas that should answer do not, few requests say little.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -17,9 +18,13 @@ from slipway.policy.signals import Reading
 PANIC = timedelta(seconds=6)
 PANIC_READINGS = 3
 """The last ones of that window: one alone may be a blip, and on a busy machine they come late."""
+SLOW_READINGS = 2
+"""Where looks are slower, so many within `GAP` do, if they are …"""
+APART = timedelta(seconds=2)
+"""… so far from each other: as far as `PANIC_READINGS` at one per second."""
 STABLE = timedelta(seconds=60)
-STABLE_READINGS = 15
-"""Fewer are no trend."""
+TREND = timedelta(seconds=14)
+"""Less of that window is no trend."""
 SHARE = timedelta(seconds=10)
 """Over which each revision's own load is averaged: shorter than a step of a rollout."""
 QUEUE = timedelta(seconds=10)
@@ -37,6 +42,7 @@ DOWN_EVERY = timedelta(seconds=15)
 """At most one step down within so long: a few large ones instead of many small ones."""
 GAP = timedelta(seconds=10)
 """Longer between two readings: what is remembered says nothing any more."""
+TOO_SLOW = f"readings are too slow: more than {GAP.total_seconds():g} s from one to the next"
 SAID_AFTER = timedelta(seconds=10)
 """A signal that is missing freezes at once, and is worth a word after so long."""
 DEFAULT_CONCURRENCY = 4
@@ -121,23 +127,30 @@ class _Wish:
 
 
 def recommend(
-    memory: Memory, new: Reading, bounds: Bounds, *, current: int, ready: int
+    memory: Memory, new: Reading, bounds: Bounds, *, current: int, ready: int, homeless: int = 0
 ) -> tuple[Sizing, Memory]:
     """Return the replicas that the load needs, and what to remember.
 
-    `current` replicas are asked for now, `ready` of them answer. What was never measured changes
-    nothing: without any reading the current number stays, within the bounds.
+    `current` replicas are asked for now, `ready` of them answer, and for `homeless` ones there is
+    no node: those alone hold nothing up. What was never measured changes nothing: without any
+    reading the current number stays, within the bounds.
     """
+    if memory.readings and new.at - memory.readings[-1].at > GAP:
+        memory = Memory(missing_since=memory.missing_since)
+        new = replace(new, missing=new.missing or TOO_SLOW)
     memory = _remember(memory, new, bounds, is_whole=ready >= current, ready=ready)
     memory = _panic(_step(memory, current, new.at), bounds, current, new.at)
     wish = _wish(memory, bounds, ready, new.at)
     raw = wish.replicas if wish is not None else current
     is_missing = memory.missing_since is not None
-    keeps = is_missing or _queue_keeps(memory, bounds, new.at)
+    is_short = ready == 0 or ready < current - homeless
+    keeps = is_missing or is_short or _queue_keeps(memory, bounds, new.at)
     memory = _ask(memory, new.at, max(raw, current) if keeps else raw)
     number, bound_by = _bounded(memory, new.at, raw, bounds, current)
     if is_missing:
         bound_by = "SignalsMissing"
+    elif is_short and bound_by == "stabilization":
+        bound_by = "NotReady"
     said = memory.missing_since is not None and new.at - memory.missing_since >= SAID_AFTER
     sizing = Sizing(
         replicas=number,
@@ -160,8 +173,6 @@ def _step(memory: Memory, current: int, now: datetime) -> Memory:
 def _remember(
     memory: Memory, new: Reading, bounds: Bounds, *, is_whole: bool, ready: int
 ) -> Memory:
-    if memory.readings and new.at - memory.readings[-1].at > GAP:
-        memory = Memory()
     before = memory.raw[-1] if memory.raw else None
     load, pace = demand(memory.pace, new, before, ready, bounds.concurrency)
     raw = (*(old for old in memory.raw if new.at - old.at < SHARE), new)
@@ -183,8 +194,8 @@ def _wish(memory: Memory, bounds: Bounds, ready: int, now: datetime) -> _Wish | 
     wishes = [_queue(memory, bounds, ready, now)]
     if memory.panic_at is not None and now - memory.panic_at < PANIC_LASTS:
         wishes.append(_short(memory, bounds, now))
-    long = _loads_within(memory, STABLE, now)
-    if len(long) >= STABLE_READINGS:
+    long = _told_within(memory, STABLE, now)
+    if long and long[-1].at - long[0].at >= TREND:
         wishes.append(_by_concurrency(long, bounds))
     known = [wish for wish in wishes if wish is not None]
     return max(known, key=lambda wish: wish.replicas, default=None)
@@ -201,14 +212,16 @@ def _panic(memory: Memory, bounds: Bounds, current: int, now: datetime) -> Memor
 
 
 def _short(memory: Memory, bounds: Bounds, now: datetime) -> _Wish | None:
-    loads = _loads_within(memory, PANIC, now)
-    if len(loads) < PANIC_READINGS:
-        return None
-    return _by_concurrency(loads[-PANIC_READINGS:], bounds)
+    told = _told_within(memory, PANIC, now)[-PANIC_READINGS:]
+    if len(told) < PANIC_READINGS:
+        told = _told_within(memory, GAP, now)[-SLOW_READINGS:]
+        if len(told) < SLOW_READINGS or told[-1].at - told[0].at < APART:
+            return None
+    return _by_concurrency(told, bounds)
 
 
-def _by_concurrency(loads: list[float], bounds: Bounds) -> _Wish:
-    load = sum(loads) / len(loads)
+def _by_concurrency(told: Sequence[Reading], bounds: Bounds) -> _Wish:
+    load = sum(entry.load or 0.0 for entry in told) / len(told)
     replicas = _replicas(load, bounds.concurrency)
     return _Wish(replicas, "concurrency", round(load, 1), bounds.concurrency)
 
@@ -238,11 +251,9 @@ def _mean_wait(memory: Memory, now: datetime) -> float | None:
     return sum(entry.waited_millis for entry in lately) / requests if requests else None
 
 
-def _loads_within(memory: Memory, window: timedelta, now: datetime) -> list[float]:
+def _told_within(memory: Memory, window: timedelta, now: datetime) -> list[Reading]:
     return [
-        entry.load
-        for entry in memory.readings
-        if entry.load is not None and now - entry.at < window
+        entry for entry in memory.readings if entry.load is not None and now - entry.at < window
     ]
 
 

@@ -71,7 +71,8 @@ def reading(look: Look, before: Look | None, *, needs_queue: bool) -> Reading:
 
     A request is in flight from the router's point of view also while it waits in Triton's queue,
     so that the two are not added: the larger one counts. Without a router, Triton's own count of
-    waiting and executing requests stands alone.
+    waiting and executing requests stands alone, and is no evidence of a low load: who finds no
+    router asks no server.
     """
     heard = [each for each in look.proxies.values() if each is not None]
     by_revision: dict[str, float] = {}
@@ -92,15 +93,15 @@ def reading(look: Look, before: Look | None, *, needs_queue: bool) -> Reading:
         took_seconds=took,
         waits=waits,
         waited_millis=waited,
-        missing=", ".join(_missing(look, pending, needs_queue=needs_queue)),
+        missing=", ".join(_missing(look, needs_queue=needs_queue)),
     )
 
 
-def _missing(look: Look, pending: float | None, *, needs_queue: bool) -> Iterator[str]:
+def _missing(look: Look, *, needs_queue: bool) -> Iterator[str]:
     for name, found in sorted(look.proxies.items()):
         if found is None:
             yield f"router {name} does not answer"
-    if not look.proxies and pending is None:
+    if not look.proxies:
         yield "no router pod is ready"
     if needs_queue and not _is_heard(look):
         yield "fewer than half of the servers tell their queue time"

@@ -107,6 +107,7 @@ class Scaler:
                 bounds_of(scaling),
                 current=stable.replicas,
                 ready=stable.ready,
+                homeless=_homeless(facts, stable.revision),
             )
             known = Followed(uid, memory, look, sizing)
             self._followed[key] = known
@@ -143,6 +144,10 @@ class Scaler:
 def is_followed(object_: ModelDeployment) -> bool:
     """Return whether the load of an object is looked at: it costs requests, but no writes."""
     return object_.spec.scaling.is_builtin
+
+
+def _homeless(facts: Facts, revision: str) -> int:
+    return sum(pod.unschedulable is not None for pod in facts.pods.get(revision, ()))
 
 
 def _load(answer: Counters | None, route: str) -> ProxyLoad | None:

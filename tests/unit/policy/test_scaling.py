@@ -21,18 +21,25 @@ class Run:
     bounds: Bounds = BOUNDS
     replicas: int = 1
     ready: int | None = None
+    homeless: int = 0
     second: float = 0
+    every: float = 1
     memory: Memory = field(default_factory=Memory)
     last: Sizing | None = None
 
     def see(self, load: float | None, seconds: int = 1, **more: object) -> int:
-        """Look once per second, and return the replicas at the end."""
+        """Look once per second, or `every` so many, and return the replicas at the end."""
         for _ in range(seconds):
-            self.second += 1
+            self.second += self.every
             new = replace(Reading(at=later(self.second), load=load), **more)  # type: ignore[arg-type]
             ready = self.replicas if self.ready is None else self.ready
             self.last, self.memory = recommend(
-                self.memory, new, self.bounds, current=self.replicas, ready=ready
+                self.memory,
+                new,
+                self.bounds,
+                current=self.replicas,
+                ready=ready,
+                homeless=self.homeless,
             )
             self.replicas = self.last.replicas
         return self.replicas
@@ -144,6 +151,23 @@ def test_a_gap_in_the_readings_begins_the_window_anew() -> None:
     assert run.see(1, 100) == 5
 
 
+@pytest.mark.parametrize("ready", [0, 1, 3])
+def test_few_requests_while_replicas_do_not_answer_are_no_evidence(ready: int) -> None:
+    run = settled(16)
+    run.ready = ready
+    assert run.see(0, 600) == 4
+    assert run.why[1] == "NotReady"
+    run.ready = None
+    assert run.see(0, 110) == 4, "the window begins when they answer again"
+    assert run.see(0, 60) == 1
+
+
+def test_a_replica_without_a_node_does_not_keep_the_others() -> None:
+    run = settled(16)
+    run.ready, run.homeless = 3, 1
+    assert run.see(0, 200) < 4
+
+
 def test_bounds_of_the_spec_count_at_once() -> None:
     run = settled(16)
     run.bounds = replace(BOUNDS, most=2)
@@ -175,6 +199,30 @@ def test_after_a_gap_in_the_signals_the_evidence_must_come_anew() -> None:
 def test_what_still_answers_is_enough_to_add_replicas() -> None:
     run = settled(3)
     assert run.see(16, 4, missing="router a does not answer") == 4
+
+
+# ── slow looks ──
+
+
+@pytest.mark.parametrize("seconds", [2, 3, 4.5, 6, 9])
+def test_slow_looks_follow_a_step_all_the_same(seconds: float) -> None:
+    run = Run()
+    run.every = seconds
+    run.see(3, 40)
+    assert run.replicas == 1
+    assert run.see(30, 3) == 8
+    assert not run.missing()
+    assert run.see(1, 100) == 1
+
+
+def test_looks_that_are_too_slow_to_know_anything_say_so() -> None:
+    run = settled(16)
+    run.every = 11
+    assert run.see(1, 50) == 4
+    assert "too slow" in run.missing()
+    run.every = 1
+    run.see(1, 2)
+    assert not run.missing()
 
 
 # ── queue time ──
@@ -254,7 +302,13 @@ def test_without_a_router_waiting_and_executing_requests_are_the_load() -> None:
     now = looked({}, [server(110, pending=3, took=4e6, queue=1e6)], second=2)
     found = reading(now, before, needs_queue=False)
     assert found.load == pytest.approx(3 + 1.5)
-    assert not found.missing
+
+
+def test_without_a_router_idle_servers_are_no_evidence_of_a_low_load() -> None:
+    before = looked({}, [server(100)])
+    found = reading(looked({}, [server(100)], second=1), before, needs_queue=False)
+    assert found.load == 0
+    assert found.missing == "no router pod is ready"
 
 
 def test_the_wait_is_that_of_the_requests_since_the_look_before() -> None:

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
+from slipway.policy.signals import ServerLoad
 
+from tests.builders import later
 from tests.unit.reconcile.world import NAMESPACE, World
 
 BUILTIN = {
@@ -292,3 +294,33 @@ async def test_the_number_of_the_scale_subresource_is_what_runs() -> None:
     await world.live(10)
     assert replicas(world) == {"1": 2}
     assert revision_of(world, "1") in world.status()["stable"]["selector"]
+
+
+async def test_an_outage_of_every_router_is_no_evidence_of_a_low_load() -> None:
+    world = await serving(BUILTIN, 16)
+    assert replicas(world) == {"1": 4}
+    world.controllers.servers.load = ServerLoad(0, 100, 0, 0)
+    unready(world, names.COMPONENT_ROUTER)
+    await world.live(200)
+    assert replicas(world) == {"1": 4}
+    assert world.condition("ScalingActive")[1:] == (
+        "SignalsMissing",
+        "replicas are held, and only added: no router pod is ready",
+    )
+
+
+async def test_an_outage_of_every_server_is_no_evidence_of_a_low_load() -> None:
+    world = await serving(BUILTIN, 16)
+    world.controllers.concurrency = 0
+    unready(world, names.COMPONENT_SERVER)
+    await world.live(200)
+    assert replicas(world) == {"1": 4}
+
+
+def unready(world: World, component: str) -> None:
+    """Take the pods of a component out of service, and keep them there."""
+    world.controllers.broken.add(component)
+    for _, pod in list(world.api.all(kinds.POD)):
+        if pod["metadata"]["labels"].get(names.LABEL_COMPONENT) == component:
+            ready = {"type": "Ready", "status": "False", "lastTransitionTime": later(0).isoformat()}
+            world.api.put_status(kinds.POD, pod, {**pod["status"], "conditions": [ready]})
