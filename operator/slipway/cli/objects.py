@@ -94,7 +94,8 @@ class Metric:
     samples: int = 0
     stable_samples: int = 0
     role: str = "Required"
-    """Required: promotion waits for its Pass. Advisory: only rolls back. ReportOnly: neither."""
+    """Required: promotion waits for its Pass, a Fail rolls back. Pause: waits too, and a Fail asks
+    a person. Advisory: only rolls back. ReportOnly: neither."""
     since: datetime | None = None
     """From when on its samples count."""
     last_check: datetime | None = None
@@ -224,6 +225,12 @@ class ModelDeployment:
     def is_paused(self) -> bool:
         """Whether the spec or the action `pause` holds it; the stage says so only before a step."""
         return self.policy.paused or self.rollout.paused
+
+    @property
+    def reason(self) -> str:
+        """Why the spec is not promoted yet, or that it is, in one word."""
+        found = self.condition("Ready")
+        return found.reason if found is not None else ""
 
     @property
     def stalled(self) -> Condition | None:

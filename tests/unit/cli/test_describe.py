@@ -251,6 +251,68 @@ def test_a_metric_that_only_reports_holds_nothing() -> None:
     assert "as soon as every metric passes; missing: latency\n" in screen
 
 
+def waiting(name: str, reason: str, message: str, **rollout: Any) -> tuple[str, ...]:
+    """Return what comes next where the operator waits for something."""
+    found = recording(name)
+    status = found.manifest["status"]
+    status["rollout"] |= {"message": message, **rollout}
+    for entry in status["conditions"]:
+        if entry["type"] in {"Ready", "Reconciling"}:
+            entry |= {"reason": reason, "message": message}
+    return tuple(coming(read(found.manifest), found.now, say))
+
+
+LONG_AGO = {"stepActiveSeconds": 0, "activeSeconds": 900}
+
+
+def test_a_weight_that_waits_for_replicas_is_not_promised_within_seconds() -> None:
+    lacks = "50 % needs 2 ready replicas, 1 are"
+    for name in ("progressing", "baking"):
+        assert waiting(name, "AwaitingCapacity", lacks, **LONG_AGO)[0] == (
+            f"it goes on as soon as it has the capacity: {lacks}"
+        )
+
+
+def test_a_weight_that_a_proxy_has_not_acknowledged_is_waited_for() -> None:
+    told = "weight 10 is written, not yet acknowledged by: router-b"
+    for name in ("progressing", "baking"):
+        assert waiting(name, "AwaitingAcknowledgement", told, **LONG_AGO)[0] == (
+            f"it is judged from when every proxy has its weight: {told}"
+        )
+
+
+def test_a_bake_that_is_over_says_what_it_waits_for() -> None:
+    why = "the bake goes on until every proxy's counters can be read"
+    assert waiting("baking", "NoData", why, **LONG_AGO)[0] == (
+        f"promoted as soon as this is over: {why}"
+    )
+    assert waiting("baking", "Baking", "baking", **LONG_AGO)[0].startswith("promoted at the next")
+
+
+def test_a_metric_that_asks_a_person_is_waited_for_like_the_others() -> None:
+    found = recording("paused").manifest["status"]["rollout"]["analysis"]
+    drift = {"name": "drift", "verdict": "Inconclusive", "role": "Pause", "candidate": 0.3}
+    screen = with_rollout("paused", analysis=[*found, drift], stage="Progressing", paused=False)
+    assert "drift (asks at a Fail)  Inconclusive" in screen
+    assert "as soon as every metric passes; missing: drift\n" in screen
+
+
+def test_an_approval_in_the_bake_is_for_the_promotion() -> None:
+    said = waiting("awaiting-approval", "Drift", "drift is too large", underlying="Baking")
+    assert said[0] == "promoted when somebody approves: kubectl slipway approve digits -n vision"
+
+
+def test_trouble_that_heals_is_no_decision_for_a_person() -> None:
+    for name in ("progressing", "paused", "baking", "idle"):
+        found = recording(name)
+        found.manifest["status"]["conditions"].append(
+            {"type": "Stalled", "status": "True", "reason": "Forbidden", "message": "no rights"}
+        )
+        assert coming(read(found.manifest), found.now, say) == [
+            "it goes on by itself when the cause is gone: no rights"
+        ]
+
+
 def test_replicas_and_what_decides_them() -> None:
     found = recording("baking")
     found.manifest["status"]["candidate"]["scaling"] = {

@@ -10,6 +10,8 @@ Say = Callable[..., str]
 """Makes a command line about the object: ``say("approve")``."""
 CLOCKED = frozenset({"Starting", "Checking", "Progressing", "Baking"})
 """Stages whose clocks stand while it is paused."""
+AWAITED = frozenset({"Required", "Pause"})
+"""Roles of metrics whose Pass the next step waits for."""
 DECIDED = frozenset({"RevisionRejected", "Held"})
 
 
@@ -62,7 +64,24 @@ def _progressing(md: ModelDeployment, now: datetime, say: Say) -> list[str]:
         return [f"a person decides: {say('abort')}", f"or: {say('promote')}"]
     if md.rollout.step_started_at is None:
         return [f"{goal} when every proxy has learnt the candidate", *_deadline(md, now)]
-    return [_advance(md, goal, now), _failing(md), *_deadline(md, now)]
+    advance = _obstacle(md) or _advance(md, goal, now)
+    return [advance, _failing(md), *_deadline(md, now)]
+
+
+def _obstacle(md: ModelDeployment) -> str:
+    """Return what the operator itself waits for, whatever the metrics say; empty: nothing."""
+    match md.reason:
+        case "AwaitingCapacity":
+            return f"it goes on as soon as it has the capacity: {_said(md)}"
+        case "AwaitingAcknowledgement":
+            return f"it is judged from when every proxy has its weight: {_said(md)}"
+        case _:
+            return ""
+
+
+def _said(md: ModelDeployment) -> str:
+    ready = md.condition("Ready")
+    return (ready.message if ready is not None else "") or md.rollout.message
 
 
 def _advance(md: ModelDeployment, goal: str, now: datetime) -> str:
@@ -82,8 +101,8 @@ def _undecided(md: ModelDeployment) -> list[str]:
     """Return the metrics whose Pass the next step waits for."""
     if md.policy.mode == "Off":
         return []
-    required = [metric for metric in md.rollout.metrics if metric.role == "Required"]
-    return [metric.name for metric in required if metric.verdict != "Pass"]
+    awaited = [metric for metric in md.rollout.metrics if metric.role in AWAITED]
+    return [metric.name for metric in awaited if metric.verdict != "Pass"]
 
 
 def _hooks(md: ModelDeployment) -> list[str]:
@@ -99,7 +118,8 @@ def _failing(md: ModelDeployment) -> str:
 
 
 def _awaiting(md: ModelDeployment, _now: datetime, say: Say) -> list[str]:
-    goal = target(md, md.rollout.acked_weight)
+    is_bake = md.rollout.underlying == "Baking"
+    goal = "promoted" if is_bake else target(md, md.rollout.acked_weight)
     return [f"{goal} when somebody approves: {say('approve')}", f"or not at all: {say('abort')}"]
 
 
@@ -121,7 +141,10 @@ def _baking(md: ModelDeployment, now: datetime, _say: Say) -> list[str]:
     if md.rollout.step_started_at is None:
         left = md.policy.bake_seconds
     when = _in(left, now) if left > 0 else "at the next look"
-    return [f"promoted {when}, unless a metric fails", _failing(md)]
+    promoted = f"promoted {when}, unless a metric fails"
+    if left <= 0 and md.reason not in {"", "Baking"}:
+        promoted = f"promoted as soon as this is over: {_said(md)}"
+    return [_obstacle(md) or promoted, _failing(md)]
 
 
 def _rolling_back(_md: ModelDeployment, _now: datetime, _say: Say) -> list[str]:

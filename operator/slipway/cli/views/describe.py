@@ -26,7 +26,7 @@ LONGEST_BAR = 20
 WIDE_ENOUGH = 100
 """Columns; with fewer some things are left out."""
 MOST_BARS, FEWER_BARS = 20, 8
-ROLES = {"Advisory": "rolls back only", "ReportOnly": "report only"}
+ROLES = {"Pause": "asks at a Fail", "Advisory": "rolls back only", "ReportOnly": "report only"}
 COUNTED = frozenset({"Progressing", "Baking", "Paused", "AwaitingApproval"})
 """Stages in which the analysis is about the step under way."""
 
