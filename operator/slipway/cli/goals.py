@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from slipway.cli.objects import ModelDeployment
+from slipway.cli.objects import HEALS, ModelDeployment
 from slipway.cli.views.coming import STAGES
 
 WEIGHT = re.compile(r"(\d{1,2}|100)%?$")
@@ -95,7 +95,7 @@ def _promoted(md: ModelDeployment, version: str) -> Seen:
 def _stopped(md: ModelDeployment) -> Seen | None:
     """Return that a person or a new commit is needed; what heals by itself is waited for."""
     stalled = md.stalled
-    if stalled is None or md.trouble is not None:
+    if stalled is None or stalled.reason in HEALS:
         return None
     return Seen(Answer.NEVER, f"{stalled.reason}: {stalled.message}")
 

@@ -12,7 +12,7 @@ from slipway.cli.times import seconds_since
 HEALS = frozenset(
     {"Refused", "Forbidden", "WebhookUnavailable", "ClusterUnavailable", "InternalError"}
 )
-"""Reasons of Stalled that go away with their cause: the operator tries again by itself."""
+"""Reasons that go away with their cause: the operator tries again by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,9 +239,14 @@ class ModelDeployment:
 
     @property
     def trouble(self) -> Condition | None:
-        """What keeps the operator from its work, and heals by itself when the cause is gone."""
-        found = self.stalled
-        return found if found is not None and found.reason in HEALS else None
+        """What keeps the operator from its work, and heals by itself when the cause is gone.
+
+        The operator says it as Stalled, or in Ready's reason where no tool may give it up.
+        """
+        for found in (self.stalled, self.condition("Ready")):
+            if found is not None:
+                return found if found.reason in HEALS else None
+        return None
 
     def condition(self, kind: str) -> Condition | None:
         """Return a condition, or None where it is absent."""

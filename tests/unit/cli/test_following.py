@@ -124,6 +124,17 @@ def test_only_what_a_person_must_change_ends_a_wait(word: str) -> None:
         assert judged(word, stalled("progressing", reason)) is Answer.NEVER
 
 
+def test_trouble_under_reconciling_is_waited_for_and_shown() -> None:
+    manifest = stalled("progressing", "Forbidden")
+    manifest["status"]["conditions"][-1]["type"] = "Reconciling"
+    md = read(manifest)
+    assert md.trouble is not None
+    assert judged("promoted", manifest) is Answer.YET
+    decided = {"type": "Stalled", "status": "True", "reason": "DeadlineExceeded", "message": "no"}
+    manifest["status"]["conditions"].append(decided)
+    assert judged("promoted", manifest) is Answer.NEVER, "a person decides, whatever comes on top"
+
+
 def test_nothing_serves_before_the_spec_changes() -> None:
     manifest = stalled("rejected", "RevisionRejected")
     manifest["status"]["conditions"][0]["status"] = "False"
