@@ -1,0 +1,150 @@
+"""The alerts and the dashboard's queries, as Prometheus itself understands them."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.install import base, helm
+
+PROMTOOL = shutil.which("promtool")
+
+pytestmark = [
+    pytest.mark.skipif(helm.find_helm() is None, reason="no Helm: on PATH, or from 'make cluster'"),
+    pytest.mark.skipif(PROMTOOL is None, reason="no promtool on PATH: Debian's prometheus has it"),
+]
+
+OF = 'namespace="vision",name="digits"'
+UNAVAILABLE = f'slipway_modeldeployment_condition{{{OF},type="Available",reason="NothingServes"}}'
+UNROUTED = f'slipway_modeldeployment_condition{{{OF},type="RouteProgrammed",reason="Awaiting"}}'
+STAGE = f'slipway_modeldeployment_stage{{{OF},stage="Starting"}}'
+LEADER = 'slipway_is_leader{namespace="%s",pod="%s"}'
+REVISION = 'revision="0badcafe",version="2"'
+
+Series = Mapping[str, str]
+"""Values of each series, one a minute, as promtool writes them."""
+
+
+@pytest.fixture(scope="module")
+def rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    values = {**base.VALUES, "metrics": {"rules": {"enabled": True}}}
+    text = helm.template(values, show_only=("templates/rules.yaml",))
+    path = tmp_path_factory.mktemp("rules") / "rules.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(text)["spec"]))
+    return path
+
+
+def promtool(*arguments: str) -> str:
+    assert PROMTOOL is not None
+    done = subprocess.run(
+        [PROMTOOL, *arguments], capture_output=True, text=True, check=False, timeout=60
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    return said
+
+
+def tell(rules: Path, series: Series, **asked: Any) -> None:
+    """Have promtool compare what is asked with what it finds."""
+    given = [{"series": name, "values": values} for name, values in series.items()]
+    test = {"interval": "1m", "input_series": given, **asked}
+    path = rules.parent / "test.yaml"
+    path.write_text(yaml.safe_dump({"rule_files": [str(rules)], "tests": [test]}))
+    promtool("test", "rules", str(path))
+
+
+def alerting(rules: Path, series: Series, minute: int, alert: str, *labels: str) -> None:
+    """Expect exactly one alert, of these labels, or without any none."""
+    expected: Sequence[Mapping[str, Any]] = ()
+    if labels:
+        (found,) = (
+            rule
+            for group in yaml.safe_load(rules.read_text())["groups"]
+            for rule in group["rules"]
+            if rule["alert"] == alert
+        )
+        given = dict(label.split("=") for label in labels)
+        summary = found["annotations"]["summary"]
+        for name, value in given.items():
+            summary = summary.replace(f"{{{{ $labels.{name} }}}}", value)
+        expected = [
+            {"exp_labels": {**found["labels"], **given}, "exp_annotations": {"summary": summary}}
+        ]
+    test = {"eval_time": f"{minute}m", "alertname": alert, "exp_alerts": list(expected)}
+    tell(rules, series, alert_rule_test=[test])
+
+
+def stable(values: str) -> Series:
+    return {f'slipway_modeldeployment_info{{{OF},role="stable",{REVISION}}}': values}
+
+
+def test_prometheus_takes_the_rules(rules: Path) -> None:
+    assert "SUCCESS" in promtool("check", "rules", str(rules))
+
+
+def test_a_slow_first_start_pages_nobody(rules: Path) -> None:
+    series = {UNAVAILABLE: "0x60", UNROUTED: "0x60", STAGE: "1x60"}
+    alerting(rules, series, 60, "SlipwayModelUnavailable")
+    alerting(rules, series, 60, "SlipwayRouteNotProgrammed")
+
+
+def test_a_model_that_served_and_does_not_any_more_pages(rules: Path) -> None:
+    series = {UNAVAILABLE: "0x60", **stable("1x60")}
+    alerting(rules, series, 1, "SlipwayModelUnavailable")
+    labels = ("namespace=vision", "name=digits", "type=Available", "reason=NothingServes")
+    alerting(rules, series, 3, "SlipwayModelUnavailable", *labels)
+
+
+def test_another_releases_leader_is_none_of_ours(rules: Path) -> None:
+    ours, theirs = LEADER % (helm.NAMESPACE, "a"), LEADER % ("other-system", "b")
+    alerting(rules, {ours: "1x10", theirs: "0x10"}, 10, "SlipwayNoLeader")
+    alerting(rules, {ours: "0x10", theirs: "1x10"}, 10, "SlipwayNoLeader", "severity=critical")
+    gone = f"namespace={helm.NAMESPACE}"
+    alerting(rules, {theirs: "1x10"}, 10, "SlipwayNoLeader", gone)
+
+
+def test_the_first_bug_is_told(rules: Path) -> None:
+    series = {'slipway_passes_total{kind="Router",result="bug"}': "0 0 0 1 1 1"}
+    alerting(rules, series, 2, "SlipwayBugs")
+    alerting(rules, series, 5, "SlipwayBugs", "kind=Router")
+
+
+def test_a_kind_that_cannot_be_listed_is_told(rules: Path) -> None:
+    series = {'slipway_sweep_failures{kind="Pod",namespace="vision",pod="a"}': "1x20"}
+    alerting(rules, series, 20, "SlipwayCannotRead", "kind=Pod", "namespace=vision")
+
+
+def queries(title: str) -> list[str]:
+    text = (helm.CHART / "files/dashboard.json").read_text().replace("$namespace", ".*")
+    loaded = json.loads(text.replace("$model", ".*"))
+    panels = [*loaded["panels"], *loaded["annotations"]["list"]]
+    (found,) = (one for one in panels if title in {one.get("title"), one.get("name")})
+    return [target["expr"] for target in found.get("targets", [found])]
+
+
+@pytest.mark.parametrize("role", ["stable", "candidate", None])
+def test_the_dashboard_shows_where_every_object_stands(rules: Path, role: str | None) -> None:
+    series = {STAGE: "1x5"}
+    if role:
+        series[f'slipway_modeldeployment_info{{{OF},role="{role}",{REVISION}}}'] = "1x5"
+    (query,) = queries("Where they stand")
+    shown = STAGE if role is None else f'{{{OF},stage="Starting",{REVISION}}}'
+    expected = [{"labels": shown, "value": 1}]
+    test = {"expr": query, "eval_time": "3m", "exp_samples": expected}
+    tell(rules, series, promql_expr_test=[test])
+
+
+def test_an_objects_first_roll_back_is_marked(rules: Path) -> None:
+    series = {f"slipway_last_rollback_timestamp_seconds{{{OF}}}": "_ _ _ 150x60"}
+    (query,) = queries("Roll backs")
+    shown = [{"labels": f"{{{OF}}}", "value": 30}]
+    tests = [
+        {"expr": query, "eval_time": at, "exp_samples": samples}
+        for at, samples in (("2m", []), ("3m", shown), ("10m", []))
+    ]
+    tell(rules, series, promql_expr_test=tests)
