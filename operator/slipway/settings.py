@@ -3,6 +3,7 @@
 The chart renders it into a ConfigMap. What is wrong is said at start, with the setting's name.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -13,6 +14,8 @@ from pydantic.alias_generators import to_camel
 from slipway.errors import SettingsError
 
 PATH_VARIABLE = "SLIPWAY_SETTINGS"
+NAMESPACE_VARIABLE = "POD_NAMESPACE"
+"""Where the pod really is: kustomize moves objects, but not what a settings file says."""
 REQUEST_SECONDS = 3.0
 """The longest that a request to the API server takes, from start to last byte."""
 
@@ -153,6 +156,11 @@ class Lease(SettingsModel):
                 f"writeWindowSeconds {self.write_window_seconds:g} and the {REQUEST_SECONDS:g} s "
                 "that a request may take; else an old leader may still write under a new one"
             )
+        if self.renew_seconds >= self.write_window_seconds:
+            raise ValueError(
+                f"renewSeconds is {self.renew_seconds:g}, expected less than writeWindowSeconds, "
+                f"{self.write_window_seconds:g}; else the leader itself may not write in between"
+            )
         return self
 
 
@@ -194,7 +202,7 @@ class Settings(Tunables):
     """All settings."""
 
     namespace: str = "slipway-system"
-    """The operator's own; its Lease lies there."""
+    """The operator's own; its Lease lies there. In a pod the variable POD_NAMESPACE wins."""
     operator_image: str = ""
     """Runs package and check Jobs and the fetch init container."""
     server_image: str = "nvcr.io/nvidia/tritonserver:26.07-py3"
@@ -211,7 +219,7 @@ def load(path: Path) -> Settings:
     """
     try:
         raw = yaml.safe_load(path.read_text()) or {}
-        return Settings.model_validate(raw)
+        settings = Settings.model_validate(raw)
     except (OSError, yaml.YAMLError) as error:
         raise SettingsError(f"settings file {path}: {error}") from error
     except ValidationError as error:
@@ -221,3 +229,5 @@ def load(path: Path) -> Settings:
             for issue in error.errors()
         )
         raise SettingsError(f"settings file {path}: {problems}") from error
+    namespace = os.environ.get(NAMESPACE_VARIABLE, settings.namespace)
+    return settings.model_copy(update={"namespace": namespace})

@@ -35,6 +35,10 @@ def test_settings_are_camel_case(tmp_path: Path) -> None:
             "lease: {durationSeconds: 10}",
             ["durationSeconds is 10", "more than 10", "writeWindowSeconds 7"],
         ),
+        (
+            "lease: {renewSeconds: 7}",
+            ["renewSeconds is 7", "less than writeWindowSeconds", "may not write"],
+        ),
         ("lease: {writeWindowSeconds: 12}", ["durationSeconds is 15", "writeWindowSeconds 12"]),
         ("registries: [{host: a}, {}]", ["registries.1.host", "Field required"]),
         ("operator_imag: x", ["operator_imag", "not permitted"]),
@@ -47,6 +51,14 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, words: list[str]) -> 
         load(written(tmp_path, text))
     for word in words:
         assert word in str(caught.value)
+
+
+def test_the_namespace_of_the_pod_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An overlay of kustomize moves the Lease's Role, but cannot change what the file says."""
+    path = written(tmp_path, "namespace: slipway-system")
+    assert load(path).namespace == "slipway-system"
+    monkeypatch.setenv("POD_NAMESPACE", "elsewhere")
+    assert load(path).namespace == "elsewhere"
 
 
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,31 @@
 {{- if contains "slipway" .Release.Name }}{{ .Release.Name }}{{ else }}{{ .Release.Name }}-slipway{{ end }}
 {{- end }}
 
+{{- /* Of the whole cluster, so that releases of one name, each with namespaces of its own, need two. */ -}}
+{{- define "slipway.policy" -}}
+{{ include "slipway.name" . }}{{ if .Values.watchNamespaces }}-{{ .Release.Namespace }}{{ end }}-requested-by
+{{- end }}
+
+{{- /* What the schema cannot say, refused before anything is written. */ -}}
+{{- define "slipway.check" -}}
+{{- range $value := list "commonLabels" "podLabels" }}
+{{- range $label := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart" }}
+{{- if hasKey (index $.Values $value) $label }}
+{{- fail (printf "%s: found %s, which the chart sets itself; leave it out" $value $label) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with .Values.lease }}
+{{- $longest := addf .writeWindowSeconds 3 }}
+{{- if le (float64 .durationSeconds) $longest }}
+{{- fail (printf "lease.durationSeconds: found %v, expected more than %v: writeWindowSeconds and the 3 s that a request may take" .durationSeconds $longest) }}
+{{- end }}
+{{- if ge (float64 .renewSeconds) (float64 .writeWindowSeconds) }}
+{{- fail (printf "lease.renewSeconds: found %v, expected less than writeWindowSeconds, %v" .renewSeconds .writeWindowSeconds) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "slipway.serviceAccount" -}}
 {{- .Values.serviceAccount.name | default (include "slipway.name" .) }}
 {{- end }}

@@ -19,7 +19,7 @@ Schema = dict[str, Any]
 class Image(SettingsModel):
     """The operator's image. Package and check Jobs run it too."""
 
-    repository: Annotated[str, Field(pattern=r"^[^@\s]*$")] = ""
+    repository: Annotated[str, Field(pattern=r"^(([^@:/\s]+(:[0-9]{1,5})?/)?[^@:\s]+)?$")] = ""
     """Without tag or digest."""
     tag: Annotated[str, Field(pattern=r"^[\w.-]*$")] = ""
     digest: Annotated[str, Field(pattern="^(sha256:[0-9a-f]{64})?$")] = ""

@@ -38,6 +38,12 @@ class Resource:
     """Additions to the schema of the status."""
 
 
+KEPT = {
+    "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+    "kustomize.toolkit.fluxcd.io/prune": "disabled",
+}
+"""With a CRD all of its objects go, and with ModelDeployments all models: no tool deletes one."""
+
 UNOBSERVED: dict[str, Any] = {"default": {"observedGeneration": -1}}
 """An object that nobody has looked at yet is in progress: kstatus, and with it Helm and Flux, takes
 one without a status for done."""
@@ -233,7 +239,7 @@ def custom_resource_definition(resource: Resource) -> Schema:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{resource.plural}.{GROUP}"},
+        "metadata": {"name": f"{resource.plural}.{GROUP}", "annotations": dict(KEPT)},
         "spec": {
             "group": GROUP,
             "scope": "Namespaced",
@@ -341,7 +347,7 @@ def write(root: Path) -> None:
         manifest = custom_resource_definition(resource)
         name = f"{GROUP}_{resource.plural}.yaml"
         (root / "crds" / name).write_text(HEADER + _dump(manifest))
-        manifest["metadata"]["annotations"] = {"helm.sh/resource-policy": "keep"}
+        manifest["metadata"]["annotations"]["helm.sh/resource-policy"] = "keep"
         text = HEADER + _dump(manifest).replace("{{", "{{ `{{` }}")
         (charts / name).write_text("{{- if .Values.crds.install }}\n" + text + "{{- end }}\n")
     (root / "docs/api.md").write_text(reference())

@@ -1,6 +1,7 @@
 """The chart as Helm renders it, and kustomize's copy of it."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ EVERYTHING = {
 }
 
 
+NAMESPACED = {**base.VALUES, "crds": {"install": False}}
 PROMETHEUS_OPERATOR = "monitoring.coreos.com/v1"
 ROUTER_LABELS = {"app.kubernetes.io/managed-by": "slipway", "slipway.dev/component": "router"}
 
@@ -230,6 +232,26 @@ def test_uninstalling_keeps_the_crds() -> None:
         pytest.param({}, "image.repository", id="no operator image"),
         pytest.param({"image": {"repository": "op"}}, "router.envoyImage", id="no Envoy image"),
         pytest.param({**base.VALUES, "workerz": 3}, "workerz", id="a misspelt value"),
+        pytest.param(
+            {**base.VALUES, "commonLabels": {"app.kubernetes.io/name": "mine"}},
+            "commonLabels: found app.kubernetes.io/name",
+            id="a label of the selector",
+        ),
+        pytest.param(
+            {**base.VALUES, "podLabels": {"app.kubernetes.io/instance": "mine"}},
+            "podLabels: found app.kubernetes.io/instance",
+            id="a pod label of the selector",
+        ),
+        pytest.param(
+            {**base.VALUES, "lease": {"durationSeconds": 10}},
+            "lease.durationSeconds: found 10, expected more than 10",
+            id="a lease that ends before a last write",
+        ),
+        pytest.param(
+            {**base.VALUES, "lease": {"renewSeconds": 7}},
+            "lease.renewSeconds: found 7, expected less than writeWindowSeconds, 7",
+            id="a lease that is renewed too late",
+        ),
     ],
 )
 def test_chart_refuses_with_the_name_of_the_value(values: helm.Values, said: str) -> None:
@@ -243,23 +265,15 @@ def test_base_manifests_are_what_the_chart_renders() -> None:
 
 
 def test_kustomize_installs_the_same_objects_as_helm() -> None:
-    built = subprocess.run(
-        [*kustomize(), str(base.BASE)], capture_output=True, text=True, check=True
-    )
-    ours = {key(one): base.neutral(one) for one in yaml.safe_load_all(built.stdout)}
+    built = [*build(base.BASE), *build(ROOT / "crds")]
+    ours = {key(one): base.neutral(one) for one in built}
     charts = {key(one): base.neutral(one) for one in rendered(base.VALUES) if not is_test(one)}
     assert ours.pop(("Namespace", "slipway-system"))
     assert ours == charts
 
 
 def test_the_overlay_builds_with_images_and_settings_that_belong_together(tmp_path: Path) -> None:
-    built = subprocess.run(
-        [*kustomize(), str(ROOT / "manifests/overlays/example")],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    objects = list(yaml.safe_load_all(built.stdout))
+    objects = build(ROOT / "manifests/overlays/example")
     for manifest in objects:
         kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
     [deployment] = [one for one in objects if one["kind"] == "Deployment"]
@@ -278,6 +292,30 @@ def test_the_overlay_builds_with_images_and_settings_that_belong_together(tmp_pa
     assert {one["metadata"].get("labels", {}).get("team") for one in objects} == {"ml-platform"}
 
 
+def test_another_namespace_of_an_overlay_reaches_every_object(tmp_path: Path) -> None:
+    overlay = {"namespace": "elsewhere", "resources": [os.path.relpath(base.BASE, tmp_path)]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    objects = build(tmp_path)
+    places = {one["metadata"].get("namespace", "elsewhere") for one in objects}
+    subjects = {who["namespace"] for one in objects for who in one.get("subjects", ())}
+    assert places == subjects == {"elsewhere"}
+
+
+def test_releases_of_one_name_for_different_namespaces_share_no_object() -> None:
+    first, second = (
+        yaml.safe_load_all(
+            helm.template({**NAMESPACED, "watchNamespaces": [watched]}, namespace=namespace)
+        )
+        for namespace, watched in (("team-a", "vision"), ("team-b", "speech"))
+    )
+    assert not {place(one) for one in first if one} & {place(one) for one in second if one}
+
+
+def place(manifest: dict[str, Any]) -> tuple[str, str, str]:
+    metadata = manifest["metadata"]
+    return manifest["kind"], metadata.get("namespace", ""), metadata["name"]
+
+
 def is_test(manifest: dict[str, Any]) -> bool:
     return "helm.sh/hook" in manifest["metadata"].get("annotations", {})
 
@@ -285,6 +323,13 @@ def is_test(manifest: dict[str, Any]) -> bool:
 def kustomize() -> list[str]:
     ours = ROOT / ".cluster/bin/kubectl"
     return [str(ours if ours.exists() else "kubectl"), "kustomize"]
+
+
+def build(directory: Path) -> list[dict[str, Any]]:
+    done = subprocess.run(
+        [*kustomize(), str(directory)], capture_output=True, text=True, check=True
+    )
+    return list(yaml.safe_load_all(done.stdout))
 
 
 def key(manifest: dict[str, Any]) -> tuple[str, str]:

@@ -131,8 +131,22 @@ def test_an_action_may_name(kubectl: Kubectl, editor: str, by: str | None) -> No
 
 
 def test_an_action_may_not_name_another_person(kubectl: Kubectl, editor: str) -> None:
+    sample = asked_by("boss")
+    sample["metadata"]["annotations"]["slipway.dev/action"] = "promote#9999999999999"
     with pytest.raises(KubectlError, match="says boss, but the request is from editor"):
-        dry_run(kubectl, asked_by("boss"), f"--as={editor}")
+        dry_run(kubectl, sample, f"--as={editor}")
+
+
+def test_a_backup_may_bring_back_who_asked_for_what_before(kubectl: Kubectl, editor: str) -> None:
+    """Actions from before the creation are void, whoever they name."""
+    dry_run(kubectl, asked_by("boss"), f"--as={editor}")
+    bare = asked_by("boss")
+    del bare["metadata"]["annotations"]["slipway.dev/action"]
+    dry_run(kubectl, bare, f"--as={editor}")
+
+
+def test_an_editor_may_scale(kubectl: Kubectl, editor: str) -> None:
+    assert may(kubectl, "patch", "modeldeployments.slipway.dev/scale", editor)
 
 
 def test_an_action_may_not_hide_behind_who_acted_before(kubectl: Kubectl, editor: str) -> None:

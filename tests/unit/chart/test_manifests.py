@@ -6,6 +6,7 @@ import pytest
 import yaml
 from slipway import settings
 from slipway.api.modeldeployment import ModelDeploymentSpec
+from slipway.settings import NAMESPACE_VARIABLE
 
 from tests.install.base import BASE
 from tests.install.helm import ROOT
@@ -31,6 +32,43 @@ def test_settings_in_the_manifests_are_the_operators_defaults() -> None:
     images = {"operator_image": loaded.operator_image, "router": loaded.router}
     assert loaded == settings.Settings(**images)
     assert loaded.router.model_copy(update={"envoy_image": ""}) == settings.Router()
+
+
+def test_no_deletion_of_the_operator_deletes_the_crds_and_with_them_all_models() -> None:
+    listed = yaml.safe_load((BASE / "kustomization.yaml").read_text())["resources"]
+    assert not [entry for entry in listed if "crds" in entry]
+    for path in (ROOT / "crds").glob("slipway.dev_*.yaml"):
+        annotations = yaml.safe_load(path.read_text())["metadata"]["annotations"]
+        assert annotations["kustomize.toolkit.fluxcd.io/prune"] == "disabled"
+        assert annotations["argocd.argoproj.io/sync-options"] == "Prune=false,Delete=false"
+
+
+def test_who_may_edit_may_scale_and_who_may_view_may_look() -> None:
+    rights = {
+        (role["metadata"]["name"], rule["resources"][0]): rule["verbs"]
+        for role in yaml.safe_load_all((BASE / "people.yaml").read_text())
+        for rule in role["rules"]
+    }
+    assert rights["slipway-edit", "modeldeployments/scale"] == ["get", "update", "patch"]
+    assert rights["slipway-view", "modeldeployments/scale"] == ["get"]
+
+
+def test_the_operator_is_told_which_namespace_it_is_in() -> None:
+    deployment = yaml.safe_load((BASE / "deployment.yaml").read_text())
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    told = {one["name"]: one.get("valueFrom") for one in container["env"]}
+    assert told[NAMESPACE_VARIABLE] == {"fieldRef": {"fieldPath": "metadata.namespace"}}
+
+
+def test_the_overlay_needs_no_more_nodes_than_replicas() -> None:
+    """Its upgrades start a pod beside the old ones."""
+    overlay = ROOT / "manifests/overlays/example/kustomization.yaml"
+    [patch] = yaml.safe_load(overlay.read_text())["patches"]
+    pod = yaml.safe_load(patch["patch"])["spec"]["template"]["spec"]
+    assert list(pod["affinity"]["podAntiAffinity"]) == [
+        "preferredDuringSchedulingIgnoredDuringExecution"
+    ]
+    assert "priorityClassName" not in pod, "some clouds refuse system classes elsewhere"
 
 
 def test_operator_pod_is_locked_down() -> None:

@@ -51,12 +51,22 @@ def test_schema_accepts_the_defaults_and_the_values_of_the_test_cluster() -> Non
         pytest.param({"lease": {"durationSecond": 10}}, id="a misspelt value further down"),
         pytest.param({"registries": [{"host": "r", "plainHttp": True}]}, id="in a list"),
         pytest.param({"image": {"digest": "latest"}}, id="a digest that is none"),
+        pytest.param({"image": {"repository": "r.example/op:1"}}, id="a tag in the repository"),
+        pytest.param({"image": {"repository": "op:1"}}, id="a tag without a host"),
+        pytest.param({"router": {"imagePullSecrets": ["pull"]}}, id="a secret that is no object"),
         pytest.param({"router": {"replicas": "2"}}, id="text for a number"),
     ],
 )
 def test_schema_refuses(values: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(values, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "op", "r.example/a/op", "r.example:5000/op", "10.0.0.2:5000/a"]
+)
+def test_schema_takes_an_image_wherever_it_lies(name: str) -> None:
+    jsonschema.validate({"image": {"repository": name}}, SCHEMA)
 
 
 def test_every_value_says_what_it_means() -> None:
