@@ -1,12 +1,15 @@
 """Actions: the annotation that asks for one, and what the operator's answer means. Pure."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from slipway.cli.objects import ModelDeployment
 from slipway.cli.problems import Exit, Problem
 
+Say = Callable[..., str]
+"""Makes a command line about the object: ``say("abort")``."""
 AIMED = frozenset({"promote", "approve", "skip", "abort"})
 """Verbs that run only at the revision and step that the person saw."""
 AGAIN = frozenset({"promote", "abort"})
@@ -98,7 +101,7 @@ def has_same_candidate(before: ModelDeployment, after: ModelDeployment) -> bool:
     return was is not None and is_ is not None and was.revision == is_.revision
 
 
-def earlier(md: ModelDeployment, wish: str | None) -> str:
+def earlier(md: ModelDeployment, wish: str | None, say: Say) -> str:
     """Return the revision that `rollback` means; empty: the candidate is to be taken back.
 
     Raises:
@@ -117,15 +120,42 @@ def earlier(md: ModelDeployment, wish: str | None) -> str:
         if served:
             return served[0].revision
         raise Problem(
-            "no earlier revision was promoted: there is nothing to go back to", Exit.REFUSED
+            "no earlier revision was promoted: there is nothing to go back to",
+            Exit.REFUSED,
+            hint=say("history"),
         )
     fitting = [entry.revision for entry in served if wish in {entry.revision, entry.version}]
     if fitting:
         return fitting[0]
+    _refuse_running(md, wish, say)
     if REVISION.match(wish):
         return wish
     known = ", ".join(f"{entry.version} ({entry.revision})" for entry in served)
     raise Problem(
         f"no earlier revision '{wish}' of {md.name}; promoted before: {known or 'none'}",
         Exit.NOT_FOUND,
+        hint=say("history"),
     )
+
+
+def _refuse_running(md: ModelDeployment, wish: str, say: Say) -> None:
+    """Say how to come back to stable where a candidate is beside it, or on to the candidate.
+
+    Raises:
+        Problem: the wish runs already.
+
+    """
+    stable, candidate = md.stable, md.candidate
+    if stable is not None and wish in {stable.revision, stable.version}:
+        beside = f"; version {candidate.version} is a candidate beside it" if candidate else ""
+        raise Problem(
+            f"version {stable.version} ({stable.revision}) is stable already{beside}",
+            Exit.REFUSED,
+            hint=say("abort" if candidate is not None else "describe"),
+        )
+    if candidate is not None and wish in {candidate.revision, candidate.version}:
+        raise Problem(
+            f"version {candidate.version} ({candidate.revision}) is the candidate",
+            Exit.REFUSED,
+            hint=say("promote"),
+        )

@@ -40,7 +40,7 @@ class Scope:
         """For kubectl."""
         words = [self.name] if self.name is not None else []
         words += ["-A"] if self.everywhere else []
-        return [*words, *(["-l", self.selector] if self.selector else [])]
+        return [*words, *([f"--selector={self.selector}"] if self.selector else [])]
 
 
 def changes(

@@ -125,7 +125,8 @@ def _stalled(md: ModelDeployment) -> Seen:
 
 
 def _idle(md: ModelDeployment) -> Seen:
-    if md.candidate is None and md.rollout.stage == "Idle" and md.conditions:
+    rests = md.candidate is None and md.rollout.stage == "Idle" and bool(md.conditions)
+    if rests and md.trouble is None:  # else the operator could not begin with the spec
         return Seen(Answer.YES, "no rollout is under way")
     return _stopped(md) or YET
 

@@ -103,7 +103,7 @@ def main() -> int:
         complain(problem, as_json=wishes.json)
         return problem.code
     except click.ClickException as error:
-        error.show()
+        _misused(error, as_json=wishes.json or "--json" in sys.argv[1:])
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return Exit.INTERRUPTED
@@ -111,6 +111,16 @@ def main() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
     return code if isinstance(code, int) else Exit.OK
+
+
+def _misused(error: click.ClickException, *, as_json: bool) -> None:
+    """Say what is wrong with the command line; where --json stands in it, it may be unread yet."""
+    if not as_json:
+        error.show()
+        return
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else PROGRAM
+    complain(Problem(error.format_message(), Exit.USAGE, hint=f"{path} --help"), as_json=True)
 
 
 def complain(problem: Problem, *, as_json: bool) -> None:

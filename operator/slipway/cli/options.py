@@ -20,8 +20,9 @@ SHOWN = {
     "--as": "User to act as.",
 }
 HIDDEN = (
-    "--cluster", "--user", "--server", "--token", "--as-uid", "--request-timeout",
-    "--tls-server-name", "--certificate-authority", "--cache-dir",
+    "--cluster", "--user", "--token", "--username", "--password", "--client-certificate",
+    "--client-key", "--as-uid", "--request-timeout", "--tls-server-name",
+    "--certificate-authority", "--cache-dir",
 )  # fmt: skip
 
 
@@ -78,7 +79,9 @@ def _options() -> list[Callable[[AnyCommand], AnyCommand]]:
         switch("--json", is_flag=True, help="Print JSON of a stable shape."),
         flag("-n", "--namespace", metavar="NAME", shell_complete=namespaces, help="Namespace."),
         *(flag(name, metavar="TEXT", help=text) for name, text in SHOWN.items()),
+        flag("-s", "--server", metavar="TEXT", hidden=True),
         flag("--as-group", metavar="TEXT", multiple=True, hidden=True),
+        flag("--as-user-extra", metavar="TEXT", multiple=True, hidden=True),
         flag("--insecure-skip-tls-verify", is_flag=True, default=None, hidden=True),
         *(flag(name, metavar="TEXT", hidden=True) for name in HIDDEN),
         switch(

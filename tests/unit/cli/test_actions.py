@@ -11,7 +11,7 @@ from slipway.policy.actions import VERBS, parse
 
 from tests.builders import NOON
 from tests.unit.cli.conftest import Program
-from tests.unit.cli.recordings import recording
+from tests.unit.cli.recordings import recording, say
 
 ACTIONS = ("promote", "approve", "skip", "abort", "retry", "rollback", "pause", "resume")
 
@@ -92,19 +92,60 @@ def test_rollback_means_the_revision_that_was_promoted_before() -> None:
     md = recording("twice").md
     assert md.stable is not None
     before = next(entry for entry in md.history if entry.version == "1")
-    assert earlier(md, None) == earlier(md, "1") == before.revision != md.stable.revision
-    assert earlier(md, "0123abcd") == "0123abcd"
+    assert earlier(md, None, say) == earlier(md, "1", say) == before.revision != md.stable.revision
+    assert earlier(md, "0123abcd", say) == "0123abcd"
     with pytest.raises(Problem) as problem:
-        earlier(md, "9")
+        earlier(md, "9", say)
     assert problem.value.code is Exit.NOT_FOUND
     assert f"1 ({before.revision})" in problem.value.message
 
 
 def test_rollback_in_the_middle_of_a_rollout_takes_the_candidate_back() -> None:
-    assert earlier(recording("progressing").md, None) == ""
+    assert earlier(recording("progressing").md, None, say) == ""
 
 
 def test_rollback_without_a_past_is_refused() -> None:
     with pytest.raises(Problem) as problem:
-        earlier(recording("idle").md, None)
+        earlier(recording("idle").md, None, say)
     assert problem.value.code is Exit.REFUSED
+
+
+def test_rollback_to_what_runs_says_how_to_get_there(run: Program) -> None:
+    back = run("rollback", "digits", "1")
+    assert back.code == 5
+    assert back.err == (
+        "error: version 1 (3a1e3eef) is stable already; version 2 is a candidate beside it\n"
+        "  try: kubectl slipway abort digits -n vision\n"
+    )
+    on = run("rollback", "digits", "6b04114e")
+    assert (on.code, "try: kubectl slipway promote digits" in on.err) == (5, True)
+    run.put("digits", recording("idle").manifest)
+    assert "try: kubectl slipway describe digits" in run("rollback", "digits", "3a1e3eef").err
+    assert "try: kubectl slipway history digits" in run("rollback", "digits").err
+    assert all("annotate" not in call for call in run.state["calls"])
+
+
+def test_without_the_right_to_watch_the_answer_is_seen_by_looking_again(run: Program) -> None:
+    says = 'Error from server (Forbidden): User "editor" cannot watch resource'
+    run.change(answers=["Done"], watches=[{"says": says}] * 20)
+    assert run("pause", "digits").code == 0
+
+
+@pytest.mark.parametrize(("says", "code"), [("error: enough", 1), ("i/o timeout", 4)])
+def test_an_action_whose_answer_cannot_be_seen_was_written_all_the_same(
+    run: Program, says: str, code: int
+) -> None:
+    run.change(watches=[{"away": True, "says": says}] * 200)
+    done = run("pause", "digits", "--wait=1s")
+    assert done.code == code
+    assert done.err.startswith("error: pause was written as pause#")
+    assert "try: kubectl slipway describe digits -n vision\n" in done.err
+
+
+def test_one_that_is_deleted_meanwhile_has_a_next_command(run: Program) -> None:
+    run.change(watches=[{"events": [None]}])
+    done = run("pause", "digits", "--wait=60s")
+    assert (done.code, done.err) == (
+        6,
+        "error: digits was deleted\n  try: kubectl slipway get -n vision\n",
+    )

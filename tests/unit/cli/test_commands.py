@@ -43,6 +43,34 @@ def test_flags_of_kubectl_are_passed_on_wherever_they_stand(run: Program) -> Non
     assert set(call) >= {"--context=prod", "--as=editor", "--namespace=vision", "--as-group=ml"}
 
 
+def test_every_flag_that_chooses_a_cluster_or_a_user_is_passed_on(run: Program) -> None:
+    values = {
+        "--certificate-authority": "ca.crt",
+        "--client-certificate": "me.crt",
+        "--client-key": "me.key",
+        "--cluster": "prod",
+        "--server": "https://10.0.0.1:6443",
+        "--tls-server-name": "prod",
+        "--token": "t",
+        "--user": "me",
+        "--username": "me",
+        "--password": "p",
+        "--as-user-extra": "team=ml",
+    }
+    given = [f"{name}={value}" for name, value in values.items()]
+    run("describe", "digits", *given)
+    run("describe", "digits", "-s", values["--server"])
+    first, second = run.state["calls"]
+    assert set(first) >= set(given)
+    assert "--server=https://10.0.0.1:6443" in second
+
+
+def test_commands_to_paste_are_quoted_for_a_shell(run: Program) -> None:
+    run.put("digits", recording("awaiting-approval").manifest)
+    shown = run("describe", "digits", "--as=system:a b", "--password=p").out
+    assert "kubectl slipway approve digits -n vision '--as=system:a b'\n" in shown
+
+
 def test_commands_to_paste_have_the_flags_that_were_given_but_no_secret(run: Program) -> None:
     run.put("digits", recording("awaiting-approval").manifest)
     shown = run("describe", "digits", "--context=prod", "--as=editor", "--token=s3cret").out
@@ -71,6 +99,31 @@ def test_errors_are_json_where_json_is_asked_for(run: Program) -> None:
     done = run("describe", "digts", "--json")
     assert done.out == ""
     assert json.loads(done.err)["error"]["code"] == 6
+
+
+def test_wrong_usage_is_json_too(run: Program) -> None:
+    for words in (("get", "--colour=blue"), ("describe",), ("nonsense",), ("get", "digits", "-A")):
+        done = run(*words, "--json")
+        error = json.loads(done.err)["error"]
+        assert (done.code, done.out, error["code"]) == (2, "", 2)
+        assert error["message"]
+        assert error["try"].endswith(" --help")
+
+
+def test_one_by_name_and_many_by_flags_exclude_each_other(run: Program) -> None:
+    for command in ("get", "watch"):
+        done = run(command, "digits", "-A")
+        assert done.code == 2
+        assert "-A cannot go with the name 'digits'" in done.err
+        assert "-l cannot go with" in run(command, "digits", "-l", "team=vision").err
+    assert "calls" not in run.state
+
+
+def test_watch_passes_labels_on(run: Program) -> None:
+    run.change(watches=[{"says": "error: enough"}])
+    run("watch", "-l", "team=vision")
+    [call] = run.state["calls"]
+    assert "--selector=team=vision" in call
 
 
 def test_without_kubectl_it_says_so(run: Program) -> None:

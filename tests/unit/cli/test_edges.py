@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from slipway.cli import main as program
-from slipway.cli.complaints import complaint
+from slipway.cli.complaints import NotFound, complaint
 from slipway.cli.complete import answers
 from slipway.cli.problems import Exit
 from slipway.cli.read import read
@@ -81,6 +81,7 @@ def test_complaints_become_sentences(said: str, code: Exit, expected: str) -> No
     problem = complaint(said)
     assert problem.code is code
     assert expected in problem.message
+    assert problem.hint.startswith("kubectl ") or isinstance(problem, NotFound)
 
 
 def test_a_stream_of_objects_is_read_on_one_line_or_many() -> None:

@@ -1,6 +1,7 @@
 """Commands that ask the operator for something, and wait for its answer."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
@@ -42,7 +43,9 @@ def act(
 
     """
     md = session.find(name)
-    revision = earlier(md, argument) if verb == "rollback" else ""
+    revision = ""
+    if verb == "rollback":
+        revision = earlier(md, argument, partial(session.say, md=md))
     _warn_of_pending(md, as_json=session.json)
     result = _ask(session, md, verb, revision, seconds)
     for _ in range(MOST_RETRIES):
@@ -102,8 +105,30 @@ def whoami(session: Session) -> str:
 
 
 def _await(session: Session, md: ModelDeployment, asked: Asked, seconds: float) -> Result:
-    scope, patience = Scope(md.name, md.namespace), Patience(from_the_start=True)
-    for change in changes(session, scope, patience, seconds=seconds):
+    patience = Patience(from_the_start=True)
+    try:
+        result = _answered(session, md, asked, seconds, patience)
+    except Problem as problem:
+        if problem.code is not Exit.ERROR:
+            raise
+        raise _unseen(session, md, asked, problem.message, Exit.ERROR) from problem
+    if result is None and patience.lost is not None:
+        raise _unseen(session, md, asked, patience.lost.text, Exit.TIMEOUT)
+    if result is None:
+        raise Problem(
+            f"the operator has not answered within {duration(seconds)}; the action stays, and is "
+            "done or refused when it does",
+            Exit.TIMEOUT,
+            hint=session.say("describe", md=md),
+        )
+    return result
+
+
+def _answered(
+    session: Session, md: ModelDeployment, asked: Asked, seconds: float, patience: Patience
+) -> Result | None:
+    """Return what became of it; None: nothing yet."""
+    for change in changes(session, Scope(md.name, md.namespace), patience, seconds=seconds):
         if not isinstance(change, Change):
             continue
         if change.gone:
@@ -112,10 +137,14 @@ def _await(session: Session, md: ModelDeployment, asked: Asked, seconds: float) 
         result = answer(change.md, asked)
         if result is not None:
             return result
-    raise Problem(
-        f"the operator has not answered within {duration(seconds)}; the action stays, and is done "
-        "or refused when it does",
-        Exit.TIMEOUT,
+    return None
+
+
+def _unseen(session: Session, md: ModelDeployment, asked: Asked, why: str, code: Exit) -> Problem:
+    """Return that it was asked for, whatever came after."""
+    return Problem(
+        f"{asked.verb} was written as {asked.text}, but what became of it cannot be seen: {why}",
+        code,
         hint=session.say("describe", md=md),
     )
 
