@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from slipway.cli.objects import ModelDeployment
 from slipway.cli.problems import Exit, Problem
@@ -14,6 +14,8 @@ AIMED = frozenset({"promote", "approve", "skip", "abort"})
 """Verbs that run only at the revision and step that the person saw."""
 AGAIN = frozenset({"promote", "abort"})
 """Verbs that mean the revision, whatever its step: refused at another one, they are asked again."""
+AHEAD = timedelta(minutes=5)
+"""The operator refuses an id that is further ahead; to import its word brings all types along."""
 ELSEWHERE = "it was meant for "
 REVISION = re.compile(r"^[0-9a-f]{8}$")
 
@@ -37,12 +39,23 @@ class Asked:
 
 
 def ask(md: ModelDeployment, verb: str, now: datetime, argument: str = "") -> Asked:
-    """Return the action for the object as it is; its id is the time, and above the last one."""
-    known = [entry.id for entry in (md.last_action, md.pending_action) if entry is not None]
-    id_ = max([int(now.timestamp() * 1000), *(number + 1 for number in known)])
+    """Return the action for the object as it is; its id is the time, and above the last one.
+
+    An id far ahead, which the operator refuses, is not what the next one has to be above.
+    """
+    known = [entry.id for entry in (md.last_action,) if entry is not None]
+    if md.pending_action is not None and md.pending_action.id <= _millis(now + AHEAD):
+        known.append(md.pending_action.id)
+    if md.created_at is not None:
+        known.append(_millis(md.created_at))
+    id_ = max([_millis(now), *(number + 1 for number in known)])
     candidate = md.candidate
     position = f"{candidate.revision}/{md.rollout.step}" if candidate and verb in AIMED else ""
     return Asked(verb=verb, id=id_, argument=argument, position=position)
+
+
+def _millis(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +80,12 @@ class Result:
 
 def answer(md: ModelDeployment, asked: Asked) -> Result | None:
     """Return what became of the action; None: the operator has not answered yet."""
+    for entry in (md.last_action, md.refused_action):
+        if entry is not None and entry.id == asked.id:
+            return result_of(md, asked, entry.result, by=entry.by)
     last = md.last_action
     if last is None or last.id < asked.id:
         return None
-    if last.id == asked.id:
-        return result_of(md, asked, last.result, by=last.by)
     lost = f"Refused: {last.verb} by {last.by} came in between and took its place"
     return result_of(md, asked, lost)
 

@@ -211,6 +211,8 @@ class ModelDeployment:
     history: tuple[HistoryEntry, ...] = ()
     last_rollback: LastRollback | None = None
     last_action: LastAction | None = None
+    refused_action: LastAction | None = None
+    """Did not count because of its id."""
     pending_action: Pending | None = None
     hold: str = ""
     """Why the spec's input stays out although nothing is against it."""

@@ -88,6 +88,7 @@ def read(manifest: Manifest) -> objects.ModelDeployment:
     whole = Fields(manifest)
     meta, spec, status = whole.sub("metadata"), whole.sub("spec"), whole.sub("status")
     last = _last_action(status.sub("lastAction"))
+    refused = _last_action(status.sub("refusedAction"))
     return objects.ModelDeployment(
         namespace=meta.text("namespace"),
         name=meta.text("name"),
@@ -103,7 +104,8 @@ def read(manifest: Manifest) -> objects.ModelDeployment:
         history=tuple(_history(entry) for entry in status.each("history")),
         last_rollback=_last_rollback(status.sub("lastRollback")),
         last_action=last,
-        pending_action=_pending(meta.sub("annotations"), last),
+        refused_action=refused,
+        pending_action=_pending(meta.sub("annotations"), last, refused),
         hold=status.sub("hold").text("reason"),
         endpoints=status.sub("endpoints").texts(),
     )
@@ -260,9 +262,13 @@ def _last_action(entry: Fields) -> objects.LastAction | None:
     )
 
 
-def _pending(annotations: Fields, last: objects.LastAction | None) -> objects.Pending | None:
+def _pending(
+    annotations: Fields, last: objects.LastAction | None, refused: objects.LastAction | None
+) -> objects.Pending | None:
     text = annotations.text(ANNOTATION_ACTION)
     found = ACTION_ID.search(text)
     if found is None or (last is not None and int(found[1]) <= last.id):
+        return None
+    if refused is not None and int(found[1]) == refused.id:
         return None
     return objects.Pending(id=int(found[1]), text=text)

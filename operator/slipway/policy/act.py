@@ -8,7 +8,7 @@ from datetime import datetime
 from slipway.api.modeldeployment import LastAction, Outcome, Stage
 from slipway.api.names import ANNOTATION_ACTION, ANNOTATION_REQUESTED_BY
 from slipway.policy import packaging
-from slipway.policy.actions import Action, Situation, parse, refusal
+from slipway.policy.actions import Action, Situation, misdated, parse, refusal
 from slipway.policy.alarm import ladder_of
 from slipway.policy.decision import DONE, Decision, Event
 from slipway.policy.facts import Facts
@@ -18,28 +18,61 @@ from slipway.policy.ladder import next_rung
 from slipway.policy.moves import overall
 from slipway.policy.previous import ask_back, held_after, no_way_back, wanted_back
 from slipway.policy.recall import blocked_by, is_lost
-from slipway.policy.times import to_wire
+from slipway.policy.times import from_wire, to_wire
 
 STATUS_LOST = "the status was lost, and with it whether this was done before; ask again"
 UNVERIFIED = "unverified"
 LONGEST_NAME = 128
+MOST_EARLIER = 10
 NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 
 def consume(d: Decision, facts: Facts, now: datetime) -> Decision:
-    """Return the decision with a new action done or refused; an old one changes nothing."""
+    """Return the decision with a new action done or refused; one that is known changes nothing.
+
+    What is refused for its id is said, and does not count: the next one may have a smaller id.
+    """
     action = parse(facts.object.metadata.annotations.get(ANNOTATION_ACTION))
-    if action is None or (d.last_action is not None and action.id <= d.last_action.id):
+    if action is None or _is_answered(action, d.last_action, d.refused_action):
         return d
-    by = _who(facts)
+    last = d.last_action.id if d.last_action is not None else 0
+    created = from_wire(facts.object.metadata.creation_timestamp)
+    refused = misdated(action.id, last, created, now)
+    if refused is not None:
+        entry = _entry(action, d.refused_action, facts, refused, now)
+        return _told(replace(d, refused_action=entry), entry)
     refused = STATUS_LOST if is_lost(facts) else None
     refused = refused or refusal(action, _situation(action, d, facts))
-    result = f"Refused: {refused}" if refused else DONE
+    entry = _entry(action, d.last_action, facts, refused, now)
     if refused is None:
-        d = EFFECTS[action.verb](d, facts, action, by)
-    last = LastAction(id=action.id, verb=action.verb, by=by, at=to_wire(now), result=result[:1024])
-    event = Event("Action", f"{action.verb} by {by}: {result}"[:1000], warning=refused is not None)
-    return replace(d, last_action=last, events=(*d.events, event))
+        d = EFFECTS[action.verb](d, facts, action, entry.by)
+    return _told(replace(d, last_action=entry), entry)
+
+
+def _is_answered(action: Action, *entries: LastAction | None) -> bool:
+    """Return whether the id is known: tools apply what they have, again and again."""
+    told = [entry for entry in entries if entry is not None]
+    return any(action.id in {entry.id, *entry.earlier} for entry in told)
+
+
+def _entry(
+    action: Action, before: LastAction | None, facts: Facts, refused: str | None, now: datetime
+) -> LastAction:
+    earlier = [*before.earlier, before.id] if before is not None else []
+    return LastAction(
+        id=action.id,
+        earlier=earlier[-MOST_EARLIER:],
+        verb=action.verb,
+        by=_who(facts),
+        at=to_wire(now),
+        result=f"Refused: {refused}"[:1024] if refused is not None else DONE,
+    )
+
+
+def _told(d: Decision, entry: LastAction) -> Decision:
+    text = f"{entry.verb} by {entry.by}: {entry.result}"[:1000]
+    event = Event("Action", text, warning=entry.result != DONE)
+    return replace(d, events=(*d.events, event))
 
 
 def _who(facts: Facts) -> str:
@@ -57,7 +90,7 @@ def _situation(action: Action, d: Decision, facts: Facts) -> Situation:
         candidate=d.candidate,
         step=d.memory.step,
         stage=rollout.stage if rollout is not None else Stage.IDLE,
-        underlying=d.memory.stage,
+        underlying=Stage.ROLLING_BACK if d.memory.outcome is not None else d.memory.stage,
         weight=d.memory.acked_weight,
         lowered_to=_lowered_to(d, facts),
         straight=d.memory.unjudged,

@@ -1,14 +1,16 @@
 """One-shot actions: ``slipway.dev/action: "<verb>[=revision][@<revision>/<step>]#<id>"``.
 
 The id is decimal Unix milliseconds; an action runs once, when its id is greater than the last one
-consumed. With a position it runs only there.
+consumed, and a time at which the object was there. With a position it runs only there.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from slipway.api.modeldeployment import Stage
+from slipway.policy.times import to_wire
 
 VERBS = frozenset(
     {"promote", "approve", "skip", "abort", "retry", "rollback", "pause", "resume"},
@@ -22,6 +24,10 @@ PATTERN = re.compile(
 """The chart's admission policy holds the same pattern: what does not fit is refused at once."""
 ID = re.compile(r"#(\d{1,13})$", re.ASCII)
 FORM = "<verb>[=<revision>][@<revision>/<step>]#<Unix milliseconds>"
+
+
+AHEAD = timedelta(minutes=5)
+"""By so much the clock of who asks may be ahead: one id must not outrun all that follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,23 @@ def parse(text: str | None) -> Action | None:
         revision=found["revision"],
         step=int(step) if step is not None else None,
     )
+
+
+def misdated(id_: int, last: int, created: datetime | None, now: datetime) -> str | None:
+    """Return why an id does not count, or None; `last` is the one that was consumed last."""
+    if id_ <= last:
+        return f"its id is not newer than that of the last action, {last}"
+    if created is not None and id_ < millis(created):
+        return f"its id is older than this object, which was created at {to_wire(created)}"
+    if id_ > max(millis(now), last) + AHEAD // timedelta(milliseconds=1):
+        limit = AHEAD // timedelta(minutes=1)
+        return f"its id is a time more than {limit} min ahead: here it is {millis(now)}"
+    return None
+
+
+def millis(moment: datetime) -> int:
+    """Return a moment as the id of an action."""
+    return int(moment.timestamp() * 1000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ class Decision:
     hold: Hold | None = None
     last_rollback: LastRollback | None = None
     last_action: LastAction | None = None
+    refused_action: LastAction | None = None
     events: tuple[Event, ...] = ()
     stalled: str | None = None
     """Reason for which a person or a new commit is needed."""

@@ -44,6 +44,7 @@ def recall(facts: Facts) -> Decision:
         hold=hold,
         last_rollback=status.last_rollback,
         last_action=status.last_action,
+        refused_action=status.refused_action,
     )
 
 

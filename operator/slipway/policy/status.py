@@ -74,6 +74,7 @@ def desired_status(
         rejected=list(decision.rejected),
         history=list(decision.history),
         last_action=decision.last_action,
+        refused_action=decision.refused_action,
         endpoints=_endpoints(decision, facts),
     )
 

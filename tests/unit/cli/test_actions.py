@@ -1,13 +1,18 @@
 """Actions: what is asked, who asks, and what the operator's answer becomes."""
 
+import copy
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from slipway.api.names import ANNOTATION_ACTION, ANNOTATION_REQUESTED_BY
-from slipway.cli.asking import ask, earlier
+from slipway.cli import asking
+from slipway.cli.asking import Asked, answer, ask, earlier
+from slipway.cli.objects import Pending
 from slipway.cli.problems import Exit, Problem
-from slipway.policy.actions import VERBS, parse
+from slipway.cli.read import read
+from slipway.policy.actions import AHEAD, VERBS, millis, parse
 
 from tests.builders import NOON
 from tests.unit.cli.conftest import Program
@@ -43,6 +48,33 @@ def test_an_id_is_greater_than_the_last_one_whatever_the_clock_says() -> None:
     assert md.last_action is not None
     asked = ask(md, "resume", NOON.replace(year=2020), "")
     assert asked.id == md.last_action.id + 1
+
+
+def test_an_id_that_the_operator_will_refuse_is_not_outbid() -> None:
+    md = replace(recording("progressing").md, pending_action=Pending(9999999999999, "pause#…"))
+    asked = ask(md, "resume", NOON)
+    assert asked.id < 9999999999999
+    assert parse(asked.text) is not None
+    assert asking.AHEAD == AHEAD
+
+
+def test_an_id_is_no_older_than_the_object_whatever_the_clock_says() -> None:
+    md = replace(recording("progressing").md, created_at=NOON)
+    assert ask(md, "pause", NOON.replace(year=2020)).id > millis(NOON)
+
+
+def test_an_id_that_did_not_count_is_an_answer_and_not_pending() -> None:
+    manifest = copy.deepcopy(recording("progressing").manifest)
+    refused = {"id": 9999999999999, "verb": "pause", "result": "Refused: its id is …"}
+    manifest["metadata"]["annotations"] = {ANNOTATION_ACTION: "pause#9999999999999"}
+    assert read(manifest).pending_action is not None
+    manifest["status"]["refusedAction"] = refused
+    md = read(manifest)
+    assert md.pending_action is None
+    result = answer(md, Asked("pause", 9999999999999))
+    assert result is not None
+    assert result.refused == "its id is …"
+    assert answer(md, Asked("pause", millis(NOON.replace(year=2030)))) is None
 
 
 def test_a_refusal_has_its_reason_and_its_own_exit_code(run: Program) -> None:

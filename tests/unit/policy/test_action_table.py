@@ -3,14 +3,18 @@
 import copy
 import functools
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
-from slipway.api.modeldeployment import Outcome, Stage
+from slipway.api.modeldeployment import LastAction, Outcome, Stage
 from slipway.api.names import ANNOTATION_ACTION, ANNOTATION_REQUESTED_BY
-from slipway.policy.actions import VERBS
+from slipway.policy.actions import VERBS, millis
 from slipway.policy.facts import JobState
-from slipway.policy.rollout import decide
+from slipway.policy.rollout import decide, remember
+from slipway.policy.status import desired_status
+from slipway.policy.times import to_wire
 
+from tests.builders import NOON
 from tests.unit.policy.world import World
 
 GOLDEN = {"model": {"goldenSet": {"uri": "https://models.example/golden.tar"}}}
@@ -595,3 +599,92 @@ def test_a_retry_is_done_though_its_job_is_there_already(is_killed: bool) -> Non
     last = world.object_.status.last_action
     assert last is not None
     assert last.result == "Done"
+
+
+# ── ids ──
+
+NOW_ID = millis(NOON)
+HOUR = 3_600_000
+
+
+def ask_with(world: World, text: str) -> list[str]:
+    """Ask with an id of one's own, and return what the events of three passes say of it."""
+    meta = world.object_.metadata.model_copy(update={"annotations": {ANNOTATION_ACTION: text}})
+    world.object_ = world.object_.model_copy(update={"metadata": meta})
+    told = [event for _ in range(3) for event in world.reconcile().events]
+    return [event.message for event in told if event.reason == "Action"]
+
+
+def last_of(world: World) -> LastAction:
+    last = world.object_.status.last_action
+    assert last is not None
+    return last
+
+
+def test_an_id_far_ahead_is_refused_and_outruns_nobody() -> None:
+    world = holding()
+    [told] = ask_with(world, "pause#9999999999999")
+    assert "Refused: its id is a time more than 5 min ahead" in told
+    assert world.object_.status.last_action is None
+    assert ask_with(world, f"pause#{NOW_ID + HOUR}")
+    assert ask_with(world, f"pause#{millis(world.now)}") == ["pause by unverified: Done"]
+
+
+def test_an_id_that_was_refused_does_not_count_later_either() -> None:
+    world = holding()
+    text = f"abort#{millis(world.now) + HOUR}"
+    assert len(ask_with(world, text)) == 1
+    world.now += timedelta(hours=2)
+    assert ask_with(world, text) == []
+    assert world.object_.status.candidate is not None
+
+
+def test_a_clock_that_is_a_little_ahead_counts_and_so_does_who_comes_next() -> None:
+    world = holding()
+    ahead = millis(world.now) + 4 * 60_000
+    assert ask_with(world, f"pause#{ahead}") == ["pause by unverified: Done"]
+    assert ask_with(world, f"resume#{ahead + 1}") == ["resume by unverified: Done"]
+    world.now -= timedelta(hours=1)  # the operator's clock was wrong as well
+    assert ask_with(world, f"pause#{ahead + 2}") == ["pause by unverified: Done"]
+
+
+def test_an_old_id_is_said_once_and_one_that_was_consumed_never_again() -> None:
+    world = holding()
+    ask_with(world, "pause#1000")
+    ask_with(world, "resume#2000")
+    assert ask_with(world, "pause#1000") == [], "a GitOps tool applies what it has"
+    assert ask_with(world, "pause#1500") == [
+        "pause by unverified: Refused: its id is not newer than that of the last action, 2000"
+    ]
+    assert ask_with(world, "pause#1400")
+    for text in ("pause#1500", "pause#1000", "resume#2000", "pause#1400"):
+        before = world.writes
+        assert ask_with(world, text) == []
+        assert world.writes == before
+    assert last_of(world).id == 2000
+
+
+def test_the_ids_that_are_kept_are_few() -> None:
+    world = holding()
+    for number in range(1, 40):
+        ask_with(world, f"{'pause' if number % 2 else 'resume'}#{number}")
+    assert last_of(world).earlier == list(range(29, 39))
+    assert len(ask_with(world, "pause#1")) == 1
+
+
+def test_an_action_from_before_the_object_does_not_count() -> None:
+    world = holding()
+    meta = world.object_.metadata.model_copy(update={"creation_timestamp": to_wire(NOON)})
+    world.object_ = world.object_.model_copy(update={"metadata": meta})
+    [told] = ask_with(world, f"abort#{NOW_ID - 1}")
+    assert "Refused: its id is older than this object" in told
+    assert world.object_.status.candidate is not None
+    assert ask_with(world, f"pause#{NOW_ID}") == ["pause by unverified: Done"]
+
+
+def test_nobody_promotes_what_an_abort_is_to_withdraw() -> None:
+    world = holding()
+    world.act("abort")
+    remembered = desired_status(remember(world.facts(), world.now), world.facts(), None, world.now)
+    world.object_ = world.object_.model_copy(update={"status": remembered})
+    assert "being rolled back" in ask(world, "promote")

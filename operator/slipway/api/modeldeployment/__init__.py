@@ -185,6 +185,7 @@ class ObjectMeta(ApiModel):
     resource_version: str = ""
     generation: int = 0
     annotations: dict[str, str] = {}
+    creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
 
 

@@ -231,6 +231,9 @@ class LastAction(ApiModel):
     """The newest action that was consumed."""
 
     id: int
+    """One with a smaller id does not count any more."""
+    earlier: Annotated[list[int], Field(max_length=10, json_schema_extra=ATOMIC)] = []
+    """Ids before it, newest last: a tool that applies one of them again gets no other answer."""
     verb: Annotated[str, Field(max_length=32)]
     by: Text = "unverified"
     at: Time
@@ -261,4 +264,7 @@ class ModelDeploymentStatus(ApiModel):
     rejected: Annotated[list[Rejected], Field(max_length=20, json_schema_extra=ATOMIC)] = []
     history: Annotated[list[HistoryEntry], Field(max_length=50, json_schema_extra=ATOMIC)] = []
     last_action: LastAction | None = None
+    refused_action: LastAction | None = None
+    """The newest action that did not count because of its id: no newer than that of lastAction,
+    older than the object, or ahead of the clock."""
     endpoints: Endpoints | None = None
