@@ -42,6 +42,17 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Replicas:
+    """How many replicas the spec asks for, and who decides."""
+
+    engine: str = "Auto"
+    min_replicas: int = 1
+    max_replicas: int | None = None
+    replicas: int | None = None
+    """Where somebody else scales: engine None."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scaling:
     """How many replicas a revision should have, and why."""
 
@@ -204,6 +215,7 @@ class ModelDeployment:
     observed_generation: int = 0
     created_at: datetime | None = None
     policy: Policy = Policy()
+    replicas: Replicas = Replicas()
     stable: Revision | None = None
     candidate: Revision | None = None
     rollout: Rollout = Rollout()

@@ -62,6 +62,26 @@ def names(
     return [CompletionItem(name) for name in found if name.startswith(incomplete)]
 
 
+def revisions(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete what `rollback` may go back to: versions first, then revisions."""
+    try:
+        md = _completing(context).find(context.params.get("name") or "")
+    except Problem:
+        return []
+    stable = md.stable.revision if md.stable is not None else ""
+    ended = [entry for entry in reversed(md.history) if entry.outcome == "Promoted"]
+    served = {entry.revision: entry.version for entry in ended if entry.revision != stable}
+    found = {version: f"revision {name}" for name, version in served.items()}
+    found |= {name: f"version {version}" for name, version in served.items()}
+    return [
+        CompletionItem(value, help=text)
+        for value, text in found.items()
+        if value.startswith(incomplete)
+    ]
+
+
 def _completing(context: click.Context) -> Session:
     wishes = context.ensure_object(Wishes)
     wishes.kubectl.setdefault("--request-timeout", ("3s",))

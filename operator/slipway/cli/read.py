@@ -97,6 +97,7 @@ def read(manifest: Manifest) -> objects.ModelDeployment:
         observed_generation=status.whole("observedGeneration"),
         created_at=meta.moment("creationTimestamp"),
         policy=_policy(spec),
+        replicas=_replicas(spec.sub("scaling")),
         stable=_revision(status.sub("stable")),
         candidate=_revision(status.sub("candidate")),
         rollout=_rollout(status.sub("rollout")),
@@ -132,6 +133,16 @@ def _policy(spec: Fields) -> objects.Policy:
         on_inconclusive=analysis.text("onInconclusive", usual.on_inconclusive),
         automatic_rollback=spec.sub("rollback").text("automatic") != "Disabled",
         paused=spec.flag("paused"),
+    )
+
+
+def _replicas(entry: Fields) -> objects.Replicas:
+    usual = objects.Replicas()
+    return objects.Replicas(
+        engine=entry.text("engine", usual.engine),
+        min_replicas=entry.whole("minReplicas", usual.min_replicas),
+        max_replicas=entry.whole("maxReplicas") or None,
+        replicas=entry.whole("replicas") or None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from slipway.cli.read import read
 from slipway.cli.views.coming import coming
 from slipway.cli.views.describe import describe
@@ -48,6 +49,10 @@ at 10 %: held for 60 s of active time
   RouteProgrammed  True    Acknowledged     24s  every proxy runs the newest weights
   CapacityReady    True    ReplicasReady    28s  1 of 1 replicas of every live revision are ready
 
+  clients  http://digits.vision.svc:8000/v2/models/digits
+           digits.vision.svc:8001 (gRPC)
+  scaling  1 replica for all of the traffic, fixed by the spec
+
   history  1  Promoted  2m ago
 """
     )
@@ -84,6 +89,10 @@ step 2 (50 %) waits for approval
   ArtifactReady    True    Packaged          1m46s  version 2 is sha256:abababababababababababababa…
   RouteProgrammed  True    Acknowledged      1m40s  every proxy runs the newest weights
   CapacityReady    True    ReplicasReady     1m44s  1 of 1 replicas of every live revision are ready
+
+  clients  http://digits.vision.svc:8000/v2/models/digits
+           digits.vision.svc:8001 (gRPC)
+  scaling  1 replica for all of the traffic, fixed by the spec
 
   history  1  Promoted  3m16s ago
 """
@@ -122,6 +131,10 @@ baking at 95 % for 600 s
   RouteProgrammed  True    Acknowledged   1m40s  every proxy runs the newest weights
   CapacityReady    True    ReplicasReady  1m49s  1 of 1 replicas of every live revision are ready
 
+  clients  http://digits.vision.svc:8000/v2/models/digits
+           digits.vision.svc:8001 (gRPC)
+  scaling  1 replica for all of the traffic, fixed by the spec
+
   history  1  Promoted  3m21s ago
 """
     )
@@ -156,6 +169,10 @@ version 2 is refused: ErrorRatio: 8 of 40 errors beside 0 of 360 on stable, limi
   RouteProgrammed  True    Acknowledged      1m59s  every proxy runs the newest weights
   CapacityReady    True    ReplicasReady      2m8s  1 of 1 replicas of every live revision are ready
 
+  clients  http://digits.vision.svc:8000/v2/models/digits
+           digits.vision.svc:8001 (gRPC)
+  scaling  1 replica for all of the traffic, fixed by the spec
+
   rollback 6b04114e → 3a1e3eef, decided 2m2s ago, traffic back after 1.00 s
   history  2  RolledBack  2m ago  ErrorRatio: 8 of 40 errors beside 0 of 360 on stable, limit 0.20%
            1  Promoted  3m40s ago
@@ -187,6 +204,10 @@ vision/digits   Starting   age 1m53s
   RouteProgrammed  True    Acknowledged      1m50s  every proxy runs the newest weights
   CapacityReady    False   AwaitingReplicas    20s  6b04114e: 0 of 1 ready
 
+  clients  http://digits.vision.svc:8000/v2/models/digits
+           digits.vision.svc:8001 (gRPC)
+  scaling  1 replica for all of the traffic, fixed by the spec
+
   history  1  Promoted  1m50s ago
 """
     )
@@ -210,6 +231,10 @@ version 1 serves
   ArtifactReady    True    Packaged       1m33s  version 1 is sha256:ababababababababababababababab…
   RouteProgrammed  True    Acknowledged   1m30s  every proxy runs the newest weights
   CapacityReady    True    ReplicasReady  1m31s  1 of 1 replicas of every live revision are ready
+
+  clients  http://digits.vision.svc:8000/v2/models/digits
+           digits.vision.svc:8001 (gRPC)
+  scaling  1 replica for all of the traffic, fixed by the spec
 
   history  1  Promoted  1m30s ago
 """
@@ -329,6 +354,26 @@ def test_replicas_and_what_decides_them() -> None:
         "  scaling  candidate 2: 3 of 4 replicas, concurrency 14.2, target 4 per replica, "
         "bound by rollout: 14.2 in flight\n"
     ) in screen
+
+
+@pytest.mark.parametrize(
+    ("scaling", "expected"),
+    [
+        ({"minReplicas": 2, "maxReplicas": 10}, "2 to 10 replicas, engine Auto"),
+        ({"minReplicas": 3}, "3 replicas for all of the traffic, fixed by the spec"),
+        (
+            {"engine": "None", "replicas": 4},
+            "4 replicas asked for, somebody else scales (engine None)",
+        ),
+    ],
+)
+def test_without_an_engine_that_reports_the_spec_says_how_many(
+    scaling: dict[str, Any], expected: str
+) -> None:
+    found = recording("idle")
+    found.manifest["spec"]["scaling"] = scaling
+    screen = plain(describe(read(found.manifest), found.now, say, width=100))
+    assert f"  scaling  {expected}\n" in screen
 
 
 def test_a_candidate_that_needs_no_evidence_has_no_steps() -> None:

@@ -147,6 +147,18 @@ def test_kubectls_completion_gets_commands_flags_and_names(run: Program) -> None
     assert run.state["calls"]
 
 
+def test_rollback_completes_what_served_before(run: Program) -> None:
+    run.put("digits", recording("twice").manifest)
+    assert answers(["rollback", "digits", ""]) == [
+        "1\trevision 3a1e3eef",
+        "3a1e3eef\tversion 1",
+        ":4",
+    ]
+    assert answers(["rollback", "digits", "3"]) == ["3a1e3eef\tversion 1", ":4"]
+    assert answers(["rollback", "nobody", ""]) == [":4"]
+    assert "stage=Baking" in answers(["wait", "digits", "--for", "stage=B"])
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts(run: Program, shell: str) -> None:
     assert "_KUBECTL_SLIPWAY_COMPLETE" in run("completion", shell).out

@@ -21,7 +21,7 @@ from slipway.cli.commands.following import Duration
 from slipway.cli.follow import Change, Scope, changes
 from slipway.cli.kubectl import FIELD_MANAGER, RESOURCE
 from slipway.cli.objects import ModelDeployment
-from slipway.cli.options import command, name_argument, with_session
+from slipway.cli.options import command, name_argument, revisions, with_session
 from slipway.cli.patience import Patience
 from slipway.cli.problems import Exit, Problem, note
 from slipway.cli.read import Fields
@@ -183,7 +183,8 @@ def _action(verb: str, text: str, *, argument: bool = False) -> click.Command:
         help="How long to wait for the operator's answer; default 10s, 0: not at all.",
     )(run)
     if argument:
-        decorated = click.argument("revision", required=False)(decorated)
+        completing = click.argument("revision", required=False, shell_complete=revisions)
+        decorated = completing(decorated)
     return command(verb, examples="\n".join(examples))(name_argument()(decorated))
 
 

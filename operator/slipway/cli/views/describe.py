@@ -9,6 +9,7 @@ from slipway.cli.objects import (
     LastRollback,
     Metric,
     ModelDeployment,
+    Replicas,
     Revision,
     Scaling,
 )
@@ -42,7 +43,7 @@ def describe(
         _analysis(md, now, width, looks or {}),
         _next(md, now, say, width),
         _conditions(md, now, width),
-        _scaling(md, width),
+        _serving(md, width),
         _past(md, now, width),
     ]
     return joined(blocks)
@@ -237,13 +238,43 @@ def _claim(kind: str, status: str) -> Cell:
     return word(status)
 
 
-def _scaling(md: ModelDeployment, width: int) -> Screen:
-    rows: list[Line] = []
-    for role, found in (("stable", md.stable), ("candidate", md.candidate)):
-        if found is not None and found.scaling is not None:
-            text = f"{role} {found.version}: {_sized(found.scaling)}"
-            rows += wrapped(text, width, indent=11, first="" if rows else "  scaling")
+def _serving(md: ModelDeployment, width: int) -> Screen:
+    """Return where clients send requests, and how many replicas answer; an address is whole."""
+    rows = [
+        line("  clients".ljust(11) if number == 0 else " " * 11, text)
+        for number, text in enumerate(_addresses(md))
+    ]
+    for number, text in enumerate(_sizes(md)):
+        rows += wrapped(text, width, indent=11, first="" if number else "  scaling")
     return tuple(rows)
+
+
+def _addresses(md: ModelDeployment) -> list[str]:
+    words = {"http": "{}", "grpc": "{} (gRPC)", "candidate": "the candidate alone: {}"}
+    return [words.get(kind, "{}").format(where) for kind, where in md.endpoints.items()]
+
+
+def _sizes(md: ModelDeployment) -> list[str]:
+    """Return what the engine says of each revision; where none does, what the spec asks for."""
+    said = [
+        f"{role} {found.version}: {_sized(found.scaling)}"
+        for role, found in (("stable", md.stable), ("candidate", md.candidate))
+        if found is not None and found.scaling is not None
+    ]
+    return said or [_asked(md.replicas)]
+
+
+def _asked(asked: Replicas) -> str:
+    least, most = asked.min_replicas, asked.max_replicas or 0
+    if asked.engine == "None":
+        return f"{_counted(asked.replicas or least)} asked for, somebody else scales (engine None)"
+    if most > least:
+        return f"{least} to {_counted(most)}, engine {asked.engine}"
+    return f"{_counted(least)} for all of the traffic, fixed by the spec"
+
+
+def _counted(number: int) -> str:
+    return f"{number} replica" + ("" if number == 1 else "s")
 
 
 def _sized(scaling: Scaling) -> str:
