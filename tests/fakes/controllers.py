@@ -60,6 +60,8 @@ class Controllers:
     """By namespace, proxy, route and revision."""
     starts_jobs: bool = True
     """Whether the pods of Jobs are admitted."""
+    quota: str = ""
+    """Why no server pod is admitted any more; empty: they are."""
     lost: Counter[str] = field(default_factory=Counter)
     """Requests by route that no ready pod could answer."""
 
@@ -145,12 +147,14 @@ class Controllers:
             self._turn_ready(pod)
         taken = {pod["metadata"]["name"] for pod in pods}
         free = (name for n in range(99) if (name := f"{metadata['name']}-{n}") not in taken)
-        for _ in range(len(pods), spec["replicas"]):
+        is_full = self.quota and labels[names.LABEL_COMPONENT] == names.COMPONENT_SERVER
+        lacks = len(pods) < spec["replicas"]
+        for _ in range(len(pods), spec["replicas"] if not is_full else 0):
             self._pod(deployment, next(free), labels)
         ready = sum(is_ready(pod) for pod in self.pods_of(deployment))
-        self._report(deployment, ready)
+        self._report(deployment, ready, self.quota if is_full and lacks else "")
 
-    def _report(self, deployment: Manifest, ready: int) -> None:
+    def _report(self, deployment: Manifest, ready: int, refused: str) -> None:
         wanted = deployment["spec"]["replicas"]
         old = deployment.get("status", {})
         claim = {"type": "Available", "status": "True" if ready >= wanted else "False"}
@@ -167,6 +171,9 @@ class Controllers:
             said = self.held[namespace]
             status["conditions"] += [said] if said else []
             ready = 0
+        if refused:
+            failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"}
+            status["conditions"].append({**failure, "message": refused})
         if ready:
             status |= {"readyReplicas": ready, "updatedReplicas": ready}
         self.api.put_status(kinds.DEPLOYMENT, deployment, status)

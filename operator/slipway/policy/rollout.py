@@ -26,6 +26,7 @@ from slipway.policy.previous import goes_back
 from slipway.policy.recall import recall
 from slipway.policy.times import from_wire
 from slipway.policy.traffic import baking, next_weight, progressing, promote
+from slipway.policy.waits import waiting_since
 
 DRAIN_POLL = timedelta(seconds=1)
 MOST_BACKENDS = 3
@@ -108,7 +109,11 @@ def _settle(d: Decision, facts: Facts, now: datetime) -> Decision:
     """Complete a decision: the clock, every revision's replicas, the route's backends."""
     stopped = d.stage in {Stage.PAUSED, Stage.AWAITING_APPROVAL} or is_paused(d, facts)
     memory = tick(d.memory, now, stopped=stopped).model_copy(
-        update={"steps": len(facts.object.spec.rollout.steps), "message": d.message}
+        update={
+            "steps": len(facts.object.spec.rollout.steps),
+            "message": d.message,
+            "waits_since": waiting_since(d, now),
+        }
     )
     roles = Roles(d.stable, d.candidate, next_weight(d, facts, now))
     replicas = desired_replicas(facts, roles, now)

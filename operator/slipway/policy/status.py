@@ -243,13 +243,19 @@ def _conditions(
 def _stall(
     decision: Decision, facts: Facts, trouble: tuple[str, str] | None
 ) -> tuple[str, str] | None:
-    """Return why a person or a new commit is needed: a reason and a message."""
+    """Return why a person or a new commit is needed: a reason and a message.
+
+    A pass that passing trouble ended before it could decide does not lift what waits for a person.
+    """
     if decision.stalled is not None:
         return decision.stalled, decision.message
     if trouble is None or trouble[0] not in PASSING:
         return trouble
+    was = facts.object.status
+    if decision.reason or decision.last_action != was.last_action:
+        return None  # this pass decided, or a person did
     generation = facts.object.metadata.generation
-    for entry in facts.object.status.conditions:  # this pass could not decide anew
+    for entry in was.conditions:
         is_it = entry.type == ConditionType.STALLED and entry.reason in DECIDED
         if is_it and entry.observed_generation == generation:
             return entry.reason, entry.message

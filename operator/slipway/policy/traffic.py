@@ -20,6 +20,7 @@ from slipway.policy.capacity import share_needs
 from slipway.policy.clock import active
 from slipway.policy.consent import asked
 from slipway.policy.decision import Decision, Event
+from slipway.policy.evidence import waiting_for
 from slipway.policy.facts import Facts, Judgement
 from slipway.policy.hooks import consents
 from slipway.policy.ladder import Rung, next_rung
@@ -36,6 +37,7 @@ from slipway.policy.moves import (
 from slipway.policy.previous import goes_back
 from slipway.policy.recall import record
 from slipway.policy.times import to_wire
+from slipway.policy.waits import CAPACITY, PROXIES, with_deadline
 
 
 def _ladder(d: Decision, facts: Facts, now: datetime) -> tuple[Rung, ...]:
@@ -50,9 +52,10 @@ def progressing(d: Decision, facts: Facts, now: datetime) -> Decision:
     candidate = d.candidate or ""
     written = facts.written(candidate)
     if facts.route is None or (d.stable is not None and candidate not in facts.route.weights):
-        return _awaiting(at(d, Stage.PROGRESSING, "", ""), 0, facts.awaited_anew)
+        fresh = _awaiting(at(d, Stage.PROGRESSING, "", ""), 0, facts.awaited_anew)
+        return with_deadline(fresh, facts, now)
     if not facts.is_acknowledged:
-        return _unacknowledged(d, facts, written)
+        return with_deadline(_unacknowledged(d, facts, written), facts, now)
     d = _step_taken(d, facts, written, now)
     ladder = _ladder(d, facts, now)
     if not ladder:
@@ -115,7 +118,7 @@ def _awaiting(d: Decision, weight: int, proxies: str) -> Decision:
     """Say the same when the weight is written and when it is waited for: one status, not two."""
     message = f"weight {weight} is written, not yet acknowledged by: {proxies}"
     stage = d.memory.stage if d.memory.stage in IN_TRAFFIC else Stage.PROGRESSING
-    return at(d, stage, "AwaitingAcknowledgement", message, look_again=ACK_POLL)
+    return at(d, stage, PROXIES, message, look_again=ACK_POLL)
 
 
 def _step_taken(d: Decision, facts: Facts, written: int, now: datetime) -> Decision:
@@ -129,6 +132,7 @@ def _step_taken(d: Decision, facts: Facts, written: int, now: datetime) -> Decis
             "step": number,
             "step_started_at": to_wire(now),
             "step_active_seconds": active(d.memory, now),
+            "waits_since": None,
         }
     )
     events = d.events
@@ -163,11 +167,13 @@ def _raise(d: Decision, facts: Facts, rung: Rung, now: datetime) -> Decision:
         return d
     missing = _lacks_capacity(candidate, facts, rung.weight)
     if missing is not None:
-        return at(d, Stage.PROGRESSING, "AwaitingCapacity", missing, look_again=ACK_POLL)
+        short = at(d, Stage.PROGRESSING, CAPACITY, missing, look_again=ACK_POLL)
+        return with_deadline(short, facts, now)
     weights = dict.fromkeys(d.weights, 0) | {candidate: rung.weight}
     if d.stable is not None:
         weights[d.stable] = 100 - rung.weight
     d = at(remember_before(d, facts, rung), Stage.PROGRESSING, "", "")
+    d = replace(d, memory=d.memory.model_copy(update={"waits_since": None}))
     raised = _awaiting(d, rung.weight, facts.awaited_anew)
     return replace(raised, weights=weights, moves=True)
 
@@ -179,7 +185,11 @@ def _watch(d: Decision, facts: Facts) -> timedelta | None:
 
 def _lacks_capacity(candidate: str, facts: Facts, weight: int) -> str | None:
     need, ready = share_needs(facts, candidate, weight), facts.ready(candidate)
-    return f"{weight} % needs {need} ready replicas, {ready} are" if ready < need else None
+    if ready >= need:
+        return None
+    reason, why = waiting_for(facts, candidate)
+    cause = f": {why}" if reason != "Starting" else ""
+    return f"{weight} % needs {need} ready replicas, {ready} are{cause}"
 
 
 def _agreed(d: Decision, facts: Facts, rung: Rung, now: datetime) -> Decision:
@@ -234,7 +244,7 @@ def _leave_bake(d: Decision, facts: Facts, now: datetime) -> Decision:
         return paused
     missing = _lacks_capacity(d.candidate or "", facts, 100)
     if missing is not None:
-        return at(d, Stage.BAKING, "AwaitingCapacity", missing, look_again=ACK_POLL)
+        return at(d, Stage.BAKING, CAPACITY, missing, look_again=ACK_POLL)
     weight = ladder_of(d, facts)[-1].weight
     d = asked(d, facts, weight, HookStage.BEFORE_PROMOTION, now)
     return d if d.waits else promote(d, facts, now)

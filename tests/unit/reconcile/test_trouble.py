@@ -111,6 +111,9 @@ async def test_a_refused_version_waits_for_a_person_though_the_operator_lost_a_r
     await world.live(60)
     assert world.condition("Ready")[1] == "Forbidden"
     assert world.condition("Stalled") == verdict
+    await world.act("retry")
+    await world.live(60)
+    assert world.condition("Stalled") == ("", "", ""), "a person has decided"
     await world.ask_for("3")
     await world.live(60)
     assert world.condition("Stalled") == ("", "", ""), "of another spec nothing is known yet"

@@ -405,6 +405,7 @@ MASKED = frozenset(
         "startedAt",
         "stepStartedAt",
         "clockAt",
+        "waitsSince",
         "decidedAt",
         "trafficRestoredAt",
         "capacityRestoredAt",

@@ -149,6 +149,8 @@ class RolloutStatus(ApiModel):
     """Active time before `clockAt`; the deadline counts these."""
     clock_at: Time | None = None
     """Since when the clock runs; absent while it stands still."""
+    waits_since: Time | None = None
+    """Since when it waits for replicas or for the proxies to take a weight."""
     acked_weight: Percent = 0
     """The candidate's weight that every proxy has in force."""
     approved_weight: Percent = 0
