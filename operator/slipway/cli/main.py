@@ -25,7 +25,7 @@ COMMANDS = {
     "describe": ("looking", "One screen about one: numbers, conditions, what happens next."),
     "history": ("looking", "How its revisions ended, and why."),
     "watch": ("following", "The same live: redrawn on a terminal, lines elsewhere."),
-    "wait": ("following", "Wait for an outcome; the exit code says which."),
+    "wait": ("waiting", "Wait for an outcome; the exit code says which."),
     "plan": ("planning", "How long a rollout takes at the present traffic, step by step."),
     "promote": ("acting", "Go to 100 % now; history says that the evidence was skipped."),
     "approve": ("acting", "Let the step begin that waits for approval."),

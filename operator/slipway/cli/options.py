@@ -9,6 +9,7 @@ from click.shell_completion import CompletionItem
 
 from slipway.cli.problems import Problem
 from slipway.cli.session import Session, Wishes, session
+from slipway.cli.times import parse_duration
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -171,6 +172,21 @@ def _common_parameters() -> list[click.Parameter]:
 def name_argument(*, required: bool = True) -> Callable[[AnyCommand], AnyCommand]:
     """Add the NAME of a ModelDeployment, completed from the cluster."""
     return click.argument("name", required=required, shell_complete=names)
+
+
+class Duration(click.ParamType[float]):
+    """A duration such as 90s, 5m or 1h30m."""
+
+    name = "duration"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return seconds."""
+        found = value if isinstance(value, float) else parse_duration(str(value))
+        if found is None:
+            self.fail(f"{value!r} is no duration; write 90s, 5m or 1h30m", param, ctx)
+        return found
 
 
 def many(command: AnyCommand) -> AnyCommand:

@@ -59,8 +59,12 @@ def canvas(session: Session) -> Iterator[Canvas]:
 
 @contextmanager
 def ended_in_order() -> Iterator[None]:
-    """Make a signal that ends the program end its blocks too: no kubectl and no screen is left."""
-    before = {number: signal.signal(number, _end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    """Make a signal that ends the program end its blocks too: no kubectl and no screen is left.
+
+    What nohup ignores stays ignored.
+    """
+    heeded = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, _end) for number in heeded}
     try:
         yield
     finally:

@@ -17,11 +17,10 @@ from slipway.cli.asking import (
     missed,
     result_of,
 )
-from slipway.cli.commands.following import Duration
 from slipway.cli.follow import Change, Scope, changes
 from slipway.cli.kubectl import FIELD_MANAGER, RESOURCE
 from slipway.cli.objects import ModelDeployment
-from slipway.cli.options import command, name_argument, revisions, with_session
+from slipway.cli.options import Duration, command, name_argument, revisions, with_session
 from slipway.cli.patience import Patience
 from slipway.cli.problems import Exit, Problem, note
 from slipway.cli.read import Fields

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slipway.cli.commands.following import Duration
 from slipway.cli.objects import ModelDeployment
-from slipway.cli.options import command, name_argument, with_session
+from slipway.cli.options import Duration, command, name_argument, with_session
 from slipway.cli.problems import Problem, note
 from slipway.cli.read import read
 from slipway.cli.session import Session, now
