@@ -62,8 +62,8 @@ class Preflight:
         while failures := await self._look(self._namespaces):
             found = set(self._namespaces) - _namespaces(failures)
             if found and time.monotonic() - began >= self._patience_seconds:
-                for namespace in sorted(map(str, _namespaces(failures))):
-                    log.error("namespace %s is left out: it cannot be read in full", namespace)
+                for (_, namespace), error in failures.items():
+                    log.error("namespace %s is left out: %s", namespace, error)
                 return failures
             for error in failures.values():
                 log.error("cannot start yet: %s", error)
