@@ -32,8 +32,11 @@ class Proxies:
             return
         namespace = facts.object.metadata.namespace
         alive = {pod.meta.uid for pod in pods}
-        for proxy in facts.route.proxies:
-            if proxy.uid not in alive and await self._is_gone(namespace, proxy):
+        dead = [proxy for proxy in facts.route.proxies if proxy.uid not in alive]
+        if len(dead) == len(facts.route.proxies):
+            dead = dead[1:]  # the API server takes no status of which nothing is left
+        for proxy in dead:
+            if await self._is_gone(namespace, proxy):
                 await self._forget(namespace, facts.route, proxy)
                 return  # the route has another version now; the next pass sees to the next one
         await self._replace_silent(facts, facts.route, now)

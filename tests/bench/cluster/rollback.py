@@ -2,6 +2,8 @@
 
 import statistics
 
+from slipway.api.modeldeployment import Outcome
+
 from tests.bench.cluster.scene import Scene, a_model
 from tests.bench.table import Figure
 from tests.cluster.progress import say
@@ -18,11 +20,10 @@ def measure(scene: Scene, times: int) -> list[Figure]:
     with scene.serving(sound) as deployed, scene.load(NAME, RATE):
         for number in range(times):
             version = f"2.{number}"
-            failing = {"tolerance": {"absolute": 0.05}}
-            deployed.apply(
-                a_model(NAME, version, "failing.tar.gz", steps=[step(50)], analysis=failing)
-            )
+            deployed.apply(a_model(NAME, version, "failing.tar.gz", steps=[step(50)], strict=True))
             ended = deployed.wait_for_end(version, SECONDS)
+            if ended.outcome is not Outcome.ROLLED_BACK:
+                raise RuntimeError(f"version {version} fails, yet ended as {ended.outcome}")
             say(f"roll back {number + 1} of {times}: {ended.reason[:100]}")
     found = sorted(scene.figures.decision_to_zero_seconds.values())
     return [
