@@ -26,7 +26,7 @@ from slipway.policy.previous import goes_back
 from slipway.policy.recall import recall
 from slipway.policy.times import from_wire
 from slipway.policy.traffic import baking, next_weight, progressing, promote
-from slipway.policy.waits import waiting_since
+from slipway.policy.waits import PROXIES, waiting_since
 
 DRAIN_POLL = timedelta(seconds=1)
 MOST_BACKENDS = 3
@@ -107,6 +107,7 @@ def _was_promoted(d: Decision, facts: Facts) -> bool:
 
 def _settle(d: Decision, facts: Facts, now: datetime) -> Decision:
     """Complete a decision: the clock, every revision's replicas, the route's backends."""
+    d = _shown_paused(d, facts)
     stopped = d.stage in {Stage.PAUSED, Stage.AWAITING_APPROVAL} or is_paused(d, facts)
     memory = tick(d.memory, now, stopped=stopped).model_copy(
         update={
@@ -139,6 +140,18 @@ def _settle(d: Decision, facts: Facts, now: datetime) -> Decision:
         moves=d.moves or removes or weights != found,
         look_again=look,
     )
+
+
+def _shown_paused(d: Decision, facts: Facts) -> Decision:
+    """Say at once that it is paused, and not only where the step would have ended.
+
+    In a step the pause stops what would end it, the clock or the verdict, so it holds there too. A
+    weight that is on its way, and what needs a person, say so themselves.
+    """
+    rests = d.stage in IN_TRAFFIC and d.stalled is None and not d.moves
+    if not rests or not is_paused(d, facts) or d.reason == PROXIES or goes_back(d):
+        return d
+    return replace(d, stage=Stage.PAUSED, reason="Paused", message=f"paused; {d.message}"[:1024])
 
 
 def _scaled(d: Decision, facts: Facts, replicas: dict[str, int]) -> Decision:

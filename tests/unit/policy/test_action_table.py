@@ -688,3 +688,31 @@ def test_nobody_promotes_what_an_abort_is_to_withdraw() -> None:
     remembered = desired_status(remember(world.facts(), world.now), world.facts(), None, world.now)
     world.object_ = world.object_.model_copy(update={"status": remembered})
     assert "being rolled back" in ask(world, "promote")
+
+
+@pytest.mark.parametrize("stage", ["holding", "baking"])
+def test_a_pause_shows_at_once_and_the_step_is_what_goes_on_after_it(stage: str) -> None:
+    world = WORLDS[stage]()
+    rollout = world.object_.status.rollout
+    assert rollout is not None
+    underlying = rollout.stage
+    pass_on(world, 3)
+    world.act("pause")
+    pass_on(world, 60)
+    rollout = world.object_.status.rollout
+    assert rollout is not None
+    assert (rollout.stage, rollout.underlying) == (Stage.PAUSED, underlying)
+    assert rollout.message.startswith("paused; ")
+    world.act("resume")
+    pass_on(world, 1)
+    assert world.object_.status.rollout is not None
+    assert world.object_.status.rollout.stage is underlying
+
+
+def test_a_fail_brings_the_traffic_back_also_in_a_paused_hold() -> None:
+    world = holding()
+    world.act("pause")
+    pass_on(world, 3)
+    world.faults["3"] = "errors"
+    pass_on(world, 60)
+    assert world.outcomes()[-1] == ("3", Outcome.ROLLED_BACK)
