@@ -9,7 +9,6 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
@@ -48,13 +47,14 @@ from slipway.reconcile.ports import (
 )
 from slipway.reconcile.project import Broken, project
 from slipway.reconcile.proxies import Proxies
+from slipway.reconcile.refusals import AGAIN, Refusals
 from slipway.reconcile.scaling import Scaler
 from slipway.reconcile.work import Pass, Trouble
 from slipway.settings import Settings
 
 log = logging.getLogger(__name__)
 
-TROUBLE_AGAIN = timedelta(seconds=30)
+TROUBLE_AGAIN = AGAIN
 WAIT_FOR_COLLECTION = 2.0
 AT_ONCE = 0.0
 
@@ -93,6 +93,7 @@ class Reconciler:
         self._proxies = Proxies(outside.cluster)
         self._scaler = Scaler(outside.counters, outside.servers, outside.clock)
         self._outages = Outages(outside.clock)
+        self._refusals = Refusals(outside.clock)
 
     async def reconcile(self, key: Key) -> float | None:
         """Make one object true; return the seconds until the next look, None: on change only."""
@@ -114,6 +115,7 @@ class Reconciler:
             return await self._report_broken(key, found)
         if not isinstance(found, ModelDeployment) or found.metadata.deletion_timestamp:
             self._scaler.forget(key)
+            self._refusals.forget(key)
             return None
         children = observe_cached(self._cache, found)
         if any(route.meta.deleting for route in children.of(RouteFact)):
@@ -131,7 +133,7 @@ class Reconciler:
         if decision.revise is not None and decision.candidate is None:
             again_in = await self._begin(key, decision, facts, children)
         else:
-            again_in = await self._write(decision, facts, children)
+            again_in = await self._write(key, decision, facts, children)
         return self._scaler.next_look(key, again_in)
 
     async def _begin(
@@ -139,14 +141,18 @@ class Reconciler:
     ) -> float | None:
         """Make the revision, and go on at once with what it makes possible."""
         now = now_of(self._outside.clock.now())
-        trouble = await self._executor.revise(Pass(decision, facts, children, now))
+        pass_ = Pass(decision, facts, children, now)
+        trouble = await self._refusals.unless_refused(
+            (key, "revise"), decision, facts, lambda: self._executor.revise(pass_)
+        )
         if trouble is not None:
-            return await self._write(replace(decision, revise=None), facts, children, trouble)
+            decision = replace(decision, revise=None)
+            return await self._write(key, decision, facts, children, trouble)
         children = observe_cached(self._cache, facts.object)
         facts, decision = await self._look(key, facts.object, children)
         if decision.moves or decision.revise is not None:
             return AT_ONCE  # needs a look at what is live, or at what the cache does not show yet
-        return await self._write(decision, facts, children)
+        return await self._write(key, decision, facts, children)
 
     async def _take_over(self, object_: ModelDeployment, children: Children) -> bool:
         """Stamp the objects of a rollout under way, and return whether that was needed.
@@ -203,6 +209,7 @@ class Reconciler:
 
     async def _write(
         self,
+        key: Key,
         decision: Decision,
         facts: Facts,
         children: Children,
@@ -215,7 +222,11 @@ class Reconciler:
             trouble: Trouble | None = Trouble("InternalError", "; ".join(broken))
             await self._publish(recall(facts), facts, trouble)
             return TROUBLE_AGAIN.total_seconds()
-        trouble = await self._executor.execute(Pass(decision, facts, children, now)) or beside
+        pass_ = Pass(decision, facts, children, now)
+        trouble = await self._refusals.unless_refused(
+            (key, "execute"), decision, facts, lambda: self._executor.execute(pass_)
+        )
+        trouble = trouble or beside
         await self._proxies.heal(facts, children.router_pods, now)
         # What was not written did not happen: the status must not say that it did.
         is_done = trouble is None or trouble.is_beside

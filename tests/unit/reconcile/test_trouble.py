@@ -217,3 +217,49 @@ async def test_a_stored_object_that_its_own_schema_refuses_says_so_and_delays_no
     [condition] = found["status"]["conditions"]
     assert condition["reason"] == "InvalidSpec"
     assert "spec.model.source.uri" in condition["message"]
+
+
+@pytest.mark.parametrize(
+    ("about", "scaling"),
+    [
+        ({"verb": "scale"}, {"minReplicas": 2, "maxReplicas": 8}),
+        ({"kind": "PodDisruptionBudget"}, {"minReplicas": 2, "maxReplicas": 8}),
+        ({"kind": "ControllerRevision"}, {"minReplicas": 2, "maxReplicas": 8}),
+        ({"verb": "scale"}, {"minReplicas": 2}),
+    ],
+    ids=["replicas", "budget", "revision", "one size"],
+)
+async def test_what_is_refused_is_asked_for_twice_a_minute_also_where_the_load_is_followed(
+    about: dict[str, str], scaling: Any
+) -> None:
+    trouble = Refuses(Refused("exceeded quota"), **about)
+    trouble.is_on = False
+    world = troubled(trouble)
+    world.controllers.concurrency = 8
+    await world.ask_for("1", scaling=scaling)
+    await world.until(lambda: world.serving() == "1")
+    await world.live(60)
+    trouble.is_on = True
+    await world.ask_for("2", scaling={**scaling, "minReplicas": 3})
+    await world.live(20)
+    trouble.refused = 0
+    await world.live(120)
+    assert 0 < trouble.refused <= 8
+    trouble.is_on = False
+    await world.until(lambda: world.serving() == "2", 240)
+
+
+async def test_a_load_is_followed_while_something_beside_is_refused() -> None:
+    trouble = Refuses(Refused("exceeded quota"), kind="PodDisruptionBudget")
+    trouble.is_on = False
+    world = troubled(trouble)
+    world.controllers.concurrency = 8
+    await world.ask_for("1", scaling={"minReplicas": 1, "maxReplicas": 8})
+    await world.until(lambda: world.serving() == "1")
+    trouble.is_on = True
+    await world.ask_for("1", scaling={"minReplicas": 2, "maxReplicas": 8})
+    await world.live(90)
+    assert trouble.refused
+    world.controllers.concurrency = 32
+    await world.live(5)
+    assert max(item["spec"]["replicas"] for _, item in world.api.all(kinds.DEPLOYMENT)) == 8
