@@ -49,14 +49,14 @@ def full_capacity(facts: Facts) -> int:
     scaling = facts.object.spec.scaling
     stable = facts.workloads.get(stable_of(facts) or "")
     present = max(1, stable.replicas) if stable is not None else scaling.min_replicas
+    held = present if has_rival(facts) else 0
     if scaling.engine is ScalingEngine.NONE:
-        return scaling.replicas or present
+        return max(scaling.replicas or present, held)
     if scaling.engine is ScalingEngine.HPA:
         return max(scaling.min_replicas, present)
     if not scaling.is_builtin:
         return scaling.min_replicas
     measured = facts.sizing.replicas if facts.sizing is not None else present
-    held = present if has_rival(facts) else 0
     return min(scaling.most, max(scaling.min_replicas, measured, held))
 
 
@@ -137,8 +137,11 @@ def _wanted(facts: Facts, name: str, roles: Roles, floor: int) -> int:
     workload = facts.workloads.get(name)
     present = workload.replicas if workload is not None else 0
     if is_foreign(scaling):
-        # somebody else writes the number; ours is only the first one
-        is_new = scaling.engine is ScalingEngine.NONE and _waits_for_traffic(facts, name, roles)
+        # somebody else writes the number, which may be 0 for who serves; ours is only the first one
+        is_left = scaling.engine is ScalingEngine.NONE
+        if is_left and name == roles.stable and workload is not None:
+            return present
+        is_new = is_left and _waits_for_traffic(facts, name, roles)
         return max(present, floor) if is_new or not present else present
     if not scaling.is_builtin:
         return full_capacity(facts)

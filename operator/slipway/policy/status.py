@@ -177,16 +177,20 @@ def _revision(
         weight=weight,
         ready_replicas=facts.ready(known.name),
         scaling=scaling_of(known.name, decision, facts, was, now),
-        selector=_selector(known.name, facts),
+        selector=_selector(facts),
         since=old.since if old and same else to_wire(now),
     )
 
 
-def _selector(revision: str, facts: Facts) -> str | None:
-    """Return what the scale subresource needs, where somebody else scales."""
+def _selector(facts: Facts) -> str | None:
+    """Return what the scale subresource needs, where somebody else scales.
+
+    It covers every live revision: in a rollout, stable's pods alone would look idle to whoever
+    scales by their mean, and the number is that of each.
+    """
     if facts.object.spec.scaling.engine is not ScalingEngine.NONE:
         return None
-    labels = common_labels(facts.object.metadata.name, COMPONENT_SERVER, revision)
+    labels = common_labels(facts.object.metadata.name, COMPONENT_SERVER)
     return ",".join(f"{label}={value}" for label, value in sorted(labels.items()))
 
 

@@ -293,7 +293,44 @@ async def test_the_number_of_the_scale_subresource_is_what_runs() -> None:
     world.change(kinds.MODEL_DEPLOYMENT, "digits", spec={"scaling": {"replicas": 2}})
     await world.live(10)
     assert replicas(world) == {"1": 2}
-    assert revision_of(world, "1") in world.status()["stable"]["selector"]
+    told = dict(part.split("=") for part in world.status()["stable"]["selector"].split(","))
+    [pod] = {
+        tuple(sorted(item["metadata"]["labels"].items()))
+        for _, item in world.api.all(kinds.POD)
+        if item["metadata"]["labels"].get(names.LABEL_REVISION)
+    }
+    assert told.items() <= dict(pod).items()
+    assert names.LABEL_REVISION not in told
+
+
+async def test_somebody_elses_number_falls_only_when_the_rollout_is_over() -> None:
+    world = await serving({"engine": "None", "replicas": 4})
+    rollout = {"bakeSeconds": 60}
+    await world.ask_for("2", scaling={"engine": "None", "replicas": 4}, rollout=rollout)
+    await world.until(lambda: world.stage() == "Baking")
+    world.change(kinds.MODEL_DEPLOYMENT, "digits", spec={"scaling": {"replicas": 1}})
+    await world.live(20)
+    assert replicas(world) == {"1": 4, "2": 4}
+    world.change(kinds.MODEL_DEPLOYMENT, "digits", spec={"scaling": {"replicas": 5}})
+    await world.live(5)
+    assert replicas(world) == {"1": 5, "2": 5}
+    world.change(kinds.MODEL_DEPLOYMENT, "digits", spec={"scaling": {"replicas": 2}})
+    await world.until(lambda: world.serving() == "2")
+    await world.live(20)
+    assert replicas(world) == {"1": 0, "2": 2}
+
+
+async def test_somebody_elses_zero_stays_zero() -> None:
+    world = await serving({"engine": "None"})
+    autoscale(world, "1", 0)
+    world.broken.clear()  # it was not Slipway
+    await world.live(60)
+    assert replicas(world) == {"1": 0}
+    assert world.condition("Available")[0] == "False"
+    autoscale(world, "1", 2)
+    await world.live(5)
+    assert replicas(world) == {"1": 2}
+    assert world.condition("Available")[0] == "True"
 
 
 async def test_an_outage_of_every_router_is_no_evidence_of_a_low_load() -> None:

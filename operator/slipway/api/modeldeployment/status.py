@@ -70,7 +70,7 @@ class RevisionStatus(ApiModel):
     scaling: ScalingStatus | None = None
     """Where an engine scales it."""
     selector: Annotated[str, Field(max_length=512)] | None = None
-    """Of its pods, for the scale subresource; with scaling.engine None."""
+    """Of the pods of all live revisions, for the scale subresource; with scaling.engine None."""
     since: Time | None = None
 
 
