@@ -45,6 +45,8 @@ GAP = timedelta(seconds=10)
 TOO_SLOW = f"readings are too slow: more than {GAP.total_seconds():g} s from one to the next"
 SAID_AFTER = timedelta(seconds=10)
 """A signal that is missing freezes at once, and is worth a word after so long."""
+HELD_AFTER = timedelta(seconds=30)
+"""Replicas that are held, or are no more, are worth a word when it has been so for so long."""
 DEFAULT_CONCURRENCY = 4
 
 
@@ -94,6 +96,10 @@ class Memory:
     """Of the last step down."""
     panic_at: datetime | None = None
     """When the short window last asked for much more than there was."""
+    says_held: bool = False
+    """It is said that more replicas are kept than the load needs …"""
+    turned_at: datetime | None = None
+    """… and since when that is no more so, or so already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +153,9 @@ def recommend(
     keeps = is_missing or is_short or _queue_keeps(memory, bounds, new.at)
     memory = _ask(memory, new.at, max(raw, current) if keeps else raw)
     number, bound_by = _bounded(memory, new.at, raw, bounds, current)
+    memory = _hold(memory, new.at, is_held=bound_by == "stabilization", grows=number > current)
+    if bound_by in {"stabilization", None}:
+        bound_by = "stabilization" if memory.says_held else None
     if is_missing:
         bound_by = "SignalsMissing"
     elif is_short and bound_by == "stabilization":
@@ -282,6 +291,18 @@ def _bounded(
     elif raw < bounds.least == within:
         bound_by = "minReplicas"
     return within, bound_by
+
+
+def _hold(memory: Memory, now: datetime, *, is_held: bool, grows: bool) -> Memory:
+    """Return what is said of replicas that are held: a load around an edge is no news."""
+    if grows:
+        return replace(memory, says_held=False, turned_at=None)
+    if is_held == memory.says_held:
+        return replace(memory, turned_at=None)
+    turned_at = memory.turned_at or now
+    if now - turned_at < HELD_AFTER:
+        return replace(memory, turned_at=turned_at)
+    return replace(memory, says_held=is_held, turned_at=None)
 
 
 def _clamp(number: int, bounds: Bounds) -> int:

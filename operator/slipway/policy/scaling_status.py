@@ -5,11 +5,13 @@ from datetime import datetime
 from slipway.api.conditions import ConditionType
 from slipway.api.modeldeployment import (
     RevisionStatus,
+    Scaling,
     ScalingEngine,
     ScalingStatus,
+    ScalingTarget,
 )
 from slipway.policy.decision import Decision
-from slipway.policy.facts import AutoscalerFact, Facts
+from slipway.policy.facts import Facts
 from slipway.policy.scaling import Sizing
 from slipway.policy.times import to_wire
 
@@ -17,6 +19,10 @@ UNITS = {
     "concurrency": "{value:g} requests in flight, {target:g} per replica",
     "queue": "requests wait {value:g} ms in the queue, {target:g} ms are wanted",
 }
+NO_ROOM = (
+    "spec.scaling.maxReplicas is not set: it is minReplicas then, and nothing scales; set it, or "
+    "leave out engine and target"
+)
 LIMITED = {"TooFewReplicas": "minReplicas", "TooManyReplicas": "maxReplicas"}
 
 
@@ -30,7 +36,7 @@ def scaling_of(
     """
     known = old.scaling if old is not None and old.revision == name else None
     if facts.object.spec.scaling.engine is ScalingEngine.HPA:
-        new = _by_autoscaler(facts.autoscalers.get(name), facts)
+        new = _by_autoscaler(name, decision, facts)
     elif facts.sizing is not None:
         new = _by_load(name, facts.sizing, decision)
     else:
@@ -53,7 +59,7 @@ def _says_the_same(old: ScalingStatus, new: ScalingStatus) -> bool:
         return False  # another engine decides
     if old.signal == new.signal and old.target != new.target:
         return False
-    told = {"maxReplicas", "SignalsMissing", "rollout"}
+    told = {"maxReplicas", "SignalsMissing", "rollout", "stabilization", "NotReady"}
     return bool(old.signal) and {old.bound_by} & told == {new.bound_by} & told
 
 
@@ -79,28 +85,35 @@ def _held(bound_by: str | None) -> str:
     words = {
         "stabilization": "held until the load was low for the whole window",
         "SignalsMissing": "held because signals are missing",
+        "NotReady": "held because replicas do not answer",
         "rollout": "held for the rollout",
         "maxReplicas": "more would need a higher maxReplicas",
     }
     return f"; {words[bound_by]}" if bound_by in words else ""
 
 
-def _by_autoscaler(found: AutoscalerFact | None, facts: Facts) -> ScalingStatus | None:
+def _by_autoscaler(name: str, decision: Decision, facts: Facts) -> ScalingStatus | None:
+    found, scaling = facts.autoscalers.get(name), facts.object.spec.scaling
     if found is None:
         return None
-    target = facts.object.spec.scaling.target
+    limit = LIMITED.get(found.limited or "")
+    if limit == "minReplicas" and decision.floors.get(name, 0) > scaling.min_replicas:
+        limit = "rollout"
+    workload = facts.workloads.get(name)
     return ScalingStatus(
-        desired=found.desired,
-        signal=target.measured.value.lower() if found.value is not None else "",
+        desired=found.desired or (workload.replicas if workload is not None else 0),
+        signal=scaling.target.measured.value.lower() if found.value is not None else "",
         value=found.value,
-        target=target.utilization,
-        bound_by=LIMITED.get(found.limited or ""),
-        message=f"decided by HorizontalPodAutoscaler {found.meta.name}",
+        target=scaling.target.utilization,
+        bound_by=limit,
+        message=f"decided by HorizontalPodAutoscaler {found.meta.name}{_held(limit)}",
     )
 
 
 def scaling_claim(facts: Facts, revisions: tuple[str | None, ...]) -> tuple[bool, str, str] | None:
     """Return whether replicas follow the load, with reason and message; None: nothing to say."""
+    if lacks_room(facts.object.spec.scaling):
+        return False, "NoMaxReplicas", NO_ROOM
     sizing = facts.sizing
     if sizing is not None:
         if sizing.missing:
@@ -120,6 +133,13 @@ def scaling_claim(facts: Facts, revisions: tuple[str | None, ...]) -> tuple[bool
     if facts.autoscalers:
         return True, "Measured", "a HorizontalPodAutoscaler follows the pods' metrics"
     return None
+
+
+def lacks_room(scaling: Scaling) -> bool:
+    """Return whether somebody asked for scaling, and forgot to say how far."""
+    asks = scaling.engine in {ScalingEngine.BUILTIN, ScalingEngine.HPA}
+    asks = asks or (scaling.engine is ScalingEngine.AUTO and scaling.target != ScalingTarget())
+    return asks and scaling.max_replicas is None
 
 
 def _said_before(facts: Facts) -> str | None:

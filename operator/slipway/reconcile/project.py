@@ -320,14 +320,20 @@ def _autoscaler(manifest: Manifest) -> AutoscalerFact:
         for entry in status.get("currentMetrics") or ()
         if entry.get("type") == "Resource"
     ]
-    is_broken = active.get("status") == "False" and active.get("reason") != "ScalingDisabled"
+    problem = None
+    if not active:
+        problem = (
+            "NotEvaluated: the HorizontalPodAutoscaler was not looked at by its controller yet"
+        )
+    elif active.get("status") != "True" and active.get("reason") != "ScalingDisabled":
+        problem = f"{active['reason']}: {active.get('message', '')}"
     return AutoscalerFact(
         meta=meta_of(manifest),
         revision=(manifest["metadata"].get("labels") or {}).get(names.LABEL_REVISION, ""),
         desired=status.get("desiredReplicas", 0),
         value=values[0] if values else None,
         limited=limited.get("reason") if limited.get("status") == "True" else None,
-        problem=f"{active['reason']}: {active.get('message', '')}" if is_broken else None,
+        problem=problem,
     )
 
 

@@ -56,6 +56,9 @@ class Run:
         assert self.last is not None
         return self.last.signal, self.last.bound_by
 
+    def bound(self) -> str | None:
+        return self.why[1]
+
     def missing(self) -> str:
         assert self.last is not None
         return self.last.missing
@@ -175,6 +178,27 @@ def test_bounds_of_the_spec_count_at_once() -> None:
     run.bounds = replace(BOUNDS, least=6)
     assert run.see(16) == 6
     assert run.why == ("concurrency", "minReplicas")
+
+
+def test_replicas_that_are_held_are_worth_a_word_after_a_while_and_not_at_every_edge() -> None:
+    run = settled(16)
+    run.see(0, 29)
+    assert run.bound() is None
+    run.see(0, 40)
+    assert run.bound() == "stabilization"
+    told: set[str | None] = set()
+    for _ in range(20):
+        run.see(13, 10)
+        run.see(11, 10)
+        told.add(run.why[1])
+    assert len(told) <= 2
+
+
+def test_what_was_held_is_not_when_more_is_needed() -> None:
+    run = settled(16)
+    run.see(0, 70)
+    run.see(28, 4)
+    assert (run.replicas, run.why[1]) == (7, None)
 
 
 # ── missing signals ──

@@ -361,3 +361,25 @@ def unready(world: World, component: str) -> None:
         if pod["metadata"]["labels"].get(names.LABEL_COMPONENT) == component:
             ready = {"type": "Ready", "status": "False", "lastTransitionTime": later(0).isoformat()}
             world.api.put_status(kinds.POD, pod, {**pod["status"], "conditions": [ready]})
+
+
+async def test_why_idle_replicas_are_kept_is_said_once() -> None:
+    world = await serving({**BUILTIN, "downSeconds": 300}, 16)
+    await world.live(300)
+    world.controllers.concurrency = 0
+    before = len(world.writes)
+    await world.live(120)
+    said = scaling(world)
+    assert (said["desired"], said["boundBy"]) == (4, "stabilization")
+    assert said["value"] < 16
+    assert [write.verb for write in world.writes[before:]] == ["status"]
+
+
+async def test_an_autoscaler_that_nobody_looks_at_is_not_active() -> None:
+    world = await serving(HPA)
+    assert world.condition("ScalingActive")[:2] == ("False", "NotEvaluated")
+    [(kind, found)] = world.api.all(kinds.HORIZONTAL_POD_AUTOSCALER)
+    active = {"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound"}
+    world.api.put_status(kind, found, {"desiredReplicas": 1, "conditions": [active]})
+    await world.live(2)
+    assert world.condition("ScalingActive")[:2] == ("True", "Measured")
