@@ -28,7 +28,10 @@ class Score:
     """Of one replay."""
 
     to_right_size: tuple[float, ...]
-    """Seconds from each rise until as many replicas were asked for as it needs."""
+    """Seconds from each rise until as many replicas were asked for as it needs; 0: they were there.
+
+    Where the load does not jump, every replica more that it needs is a rise.
+    """
     too_many: float
     """Replica-seconds beyond the need, as a share of the need."""
     too_few: float
@@ -51,7 +54,7 @@ def score(load: Load, ticks: Iterable[Tick]) -> Score:
     pairs = list(zip(seen, needs, strict=True))
     changes = _changes([tick.replicas for tick in seen])
     return Score(
-        to_right_size=tuple(_seconds_to(pairs, rise) for rise in load.rises),
+        to_right_size=tuple(_seconds_to(pairs, rise) for rise in load.rises or _rises(pairs)),
         too_many=sum(max(0, tick.replicas - need) for tick, need in pairs) / sum(needs),
         too_few=sum(tick.replicas < need for tick, need in pairs) / len(pairs),
         waiting=sum(tick.waiting > 0 for tick in seen) / len(seen),
@@ -61,9 +64,14 @@ def score(load: Load, ticks: Iterable[Tick]) -> Score:
 
 
 def _seconds_to(pairs: Sequence[tuple[Tick, int]], rise: float) -> float:
-    first = int(rise / TICK)
+    first = round(rise / TICK)
     need = pairs[first + 1][1]
     return next((tick.at - rise for tick, _ in pairs[first:] if tick.replicas >= need), math.inf)
+
+
+def _rises(pairs: Sequence[tuple[Tick, int]]) -> list[float]:
+    """Return when the need is about to go up."""
+    return [old[0].at for old, new in itertools.pairwise(pairs) if new[1] > old[1]]
 
 
 def _changes(replicas: Sequence[int]) -> list[tuple[float, int]]:

@@ -34,6 +34,8 @@ def test_a_ramp_is_followed_without_flapping() -> None:
     [found] = scores(BY_NAME["ramp"], "Slipway", 1)
     assert found.too_few < 0.02
     assert found.flaps <= 2
+    assert len(found.to_right_size) == 15  # from 3 replicas to 18
+    assert max(found.to_right_size) <= 60
 
 
 def test_the_table_has_a_row_for_every_load_and_rule(capsys: pytest.CaptureFixture[str]) -> None:
