@@ -50,6 +50,23 @@ class Program:
         return found
 
 
+class Counting:
+    """A clock that goes on by a second at every look: no deadline depends on the machine."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def monotonic(self) -> float:
+        self.seconds += 1
+        return self.seconds
+
+
+@pytest.fixture
+def counting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is followed ends after so many looks, not after so many seconds."""
+    monkeypatch.setattr("slipway.cli.follow.time", Counting())
+
+
 @pytest.fixture
 def run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

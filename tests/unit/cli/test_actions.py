@@ -159,16 +159,17 @@ def test_rollback_to_what_runs_says_how_to_get_there(run: Program) -> None:
 
 def test_without_the_right_to_watch_the_answer_is_seen_by_looking_again(run: Program) -> None:
     says = 'Error from server (Forbidden): User "editor" cannot watch resource'
-    run.change(answers=["Done"], watches=[{"says": says}] * 20)
-    assert run("pause", "digits").code == 0
+    run.change(answers=["Done"], watches=[{"away": True, "says": says}, {"says": says}])
+    assert run("pause", "digits", "--wait=60s").code == 0
 
 
+@pytest.mark.usefixtures("counting")
 @pytest.mark.parametrize(("says", "code"), [("error: enough", 1), ("i/o timeout", 4)])
 def test_an_action_whose_answer_cannot_be_seen_was_written_all_the_same(
     run: Program, says: str, code: int
 ) -> None:
     run.change(watches=[{"away": True, "says": says}] * 200)
-    done = run("pause", "digits", "--wait=1s")
+    done = run("pause", "digits", "--wait=10s")
     assert done.code == code
     assert done.err.startswith("error: pause was written as pause#")
     assert "try: kubectl slipway describe digits -n vision\n" in done.err

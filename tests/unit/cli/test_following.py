@@ -130,6 +130,8 @@ def test_trouble_under_reconciling_is_waited_for_and_shown() -> None:
     md = read(manifest)
     assert md.trouble is not None
     assert judged("promoted", manifest) is Answer.YET
+    at_rest = stalled("idle", "Forbidden")
+    assert judged("idle", at_rest) is Answer.YET, "the operator could not begin"
     decided = {"type": "Stalled", "status": "True", "reason": "DeadlineExceeded", "message": "no"}
     manifest["status"]["conditions"].append(decided)
     assert judged("promoted", manifest) is Answer.NEVER, "a person decides, whatever comes on top"
@@ -242,9 +244,10 @@ def test_a_cluster_that_starts_is_outlasted_by_wait_from_the_first_call_on(run: 
     assert run("watch", "digits", "--for=60s").code == 1, "who looks is told at once"
 
 
+@pytest.mark.usefixtures("counting")
 def test_a_cluster_that_stays_away_ends_in_time_and_says_so(run: Program) -> None:
     run.change(watches=[{"away": True, "says": PASSING[0]}] * 200)
-    done = run("wait", "digits", "--for=promoted", "--timeout=1s", "--json")
+    done = run("wait", "digits", "--for=promoted", "--timeout=10s", "--json")
     assert done.code == 4
     *_, note, error = done.err.splitlines()
     assert "disconnected since" in json.loads(note)["note"]
