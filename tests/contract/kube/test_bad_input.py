@@ -154,7 +154,7 @@ async def test_the_same_key_twice_is_refused(connection: Connection) -> None:
     text = json.dumps(good(NAMESPACE))
     twice = text.replace('"version": "1"', '"version": "1", "version": "2"')
     assert twice != text
-    assert 'key "version" already set' in await sent(connection, twice)
+    assert 'duplicate field "spec.model.version"' in await sent(connection, twice)
 
 
 async def test_annotations_without_end_are_refused(connection: Connection) -> None:
