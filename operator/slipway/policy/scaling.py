@@ -214,8 +214,11 @@ def _panic(memory: Memory, bounds: Bounds, current: int, now: datetime) -> Memor
     wish = _short(memory, bounds, now)
     if wish is None or wish.replicas < PANIC_FACTOR * current:
         return memory
-    noise = PANIC_NOISE * math.sqrt(wish.value / PANIC_READINGS)
-    if wish.value - noise <= current * bounds.concurrency:
+    told = [entry.load for entry in memory.raw if entry.load is not None][-PANIC_READINGS:]
+    # a queue is no noise, however small the demand that it is taken for
+    load = max(wish.value, sum(told) / max(1, len(told)))
+    noise = PANIC_NOISE * math.sqrt(load / PANIC_READINGS)
+    if load - noise <= current * bounds.concurrency:
         return memory
     return replace(memory, panic_at=now)
 

@@ -1,6 +1,7 @@
 """How many replicas a load needs: up within seconds, down on evidence, held without signals."""
 
 import itertools
+import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -85,6 +86,24 @@ def test_a_blip_of_one_reading_asks_for_no_more_than_it_is_on_average() -> None:
     run = settled(3)
     assert run.see(9) <= 2
     assert run.see(3, 200) == 1
+
+
+def test_a_queue_is_no_noise_though_the_demand_behind_it_is_small() -> None:
+    """One replica answers ten per second; from four the load goes to sixteen, by chance."""
+    waited = []
+    for seed in range(40):
+        run, queue = Run(replace(BOUNDS, concurrency=2)), random.Random(seed)
+        in_flight, seconds = 0, 0
+        while run.replicas == 1:
+            rate = 4 if run.second < 100 else 16
+            in_flight += sum(queue.random() < rate / 1000 for _ in range(1000))
+            finished = min(10, in_flight)
+            took = 0.1 * finished + 0.1 * max(0, in_flight - 10)
+            in_flight -= finished
+            run.see(in_flight, finished=float(finished), took_seconds=took)
+            seconds = int(run.second) - 100
+        waited.append(seconds)
+    assert sorted(waited)[-2] <= 5
 
 
 def test_a_trend_that_is_no_panic_is_followed_within_the_stable_window() -> None:
