@@ -6,7 +6,6 @@ fast the machine is at that moment.
 
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,10 +18,9 @@ from slipway.api import kinds, names
 from slipway.api.base import Manifest
 
 from tests.bench.apiserver import ApiServer
+from tests.bench.operator import end
 from tests.bench.people import People
 from tests.bench.writes import AGENT
-
-STOP_SECONDS = 20.0
 
 
 def _objects(namespace: str, name: str) -> tuple[Manifest, Manifest]:
@@ -87,12 +85,7 @@ async def running(server: ApiServer, people: People) -> AsyncIterator[int]:
     try:
         yield process.pid
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        await end(process)
         await people.remove_all()
 
 
