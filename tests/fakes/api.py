@@ -16,8 +16,8 @@ from slipway.api.base import ApiModel, Manifest
 from slipway.api.kinds import Kind
 from slipway.api.modeldeployment import ModelDeployment
 from slipway.api.modelroute import ModelRoute
+from slipway.api.times import to_wire
 from slipway.errors import ChangedUnderneath, ConflictError, SpecError
-from slipway.policy.times import to_wire
 
 from tests.fakes import fields
 from tests.fakes.clock import FakeClock

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
 from slipway.api.counters import Counters
-from slipway.policy.signals import ServerLoad
-from slipway.policy.times import to_wire
+from slipway.api.times import to_wire
+from slipway.policy.scaling.signals import ServerLoad
 
 from tests.builders import counted
 from tests.fakes.api import FakeApi

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from slipway.policy.analysis.answer import Answer, Problem, Series
+from slipway.policy.analysis.external.answer import Answer, Problem, Series
 from slipway.policy.analysis.port import Count
-from slipway.policy.asking import HookAnswer, HookCall
+from slipway.policy.hook_call import HookAnswer, HookCall
 
 
 @dataclass

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from slipway.adapters.api_errors import is_missing, refusal
 from slipway.adapters.connection import JSON, MERGE, Answer, Connection
-from slipway.adapters.refusals import is_missing, refusal
 from slipway.api.base import Manifest
 from slipway.api.kinds import EVENT
 from slipway.engine.recorder import Happening

@@ -13,12 +13,12 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from slipway import __version__
-from slipway.adapters import web
-from slipway.adapters.beside import Beside
+from slipway.adapters import untrusted_http
+from slipway.adapters.background import Beside
 from slipway.api.names import API_VERSION
 from slipway.errors import FencedError
-from slipway.policy.asking import HookAnswer, HookCall, Said
-from slipway.policy.hooks import is_allowed
+from slipway.policy.hook_call import HookAnswer, HookCall, Said
+from slipway.policy.rollout.hooks import is_allowed
 
 CONNECTIONS = 16
 PASSES = 200
@@ -141,7 +141,7 @@ class Webhooks:
             connector = aiohttp.TCPConnector(
                 limit=CONNECTIONS,
                 resolver=PublicResolver(),
-                ssl=web.trust(self._ca_file),
+                ssl=untrusted_http.trust(self._ca_file),
                 force_close=True,
             )
             self._session = aiohttp.ClientSession(

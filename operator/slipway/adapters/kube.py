@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
+from slipway.adapters.api_errors import TOO_MANY, is_missing, refusal
 from slipway.adapters.connection import APPLY, JSON, MERGE, Answer, Connection
-from slipway.adapters.refusals import TOO_MANY, is_missing, refusal
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
 from slipway.api.kinds import Kind
-from slipway.engine.bucket import Bucket
+from slipway.engine.rate_limit import Bucket
 from slipway.errors import ChangedUnderneath, ConflictError
 
 WRITES_PER_SECOND = 300.0

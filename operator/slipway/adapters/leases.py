@@ -3,8 +3,8 @@
 import math
 from datetime import datetime
 
+from slipway.adapters.api_errors import is_missing, refusal
 from slipway.adapters.connection import TIMEOUT_SECONDS, Answer, Connection
-from slipway.adapters.refusals import is_missing, refusal
 from slipway.api.base import Manifest
 from slipway.api.kinds import LEASE
 from slipway.engine.elector import LeaseRecord

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from slipway.adapters.api_errors import NOT_FOUND, refusal
 from slipway.adapters.connection import Connection
-from slipway.adapters.refusals import NOT_FOUND, refusal
 from slipway.api import names
 from slipway.api.base import Manifest
 from slipway.api.kinds import MODEL_DEPLOYMENT, MODEL_ROUTE, Kind

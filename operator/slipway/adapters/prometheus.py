@@ -13,9 +13,9 @@ from typing import Annotated, Literal
 import aiohttp
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from slipway.adapters import web
-from slipway.adapters.beside import Beside
-from slipway.policy.analysis.answer import Answer, Problem, Series
+from slipway.adapters import untrusted_http
+from slipway.adapters.background import Beside
+from slipway.policy.analysis.external.answer import Answer, Problem, Series
 from slipway.settings import Prometheus
 
 PATIENCE_SECONDS = 1.0
@@ -91,7 +91,7 @@ class PrometheusServers:
                 return await self._get(provider, query)
         except TimeoutError:
             return Problem("ProviderTimeout", f"no answer within {seconds:g} s")
-        except web.TooLarge:
+        except untrusted_http.TooLarge:
             limit = f"{provider.max_bytes} bytes"
             return Problem("AnswerTooLarge", f"the answer is larger than {limit}")
         except (aiohttp.ClientError, ValueError):
@@ -116,13 +116,17 @@ class PrometheusServers:
                 return Problem("ProviderError", f"it answers HTTP {response.status}")
             if response.headers.get("Content-Encoding", "identity") != "identity":
                 return Problem("AnswerMalformed", "the answer is compressed, and nobody asked")
-            return parse(await web.read(response, provider.max_bytes), provider.max_series)
+            return parse(
+                await untrusted_http.read(response, provider.max_bytes), provider.max_series
+            )
 
     def _session(self, provider: Prometheus) -> aiohttp.ClientSession:
         if provider.name not in self._sessions:
-            connector = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=web.trust(provider.ca_file))
+            connector = aiohttp.TCPConnector(
+                limit=CONNECTIONS, ssl=untrusted_http.trust(provider.ca_file)
+            )
             self._sessions[provider.name] = aiohttp.ClientSession(
-                connector=connector, headers=web.HEADERS, auto_decompress=False
+                connector=connector, headers=untrusted_http.HEADERS, auto_decompress=False
             )
         return self._sessions[provider.name]
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from slipway.adapters.pods import PodClient
+from slipway.adapters.pod_http import PodClient
 from slipway.api import names
-from slipway.policy.signals import ServerLoad
+from slipway.policy.scaling.signals import ServerLoad
 
 TIMEOUT_SECONDS = 1.0
 MAX_BYTES = 2**20

@@ -13,10 +13,10 @@ import re
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from slipway.adapters import web
-from slipway.adapters.pods import PodClient
+from slipway.adapters import untrusted_http
+from slipway.adapters.pod_http import PodClient
 from slipway.api import names
-from slipway.policy.analysis.answer import Problem
+from slipway.policy.analysis.external.answer import Problem
 from slipway.policy.analysis.port import Count
 
 TIMEOUT_SECONDS = 1.0
@@ -34,7 +34,7 @@ class TritonFailures:
     """Fits `slipway.reconcile.ports.FailureSource`."""
 
     def __init__(self, *, port: int = names.TRITON_METRICS_PORT) -> None:
-        self._pods = PodClient(port, headers=web.HEADERS, auto_decompress=False)
+        self._pods = PodClient(port, headers=untrusted_http.HEADERS, auto_decompress=False)
 
     async def read(self, address: str, model: str) -> Count | Problem:
         """Read one server (``<pod IP>``): all requests of a model, and those that failed in it."""
@@ -46,10 +46,10 @@ class TritonFailures:
             ):
                 if response.status != OK:
                     return Problem("ServerError", f"it answers HTTP {response.status}")
-                return parse(await web.read(response, MAX_BYTES), model)
+                return parse(await untrusted_http.read(response, MAX_BYTES), model)
         except TimeoutError:
             return Problem("ServerTimeout", f"no answer within {TIMEOUT_SECONDS:g} s")
-        except web.TooLarge:
+        except untrusted_http.TooLarge:
             return Problem("AnswerTooLarge", f"the answer is larger than {MAX_BYTES} bytes")
         except (aiohttp.ClientError, OSError):
             return Problem("ServerUnreachable", "it cannot be reached, or breaks off")

@@ -14,10 +14,10 @@ from typing import Protocol
 
 from slipway.agent.acknowledge import Outcome, Refusals, judge_files
 from slipway.agent.admin import EnvoyGone, EnvoyUnavailable, Observed
+from slipway.agent.desired import Asked, Wanted, taken_ports, want
 from slipway.agent.discovery import Discovery
 from slipway.agent.endpoints import Slice, by_service
 from slipway.agent.files import Files
-from slipway.agent.program import Asked, Wanted, taken_ports, want
 from slipway.agent.report import Entry, Reporter
 from slipway.agent.weights import resume
 from slipway.render import envoy

@@ -8,7 +8,7 @@ import logging
 import random
 from collections.abc import Callable
 
-from slipway.agent.cluster import Cluster, Expired
+from slipway.agent.api_server import Cluster, Expired
 from slipway.api.base import Manifest
 from slipway.api.kinds import Kind
 from slipway.errors import ClusterUnavailable

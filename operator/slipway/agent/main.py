@@ -20,14 +20,14 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from slipway.agent.admin import Admin, EnvoyUnavailable
-from slipway.agent.cluster import ApiServer, Cluster
+from slipway.agent.api_server import ApiServer, Cluster
 from slipway.agent.conductor import Conductor
+from slipway.agent.desired import Asked
 from slipway.agent.discovery import Discovery
 from slipway.agent.endpoints import parse_slice
 from slipway.agent.files import Files
 from slipway.agent.follow import Follower
 from slipway.agent.health import Health
-from slipway.agent.program import Asked
 from slipway.agent.report import Proxy, Reporter
 from slipway.agent.server import Server
 from slipway.api.base import Manifest

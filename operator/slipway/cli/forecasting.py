@@ -12,7 +12,7 @@ from slipway.cli.read import Manifest
 from slipway.cli.traffic import Measured
 from slipway.cli.wire import wire
 from slipway.policy.analysis.forecast import Expected, looks_to_pass
-from slipway.policy.analysis.look import plan_at
+from slipway.policy.analysis.study import plan_at
 from slipway.policy.ladder import Rung, rungs_of
 
 EPOCH = "2026-01-01T00:00:00.000Z"

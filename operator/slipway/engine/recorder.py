@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from slipway.api.base import Manifest
-from slipway.engine.bucket import Bucket
+from slipway.engine.rate_limit import Bucket
 from slipway.errors import ConflictError, SlipwayError
 
 log = logging.getLogger(__name__)

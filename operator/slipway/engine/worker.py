@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-from slipway.engine import about
+from slipway.engine import log_context
 from slipway.engine.queue import Key, WorkQueue
 from slipway.errors import DependencyError, FencedError, SlipwayError
 
@@ -76,7 +76,7 @@ class Worker:
                 await self._idle.wait()
 
     async def _work(self, key: Key) -> None:
-        about.begin(kind=key.kind, namespace=key.namespace, name=key.name)
+        log_context.begin(kind=key.kind, namespace=key.namespace, name=key.name)
         began = time.monotonic()
         try:
             result = await self._pass(key)

@@ -5,7 +5,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 
-from slipway.engine import about
+from slipway.engine import log_context
 
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 QUIET = ("kopf", "asyncio", "aiohttp")
@@ -23,7 +23,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line.update(about.words())
+        line.update(log_context.words())
         line.update((key, value) for key, value in vars(record).items() if key not in STANDARD)
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)

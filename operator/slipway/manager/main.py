@@ -19,13 +19,13 @@ from typing import Any
 from slipway import __version__
 from slipway.adapters.clock import SystemClock
 from slipway.adapters.connection import Connection, connect
-from slipway.adapters.counters import AgentCounters
 from slipway.adapters.events import KubeEvents
 from slipway.adapters.hooks import Webhooks
 from slipway.adapters.kube import KubeCluster
 from slipway.adapters.leases import KubeLeases
 from slipway.adapters.metadata import KubeMetadata
 from slipway.adapters.prometheus import PrometheusServers
+from slipway.adapters.router_counters import AgentCounters
 from slipway.adapters.servers import TritonServers
 from slipway.adapters.triton import TritonFailures
 from slipway.api import kinds, names
@@ -36,15 +36,15 @@ from slipway.engine.recorder import EventRecorder
 from slipway.engine.sweep import Sweep
 from slipway.engine.worker import Worker
 from slipway.errors import ClusterUnavailable, SettingsError
-from slipway.manager import checks, domain, logs
+from slipway.manager import liveness, logs, wiring
 from slipway.manager.feed import Feed
 from slipway.manager.health import Check, HealthServer
-from slipway.manager.memory import keep_small
+from slipway.manager.heartbeats import LoopLag, Pulses
+from slipway.manager.malloc_trim import keep_small
 from slipway.manager.metrics import Metrics
 from slipway.manager.metrics.machine import Machine, MachineMetrics
 from slipway.manager.metrics.models import ModelMetrics
 from slipway.manager.preflight import Failures, Preflight
-from slipway.manager.pulses import LoopLag, Pulses
 from slipway.manager.watch import Hearing, watch, watch_names
 from slipway.settings import PATH_VARIABLE, Settings, load
 
@@ -86,8 +86,8 @@ class Operator:
         self._feed = Feed(
             self._cache,
             self._queue,
-            project=domain.project,
-            rollouts=functools.partial(domain.rollouts, self._cache),
+            project=wiring.project,
+            rollouts=functools.partial(wiring.rollouts, self._cache),
         )
         self._sweep = Sweep(
             self._cache,
@@ -118,7 +118,7 @@ class Operator:
         connection.answered = self._metrics.answered
         self._worker = Worker(
             self._queue,
-            domain.passes(self._make_parts()),
+            wiring.passes(self._make_parts()),
             gate=self._elector.leading.wait,
             observer=self._metrics,
         )
@@ -218,8 +218,8 @@ class Operator:
             ),
         )
 
-    def _make_parts(self) -> domain.Parts:
-        return domain.Parts(
+    def _make_parts(self) -> wiring.Parts:
+        return wiring.Parts(
             settings=self._settings,
             cluster=KubeCluster(
                 self._connection, fence=self._elector.check, on_written=self._feed.written
@@ -239,7 +239,7 @@ class Operator:
     def _make_health(self, port: int) -> HealthServer:
         return HealthServer(
             port=port,
-            alive=checks.alive(
+            alive=liveness.alive(
                 self._machine, lambda: self._watch is None or not self._watch.done()
             ),
             ready=(Check("the cache is filled", self._sweep.synced.is_set),),

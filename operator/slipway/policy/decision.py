@@ -15,8 +15,8 @@ from slipway.api.modeldeployment import (
     Stage,
 )
 from slipway.api.result import PackageResult
-from slipway.policy.asking import HookCall
-from slipway.policy.times import from_wire
+from slipway.api.times import from_wire
+from slipway.policy.hook_call import HookCall
 
 DONE = "Done"
 """The result of an action that was not refused."""

@@ -11,8 +11,8 @@ from enum import StrEnum
 from slipway.api.modeldeployment import ModelDeployment, Outcome
 from slipway.api.result import CheckResult, PackageResult
 from slipway.api.snapshot import RevisionSnapshot
-from slipway.policy.asking import HookAnswer
-from slipway.policy.scaling import Sizing
+from slipway.policy.hook_call import HookAnswer
+from slipway.policy.scaling.recommend import Sizing
 
 STABLE_DOWN_AFTER = timedelta(seconds=30)
 """Stable without a ready endpoint for this long is an outage that a candidate may repair."""

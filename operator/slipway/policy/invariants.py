@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from slipway.api.modeldeployment import Outcome
-from slipway.policy.capacity import full_capacity, is_drained, needed
+from slipway.api.times import from_wire
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
-from slipway.policy.times import from_wire
+from slipway.policy.rollout.capacity import full_capacity, is_drained, needed
 
 
 def violations(decision: Decision, facts: Facts, now: datetime) -> list[str]:

@@ -19,10 +19,10 @@ from slipway.api.names import (
     COMPONENT_SERVER,
     common_labels,
 )
+from slipway.api.times import from_wire, to_wire
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts, Judgement
-from slipway.policy.scaling_status import scaling_claim, scaling_of
-from slipway.policy.times import from_wire, to_wire
+from slipway.policy.scaling.status import scaling_claim, scaling_of
 
 Claim = Callable[[ConditionType, bool, str, str], Condition]
 SLOWEST = timedelta(seconds=30)

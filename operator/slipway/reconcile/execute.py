@@ -12,6 +12,7 @@ from dataclasses import replace
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
 from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus
+from slipway.api.times import to_wire
 from slipway.errors import (
     ChangedUnderneath,
     ConflictError,
@@ -19,16 +20,15 @@ from slipway.errors import (
     Refused,
     SpecError,
 )
-from slipway.policy.back import brings_back
-from slipway.policy.times import to_wire
+from slipway.policy.rollout.rolling_back import brings_back
 from slipway.reconcile.autoscalers import Autoscalers
 from slipway.reconcile.budgets import Budgets
 from slipway.reconcile.jobs import Jobs
+from slipway.reconcile.old_revisions import trim
 from slipway.reconcile.outages import reason_of
 from slipway.reconcile.ports import Cluster, HookSource
 from slipway.reconcile.revisions import Revisions
 from slipway.reconcile.routes import Routes
-from slipway.reconcile.trim import trim
 from slipway.reconcile.work import Pass, Trouble
 from slipway.reconcile.writer import Writer
 from slipway.settings import Settings

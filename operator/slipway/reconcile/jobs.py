@@ -4,7 +4,7 @@ from slipway.api import kinds
 from slipway.api.base import Manifest
 from slipway.api.modeldeployment import ModelDeployment
 from slipway.policy.facts import JobFact, JobState
-from slipway.policy.gates import check_subject
+from slipway.policy.rollout.idle import check_subject
 from slipway.reconcile import compose
 from slipway.reconcile.ports import Cluster
 from slipway.reconcile.project import ANNOTATION_ATTEMPT, ANNOTATION_SUBJECT

@@ -14,10 +14,9 @@ from slipway.api.request import PackageMode
 from slipway.api.result import CheckResult, PackageResult
 from slipway.engine.cache import Cache
 from slipway.errors import SpecError
-from slipway.policy import hooks
-from slipway.policy.analysis import outside
-from slipway.policy.analysis.look import judgements_of
+from slipway.policy.analysis.external import readings
 from slipway.policy.analysis.port import Inputs
+from slipway.policy.analysis.study import judgements_of
 from slipway.policy.facts import (
     AutoscalerFact,
     Facts,
@@ -28,7 +27,8 @@ from slipway.policy.facts import (
     WorkloadFact,
 )
 from slipway.policy.identity import golden_hash, input_hash, resolve
-from slipway.reconcile.gather import Sources, gather, judged, planned
+from slipway.policy.rollout import hooks
+from slipway.reconcile.ask_sources import Sources, gather, judged, planned
 from slipway.reconcile.ports import Cluster, CounterSource, HookSource
 from slipway.reconcile.project import JobObject, JobPod, Plain, StoredRevision, project
 from slipway.settings import Settings
@@ -165,7 +165,7 @@ def _unknown_outside(object_: ModelDeployment, settings: Settings) -> str | None
     """Say which metrics and hooks this operator would not ask."""
     analysis, namespace = object_.spec.rollout.analysis, object_.metadata.namespace
     return (
-        outside.problem_of(analysis.metrics, settings.prometheus, namespace)
+        readings.problem_of(analysis.metrics, settings.prometheus, namespace)
         or hooks.problem_of(analysis.hooks, namespace, settings.hooks.allowed_hosts)
         or None
     )

@@ -8,10 +8,10 @@ from slipway.api.base import Manifest
 from slipway.api.counters import Counters
 from slipway.api.kinds import Kind
 from slipway.api.names import FIELD_MANAGER_STATUS
-from slipway.policy.analysis.answer import Answer, Problem
+from slipway.policy.analysis.external.answer import Answer, Problem
 from slipway.policy.analysis.port import Count
-from slipway.policy.asking import HookAnswer, HookCall
-from slipway.policy.signals import ServerLoad
+from slipway.policy.hook_call import HookAnswer, HookCall
+from slipway.policy.scaling.signals import ServerLoad
 
 
 class Cluster(Protocol):

@@ -13,7 +13,8 @@ from slipway.api.kinds import Kind
 from slipway.api.modeldeployment import ModelDeployment, Outcome
 from slipway.api.modelroute import ModelRoute
 from slipway.api.snapshot import RevisionSnapshot
-from slipway.engine.ownership import our_fields_hash
+from slipway.api.times import from_wire
+from slipway.engine.managed_fields import our_fields_hash
 from slipway.policy.facts import (
     AutoscalerFact,
     Exit,
@@ -26,7 +27,6 @@ from slipway.policy.facts import (
     WorkloadFact,
 )
 from slipway.policy.identity import digest_of
-from slipway.policy.times import from_wire
 from slipway.render.router import AgentMark
 
 ANNOTATION_SUBJECT = f"{names.GROUP}/subject"

@@ -14,19 +14,19 @@ from slipway.api import kinds, names
 from slipway.api.base import Manifest
 from slipway.api.conditions import Condition, ConditionStatus, ConditionType
 from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus
-from slipway.engine import about
+from slipway.api.times import to_wire
+from slipway.engine import log_context
 from slipway.engine.cache import Cache
 from slipway.engine.queue import Key
 from slipway.errors import ChangedUnderneath, FencedError
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts, RouteFact, WorkloadFact
 from slipway.policy.invariants import violations
-from slipway.policy.recall import recall
-from slipway.policy.rollout import decide, remember
+from slipway.policy.rollout.decide import decide, remember
+from slipway.policy.rollout.memory import recall
 from slipway.policy.status import desired_status, is_due
-from slipway.policy.times import to_wire
+from slipway.reconcile.ask_sources import Sources
 from slipway.reconcile.execute import Executor
-from slipway.reconcile.gather import Sources
 from slipway.reconcile.observe import (
     Children,
     facts_of,
@@ -46,8 +46,8 @@ from slipway.reconcile.ports import (
     ServerSource,
 )
 from slipway.reconcile.project import Broken, project
-from slipway.reconcile.proxies import Proxies
-from slipway.reconcile.refusals import AGAIN, Refusals
+from slipway.reconcile.refused_writes import AGAIN, Refusals
+from slipway.reconcile.router_pods import Proxies
 from slipway.reconcile.scaling import Scaler
 from slipway.reconcile.work import Pass, Trouble
 from slipway.settings import Settings
@@ -191,7 +191,7 @@ class Reconciler:
         facts = with_answers(facts, self._outside.hooks)
         facts = await self._scaler.sized(key, facts)
         decision = decide(facts, now_of(self._outside.clock.now()))
-        about.note(revision=decision.candidate or decision.stable)
+        log_context.note(revision=decision.candidate or decision.stable)
         return facts, decision
 
     def _facts(self, object_: ModelDeployment, children: Children) -> Facts:

@@ -18,7 +18,7 @@ from slipway.engine.queue import Key
 from slipway.errors import ChangedUnderneath, FencedError, SlipwayError
 from slipway.reconcile.ports import Clock, Cluster
 from slipway.reconcile.project import Broken, Plain, RouterWorkload
-from slipway.reconcile.upkeep import WAIT_SECONDS, Upkeep
+from slipway.reconcile.router_objects import WAIT_SECONDS, Upkeep
 from slipway.reconcile.writer import Writer, hash_of
 from slipway.render.router import (
     RouterSpec,

@@ -8,7 +8,7 @@ from slipway.api import names
 from slipway.api.base import Manifest
 from slipway.api.modeldeployment import Protocol, Server
 from slipway.api.modelroute import Backend
-from slipway.policy.capacity import full_capacity, needed
+from slipway.policy.rollout.capacity import full_capacity, needed
 from slipway.reconcile import compose
 from slipway.reconcile.observe import has_service
 from slipway.reconcile.work import Pass

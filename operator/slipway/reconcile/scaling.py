@@ -15,10 +15,10 @@ from typing import Generic, TypeVar
 from slipway.api.counters import Counters, Latency
 from slipway.api.modeldeployment import ModelDeployment
 from slipway.engine.queue import Key
-from slipway.policy.capacity import stable_of
 from slipway.policy.facts import Facts
-from slipway.policy.scaling import Memory, Sizing, bounds_of, recommend
-from slipway.policy.signals import Look, ProxyLoad, ServerLoad, reading
+from slipway.policy.rollout.capacity import stable_of
+from slipway.policy.scaling.recommend import Memory, Sizing, bounds_of, recommend
+from slipway.policy.scaling.signals import Look, ProxyLoad, ServerLoad, reading
 from slipway.reconcile.ports import Clock, CounterSource, ServerSource
 
 LOOK_SECONDS = 1.0

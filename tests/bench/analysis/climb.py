@@ -13,8 +13,8 @@ from datetime import timedelta
 import numpy as np
 from slipway.api.counters import Counters, Latency, RouteCounters
 from slipway.api.modeldeployment import Outcome, Stage
-from slipway.policy.analysis.look import judgements_of
 from slipway.policy.analysis.port import Inputs
+from slipway.policy.analysis.study import judgements_of
 from slipway.policy.facts import Facts
 
 from tests.bench.analysis.arrivals import TICK

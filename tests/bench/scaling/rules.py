@@ -5,8 +5,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from slipway.policy.scaling import Bounds, Memory, recommend
-from slipway.policy.signals import Reading
+from slipway.policy.scaling.recommend import Bounds, Memory, recommend
+from slipway.policy.scaling.signals import Reading
 
 from tests.bench.scaling.fleet import CONCURRENCY, LEAST, MOST, Fleet
 

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from slipway.agent.cluster import ApiServer
+from slipway.agent.api_server import ApiServer
 from slipway.agent.main import Settings, run
 from slipway.agent.report import Proxy
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from slipway.api.kinds import DEPLOYMENT, LEASE, ROLE, ROLE_BINDING
-from slipway.policy.actions import parse
+from slipway.policy.action_grammar import parse
 from slipway.render.router import RouterSpec, render_anchor, render_router
 
 from tests.install import helm

@@ -7,7 +7,7 @@ import pytest
 from slipway.api import names
 from slipway.api.base import Manifest
 from slipway.api.kinds import DEPLOYMENT, SERVICE_ACCOUNT, Kind
-from slipway.engine.ownership import our_fields_hash
+from slipway.engine.managed_fields import our_fields_hash
 from slipway.errors import ChangedUnderneath, ConflictError
 from slipway.reconcile.ports import Cluster
 

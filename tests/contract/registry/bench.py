@@ -11,15 +11,15 @@ from typing import Any
 
 import onnx
 from onnx import TensorProto, helper
-from slipway.adapters.http import Backoff, open_pool
-from slipway.adapters.registry.blob import BytesBlob
-from slipway.adapters.registry.client import Registry as Client
-from slipway.adapters.registry.content import Repository
-from slipway.adapters.registry.upload import push_blob
 from slipway.api.request import ConfigRequest, PackageMode, PackageRequest, SourceRequest
 from slipway.api.result import PackageResult
+from slipway.jobs.http import Backoff, open_pool
 from slipway.jobs.package.base import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from slipway.jobs.package.main import Places, run
+from slipway.jobs.registry.blob import BytesBlob
+from slipway.jobs.registry.client import Registry as Client
+from slipway.jobs.registry.content import Repository
+from slipway.jobs.registry.upload import push_blob
 from slipway.settings import Registry
 
 from tests.contract.registry.servers import Conversation, RecordingServer, Seen

@@ -7,10 +7,10 @@ import platform
 from pathlib import Path
 
 import pytest
-from slipway.adapters.registry.content import Repository
 from slipway.api.request import ConfigRequest, PackageMode, SourceRequest
 from slipway.api.result import EXIT_OK, EXIT_PERMANENT, Reason
 from slipway.jobs.package.base import OCI_MANIFEST
+from slipway.jobs.registry.content import Repository
 from slipway.settings import Registry
 
 from tests.contract.registry import servers

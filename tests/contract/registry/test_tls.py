@@ -4,10 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from slipway.adapters.http import open_pool
-from slipway.adapters.registry.client import Registry as Client
 from slipway.api.request import PackageMode, SourceRequest
 from slipway.api.result import EXIT_OK, EXIT_PERMANENT, Reason
+from slipway.jobs.http import open_pool
+from slipway.jobs.registry.client import Registry as Client
 from slipway.settings import Registry
 
 from tests.contract.registry import servers

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 from slipway.adapters.hooks import Webhooks, is_forbidden
 from slipway.api.modeldeployment import Hook
 from slipway.errors import FencedError
-from slipway.policy.asking import HookAnswer, HookCall, Said
+from slipway.policy.hook_call import HookAnswer, HookCall, Said
 from slipway.reconcile.ports import HookSource
 
 from tests.fakes.sources import FakeHooks

@@ -7,9 +7,9 @@ import pytest
 from aiohttp import web
 from kubernetes.aio import client
 from slipway.adapters.connection import Connection
-from slipway.adapters.counters import AgentCounters
 from slipway.adapters.kube import KubeCluster
 from slipway.adapters.metadata import KubeMetadata
+from slipway.adapters.router_counters import AgentCounters
 from slipway.api.kinds import JOB, MODEL_ROUTE, SERVICE_ACCOUNT
 from slipway.errors import ClusterUnavailable, FencedError
 

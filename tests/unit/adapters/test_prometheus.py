@@ -12,7 +12,14 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from slipway.adapters.prometheus import PrometheusServers
-from slipway.policy.analysis.answer import Answer, Problem, Series, counters_by, number, series_of
+from slipway.policy.analysis.external.answer import (
+    Answer,
+    Problem,
+    Series,
+    counters_by,
+    number,
+    series_of,
+)
 from slipway.reconcile.ports import MetricSource
 from slipway.settings import Prometheus
 

@@ -1,7 +1,7 @@
 """What Triton's metrics say of one model."""
 
 from slipway.adapters.servers import parse
-from slipway.policy.signals import ServerLoad
+from slipway.policy.scaling.signals import ServerLoad
 
 METRICS = """\
 # HELP nv_inference_request_success Number of successful inference requests, all batch sizes

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from slipway.adapters.triton import TritonFailures, parse
-from slipway.policy.analysis.answer import Problem
+from slipway.policy.analysis.external.answer import Problem
 from slipway.policy.analysis.port import Count
 
 from tests.fakes.sources import FakeFailures

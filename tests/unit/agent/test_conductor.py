@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from slipway.agent.admin import EnvoyGone, EnvoyUnavailable, Observed
 from slipway.agent.conductor import UNUSED_SECONDS, Conductor
+from slipway.agent.desired import Asked
 from slipway.agent.discovery import Discovery
 from slipway.agent.endpoints import Endpoint, Slice
 from slipway.agent.files import Files
-from slipway.agent.program import Asked
 from slipway.agent.report import Proxy, Reporter
 from slipway.api.base import Manifest
 from slipway.render.envoy import CLUSTERS_FILE, LISTENERS_FILE, ROUTES_FILE

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from slipway.agent import follow
-from slipway.agent.cluster import ApiServer, Cluster
+from slipway.agent.api_server import ApiServer, Cluster
 from slipway.agent.follow import Follower
 from slipway.api.base import Manifest
 from slipway.api.kinds import MODEL_ROUTE

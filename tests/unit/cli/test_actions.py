@@ -12,7 +12,7 @@ from slipway.cli.asking import Asked, answer, ask, earlier
 from slipway.cli.objects import Pending
 from slipway.cli.problems import Exit, Problem
 from slipway.cli.read import read
-from slipway.policy.actions import AHEAD, VERBS, millis, parse
+from slipway.policy.action_grammar import AHEAD, VERBS, millis, parse
 
 from tests.builders import NOON
 from tests.unit.cli.conftest import Program

@@ -5,7 +5,7 @@ import pytest
 import yaml
 from slipway.api.golden import GoldenFile
 from slipway.api.modeldeployment import ModelDeploymentSpec
-from slipway.policy.actions import VERBS
+from slipway.policy.action_grammar import VERBS
 
 from tests.install.helm import ROOT
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from slipway.engine import about
+from slipway.engine import log_context
 from slipway.engine.queue import Key, WorkQueue
 from slipway.engine.worker import Worker
 from slipway.errors import ClusterUnavailable, ConflictError, FencedError
@@ -140,8 +140,8 @@ async def test_a_pass_knows_what_it_is_about_and_nothing_of_the_one_before(passe
     said: list[dict[str, str]] = []
 
     async def look(key: Key) -> None:
-        about.note(revision=f"of {key.name}" if key == GOOD else None)
-        said.append(dict(about.words()))
+        log_context.note(revision=f"of {key.name}" if key == GOOD else None)
+        said.append(dict(log_context.words()))
 
     passes.meanwhile = look
     queue = WorkQueue()

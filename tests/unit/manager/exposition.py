@@ -9,10 +9,10 @@ from slipway.api import kinds
 from slipway.engine.elector import Elector, LeaseTimes
 from slipway.engine.recorder import EventRecorder
 from slipway.engine.sweep import Sweep
+from slipway.manager.heartbeats import LoopLag, Pulses
 from slipway.manager.metrics import Metrics
 from slipway.manager.metrics.machine import Machine, MachineMetrics
 from slipway.manager.metrics.models import ModelMetrics
-from slipway.manager.pulses import LoopLag, Pulses
 from slipway.manager.watch import watch_names
 
 from tests.unit.engine.fakes import FakeClock, FakeEvents, FakeLeases, FakeLister

@@ -7,7 +7,7 @@ import logging
 import aiohttp
 import pytest
 from slipway.api import kinds
-from slipway.engine import about
+from slipway.engine import log_context
 from slipway.manager.health import Check, HealthServer
 from slipway.manager.logs import JsonFormatter
 from slipway.manager.watch import EndlessBackoff, watch_settings
@@ -57,8 +57,8 @@ async def test_health_names_what_is_not_true(unused_tcp_port: int) -> None:
 def test_a_log_line_is_one_json_object_with_what_it_is_about_and_the_callers_keys() -> None:
     record = logging.makeLogRecord({"name": "slipway", "msg": "step %d", "args": (2,)})
     record.__dict__["reason"] = "Promoted"
-    about.begin(kind="ModelDeployment", namespace="vision", name="digits")
-    about.note(revision="0badcafe", other=None)
+    log_context.begin(kind="ModelDeployment", namespace="vision", name="digits")
+    log_context.note(revision="0badcafe", other=None)
     record.exc_info = (ValueError, ValueError("boom"), None)
     line = json.loads(JsonFormatter().format(record))
     assert line["message"] == "step 2"

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from slipway.api.conditions import Condition, ConditionStatus
 from slipway.api.modeldeployment import AnalysisStatus, ModelDeploymentStatus, RolloutStatus, Stage
+from slipway.api.times import to_wire
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
 from slipway.policy.status import desired_status, is_due
-from slipway.policy.times import to_wire
 
 from tests.builders import (
     NOON,

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus, Outcome
 from slipway.api.names import ANNOTATION_ACTION
 from slipway.api.result import CheckResult, CheckVerdict, PackageResult
-from slipway.policy.analysis.look import judgements_of
 from slipway.policy.analysis.port import Inputs
+from slipway.policy.analysis.study import judgements_of
 from slipway.policy.decision import Decision
 from slipway.policy.facts import (
     Exit,
@@ -27,10 +27,10 @@ from slipway.policy.facts import (
     Traffic,
     WorkloadFact,
 )
-from slipway.policy.gates import check_subject
 from slipway.policy.identity import golden_hash, input_hash
 from slipway.policy.invariants import violations
-from slipway.policy.rollout import decide
+from slipway.policy.rollout.decide import decide
+from slipway.policy.rollout.idle import check_subject
 from slipway.policy.status import desired_status, is_due
 
 from tests.builders import NOON, a_model_deployment, a_pod, a_revision, a_workload, counted, meta

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from slipway.api import kinds
 from slipway.errors import ClusterUnavailable, Refused
-from slipway.policy.asking import HookAnswer, Said
+from slipway.policy.hook_call import HookAnswer, Said
 
 from tests.fakes.cluster import Trouble, Write
 from tests.unit.reconcile.test_trouble import NO_WEBHOOK

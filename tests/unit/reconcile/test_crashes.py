@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from slipway.errors import ClusterUnavailable
-from slipway.policy.actions import VERBS
+from slipway.policy.action_grammar import VERBS
 
 from tests.fakes.cluster import Trouble, Write
 from tests.unit.reconcile.world import World, differences, final_state

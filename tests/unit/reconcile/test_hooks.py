@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from slipway.policy.asking import HookAnswer, Said
-from slipway.policy.hooks import is_allowed
+from slipway.policy.hook_call import HookAnswer, Said
+from slipway.policy.rollout.hooks import is_allowed
 
 from tests.fakes.cluster import Trouble, Write
 from tests.unit.reconcile.world import Killed, World

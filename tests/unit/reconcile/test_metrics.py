@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from slipway.policy.analysis.answer import Answer, Problem, Series
+from slipway.policy.analysis.external.answer import Answer, Problem, Series
 
 from tests.unit.reconcile.world import World
 

@@ -6,7 +6,7 @@ import pytest
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
 from slipway.policy.facts import WorkloadFact
-from slipway.policy.rollout import decide
+from slipway.policy.rollout.decide import decide
 from slipway.policy.status import desired_status
 from slipway.reconcile.project import RouterWorkload, project
 

@@ -7,7 +7,7 @@ from slipway.api import kinds, names
 from slipway.api.base import Manifest
 from slipway.policy.facts import RouteFact
 from slipway.reconcile.project import project
-from slipway.reconcile.proxies import Proxies
+from slipway.reconcile.router_pods import Proxies
 
 from tests.builders import NOON, a_model_deployment, a_pod, facts_about
 from tests.fakes.api import FakeApi

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
-from slipway.policy.signals import ServerLoad
+from slipway.policy.scaling.signals import ServerLoad
 
 from tests.builders import later
 from tests.unit.reconcile.world import NAMESPACE, World

@@ -18,7 +18,7 @@ from slipway.api.base import Manifest
 from slipway.engine.cache import Cache
 from slipway.engine.queue import WorkQueue
 from slipway.engine.worker import Worker
-from slipway.manager import domain
+from slipway.manager import wiring
 from slipway.manager.feed import Feed
 from slipway.settings import Prometheus, Router, Settings
 
@@ -97,13 +97,13 @@ class Operator:
         self.feed = Feed(
             self.cache,
             self.queue,
-            project=domain.project,
-            rollouts=lambda namespace: domain.rollouts(self.cache, namespace),
+            project=wiring.project,
+            rollouts=lambda namespace: wiring.rollouts(self.cache, namespace),
         )
         self.cluster = FakeCluster(api, on_written=self.feed.written, trouble=trouble)
         self.events = Events()
         self.passes = Passes()
-        parts = domain.Parts(
+        parts = wiring.Parts(
             settings=settings,
             cluster=self.cluster,
             counters=controllers,
@@ -118,7 +118,7 @@ class Operator:
             wake=self.queue.add,
         )
         self.worker = Worker(
-            self.queue, domain.passes(parts), gate=_open_gate, observer=self.passes
+            self.queue, wiring.passes(parts), gate=_open_gate, observer=self.passes
         )
         for kind, manifest in api.all():
             self.hear(Change(kind, None, manifest))

@@ -8,12 +8,12 @@ from slipway.api.golden import Regression
 from slipway.api.request import CheckRequest
 from slipway.api.result import BesideStable, CheckReason, CheckResult, CheckVerdict, Signature
 from slipway.errors import JobFailure
-from slipway.jobs.check.beside import ask_stable
+from slipway.jobs.check.against_stable import ask_stable
 from slipway.jobs.check.golden import GoldenSet
 from slipway.jobs.check.run import Deadline, Tally, ask_all, ask_case, wait_for_signature
 from slipway.jobs.check.server import ModelServer, grpc_server, http_server
 from slipway.jobs.check.signature import differences
-from slipway.policy.analysis.agreement import CONFIDENCE, Beside, lower_bound
+from slipway.policy.statistics.agreement import CONFIDENCE, Beside, lower_bound
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from slipway.adapters.registry.content import RawManifest, Repository
-from slipway.adapters.registry.reference import ImageReference
 from slipway.api.base import Manifest
 from slipway.errors import RegistryRefused
+from slipway.jobs.registry.content import RawManifest, Repository
+from slipway.jobs.registry.reference import ImageReference
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"

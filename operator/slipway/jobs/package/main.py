@@ -12,10 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slipway.adapters.http import Backoff
-from slipway.adapters.registry.connect import Registries
-from slipway.adapters.registry.credentials import load_keyring
-from slipway.adapters.registry.reference import parse_reference
 from slipway.api.request import (
     CA_MOUNT,
     ENVIRONMENT_VARIABLE,
@@ -29,6 +25,7 @@ from slipway.api.request import (
 from slipway.api.result import JobError, PackageResult, Reason
 from slipway.errors import JobFailure
 from slipway.jobs.digest import TreeDigest
+from slipway.jobs.http import Backoff
 from slipway.jobs.outcome import TERMINATION_LOG, finish
 from slipway.jobs.package.base import BaseImage, resolve_base
 from slipway.jobs.package.deliver import deliver
@@ -42,6 +39,9 @@ from slipway.jobs.package.image import (
 from slipway.jobs.package.layer import make_layer
 from slipway.jobs.package.prepare import Prepared, prepare
 from slipway.jobs.package.publish import Route, find_image, publish
+from slipway.jobs.registry.connect import Registries
+from slipway.jobs.registry.credentials import load_keyring
+from slipway.jobs.registry.reference import parse_reference
 from slipway.jobs.sources.archive import clear
 from slipway.jobs.sources.fetch import fetch, verify
 from slipway.jobs.tree import Tree

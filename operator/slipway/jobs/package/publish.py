@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from slipway.adapters.registry.blob import Blob, BytesBlob
-from slipway.adapters.registry.content import Repository
-from slipway.adapters.registry.upload import push_blob
 from slipway.api.base import Manifest
 from slipway.jobs.package.base import OCI_MANIFEST, BaseImage
 from slipway.jobs.package.image import Appended, Inputs
+from slipway.jobs.registry.blob import Blob, BytesBlob
+from slipway.jobs.registry.content import Repository
+from slipway.jobs.registry.upload import push_blob
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ A directory is read where it lies; an archive is unpacked; a file is one model f
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from slipway.adapters.http import Backoff
 from slipway.api.request import SourceRequest
 from slipway.api.result import Reason
 from slipway.errors import JobFailure
+from slipway.jobs.http import Backoff
 from slipway.jobs.sources import archive
 from slipway.jobs.tree import Tree, TreeFile, make_tree, name_problem, walk
 

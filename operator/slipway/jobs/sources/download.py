@@ -9,9 +9,9 @@ from urllib.parse import urljoin, urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError, LocationParseError
 
-from slipway.adapters.http import BLOCK_BYTES, PASSING_STATUS, Backoff, for_people, is_untrusted
 from slipway.api.result import Reason
 from slipway.errors import JobFailure
+from slipway.jobs.http import BLOCK_BYTES, PASSING_STATUS, Backoff, for_people, is_untrusted
 
 MOST_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})

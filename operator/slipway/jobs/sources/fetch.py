@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from slipway.adapters.http import Backoff, for_people
 from slipway.api.request import SourceRequest
 from slipway.api.result import Reason
 from slipway.errors import JobFailure
 from slipway.jobs.digest import TreeDigest, hash_tree, require_digest
+from slipway.jobs.http import Backoff, for_people
 from slipway.jobs.sources import claim, web
 from slipway.jobs.tree import Tree
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from slipway.adapters.http import Backoff, for_people, open_pool
 from slipway.api.request import SourceRequest
 from slipway.api.result import Reason
 from slipway.errors import JobFailure
+from slipway.jobs.http import Backoff, for_people, open_pool
 from slipway.jobs.sources import archive
 from slipway.jobs.sources.download import Download, download
 from slipway.jobs.tree import Tree, TreeFile, make_tree, name_problem

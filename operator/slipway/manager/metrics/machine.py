@@ -13,8 +13,8 @@ from slipway.engine.queue import WorkQueue
 from slipway.engine.recorder import EventRecorder
 from slipway.engine.sweep import Sweep
 from slipway.manager.feed import Feed
+from slipway.manager.heartbeats import LoopLag, Pulses
 from slipway.manager.metrics import Collected, Frozen
-from slipway.manager.pulses import LoopLag, Pulses
 
 NORMAL = (
     *("Action", "CheckPassed", "HookPassed", "Promoted", "RolloutStarted", "Scaled"),

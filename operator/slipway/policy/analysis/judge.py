@@ -13,20 +13,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from slipway.api.modeldeployment import AnalysisMode
-from slipway.policy.analysis.assessed import Assessed, Group, Look
-from slipway.policy.analysis.eprocess import Pair
-from slipway.policy.analysis.external import UNREAD, assess_external
-from slipway.policy.analysis.mean import Mean, assess_mean
-from slipway.policy.analysis.means import Window, limit_millis
+from slipway.policy.analysis.counter_deltas import FIXED, MILLI, Base, Delta, advance, begin
 from slipway.policy.analysis.memory import Raw, dump, load
 from slipway.policy.analysis.merge import merged
+from slipway.policy.analysis.metrics.assessment import Assessed, Group, Look
+from slipway.policy.analysis.metrics.mean import Mean, assess_mean
+from slipway.policy.analysis.metrics.number import UNREAD, assess_external
+from slipway.policy.analysis.metrics.share import Share, assess_share
+from slipway.policy.analysis.metrics.threshold import check_share
+from slipway.policy.analysis.metrics.traffic_split import NAME as TRAFFIC
+from slipway.policy.analysis.metrics.traffic_split import Split, assess_split, load_split
 from slipway.policy.analysis.port import Inputs, Plan, Said
-from slipway.policy.analysis.samples import FIXED, MILLI, Base, Delta, advance, begin
-from slipway.policy.analysis.share import Share, assess_share
-from slipway.policy.analysis.split import NAME as TRAFFIC
-from slipway.policy.analysis.split import Split, assess_split, load_split
-from slipway.policy.analysis.threshold import check_share
 from slipway.policy.facts import Judgement, Role
+from slipway.policy.statistics.eprocess import Pair
+from slipway.policy.statistics.mean_windows import Window, limit_millis
 
 ERRORS = "errors"
 LATENCY = "latency"

@@ -5,9 +5,9 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from slipway.policy.analysis.eprocess import BETTER_BETS, NOTHING, Pair, Starts
-from slipway.policy.analysis.means import EMPTY, Means, Window
-from slipway.policy.analysis.noise import Noise
+from slipway.policy.statistics.dispersion import Noise
+from slipway.policy.statistics.eprocess import BETTER_BETS, NOTHING, Pair, Starts
+from slipway.policy.statistics.mean_windows import EMPTY, Means, Window
 
 MOST_LOOKS = 20
 DIGITS = 4

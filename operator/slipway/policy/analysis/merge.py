@@ -12,10 +12,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from slipway.policy.analysis import words
-from slipway.policy.analysis.assessed import Assessed, Group
-from slipway.policy.analysis.eprocess import log_sum
+from slipway.policy.analysis import wording
+from slipway.policy.analysis.metrics.assessment import Assessed, Group
 from slipway.policy.facts import Role
+from slipway.policy.statistics.eprocess import log_sum
 
 BUDGET = {Group.ERRORS: 0.4, Group.SLOW: 0.3, Group.REST: 0.3}
 ALMOST = math.log(10.0)
@@ -83,8 +83,8 @@ def _stakes(metrics: Sequence[Assessed], false_rollback: float) -> list[Stake]:
 def _failed(stake: Stake, total: float, enough: float) -> Assessed:
     metric = stake.metric
     text = (
-        f"{metric.words}; evidence {words.odds(total)} to 1 against it, "
-        f"{words.odds(enough)} to 1 rolls back"
+        f"{metric.words}; evidence {wording.odds(total)} to 1 against it, "
+        f"{wording.odds(enough)} to 1 rolls back"
     )
     return metric.said("Fail", metric.fail_reason, text)
 
@@ -97,8 +97,8 @@ def _doubted(stake: Stake) -> Assessed:
         return metric.said("Inconclusive", "ArmNoise", text)
     if stake.log_e >= stake.need - ALMOST and metric.judgement.verdict == "Pass":
         text = (
-            f"evidence {words.odds(stake.log_e)} to 1 against it, {words.odds(stake.need)} to 1 "
-            f"rolls back: {metric.words}"
+            f"evidence {wording.odds(stake.log_e)} to 1 against it, "
+            f"{wording.odds(stake.need)} to 1 rolls back: {metric.words}"
         )
         return metric.said("Inconclusive", "UnderSuspicion", text)
     return metric

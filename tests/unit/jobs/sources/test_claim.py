@@ -4,10 +4,10 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from slipway.adapters.http import Backoff
 from slipway.api.request import SourceRequest
 from slipway.api.result import Reason
 from slipway.errors import JobFailure
+from slipway.jobs.http import Backoff
 from slipway.jobs.sources import claim
 from slipway.jobs.tree import Tree
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from slipway.api.modeldeployment import ModelDeploymentSpec
 from slipway.policy.analysis.forecast import Expected, looks_to_pass
-from slipway.policy.analysis.look import plan_at, plan_of
+from slipway.policy.analysis.study import plan_at, plan_of
 
 from tests.builders import a_model_deployment
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from slipway.errors import SpecError
-from slipway.policy.analysis.query import Arm, fill
+from slipway.policy.analysis.external.query import Arm, fill
 
 ARM = Arm(name="digits", namespace="vision", revision="1a2b3c4d", version="3.1-rc_2")
 

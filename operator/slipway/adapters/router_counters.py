@@ -1,0 +1,44 @@
+"""The counters of router pods, read from their agents."""
+
+import aiohttp
+from pydantic import ValidationError
+
+from slipway.adapters.pod_http import PodClient
+from slipway.api import names
+from slipway.api.counters import PATH, Counters
+
+TIMEOUT_SECONDS = 1.0
+"""A proxy that takes longer is silent; the next pass asks it again."""
+
+
+MAX_BYTES = 8 * 2**20
+"""More than 4,096 routes need; a longer answer is cut, so that it does not parse."""
+
+
+class AgentCounters:
+    """Fits `slipway.reconcile.ports.CounterSource`."""
+
+    def __init__(self, *, port: int = names.AGENT_PORT) -> None:
+        self._pods = PodClient(port, timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
+
+    async def read(self, address: str) -> Counters | None:
+        """Read one agent (``<pod IP>``); None where it does not answer within its time limit."""
+        try:
+            async with self._pods.open().get(self._pods.url(address, PATH)) as response:
+                response.raise_for_status()
+                return Counters.model_validate_json(await _limited(response))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValidationError):
+            return None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._pods.close()
+
+
+async def _limited(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(65_536):
+        body += chunk
+        if len(body) > MAX_BYTES:
+            break
+    return bytes(body[:MAX_BYTES])

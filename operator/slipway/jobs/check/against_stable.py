@@ -1,0 +1,34 @@
+"""Asking stable the candidate's questions: who is worse shows best on the same cases."""
+
+import logging
+
+from slipway.api.request import CheckRequest
+from slipway.errors import JobFailure
+from slipway.jobs.check.golden import GoldenSet, fit_case
+from slipway.jobs.check.run import Deadline, Tally, ask_case
+from slipway.jobs.check.server import http_server
+from slipway.policy.statistics.agreement import Beside, beside
+
+log = logging.getLogger(__name__)
+
+
+async def ask_stable(
+    request: CheckRequest, golden: GoldenSet, tally: Tally, deadline: Deadline
+) -> Beside | None:
+    """Return how the candidate stands beside stable; None where stable cannot be asked in full.
+
+    Stable may be down, and this candidate its repair: that must not hold up the check.
+    """
+    if request.stable_http is None or tally.asked < tally.total:
+        return None
+    limit = Deadline.after(deadline.remaining / 2)
+    agrees = []
+    try:
+        async with http_server(request.stable_http, request.model_name) as server:
+            for case in golden.cases:
+                problem = await ask_case(server, golden, fit_case(case, tally.signature), limit)
+                agrees.append(problem is None)
+    except JobFailure as error:
+        log.warning("stable is not compared, it does not answer: %s", error)
+        return None
+    return beside(tally.agrees, agrees)

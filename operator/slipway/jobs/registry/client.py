@@ -1,0 +1,250 @@
+"""Requests to one registry: authentication, patience, and errors in words.
+
+Credentials and tokens go to the registry's own address only; an upload or download that is sent
+elsewhere goes there without them.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlencode, urljoin, urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from slipway.errors import RegistryRefused, RegistryUnavailable
+from slipway.jobs.http import PASSING_STATUS, Backoff, for_people, is_untrusted
+from slipway.jobs.registry.credentials import Keyring
+
+Scopes = tuple[str, ...]
+"""As in tokens: ``repository:<name>:pull,push``."""
+Body = bytes | Callable[[], Iterable[bytes]] | None
+"""A body that can be sent again."""
+
+UNAUTHORIZED = 401
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+MOST_REDIRECTS = 5
+CHALLENGE_FIELD = re.compile(r'(\w+)="([^"]*)"')
+
+
+class NoAnswer(RegistryUnavailable):
+    """One request got no answer, or one about passing trouble."""
+
+    def __init__(self, problem: str, retry_after: str | None = None) -> None:
+        """`retry_after` is the registry's own wish, as in the header."""
+        super().__init__(problem)
+        self.retry_after = retry_after
+
+
+def pull(repository: str) -> str:
+    """Return the scope to read."""
+    return f"repository:{repository}:pull"
+
+
+def push(repository: str) -> str:
+    """Return the scope to read and write."""
+    return f"repository:{repository}:pull,push"
+
+
+@dataclass(slots=True)
+class Registry:
+    """One registry host."""
+
+    host: str
+    """As in image names."""
+    base: str
+    """``scheme://host[:port]`` to connect to."""
+    pool: urllib3.PoolManager
+    keyring: Keyring = field(default_factory=Keyring)
+    backoff: Backoff = field(default_factory=Backoff)
+    _authorizations: dict[Scopes, str] = field(default_factory=dict)
+
+    def url(self, repository: str, path: str) -> str:
+        """Return the address of something in a repository."""
+        return f"{self.base}/v2/{repository}/{path}"
+
+    def call(
+        self,
+        method: str,
+        url: str,
+        scopes: Scopes,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Body = None,
+        stream: bool = False,
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a request until there is an answer that is not about passing trouble.
+
+        Raises:
+            RegistryUnavailable: no such answer after all attempts.
+            RegistryRefused: the credentials are not accepted, or the certificate is not trusted.
+
+        """
+        failures = 0
+        while True:
+            try:
+                return self.once(method, url, scopes, headers=headers, body=body, stream=stream)
+            except NoAnswer as problem:
+                failures += 1
+                if failures >= self.backoff.attempts:
+                    raise
+                self.backoff.wait(failures, problem.retry_after)
+
+    def once(
+        self,
+        method: str,
+        url: str,
+        scopes: Scopes,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Body = None,
+        stream: bool = False,
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a request once, or twice where a token was missing or had run out.
+
+        Raises:
+            RegistryUnavailable: no answer, or one about passing trouble.
+            RegistryRefused: as in `call`.
+
+        """
+        order = _Order(method, scopes, headers or {}, body, stream)
+        response = self._send(order, url)
+        if response.status == UNAUTHORIZED and self._is_own(url):
+            self._authorizations.pop(scopes, None)
+            response.drain_conn()
+            self._authorize(response, url, scopes)
+            response = self._send(order, url)
+        if response.status in PASSING_STATUS:
+            raise _no_answer(method, url, f"status {response.status}", response)
+        return response
+
+    def location(self, response: urllib3.BaseHTTPResponse, url: str) -> str:
+        """Return where an answer leads to.
+
+        A registry behind a proxy often names itself with http: its own address keeps its scheme.
+
+        Raises:
+            RegistryRefused: no Location, or one that leaves TLS.
+
+        """
+        found = response.headers.get("Location")
+        if found is None:
+            raise RegistryRefused(f"registry {for_people(url)}: an answer without a Location")
+        target = urlsplit(urljoin(url, found))
+        own = urlsplit(self.base)
+        if target.netloc == own.netloc:
+            target = target._replace(scheme=own.scheme)
+        if own.scheme == "https" and target.scheme != "https":
+            raise RegistryRefused(f"registry {for_people(url)}: its Location leaves https")
+        return target.geturl()
+
+    def _send(self, order: "_Order", url: str) -> urllib3.BaseHTTPResponse:
+        for _ in range(MOST_REDIRECTS + 1):
+            response = self._exchange(order, url, self._headers(url, order))
+            if order.method not in {"GET", "HEAD"} or response.status not in REDIRECTS:
+                return response
+            response.close()
+            url = self.location(response, url)
+        raise RegistryRefused(f"registry {for_people(url)}: more than {MOST_REDIRECTS} redirects")
+
+    def _exchange(
+        self, order: "_Order", url: str, headers: Mapping[str, str]
+    ) -> urllib3.BaseHTTPResponse:
+        try:
+            return self.pool.request(
+                order.method,
+                url,
+                headers=dict(headers),
+                body=order.body() if callable(order.body) else order.body,
+                preload_content=not order.stream,
+                redirect=False,
+            )
+        except HTTPError as error:
+            if is_untrusted(error):
+                raise RegistryRefused(
+                    f"registry {for_people(url)}: its certificate is not trusted: {error}"
+                ) from error
+            raise _no_answer(order.method, url, f"no answer ({type(error).__name__})") from error
+
+    def _headers(self, url: str, order: "_Order") -> dict[str, str]:
+        own = {**self.pool.headers, **order.headers}
+        authorization = self._authorizations.get(order.scopes)
+        if authorization is not None and self._is_own(url):
+            own["Authorization"] = authorization
+        return own
+
+    def _is_own(self, url: str) -> bool:
+        return url.startswith(f"{self.base}/")
+
+    def _authorize(self, response: urllib3.BaseHTTPResponse, url: str, scopes: Scopes) -> None:
+        """Answer the challenge of a 401, and keep the answer for these scopes."""
+        challenge = response.headers.get("WWW-Authenticate", "")
+        scheme = challenge.partition(" ")[0].lower()
+        credential = self.keyring.find(self._image(scopes))
+        if scheme == "bearer":
+            fields = dict(CHALLENGE_FIELD.findall(challenge))
+            basic = credential.authorization if credential else None
+            self._authorizations[scopes] = f"Bearer {self._token(fields, scopes, basic)}"
+        elif scheme == "basic" and credential is not None:
+            self._authorizations[scopes] = credential.authorization
+        else:
+            known = "refused the credentials" if credential else "asks for credentials, found none"
+            raise RegistryRefused(f"registry {for_people(url)}: {known} for {self.host}")
+
+    def _image(self, scopes: Scopes) -> str:
+        return f"{self.host}/{scopes[0].split(':')[1]}"
+
+    def _token(self, fields: Mapping[str, str], scopes: Scopes, basic: str | None) -> str:
+        realm = fields.get("realm", "")
+        if urlsplit(realm).scheme not in {"https", urlsplit(self.base).scheme}:
+            raise RegistryRefused(f"registry {self.host}: its token address {realm!r} is not https")
+        query = [("service", fields.get("service", "")), *(("scope", scope) for scope in scopes)]
+        headers = {**self.pool.headers, **({"Authorization": basic} if basic else {})}
+        url = f"{realm}?{urlencode(query)}"
+        response = self._exchange(_Order("GET", scopes), url, headers)
+        if response.status in PASSING_STATUS:
+            raise _no_answer("GET", realm, f"status {response.status}", response)
+        try:
+            answer = json.loads(response.data)
+            return str(answer.get("token") or answer["access_token"])
+        except (ValueError, KeyError, AttributeError) as error:
+            raise RegistryRefused(
+                f"registry {self.host}: no token for {', '.join(scopes)}, status {response.status}"
+                f"{'' if basic else ', no credentials found'}"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """A request, wherever it is sent."""
+
+    method: str
+    scopes: Scopes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Body = None
+    stream: bool = False
+
+
+def refusal(method: str, url: str, response: urllib3.BaseHTTPResponse) -> RegistryRefused:
+    """Return the error for an answer that nobody wanted, with the registry's own words."""
+    if not response.closed:
+        response.read(cache_content=True)
+    return RegistryRefused(
+        f"registry {method} {for_people(url)}: status {response.status}{_words(response.data)}"
+    )
+
+
+def _words(data: bytes) -> str:
+    try:
+        errors = json.loads(data)["errors"]
+        return "".join(f", {item.get('code')}: {item.get('message')}" for item in errors[:3])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""
+
+
+def _no_answer(
+    method: str, url: str, problem: str, response: urllib3.BaseHTTPResponse | None = None
+) -> NoAnswer:
+    retry_after = None if response is None else response.headers.get("Retry-After")
+    return NoAnswer(f"registry {method} {for_people(url)}: {problem}", retry_after)

@@ -1,0 +1,54 @@
+"""From an image's host to a client of its registry."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from slipway.jobs.http import Backoff, open_pool
+from slipway.jobs.registry.client import Registry
+from slipway.jobs.registry.content import Repository
+from slipway.jobs.registry.credentials import Keyring
+from slipway.jobs.registry.reference import DOCKER_HUB, DOCKER_HUB_ENDPOINT, ImageReference
+from slipway.settings import Registry as RegistrySettings
+
+CA_FILE = "ca.crt"
+
+
+@dataclass(slots=True)
+class Registries:
+    """All registries that a Job talks to; one client per host, so that tokens are kept."""
+
+    settings: Sequence[RegistrySettings]
+    ca_directory: Path
+    """The CA of the n-th setting lies in ``<n>/ca.crt`` below it."""
+    backoff: Backoff = field(default_factory=Backoff)
+    _clients: dict[tuple[str, Keyring], Registry] = field(default_factory=dict)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for client in self._clients.values():
+            client.pool.clear()
+
+    def repository(
+        self, image: ImageReference, keyring: Keyring, *, is_writable: bool = False
+    ) -> Repository:
+        """Return the repository of an image."""
+        key = (image.host, keyring)
+        if key not in self._clients:
+            self._clients[key] = self._connect(image.host, keyring)
+        return Repository(self._clients[key], image.repository, is_writable)
+
+    def _connect(self, host: str, keyring: Keyring) -> Registry:
+        """Plain HTTP is for hosts that the settings list as such, and for nobody else."""
+        for index, setting in enumerate(self.settings):
+            if setting.host == host:
+                ca_file = self.ca_directory / str(index) / CA_FILE
+                pool = open_pool(ca_file if ca_file.is_file() else None)
+                scheme = "http" if setting.plain_http else "https"
+                base = f"{scheme}://{setting.endpoint or host}"
+                return Registry(host, base, pool, keyring, self.backoff)
+        endpoint = DOCKER_HUB_ENDPOINT if host == DOCKER_HUB else host
+        return Registry(host, f"https://{endpoint}", open_pool(), keyring, self.backoff)

@@ -1,0 +1,100 @@
+"""Credentials from mounted Secrets of type kubernetes.io/dockerconfigjson.
+
+Each is for one host, or for one path at a host; it is never sent anywhere else.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from slipway.errors import RegistryRefused
+from slipway.jobs.registry.reference import DOCKER_HUB
+
+FILES = (".dockerconfigjson", "config.json")
+HUB_NAMES = frozenset({"index.docker.io", "registry-1.docker.io", DOCKER_HUB})
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A user and password, and where they belong."""
+
+    scope: str
+    """``host`` or ``host/path``."""
+    authorization: str
+    """Value of an Authorization header, Basic."""
+
+    def fits(self, image: str) -> bool:
+        """Tell whether this is for `image`, ``host/repository``."""
+        return image == self.scope or image.startswith(f"{self.scope}/")
+
+    def __repr__(self) -> str:
+        return f"Credential({self.scope!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """All credentials of a Job; the first fitting one with the longest scope counts."""
+
+    credentials: tuple[Credential, ...] = ()
+
+    def find(self, image: str) -> Credential | None:
+        """Return the credential for `image`, ``host/repository``."""
+        fitting = [item for item in self.credentials if item.fits(image)]
+        return max(fitting, key=lambda item: len(item.scope), default=None)
+
+
+def load_keyring(directories: Iterable[Path]) -> Keyring:
+    """Read the mounted Secrets; a directory without one is skipped.
+
+    Raises:
+        RegistryRefused: a Secret cannot be understood; the message shows nothing of it.
+
+    """
+    return Keyring(
+        tuple(
+            credential
+            for directory in directories
+            for name in FILES
+            if (directory / name).is_file()
+            for credential in _read(directory / name)
+        )
+    )
+
+
+def _read(path: Path) -> Iterable[Credential]:
+    try:
+        entries = json.loads(path.read_text())["auths"]
+        return [
+            Credential(_scope(key), _authorization(entry))
+            for key, entry in entries.items()
+            if entry
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RegistryRefused(
+            f"registry secret {path}: expected a docker config with auths of user and password, "
+            f"found something else ({type(error).__name__})"
+        ) from None  # the cause would show the secret
+
+
+def _scope(key: str) -> str:
+    """Return ``host[/path]`` of a key such as ``https://index.docker.io/v1/``."""
+    bare = key.partition("://")[2] if "://" in key else key
+    host, _, path = bare.rstrip("/").partition("/")
+    if host in HUB_NAMES:
+        host = DOCKER_HUB
+    return host if path in {"", "v1", "v2"} else f"{host}/{path}"
+
+
+def _authorization(entry: Mapping[str, Any]) -> str:
+    if entry.get("auth"):
+        try:
+            base64.b64decode(entry["auth"], validate=True)
+        except binascii.Error as error:
+            raise ValueError("auth is no base64") from error
+        return f"Basic {entry['auth']}"
+    pair = f"{entry['username']}:{entry['password']}"
+    return f"Basic {base64.b64encode(pair.encode()).decode()}"

@@ -1,0 +1,303 @@
+"""From the proxies' counters to what each revision answered since the last stored look.
+
+`Base` is what status remembers: the counters that all evidence so far includes. Whoever reads it
+goes on where it ends, so a restart loses nothing, nothing counts twice, and what a proxy counted
+before it was first seen never counts. A proxy that is away for a while delivers later; one that
+restarted, or appears and was born after the base, delivers all that it has.
+"""
+
+import json
+import math
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from slipway.api.counters import Counters, Latency, RouteCounters
+from slipway.api.modeldeployment import AnalysisMode
+from slipway.api.times import from_wire, to_wire
+from slipway.policy.analysis.port import Plan
+
+SLOW_FLOOR_MILLIS = 25.0
+"""Answers below it are never slow, whatever stable does."""
+EDGE_SAMPLES = 100
+"""Requests of stable that its quantiles must rest on before edges are chosen."""
+QUANTILES = (0.9, 0.99)
+LOST_AFTER = timedelta(seconds=60)
+"""Into a step there is a memory, if none was lost."""
+ROOM = 1450
+"""Characters for the base: what is stored together with it has the rest of 2 KiB."""
+FIXED = 3
+"""Columns of a row before the slow ones."""
+MILLI = 1000
+
+Row = tuple[int, ...]
+"""Requests, errors, sum of the logarithm of milliseconds (in thousandths), slow by edge."""
+Seen = Mapping[str, tuple[int, Mapping[str, Row]]]
+"""By proxy: which life of Envoy, and the counters by revision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """Where the stored evidence ends."""
+
+    candidate: str
+    step: str
+    at: datetime
+    since: datetime
+    """When the step's samples began to count."""
+    born: datetime
+    """The candidate's first look."""
+    is_warm: bool = False
+    edges: tuple[float, ...] = ()
+    """Milliseconds; empty until stable has shown its quantiles."""
+    p99: float = 0.0
+    """Of stable, in milliseconds."""
+    seen: Seen = field(default_factory=dict)
+    active: tuple[int, int] = (0, 0)
+    """In flight at that moment: of the candidate, of stable."""
+    lost: int = 0
+    """How often the memory had to begin anew."""
+
+    def dump(self) -> dict[str, object]:
+        """Return the value for status; proxies beyond its size are seen anew at each look."""
+        raw: dict[str, object] = {
+            "c": self.candidate,
+            "s": self.step,
+            "a": to_wire(self.at),
+            "f": to_wire(self.since),
+            "b": to_wire(self.born),
+            "w": int(self.is_warm),
+            "e": self.edges,
+            "q": self.p99,
+            "i": self.active,
+            "x": self.lost,
+        }
+        seen = {}
+        room = ROOM - len(json.dumps(raw, separators=(",", ":")))
+        for proxy, counted in self.seen.items():
+            room -= len(json.dumps({proxy: counted}, separators=(",", ":")))
+            if room > 0:
+                seen[proxy] = counted
+        return {**raw, "n": seen}
+
+
+def load_base(raw: Mapping[str, object], plan: Plan) -> Base | None:
+    """Read a base; None where there is none, it is unreadable, or another candidate's."""
+    try:
+        moments = [from_wire(str(raw[key])) for key in ("a", "f", "b")]
+        at, since, born = (moment for moment in moments if moment is not None)
+        if raw["c"] != plan.candidate:
+            return None
+        seen = {
+            proxy: (int(life), {name: _row(row) for name, row in rows.items()})
+            for proxy, (life, rows) in raw["n"].items()  # type: ignore[attr-defined]
+        }
+        of_candidate, of_stable = _row(raw["i"])  # type: ignore[arg-type]
+        edges = tuple(float(edge) for edge in raw["e"])  # type: ignore[attr-defined]
+        return Base(
+            candidate=plan.candidate,
+            step=str(raw["s"]),
+            at=at,
+            since=since,
+            born=born,
+            is_warm=bool(raw["w"]),
+            edges=edges,
+            p99=float(raw["q"]),  # type: ignore[arg-type]
+            seen=seen,
+            active=(of_candidate, of_stable),
+            lost=int(raw["x"]),  # type: ignore[call-overload]
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _row(values: Iterable[int]) -> Row:
+    return tuple(int(value) for value in values)
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What was answered between the base and now."""
+
+    candidate: Row
+    stable: Row
+    seconds: float
+    is_new_step: bool
+    """The step began: evidence of a step is empty."""
+    active: tuple[int, int] = (0, 0)
+
+
+def begin(raw: Mapping[str, object], plan: Plan, now: datetime) -> Base:
+    """Return the stored base, or a new one; a lost one is counted."""
+    known = load_base(raw, plan)
+    if known is not None:
+        return known
+    started = from_wire(plan.step)
+    is_late = started is not None and now - started > LOST_AFTER
+    lost = 1 if plan.number > 1 or is_late else 0
+    return Base(plan.candidate, "", now, now, now, lost=lost)
+
+
+def advance(base: Base, ticks: Sequence[Counters], plan: Plan, now: datetime) -> tuple[Base, Delta]:
+    """Return the base as of now, and what was counted since; nothing counts while it warms up."""
+    edges, p99 = base.edges, base.p99
+    if not edges:
+        edges, p99 = slow_edges(ticks, plan)
+    rows = {tick.proxy: (_life(tick), _rows(tick, plan, edges)) for tick in ticks}
+    is_warm = base.is_warm or (now - base.born).total_seconds() >= plan.warm_up_seconds
+    is_new_step = base.step != plan.step
+    counts = is_warm and base.is_warm and not is_new_step
+    width = FIXED + len(edges)
+    candidate: Row = (0,) * width
+    stable: Row = (0,) * width
+    if counts:
+        for tick in ticks:
+            gained = _gained(base, tick, rows[tick.proxy])
+            candidate = _add(candidate, gained.get(plan.candidate, ()))
+            stable = _add(stable, gained.get(plan.stable, ()))
+    restarts = is_new_step or (is_warm and not base.is_warm)
+    active = (_active(ticks, plan, plan.candidate), _active(ticks, plan, plan.stable))
+    after = replace(
+        base,
+        step=plan.step,
+        at=now,
+        since=now if restarts else base.since,
+        is_warm=is_warm,
+        edges=edges,
+        p99=p99,
+        seen={**({} if restarts else base.seen), **rows},
+        active=active,
+    )
+    seconds = (now - base.at).total_seconds()
+    return after, Delta(candidate, stable, seconds, restarts, active)
+
+
+def _life(tick: Counters) -> int:
+    return zlib.crc32(tick.envoy_start.encode())
+
+
+def _rows(tick: Counters, plan: Plan, edges: tuple[float, ...]) -> dict[str, Row]:
+    return {
+        entry.revision: (
+            entry.requests,
+            entry.errors,
+            log_millis(entry.latency),
+            *(slow_requests(entry.latency, edge) for edge in edges),
+        )
+        for entry in _judged(tick, plan)
+        if entry.revision in {plan.candidate, plan.stable}
+    }
+
+
+def _gained(base: Base, tick: Counters, now: tuple[int, dict[str, Row]]) -> dict[str, Row]:
+    life, rows = now
+    before = base.seen.get(tick.proxy)
+    if before is None:
+        return rows if base.seen and _is_younger(tick, base.at) else {}
+    if before[0] != life:
+        return rows
+    return {name: _less(row, before[1].get(name, ())) for name, row in rows.items()}
+
+
+def _is_younger(tick: Counters, moment: datetime) -> bool:
+    try:
+        return datetime.fromisoformat(tick.envoy_start) > moment
+    except (ValueError, TypeError):
+        return False
+
+
+def _judged(tick: Counters, plan: Plan) -> list[RouteCounters]:
+    return [entry for entry in tick.routes if entry.name == plan.route and not entry.pinned]
+
+
+def _active(ticks: Iterable[Counters], plan: Plan, revision: str) -> int:
+    return sum(
+        entry.active
+        for tick in ticks
+        for entry in _judged(tick, plan)
+        if entry.revision == revision
+    )
+
+
+def _add(left: Row, right: Row) -> Row:
+    return tuple(a + (right[i] if i < len(right) else 0) for i, a in enumerate(left))
+
+
+def _less(now: Row, before: Row) -> Row:
+    """Return what was added; a counter that went back was reset, so all of it is new.
+
+    A column that is new, like an edge just chosen, begins to count now.
+    """
+    if not before or now[0] < before[0]:
+        return now
+    old = before + now[len(before) :]
+    return (
+        now[0] - old[0],
+        max(0, now[1] - old[1]),
+        now[2] - old[2],
+        *(max(0, a - b) for a, b in zip(now[FIXED:], old[FIXED:], strict=True)),
+    )
+
+
+def slow_requests(latency: Latency, edge: float) -> int:
+    """Return how many requests took longer than `edge` milliseconds."""
+    upper = [*latency.edges_millis, math.inf]
+    return sum(count for limit, count in zip(upper, latency.counts, strict=False) if limit > edge)
+
+
+def log_millis(latency: Latency) -> int:
+    """Return the sum of the logarithm of milliseconds, in thousandths, by the buckets' middles.
+
+    Envoy's admin interface has buckets and no sums. Buckets grow by a quarter, so a middle is
+    wrong by 11 % at most, in both arms alike.
+    """
+    edges = latency.edges_millis
+    if not edges:
+        return 0
+    middles = [math.log(edges[0] / 2)]
+    middles += [math.log(low * high) / 2 for low, high in pairwise(edges)]
+    middles.append(math.log(edges[-1] * 1.25))
+    total = sum(count * middle for count, middle in zip(latency.counts, middles, strict=False))
+    return round(MILLI * total)
+
+
+def slow_edges(ticks: Iterable[Counters], plan: Plan) -> tuple[tuple[float, ...], float]:
+    """Return the edges above which a request is slow, and stable's p99; none on few requests.
+
+    They are stable's p90 and p99, rounded up to the histogram's edges and to 25 ms at least; where
+    both are the same there is one. In mode Threshold it is the user's number.
+    """
+    edges: list[float] = []
+    totals: list[int] = []
+    for tick in ticks:
+        for entry in _judged(tick, plan):
+            if entry.revision != plan.stable or not entry.latency.edges_millis:
+                continue
+            edges = edges or list(entry.latency.edges_millis)
+            totals = totals or [0] * len(entry.latency.counts)
+            if len(totals) == len(entry.latency.counts):
+                totals = [a + b for a, b in zip(totals, entry.latency.counts, strict=True)]
+    if sum(totals) < EDGE_SAMPLES:
+        return (), 0.0
+    tail = _quantile(edges, totals, QUANTILES[-1])
+    wanted = [_quantile(edges, totals, share) for share in QUANTILES]
+    floor = SLOW_FLOOR_MILLIS
+    if plan.mode is AnalysisMode.THRESHOLD:
+        wanted, floor = [0.0], plan.threshold.slow_millis
+    chosen = [_at_least(edges, max(value, floor)) for value in wanted]
+    return tuple(sorted(set(chosen))), tail
+
+
+def _quantile(edges: Sequence[float], totals: Sequence[int], share: float) -> float:
+    below = 0
+    for edge, count in zip(edges, totals, strict=False):
+        below += count
+        if below >= share * sum(totals):
+            return edge
+    return edges[-1]
+
+
+def _at_least(edges: Sequence[float], millis: float) -> float:
+    return next((edge for edge in edges if edge >= millis), edges[-1])

@@ -1,0 +1,164 @@
+"""How many replicas a share of the traffic needs, and when replicas may go."""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from slipway.api.modeldeployment import Scaling, ScalingEngine
+from slipway.policy.facts import Facts
+from slipway.policy.rollout.memory import recall
+
+TELLING_WEIGHT = 10
+"""Percent of the traffic from which a revision's own load tells what more of it will need."""
+
+
+def needed(weight: int, replicas: int) -> int:
+    """Return the ready replicas that `weight` percent need, where `replicas` carry all of it."""
+    return math.ceil(replicas * weight / 100)
+
+
+def is_drained(facts: Facts, revision: str, now: datetime) -> bool:
+    """Return whether no request of a client is with the revision any more.
+
+    Weight 0 must be acknowledged by every proxy. Then either all of them say that nothing is in
+    flight, or the drain time has passed since the last one acknowledged.
+    """
+    if facts.route is None or revision not in facts.route.weights:
+        return True
+    since = facts.acknowledged_at
+    if since is None or facts.highest_running(revision) > 0:
+        return False
+    if now - since >= drain_time(facts, revision):
+        return True
+    traffic = facts.traffic
+    return traffic is not None and not traffic.silent and not traffic.in_flight.get(revision)
+
+
+def drain_time(facts: Facts, revision: str) -> timedelta:
+    """Return how long a revision's running requests may take."""
+    known = facts.revisions.get(revision)
+    return timedelta(seconds=known.snapshot.drain_seconds if known else 30)
+
+
+def full_capacity(facts: Facts) -> int:
+    """Return the replicas that carry all of the traffic, by what is known of it.
+
+    While a candidate has traffic, stable's present number is the least: it carried everything
+    before, and the candidate's requests are missing in what stable is measured with.
+    """
+    scaling = facts.object.spec.scaling
+    stable = facts.workloads.get(stable_of(facts) or "")
+    present = max(1, stable.replicas) if stable is not None else scaling.min_replicas
+    held = present if has_rival(facts) else 0
+    if scaling.engine is ScalingEngine.NONE:
+        return max(scaling.replicas or present, held)
+    if scaling.engine is ScalingEngine.HPA:
+        return max(scaling.min_replicas, present)
+    if not scaling.is_builtin:
+        return scaling.min_replicas
+    measured = facts.sizing.replicas if facts.sizing is not None else present
+    return min(scaling.most, max(scaling.min_replicas, measured, held))
+
+
+def stable_of(facts: Facts) -> str | None:
+    """Return the revision that serves, as the last pass left it."""
+    return recall(facts).stable
+
+
+def has_rival(facts: Facts) -> bool:
+    """Return whether another revision than stable has traffic, as far as anybody knows."""
+    stable = stable_of(facts)
+    return facts.route is not None and any(
+        facts.highest_running(name) for name in facts.route.weights if name != stable
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Who serves, who shall, and how much of the traffic that one gets next."""
+
+    stable: str | None
+    candidate: str | None
+    next_weight: int = 100
+
+
+def floors(facts: Facts, roles: Roles) -> dict[str, int]:
+    """Return the replicas below which the rollout needs no engine's opinion."""
+    least = facts.object.spec.scaling.min_replicas
+    found = {}
+    if roles.stable is not None:
+        found[roles.stable] = full_capacity(facts) if has_rival(facts) else least
+    if roles.candidate is not None:
+        found[roles.candidate] = start_needs(facts, roles.candidate, roles.next_weight)
+    return found
+
+
+def share_needs(facts: Facts, revision: str, weight: int) -> int:
+    """Return the replicas that a share of the traffic needs of a revision.
+
+    By stable's measure before it has any, and by its own as well once it has: a slower model has
+    more in flight of the same requests.
+    """
+    need = needed(weight, full_capacity(facts))
+    written = facts.written(revision)
+    sizing = facts.sizing
+    if sizing is not None and facts.is_acknowledged and written >= TELLING_WEIGHT:
+        own = sizing.loads.get(revision, 0.0) * max(weight, written) / written
+        need = max(need, min(sizing.replicas_for(own), facts.object.spec.scaling.most))
+    return need
+
+
+def start_needs(facts: Facts, revision: str, weight: int) -> int:
+    """Return the replicas that a candidate has before it gets a share.
+
+    Where an engine follows the load, those that the share needs; else all of them.
+    """
+    scaling = facts.object.spec.scaling
+    if scaling.is_builtin or scaling.engine is ScalingEngine.HPA:
+        return max(scaling.min_replicas, share_needs(facts, revision, weight))
+    return full_capacity(facts)
+
+
+def desired_replicas(facts: Facts, roles: Roles, now: datetime) -> dict[str, int]:
+    """Return the replicas of every revision that has or needs pods.
+
+    What is neither stable nor candidate keeps what it has until it is drained.
+    """
+    least = floors(facts, roles)
+    desired = {name: _wanted(facts, name, roles, least[name]) for name in least}
+    for name, workload in facts.workloads.items():
+        if name not in desired:
+            desired[name] = 0 if is_drained(facts, name, now) else workload.replicas
+    return desired
+
+
+def _wanted(facts: Facts, name: str, roles: Roles, floor: int) -> int:
+    scaling = facts.object.spec.scaling
+    workload = facts.workloads.get(name)
+    present = workload.replicas if workload is not None else 0
+    if is_foreign(scaling):
+        # somebody else writes the number, which may be 0 for who serves; ours is only the first one
+        is_left = scaling.engine is ScalingEngine.NONE
+        if is_left and name == roles.stable and workload is not None:
+            return present
+        is_new = is_left and _waits_for_traffic(facts, name, roles)
+        return max(present, floor) if is_new or not present else present
+    if not scaling.is_builtin:
+        return full_capacity(facts)
+    if name in facts.autoscalers and present:
+        return present
+    if name == roles.candidate:
+        return max(floor, min(present, scaling.most))
+    measured = facts.sizing.replicas if facts.sizing is not None else present
+    return max(floor, min(measured, scaling.most))
+
+
+def _waits_for_traffic(facts: Facts, name: str, roles: Roles) -> bool:
+    is_next = name == roles.candidate and roles.next_weight > 0
+    return is_next and not facts.highest_running(name)
+
+
+def is_foreign(scaling: Scaling) -> bool:
+    """Return whether somebody else writes the replicas of Deployments."""
+    is_left = scaling.engine is ScalingEngine.NONE and scaling.replicas is None
+    return is_left or scaling.engine is ScalingEngine.HPA

@@ -1,0 +1,59 @@
+"""Stable is asked the same cases; where it does not answer in full, nobody is compared."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from slipway.api.request import CheckRequest
+from slipway.api.result import Signature
+from slipway.jobs.check import against_stable, run
+from slipway.jobs.check.against_stable import ask_stable
+from slipway.jobs.check.run import Deadline, Tally, ask_all
+from slipway.jobs.check.server import Refused, Unreachable
+from slipway.policy.statistics.agreement import Beside
+
+from tests.unit.jobs.check.test_run import RIGHT, WRONG, Answer, FakeServer, a_golden_set
+
+ORDER = CheckRequest(http="candidate:8000", model_name="digits", stable_http="stable:8000")
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "PAUSE_SECONDS", 0.001)
+
+
+async def compared(
+    monkeypatch: pytest.MonkeyPatch,
+    candidate: list[Answer],
+    stable: list[Answer],
+    order: CheckRequest = ORDER,
+) -> Beside | None:
+    @asynccontextmanager
+    async def open_stable(_address: str, _model: str) -> AsyncIterator[FakeServer]:
+        yield FakeServer(*stable)
+
+    monkeypatch.setattr(against_stable, "http_server", open_stable)
+    golden, tally = a_golden_set(len(candidate)), Tally(len(candidate))
+    limit = Deadline.after(0.2)
+    await ask_all(FakeServer(*candidate), golden, Signature(), tally, limit)
+    return await ask_stable(order, golden, tally, limit)
+
+
+async def test_the_discordant_cases_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = await compared(monkeypatch, [RIGHT, WRONG, WRONG, RIGHT], [RIGHT, RIGHT, WRONG, WRONG])
+    assert found == Beside(agreed=2, worse=1, better=1)
+
+
+async def test_an_error_of_stable_is_a_disagreement(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = Refused("the server answered 400: no", passing=False)
+    found = await compared(monkeypatch, [RIGHT, RIGHT], [RIGHT, refused])
+    assert found == Beside(agreed=1, worse=0, better=1)
+
+
+async def test_a_stable_that_goes_away_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await compared(monkeypatch, [RIGHT, RIGHT], [RIGHT, Unreachable("gone")]) is None
+
+
+async def test_the_first_revision_has_nobody_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = ORDER.model_copy(update={"stable_http": None})
+    assert await compared(monkeypatch, [RIGHT], [RIGHT], alone) is None

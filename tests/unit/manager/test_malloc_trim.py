@@ -1,0 +1,26 @@
+"""Memory that the first lists took is given back."""
+
+import asyncio
+import contextlib
+import gc
+
+from slipway.manager.malloc_trim import keep_small
+
+
+async def test_what_the_cache_holds_is_no_business_of_the_collector_once_it_is_filled() -> None:
+    filled = asyncio.Event()
+    before = gc.get_freeze_count()
+    keeping = asyncio.create_task(keep_small(filled, settle_seconds=0))
+    await asyncio.sleep(0.01)
+    assert gc.get_freeze_count() == before
+    filled.set()
+    try:
+        async with asyncio.timeout(30):
+            while gc.get_freeze_count() == before:  # noqa: ASYNC110 -- another task freezes
+                await asyncio.sleep(0.01)
+        assert not keeping.done()
+    finally:
+        gc.unfreeze()
+        keeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeping

@@ -1,0 +1,135 @@
+"""From counters to samples: what counts once, what never counts, and what is remembered."""
+
+from datetime import datetime
+
+import pytest
+from slipway.api.counters import Counters, latency_edges
+from slipway.policy.analysis.counter_deltas import (
+    Base,
+    Row,
+    advance,
+    begin,
+    log_millis,
+    slow_edges,
+)
+from slipway.policy.analysis.port import Plan
+
+from tests.builders import NOON, counted, later
+
+STABLE, CANDIDATE = "aaaaaaaa", "bbbbbbbb"
+STEP = "2026-11-21T12:00:00.000Z"
+PLAN = Plan(route="digits", candidate=CANDIDATE, stable=STABLE, step=STEP, warm_up_seconds=0)
+EDGE = 28.0
+"""The smallest edge of the histogram that is at least 25 ms."""
+
+
+def tick(
+    proxy: str, candidate: int, *, errors: int = 0, stable: int = 100, start: str = "1"
+) -> Counters:
+    counts = {STABLE: (stable, 0, 0), CANDIDATE: (candidate, errors, 0)}
+    return counted(proxy, counts, start=start)
+
+
+def gained(*ticks: Counters) -> Row:
+    """Advance by one tick after the other; return all that the candidate answered."""
+    base, total = begin({}, PLAN, NOON), (0, 0)
+    for number, one in enumerate(ticks):
+        base, delta = advance(base, [one], PLAN, later(number))
+        total = total[0] + delta.candidate[0], total[1] + delta.candidate[1]
+    return total
+
+
+def test_what_was_counted_before_the_first_look_never_counts() -> None:
+    assert gained(tick("a", 70)) == (0, 0)
+
+
+def test_what_was_counted_since_counts_once() -> None:
+    assert gained(tick("a", 70), tick("a", 100, errors=3), tick("a", 100, errors=3)) == (30, 3)
+
+
+def test_after_a_restart_of_envoy_all_that_it_counts_is_new() -> None:
+    assert gained(tick("a", 70), tick("a", 100), tick("a", 5, start="2")) == (35, 0)
+
+
+def test_a_counter_that_went_back_was_reset() -> None:
+    assert gained(tick("a", 70), tick("a", 8)) == (8, 0)
+
+
+def test_a_proxy_that_is_new_counts_from_its_first_look() -> None:
+    assert gained(tick("a", 70), tick("a", 80), tick("b", 1000), tick("b", 1002)) == (12, 0)
+
+
+def test_a_proxy_that_was_born_since_counts_from_its_birth() -> None:
+    young = tick("b", 40, start=later(1).isoformat())
+    assert gained(tick("a", 70), young) == (40, 0)
+
+
+def test_a_proxy_that_is_away_for_a_while_loses_nothing() -> None:
+    assert gained(tick("a", 70), tick("b", 0), tick("b", 5), tick("a", 90)) == (25, 0)
+
+
+def test_pinned_requests_and_other_routes_are_not_judged() -> None:
+    first = tick("a", 0)
+    routes = [
+        first.routes[1].model_copy(update={"requests": 9, "pinned": True}),
+        first.routes[1].model_copy(update={"requests": 9, "name": "faces"}),
+    ]
+    second = first.model_copy(update={"routes": [*first.routes, *routes]})
+    assert gained(first, second) == (0, 0)
+
+
+def test_the_base_survives_a_restart_of_the_operator() -> None:
+    base, _ = advance(begin({}, PLAN, NOON), [tick("a", 70)], PLAN, later(1))
+    base, _ = advance(base, [tick("a", 100, errors=3)], PLAN, later(2))
+    assert begin(base.dump(), PLAN, later(3)) == base
+
+
+def test_a_base_of_another_candidate_is_none_and_nothing_was_lost() -> None:
+    base, _ = advance(begin({}, PLAN, NOON), [tick("a", 70)], PLAN, later(1))
+    other = Plan(route="digits", candidate="cccccccc", stable=STABLE, step=STEP)
+    assert begin(base.dump(), other, later(3)) == Base("cccccccc", "", later(3), later(3), later(3))
+
+
+@pytest.mark.parametrize(("moment", "lost"), [(later(10), 0), (later(61), 1)])
+def test_a_step_without_a_memory_has_lost_it_unless_it_is_young(
+    moment: datetime, lost: int
+) -> None:
+    assert begin({}, PLAN, moment).lost == lost
+
+
+# ── what slow is ──
+
+
+def with_latencies(counts: dict[int, int]) -> Counters:
+    edges = latency_edges()
+    found = tick("a", 0)
+    row = [counts.get(edge, 0) for edge in edges] + [0]
+    latency = found.routes[0].latency.model_copy(update={"counts": row})
+    routes = [found.routes[0].model_copy(update={"latency": latency}), found.routes[1]]
+    return found.model_copy(update={"routes": routes})
+
+
+def test_slow_is_above_25_milliseconds_where_stable_is_quick() -> None:
+    assert slow_edges([tick("a", 0)], PLAN)[0] == (EDGE,)
+    assert EDGE in latency_edges()
+
+
+def test_slow_is_above_the_p90_and_the_p99_of_a_stable_that_is_not_quick() -> None:
+    found = with_latencies({56: 180, 108: 18, 414: 2})
+    assert slow_edges([found], PLAN) == ((56.0, 108.0), 108.0)
+
+
+def test_too_few_requests_of_stable_say_not_what_slow_is() -> None:
+    assert slow_edges([tick("a", 500, stable=99)], PLAN) == ((), 0.0)
+
+
+def test_when_the_edges_are_found_errors_go_on_and_slow_begins() -> None:
+    base, _ = advance(begin({}, PLAN, NOON), [tick("a", 10, stable=0)], PLAN, later(1))
+    base, delta = advance(base, [tick("a", 30, errors=2, stable=100)], PLAN, later(2))
+    assert base.edges == (EDGE,)
+    assert (delta.candidate[:2], delta.candidate[3:]) == ((20, 2), (0,))
+
+
+def test_the_typical_latency_is_that_of_the_buckets_middles() -> None:
+    latency = with_latencies({108: 200}).routes[0].latency
+    assert log_millis(latency) / 200 / 1000 == pytest.approx(4.57, abs=0.02)

@@ -1,0 +1,141 @@
+"""From answers to readings: what is sound, and what only holds."""
+
+from typing import Any
+
+import pytest
+from slipway.api.modeldeployment import Metric, MetricMode, Stage
+from slipway.policy.analysis import port
+from slipway.policy.analysis.external.answer import Answer, Problem, Series
+from slipway.policy.analysis.external.query import Arm
+from slipway.policy.analysis.external.readings import (
+    Arms,
+    counted,
+    due,
+    planned,
+    problem_of,
+    questions,
+    reading,
+)
+from slipway.policy.facts import Role
+from slipway.settings import Prometheus
+
+ARMS = Arms(Arm("digits", "vision", "bbbbbbbb", "2"), Arm("digits", "vision", "aaaaaaaa", "1"))
+BROKEN = Problem("ProviderTimeout", "no answer within 5 s")
+NOTHING: Answer = ()
+MAIN = Prometheus(name="main", url="http://p")
+
+
+def a_metric(**fields: Any) -> Metric:
+    query = {"provider": "main", "query": 'x{r="{{revision}}"}'}
+    return Metric.model_validate({"name": "m", "prometheus": query, "max": 1.0, **fields})
+
+
+def a_pair(**fields: Any) -> Metric:
+    pair = {"provider": "main", "bad": "b{{revision}}", "total": "t{{revision}}"}
+    return Metric.model_validate({"name": "m", "prometheus": pair, **fields})
+
+
+def one(value: float, **labels: str) -> Answer:
+    return (Series(labels, value),)
+
+
+def test_both_revisions_are_asked_the_candidate_first() -> None:
+    assert questions(a_metric(), ARMS) == ('x{r="bbbbbbbb"}', 'x{r="aaaaaaaa"}')
+    assert questions(a_pair(), ARMS) == ("bbbbbbbbb", "tbbbbbbbb", "baaaaaaaa", "taaaaaaaa")
+
+
+@pytest.mark.parametrize(
+    ("metric", "answers", "expected"),
+    [
+        (a_metric(), (one(2), one(1)), port.Valued(2, 1)),
+        (a_metric(), (one(2), NOTHING), port.Valued(2)),
+        (a_metric(), (NOTHING, one(1)), "SeriesMissing"),
+        (a_metric(), (BROKEN, one(1)), "ProviderTimeout"),
+        (a_metric(), (one(float("nan")), one(1)), "NotANumber"),
+        (a_metric(max=None, max_increase=0.2), (one(2), NOTHING), "SeriesMissing"),
+        (a_pair(), (one(1), one(9), one(2), BROKEN), "ProviderTimeout"),
+        (a_pair(), (one(1), NOTHING, one(2), one(9)), "SeriesMissing"),
+    ],
+)
+def test_what_is_not_sound_is_missing_with_its_reason(
+    metric: Metric, answers: tuple[Answer, ...], expected: object
+) -> None:
+    found = reading(metric, answers)
+    assert (found.reason if isinstance(found, port.Missing) else found) == expected
+
+
+def test_a_missing_reading_names_the_provider_and_the_revision() -> None:
+    found = reading(a_metric(), (BROKEN, one(1)))
+    assert isinstance(found, port.Missing)
+    assert found.message == "Prometheus main, about the candidate: no answer within 5 s"
+
+
+def test_pairs_are_told_apart_by_their_labels() -> None:
+    totals = (Series({"pod": "a"}, 90.0), Series({"pod": "b"}, 10.0))
+    bads = (Series({"pod": "b"}, 1.0), Series({"pod": "a"}, 4.0))
+    found = counted(bads, totals)
+    assert not isinstance(found, Problem)
+    assert sorted((count.total, count.bad) for count in found.values()) == [(10, 1), (90, 4)]
+
+
+@pytest.mark.parametrize(
+    ("bad", "total", "reason"),
+    [
+        (one(1, pod="a"), one(9, pod="b"), "SeriesMissing"),
+        (one(1), (Series({"pod": "a"}, 9), Series({"pod": "b"}, 9)), "SeriesMissing"),
+        (one(99), one(9), "BadExceedsTotal"),
+        (one(-1), one(9), "NegativeCounter"),
+        (one(1), one(float("inf")), "NotANumber"),
+        (one(1), tuple(Series({"pod": str(n)}, 9) for n in range(17)), "TooManySeries"),
+        (one(1), (Series({"__name__": "a"}, 9), Series({"__name__": "b"}, 9)), "TooManySeries"),
+    ],
+)
+def test_pairs_that_do_not_belong_together_are_missing(
+    bad: Answer, total: Answer, reason: str
+) -> None:
+    found = counted(bad, total)
+    assert isinstance(found, Problem)
+    assert found.reason == reason
+
+
+def test_counters_read_one_after_the_other_may_differ_by_a_few() -> None:
+    found = counted(one(12), one(10))
+    assert not isinstance(found, Problem)
+    assert [(count.total, count.bad) for count in found.values()] == [(10, 10)]
+
+
+def test_a_metric_counts_at_its_stage() -> None:
+    metrics = [a_metric(stage=stage) for stage in ("Always", "Steps", "Bake")]
+    assert due(metrics, Stage.PROGRESSING) == (metrics[0], metrics[1])
+    assert due(metrics, Stage.BAKING) == (metrics[0], metrics[2])
+
+
+def test_only_what_enforces_is_merged_with_the_other_verdicts() -> None:
+    metrics = [a_metric(mode=mode) for mode in MetricMode]
+    assert [item.role for item in planned(metrics)] == [
+        Role.REQUIRED,
+        Role.REPORT_ONLY,
+        Role.REPORT_ONLY,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        (a_metric(prometheus={"provider": "other", "query": "x"}), "expected one of main"),
+        (a_pair(prometheus={"provider": "main", "bad": "b", "total": "t"}), "asks the same"),
+        (a_metric(prometheus={"provider": "main", "query": "{{x}}"}), "found the placeholder"),
+        (a_metric(prometheus={"provider": "main", "query": "x"}), ""),
+        (a_metric(), ""),
+    ],
+)
+def test_what_can_never_be_asked_is_said_at_once(metric: Metric, words: str) -> None:
+    problem = problem_of([metric], [MAIN], "vision")
+    assert words in problem
+    assert bool(problem) is bool(words)
+
+
+def test_a_provider_of_another_namespace_does_not_exist() -> None:
+    theirs = MAIN.model_copy(update={"namespaces": ["theirs"]})
+    assert "expected none" in problem_of([a_metric()], [theirs], "vision")
+    assert not problem_of([a_metric()], [theirs], "theirs")

@@ -1,0 +1,78 @@
+"""Replicas for a share, and when a revision's replicas may go."""
+
+from dataclasses import replace
+
+import pytest
+from slipway.policy.facts import Facts, Traffic
+from slipway.policy.rollout.capacity import Roles, desired_replicas, is_drained, needed
+
+from tests.builders import (
+    NOON,
+    a_model_deployment,
+    a_revision,
+    a_route,
+    a_workload,
+    facts_about,
+    later,
+)
+
+OLD = a_revision(a_model_deployment("1"))
+NEW = a_revision(a_model_deployment("2"))
+
+
+def facts(weight: int = 0, *, acknowledged: int = 1) -> Facts:
+    """Return facts in which the old revision leaves."""
+    return facts_about(
+        a_model_deployment("2"),
+        revisions={OLD.name: OLD, NEW.name: NEW},
+        workloads={OLD.name: a_workload(OLD.name), NEW.name: a_workload(NEW.name)},
+        route=a_route({NEW.name: 100 - weight, OLD.name: weight}, acknowledged=acknowledged),
+    )
+
+
+def test_a_share_needs_its_part_of_the_replicas_rounded_up() -> None:
+    found = [needed(weight, 10) for weight in (0, 1, 5, 10, 11, 50, 99, 100)]
+    assert found == [0, 1, 1, 1, 2, 5, 10, 10]
+    assert needed(1, 1) == 1
+
+
+def test_no_request_in_flight_at_any_proxy_is_drained() -> None:
+    assert is_drained(replace(facts(), traffic=Traffic({})), OLD.name, NOON)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param(replace(facts(5), traffic=Traffic({})), id="a weight"),
+        pytest.param(replace(facts(acknowledged=0), traffic=Traffic({})), id="no acknowledgement"),
+        pytest.param(replace(facts(), traffic=Traffic({OLD.name: 1})), id="a request in flight"),
+        pytest.param(
+            replace(facts(), traffic=Traffic({}, frozenset({"router-a"}))), id="a silent proxy"
+        ),
+        pytest.param(facts(), id="counters that were not read"),
+        pytest.param(replace(facts(), traffic=Traffic({}), proxies=()), id="no proxy at all"),
+    ],
+)
+def test_a_revision_is_not_drained_while_there_is(found: Facts) -> None:
+    assert not is_drained(found, OLD.name, NOON)
+    assert desired_replicas(found, Roles(NEW.name, None), NOON) == {OLD.name: 1, NEW.name: 1}
+
+
+def test_after_the_drain_time_what_still_runs_is_cut() -> None:
+    busy = replace(facts(), traffic=Traffic({OLD.name: 9}))
+    assert not is_drained(busy, OLD.name, later(29))
+    assert is_drained(busy, OLD.name, later(30))
+    assert desired_replicas(busy, Roles(NEW.name, None), later(30)) == {OLD.name: 0, NEW.name: 1}
+
+
+def test_what_is_not_behind_the_route_is_drained() -> None:
+    assert is_drained(replace(facts(), route=a_route({NEW.name: 100})), OLD.name, NOON)
+    assert is_drained(replace(facts(), route=None), OLD.name, NOON)
+
+
+def test_a_weight_that_one_proxy_still_runs_counts() -> None:
+    found = facts()
+    assert found.route is not None
+    slow = replace(found.route.proxies[0], weights={OLD.name: 5}, generation=0)
+    route = replace(found.route, proxies=(slow, found.route.proxies[1]))
+    assert not is_drained(replace(found, route=route, traffic=Traffic({})), OLD.name, later(999))
