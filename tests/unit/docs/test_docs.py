@@ -1,3 +1,4 @@
+import math
 import re
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import yaml
 from slipway.api.golden import GoldenFile
 from slipway.api.modeldeployment import ModelDeploymentSpec
 from slipway.policy.action_grammar import VERBS
+from slipway.policy.statistics.dispersion import ENOUGH
 
 from tests.install.helm import ROOT
 
@@ -48,6 +50,12 @@ def test_quickstart_explains_every_action() -> None:
     text = (ROOT / "docs/quickstart.md").read_text()
     rows = re.findall(r"^\| (`.+?`) \|", text, re.MULTILINE)
     assert set(re.findall(r"`([a-z]+)", " ".join(rows))) == VERBS
+
+
+def test_analysis_names_the_bayes_factor_that_a_fail_needs() -> None:
+    text = " ".join((ROOT / "docs/analysis.md").read_text().split())
+
+    assert f"Bayes factor of {math.exp(ENOUGH):.0f}" in text
 
 
 def anchors(page: Path) -> set[str]:

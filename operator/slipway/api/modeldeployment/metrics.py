@@ -177,7 +177,7 @@ class HookStage(StrEnum):
 
 
 class Webhook(ApiModel):
-    """Where to ask: 200 goes on, 403 refuses the revision, anything else is asked again."""
+    """Where to ask: 200 goes on, 409 refuses the revision, anything else is asked again."""
 
     url: Annotated[
         str,
