@@ -15,39 +15,6 @@ EXIT_PERMANENT = 1
 EXIT_TRANSIENT = 75
 
 
-class Reason(StrEnum):
-    """Why a Job failed, for machines; the operator may show more that come later."""
-
-    INVALID_REQUEST = "InvalidRequest"
-    """The order itself: the operator and the Job do not fit together."""
-    SOURCE_NOT_FOUND = "SourceNotFound"
-    SOURCE_REFUSED = "SourceRefused"
-    """Credentials, rights, or a kind of source that is not allowed."""
-    SOURCE_UNAVAILABLE = "SourceUnavailable"
-    SOURCE_TOO_LARGE = "SourceTooLarge"
-    SOURCE_CHANGED = "SourceChanged"
-    """Files changed while they were packaged."""
-    UNSAFE_ARCHIVE = "UnsafeArchive"
-    CORRUPT_ARCHIVE = "CorruptArchive"
-    DIGEST_MISMATCH = "DigestMismatch"
-    LAYOUT_UNKNOWN = "LayoutUnknown"
-    """No model where one should be, or more than one."""
-    FORMAT_MISMATCH = "FormatMismatch"
-    CONFIG_INVALID = "ConfigInvalid"
-    WARMUP_IMPOSSIBLE = "WarmupImpossible"
-    REGISTRY_REFUSED = "RegistryRefused"
-    REGISTRY_UNAVAILABLE = "RegistryUnavailable"
-    STORAGE_FULL = "StorageFull"
-    GOLDEN_SET_INVALID = "GoldenSetInvalid"
-    """A file of the golden set is missing or wrong; it can judge nobody."""
-    SERVER_UNREACHABLE = "ServerUnreachable"
-    """The candidate did not answer the check in time."""
-    CHECK_TIMED_OUT = "CheckTimedOut"
-    """The candidate answers, but too slowly for the golden set."""
-    INTERRUPTED = "Interrupted"
-    INTERNAL_ERROR = "InternalError"
-
-
 class TensorSpec(ApiModel):
     """One input or output of a model."""
 

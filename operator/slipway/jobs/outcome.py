@@ -15,13 +15,13 @@ from typing import Any, NoReturn, Protocol
 from pydantic import ValidationError
 
 from slipway.api.base import Manifest
+from slipway.api.reasons import Reason
 from slipway.api.result import (
     EXIT_OK,
     EXIT_PERMANENT,
     EXIT_TRANSIENT,
     MAX_BYTES,
     JobError,
-    Reason,
 )
 from slipway.errors import JobFailure, RegistryRefused, RegistryUnavailable, SlipwayError
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
-from slipway.api.result import Reason
+from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
 
 LONGEST_NAME = 1024

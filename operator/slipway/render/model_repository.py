@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from slipway.api.names import MODEL_DIRECTORY_VERSION
+from slipway.api.reasons import Reason
 from slipway.api.request import ModelFormat
-from slipway.api.result import Reason
 from slipway.errors import JobFailure
 from slipway.render.model_formats import BACKENDS, BY_FORMAT, Backend, Declared
 

@@ -7,8 +7,9 @@ import platform
 from pathlib import Path
 
 import pytest
+from slipway.api.reasons import Reason
 from slipway.api.request import ConfigRequest, PackageMode, SourceRequest
-from slipway.api.result import EXIT_OK, EXIT_PERMANENT, Reason
+from slipway.api.result import EXIT_OK, EXIT_PERMANENT
 from slipway.jobs.package.base import OCI_MANIFEST
 from slipway.jobs.registry.content import Repository
 from slipway.settings import Registry

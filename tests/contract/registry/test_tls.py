@@ -4,8 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from slipway.api.reasons import Reason
 from slipway.api.request import PackageMode, SourceRequest
-from slipway.api.result import EXIT_OK, EXIT_PERMANENT, Reason
+from slipway.api.result import EXIT_OK, EXIT_PERMANENT
 from slipway.jobs.http import open_pool
 from slipway.jobs.registry.client import Registry as Client
 from slipway.settings import Registry

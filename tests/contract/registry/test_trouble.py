@@ -5,7 +5,8 @@ import json
 import os
 
 import pytest
-from slipway.api.result import EXIT_OK, EXIT_PERMANENT, EXIT_TRANSIENT, Reason
+from slipway.api.reasons import Reason
+from slipway.api.result import EXIT_OK, EXIT_PERMANENT, EXIT_TRANSIENT
 from slipway.settings import Registry
 
 from tests.contract.registry import servers

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from slipway.api.reasons import Reason
 from slipway.api.request import PackageMode, SourceRequest
-from slipway.api.result import EXIT_OK, EXIT_PERMANENT, EXIT_TRANSIENT, PackageResult, Reason
+from slipway.api.result import EXIT_OK, EXIT_PERMANENT, EXIT_TRANSIENT, PackageResult
 
 from tests.contract.registry import servers
 from tests.contract.registry.bench import FAST, Bench, Shelf, a_model

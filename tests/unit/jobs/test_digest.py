@@ -3,7 +3,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from slipway.api.result import Reason
+from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
 from slipway.jobs.digest import hash_tree, require_digest
 from slipway.jobs.tree import Tree, TreeFile, make_tree, walk

@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from slipway.api.reasons import Reason
 from slipway.api.result import (
     EXIT_OK,
     EXIT_PERMANENT,
@@ -12,7 +13,6 @@ from slipway.api.result import (
     MAX_BYTES,
     JobError,
     PackageResult,
-    Reason,
     Signature,
     TensorSpec,
 )

@@ -1,6 +1,6 @@
 import pytest
+from slipway.api.reasons import Reason
 from slipway.api.request import ModelFormat
-from slipway.api.result import Reason
 from slipway.errors import JobFailure
 from slipway.render.model_formats import Declared
 from slipway.render.model_repository import Layout, find_config, plan_layout

@@ -25,7 +25,8 @@ from slipway.api.golden import (
     GoldenTensor,
     Rule,
 )
-from slipway.api.result import Reason, Signature, TensorSpec
+from slipway.api.reasons import Reason
+from slipway.api.result import Signature, TensorSpec
 from slipway.errors import JobFailure
 from slipway.jobs.check.tensors import (
     Array,

@@ -10,8 +10,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from slipway.api.reasons import Reason
 from slipway.api.request import ENVIRONMENT_VARIABLE, GOLDEN_MOUNT, SCRATCH_MOUNT, CheckRequest
-from slipway.api.result import CheckReason, CheckResult, CheckVerdict, JobError, Reason
+from slipway.api.result import CheckReason, CheckResult, CheckVerdict, JobError
 from slipway.errors import JobFailure
 from slipway.jobs.check.golden import GoldenSet, load_golden_set
 from slipway.jobs.check.verdict import check

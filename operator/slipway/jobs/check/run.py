@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from slipway.api.result import Reason, Signature
+from slipway.api.reasons import Reason
+from slipway.api.result import Signature
 from slipway.errors import JobFailure
 from slipway.jobs.check.compare import Disagreement, compare_output
 from slipway.jobs.check.golden import Case, GoldenSet, fit_case

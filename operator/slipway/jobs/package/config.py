@@ -10,8 +10,9 @@ from typing import Any
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
+from slipway.api.reasons import Reason
 from slipway.api.request import ConfigRequest, ModelFormat
-from slipway.api.result import Reason, Signature
+from slipway.api.result import Signature
 from slipway.errors import JobFailure
 from slipway.jobs.package.config_text import top_level_fields
 from slipway.jobs.package.onnx import Graph

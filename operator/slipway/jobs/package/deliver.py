@@ -4,7 +4,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from slipway.api.result import Reason
+from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
 from slipway.jobs.digest import TreeDigest, blocks
 from slipway.jobs.package.prepare import Prepared

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from slipway.api.result import Reason
+from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
 from slipway.jobs.digest import blocks
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from slipway.api.reasons import Reason
 from slipway.api.request import (
     CA_MOUNT,
     ENVIRONMENT_VARIABLE,
@@ -22,7 +23,7 @@ from slipway.api.request import (
     PackageMode,
     PackageRequest,
 )
-from slipway.api.result import JobError, PackageResult, Reason
+from slipway.api.result import JobError, PackageResult
 from slipway.errors import JobFailure
 from slipway.jobs.digest import TreeDigest
 from slipway.jobs.http import Backoff

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from slipway.api.reasons import Reason
 from slipway.api.request import ConfigRequest
-from slipway.api.result import Reason, Signature
+from slipway.api.result import Signature
 from slipway.errors import JobFailure
 from slipway.jobs.package.config import EMPTY, Filled, SourceConfig, fill_config, parse_config
 from slipway.jobs.package.onnx import Graph, GraphUnreadable, read_graph

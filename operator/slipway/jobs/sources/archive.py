@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from stat import S_IFMT, S_IFREG
 from typing import IO
 
-from slipway.api.result import Reason
+from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
 from slipway.jobs.tree import TreeFile, name_problem
 

@@ -6,8 +6,8 @@ A directory is read where it lies; an archive is unpacked; a file is one model f
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+from slipway.api.reasons import Reason
 from slipway.api.request import SourceRequest
-from slipway.api.result import Reason
 from slipway.errors import JobFailure
 from slipway.jobs.http import Backoff
 from slipway.jobs.sources import archive

@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError, LocationParseError
 
-from slipway.api.result import Reason
+from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
 from slipway.jobs.http import BLOCK_BYTES, PASSING_STATUS, Backoff, for_people, is_untrusted
 

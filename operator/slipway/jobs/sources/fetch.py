@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from slipway.api.reasons import Reason
 from slipway.api.request import SourceRequest
-from slipway.api.result import Reason
 from slipway.errors import JobFailure
 from slipway.jobs.digest import TreeDigest, hash_tree, require_digest
 from slipway.jobs.http import Backoff, for_people

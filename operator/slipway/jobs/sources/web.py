@@ -3,8 +3,8 @@
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from slipway.api.reasons import Reason
 from slipway.api.request import SourceRequest
-from slipway.api.result import Reason
 from slipway.errors import JobFailure
 from slipway.jobs.http import Backoff, for_people, open_pool
 from slipway.jobs.sources import archive

@@ -3,7 +3,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pytest
 from slipway.api.golden import Compare, Equal
-from slipway.api.result import Reason, Signature
+from slipway.api.reasons import Reason
+from slipway.api.result import Signature
 from slipway.errors import JobFailure
 from slipway.jobs.check import run
 from slipway.jobs.check.golden import Case, GoldenSet

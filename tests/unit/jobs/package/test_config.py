@@ -2,8 +2,9 @@ from typing import Any
 
 import pytest
 from google.protobuf import text_format
+from slipway.api.reasons import Reason
 from slipway.api.request import ConfigRequest, ModelFormat, QueueRequest
-from slipway.api.result import Reason, TensorSpec
+from slipway.api.result import TensorSpec
 from slipway.errors import JobFailure
 from slipway.jobs.package.config import DEFAULT_MAX_QUEUE_SIZE, Filled, fill_config, parse_config
 from slipway.jobs.package.onnx import Graph

@@ -2,8 +2,8 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from slipway.api.reasons import Reason
 from slipway.api.request import ConfigRequest
-from slipway.api.result import Reason
 from slipway.errors import JobFailure
 from slipway.jobs.digest import hash_tree
 from slipway.jobs.package.deliver import deliver

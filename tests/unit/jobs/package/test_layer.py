@@ -4,7 +4,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from slipway.api.result import Reason
+from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
 from slipway.jobs.package.layer import Layer, LayerFile, make_layer, text_file
 

@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from slipway.api.result import Reason
+from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
 from slipway.jobs.sources.archive import Limits, unpack
 

@@ -4,8 +4,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from slipway.api.reasons import Reason
 from slipway.api.request import SourceRequest
-from slipway.api.result import Reason
 from slipway.errors import JobFailure
 from slipway.jobs.http import Backoff
 from slipway.jobs.sources import claim

@@ -1,0 +1,451 @@
+"""Why something is as it is: every reason that Slipway gives, one documented line each.
+
+What belongs here: the CamelCase words in conditions, verdicts, results of Jobs, events and answers
+to actions, what each means, and what follows from it. Messages carry the numbers. The tables in
+docs/operations.md and docs/analysis.md are tested against this page. Imports nothing heavy, so that
+the command line starts fast.
+"""
+
+from dataclasses import dataclass, replace
+from enum import Enum, StrEnum
+from typing import Self
+
+MESSAGE_LENGTH = 1024
+"""Characters of a message that a status or a condition keeps."""
+CUT = "…"
+
+
+class Group(Enum):
+    """Where a reason is given."""
+
+    ROLLOUT = "where a rollout stands"
+    STALL = "why a rollout needs a person"
+    TROUBLE = "why a write or a pass failed"
+    PODS = "what pods and containers say"
+    JOB = "why a package or check Job failed"
+    CHECK = "how the golden set and the signature came out"
+    ANALYSIS = "what a metric says"
+    PROVIDER = "why a metric or a load could not be read"
+    SCALING = "whether replicas follow the load"
+    CONDITION = "what the other conditions say"
+    EVENT = "what happened"
+    ACTION = "why an action was refused"
+
+
+class Course(Enum):
+    """What becomes of it when nobody does anything."""
+
+    GOES_ON = "the rollout, or the next pass, goes on by itself"
+    COLLECTS = "evidence is being collected"
+    PASSES = "ends with its cause in the cluster, whatever the object says; never a stall"
+    HEALS = "stalls the object, and the operator tries again by itself"
+    NEEDS_PERSON = "stays until a person or a new commit acts"
+
+
+class Reason(StrEnum):
+    """Why, in one CamelCase word; values are wire names and never change."""
+
+    group: Group
+    meaning: str
+    """One line for people: what it means."""
+    course: Course
+    remedy: str
+    """What a person can do about it; empty where nothing has to be done."""
+
+    def __new__(
+        cls,
+        value: str,
+        group: Group,
+        meaning: str,
+        course: Course = Course.GOES_ON,
+        remedy: str = "",
+    ) -> Self:
+        """Make a member whose value is the wire name."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.group = group
+        member.meaning = meaning
+        member.course = course
+        member.remedy = remedy
+        return member
+
+    # Where a rollout stands: Ready and Reconciling.
+    RECONCILING = "Reconciling", Group.ROLLOUT, "a pass is under way that has not decided yet"
+    PACKAGING = "Packaging", Group.ROLLOUT, "the package Job is running, or about to"
+    JOB_HAS_NO_POD = (
+        "JobHasNoPod",
+        Group.ROLLOUT,
+        "a Job got no pod: a quota or an admission check refuses it; see the Job's events",
+    )
+    STARTING = "Starting", Group.ROLLOUT, "waiting for the candidate's replicas to be ready"
+    CHECKING = "Checking", Group.ROLLOUT, "checking golden set and signature"
+    CHECK_PASSED = "CheckPassed", Group.ROLLOUT, "golden set and signature passed"
+    AWAITING_ACKNOWLEDGEMENT = (
+        "AwaitingAcknowledgement",
+        Group.ROLLOUT,
+        "a weight is written; waiting for every proxy to run it",
+    )
+    AWAITING_CAPACITY = (
+        "AwaitingCapacity",
+        Group.ROLLOUT,
+        "waiting for the replicas that the next weight needs",
+    )
+    AWAITING_HOOK = "AwaitingHook", Group.ROLLOUT, "waiting for a hook to approve"
+    AWAITING_APPROVAL = "AwaitingApproval", Group.ROLLOUT, "waiting for a person to approve a step"
+    HOLDING = "Holding", Group.ROLLOUT, "holding a weight for the step's holdSeconds"
+    PROGRESSING = "Progressing", Group.ROLLOUT, "raising the candidate's weight"
+    BAKING = "Baking", Group.ROLLOUT, "watching for late faults before the promotion"
+    BAKE_ALARM = (
+        "BakeAlarm",
+        Group.ROLLOUT,
+        "the candidate looks worse than before the bake; a share goes back to stable to compare",
+    )
+    PAUSED = "Paused", Group.ROLLOUT, "paused by spec.paused or by the action pause"
+    PROMOTED = "Promoted", Group.ROLLOUT, "the version in the spec serves all of the traffic"
+    ROLLING_BACK = "RollingBack", Group.ROLLOUT, "taking the candidate's traffic back to stable"
+    FAILED_TO_START = (
+        "FailedToStart",
+        Group.ROLLOUT,
+        "the candidate did not become ready in time; it is started again after a back-off",
+    )
+
+    # Why a rollout needs a person: Stalled.
+    REVISION_REJECTED = (
+        "RevisionRejected",
+        Group.STALL,
+        "evidence against this version; the message has the numbers",
+        Course.NEEDS_PERSON,
+        "a new version, or `retry`",
+    )
+    HELD = (
+        "Held",
+        Group.STALL,
+        "a person took the version out with `abort` or `rollback`",
+        Course.NEEDS_PERSON,
+        "a new version, or `retry`",
+    )
+    ANALYSIS_FAILED = (
+        "AnalysisFailed",
+        Group.STALL,
+        "a Fail while `rollback.automatic` is `Disabled`",
+        Course.NEEDS_PERSON,
+        "`abort` or `promote`",
+    )
+    DEADLINE_EXCEEDED = (
+        "DeadlineExceeded",
+        Group.STALL,
+        "no verdict, no replicas or no proxies within `deadlineSeconds`; the message says which",
+        Course.NEEDS_PERSON,
+        "provide what is missing (the rollout then continues), or `promote`, or `abort`",
+    )
+    INVALID_SPEC = (
+        "InvalidSpec",
+        Group.STALL,
+        "the API server or the operator refuses something in the spec",
+        Course.NEEDS_PERSON,
+        "correct what the message names",
+    )
+    CONFLICT = (
+        "Conflict",
+        Group.STALL,
+        "an object of that name exists and is not Slipway's",
+        Course.NEEDS_PERSON,
+        "remove it, or rename the ModelDeployment",
+    )
+
+    # Why a write or a pass failed.
+    REFUSED = (
+        "Refused",
+        Group.TROUBLE,
+        "admission denied a write: quota, policy, webhook, Pod Security, a deleted namespace",
+        Course.HEALS,
+        "remove the cause; the operator retries within a minute",
+    )
+    INTERNAL_ERROR = (
+        "InternalError",
+        Group.TROUBLE,
+        "a bug, or a write that would have broken an invariant; other objects are not affected",
+        Course.HEALS,
+        "report it with the operator's log",
+    )
+    FORBIDDEN = (
+        "Forbidden",
+        Group.TROUBLE,
+        "the operator lost a right; the message says which",
+        Course.PASSES,
+        "grant it again",
+    )
+    WEBHOOK_UNAVAILABLE = (
+        "WebhookUnavailable",
+        Group.TROUBLE,
+        "an admission webhook with `failurePolicy: Fail` does not answer",
+        Course.PASSES,
+        "repair or remove it if it does not come back",
+    )
+    CLUSTER_UNAVAILABLE = (
+        "ClusterUnavailable",
+        Group.TROUBLE,
+        "the API server fails, perhaps for this object only, as when it is too large for its store",
+        Course.PASSES,
+        "see the message",
+    )
+
+    # What pods and containers say.
+    PODS_REFUSED = "PodsRefused", Group.PODS, "admission refuses the pods: a quota or a policy"
+    UNSCHEDULABLE = "Unschedulable", Group.PODS, "no node takes a pod"
+    IMAGE_PULL_FAILED = "ImagePullFailed", Group.PODS, "a node cannot pull the image"
+    FETCH_FAILED = "FetchFailed", Group.PODS, "the init container could not fetch the model"
+    LOAD_FAILED = "LoadFailed", Group.PODS, "Triton exited while it was loading the model"
+    CRASHING = "Crashing", Group.PODS, "containers of the candidate keep exiting"
+    OUT_OF_MEMORY = "OutOfMemory", Group.PODS, "killed at its own memory limit under traffic"
+    NOT_READY = "NotReady", Group.PODS, "no running replica answers its readiness probe"
+    CRASH_LOOP_BACK_OFF = "CrashLoopBackOff", Group.PODS, "the kubelet delays the next start"
+    CREATE_CONTAINER_CONFIG_ERROR = (
+        "CreateContainerConfigError",
+        Group.PODS,
+        "a Secret or ConfigMap that the container needs is missing",
+    )
+    CREATE_CONTAINER_ERROR = (
+        "CreateContainerError",
+        Group.PODS,
+        "the node cannot create a container",
+    )
+    RUN_CONTAINER_ERROR = "RunContainerError", Group.PODS, "the node cannot start a container"
+    INVALID_IMAGE_NAME = "InvalidImageName", Group.PODS, "the image's name is not valid"
+    ERR_IMAGE_NEVER_PULL = (
+        "ErrImageNeverPull",
+        Group.PODS,
+        "the image is not on the node, and its pull policy is Never",
+    )
+    IMAGE_INSPECT_ERROR = "ImageInspectError", Group.PODS, "the node cannot read the image"
+    POD_WAITING = "PodWaiting", Group.PODS, "a container is waiting; the message has the reason"
+
+    # Why a package or check Job failed.
+    INVALID_REQUEST = (
+        "InvalidRequest",
+        Group.JOB,
+        "the order itself: the operator and the Job's image do not fit together",
+    )
+    SOURCE_NOT_FOUND = "SourceNotFound", Group.JOB, "nothing at the source's address"
+    SOURCE_REFUSED = (
+        "SourceRefused",
+        Group.JOB,
+        "credentials, rights, or a kind of source that is not allowed",
+    )
+    SOURCE_UNAVAILABLE = "SourceUnavailable", Group.JOB, "the source does not answer"
+    SOURCE_TOO_LARGE = "SourceTooLarge", Group.JOB, "larger than the operator's limit"
+    SOURCE_CHANGED = "SourceChanged", Group.JOB, "files changed while they were being packaged"
+    UNSAFE_ARCHIVE = "UnsafeArchive", Group.JOB, "the archive leads outside its own folder"
+    CORRUPT_ARCHIVE = "CorruptArchive", Group.JOB, "the archive cannot be read to its end"
+    DIGEST_MISMATCH = "DigestMismatch", Group.JOB, "the bytes are not those of the pinned digest"
+    LAYOUT_UNKNOWN = "LayoutUnknown", Group.JOB, "no model where one should be, or more than one"
+    FORMAT_MISMATCH = "FormatMismatch", Group.JOB, "the files are not of the format in the spec"
+    CONFIG_INVALID = "ConfigInvalid", Group.JOB, "config.pbtxt cannot be used as it is"
+    WARMUP_IMPOSSIBLE = "WarmupImpossible", Group.JOB, "warm-up data cannot be made for the inputs"
+    REGISTRY_REFUSED = "RegistryRefused", Group.JOB, "the registry says no, and would say it again"
+    REGISTRY_UNAVAILABLE = "RegistryUnavailable", Group.JOB, "the registry does not answer"
+    STORAGE_FULL = "StorageFull", Group.JOB, "the Job's scratch space is full"
+    GOLDEN_SET_INVALID = (
+        "GoldenSetInvalid",
+        Group.JOB,
+        "a file of the golden set is missing or wrong; it can judge nothing",
+    )
+    SERVER_UNREACHABLE = "ServerUnreachable", Group.JOB, "the candidate did not answer in time"
+    CHECK_TIMED_OUT = (
+        "CheckTimedOut",
+        Group.JOB,
+        "the candidate answers, but too slowly for the golden set",
+    )
+    INTERRUPTED = "Interrupted", Group.JOB, "the Job's pod was stopped"
+    JOB_CRASHED = "JobCrashed", Group.JOB, "the Job left no result"
+
+    # How the golden set and the signature came out.
+    GOLDEN_SET_PASSED = "GoldenSetPassed", Group.CHECK, "the recorded answers agree"
+    NO_GOLDEN_SET = "NoGoldenSet", Group.CHECK, "passed on the signature alone"
+    GOLDEN_SET_FAILED = "GoldenSetFailed", Group.CHECK, "too few recorded answers agree"
+    GOLDEN_SET_REGRESSED = (
+        "GoldenSetRegressed",
+        Group.CHECK,
+        "enough cases agree, and yet fewer than on stable",
+    )
+    SIGNATURE_CHANGED = "SignatureChanged", Group.CHECK, "inputs or outputs are not those of stable"
+    NOT_CHECKED = "NotChecked", Group.CHECK, "the check could not be made; see the error"
+
+    # What a metric says.
+    WITHIN_HARM = "WithinHarm", Group.ANALYSIS, "the harm at the next weight is ruled out"
+    WITHIN_LIMIT = "WithinLimit", Group.ANALYSIS, "within the limit that the spec sets"
+    NOTHING_AGAINST = "NothingAgainst", Group.ANALYSIS, "nothing against the candidate so far"
+    ANSWERING = "Answering", Group.ANALYSIS, "requests come back as they do on stable"
+    ERROR_RATIO = "ErrorRatio", Group.ANALYSIS, "a larger share of errors than on stable"
+    SLOW_RATIO = "SlowRatio", Group.ANALYSIS, "a larger share of slow answers than on stable"
+    SLOW_MEAN = "SlowMean", Group.ANALYSIS, "a higher mean latency than on stable"
+    UNRESPONSIVE = "Unresponsive", Group.ANALYSIS, "requests go in and do not come back"
+    TOO_MANY = "TooMany", Group.ANALYSIS, "a larger share of counted events than allowed"
+    TOO_HIGH = "TooHigh", Group.ANALYSIS, "a higher mean than allowed"
+    ABOVE_LIMIT = "AboveLimit", Group.ANALYSIS, "a value above its fixed limit"
+    UNDECIDED = (
+        "Undecided",
+        Group.ANALYSIS,
+        "not enough evidence yet; the message says how many more requests it takes",
+        Course.COLLECTS,
+    )
+    UNDER_SUSPICION = (
+        "UnderSuspicion",
+        Group.ANALYSIS,
+        "a tenth of the evidence for a Fail is there: the promotion is held",
+        Course.COLLECTS,
+    )
+    ARM_NOISE = "ArmNoise", Group.ANALYSIS, "worse, but still within pod-to-pod noise"
+    SHARED_FAULT = "SharedFault", Group.ANALYSIS, "stable is equally bad: held, and not blamed"
+    NOT_ROUTED = "NotRouted", Group.ANALYSIS, "the candidate gets far less than its weight"
+    CHECK_FAILED = "CheckFailed", Group.ANALYSIS, "mode Threshold: the last check was bad"
+    NO_TRAFFIC = "NoTraffic", Group.ANALYSIS, "no request yet"
+    NO_BASELINE = "NoBaseline", Group.ANALYSIS, "stable has no value to compare with"
+    NO_DATA = "NoData", Group.ANALYSIS, "nothing was read yet"
+    WARMING_UP = "WarmingUp", Group.ANALYSIS, "the candidate's first requests do not count"
+    METRICS_UNAVAILABLE = (
+        "MetricsUnavailable",
+        Group.ANALYSIS,
+        "the routers' or the provider's counters cannot be read",
+    )
+    TOO_FEW_REQUESTS = (
+        "TooFewRequests",
+        Group.ANALYSIS,
+        "fewer requests than `minSamples`",
+        Course.COLLECTS,
+    )
+    TOO_FEW_PREDICTIONS = (
+        "TooFewPredictions",
+        Group.ANALYSIS,
+        "fewer predictions than a comparison takes",
+    )
+    PREDICTIONS_DRIFT = "PredictionsDrift", Group.ANALYSIS, "predictions are distributed otherwise"
+    NO_DRIFT = "NoDrift", Group.ANALYSIS, "predictions are distributed as on stable"
+    NO_RESTARTS = "NoRestarts", Group.ANALYSIS, "no container of the candidate has ended"
+    RESTARTED = "Restarted", Group.ANALYSIS, "containers ended; no evidence against it yet"
+    NOT_JUDGED = "NotJudged", Group.ANALYSIS, "the metric does not count at this stage"
+
+    # Why a metric or a load could not be read.
+    INVALID_QUERY = "InvalidQuery", Group.PROVIDER, "a query has a placeholder that does not exist"
+    QUERY_REFUSED = "QueryRefused", Group.PROVIDER, "the provider refuses the query"
+    PROVIDER_ERROR = "ProviderError", Group.PROVIDER, "the provider answers with an error"
+    PROVIDER_REDIRECTS = "ProviderRedirects", Group.PROVIDER, "the provider redirects elsewhere"
+    PROVIDER_SLOW = "ProviderSlow", Group.PROVIDER, "the answer is not there yet"
+    PROVIDER_TIMEOUT = "ProviderTimeout", Group.PROVIDER, "the provider did not answer in time"
+    PROVIDER_UNKNOWN = "ProviderUnknown", Group.PROVIDER, "no provider of that name"
+    PROVIDER_UNREACHABLE = "ProviderUnreachable", Group.PROVIDER, "the provider cannot be reached"
+    ANSWER_MALFORMED = "AnswerMalformed", Group.PROVIDER, "the answer cannot be read"
+    ANSWER_TOO_LARGE = "AnswerTooLarge", Group.PROVIDER, "the answer is larger than allowed"
+    BAD_EXCEEDS_TOTAL = "BadExceedsTotal", Group.PROVIDER, "bad counts more than total does"
+    LABEL_MISSING = "LabelMissing", Group.PROVIDER, "a series lacks the label that is asked for"
+    NEGATIVE_COUNTER = "NegativeCounter", Group.PROVIDER, "a counter is below zero"
+    NOT_A_NUMBER = "NotANumber", Group.PROVIDER, "the value is no number"
+    SERIES_MISSING = "SeriesMissing", Group.PROVIDER, "the query finds no series, or not the same"
+    TOO_MANY_SERIES = "TooManySeries", Group.PROVIDER, "the query finds more series than allowed"
+    NO_SERVER = "NoServer", Group.PROVIDER, "no ready pod to ask"
+    SERVER_ERROR = "ServerError", Group.PROVIDER, "a pod's metrics page answers with an error"
+    SERVER_TIMEOUT = "ServerTimeout", Group.PROVIDER, "a pod's metrics page did not answer in time"
+
+    # Whether replicas follow the load.
+    MEASURED = "Measured", Group.SCALING, "replicas follow the load"
+    SIGNALS_MISSING = (
+        "SignalsMissing",
+        Group.SCALING,
+        "the load cannot be measured; replicas are kept, and only added",
+    )
+    NO_MAX_REPLICAS = (
+        "NoMaxReplicas",
+        Group.SCALING,
+        "scaling is asked for without maxReplicas",
+        Course.NEEDS_PERSON,
+        "set spec.scaling.maxReplicas",
+    )
+
+    # What the other conditions say.
+    SERVING = "Serving", Group.CONDITION, "a revision has ready replicas and traffic"
+    NOTHING_SERVES = "NothingServes", Group.CONDITION, "no revision can answer"
+    PACKAGED = "Packaged", Group.CONDITION, "the version has a digest and can be started"
+    ACKNOWLEDGED = "Acknowledged", Group.CONDITION, "every proxy runs the newest weights"
+    AWAITING_PROXIES = (
+        "AwaitingProxies",
+        Group.CONDITION,
+        "waiting for proxies to run the newest weights",
+    )
+    REPLICAS_READY = "ReplicasReady", Group.CONDITION, "every live revision has its replicas"
+    AWAITING_REPLICAS = "AwaitingReplicas", Group.CONDITION, "waiting for replicas to be ready"
+
+    # What happened: events, and causes that history keeps.
+    ROLLOUT_STARTED = "RolloutStarted", Group.EVENT, "a candidate is being started"
+    WEIGHT_ACKNOWLEDGED = "WeightAcknowledged", Group.EVENT, "every proxy runs a new weight"
+    HOOK_PASSED = "HookPassed", Group.EVENT, "a hook approved"
+    HOOK_REJECTED = "HookRejected", Group.EVENT, "a hook refused the revision"
+    SCALED = "Scaled", Group.EVENT, "the load asks for another number of replicas"
+    STABLE_DOWN = "StableDown", Group.EVENT, "stable cannot serve; the candidate takes all traffic"
+    ACTION = "Action", Group.EVENT, "a person's action was carried out or refused"
+
+    # Why an action was refused: lastAction.reason, refusedAction.reason.
+    NOT_UNDERSTOOD = "NotUnderstood", Group.ACTION, "the annotation does not have the form"
+    UNKNOWN_ACTION = "UnknownAction", Group.ACTION, "there is no action of that name"
+    MISDATED = "Misdated", Group.ACTION, "its id is old, from before the object, or far ahead"
+    STATUS_LOST = "StatusLost", Group.ACTION, "the status was lost, and with it what was done"
+    MEANT_FOR_ANOTHER_POSITION = (
+        "MeantForAnotherPosition",
+        Group.ACTION,
+        "the rollout has moved on from the revision and step that the action names",
+    )
+    NO_ROLLOUT = "NoRollout", Group.ACTION, "no rollout is under way"
+    ALREADY_DONE = "AlreadyDone", Group.ACTION, "what it asks for is already so"
+    NOT_AWAITING_APPROVAL = "NotAwaitingApproval", Group.ACTION, "no step is waiting for approval"
+    NEEDS_APPROVAL = "NeedsApproval", Group.ACTION, "the step is waiting for approval: use approve"
+    NO_STEP = "NoStep", Group.ACTION, "no step with traffic is in force"
+    PAUSED_BY_SPEC = "PausedBySpec", Group.ACTION, "spec.paused holds the rollout: change the spec"
+    ANALYSIS_SAYS_FAIL = "AnalysisSaysFail", Group.ACTION, "there is evidence against the candidate"
+    NOTHING_TO_RETRY = "NothingToRetry", Group.ACTION, "nothing was rejected, held or failed"
+    NO_WAY_BACK = "NoWayBack", Group.ACTION, "that revision cannot be gone back to"
+    ROLLBACK_UNDER_WAY = "RollbackUnderWay", Group.ACTION, "the candidate is being rolled back"
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether it stays until a person or a new commit acts."""
+        return self.course is Course.NEEDS_PERSON
+
+    @property
+    def heals_by_itself(self) -> bool:
+        """Whether it is trouble after which the operator tries again by itself."""
+        return self.course in {Course.HEALS, Course.PASSES}
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether it ends without a change of the object, so that no tool may give it up."""
+        return self.course is Course.PASSES
+
+    @property
+    def is_collecting(self) -> bool:
+        """Whether a metric is collecting evidence."""
+        return self.course is Course.COLLECTS
+
+    @classmethod
+    def parse(cls, text: str, otherwise: "Reason") -> "Reason":
+        """Return the reason of that wire name, or another one where it is not ours."""
+        return cls._value2member_map_.get(text, otherwise)  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """A reason for machines and one line for people; a message that is too long is cut here."""
+
+    reason: Reason
+    message: str
+
+    def __post_init__(self) -> None:
+        """Keep the message within what a status holds."""
+        object.__setattr__(self, "message", shortened(self.message))
+
+    def with_message(self, message: str) -> "Why":
+        """Return the same reason with another message."""
+        return replace(self, message=message)
+
+
+def shortened(text: str, length: int = MESSAGE_LENGTH) -> str:
+    """Return a text within `length` characters; what was cut ends in an ellipsis."""
+    return text if len(text) <= length else text[: length - len(CUT)] + CUT
