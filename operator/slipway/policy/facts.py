@@ -12,7 +12,8 @@ from slipway.api.modeldeployment import ModelDeployment, Outcome
 from slipway.api.result import CheckResult, PackageResult
 from slipway.api.snapshot import RevisionSnapshot
 from slipway.policy.hook_call import HookAnswer
-from slipway.policy.scaling.recommend import Sizing
+from slipway.policy.judgement import Judgement
+from slipway.policy.sizing import Sizing
 
 STABLE_DOWN_AFTER = timedelta(seconds=30)
 """Stable without a ready endpoint for this long is an outage that a candidate may repair."""
@@ -172,42 +173,6 @@ class RouteFact:
     """The leadership that stamped it last."""
     min_endpoints: Mapping[str, int] = field(default_factory=dict)
     """As written, by revision."""
-
-
-class Role(StrEnum):
-    """What the verdict of a metric may do."""
-
-    REQUIRED = "Required"
-    """Rolls back, and promotion waits for its Pass."""
-    ADVISORY = "Advisory"
-    """Rolls back; promotion does not wait for it."""
-    PAUSE = "Pause"
-    """Promotion waits for its Pass, and at a Fail for a person."""
-    REPORT_ONLY = "ReportOnly"
-    """Is said, and does nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What the analysis says of one metric."""
-
-    name: str
-    verdict: str
-    """Pass, Fail, Inconclusive or NoData."""
-    reason: str
-    message: str
-    candidate: float | None = None
-    baseline: float | None = None
-    limit: float | None = None
-    samples: int = 0
-    baseline_samples: int = 0
-    state: str | None = None
-    """Memory of the test, to be stored and given back as it is."""
-    role: Role = Role.REQUIRED
-    since: str | None = None
-    """From when on its samples count, RFC 3339."""
-    looks: tuple[float, ...] = ()
-    """The candidate's last values, newest last, for a sparkline."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ from slipway.api.names import (
 )
 from slipway.api.times import from_wire, to_wire
 from slipway.policy.decision import Decision
-from slipway.policy.facts import Facts, Judgement
+from slipway.policy.facts import Facts
+from slipway.policy.judgement import Judgement
 from slipway.policy.scaling.status import scaling_claim, scaling_of
 
 Claim = Callable[[ConditionType, bool, str, str], Condition]

@@ -14,7 +14,8 @@ from slipway.policy.analysis.external.answer import Answer, Problem
 from slipway.policy.analysis.external.guards import RESOURCES, drifted, resources
 from slipway.policy.analysis.external.readings import Arms
 from slipway.policy.analysis.study import plan_of
-from slipway.policy.facts import Facts, Judgement, PodFact, Role
+from slipway.policy.facts import Facts, PodFact
+from slipway.policy.judgement import Judgement, Role
 from slipway.reconcile.ports import FailureSource, MetricSource
 from slipway.settings import Prometheus
 

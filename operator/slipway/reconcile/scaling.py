@@ -17,8 +17,9 @@ from slipway.api.modeldeployment import ModelDeployment
 from slipway.engine.queue import Key
 from slipway.policy.facts import Facts
 from slipway.policy.rollout.capacity import stable_of
-from slipway.policy.scaling.recommend import Memory, Sizing, bounds_of, recommend
+from slipway.policy.scaling.recommend import Memory, bounds_of, recommend
 from slipway.policy.scaling.signals import Look, ProxyLoad, ServerLoad, reading
+from slipway.policy.sizing import Sizing
 from slipway.reconcile.ports import Clock, CounterSource, ServerSource
 
 LOOK_SECONDS = 1.0

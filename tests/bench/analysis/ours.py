@@ -12,7 +12,7 @@ import numpy as np
 from slipway.api.modeldeployment import Tolerance
 from slipway.policy.analysis.judge import judge
 from slipway.policy.analysis.port import Inputs, Plan
-from slipway.policy.facts import Judgement, Role
+from slipway.policy.judgement import Judgement, Role
 
 from tests.bench.analysis.counted import REVISIONS, ROUTE, START, looks
 from tests.bench.analysis.extras import Extras

@@ -14,7 +14,7 @@ from slipway.api.counters import Counters, Latency, RouteCounters, latency_edges
 from slipway.api.times import to_wire
 from slipway.policy.analysis.judge import judge
 from slipway.policy.analysis.port import Inputs, Plan
-from slipway.policy.facts import Role
+from slipway.policy.judgement import Role
 
 PAST_REQUESTS = 2_000
 """That stable has answered before the step, so that what is slow is known."""

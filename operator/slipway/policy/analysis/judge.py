@@ -24,7 +24,7 @@ from slipway.policy.analysis.metrics.threshold import check_share
 from slipway.policy.analysis.metrics.traffic_split import NAME as TRAFFIC
 from slipway.policy.analysis.metrics.traffic_split import Split, assess_split, load_split
 from slipway.policy.analysis.port import Inputs, Plan, Said
-from slipway.policy.facts import Judgement, Role
+from slipway.policy.judgement import Judgement, Role
 from slipway.policy.statistics.eprocess import Pair
 from slipway.policy.statistics.mean_windows import Window, limit_millis
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from slipway.policy.analysis import wording
 from slipway.policy.analysis.metrics.assessment import Assessed, Group
-from slipway.policy.facts import Role
+from slipway.policy.judgement import Role
 from slipway.policy.statistics.eprocess import log_sum
 
 BUDGET = {Group.ERRORS: 0.4, Group.SLOW: 0.3, Group.REST: 0.3}

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 
 from slipway.api.counters import Counters
 from slipway.api.modeldeployment import AnalysisMode, Threshold, Tolerance
-from slipway.policy.facts import Role
+from slipway.policy.judgement import Role
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from datetime import datetime
 from slipway.api.modeldeployment import AnalysisMode, ModelDeploymentSpec, Stage
 from slipway.policy.analysis.judge import judge
 from slipway.policy.analysis.port import Inputs, Metric, Plan
-from slipway.policy.facts import Facts, Judgement
+from slipway.policy.facts import Facts
+from slipway.policy.judgement import Judgement
 from slipway.policy.ladder import next_rung, rungs_of
 
 

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from slipway.api.modeldeployment import AnalysisMode, Before, Stage, Tolerance
 from slipway.policy.decision import Decision, Event
-from slipway.policy.facts import Facts, Judgement
+from slipway.policy.facts import Facts
+from slipway.policy.judgement import Judgement
 from slipway.policy.ladder import Rung, rungs_of
 from slipway.policy.rollout.transition import ACK_POLL, at
 from slipway.policy.statistics.wilson import FAIL_Z, PASS_Z, wilson

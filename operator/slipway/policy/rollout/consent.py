@@ -5,7 +5,8 @@ from datetime import datetime
 
 from slipway.api.modeldeployment import HookStage, Stage
 from slipway.policy.decision import Decision
-from slipway.policy.facts import Facts, Judgement, Role
+from slipway.policy.facts import Facts
+from slipway.policy.judgement import Judgement, Role
 from slipway.policy.rollout.hooks import consents
 from slipway.policy.rollout.transition import at, interval
 

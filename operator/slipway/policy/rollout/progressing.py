@@ -17,7 +17,8 @@ from slipway.api.modeldeployment import (
 from slipway.api.times import to_wire
 from slipway.policy.container_evidence import waiting_for
 from slipway.policy.decision import Decision, Event
-from slipway.policy.facts import Facts, Judgement
+from slipway.policy.facts import Facts
+from slipway.policy.judgement import Judgement
 from slipway.policy.ladder import Rung, next_rung
 from slipway.policy.rollout.active_clock import active
 from slipway.policy.rollout.bake_alarm import alarm, give_back, ladder_of, remember_before

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 from slipway.api.modeldeployment import Stage
 from slipway.policy.decision import Decision
-from slipway.policy.facts import Facts, Judgement, Role
+from slipway.policy.facts import Facts
+from slipway.policy.judgement import Judgement, Role
 from slipway.policy.rollout.active_clock import active
 
 ACK_POLL = timedelta(seconds=5)

@@ -7,13 +7,14 @@ outage is no evidence: where replicas that should answer do not, few requests sa
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from slipway.api.modeldeployment import Scaling
 from slipway.policy.scaling.demand import Pace, demand, learn
 from slipway.policy.scaling.signals import Reading
+from slipway.policy.sizing import DEFAULT_CONCURRENCY, Sizing, replicas_for_load
 
 PANIC = timedelta(seconds=6)
 PANIC_READINGS = 3
@@ -47,7 +48,6 @@ SAID_AFTER = timedelta(seconds=10)
 """A signal that is missing freezes at once, and is worth a word after so long."""
 HELD_AFTER = timedelta(seconds=30)
 """Replicas that are held, or are no more, are worth a word when it has been so for so long."""
-DEFAULT_CONCURRENCY = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,26 +100,6 @@ class Memory:
     """It is said that more replicas are kept than the load needs …"""
     turned_at: datetime | None = None
     """… and since when that is no more so, or so already."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sizing:
-    """Replicas for all of the load, and why."""
-
-    replicas: int
-    signal: str = ""
-    value: float | None = None
-    target: float | None = None
-    bound_by: str | None = None
-    missing: str = ""
-    """Whose numbers have been missing for a while."""
-    loads: Mapping[str, float] = field(default_factory=dict)
-    """Requests in flight by revision, lately."""
-    concurrency: float = DEFAULT_CONCURRENCY
-
-    def replicas_for(self, load: float) -> int:
-        """Return the replicas that a load needs."""
-        return _replicas(load, self.concurrency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,12 +214,8 @@ def _short(memory: Memory, bounds: Bounds, now: datetime) -> _Wish | None:
 
 def _by_concurrency(told: Sequence[Reading], bounds: Bounds) -> _Wish:
     load = sum(entry.load or 0.0 for entry in told) / len(told)
-    replicas = _replicas(load, bounds.concurrency)
+    replicas = replicas_for_load(load, bounds.concurrency)
     return _Wish(replicas, "concurrency", round(load, 1), bounds.concurrency)
-
-
-def _replicas(load: float, concurrency: float) -> int:
-    return math.ceil(load / concurrency - 1e-9)
 
 
 def _queue(memory: Memory, bounds: Bounds, ready: int, now: datetime) -> _Wish | None:

@@ -13,7 +13,7 @@ from slipway.api.modeldeployment import (
 from slipway.api.times import to_wire
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
-from slipway.policy.scaling.recommend import Sizing
+from slipway.policy.sizing import Sizing
 
 UNITS = {
     "concurrency": "{value:g} requests in flight, {target:g} per replica",

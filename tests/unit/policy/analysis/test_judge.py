@@ -23,7 +23,7 @@ from slipway.policy.analysis.port import (
     Summed,
     Valued,
 )
-from slipway.policy.facts import Judgement, Role
+from slipway.policy.judgement import Judgement, Role
 
 from tests.builders import counted, later
 

@@ -16,7 +16,7 @@ from slipway.policy.analysis.external.readings import (
     questions,
     reading,
 )
-from slipway.policy.facts import Role
+from slipway.policy.judgement import Role
 from slipway.settings import Prometheus
 
 ARMS = Arms(Arm("digits", "vision", "bbbbbbbb", "2"), Arm("digits", "vision", "aaaaaaaa", "1"))

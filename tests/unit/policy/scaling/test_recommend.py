@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
-from slipway.policy.scaling.recommend import Bounds, Memory, Sizing, recommend
+from slipway.policy.scaling.recommend import Bounds, Memory, recommend
 from slipway.policy.scaling.signals import Look, ProxyLoad, Reading, ServerLoad, reading
+from slipway.policy.sizing import Sizing
 
 from tests.builders import NOON, later
 

@@ -9,8 +9,8 @@ from slipway.api.modeldeployment import ScalingStatus
 from slipway.policy.decision import Decision
 from slipway.policy.facts import AutoscalerFact, Facts
 from slipway.policy.rollout.memory import recall
-from slipway.policy.scaling.recommend import Sizing
 from slipway.policy.scaling.status import scaling_claim, scaling_of
+from slipway.policy.sizing import Sizing
 
 from tests.builders import (
     NOON,

@@ -7,7 +7,8 @@ from slipway.api.modeldeployment import Metric, MetricMode
 from slipway.policy.analysis import port
 from slipway.policy.analysis.external.answer import Answer, Problem, counters_by
 from slipway.policy.container_evidence import container_evidence
-from slipway.policy.facts import Facts, Judgement, Role
+from slipway.policy.facts import Facts
+from slipway.policy.judgement import Judgement, Role
 from slipway.policy.statistics import drift
 
 RESOURCES = "resources"

@@ -13,7 +13,8 @@ from slipway.errors import SpecError
 from slipway.policy.analysis import port
 from slipway.policy.analysis.external.answer import Answer, Problem, number, series_of
 from slipway.policy.analysis.external.query import Arm, fill
-from slipway.policy.facts import Facts, Role
+from slipway.policy.facts import Facts
+from slipway.policy.judgement import Role
 from slipway.settings import Prometheus
 
 MOST_SOURCES = 16

@@ -8,7 +8,7 @@ from enum import Enum
 from slipway.policy.analysis.counter_deltas import Base
 from slipway.policy.analysis.memory import Raw
 from slipway.policy.analysis.port import Plan
-from slipway.policy.facts import Judgement
+from slipway.policy.judgement import Judgement
 
 
 class Group(Enum):

@@ -8,7 +8,7 @@ from slipway.api.times import to_wire
 from slipway.policy.analysis import wording
 from slipway.policy.analysis.memory import MeanMemory, Raw, and_look, load_mean
 from slipway.policy.analysis.metrics.assessment import Assessed, Group, Look
-from slipway.policy.facts import Judgement, Role
+from slipway.policy.judgement import Judgement, Role
 from slipway.policy.statistics.mean_windows import EMPTY, Window
 
 DECIMALS = 3

@@ -26,7 +26,7 @@ from slipway.policy.analysis.port import (
     Summed,
     Valued,
 )
-from slipway.policy.facts import Judgement
+from slipway.policy.judgement import Judgement
 from slipway.policy.statistics.eprocess import Pair, log_mean
 from slipway.policy.statistics.mean_windows import SIGN_BETS, Window
 

@@ -11,7 +11,7 @@ from slipway.api.times import to_wire
 from slipway.policy.analysis import wording
 from slipway.policy.analysis.memory import Raw, ShareMemory, and_look, load_share
 from slipway.policy.analysis.metrics.assessment import Assessed, Group, Look
-from slipway.policy.facts import Judgement, Role
+from slipway.policy.judgement import Judgement, Role
 from slipway.policy.statistics.dispersion import ENOUGH
 from slipway.policy.statistics.eprocess import (
     FIRST_SHARE,

@@ -13,7 +13,7 @@ from slipway.policy.analysis import wording
 from slipway.policy.analysis.memory import Raw, ShareMemory, and_look, load_share
 from slipway.policy.analysis.metrics.assessment import Assessed, Look
 from slipway.policy.analysis.metrics.share import Share
-from slipway.policy.facts import Judgement
+from slipway.policy.judgement import Judgement
 from slipway.policy.statistics.eprocess import NOTHING, Pair
 
 

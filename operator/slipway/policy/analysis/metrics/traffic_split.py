@@ -20,7 +20,7 @@ from slipway.api.times import from_wire, to_wire
 from slipway.policy.analysis import wording
 from slipway.policy.analysis.memory import Raw
 from slipway.policy.analysis.metrics.assessment import Assessed, Look
-from slipway.policy.facts import Judgement
+from slipway.policy.judgement import Judgement
 from slipway.policy.statistics.eprocess import (
     FIRST_SHARE,
     NEVER,

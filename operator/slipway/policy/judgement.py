@@ -1,0 +1,40 @@
+"""The judgement of one metric: its verdict, the numbers behind it, and what the verdict may do."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What the verdict of a metric may do."""
+
+    REQUIRED = "Required"
+    """Rolls back, and promotion waits for its Pass."""
+    ADVISORY = "Advisory"
+    """Rolls back; promotion does not wait for it."""
+    PAUSE = "Pause"
+    """Promotion waits for its Pass, and at a Fail for a person."""
+    REPORT_ONLY = "ReportOnly"
+    """Is said, and does nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the analysis says of one metric."""
+
+    name: str
+    verdict: str
+    """Pass, Fail, Inconclusive or NoData."""
+    reason: str
+    message: str
+    candidate: float | None = None
+    baseline: float | None = None
+    limit: float | None = None
+    samples: int = 0
+    baseline_samples: int = 0
+    state: str | None = None
+    """Memory of the test, to be stored and given back as it is."""
+    role: Role = Role.REQUIRED
+    since: str | None = None
+    """From when on its samples count, RFC 3339."""
+    looks: tuple[float, ...] = ()
+    """The candidate's last values, newest last, for a sparkline."""
