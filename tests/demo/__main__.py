@@ -7,13 +7,21 @@ from collections.abc import Sequence
 
 from tests.demo import diagnosis, page
 from tests.demo.prepare import PreparationError, make_cluster, make_models
-from tests.demo.report import REPORT, Report, problems, table
-from tests.demo.rollouts import NotEnded, Scene, make_load, roll_out
+from tests.demo.report import REPORT, Report, find_problems, render_summary
+from tests.demo.rollouts import DemoRun, NotEnded, make_load, roll_out
 from tests.demo.timeline import Timeline
-from tests.demo.versions import NAMESPACE, VERSIONS, Version
+from tests.demo.versions import NAME, NAMESPACE, VERSIONS, Version
 from tests.install import release
 from tests.install.helm import InstallError
 from tests.kubectl import CLONE, Kubectl, KubectlError
+
+LOOK_AROUND = f"""
+The model goes on serving. To look around:
+  export KUBECONFIG=$PWD/.cluster/kubeconfig PATH=$PWD/.cluster/bin:$PWD/.venv/bin:$PATH
+  kubectl slipway describe {NAME} -n {NAMESPACE}
+  kubectl get modeldeployments,modelroutes,pods -n {NAMESPACE}
+To remove it (the next `make demo` does so, too):
+  kubectl delete namespace {NAMESPACE}"""
 
 
 def main() -> int:
@@ -21,46 +29,52 @@ def main() -> int:
     arguments = _parser().parse_args()
     versions = VERSIONS[: arguments.upto]
     kubectl, report, timeline = Kubectl(), Report(), Timeline()
+
     try:
         if not arguments.reuse:
             make_cluster(report.seconds)
         samples = make_models(kubectl, report.seconds)
         load = make_load(kubectl, release.images().operator, samples.load)
-        scene = Scene(kubectl, load, timeline, report, began=time.time())
+        run = DemoRun(kubectl, load, timeline, report, began=time.time())
     except (PreparationError, InstallError, KubectlError) as error:
         print(error, file=sys.stderr)
         return 1
-    said = _roll_out(scene, versions)
-    _sum_up(scene, said)
-    if arguments.write_docs and not said:
-        page.write(timeline.lines, report)
-    if not arguments.keep:
-        kubectl.delete_namespace(NAMESPACE, wait_seconds=0)
-    return 1 if said else 0
+
+    problems = _roll_out(run, versions)
+    _sum_up(run, problems)
+    if arguments.write_docs and not problems:
+        page.write_page(timeline.lines, report)
+
+    # After the page: it shows the rollouts, not how to clean up.
+    print(LOOK_AROUND)
+    return 1 if problems else 0
 
 
-def _roll_out(scene: Scene, versions: Sequence[Version]) -> list[str]:
+def _roll_out(run: DemoRun, versions: Sequence[Version]) -> list[str]:
     """Return what went wrong; what the cluster has to say about it is printed then."""
-    said = []
+    problems = []
     try:
-        roll_out(scene, versions)
+        roll_out(run, versions)
     except (NotEnded, KubectlError) as error:
-        said.append(str(error))
-    said += problems(scene.report, versions, scene.records)
-    if said:
-        diagnosis.show(scene.kubectl)
-    return said
+        problems.append(str(error))
+
+    problems += find_problems(run.report, versions, run.records)
+    if problems:
+        diagnosis.print_diagnosis(run.kubectl)
+    return problems
 
 
-def _sum_up(scene: Scene, said: Sequence[str]) -> None:
-    scene.report.write()
-    scene.timeline.say()
-    scene.timeline.say(table(scene.report))
-    scene.timeline.say()
-    for problem in said:
-        scene.timeline.say(f"WRONG: {problem}")
-    if not said:
-        scene.timeline.say("Every outcome is right, and no request was lost.")
+def _sum_up(run: DemoRun, problems: Sequence[str]) -> None:
+    run.report.write()
+
+    run.timeline.say()
+    run.timeline.say(render_summary(run.report))
+    run.timeline.say()
+    for problem in problems:
+        run.timeline.say(f"WRONG: {problem}")
+    if not problems:
+        run.timeline.say("Every outcome is right, and no request was lost.")
+
     print(f"report: {REPORT.relative_to(CLONE)}")
 
 
@@ -70,7 +84,6 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--upto", type=int, choices=numbers, default=len(VERSIONS), help="last version to roll out")
     add("--reuse", action="store_true", help="take cluster, images and release as they are")
-    add("--keep", action="store_true", help=f"leave the namespace {NAMESPACE} as it is at the end")
     add("--write-docs", action="store_true", help="put the output of a good run into docs/demo.md")
     return parser
 

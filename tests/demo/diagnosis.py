@@ -18,7 +18,7 @@ QUESTIONS: tuple[tuple[str, ...], ...] = (
 )
 
 
-def show(kubectl: Kubectl) -> None:
+def print_diagnosis(kubectl: Kubectl) -> None:
     """Print what the cluster says; a question that gets no answer says so."""
     for words in QUESTIONS:
         print(f"\n--- kubectl {' '.join(words)}")

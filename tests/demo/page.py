@@ -13,7 +13,7 @@ BEGIN = "<!-- output: begin -->"
 END = "<!-- output: end -->"
 
 
-def write(lines: Sequence[str], report: Report, path: Path = PAGE) -> None:
+def write_page(lines: Sequence[str], report: Report, path: Path = PAGE) -> None:
     """Replace what is between the marks."""
     path.write_text(with_output(path.read_text(), lines, report))
 

@@ -1,4 +1,4 @@
-"""What the rollouts need: cluster, images, release, models. The project's own commands make it."""
+"""Makes what the rollouts need by the project's own commands: cluster, images, release, models."""
 
 import subprocess
 import sys
@@ -43,6 +43,7 @@ def make_models(kubectl: Kubectl, seconds: Seconds) -> Samples:
     """
     with timed(seconds, "models"):
         samples = build_samples()
+        # What the demo before left running goes now, and not at its end: people look at it.
         kubectl.delete_namespace(NAMESPACE)
         kubectl.apply(restricted_namespace(NAMESPACE))
         serve_files(kubectl, NAMESPACE, release.images().operator, samples.files)

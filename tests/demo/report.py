@@ -7,7 +7,7 @@ from pathlib import Path
 
 from slipway.api.modeldeployment import Outcome
 
-from tests.demo.story import Samples, Span, Story
+from tests.demo.story import SampleCounts, Span, Story
 from tests.demo.versions import Version
 from tests.kubectl import CLONE
 from tests.load.record import Record, Totals
@@ -38,7 +38,7 @@ class VersionReport:
     stage_seconds: dict[str, float]
     weights_seen_by_client: list[SeenWeight]
     client: Totals
-    samples_at_decision: Samples
+    samples_at_decision: SampleCounts
     decision_to_zero_seconds: float | None
 
 
@@ -116,46 +116,54 @@ def total_of(records: Sequence[Record]) -> Totals:
     return total
 
 
-def problems(report: Report, versions: Sequence[Version], records: Sequence[Record]) -> list[str]:
+def find_problems(
+    report: Report, versions: Sequence[Version], records: Sequence[Record]
+) -> list[str]:
     """Say what is not as it should be; nothing when the demo showed what it promises."""
-    found = {version.version: version for version in report.versions}
-    said = []
+    reported = {version.version: version for version in report.versions}
+    problems = []
     for version in versions:
-        seen = found.get(version.version)
+        seen = reported.get(version.version)
         outcome = seen.outcome if seen else "no end"
         if outcome != version.expected:
-            said.append(f"version {version.version}: expected {version.expected}, found {outcome}")
-        if outcome == Outcome.REJECTED_BY_GOLDEN_SET and seen and answers_of(seen, records):
-            said.append(f"version {version.version} was refused, but answered clients before")
+            problems.append(
+                f"version {version.version}: expected {version.expected}, found {outcome}"
+            )
+        if outcome == Outcome.REJECTED_BY_GOLDEN_SET and seen and count_answers(seen, records):
+            problems.append(f"version {version.version} was refused, but answered clients before")
+
     total = report.client_total
     if total.sent == 0:
-        said.append("the client sent no request, so that nothing was shown")
+        problems.append("the client sent no request, so nothing was shown")
     if total.lost:
-        said.append(f"{total.lost} of {total.sent:,} requests were lost: {causes(records)}")
-    return said
+        causes = describe_causes(records)
+        problems.append(f"{total.lost} of {total.sent:,} requests were lost: {causes}")
+    return problems
 
 
-def answers_of(version: VersionReport, records: Sequence[Record]) -> int:
+def count_answers(version: VersionReport, records: Sequence[Record]) -> int:
     """Return how many answers the client got from a version."""
     return sum(record.revisions.get(version.revision, 0) for record in records)
 
 
-def causes(records: Sequence[Record]) -> str:
+def describe_causes(records: Sequence[Record]) -> str:
     """Return what the client saw of the failures, most frequent first."""
     counted: dict[str, int] = {}
     for record in records:
         for cause, count in record.causes.items():
             counted[cause] = counted.get(cause, 0) + count
+
     ordered = sorted(counted.items(), key=lambda item: -item[1])
     return "; ".join(f"{count} times '{cause}'" for cause, count in ordered[:5])
 
 
-def table(report: Report) -> str:
+def render_summary(report: Report) -> str:
     """Return the summary for people."""
     head = (
         f"{'version':7}  {'outcome':20} {'rollout':>8} {'weights the client saw':30}"
         f" {'samples':>13} {'requests':>9} {'failed':>6} {'lost':>5}  to weight 0"
     )
+
     rows = [_row(version) for version in report.versions]
     total = report.client_total
     foot = f"{'total':7}  {'':20} {'':8} {'':30} {'':13} {total.sent:>9,} {total.failed:>6}"
@@ -168,6 +176,7 @@ def _row(version: VersionReport) -> str:
     judged, client = version.samples_at_decision, version.client
     samples = f"{judged.candidate:,}/{judged.stable:,}" if judged.candidate else "-"
     zero = version.decision_to_zero_seconds
+
     return (
         f"{'v' + version.version:7}  {version.outcome:20} {seconds:>6.1f} s {weights:30}"
         f" {samples:>13} {client.sent:>9,} {client.failed:>6} {client.lost:>5}"

@@ -30,8 +30,8 @@ class NotEnded(Exception):
 
 
 @dataclass(slots=True)
-class Scene:
-    """All that a rollout of the demo needs."""
+class DemoRun:
+    """All that the rollouts of the demo need."""
 
     kubectl: Kubectl
     load: Load
@@ -55,7 +55,7 @@ def make_load(kubectl: Kubectl, image: str, images: Images) -> Load:
     return Load(kubectl, NAMESPACE, image, plan)
 
 
-def roll_out(scene: Scene, versions: Sequence[Version]) -> None:
+def roll_out(run: DemoRun, versions: Sequence[Version]) -> None:
     """Apply the versions in turn and fill in the report, also when one comes to no end.
 
     Raises:
@@ -63,67 +63,72 @@ def roll_out(scene: Scene, versions: Sequence[Version]) -> None:
         KubectlError: the cluster refused something.
 
     """
-    scene.timeline.say(HEADER)
+    run.timeline.say(HEADER)
     stories: list[Story] = []
+
     try:
         for version in versions:
-            stories.append(begin(scene, version))
-            follow(scene, stories[-1])
+            stories.append(apply_version(run, version))
+            follow_story(run, stories[-1])
+            # Before version 1 serves there is nobody to answer the load.
             if version is versions[0]:
-                scene.load.start()
-            settle(scene)
-        scene.load.stop()
+                run.load.start()
+            keep_loading(run)
+        run.load.stop()
     finally:
-        scene.load.remove()
-        scene.records = scene.load.records()
-        scene.report.client_total = scene.load.total
-        scene.report.versions = tell(stories, scene.records)
-        scene.report.seconds.rollouts = round(time.time() - scene.began, 1)
+        run.load.remove()
+        run.records = run.load.records()
+        run.report.client_total = run.load.total
+        run.report.versions = report_versions(stories, run.records)
+        run.report.seconds.rollouts = round(time.time() - run.began, 1)
 
 
-def begin(scene: Scene, version: Version) -> Story:
+def apply_version(run: DemoRun, version: Version) -> Story:
     """Apply a version with kubectl, and begin its story."""
-    scene.timeline.say()
-    scene.timeline.say(f"kubectl apply: version {version.version}, {version.what}")
-    before = scene.kubectl.get(NAMESPACE, "modeldeployment", NAME) or {}
+    run.timeline.say()
+    run.timeline.say(f"kubectl apply: version {version.version}, {version.what}")
+
+    before = run.kubectl.get(NAMESPACE, "modeldeployment", NAME) or {}
     history = before.get("status", {}).get("history", [])
     known = sum(entry["version"] == version.version for entry in history)
+
     applied = time.time()
-    scene.kubectl.apply(render_model_deployment(version))
+    run.kubectl.apply(render_model_deployment(version))
     return Story(version.version, applied, known)
 
 
-def follow(scene: Scene, story: Story) -> None:
+def follow_story(run: DemoRun, story: Story) -> None:
     """Watch until the version has ended.
 
     Raises:
         NotEnded: it did not in time.
 
     """
-    with StatusWatch(scene.kubectl, NAMESPACE, NAME) as watch:
+    with StatusWatch(run.kubectl, NAMESPACE, NAME) as watch:
         while story.end is None:
             status = watch.next(LOOK_SECONDS)
             now = time.time()
             if status is not None:
                 story.observe(now, status)
-            show(scene, story, now)
+
+            show_progress(run, story, now)
             if story.end is None and now - story.applied > END_SECONDS:
                 raise NotEnded(f"version {story.version} came to no end in {END_SECONDS:.0f} s")
 
 
-def settle(scene: Scene) -> None:
+def keep_loading(run: DemoRun) -> None:
     """Let the load go on for a moment."""
-    scene.load.wait_for(lambda since: since.sent >= RATE * SETTLE_SECONDS, "the client's answers")
+    run.load.wait_for(lambda since: since.sent >= RATE * SETTLE_SECONDS, "the client's answers")
 
 
-def show(scene: Scene, story: Story, now: float) -> None:
+def show_progress(run: DemoRun, story: Story, now: float) -> None:
     """Show where a version stands."""
-    records = scene.load.records(since=now - CLIENT_SECONDS - 1)
-    total = scene.load.total
-    scene.timeline.show(Moment(now - scene.began, story, records, total))
+    records = run.load.records(since=now - CLIENT_SECONDS - 1)
+    total = run.load.total
+    run.timeline.show(Moment(now - run.began, story, records, total))
 
 
-def tell(stories: Sequence[Story], records: Sequence[Record]) -> list[VersionReport]:
+def report_versions(stories: Sequence[Story], records: Sequence[Record]) -> list[VersionReport]:
     """Return the reports; a version's time ends where the next one's begins."""
     ends = [later.applied for later in stories[1:]]
     ends.append(float(records[-1].t + 1) if records else time.time())

@@ -1,4 +1,4 @@
-"""What became of one version: the statuses that were seen, folded into a story."""
+"""The story of one version: the statuses that were seen, from `kubectl apply` to its end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,14 +8,16 @@ from slipway.api.modeldeployment import (
     AnalysisStatus,
     HistoryEntry,
     ModelDeploymentStatus,
+    Outcome,
     RevisionStatus,
     Stage,
 )
+from slipway.api.verdict import Verdict
 
 GOLDEN_SET = "golden-set"
 """Its name among the metrics."""
 WHOLE = 100
-DECIDED = frozenset({"Pass", "Fail"})
+DECIDED = frozenset({Verdict.PASS, Verdict.FAIL})
 """Verdicts; all others are ways of not knowing yet."""
 
 
@@ -29,7 +31,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Samples:
+class SampleCounts:
     """Requests that a decision was made on."""
 
     candidate: int = 0
@@ -47,8 +49,8 @@ class Story:
     """Entries of this version that the history had before."""
     image: str = ""
     seen_revision: str = ""
-    samples: Samples = Samples()
-    """Those of the last verdict that said yes or no."""
+    samples: SampleCounts = SampleCounts()
+    """Those that it was promoted on; until then, of the last verdict that said yes or no."""
     status: ModelDeploymentStatus | None = None
     _stages: list[tuple[float, Stage]] = field(default_factory=list)
     _weights: list[tuple[float, int]] = field(default_factory=list)
@@ -59,6 +61,7 @@ class Story:
         stage = status.rollout.stage if status.rollout else Stage.IDLE
         if not self._stages or self._stages[-1][1] is not stage:
             self._stages.append((now, stage))
+
         mine = self.running
         weight = mine.weight if mine else 0
         if not self._weights or self._weights[-1][1] != weight:
@@ -66,12 +69,20 @@ class Story:
         if mine is not None:
             self.seen_revision = mine.revision
             self.image = mine.image or self.image
+
+        # Last, because it asks whether any weight was seen.
         self._note_samples(status)
 
     def _note_samples(self, status: ModelDeploymentStatus) -> None:
+        """Note what a verdict rests on; the status of the promotion has the bake's last count."""
         candidate = status.candidate
-        is_judged = self.had_traffic and candidate and candidate.version == self.version
-        if is_judged and any(entry.verdict in DECIDED for entry in self.analysis):
+        is_candidate = candidate is not None and candidate.version == self.version
+        is_decided = any(entry.verdict in DECIDED for entry in self.analysis)
+        ended = self._last_entry
+
+        is_promoted = ended is not None and ended.outcome is Outcome.PROMOTED
+        is_judged = is_promoted or (is_candidate and is_decided)
+        if self.had_traffic and is_judged and self.samples_now.candidate:
             self.samples = self.samples_now
 
     @property
@@ -82,9 +93,9 @@ class Story:
         return next((place for place in places if place and place.version == self.version), None)
 
     @property
-    def samples_now(self) -> Samples:
+    def samples_now(self) -> SampleCounts:
         """Requests of this step so far."""
-        return Samples(
+        return SampleCounts(
             max((entry.samples for entry in self.analysis), default=0),
             max((entry.baseline_samples for entry in self.analysis), default=0),
         )
@@ -117,11 +128,16 @@ class Story:
             return None
         if status.rollout is not None and status.rollout.stage is not Stage.IDLE:
             return None
-        entries = [entry for entry in status.history if entry.version == self.version]
-        if len(entries) <= self.known:
-            return None
+
         is_whole = self.running is None or self.running.weight == WHOLE
-        return entries[-1] if is_whole else None
+        return self._last_entry if is_whole else None
+
+    @property
+    def _last_entry(self) -> HistoryEntry | None:
+        """The history's word on this version; None while it has only words from before."""
+        history = self.status.history if self.status else []
+        entries = [entry for entry in history if entry.version == self.version]
+        return entries[-1] if len(entries) > self.known else None
 
     @property
     def revision(self) -> str:
@@ -131,23 +147,24 @@ class Story:
     def stage_seconds(self, until: float) -> dict[str, float]:
         """Return the seconds spent in every stage but Idle."""
         seconds: dict[str, float] = {}
-        for span in spans(self._stages, until):
+        for span in spans_between(self._stages, until):
             if span.value != Stage.IDLE:
                 seconds[str(span.value)] = seconds.get(str(span.value), 0.0) + span.end - span.start
         return seconds
 
     def weight_spans(self, until: float) -> list[Span]:
         """Return the acknowledged weights, each with the time in which it was in force."""
-        return spans(self._weights, until)
+        return spans_between(self._weights, until)
 
     @property
     def decision_to_zero_seconds(self) -> float | None:
-        """Time from the decided roll back to weight 0 at all proxies; None without one."""
+        """Time from the decision to roll back to weight 0 at all proxies; None without one."""
         back = self.status.last_rollback if self.status else None
         if back is None or back.from_ != self.revision or back.traffic_restored_at is None:
             return None
         if not self.had_traffic:
             return None
+
         decided = datetime.fromisoformat(back.decided_at)
         return (datetime.fromisoformat(back.traffic_restored_at) - decided).total_seconds()
 
@@ -159,7 +176,7 @@ def is_of_step(entry: AnalysisStatus, step_started_at: str | None) -> bool:
     return datetime.fromisoformat(entry.last_check) > datetime.fromisoformat(step_started_at)
 
 
-def spans(changes: Sequence[tuple[float, str | int]], until: float) -> list[Span]:
+def spans_between(changes: Sequence[tuple[float, str | int]], until: float) -> list[Span]:
     """Return the time between the changes, and after the last one up to `until`."""
     ends = [start for start, _ in changes[1:]] + [until]
     return [Span(value, start, end) for (start, value), end in zip(changes, ends, strict=True)]

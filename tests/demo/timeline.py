@@ -1,4 +1,4 @@
-"""The live timeline: one line where something changed, and one now and then."""
+"""The live timeline: a line whenever something changed, and one now and then."""
 
 import re
 import sys
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from slipway.api.modeldeployment import AnalysisStatus, Stage
 
 from tests.demo.story import DECIDED, Story
+from tests.demo.units import describe_figures
 from tests.load.record import Record, Totals
 
 EVERY_SECONDS = 5.0
@@ -59,11 +60,13 @@ class Timeline:
         """Print a line if anything changed that people decide on, or after a while."""
         if not has_begun(moment.story):
             return
-        key = state_of(moment.story)
-        if key == self._printed and moment.seconds - self._at < EVERY_SECONDS:
+
+        state = decisive_state(moment.story)
+        if state == self._printed and moment.seconds - self._at < EVERY_SECONDS:
             return
-        self._printed, self._at = key, moment.seconds
-        self.say(line(moment))
+
+        self._printed, self._at = state, moment.seconds
+        self.say(render_line(moment))
 
     def _colour(self, text: str) -> str:
         if not self._coloured:
@@ -79,9 +82,11 @@ def has_begun(story: Story) -> bool:
     return stage_of(story) != Stage.IDLE or story.running is not None or story.end is not None
 
 
-def state_of(story: Story) -> tuple[object, ...]:
+def decisive_state(story: Story) -> tuple[object, ...]:
     """Return what makes a new line when it changes; numbers alone do not."""
-    verdicts = tuple((entry.name, said(entry)) for entry in story.analysis if is_decided(entry))
+    verdicts = tuple(
+        (entry.name, verdict_word(entry)) for entry in story.analysis if is_decided(entry)
+    )
     running = story.running
     golden = story.golden_set is not None
     return (stage_of(story), running.weight if running else None, verdicts, golden, story.end)
@@ -92,7 +97,7 @@ def is_decided(entry: AnalysisStatus) -> bool:
     return entry.verdict in DECIDED
 
 
-def said(entry: AnalysisStatus) -> str:
+def verdict_word(entry: AnalysisStatus) -> str:
     """Return the verdict in one word."""
     return entry.verdict if is_decided(entry) else "undecided"
 
@@ -106,20 +111,21 @@ def stage_of(story: Story) -> str:
     return f"Step {rollout.step} of {rollout.steps}" if at_step else rollout.stage.value
 
 
-def line(moment: Moment) -> str:
+def render_line(moment: Moment) -> str:
     """Return the line of a moment."""
     story, total = moment.story, moment.total
-    running = story.running
-    weight = f"{running.weight} %" if running else "-"
     minutes, seconds = divmod(int(moment.seconds), 60)
-    judged = story.samples_now
-    under_test = story.had_traffic and judged.candidate
-    samples = f"{judged.candidate:,}/{judged.stable:,}" if under_test else "-"
-    failed = str(total.failed)
+    running = story.running
+    weight = f"{running.weight}%" if running else "-"
+
+    counts = story.samples_now
+    is_under_test = story.had_traffic and counts.candidate
+    samples = f"{counts.candidate:,}/{counts.stable:,}" if is_under_test else "-"
+
     return (
         f"{f'{minutes}:{seconds:02d}':>6}  {'v' + story.version:7}  {stage_of(story):12}"
-        f" {weight:>6} {client_share(moment):>7} {samples:>13} {total.sent:>9,} {failed:>6}"
-        f"  {verdict(story)}"
+        f" {weight:>6} {client_share(moment):>7} {samples:>13} {total.sent:>9,} {total.failed:>6}"
+        f"  {describe_verdict(story)}"
     ).rstrip()
 
 
@@ -130,33 +136,33 @@ def client_share(moment: Moment) -> str:
     if not revision or not answers:
         return "-"
     mine = sum(record.revisions.get(revision, 0) for record in moment.records)
-    return f"{100 * mine / answers:.1f} %"
+    return f"{mine / answers:.1%}"
 
 
-def verdict(story: Story) -> str:
+def describe_verdict(story: Story) -> str:
     """Return the outcome, the metrics with their numbers, or what the rollout waits for."""
     if story.end is not None:
-        return _short(f"{story.end.outcome} · {story.end.reason}".rstrip(" ·"))
+        return _shorten(f"{story.end.outcome} · {story.end.reason}".rstrip(" ·"))
+
     rollout = story.status.rollout if story.status else None
     if rollout is None:
         return ""
+
     metrics = [entry for entry in story.analysis if entry.samples]
     if rollout.stage in {Stage.PROGRESSING, Stage.BAKING} and metrics:
-        return " · ".join(metric(entry) for entry in metrics)
+        return " · ".join(describe_metric(entry) for entry in metrics)
+
     golden = story.golden_set
     if stage_of(story) == Stage.PROGRESSING and golden is not None:
-        return _short(f"golden set {golden.verdict}: {golden.message}")
-    return _short(rollout.message)
+        return _shorten(f"golden set {golden.verdict}: {golden.message}")
+    return _shorten(rollout.message)
 
 
-def metric(entry: AnalysisStatus) -> str:
-    """Return one metric as people compare it: candidate beside stable, and the limit."""
-    words = f"{entry.name} {said(entry)}"
-    if entry.candidate is None or entry.baseline is None or entry.limit is None:
-        return words
-    return f"{words} {entry.candidate:.1%} beside {entry.baseline:.1%}, limit {entry.limit:.1%}"
+def describe_metric(entry: AnalysisStatus) -> str:
+    """Return one metric: its name, its verdict, and its numbers."""
+    return f"{entry.name} {verdict_word(entry)} {describe_figures(entry)}".rstrip()
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     plain = " ".join(text.split())
     return plain if len(plain) <= LONGEST_TEXT else plain[: LONGEST_TEXT - 1] + "…"

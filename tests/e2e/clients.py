@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from slipway.api.names import CLIENT_GRPC_PORT, CLIENT_HTTP_PORT
 
-from tests.demo.report import causes
+from tests.demo.report import describe_causes
 from tests.e2e.figures import Figures
 from tests.e2e.objects import CANDIDATE_HEADER, NAMESPACE
 from tests.install import release
@@ -91,7 +91,7 @@ class Client:
         since = self.load.total.minus(before)
         assert since.lost == 0, (
             f"client {self.name} lost {since.lost} of {since.sent}: "
-            f"{causes(self.load.records()[max(0, first - 1) :])}"
+            f"{describe_causes(self.load.records()[max(0, first - 1) :])}"
         )
 
     def sends_on(self, seconds: float = 2.0, rate: float = RATE) -> Totals:
@@ -115,7 +115,7 @@ def running(kubectl: Kubectl, figures: Figures, plan: Plan, images: Images) -> I
         yield client
         stop(client)
     finally:
-        figures.note_clients(plan.pod, load.total, causes(load.records()))
+        figures.note_clients(plan.pod, load.total, describe_causes(load.records()))
         load.remove()
 
 

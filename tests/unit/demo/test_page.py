@@ -8,7 +8,9 @@ from tests.demo.report import Report
 
 def test_output_replaces_what_was_between_the_marks() -> None:
     text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+
     once = with_output(text, ["new  "], Report())
+
     assert "old" not in once
     assert "```text\nnew\n```" in once
     assert once.startswith("before\n")

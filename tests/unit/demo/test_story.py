@@ -1,4 +1,4 @@
-"""What the demo makes of the statuses and records that it saw."""
+"""Stories, reports and lines: what the demo makes of the statuses and records that it saw."""
 
 from dataclasses import asdict, replace
 
@@ -14,9 +14,9 @@ from slipway.api.modeldeployment import (
     Stage,
 )
 
-from tests.demo.report import Report, Seconds, problems, report_version, table
-from tests.demo.story import Samples, Story
-from tests.demo.timeline import Moment, Timeline, line
+from tests.demo.report import Report, Seconds, find_problems, render_summary, report_version
+from tests.demo.story import SampleCounts, Story
+from tests.demo.timeline import Moment, Timeline, render_line
 from tests.demo.versions import VERSIONS
 from tests.load.record import Record, Totals
 
@@ -84,6 +84,7 @@ def second(t: int, *, old: int, new: int, failed: int = 0, by_model: int = 0) ->
 
 def test_stages_last_as_long_as_they_were_seen() -> None:
     seconds = rolled_back().stage_seconds(until=1020.0)
+
     assert seconds == pytest.approx(
         {"Packaging": 2.0, "Starting": 2.0, "Progressing": 5.0, "RollingBack": 2.0}
     )
@@ -91,22 +92,26 @@ def test_stages_last_as_long_as_they_were_seen() -> None:
 
 def test_the_decision_is_reported_from_the_status() -> None:
     story = rolled_back()
+
     assert story.end is not None
     assert (story.end.outcome, story.revision) == (Outcome.ROLLED_BACK, "bbbb0002")
     assert story.decision_to_zero_seconds == 0.25
-    assert story.samples == Samples(candidate=50, stable=950)
+    assert story.samples == SampleCounts(candidate=50, stable=950)
 
 
 def test_a_version_under_way_has_not_ended() -> None:
     story = Story("2", applied=1000.0)
     assert story.end is None
+
     story.observe(1001.0, status(Stage.ROLLING_BACK, weight=0, outcome=Outcome.ROLLED_BACK))
+
     assert story.end is None
 
 
 def test_an_earlier_end_of_the_same_version_does_not_count() -> None:
     story = Story("2", applied=1000.0, known=1)
     story.observe(1001.0, status(Stage.IDLE, outcome=Outcome.PROMOTED))
+
     assert story.end is None
 
 
@@ -115,7 +120,9 @@ def test_a_version_that_no_client_reached_has_no_time_to_weight_0() -> None:
     story.observe(1001.0, status(Stage.CHECKING, weight=0))
     back = rolled_back().status
     assert back is not None
+
     story.observe(1002.0, back)
+
     assert story.decision_to_zero_seconds is None
 
 
@@ -124,15 +131,31 @@ def test_a_promotion_has_ended_when_every_proxy_sends_all_to_it() -> None:
     story = Story("2", applied=1000.0)
     for weight, has_ended in ((95, False), (100, True)):
         stable = NEW.model_copy(update={"weight": weight})
+
         story.observe(1001.0, promoted.model_copy(update={"stable": stable}))
+
         assert (story.end is not None) is has_ended
+
+
+def test_a_promotion_rests_on_the_last_count_of_the_bake_and_not_on_its_first() -> None:
+    story = Story("2", applied=1000.0)
+    answering = AnalysisStatus(name="traffic", verdict="Pass", samples=2, baseline_samples=0)
+    story.observe(1001.0, status(Stage.BAKING, weight=95, analysis=(answering,)))
+
+    last = answering.model_copy(update={"samples": 1053, "baseline_samples": 61})
+    promoted = status(Stage.IDLE, analysis=(last,), outcome=Outcome.PROMOTED)
+    story.observe(1002.0, promoted.model_copy(update={"stable": NEW}))
+
+    assert story.samples == SampleCounts(candidate=1053, stable=61)
 
 
 def test_the_golden_sets_cases_are_no_samples_of_traffic() -> None:
     golden = AnalysisStatus(name="golden-set", verdict="Pass", samples=150)
     story = Story("2", applied=1000.0)
+
     story.observe(1001.0, status(Stage.PROGRESSING, weight=5, analysis=(golden, ERRORS)))
-    assert story.samples == Samples(candidate=50, stable=950)
+
+    assert story.samples == SampleCounts(candidate=50, stable=950)
     assert story.golden_set == golden
 
 
@@ -144,7 +167,9 @@ def test_a_verdict_of_the_step_before_is_not_this_steps() -> None:
         assert now.rollout is not None
         rollout = now.rollout.model_copy(update={"step_started_at": began})
         story = Story("2", applied=1000.0)
+
         story.observe(1001.0, now.model_copy(update={"rollout": rollout}))
+
         assert len(story.analysis) == count
 
 
@@ -153,23 +178,29 @@ def test_samples_that_decided_nothing_are_not_those_of_the_decision() -> None:
     story.observe(1001.0, status(Stage.PROGRESSING, weight=5, analysis=(ERRORS,)))
     few = {"verdict": "Inconclusive", "samples": 9, "baseline_samples": 1}
     early = ERRORS.model_copy(update=few)
+
     story.observe(1002.0, status(Stage.BAKING, weight=95, analysis=(early,)))
-    assert story.samples == Samples(candidate=50, stable=950)
-    assert story.samples_now == Samples(candidate=9, stable=1)
+
+    assert story.samples == SampleCounts(candidate=50, stable=950)
+    assert story.samples_now == SampleCounts(candidate=9, stable=1)
 
 
 def test_numbers_of_the_rollout_before_are_not_this_versions() -> None:
     story = Story("2", applied=1000.0)
+
     story.observe(1001.0, status(Stage.CHECKING, weight=0, analysis=(ERRORS,)))
-    assert story.samples == Samples()
+
+    assert story.samples == SampleCounts()
 
 
 def test_the_client_counts_the_share_under_every_weight() -> None:
     before = [second(t, old=100, new=0) for t in range(1001, 1004)]
     during = [second(t, old=95, new=5, failed=1, by_model=1) for t in range(1005, 1009)]
+
     report = report_version(
         rolled_back(), [*before, *during, second(1015, old=100, new=0)], end=1020.0
     )
+
     seen = [(w.at, w.candidate_percent, w.requests) for w in report.weights_seen_by_client]
     assert seen == [(1.0, 0.0, 300), (5.0, 5.0, 400), (15.0, 0.0, 100)]
     assert report.client == Totals(sent=800, failed=4, failed_by_model=4)
@@ -177,12 +208,15 @@ def test_the_client_counts_the_share_under_every_weight() -> None:
 
 def test_a_second_in_which_the_weight_changes_counts_under_none() -> None:
     mixed = [second(1004, old=99, new=1), second(1010, old=98, new=2)]
+
     assert report_version(rolled_back(), mixed, end=1020.0).weights_seen_by_client == []
 
 
 def test_the_report_has_the_documented_form() -> None:
     report = Report([report_version(rolled_back(), [], 1020.0)], Totals(), Seconds())
+
     assert set(asdict(report)) == {"versions", "client_total", "seconds"}
+
     version = asdict(report)["versions"][0]
     assert set(version) == {
         *("version", "outcome", "reason", "revision", "image", "stage_seconds"),
@@ -205,14 +239,16 @@ def good_report() -> Report:
 
 
 def test_four_right_outcomes_without_a_lost_request_are_no_problem() -> None:
-    assert problems(good_report(), VERSIONS, []) == []
+    assert find_problems(good_report(), VERSIONS, []) == []
 
 
 @pytest.mark.parametrize("index", range(4))
 def test_every_wrong_outcome_is_a_problem(index: int) -> None:
     report = good_report()
     report.versions[index] = replace(report.versions[index], outcome="Superseded")
-    (problem,) = problems(report, VERSIONS, [])
+
+    (problem,) = find_problems(report, VERSIONS, [])
+
     assert problem == (
         f"version {index + 1}: expected {VERSIONS[index].expected}, found Superseded"
     )
@@ -221,14 +257,17 @@ def test_every_wrong_outcome_is_a_problem(index: int) -> None:
 def test_a_version_that_is_missing_is_a_problem() -> None:
     report = good_report()
     report.versions.pop()
-    assert problems(report, VERSIONS, []) == ["version 4: expected RolledBack, found no end"]
+
+    assert find_problems(report, VERSIONS, []) == ["version 4: expected RolledBack, found no end"]
 
 
 def test_a_lost_request_is_a_problem_and_says_what_the_client_saw() -> None:
     report = good_report()
     report.client_total = Totals(sent=1000, failed=5, failed_by_model=4)
     records = [replace(second(1000, old=1, new=0), causes={"503 no healthy upstream": 1})]
-    (problem,) = problems(report, VERSIONS, records)
+
+    (problem,) = find_problems(report, VERSIONS, records)
+
     assert problem == "1 of 1,000 requests were lost: 1 times '503 no healthy upstream'"
 
 
@@ -236,7 +275,8 @@ def test_a_version_that_was_refused_must_not_have_answered_anybody() -> None:
     records = [replace(second(1000, old=99, new=0), revisions={"aaaa0001": 99, "cccc0003": 1})]
     report = good_report()
     report.versions[2] = replace(report.versions[2], revision="cccc0003")
-    assert problems(report, VERSIONS, records) == [
+
+    assert find_problems(report, VERSIONS, records) == [
         "version 3 was refused, but answered clients before"
     ]
 
@@ -244,16 +284,19 @@ def test_a_version_that_was_refused_must_not_have_answered_anybody() -> None:
 def test_no_load_at_all_shows_nothing() -> None:
     report = good_report()
     report.client_total = Totals()
-    assert len(problems(report, VERSIONS, [])) == 1
+
+    assert len(find_problems(report, VERSIONS, [])) == 1
 
 
 def test_a_line_has_weights_samples_and_the_verdict_with_its_numbers() -> None:
     story = Story("2", applied=1000.0)
     story.observe(1005.0, status(Stage.PROGRESSING, weight=5, analysis=(ERRORS,)))
     records = [second(1004, old=95, new=5)]
-    text = line(Moment(65.0, story, records, Totals(1200, 3, 3)))
+
+    text = render_line(Moment(65.0, story, records, Totals(1200, 3, 3)))
+
     assert " ".join(text.split()) == (
-        "1:05 v2 Step 1 of 3 5 % 5.0 % 50/950 1,200 3 errors Fail 8.0% beside 0.0%, limit 0.2%"
+        "1:05 v2 Step 1 of 3 5% 5.0% 50/950 1,200 3 errors Fail 8.0% vs 0.0%, limit 0.2%"
     )
 
 
@@ -263,22 +306,26 @@ def test_the_timeline_is_quiet_while_only_numbers_change(
     timeline = Timeline(coloured=False)
     story = Story("2", applied=1000.0)
     story.observe(1005.0, status(Stage.PROGRESSING, weight=5))
+
     for seconds in (5.0, 6.0, 7.0):
         timeline.show(Moment(seconds, story, [], Totals(int(seconds) * 100)))
     story.observe(1008.0, status(Stage.PROGRESSING, weight=25))
     timeline.show(Moment(8.0, story, [], Totals(800)))
+
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 def test_colours_are_for_terminals(capsys: pytest.CaptureFixture[str]) -> None:
     for coloured in (True, False):
         Timeline(coloured=coloured).say("errors Pass 0.0%")
+
     on_a_terminal, elsewhere = capsys.readouterr().out.splitlines()
     assert on_a_terminal == "errors \033[32mPass\033[0m 0.0%"
     assert elsewhere == "errors Pass 0.0%"
 
 
 def test_the_table_has_a_row_for_every_version_and_the_total() -> None:
-    rows = table(good_report()).splitlines()
+    rows = render_summary(good_report()).splitlines()
+
     assert len(rows) == 1 + len(VERSIONS) + 1
     assert rows[-1].split() == ["total", "1,000", "4", "0"]

@@ -38,8 +38,10 @@ def kubectl_that_prints(place: Path, kind: str, *texts: str) -> Kubectl:
 def test_a_watch_that_breaks_off_goes_on_with_the_newest_status(tmp_path: Path) -> None:
     first = '\n{"observedGeneration": 1}\n{"observedGeneration": 2}\n'
     kubectl = kubectl_that_prints(tmp_path, "watch", first, '{"observedGeneration": 3}\n')
+
     with StatusWatch(kubectl, "here", "digits") as watch:
         seen = [watch.next(DEADLINE_SECONDS) for _ in range(3)]
+
     assert [status.observed_generation for status in seen if status] == [1, 2, 3]
 
 
@@ -57,6 +59,7 @@ def test_a_load_is_followed_over_a_log_that_breaks_off(tmp_path: Path) -> None:
     kubectl = kubectl_that_prints(tmp_path, "logs", "".join(lines[:2]), "".join(lines))
     plan = LoadPlan(address="digits:8000", model="digits", images=[[0.5]])
     load = Load(kubectl, "here", "image", plan)
+
     load.start()
     assert load.stop(DEADLINE_SECONDS) == Totals(20)
     load.remove()
