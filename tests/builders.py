@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from slipway.api.canonical_json import sha256_of
 from slipway.api.counters import Counters, Latency, RouteCounters, latency_edges
 from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus, Outcome, Protocol
 from slipway.api.request import PackageMode
@@ -17,7 +18,7 @@ from slipway.policy.facts import (
     RouteFact,
     WorkloadFact,
 )
-from slipway.policy.identity import digest_of, golden_hash, input_hash
+from slipway.policy.identity import golden_hash, input_hash
 
 QUICK = {"intervalSeconds": 1, "minSamples": 30, "warmUpSeconds": 0}
 """An analysis for tests."""
@@ -64,8 +65,8 @@ def a_revision(
 ) -> RevisionFact:
     """Return the revision that the object's input became."""
     input_ = input_hash(object_.spec)
-    digest = "sha256:" + digest_of(object_.spec.model.source.uri)
-    revision = digest_of([input_, digest])[:8]
+    digest = "sha256:" + sha256_of(object_.spec.model.source.uri)
+    revision = sha256_of([input_, digest])[:8]
     snapshot = RevisionSnapshot(
         revision=revision,
         input=input_,

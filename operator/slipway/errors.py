@@ -1,17 +1,17 @@
 """Every error that Slipway raises on purpose.
 
 SlipwayError
-├── SpecError            the user must act: a field is wrong or impossible
-├── SettingsError        the admin must act: a setting of the operator is wrong
-├── ConflictError        a foreign object has a name that is ours
-├── FencedError          this process may not write any more: it lost the Lease
-├── JobFailure           a Job or init container cannot do its order: reason, and if it is passing
-├── RegistryRefused      the container registry said no, and would say it again
-└── DependencyError      something outside did not answer; the caller tries again later
+├── SpecError            a field is wrong or impossible; the user must act
+├── SettingsError        a setting of the operator is wrong; the administrator must act
+├── ConflictError        an object of another owner already has our name
+├── FencedError          this process no longer holds the Lease and must not write
+├── JobFailure           a Job or init container cannot do its work: reason, and if it is transient
+├── RegistryRefused      the container registry refused, and would refuse again
+└── DependencyError      something outside did not answer; the caller retries later
     ├── ClusterUnavailable   the API server
-    │   └── Forbidden        it says that we have no right
+    │   └── Forbidden        the API server says that we lack the permission
     ├── ChangedUnderneath    the object was changed or replaced since it was read
-    ├── Refused              admission said no: quota, Pod Security, a webhook, a policy
+    ├── AdmissionDenied      quota, Pod Security, a webhook or a policy denied the object
     └── RegistryUnavailable  the container registry
 
 Anything else is a bug: it is logged with its traceback, costs one object a back-off, and
@@ -24,7 +24,7 @@ class SlipwayError(Exception):
 
 
 class SpecError(SlipwayError):
-    """A field of the user's object is wrong; only the user can mend it."""
+    """A field of the user's object is wrong; only the user can fix it."""
 
     def __init__(self, path: str, problem: str) -> None:
         """Name the field, as in ``spec.model.source.uri``, and the problem: found and expected."""
@@ -38,15 +38,15 @@ class SettingsError(SlipwayError):
 
 
 class ConflictError(SlipwayError):
-    """A foreign object has a name that is ours; it is left alone and reported."""
+    """An object of another owner already has our name; it is left alone and reported."""
 
 
 class FencedError(SlipwayError):
-    """This process may not write: its Lease is not renewed recently enough."""
+    """This process must not write: its Lease was not renewed recently enough."""
 
 
 class JobFailure(SlipwayError):
-    """A Job or init container cannot do its order; becomes the `JobError` of its result."""
+    """A Job or init container cannot do its work; becomes the `JobError` of its result."""
 
     def __init__(self, reason: str, message: str, *, transient: bool = False) -> None:
         """Give the stable CamelCase reason and one sentence for people.
@@ -63,27 +63,27 @@ class RegistryRefused(SlipwayError):
 
 
 class DependencyError(SlipwayError):
-    """Something outside did not answer or refused; trying again later may help."""
+    """Something outside did not answer or refused; a later retry may help."""
 
 
 class ClusterUnavailable(DependencyError):
-    """The API server did not answer, or refused for a passing reason."""
+    """The API server did not answer, or refused for a transient reason."""
 
 
 class Forbidden(ClusterUnavailable):
-    """The API server says that the operator has no right; it says so too while it starts."""
+    """The API server says that the operator lacks the permission; also said while it starts up."""
 
 
 class ChangedUnderneath(DependencyError):
     """The object changed, vanished or was re-created since it was read in this pass."""
 
 
-class Refused(DependencyError):
-    """Admission refused the object: quota, Pod Security, a webhook, a policy.
+class AdmissionDenied(DependencyError):
+    """Quota, Pod Security, a webhook or a policy denied the object.
 
-    The message is the API server's, fit for a condition; it may pass once someone acts.
+    The message is the API server's, fit for a condition; a retry may succeed once someone acts.
     """
 
 
 class RegistryUnavailable(DependencyError):
-    """The container registry did not answer, or refused for a passing reason."""
+    """The container registry did not answer, or refused for a transient reason."""

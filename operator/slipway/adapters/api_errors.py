@@ -7,11 +7,11 @@ from typing import Any
 from slipway.adapters.connection import Answer
 from slipway.api.base import Manifest
 from slipway.errors import (
+    AdmissionDenied,
     ChangedUnderneath,
     ClusterUnavailable,
     ConflictError,
     Forbidden,
-    Refused,
     SlipwayError,
     SpecError,
 )
@@ -26,10 +26,10 @@ def refusal(answer: Answer, what: str) -> SlipwayError:
     status = _status(answer)
     message = f"{what}: {status.get('message') or f'HTTP {answer.status}'}"
     if _is_admission(str(status.get("message", ""))):
-        return Refused(message)
+        return AdmissionDenied(message)
     match answer.status:
         case 403:
-            return Forbidden(message) if _is_rbac(message) else Refused(message)
+            return Forbidden(message) if _is_rbac(message) else AdmissionDenied(message)
         case 404 | 410:
             return ChangedUnderneath(message) if is_missing(answer) else ClusterUnavailable(message)
         case 409:

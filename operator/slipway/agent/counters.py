@@ -13,7 +13,8 @@ from itertools import groupby
 
 from slipway.agent.admin import Stat
 from slipway.api.counters import Counters, Latency, RouteCounters, latency_edges
-from slipway.render.envoy import GRPC_SERVICE, ClusterKey, Protocol
+from slipway.api.protocol import Protocol
+from slipway.render.envoy import GRPC_SERVICE, ClusterKey
 
 JUDGED_GRPC_CODES = frozenset({2, 4, 8, 12, 13, 14, 15})
 GRPC_OK = 0

@@ -9,8 +9,9 @@ from slipway.agent import endpoints as pods
 from slipway.agent import weights
 from slipway.api.base import Manifest
 from slipway.api.modelroute import ModelRouteSpec, ProxyStatus
+from slipway.api.protocol import Protocol
 from slipway.render import envoy
-from slipway.render.envoy import Address, ClusterKey, Protocol
+from slipway.render.envoy import Address, ClusterKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from slipway.api.base import Manifest
-from slipway.render.envoy import Address, Protocol
+from slipway.api.protocol import Protocol
+from slipway.render.envoy import Address
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 ADDRESS_TYPES = ("IPv4", "IPv6")
@@ -27,7 +28,8 @@ class Endpoint:
 
     def address(self, protocol: Protocol) -> Address | None:
         """Return where the pod speaks the protocol; None where it does not."""
-        return next(((self.host, port) for name, port in self.ports if name == protocol), None)
+        wanted = protocol.port_name
+        return next(((self.host, port) for name, port in self.ports if name == wanted), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """The kinds that Slipway reads or writes, and where the API server has them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from slipway.api import names
 
@@ -19,6 +21,23 @@ class Kind:
     def api_version(self) -> str:
         """As manifests write it."""
         return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def type_meta(self) -> dict[str, str]:
+        """``apiVersion`` and ``kind``, which begin every manifest and reference."""
+        return {"apiVersion": self.api_version, "kind": self.kind}
+
+    def manifest(
+        self,
+        namespace: str | None,
+        name: str,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        **content: Any,
+    ) -> dict[str, Any]:
+        """Return an object of this kind; `metadata` has what else belongs there."""
+        place = {"name": name} if namespace is None else {"name": name, "namespace": namespace}
+        return {**self.type_meta, "metadata": {**place, **(metadata or {})}, **content}
 
     def path(self, namespace: str | None, name: str | None = None, sub: str | None = None) -> str:
         """Return the URL path of the collection, the object or its subresource."""

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from slipway.api.base import ApiModel, Digest, Manifest, Revision
-from slipway.api.modeldeployment import Protocol
+from slipway.api.protocol import Protocol
 from slipway.api.request import PackageMode
 from slipway.api.result import Signature
 

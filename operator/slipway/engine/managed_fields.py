@@ -1,9 +1,7 @@
 """Whether others touched what is ours: the fields that a manager applied, as one hash."""
 
-import hashlib
-import json
-
 from slipway.api.base import Manifest
+from slipway.api.canonical_json import sha256_of
 
 
 def our_fields_hash(manifest: Manifest, manager: str, *, beside: str = "") -> str | None:
@@ -19,8 +17,7 @@ def our_fields_hash(manifest: Manifest, manager: str, *, beside: str = "") -> st
             and not entry.get("subresource")
         ):
             fields = _without(entry.get("fieldsV1", {}), f"f:{beside}")
-            text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
-            return hashlib.sha256(text.encode()).hexdigest()[:16]
+            return sha256_of(fields)[:16]
     return None
 
 

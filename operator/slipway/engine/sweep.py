@@ -21,10 +21,10 @@ from typing import Protocol
 from slipway.api.kinds import Kind
 from slipway.engine.cache import Cache, Ref
 from slipway.errors import (
+    AdmissionDenied,
     ClusterUnavailable,
     DependencyError,
     Forbidden,
-    Refused,
     SlipwayError,
 )
 
@@ -42,7 +42,7 @@ RETRY_SECONDS = 5.0
 
 Scope = tuple[Kind, str | None]
 """A kind in a namespace; None: in all."""
-REFUSALS = (Forbidden, Refused)
+REFUSALS = (Forbidden, AdmissionDenied)
 """Answers: asking again soon helps nothing."""
 
 

@@ -1,10 +1,8 @@
 """Who is who: the hash of an input, the revision that it becomes, and every Auto as resolved."""
 
-import hashlib
-import json
 from dataclasses import dataclass
-from typing import Any
 
+from slipway.api.canonical_json import sha256_of
 from slipway.api.modeldeployment import (
     GoldenSet,
     ModelDeployment,
@@ -22,16 +20,6 @@ START_SECONDS = 600
 DRAIN_SECONDS = 30
 
 
-def canonical(value: Any) -> str:
-    """Return the one JSON text of a value: sorted keys, no spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def digest_of(value: Any) -> str:
-    """Return the sha256 of the canonical JSON, 64 hex digits."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
-
-
 def input_hash(spec: ModelDeploymentSpec) -> str:
     """Return the identity of what the user gave under model, packaging and server.
 
@@ -42,17 +30,17 @@ def input_hash(spec: ModelDeploymentSpec) -> str:
     model = {key: wire["model"][key] for key in INPUT_FIELDS if key in wire["model"]}
     packaging = wire.get("packaging", {})
     chosen = {key: packaging[key] for key in ("mode", "repository") if key in packaging}
-    return digest_of({"model": model, "packaging": chosen, "server": wire.get("server", {})})
+    return sha256_of({"model": model, "packaging": chosen, "server": wire.get("server", {})})
 
 
 def golden_hash(golden: GoldenSet | None) -> str:
     """Return the identity of a golden set with its bar, or "" without one."""
-    return digest_of(golden.wire())[:16] if golden else ""
+    return sha256_of(golden.wire())[:16] if golden else ""
 
 
 def revision_of(input_: str, model_digest: str, base_digest: str | None) -> str:
     """Return the revision, 8 hex digits: the input, the model's bytes and the base image's."""
-    return digest_of([input_, model_digest, base_digest or ""])[:8]
+    return sha256_of([input_, model_digest, base_digest or ""])[:8]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from slipway.api.base import Manifest
 from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus
 from slipway.api.times import to_wire
 from slipway.errors import (
+    AdmissionDenied,
     ChangedUnderneath,
     ConflictError,
     DependencyError,
-    Refused,
     SpecError,
 )
 from slipway.policy.rollout.rolling_back import brings_back
@@ -163,7 +163,7 @@ async def _attempt(pass_: Pass, *steps: Step) -> Trouble | None:
         return Trouble("InvalidSpec", str(error))
     except ConflictError as error:
         return Trouble("Conflict", str(error))
-    except Refused as error:
+    except AdmissionDenied as error:
         return Trouble("Refused", str(error))
     return None
 

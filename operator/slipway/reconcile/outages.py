@@ -7,7 +7,7 @@ once; rights that were taken away, or a store that takes no more, stay until a p
 from datetime import timedelta
 
 from slipway.engine.queue import Key
-from slipway.errors import ChangedUnderneath, DependencyError, Forbidden, Refused
+from slipway.errors import AdmissionDenied, ChangedUnderneath, DependencyError, Forbidden
 from slipway.reconcile.ports import Clock
 from slipway.reconcile.work import Trouble
 
@@ -41,7 +41,7 @@ class Outages:
 
 def reason_of(error: DependencyError) -> str:
     """Return the reason that a condition gives for an error."""
-    if isinstance(error, Refused):
+    if isinstance(error, AdmissionDenied):
         return "Refused"
     if isinstance(error, Forbidden):
         return "Forbidden"

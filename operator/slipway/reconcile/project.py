@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from slipway.api import kinds, names
 from slipway.api.base import Manifest, compacted
+from slipway.api.canonical_json import sha256_of
 from slipway.api.kinds import Kind
 from slipway.api.modeldeployment import ModelDeployment, Outcome
 from slipway.api.modelroute import ModelRoute
@@ -26,7 +27,6 @@ from slipway.policy.facts import (
     RouteFact,
     WorkloadFact,
 )
-from slipway.policy.identity import digest_of
 from slipway.render.router import AgentMark
 
 ANNOTATION_SUBJECT = f"{names.GROUP}/subject"
@@ -174,8 +174,8 @@ def _revision(manifest: Manifest) -> StoredRevision:
         outcome_at=from_wire(moment) if moment else None,
     )
     hashes = {
-        kinds.DEPLOYMENT.kind: digest_of(snapshot.deployment)[:16],
-        kinds.SERVICE.kind: digest_of(snapshot.service)[:16],
+        kinds.DEPLOYMENT.kind: sha256_of(snapshot.deployment)[:16],
+        kinds.SERVICE.kind: sha256_of(snapshot.service)[:16],
     }
     return StoredRevision(fact, hashes)
 

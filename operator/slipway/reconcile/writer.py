@@ -10,9 +10,9 @@ from types import MappingProxyType
 
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
+from slipway.api.canonical_json import sha256_of
 from slipway.errors import ChangedUnderneath, ConflictError
 from slipway.policy.facts import Meta
-from slipway.policy.identity import digest_of
 from slipway.reconcile.ports import Cluster
 from slipway.reconcile.project import meta_of
 
@@ -23,7 +23,7 @@ REMEMBERED = 50_000
 
 def hash_of(manifest: Manifest) -> str:
     """Return what an applied object carries to say which manifest it was made of."""
-    return digest_of(manifest)[:16]
+    return sha256_of(manifest)[:16]
 
 
 class Writer:

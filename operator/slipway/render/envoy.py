@@ -10,15 +10,14 @@ All routes share one route configuration, in which the listener finds its own vi
 header that it sets itself; a client cannot forge it.
 """
 
-import hashlib
-import json
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
 
 from slipway.api.base import Manifest
+from slipway.api.canonical_json import sha256_of
 from slipway.api.counters import latency_edges
 from slipway.api.modelroute import HeaderMatch
+from slipway.api.protocol import Protocol
 
 BOOTSTRAP_FILE = "bootstrap.json"
 LISTENERS_FILE = "lds.json"
@@ -80,13 +79,6 @@ _HTTP = f"{_TYPES}.extensions.filters.http"
 _V3 = "V3"
 
 
-class Protocol(StrEnum):
-    """What a cluster speaks; also the name of the port in the revision's Service."""
-
-    HTTP = "http"
-    GRPC = "grpc"
-
-
 @dataclass(frozen=True, slots=True, order=True)
 class ClusterKey:
     """Which requests a cluster takes; counters are kept by it."""
@@ -100,7 +92,8 @@ class ClusterKey:
     @property
     def name(self) -> str:
         """As Envoy knows it; without dots, which separate the parts of a statistic's name."""
-        return f"{self.route}/{self.revision}/{self.protocol}" + ("/pinned" if self.pinned else "")
+        plain = f"{self.route}/{self.revision}/{self.protocol.port_name}"
+        return f"{plain}/pinned" if self.pinned else plain
 
 
 Address = tuple[str, int]
@@ -146,8 +139,7 @@ class Route:
 
 def content_hash(content: object) -> str:
     """Return 16 hex digits that identify a JSON value."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return sha256_of(content)[:16]
 
 
 @lru_cache(maxsize=CACHED)

@@ -5,8 +5,8 @@ from collections.abc import Collection
 from slipway.api import names
 from slipway.api.base import Manifest
 from slipway.api.kinds import MODEL_ROUTE, SERVICE, Kind
-from slipway.api.modeldeployment import Protocol
 from slipway.api.modelroute import Backend, HeaderMatch, ModelRouteSpec
+from slipway.api.protocol import Protocol
 from slipway.render.workload import Owner, controller_reference
 
 _CLIENT_PORTS = {

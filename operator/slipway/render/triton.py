@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from slipway.api import names
 from slipway.api.base import Manifest
-from slipway.api.modeldeployment import EnvVar, Protocol
+from slipway.api.modeldeployment import EnvVar
+from slipway.api.protocol import Protocol
 
 CONTAINER = "triton"
 

@@ -8,7 +8,7 @@ from slipway.adapters.connection import MERGE, Connection
 from slipway.adapters.kube import KubeCluster
 from slipway.api.base import Manifest
 from slipway.api.kinds import BY_NAME, CONTROLLER_REVISION, DEPLOYMENT, Kind
-from slipway.errors import ClusterUnavailable, FencedError, Refused, SpecError
+from slipway.errors import AdmissionDenied, ClusterUnavailable, FencedError, SpecError
 
 from tests.contract.kube.objects import a_deployment, a_quota, a_revision, a_service_account
 from tests.contract.kube.suite import ClusterContract, version
@@ -85,7 +85,7 @@ async def test_a_quota_refuses_in_words_fit_for_a_condition(
     async def refused() -> bool:
         try:
             await cluster.create(a_deployment(namespace), dry_run=True)
-        except Refused as error:
+        except AdmissionDenied as error:
             return "exceeded quota" in str(error)
         return False
 
@@ -106,7 +106,7 @@ async def test_a_namespace_that_is_being_deleted_refuses_in_words_fit_for_a_cond
     assert (await connection.request("POST", f"{path}/configmaps", body=keeper)).is_success
     try:
         assert (await connection.request("DELETE", path)).is_success
-        with pytest.raises(Refused, match="because it is being terminated"):
+        with pytest.raises(AdmissionDenied, match="because it is being terminated"):
             await cluster.create(a_deployment(namespace))
     finally:
         await patch(connection, f"{path}/configmaps/keeper", {"metadata": {"finalizers": None}})
@@ -127,7 +127,7 @@ async def test_pod_security_refuses_in_words_fit_for_a_condition(
     async def refused() -> bool:
         try:
             await cluster.create(pod, dry_run=True)
-        except Refused as error:
+        except AdmissionDenied as error:
             return "PodSecurity" in str(error)  # the service account comes a moment later
         return False
 

@@ -7,11 +7,11 @@ import pytest
 from slipway.adapters.api_errors import is_missing, refusal
 from slipway.adapters.connection import Answer
 from slipway.errors import (
+    AdmissionDenied,
     ChangedUnderneath,
     ClusterUnavailable,
     ConflictError,
     Forbidden,
-    Refused,
     SlipwayError,
     SpecError,
 )
@@ -62,16 +62,16 @@ CASES = [
     ),
     pytest.param(
         answer(403, 'pods "p" is forbidden: exceeded quota: q, requested: pods=1', "Forbidden"),
-        Refused,
+        AdmissionDenied,
         id="a quota",
     ),
     pytest.param(
         answer(403, 'pods "p" is forbidden: violates PodSecurity "restricted:latest"'),
-        Refused,
+        AdmissionDenied,
         id="Pod Security",
     ),
     pytest.param(
-        answer(400, 'admission webhook "w" denied the request: no'), Refused, id="a webhook"
+        answer(400, 'admission webhook "w" denied the request: no'), AdmissionDenied, id="a webhook"
     ),
     pytest.param(
         answer(
@@ -80,12 +80,12 @@ CASES = [
             "is being terminated",
             "Forbidden",
         ),
-        Refused,
+        AdmissionDenied,
         id="a namespace that is being deleted",
     ),
     pytest.param(
         answer(422, "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no"),
-        Refused,
+        AdmissionDenied,
         id="an admission policy",
     ),
     pytest.param(

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 from slipway.agent.counters import read_counters, render_metrics
 from slipway.api.counters import Counters, RouteCounters, latency_edges
-from slipway.render.envoy import OVERFLOW_EDGE_MILLIS, ClusterKey, Protocol
+from slipway.api.protocol import Protocol
+from slipway.render.envoy import OVERFLOW_EDGE_MILLIS, ClusterKey
 
 AT = datetime(2026, 11, 21, 21, tzinfo=UTC)
 HTTP = ClusterKey("digits", "0123abcd", Protocol.HTTP)

@@ -1,7 +1,8 @@
 from slipway.agent.desired import Asked, taken_ports, want
 from slipway.agent.endpoints import Endpoint, Slice, by_service
 from slipway.api.base import Manifest
-from slipway.render.envoy import ClusterKey, Protocol
+from slipway.api.protocol import Protocol
+from slipway.render.envoy import ClusterKey
 
 STABLE, CANDIDATE = "aaaaaaaa", "bbbbbbbb"
 HEADER = {"name": "x-model-candidate", "value": "true"}

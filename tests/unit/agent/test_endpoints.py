@@ -1,6 +1,6 @@
 from slipway.agent.endpoints import Endpoint, Slice, by_service, count_ready, parse_slice, routable
 from slipway.api.base import Manifest
-from slipway.render.envoy import Protocol
+from slipway.api.protocol import Protocol
 
 PORTS = (("http", 8000), ("grpc", 8001))
 

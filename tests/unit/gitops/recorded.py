@@ -7,7 +7,7 @@ from typing import Any
 
 from slipway.api import kinds
 from slipway.api.base import Manifest
-from slipway.errors import ClusterUnavailable, Forbidden, Refused, SlipwayError, SpecError
+from slipway.errors import AdmissionDenied, ClusterUnavailable, Forbidden, SlipwayError, SpecError
 
 from tests.fakes.api import Change
 from tests.fakes.cluster import Trouble, Write
@@ -170,7 +170,7 @@ STORIES: dict[str, tuple[Story, str, str]] = {
     "a pause": (a_version_that_is_paused, "InProgress", "Suspended"),
     "an abort": (a_version_that_was_aborted, "Failed", "Degraded"),
     "a foreign object": (a_foreign_object_in_the_way, "Failed", "Degraded"),
-    "a quota": (refused(Refused(QUOTA)), "Failed", "Degraded"),
+    "a quota": (refused(AdmissionDenied(QUOTA)), "Failed", "Degraded"),
     "a field": (refused(SpecError("spec.x", "Invalid value")), "Failed", "Degraded"),
     "a hook elsewhere": (a_hook_of_another_namespace, "Failed", "Degraded"),
     "a webhook away": (refused(ClusterUnavailable(NO_WEBHOOK)), "InProgress", "Progressing"),

@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+from slipway.api.canonical_json import canonical_json
 from slipway.api.modeldeployment import ModelDeployment
 from slipway.api.request import PackageMode
 from slipway.errors import SpecError
-from slipway.policy.identity import canonical, golden_hash, input_hash, resolve, revision_of
+from slipway.policy.identity import golden_hash, input_hash, resolve, revision_of
 from slipway.settings import Registry, Settings, Target
 
 from tests.builders import a_model_deployment
@@ -34,7 +35,7 @@ SETTINGS = Settings(operator_image="slipway:1", server_image="triton:1")
         {"server": {"drainSeconds": 5}},
         {"server": {"pod": {"env": [{"name": "A", "value": "b"}]}}},
     ],
-    ids=canonical,
+    ids=canonical_json,
 )
 def test_what_is_served_makes_another_input(spec: dict[str, Any]) -> None:
     assert input_hash(a_model_deployment(**spec).spec) != BASE
@@ -53,7 +54,7 @@ def test_what_is_served_makes_another_input(spec: dict[str, Any]) -> None:
         {"paused": True},
         {"server": {}},
     ],
-    ids=canonical,
+    ids=canonical_json,
 )
 def test_how_it_is_rolled_out_and_checked_makes_no_other_input(spec: dict[str, Any]) -> None:
     assert input_hash(a_model_deployment(**spec).spec) == BASE

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from slipway.api import kinds
-from slipway.errors import ClusterUnavailable, Refused
+from slipway.errors import AdmissionDenied, ClusterUnavailable
 from slipway.policy.hook_call import HookAnswer, Said
 
 from tests.fakes.cluster import Trouble, Write
@@ -59,7 +59,7 @@ async def answer(world: World, verb: str) -> str:
     return str(last["result"])
 
 
-ERRORS = [Refused("admission webhook denied the request"), ClusterUnavailable(NO_WEBHOOK)]
+ERRORS = [AdmissionDenied("admission webhook denied the request"), ClusterUnavailable(NO_WEBHOOK)]
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=["denied", "away"])

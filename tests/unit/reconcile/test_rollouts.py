@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from slipway.api import kinds, names
-from slipway.errors import Refused
+from slipway.errors import AdmissionDenied
 
 from tests.fakes.cluster import Trouble, Write
 from tests.unit.reconcile.world import NAMESPACE, World
@@ -326,7 +326,7 @@ class Quota(Trouble):
 
     def before(self, write: Write) -> None:
         if self.is_full and write.kind == "Deployment" and write.name != names.ROUTER_NAME:
-            raise Refused("exceeded quota: deployments, requested 1, used 0, limited 0")
+            raise AdmissionDenied("exceeded quota: deployments, requested 1, used 0, limited 0")
 
 
 async def test_a_quota_is_said_in_a_condition_and_heals() -> None:
@@ -349,7 +349,7 @@ class NoJobs(Trouble):
 
     def before(self, write: Write) -> None:
         if write.verb == "create" and "-package-" in write.name:
-            raise Refused("exceeded quota: count/jobs.batch")
+            raise AdmissionDenied("exceeded quota: count/jobs.batch")
 
 
 async def test_traffic_comes_back_though_the_next_version_may_not_be_packaged() -> None:

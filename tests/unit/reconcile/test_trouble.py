@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from slipway.api import kinds, names
-from slipway.errors import ClusterUnavailable, Forbidden, Refused, SlipwayError, SpecError
+from slipway.errors import AdmissionDenied, ClusterUnavailable, Forbidden, SlipwayError, SpecError
 
 from tests.fakes.cluster import Trouble, Write
 from tests.unit.reconcile.world import NAMESPACE, World
@@ -40,11 +40,11 @@ def troubled(trouble: Trouble) -> World:
 @pytest.mark.parametrize(
     ("error", "kind", "reason"),
     [
-        (Refused("exceeded quota: count/deployments.apps"), "Deployment", "Refused"),
+        (AdmissionDenied("exceeded quota: count/deployments.apps"), "Deployment", "Refused"),
         (ClusterUnavailable(NO_WEBHOOK), "Deployment", "WebhookUnavailable"),
-        (Refused(TERMINATING), "ControllerRevision", "Refused"),
-        (Refused("ValidatingAdmissionPolicy 'p' denied request"), "ModelRoute", "Refused"),
-        (Refused("exceeded quota: services"), "Service", "Refused"),
+        (AdmissionDenied(TERMINATING), "ControllerRevision", "Refused"),
+        (AdmissionDenied("ValidatingAdmissionPolicy 'p' denied request"), "ModelRoute", "Refused"),
+        (AdmissionDenied("exceeded quota: services"), "Service", "Refused"),
         (Forbidden(NO_RIGHT), "Deployment", "Forbidden"),
         (Forbidden(NO_RIGHT), "ControllerRevision", "Forbidden"),
         (ClusterUnavailable("etcdserver: request is too large"), "ControllerRevision", "Cluster"),
@@ -131,7 +131,7 @@ async def test_a_moment_without_rights_is_not_worth_a_word() -> None:
 
 
 async def test_a_router_that_is_refused_is_named_by_those_who_need_it() -> None:
-    trouble = Refuses(Refused("exceeded quota: deployments"), name=names.ROUTER_NAME)
+    trouble = Refuses(AdmissionDenied("exceeded quota: deployments"), name=names.ROUTER_NAME)
     world = troubled(trouble)
     await world.ask_for("1")
     await world.live(60)
@@ -161,7 +161,7 @@ async def test_a_job_that_gets_no_pod_is_named() -> None:
 POISONS: dict[str, SlipwayError | RuntimeError] = {
     "a bug": RuntimeError("boom"),
     "no right": Forbidden(NO_RIGHT),
-    "a quota": Refused("exceeded quota"),
+    "a quota": AdmissionDenied("exceeded quota"),
     "a wrong spec": SpecError("spec.x", "Invalid value"),
 }
 
@@ -232,7 +232,7 @@ async def test_a_stored_object_that_its_own_schema_refuses_says_so_and_delays_no
 async def test_what_is_refused_is_asked_for_twice_a_minute_also_where_the_load_is_followed(
     about: dict[str, str], scaling: Any
 ) -> None:
-    trouble = Refuses(Refused("exceeded quota"), **about)
+    trouble = Refuses(AdmissionDenied("exceeded quota"), **about)
     trouble.is_on = False
     world = troubled(trouble)
     world.controllers.concurrency = 8
@@ -250,7 +250,7 @@ async def test_what_is_refused_is_asked_for_twice_a_minute_also_where_the_load_i
 
 
 async def test_a_load_is_followed_while_something_beside_is_refused() -> None:
-    trouble = Refuses(Refused("exceeded quota"), kind="PodDisruptionBudget")
+    trouble = Refuses(AdmissionDenied("exceeded quota"), kind="PodDisruptionBudget")
     trouble.is_on = False
     world = troubled(trouble)
     world.controllers.concurrency = 8

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from slipway.api import kinds
 from slipway.api.base import Manifest
-from slipway.errors import ClusterUnavailable, Forbidden, Refused, SlipwayError, SpecError
+from slipway.errors import AdmissionDenied, ClusterUnavailable, Forbidden, SlipwayError, SpecError
 
 from tests.unit.reconcile.test_scaling import autoscale
 from tests.unit.reconcile.test_trouble import NO_WEBHOOK, Refuses
 from tests.unit.reconcile.world import World
 
-POLICY = Refused("ValidatingAdmissionPolicy 'few' denied request: at most 3 replicas")
+POLICY = AdmissionDenied("ValidatingAdmissionPolicy 'few' denied request: at most 3 replicas")
 BUILTIN = {"minReplicas": 1, "maxReplicas": 8, "target": {"concurrency": 4}}
 HPA = {"minReplicas": 1, "maxReplicas": 8, "engine": "HPA"}
 WEIGHTS = (10, 50, 90)

@@ -4,8 +4,9 @@ import pytest
 from slipway.api.base import Manifest
 from slipway.api.counters import latency_edges
 from slipway.api.modelroute import HeaderMatch
+from slipway.api.protocol import Protocol
 from slipway.render import envoy
-from slipway.render.envoy import ClusterKey, Protocol, Route
+from slipway.render.envoy import ClusterKey, Route
 
 STABLE, CANDIDATE = "aaaaaaaa", "bbbbbbbb"
 HEADER = HeaderMatch(name="x-model-candidate", value="true")
@@ -28,8 +29,8 @@ def test_weights_of_both_protocols_are_the_routes() -> None:
     for action, protocol in zip(forwarded(ROUTE), (Protocol.GRPC, Protocol.HTTP), strict=True):
         shares = action["weighted_clusters"]["clusters"]
         assert {each["name"]: each["weight"] for each in shares} == {
-            f"digits/{STABLE}/{protocol}": 95,
-            f"digits/{CANDIDATE}/{protocol}": 5,
+            f"digits/{STABLE}/{protocol.port_name}": 95,
+            f"digits/{CANDIDATE}/{protocol.port_name}": 5,
         }
 
 

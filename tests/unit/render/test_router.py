@@ -2,7 +2,7 @@ import kubernetes_validate
 import pytest
 from slipway.api import names
 from slipway.api.base import Manifest
-from slipway.policy.identity import digest_of
+from slipway.api.canonical_json import sha256_of
 from slipway.render import router
 from slipway.render.router import RouterSpec
 from slipway.settings import Pods
@@ -98,7 +98,7 @@ def test_a_single_router_does_not_forbid_drains(replicas: int, budgets: int) -> 
 
 def test_a_router_that_runs_is_not_replaced_for_settings_that_are_not_set() -> None:
     """Where another release must change its pods, AGENT_VERSION is raised, and this with it."""
-    assert (router.AGENT_VERSION, digest_of(BY_KIND["Deployment"])[:16]) == (
+    assert (router.AGENT_VERSION, sha256_of(BY_KIND["Deployment"])[:16]) == (
         "1",
         "d3218a538c5b8088",
     )

@@ -45,7 +45,6 @@ from slipway.api.modeldeployment.scaling import (
 from slipway.api.modeldeployment.server import (
     EnvVar,
     PodOptions,
-    Protocol,
     Resources,
     Server,
     Toleration,
@@ -69,6 +68,7 @@ from slipway.api.modeldeployment.status import (
     Stage,
 )
 from slipway.api.modeldeployment.traffic import RouterKind, Traffic
+from slipway.api.protocol import Protocol
 
 __all__ = [
     "KIND",

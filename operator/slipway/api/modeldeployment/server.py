@@ -1,20 +1,12 @@
 """The Triton container and its pod."""
 
-from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
 from slipway.api.base import ATOMIC, ApiModel, Manifest, ObjectName, cel, list_map
 from slipway.api.modeldeployment.placement import AFFINITY, SPREAD
-
-
-class Protocol(StrEnum):
-    """A protocol that the server speaks."""
-
-    HTTP = "HTTP"
-    GRPC = "GRPC"
-
+from slipway.api.protocol import Protocol
 
 IMAGE = (
     r"^[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?(:[0-9]{1,5})?"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slipway.api.base import Manifest
+from slipway.api.canonical_json import sha256_of
 from slipway.api.names import GROUP, MODEL_ROOT
 from slipway.jobs.digest import TreeDigest
 from slipway.jobs.package.base import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, BaseImage
@@ -50,7 +51,7 @@ class Inputs:
     @property
     def tag(self) -> str:
         """``m-<16 hex>``: for finding, never for running."""
-        return f"m-{hashlib.sha256(_canonical(self.annotations)).hexdigest()[:16]}"
+        return f"m-{sha256_of(self.annotations)[:16]}"
 
     def made(self, manifest: bytes) -> bool:
         """Tell whether a manifest found under the tag really is of these inputs."""

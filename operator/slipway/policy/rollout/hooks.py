@@ -9,12 +9,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
+from slipway.api.canonical_json import sha256_of
 from slipway.api.modeldeployment import Hook, HookStage, HookStatus, HookVerdict, Outcome, Stage
 from slipway.api.times import backoff, from_wire, to_wire
 from slipway.policy.decision import Decision, Event
 from slipway.policy.facts import Facts
 from slipway.policy.hook_call import HookCall, Said
-from slipway.policy.identity import digest_of
 from slipway.policy.rollout.rolling_back import refuse
 from slipway.policy.rollout.transition import at
 
@@ -149,7 +149,7 @@ def _call(hook: Hook, facts: Facts, revision: str, step: int, tries: int | None 
         tries = entry.tries if entry is not None else 0
     parts = [meta.uid, revision, started, attempt, hook.name, step]
     return HookCall(
-        id=digest_of(parts)[:32],
+        id=sha256_of(parts)[:32],
         hook=hook,
         namespace=meta.namespace,
         name=meta.name,
