@@ -149,7 +149,7 @@ def a_route(
 def facts_about(object_: ModelDeployment, **changes: Any) -> Facts:
     """Return facts in which nothing exists but the object and two router pods."""
     facts = Facts(
-        object=object_,
+        md=object_,
         input=input_hash(object_.spec),
         golden=golden_hash(object_.spec.model.golden_set),
         proxies=(a_pod("router-a"), a_pod("router-b")),

@@ -61,12 +61,12 @@ def _load_failed(pods: list[PodFact]) -> Evidence | None:
 
 def _out_of_memory(facts: Facts, candidate: str, pods: list[PodFact]) -> Evidence | None:
     """Under traffic, one kill at a limit of its own is enough; without a limit it is the node's."""
-    server = facts.object.spec.server
+    server = facts.spec.server
     limits = server.resources.limits if server is not None and server.resources else None
     limit = (limits or {}).get("memory")
     known = facts.revisions.get(candidate)
     is_its_own = known is not None and known.snapshot.input == facts.input
-    if limit is None or not is_its_own or not facts.written(candidate):
+    if limit is None or not is_its_own or not facts.written_weight(candidate):
         return None
     for pod in pods:
         end = _blamed(pod)
@@ -90,7 +90,7 @@ def _crashes(pods: list[PodFact]) -> Evidence | None:
 
 
 def _hangs(facts: Facts, candidate: str, pods: list[PodFact], now: datetime) -> Evidence | None:
-    if not facts.written(candidate) or facts.ready(candidate) or not pods:
+    if not facts.written_weight(candidate) or facts.ready(candidate) or not pods:
         return None
     silent = [
         pod
@@ -140,5 +140,5 @@ def waiting_for(facts: Facts, revision: str) -> tuple[str, str]:
         if pod.unschedulable is not None:
             return "Unschedulable", f"pod {pod.meta.name} has no node: {pod.unschedulable}"
     ready = facts.ready(revision)
-    wanted = workload.replicas if workload else facts.object.spec.scaling.min_replicas
+    wanted = workload.replicas if workload else facts.spec.scaling.min_replicas
     return "Starting", f"{ready} of {wanted} replicas are ready"

@@ -55,18 +55,18 @@ class Decision:
     candidate: str | None = None
     weights: Mapping[str, int] = field(default_factory=dict)
     """Percent by revision, for the route; empty: nothing serves yet."""
-    pinned: str | None = None
+    header_revision: str | None = None
     """Revision that the candidate header reaches."""
     replicas: Mapping[str, int] = field(default_factory=dict)
     floors: Mapping[str, int] = field(default_factory=dict)
     """Replicas below which no engine may go, by live revision."""
     package: int | None = None
     """Attempt number of the package Job to create."""
-    revise: PackageResult | None = None
+    make_revision: PackageResult | None = None
     """Make a revision of the wanted input with this result."""
     check: int | None = None
     """Attempt number of the check Job to create."""
-    ended: tuple[Ended, ...] = ()
+    outcomes: tuple[Ended, ...] = ()
     history: tuple[HistoryEntry, ...] = ()
     rejected: tuple[Rejected, ...] = ()
     hold: Hold | None = None
@@ -76,7 +76,7 @@ class Decision:
     events: tuple[Event, ...] = ()
     stalled: str | None = None
     """Reason for which a person or a new commit is needed."""
-    look_again: timedelta | None = None
+    requeue_after: timedelta | None = None
     """None: only when something changes."""
     again: bool = False
     """A person asks just now to try again: no back-off is waited for."""
@@ -84,7 +84,7 @@ class Decision:
     """Hooks to ask now."""
     waits: bool = False
     """Somebody who was asked holds the weight, or refused."""
-    moves: bool = False
+    needs_live_read: bool = False
     """Moves traffic, promotes, rejects or removes: look live before it is done."""
 
     def is_asked_again(self, since: datetime | None) -> bool:

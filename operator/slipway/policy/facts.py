@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from slipway.api.modeldeployment import ModelDeployment, Outcome
+from slipway.api.modeldeployment import (
+    ModelDeployment,
+    ModelDeploymentSpec,
+    ModelDeploymentStatus,
+    ObjectMeta,
+    Outcome,
+)
 from slipway.api.result import CheckResult, PackageResult
 from slipway.api.snapshot import RevisionSnapshot
 from slipway.policy.hook_call import HookAnswer
@@ -189,7 +195,8 @@ class Traffic:
 class Facts:
     """Everything that a decision about one ModelDeployment rests on."""
 
-    object: ModelDeployment
+    md: ModelDeployment
+    """The object, as `kubectl get md` names it."""
     input: str
     """Hash of the input that the spec asks for."""
     golden: str
@@ -218,6 +225,36 @@ class Facts:
     """HorizontalPodAutoscalers of ours by revision."""
     sizing: Sizing | None = None
     """What the measured load needs; None: it is not measured, or nothing is known yet."""
+    stable: str | None = field(init=False)
+    """The revision that serves: as status has it, else the one that was promoted last."""
+    candidate: str | None = field(init=False)
+    """The revision that is rolled out: as status has it, else the other one with traffic."""
+
+    def __post_init__(self) -> None:
+        """Find who serves and who is rolled out, once for all who ask."""
+        stable = _find_stable(self)
+        object.__setattr__(self, "stable", stable)
+        object.__setattr__(self, "candidate", _find_candidate(self, stable))
+
+    @property
+    def is_status_lost(self) -> bool:
+        """Whether there was a status that is gone, as after a restore from a backup."""
+        return self.status.rollout is None and bool(self.revisions)
+
+    @property
+    def spec(self) -> ModelDeploymentSpec:
+        """What the user asks for."""
+        return self.md.spec
+
+    @property
+    def status(self) -> ModelDeploymentStatus:
+        """What the last pass wrote."""
+        return self.md.status
+
+    @property
+    def metadata(self) -> ObjectMeta:
+        """Name, namespace, annotations and generation of the object."""
+        return self.md.metadata
 
     @property
     def wanted(self) -> RevisionFact | None:
@@ -230,7 +267,7 @@ class Facts:
         workload = self.workloads.get(revision or "")
         return workload.ready if workload else 0
 
-    def written(self, revision: str | None) -> int:
+    def written_weight(self, revision: str | None) -> int:
         """Return the weight that was asked of the router."""
         return self.route.weights.get(revision or "", 0) if self.route else 0
 
@@ -274,9 +311,9 @@ class Facts:
         names = {pod.meta.uid for pod in self.proxies}
         return max(proxy.at for proxy in self.route.proxies if proxy.uid in names)
 
-    def highest_running(self, revision: str | None) -> int:
+    def highest_weight_running(self, revision: str | None) -> int:
         """Return the largest weight that any proxy may still run for a revision."""
-        weights = [self.written(revision)]
+        weights = [self.written_weight(revision)]
         if self.route is not None:
             alive = {pod.meta.uid for pod in self.proxies}
             weights += [
@@ -303,5 +340,36 @@ class Facts:
         workload = self.workloads.get(revision or "")
         if workload is None:
             return False
-        least = self.object.spec.scaling.min_replicas
+        least = self.spec.scaling.min_replicas
         return 0 < min(workload.replicas, least) <= workload.ready
+
+
+def _find_stable(facts: Facts) -> str | None:
+    """Return the revision that serves; one that status names and that is gone does not count."""
+    told = facts.status.stable
+    if told is not None and told.revision in facts.revisions:
+        return told.revision
+    promoted = [item for item in facts.revisions.values() if item.outcome is Outcome.PROMOTED]
+    routed = [item for item in promoted if facts.written_weight(item.name) > 0]
+
+    def promoted_at(item: RevisionFact) -> datetime:
+        return item.outcome_at or item.created
+
+    newest = max(routed or promoted, key=promoted_at, default=None)
+    return newest.name if newest else None
+
+
+def _find_candidate(facts: Facts, stable: str | None) -> str | None:
+    """Return the revision that is rolled out; where the status was lost, the route tells it."""
+    if facts.status.candidate is not None:
+        return facts.status.candidate.revision
+    if facts.status.rollout is not None or facts.route is None:
+        return None
+    return next(
+        (
+            name
+            for name, weight in facts.route.weights.items()
+            if name != stable and weight > 0 and name in facts.revisions
+        ),
+        None,
+    )

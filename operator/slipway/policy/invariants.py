@@ -36,7 +36,7 @@ def _weights_sum(decision: Decision) -> Iterator[str]:
 def _raised_weight_has_capacity(decision: Decision, facts: Facts) -> Iterator[str]:
     full = full_capacity(facts)
     for name, weight in decision.weights.items():
-        raised = weight > facts.written(name)
+        raised = weight > facts.written_weight(name)
         if raised and name != decision.stable and facts.ready(name) < needed(weight, full):
             yield f"I1: {name} would get {weight} % with {facts.ready(name)} ready replicas"
 
@@ -47,7 +47,7 @@ def _capacity_stays_under_weight(decision: Decision, facts: Facts) -> Iterator[s
         known = facts.workloads.get(name)
         if known is None or replicas >= known.replicas:
             continue
-        share = facts.highest_running(name)
+        share = facts.highest_weight_running(name)
         if share and replicas < needed(share, full):
             yield f"I2: {name} would keep {replicas} replicas under {share} %"
 
@@ -63,14 +63,14 @@ def _removed_only_when_drained(decision: Decision, facts: Facts, now: datetime) 
 def _rejected_gets_nothing(decision: Decision, facts: Facts) -> Iterator[str]:
     refused = {entry.revision for entry in decision.rejected}
     for name in refused & set(decision.weights):
-        if decision.weights[name] > facts.written(name):
+        if decision.weights[name] > facts.written_weight(name):
             yield f"I4: {name} was rejected and would get {decision.weights[name]} %"
 
 
 def _promotion_has_evidence(decision: Decision, facts: Facts) -> Iterator[str]:
     """I8: a promotion beside a stable revision rests on samples, or says who skipped them."""
-    promoted = [end for end in decision.ended if end.outcome is Outcome.PROMOTED]
-    if not promoted or facts.object.status.stable is None:
+    promoted = [end for end in decision.outcomes if end.outcome is Outcome.PROMOTED]
+    if not promoted or facts.status.stable is None:
         return
     entry = decision.history[-1]
     started = from_wire(decision.memory.step_started_at)

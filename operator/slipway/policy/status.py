@@ -53,7 +53,7 @@ def desired_status(
     `trouble` is a reason and a message of a write that was refused: it stalls the object, unless it
     passes by itself.
     """
-    old = facts.object.status
+    old = facts.status
     paused_or_awaits = decision.stage is not decision.memory.stage
     analysis = _analysis(decision, facts, now)
     rollout = decision.memory.model_copy(
@@ -66,7 +66,7 @@ def desired_status(
     conditions = merge_conditions(old.conditions, _conditions(decision, facts, trouble, now))
     return ModelDeploymentStatus(
         conditions=conditions,
-        observed_generation=facts.object.metadata.generation,
+        observed_generation=facts.metadata.generation,
         stable=_revision(decision.stable, decision, facts, old, now),
         candidate=_revision(decision.candidate, decision, facts, old, now),
         rollout=rollout,
@@ -168,7 +168,7 @@ def _revision(
     was = next((entry for entry in told if entry.revision == known.name), None)
     old = before.candidate if name == decision.candidate else before.stable
     same = old is not None and old.revision == known.name
-    acknowledged = facts.written(known.name) if facts.is_acknowledged else None
+    acknowledged = facts.written_weight(known.name) if facts.is_acknowledged else None
     weight = acknowledged if acknowledged is not None else (old.weight if old and same else 0)
     return RevisionStatus(
         revision=known.name,
@@ -189,22 +189,24 @@ def _selector(facts: Facts) -> str | None:
     It covers every live revision: in a rollout, stable's pods alone would look idle to whoever
     scales by their mean, and the number is that of each.
     """
-    if facts.object.spec.scaling.engine is not ScalingEngine.NONE:
+    if facts.spec.scaling.engine is not ScalingEngine.NONE:
         return None
-    labels = common_labels(facts.object.metadata.name, COMPONENT_SERVER)
+    labels = common_labels(facts.metadata.name, COMPONENT_SERVER)
     return ",".join(f"{label}={value}" for label, value in sorted(labels.items()))
 
 
 def _endpoints(decision: Decision, facts: Facts) -> Endpoints:
-    meta = facts.object.metadata
+    meta = facts.metadata
     host = f"{meta.name}.{meta.namespace}.svc"
-    server = facts.object.spec.server
+    server = facts.spec.server
     protocols = (server.protocols if server else None) or list(Protocol)
-    header = facts.object.spec.traffic.candidate_header
+    header = facts.spec.traffic.candidate_header
     return Endpoints(
-        http=f"http://{host}:{CLIENT_HTTP_PORT}/v2/models/{facts.object.model_name}",
+        http=f"http://{host}:{CLIENT_HTTP_PORT}/v2/models/{facts.md.model_name}",
         grpc=f"{host}:{CLIENT_GRPC_PORT}" if Protocol.GRPC in protocols else None,
-        candidate=f"header {header.name}: {header.value}" if header and decision.pinned else None,
+        candidate=f"header {header.name}: {header.value}"
+        if header and decision.header_revision
+        else None,
     )
 
 
@@ -217,7 +219,7 @@ def _conditions(
             status=ConditionStatus.TRUE if holds else ConditionStatus.FALSE,
             reason=reason,
             message=message,
-            observed_generation=facts.object.metadata.generation,
+            observed_generation=facts.metadata.generation,
             last_transition_time=to_wire(now),
         )
 
@@ -256,10 +258,10 @@ def _stall(
         return decision.stalled, decision.message
     if trouble is None or trouble[0] not in PASSING:
         return trouble
-    was = facts.object.status
+    was = facts.status
     if decision.reason or decision.last_action != was.last_action:
         return None  # this pass decided, or a person did
-    generation = facts.object.metadata.generation
+    generation = facts.metadata.generation
     for entry in was.conditions:
         is_it = entry.type == ConditionType.STALLED and entry.reason in DECIDED
         if is_it and entry.observed_generation == generation:
@@ -271,7 +273,7 @@ def _programmed(decision: Decision, facts: Facts) -> tuple[bool, str, str]:
     """Weights that this pass has just written are not acknowledged, whatever was read before."""
     route = facts.route
     was = (dict(route.weights), route.candidate) if route is not None else ({}, None)
-    is_new = was != (dict(decision.weights), decision.pinned)
+    is_new = was != (dict(decision.weights), decision.header_revision)
     if facts.is_acknowledged and not is_new:
         return True, "Acknowledged", "every proxy runs the newest weights"
     return False, "AwaitingProxies", f"not yet: {facts.awaited_anew if is_new else facts.awaited}"
@@ -289,7 +291,7 @@ def _artifact(decision: Decision, facts: Facts, claim: Claim) -> Condition:
 
 
 def _capacity(decision: Decision, facts: Facts, claim: Claim) -> Condition:
-    least = facts.object.spec.scaling.min_replicas
+    least = facts.spec.scaling.min_replicas
     wanted = {
         name: decision.replicas.get(name, least)
         for name in (decision.stable, decision.candidate)

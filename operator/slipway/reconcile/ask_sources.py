@@ -44,7 +44,7 @@ class Found:
 
 async def gather(facts: Facts, sources: Sources, now: datetime) -> Found:
     """Return what there is to know of the present step; nothing where none is judged."""
-    plan, arms, rollout = plan_of(facts), readings.arms_of(facts), facts.object.status.rollout
+    plan, arms, rollout = plan_of(facts), readings.arms_of(facts), facts.status.rollout
     if plan is None or arms is None or rollout is None:
         return Found()
     metrics = present(facts)
@@ -65,9 +65,9 @@ async def gather(facts: Facts, sources: Sources, now: datetime) -> Found:
 
 def present(facts: Facts) -> tuple[Metric, ...]:
     """Return the metrics that count at the present stage."""
-    rollout = facts.object.status.rollout
+    rollout = facts.status.rollout
     stage = (rollout.underlying or rollout.stage) if rollout is not None else Stage.IDLE
-    return readings.due(facts.object.spec.rollout.analysis.metrics, stage)
+    return readings.due(facts.spec.rollout.analysis.metrics, stage)
 
 
 def planned(facts: Facts) -> tuple[port.Metric, ...]:
@@ -86,7 +86,7 @@ def judged(facts: Facts, found: Found, merged: Sequence[Judgement]) -> tuple[Jud
         for metric in planned(facts)
         if (reading := found.readings.get(metric.name)) is not None and metric.name not in known
     ]
-    metrics = facts.object.spec.rollout.analysis.metrics
+    metrics = facts.spec.rollout.analysis.metrics
     pausing = {metric.name for metric in metrics if metric.effect is MetricMode.PAUSE}
     return tuple(
         replace(item, role=Role.PAUSE) if item.name in pausing else item
@@ -109,7 +109,7 @@ async def _ask(
 ) -> tuple[Answer, ...] | port.Reading:
     if metric.provider is None:
         return await _ask_servers(facts, arms, sources.failures)
-    namespace = facts.object.metadata.namespace
+    namespace = facts.metadata.namespace
     unknown = readings.unknown_provider(metric.provider, sources.known, namespace)
     if unknown is not None:
         return port.Missing(unknown.reason, unknown.message)
@@ -122,13 +122,13 @@ async def _ask(
 
 
 async def _ask_servers(facts: Facts, arms: Arms, servers: FailureSource) -> port.Reading:
-    began = facts.object.status.rollout.step_started_at if facts.object.status.rollout else None
+    began = facts.status.rollout.step_started_at if facts.status.rollout else None
     since = from_wire(began)
     counted = []
     for who, arm in (("candidate", arms.candidate), ("stable", arms.stable)):
         pods = [pod for pod in facts.pods.get(arm.revision, ()) if pod.ready and pod.address]
         found = await asyncio.gather(
-            *(servers.read(pod.address or "", facts.object.model_name) for pod in pods)
+            *(servers.read(pod.address or "", facts.md.model_name) for pod in pods)
         )
         counts: dict[str, port.Count] = {}
         for pod, count in zip(pods, found, strict=True):

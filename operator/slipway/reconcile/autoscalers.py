@@ -33,7 +33,7 @@ class Autoscalers:
 
     async def write(self, pass_: Pass) -> None:
         """Apply those of live revisions whose Deployments exist."""
-        object_ = pass_.facts.object
+        object_ = pass_.facts.md
         found = {item.revision: item.meta for item in pass_.children.of(AutoscalerFact)}
         for revision in sorted(live(pass_) & pass_.facts.workloads.keys()):
             spec = Autoscaler(
@@ -47,6 +47,6 @@ class Autoscalers:
 
 def live(pass_: Pass) -> set[str]:
     """Return the revisions that a HorizontalPodAutoscaler scales."""
-    if pass_.facts.object.spec.scaling.engine is not ScalingEngine.HPA:
+    if pass_.facts.spec.scaling.engine is not ScalingEngine.HPA:
         return set()
     return set(pass_.decision.floors)

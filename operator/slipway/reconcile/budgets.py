@@ -25,7 +25,7 @@ class Budgets:
 
     async def write(self, pass_: Pass) -> None:
         """Make those that are missing, mend those that were changed, delete the others."""
-        object_ = pass_.facts.object
+        object_ = pass_.facts.md
         owner = compose.owner_of(object_)
         found = _found(pass_)
         wanted = {revision_name(owner.name, name): name for name in _wanted(pass_)}
@@ -44,7 +44,7 @@ def _found(pass_: Pass) -> dict[str, Meta]:
 
 
 def _wanted(pass_: Pass) -> list[str]:
-    if pass_.facts.object.spec.scaling.min_replicas < LEAST:
+    if pass_.facts.spec.scaling.min_replicas < LEAST:
         return []
     known = pass_.facts.revisions
     return [

@@ -62,7 +62,7 @@ def fetch_request(object_: ModelDeployment, settings: Settings, digest: str) -> 
 
 def check_request(facts: Facts, revision: str, stable: str | None) -> CheckRequest:
     """Return the order of the check Job of a candidate."""
-    object_ = facts.object
+    object_ = facts.md
     golden = object_.spec.model.golden_set
     host = _service_host(object_, revision)
     protocols = facts.revisions[revision].snapshot.protocols

@@ -132,7 +132,7 @@ class Executor:
         await self._cluster.apply_status(manifest, resource_version=meta.resource_version)
 
     async def _mark_ended(self, pass_: Pass) -> None:
-        for end in pass_.decision.ended:
+        for end in pass_.decision.outcomes:
             known = pass_.facts.revisions[end.revision]
             await self._cluster.annotate(
                 kinds.CONTROLLER_REVISION,

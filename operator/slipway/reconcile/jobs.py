@@ -38,7 +38,7 @@ class Jobs:
                 await self._cluster.delete(kinds.JOB, pass_.namespace, name, uid=uid)
 
     def _package(self, pass_: Pass, attempt: int) -> Manifest:
-        object_, subject = pass_.facts.object, pass_.facts.input
+        object_, subject = pass_.facts.md, pass_.facts.input
         job = PackageJob(
             owner=compose.owner_of(object_),
             image=self._settings.operator_image,
@@ -54,7 +54,7 @@ class Jobs:
     def _check(self, pass_: Pass, candidate: str, attempt: int) -> Manifest:
         facts = pass_.facts
         job = CheckJob(
-            owner=compose.owner_of(facts.object),
+            owner=compose.owner_of(facts.md),
             image=self._settings.operator_image,
             revision=candidate,
             step=0,
@@ -73,7 +73,7 @@ def _is_over(job: JobFact, pass_: Pass) -> bool:
             decision.candidate, facts.golden
         )
         if not waits or decision.memory.stage.value not in {"Starting", "Checking"}:
-            return facts.object.status.rollout is not None
+            return facts.status.rollout is not None
     elif job.subject != facts.input or facts.wanted is not None:
         return True
     newest = max(other.attempt for other in facts.jobs if other.subject == job.subject)

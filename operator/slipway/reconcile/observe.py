@@ -130,7 +130,7 @@ def facts_of(object_: ModelDeployment, children: Children, settings: Settings) -
             pods[pod.revision] = (*pods.get(pod.revision, ()), pod)
     route = children.route
     return Facts(
-        object=object_,
+        md=object_,
         input=input_hash(object_.spec),
         golden=golden_hash(object_.spec.model.golden_set),
         revisions=revisions,
@@ -210,7 +210,7 @@ def _read(kind: type[R], text: str) -> R | None:
 
 def needs_counters(facts: Facts) -> bool:
     """Return whether this pass must know the traffic: something is judged or drained."""
-    status = facts.object.status
+    status = facts.status
     rollout = status.rollout
     if facts.route is None or rollout is None:
         return False
@@ -229,7 +229,7 @@ async def with_traffic(
         return facts
     reads = (source.read(pod.address or "") for pod in facts.proxies)
     ticks, found = await asyncio.gather(asyncio.gather(*reads), gather(facts, sources, now))
-    name = facts.object.metadata.name
+    name = facts.metadata.name
     in_flight: dict[str, int] = {}
     for tick in ticks:
         for entry in tick.routes if tick is not None else ():

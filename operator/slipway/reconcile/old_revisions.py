@@ -34,5 +34,5 @@ def surplus(pass_: Pass) -> list[RevisionFact]:
         (item for item in facts.revisions.values() if item.name not in kept),
         key=lambda item: item.created,
     )
-    number = len(old) - facts.object.spec.rollback.history_limit
+    number = len(old) - facts.spec.rollback.history_limit
     return old[: max(0, number)]

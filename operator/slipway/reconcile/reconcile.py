@@ -123,14 +123,14 @@ class Reconciler:
         if await self._take_over(found, children):
             return AT_ONCE
         facts, decision = await self._look(key, found, children)
-        if decision.moves:
+        if decision.needs_live_read:
             live = await self._read_live(key, found)
             if live is None:
                 return None
             found = live
             children = await observe_live(self._outside.cluster, found)
             facts, decision = await self._look(key, found, children)
-        if decision.revise is not None and decision.candidate is None:
+        if decision.make_revision is not None and decision.candidate is None:
             again_in = await self._begin(key, decision, facts, children)
         else:
             again_in = await self._write(key, decision, facts, children)
@@ -146,11 +146,11 @@ class Reconciler:
             (key, "revise"), decision, facts, lambda: self._executor.revise(pass_)
         )
         if trouble is not None:
-            decision = replace(decision, revise=None)
+            decision = replace(decision, make_revision=None)
             return await self._write(key, decision, facts, children, trouble)
-        children = observe_cached(self._cache, facts.object)
-        facts, decision = await self._look(key, facts.object, children)
-        if decision.moves or decision.revise is not None:
+        children = observe_cached(self._cache, facts.md)
+        facts, decision = await self._look(key, facts.md, children)
+        if decision.needs_live_read or decision.make_revision is not None:
             return AT_ONCE  # needs a look at what is live, or at what the cache does not show yet
         return await self._write(key, decision, facts, children)
 
@@ -231,9 +231,9 @@ class Reconciler:
         # What was not written did not happen: the status must not say that it did.
         is_done = trouble is None or trouble.is_beside
         await self._publish(decision if is_done else remember(facts, now), facts, trouble)
-        look = decision.look_again
+        look = decision.requeue_after
         if trouble is not None:
-            is_judged = facts.written(decision.candidate) > 0
+            is_judged = facts.written_weight(decision.candidate) > 0
             look = min(look or TROUBLE_AGAIN, TROUBLE_AGAIN) if is_judged else TROUBLE_AGAIN
         return look.total_seconds() if look is not None else None
 
@@ -245,9 +245,9 @@ class Reconciler:
         now = now_of(self._outside.clock.now())
         pair = (trouble.reason, trouble.message[:2048]) if trouble else None
         status = desired_status(decision, facts, pair, now)
-        if is_due(facts.object.status, status, now):
-            await self._executor.write_status(facts.object, status)
-            regarding = regarding_of(facts.object)
+        if is_due(facts.status, status, now):
+            await self._executor.write_status(facts.md, status)
+            regarding = regarding_of(facts.md)
             for event in decision.events:
                 await self._outside.recorder.record(
                     regarding, warning=event.warning, reason=event.reason, message=event.message

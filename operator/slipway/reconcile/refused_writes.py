@@ -67,12 +67,18 @@ def _is_urgent(decision: Decision, facts: Facts) -> bool:
 
 def _writes(decision: Decision, facts: Facts) -> tuple[object, ...]:
     """Return what the writes of a pass follow from."""
-    meta = facts.object.metadata
+    meta = facts.metadata
     return (
         (meta.uid, meta.generation),
-        (decision.stable, decision.candidate, decision.pinned),
+        (decision.stable, decision.candidate, decision.header_revision),
         (dict(decision.weights), dict(decision.replicas), dict(decision.floors)),
-        (decision.package, decision.revise, decision.check, decision.ended, decision.calls),
+        (
+            decision.package,
+            decision.make_revision,
+            decision.check,
+            decision.outcomes,
+            decision.calls,
+        ),
         facts.route.weights if facts.route is not None else None,
         {name: (item.meta.uid, item.replicas) for name, item in facts.workloads.items()},
         {name: item.meta.uid for name, item in facts.autoscalers.items()},

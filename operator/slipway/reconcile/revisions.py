@@ -30,7 +30,7 @@ class Revisions:
 
     async def make(self, pass_: Pass) -> None:
         """Freeze the wanted input as a revision; what Kubernetes refuses of it is refused now."""
-        object_, result = pass_.facts.object, pass_.decision.revise
+        object_, result = pass_.facts.md, pass_.decision.make_revision
         if result is None:
             return
         snapshot = compose.snapshot_of(object_, result, self._settings)

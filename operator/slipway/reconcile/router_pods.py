@@ -30,7 +30,7 @@ class Proxies:
         """Replace the silent and forget the dead; `pods` are all router pods, ready or not."""
         if facts.route is None:
             return
-        namespace = facts.object.metadata.namespace
+        namespace = facts.metadata.namespace
         alive = {pod.meta.uid for pod in pods}
         dead = [proxy for proxy in facts.route.proxies if proxy.uid not in alive]
         if len(dead) == len(facts.route.proxies):
@@ -52,7 +52,7 @@ class Proxies:
             if now - self._since.setdefault(mark, now) < PATIENCE:
                 continue
             log.warning("router pod %s is silent and is replaced", pod.meta.name)
-            namespace = facts.object.metadata.namespace
+            namespace = facts.metadata.namespace
             await self._cluster.delete(kinds.POD, namespace, pod.meta.name, uid=pod.meta.uid)
         while len(self._since) > REMEMBERED:
             del self._since[next(iter(self._since))]

@@ -50,7 +50,7 @@ class Routes:
             await self._lead(pass_, pass_.facts.route.port)
 
     async def _lead(self, pass_: Pass, port: int) -> None:
-        object_ = pass_.facts.object
+        object_ = pass_.facts.md
         service = has_service(pass_.children, object_.metadata.name)
         server = object_.spec.server or Server()
         protocols = server.protocols or list(Protocol)
@@ -73,7 +73,7 @@ class Routes:
 
 
 def _manifest(pass_: Pass, port: int) -> Manifest:
-    decision, object_ = pass_.decision, pass_.facts.object
+    decision, object_ = pass_.decision, pass_.facts.md
     backends = tuple(
         Backend(
             revision=name,
@@ -89,7 +89,7 @@ def _manifest(pass_: Pass, port: int) -> Manifest:
         model=object_.model_name,
         timeout_seconds=object_.spec.traffic.timeout_seconds,
         candidate_header=object_.spec.traffic.candidate_header,
-        candidate=decision.pinned,
+        candidate=decision.header_revision,
         backends=backends,
     )
 

@@ -16,7 +16,6 @@ from slipway.api.counters import Counters, Latency
 from slipway.api.modeldeployment import ModelDeployment
 from slipway.engine.queue import Key
 from slipway.policy.facts import Facts
-from slipway.policy.rollout.capacity import stable_of
 from slipway.policy.scaling.recommend import Memory, bounds_of, recommend
 from slipway.policy.scaling.signals import Look, ProxyLoad, ServerLoad, reading
 from slipway.policy.sizing import Sizing
@@ -88,18 +87,18 @@ class Scaler:
 
     async def sized(self, key: Key, facts: Facts) -> Facts:
         """Return the facts with what the load needs, where Slipway scales the object."""
-        stable = facts.workloads.get(stable_of(facts) or "")
-        if not is_followed(facts.object) or facts.autoscalers or stable is None:
+        stable = facts.workloads.get(facts.stable or "")
+        if not is_followed(facts.md) or facts.autoscalers or stable is None:
             self.forget(key)
             return facts
         known = self._followed.get(key)
-        uid = facts.object.metadata.uid
+        uid = facts.metadata.uid
         if known is None or known.uid != uid:
             known = Followed(uid)
         now = self._clock.now()
         if known.look is None or now - known.look.at >= FRESH:
             look = await self._look(facts, now)
-            scaling = facts.object.spec.scaling
+            scaling = facts.spec.scaling
             needs_queue = scaling.target.queue_millis is not None
             new = reading(look, known.look, needs_queue=needs_queue)
             sizing, memory = recommend(
@@ -123,13 +122,13 @@ class Scaler:
         answers = await asyncio.gather(
             *(self._counters.read(pod.meta.uid, pod.address or "") for pod in pods)
         )
-        route = facts.object.metadata.name
+        route = facts.metadata.name
         return {
             pod.meta.name: _load(answer, route) for pod, answer in zip(pods, answers, strict=True)
         }
 
     async def _ask_servers(self, facts: Facts) -> dict[str, ServerLoad | None]:
-        model = facts.object.model_name
+        model = facts.md.model_name
         pods = [
             pod
             for pods in facts.pods.values()

@@ -20,7 +20,7 @@ class Pass:
     @property
     def namespace(self) -> str:
         """Of the object and of everything that belongs to it."""
-        return self.facts.object.metadata.namespace
+        return self.facts.metadata.namespace
 
 
 @dataclass(frozen=True, slots=True)

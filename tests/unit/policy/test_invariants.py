@@ -68,7 +68,7 @@ REFUSED = Rejected(
 ENTRY = HistoryEntry(
     revision=C, version="2", outcome=Outcome.PROMOTED, at="2026-11-21T12:00:00.000Z"
 )
-PROMOTED: dict[str, Any] = {"ended": (Ended(C, Outcome.PROMOTED),), "history": (ENTRY,)}
+PROMOTED: dict[str, Any] = {"outcomes": (Ended(C, Outcome.PROMOTED),), "history": (ENTRY,)}
 
 
 def test_a_good_decision_breaks_nothing() -> None:

@@ -136,8 +136,8 @@ def test_transition_times_stay_while_nothing_changes() -> None:
     facts, name = serving()
     decision = a_decision(stable=name, weights={name: 100})
     first = desired_status(decision, facts, None, NOON)
-    object_ = facts.object.model_copy(update={"status": first})
-    second = desired_status(decision, replace(facts, object=object_), None, later(60))
+    object_ = facts.md.model_copy(update={"status": first})
+    second = desired_status(decision, replace(facts, md=object_), None, later(60))
     assert second == first
     assert not is_due(first, second, later(60))
 

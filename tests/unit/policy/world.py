@@ -89,7 +89,7 @@ class World:
                 meta("digits"), self.generation, 10_000, dict(self.weights), None, proxies
             )
         facts = Facts(
-            object=self.object_,
+            md=self.object_,
             input=input_hash(self.object_.spec),
             golden=golden_hash(self.object_.spec.model.golden_set),
             revisions=dict(self.revisions),
@@ -150,7 +150,7 @@ class World:
         return decision
 
     def _execute(self, decision: Decision, facts: Facts, write: Callable[[], None]) -> None:
-        if decision.revise is not None:
+        if decision.make_revision is not None:
             write()
             made = a_revision(self.object_, created=self.now)
             self.revisions[made.name] = made
@@ -161,7 +161,7 @@ class World:
             write()
             subject = check_subject(decision.candidate or "", facts.golden)
             self.jobs.append(self._job("check", subject, decision.check))
-        for end in decision.ended:
+        for end in decision.outcomes:
             write()
             known = self.revisions[end.revision]
             self.revisions[end.revision] = replace(known, outcome=end.outcome, outcome_at=self.now)

@@ -13,12 +13,12 @@ from slipway.policy.ladder import next_rung, rungs_of
 
 def plan_of(facts: Facts) -> Plan | None:
     """Return what is to be judged; nothing before every proxy has the step's weight."""
-    status, analysis = facts.object.status, facts.object.spec.rollout.analysis
+    status, analysis = facts.status, facts.spec.rollout.analysis
     memory = status.rollout
     if memory is None or status.stable is None or status.candidate is None:
         return None
     candidate = status.candidate.revision
-    written = facts.written(candidate)
+    written = facts.written_weight(candidate)
     is_step = (
         (memory.underlying or memory.stage) in {Stage.PROGRESSING, Stage.BAKING}
         and written > 0
@@ -29,9 +29,9 @@ def plan_of(facts: Facts) -> Plan | None:
     if not is_step or analysis.mode is AnalysisMode.OFF:
         return None
     return plan_at(
-        facts.object.spec,
+        facts.spec,
         written,
-        route=facts.object.metadata.name,
+        route=facts.metadata.name,
         candidate=candidate,
         stable=status.stable.revision,
         step=memory.step_started_at or "",
@@ -75,7 +75,7 @@ def judgements_of(
 ) -> tuple[Judgement, ...]:
     """Judge the present step on what was found."""
     plan = plan_of(facts)
-    rollout = facts.object.status.rollout
+    rollout = facts.status.rollout
     if plan is None or rollout is None:
         return ()
     memories = {entry.name: entry.state for entry in rollout.analysis if entry.state is not None}

@@ -17,7 +17,7 @@ from slipway.policy.rollout.bake_alarm import ladder_of
 from slipway.policy.rollout.earlier_revision import ask_back, held_after, no_way_back, wanted_back
 from slipway.policy.rollout.hooks import at_once, is_waited_for
 from slipway.policy.rollout.idle import is_check_repeated
-from slipway.policy.rollout.memory import blocked_by, is_lost
+from slipway.policy.rollout.memory import blocked_by
 from slipway.policy.rollout.transition import overall
 
 STATUS_LOST = "the status was lost, and with it whether this was done before; ask again"
@@ -32,16 +32,16 @@ def consume(d: Decision, facts: Facts, now: datetime) -> Decision:
 
     What is refused for its id is said, and does not count: the next one may have a smaller id.
     """
-    action = parse(facts.object.metadata.annotations.get(ANNOTATION_ACTION))
+    action = parse(facts.metadata.annotations.get(ANNOTATION_ACTION))
     if action is None or _is_answered(action, d.last_action, d.refused_action):
         return d
     last = d.last_action.id if d.last_action is not None else 0
-    created = from_wire(facts.object.metadata.creation_timestamp)
+    created = from_wire(facts.metadata.creation_timestamp)
     refused = misdated(action.id, last, created, now)
     if refused is not None:
         entry = _entry(action, d.refused_action, facts, refused, now)
         return _told(replace(d, refused_action=entry), entry)
-    refused = STATUS_LOST if is_lost(facts) else None
+    refused = STATUS_LOST if facts.is_status_lost else None
     refused = refused or refusal(action, _situation(action, d, facts))
     entry = _entry(action, d.last_action, facts, refused, now)
     if refused is None:
@@ -77,14 +77,14 @@ def _told(d: Decision, entry: LastAction) -> Decision:
 
 def _who(facts: Facts) -> str:
     """Return who asked; only an admission policy makes the annotation worth anything."""
-    name = facts.object.metadata.annotations.get(ANNOTATION_REQUESTED_BY, "")
+    name = facts.metadata.annotations.get(ANNOTATION_REQUESTED_BY, "")
     if not name or not facts.requester_is_verified:
         return UNVERIFIED
     return NOT_PRINTABLE.sub("?", name)[:LONGEST_NAME]
 
 
 def _situation(action: Action, d: Decision, facts: Facts) -> Situation:
-    rollout = facts.object.status.rollout
+    rollout = facts.status.rollout
     verdict = overall(facts)
     return Situation(
         candidate=d.candidate,
@@ -96,7 +96,7 @@ def _situation(action: Action, d: Decision, facts: Facts) -> Situation:
         straight=d.memory.unjudged,
         skipped=0 < d.memory.acked_weight == d.memory.skipped_weight,
         paused_by_action=d.memory.paused,
-        paused_by_spec=facts.object.spec.paused,
+        paused_by_spec=facts.spec.paused,
         failing=verdict.message if verdict.verdict == "Fail" else None,
         coming=d.candidate is None and _is_coming(d, facts),
         can_retry=_can_retry(d, facts),
@@ -105,7 +105,7 @@ def _situation(action: Action, d: Decision, facts: Facts) -> Situation:
 
 
 def _lowered_to(d: Decision, facts: Facts) -> int | None:
-    written = facts.written(d.candidate)
+    written = facts.written_weight(d.candidate)
     return written if written < d.memory.acked_weight else None
 
 

@@ -24,7 +24,7 @@ COMPARED = frozenset({"errors", "latency", "latency-p90", "latency-p99"})
 
 def ladder_of(d: Decision, facts: Facts) -> tuple[Rung, ...]:
     """Return the weights to climb; after an alarm the bake leaves stable its share."""
-    rungs = rungs_of(facts.object.spec.rollout)
+    rungs = rungs_of(facts.spec.rollout)
     if d.memory.alarm is None:
         return rungs
     return (*rungs[:-1], replace(rungs[-1], weight=ALL - GIVEN_BACK))
@@ -44,8 +44,8 @@ def remember_before(d: Decision, facts: Facts, rung: Rung) -> Decision:
 
 def alarm(d: Decision, facts: Facts) -> str | None:
     """Return why the candidate seems worse than before it had all of the traffic, or None."""
-    analysis = facts.object.spec.rollout.analysis
-    if facts.written(d.candidate) < ALL or analysis.mode is AnalysisMode.OFF:
+    analysis = facts.spec.rollout.analysis
+    if facts.written_weight(d.candidate) < ALL or analysis.mode is AnalysisMode.OFF:
         return None
     known = {entry.name: entry for entry in d.memory.before}
     for item in facts.judgements:
@@ -71,8 +71,8 @@ def give_back(d: Decision, why: str) -> Decision:
     """Move a share back to stable, so that the two can be compared."""
     memory = d.memory.model_copy(update={"alarm": why[:1024]})
     message = f"{GIVEN_BACK} % go back to stable to compare: {why}"
-    held = at(replace(d, memory=memory), Stage.BAKING, "BakeAlarm", message, look_again=ACK_POLL)
+    held = at(replace(d, memory=memory), Stage.BAKING, "BakeAlarm", message, requeue_after=ACK_POLL)
     weights = dict.fromkeys(d.weights, 0)
     weights |= {d.candidate or "": ALL - GIVEN_BACK, d.stable or "": GIVEN_BACK}
     event = Event("BakeAlarm", message[:1000], warning=True)
-    return replace(held, weights=weights, events=(*d.events, event), moves=True)
+    return replace(held, weights=weights, events=(*d.events, event), needs_live_read=True)

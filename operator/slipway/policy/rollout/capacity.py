@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 from slipway.api.modeldeployment import Scaling, ScalingEngine
 from slipway.policy.facts import Facts
-from slipway.policy.rollout.memory import recall
 
 TELLING_WEIGHT = 10
 """Percent of the traffic from which a revision's own load tells what more of it will need."""
@@ -26,7 +25,7 @@ def is_drained(facts: Facts, revision: str, now: datetime) -> bool:
     if facts.route is None or revision not in facts.route.weights:
         return True
     since = facts.acknowledged_at
-    if since is None or facts.highest_running(revision) > 0:
+    if since is None or facts.highest_weight_running(revision) > 0:
         return False
     if now - since >= drain_time(facts, revision):
         return True
@@ -46,8 +45,8 @@ def full_capacity(facts: Facts) -> int:
     While a candidate has traffic, stable's present number is the least: it carried everything
     before, and the candidate's requests are missing in what stable is measured with.
     """
-    scaling = facts.object.spec.scaling
-    stable = facts.workloads.get(stable_of(facts) or "")
+    scaling = facts.spec.scaling
+    stable = facts.workloads.get(facts.stable or "")
     present = max(1, stable.replicas) if stable is not None else scaling.min_replicas
     held = present if has_rival(facts) else 0
     if scaling.engine is ScalingEngine.NONE:
@@ -60,16 +59,10 @@ def full_capacity(facts: Facts) -> int:
     return min(scaling.most, max(scaling.min_replicas, measured, held))
 
 
-def stable_of(facts: Facts) -> str | None:
-    """Return the revision that serves, as the last pass left it."""
-    return recall(facts).stable
-
-
 def has_rival(facts: Facts) -> bool:
     """Return whether another revision than stable has traffic, as far as anybody knows."""
-    stable = stable_of(facts)
     return facts.route is not None and any(
-        facts.highest_running(name) for name in facts.route.weights if name != stable
+        facts.highest_weight_running(name) for name in facts.route.weights if name != facts.stable
     )
 
 
@@ -84,7 +77,7 @@ class Roles:
 
 def floors(facts: Facts, roles: Roles) -> dict[str, int]:
     """Return the replicas below which the rollout needs no engine's opinion."""
-    least = facts.object.spec.scaling.min_replicas
+    least = facts.spec.scaling.min_replicas
     found = {}
     if roles.stable is not None:
         found[roles.stable] = full_capacity(facts) if has_rival(facts) else least
@@ -100,11 +93,11 @@ def share_needs(facts: Facts, revision: str, weight: int) -> int:
     more in flight of the same requests.
     """
     need = needed(weight, full_capacity(facts))
-    written = facts.written(revision)
+    written = facts.written_weight(revision)
     sizing = facts.sizing
     if sizing is not None and facts.is_acknowledged and written >= TELLING_WEIGHT:
         own = sizing.loads.get(revision, 0.0) * max(weight, written) / written
-        need = max(need, min(sizing.replicas_for(own), facts.object.spec.scaling.most))
+        need = max(need, min(sizing.replicas_for(own), facts.spec.scaling.most))
     return need
 
 
@@ -113,7 +106,7 @@ def start_needs(facts: Facts, revision: str, weight: int) -> int:
 
     Where an engine follows the load, those that the share needs; else all of them.
     """
-    scaling = facts.object.spec.scaling
+    scaling = facts.spec.scaling
     if scaling.is_builtin or scaling.engine is ScalingEngine.HPA:
         return max(scaling.min_replicas, share_needs(facts, revision, weight))
     return full_capacity(facts)
@@ -133,7 +126,7 @@ def desired_replicas(facts: Facts, roles: Roles, now: datetime) -> dict[str, int
 
 
 def _wanted(facts: Facts, name: str, roles: Roles, floor: int) -> int:
-    scaling = facts.object.spec.scaling
+    scaling = facts.spec.scaling
     workload = facts.workloads.get(name)
     present = workload.replicas if workload is not None else 0
     if is_foreign(scaling):
@@ -155,7 +148,7 @@ def _wanted(facts: Facts, name: str, roles: Roles, floor: int) -> int:
 
 def _waits_for_traffic(facts: Facts, name: str, roles: Roles) -> bool:
     is_next = name == roles.candidate and roles.next_weight > 0
-    return is_next and not facts.highest_running(name)
+    return is_next and not facts.highest_weight_running(name)
 
 
 def is_foreign(scaling: Scaling) -> bool:

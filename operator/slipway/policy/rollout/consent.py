@@ -19,7 +19,7 @@ def asked(d: Decision, facts: Facts, weight: int, stage: HookStage, now: datetim
     pausing = _pausing(facts)
     if pausing is not None and d.memory.approved_weight != weight:
         message = f"{pausing.name}: {pausing.message}; it waits for approval, or abort it"
-        held = at(d, d.memory.stage, pausing.reason, message, look_again=interval(facts))
+        held = at(d, d.memory.stage, pausing.reason, message, requeue_after=interval(facts))
         return replace(held, stage=Stage.AWAITING_APPROVAL, waits=True)
     return consents(d, facts, stage, now)
 

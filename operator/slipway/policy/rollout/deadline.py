@@ -34,7 +34,7 @@ def with_deadline(d: Decision, facts: Facts, now: datetime) -> Decision:
     since = from_wire(d.memory.waits_since)
     if since is None or now - since < _usual(d, facts) or not is_late(d, facts, now):
         return d
-    rollout = facts.object.spec.rollout
+    rollout = facts.spec.rollout
     cause = f"no advance within {rollout.deadline_seconds} s of active time: {d.message}"[:1024]
     goes = rollout.analysis.on_inconclusive is OnInconclusive.ROLL_BACK
     if goes and _serves_beside(d, facts, now):

@@ -111,7 +111,7 @@ def _settle(d: Decision, facts: Facts, now: datetime) -> Decision:
     stopped = d.stage in {Stage.PAUSED, Stage.AWAITING_APPROVAL} or is_paused(d, facts)
     memory = tick(d.memory, now, stopped=stopped).model_copy(
         update={
-            "steps": len(facts.object.spec.rollout.steps),
+            "steps": len(facts.spec.rollout.steps),
             "message": d.message,
             "waits_since": waiting_since(d, now),
         }
@@ -120,14 +120,14 @@ def _settle(d: Decision, facts: Facts, now: datetime) -> Decision:
     replicas = desired_replicas(facts, roles, now)
     d = _scaled(d, facts, replicas)
     weights = _backends(d, replicas)
-    asked = facts.object.spec.traffic.candidate_header is not None
+    asked = facts.spec.traffic.candidate_header is not None
     is_pinned = asked and d.candidate in weights and memory.stage in IN_TRAFFIC
     found = dict(facts.route.weights) if facts.route else {}
     removes = any(
         number == 0 and name in facts.workloads and facts.workloads[name].replicas > 0
         for name, number in replicas.items()
     )
-    look = d.look_again
+    look = d.requeue_after
     if any(number and name not in {d.stable, d.candidate} for name, number in replicas.items()):
         look = min(look or DRAIN_POLL, DRAIN_POLL)
     return replace(
@@ -136,9 +136,9 @@ def _settle(d: Decision, facts: Facts, now: datetime) -> Decision:
         replicas=replicas,
         floors=floors(facts, roles),
         weights=weights,
-        pinned=d.candidate if is_pinned else None,
-        moves=d.moves or removes or weights != found,
-        look_again=look,
+        header_revision=d.candidate if is_pinned else None,
+        needs_live_read=d.needs_live_read or removes or weights != found,
+        requeue_after=look,
     )
 
 
@@ -148,7 +148,7 @@ def _shown_paused(d: Decision, facts: Facts) -> Decision:
     In a step the pause stops what would end it, the clock or the verdict, so it holds there too. A
     weight that is on its way, and what needs a person, say so themselves.
     """
-    rests = d.stage in IN_TRAFFIC and d.stalled is None and not d.moves
+    rests = d.stage in IN_TRAFFIC and d.stalled is None and not d.needs_live_read
     if not rests or not is_paused(d, facts) or d.reason == PROXIES or goes_back(d):
         return d
     return replace(d, stage=Stage.PAUSED, reason="Paused", message=f"paused; {d.message}"[:1024])

@@ -24,10 +24,10 @@ POLL = timedelta(seconds=1)
 
 def calls_of(facts: Facts) -> tuple[HookCall, ...]:
     """Return what each hook is asked, or was asked last, as status has it."""
-    status = facts.object.status
+    status = facts.status
     if status.rollout is None or status.candidate is None:
         return ()
-    hooks = facts.object.spec.rollout.analysis.hooks
+    hooks = facts.spec.rollout.analysis.hooks
     return tuple(
         _call(hook, facts, status.candidate.revision, _place(hook, facts, status.rollout.step))
         for hook in hooks
@@ -42,12 +42,12 @@ def _place(hook: Hook, facts: Facts, step: int) -> int:
         case HookStage.STEP:
             return step
         case HookStage.BEFORE_PROMOTION:
-            return len(facts.object.spec.rollout.steps) + 1
+            return len(facts.spec.rollout.steps) + 1
 
 
 def consents(d: Decision, facts: Facts, stage: HookStage, now: datetime) -> Decision:
     """Ask the hooks of a stage one after the other; `Decision.waits` says that one holds."""
-    for hook in facts.object.spec.rollout.analysis.hooks:
+    for hook in facts.spec.rollout.analysis.hooks:
         if hook.stage is not stage:
             continue
         d = _ask(d, facts, hook, now)
@@ -98,7 +98,7 @@ def _wait(
             f"the hook {hook.name} has not agreed: {entry.reason}, asked {entry.tries} times; "
             "it is asked again"
         )
-    held = at(d, d.memory.stage, "AwaitingHook", message, look_again=look)
+    held = at(d, d.memory.stage, "AwaitingHook", message, requeue_after=look)
     calls = (*d.calls, call) if call is not None else d.calls
     stage = held.stage if entry is None else Stage.PAUSED
     return replace(held, stage=stage, calls=calls, waits=True)
@@ -139,7 +139,7 @@ def _remember(
 
 
 def _call(hook: Hook, facts: Facts, revision: str, step: int, tries: int | None = None) -> HookCall:
-    meta, rollout = facts.object.metadata, facts.object.status.rollout
+    meta, rollout = facts.metadata, facts.status.rollout
     attempt = rollout.attempt if rollout else 1
     started = rollout.started_at if rollout else ""
     if tries is None:
@@ -157,7 +157,7 @@ def _call(hook: Hook, facts: Facts, revision: str, step: int, tries: int | None 
         version=facts.revisions[revision].snapshot.version,
         attempt=attempt,
         step=step,
-        weight=facts.written(revision),
+        weight=facts.written_weight(revision),
         tries=tries,
     )
 

@@ -60,7 +60,7 @@ def _start(d: Decision, facts: Facts, wanted: RevisionFact, now: datetime) -> De
     retry_at = from_wire(d.memory.retry_at) if d.memory.input == input_ else None
     if retry_at is not None and retry_at > now:
         message = f"{d.memory.cause}; next attempt at {to_wire(retry_at)}"
-        return replace(at(d, Stage.FAILED, "FailedToStart", message), look_again=retry_at - now)
+        return replace(at(d, Stage.FAILED, "FailedToStart", message), requeue_after=retry_at - now)
     again = d.memory.input == input_ and d.memory.failures > 0
     asked_back = d.hold.reason[:256] if d.hold is not None else None
     memory = RolloutStatus(
@@ -103,13 +103,13 @@ def starting(d: Decision, facts: Facts, now: datetime) -> Decision:
         return _too_late(d, facts, now)
     if workload is None or not workload.settled or workload.ready < need:
         reason, message = waiting_for(facts, candidate)
-        return at(d, Stage.STARTING, reason, message, look_again=timedelta(seconds=15))
+        return at(d, Stage.STARTING, reason, message, requeue_after=timedelta(seconds=15))
     return checking(d, facts, now)
 
 
 def checking(d: Decision, facts: Facts, now: datetime) -> Decision:
     """The golden set and the signature, before any user sees the candidate."""
-    has_nothing_to_check = d.stable is None and facts.object.spec.model.golden_set is None
+    has_nothing_to_check = d.stable is None and facts.spec.model.golden_set is None
     if has_nothing_to_check or goes_back(d):
         return progressing(d, facts, now)
     if is_late(d, facts, now):
@@ -150,7 +150,7 @@ def is_check_repeated(d: Decision, facts: Facts) -> bool:
 
 
 def _remember_check(d: Decision, facts: Facts, result: CheckResult) -> Decision:
-    golden = facts.object.spec.model.golden_set
+    golden = facts.spec.model.golden_set
     entry = AnalysisStatus(
         name="golden-set",
         verdict=result.verdict.value,
@@ -176,7 +176,7 @@ def _check_again(d: Decision, job: JobFact, now: datetime) -> Decision:
         f"the check could not be made (attempt {job.attempt}): {message}",
     )
     if now < due and not d.is_asked_again(job.finished):
-        return replace(failed, look_again=due - now)
+        return replace(failed, requeue_after=due - now)
     return replace(failed, check=job.attempt + 1)
 
 
@@ -186,7 +186,7 @@ def check_subject(revision: str, golden: str) -> str:
 
 
 def _too_late(d: Decision, facts: Facts, now: datetime) -> Decision:
-    seconds = facts.object.spec.rollout.deadline_seconds
+    seconds = facts.spec.rollout.deadline_seconds
     _, why = waiting_for(facts, d.candidate or "")
     cause = f"not ready for traffic after {seconds} s of active time: {why}"
     return withdraw(d, Outcome.FAILED_TO_START, cause, facts, now)

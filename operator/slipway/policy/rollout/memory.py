@@ -12,7 +12,7 @@ from slipway.api.modeldeployment import (
 )
 from slipway.api.times import to_wire
 from slipway.policy.decision import Decision, Ended
-from slipway.policy.facts import Facts, RevisionFact
+from slipway.policy.facts import Facts
 
 REMEMBERED = frozenset(
     {Outcome.REJECTED_BY_GOLDEN_SET, Outcome.REJECTED_BY_SIGNATURE, Outcome.ROLLED_BACK}
@@ -23,34 +23,27 @@ MOST_REJECTED = 20
 
 def recall(facts: Facts) -> Decision:
     """Return a decision that changes nothing: everything as it was found."""
-    status = facts.object.status
+    status = facts.status
     memory = status.rollout or RolloutStatus()
     stage = memory.underlying or memory.stage
-    stable = status.stable.revision if status.stable else _newest_promoted(facts)
-    candidate = status.candidate.revision if status.candidate else None
-    if status.rollout is None and candidate is None:
-        candidate, stage = _lost_candidate(facts, stable)
+    if status.rollout is None and facts.candidate is not None:
+        stage = Stage.PROGRESSING  # the status was lost: its step begins again
     hold = status.hold if status.hold and status.hold.input == facts.input else None
     return Decision(
         memory=memory.model_copy(update={"stage": stage, "underlying": None}),
         stage=stage,
         reason="",
         message="",
-        stable=stable if stable in facts.revisions else _newest_promoted(facts),
-        candidate=candidate,
+        stable=facts.stable,
+        candidate=facts.candidate,
         weights=dict(facts.route.weights) if facts.route else {},
         history=tuple(status.history),
-        rejected=_known_refusals(facts) if is_lost(facts) else tuple(status.rejected),
+        rejected=_known_refusals(facts) if facts.is_status_lost else tuple(status.rejected),
         hold=hold,
         last_rollback=status.last_rollback,
         last_action=status.last_action,
         refused_action=status.refused_action,
     )
-
-
-def is_lost(facts: Facts) -> bool:
-    """Return whether there was a status that nobody has any more, as after a restore."""
-    return facts.object.status.rollout is None and bool(facts.revisions)
 
 
 def _known_refusals(facts: Facts) -> tuple[Rejected, ...]:
@@ -71,32 +64,6 @@ def _known_refusals(facts: Facts) -> tuple[Rejected, ...]:
         if item.outcome is not None
     )
     return _trimmed(entries, facts)
-
-
-def _newest_promoted(facts: Facts) -> str | None:
-    """Return the revision that was promoted last; one that has weight wins."""
-    promoted = [item for item in facts.revisions.values() if item.outcome is Outcome.PROMOTED]
-    routed = [item for item in promoted if facts.written(item.name) > 0]
-
-    def moment(item: RevisionFact) -> datetime:
-        return item.outcome_at or item.created
-
-    newest = max(routed or promoted, key=moment, default=None)
-    return newest.name if newest else None
-
-
-def _lost_candidate(facts: Facts, stable: str | None) -> tuple[str | None, Stage]:
-    """Find the candidate in the route, where status was lost; its step begins again."""
-    if facts.route is None:
-        return None, Stage.IDLE
-    others = [
-        name
-        for name, weight in facts.route.weights.items()
-        if name != stable and weight > 0 and name in facts.revisions
-    ]
-    if not others:
-        return None, Stage.IDLE
-    return others[0], Stage.PROGRESSING
 
 
 def blocked_by(d: Decision, facts: Facts) -> tuple[str, str] | None:
@@ -133,7 +100,7 @@ def record(
         unjudged=unjudged,
         at=to_wire(now),
     )
-    history = (*d.history, entry)[-facts.object.spec.rollback.history_limit :]
+    history = (*d.history, entry)[-facts.spec.rollback.history_limit :]
     rejected = tuple(item for item in d.rejected if item.revision != known.name)
     if outcome in REMEMBERED:
         refused = Rejected(
@@ -146,8 +113,8 @@ def record(
             at=to_wire(now),
         )
         rejected = _trimmed((*rejected, refused), facts)
-    ended = (*d.ended, Ended(known.name, outcome))
-    return replace(d, history=history, rejected=rejected, ended=ended)
+    ended = (*d.outcomes, Ended(known.name, outcome))
+    return replace(d, history=history, rejected=rejected, outcomes=ended)
 
 
 def _trimmed(rejected: tuple[Rejected, ...], facts: Facts) -> tuple[Rejected, ...]:

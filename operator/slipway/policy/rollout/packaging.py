@@ -13,7 +13,7 @@ POD_COMES_WITHIN = timedelta(seconds=15)
 
 def decide(d: Decision, facts: Facts, now: datetime) -> Decision:
     """Return the next move of the packaging; the wanted input has no revision yet."""
-    version = facts.object.spec.model.version
+    version = facts.spec.model.version
     memory = d.memory.model_copy(update={"stage": Stage.PACKAGING})
     d = replace(
         d,
@@ -23,7 +23,7 @@ def decide(d: Decision, facts: Facts, now: datetime) -> Decision:
         message=f"version {version} is packaged",
     )
     if facts.packaged is not None:
-        return replace(d, revise=facts.packaged)
+        return replace(d, make_revision=facts.packaged)
     job = latest(facts)
     if job is None:
         return replace(d, package=1)
@@ -31,7 +31,7 @@ def decide(d: Decision, facts: Facts, now: datetime) -> Decision:
         return _without_pod(d, job, now)
     result = job.package
     if job.state is JobState.COMPLETE and result is not None and result.error is None:
-        return replace(d, revise=result)
+        return replace(d, make_revision=result)
     return _failed(d, job, now)
 
 
@@ -40,7 +40,7 @@ def beside(d: Decision, facts: Facts, now: datetime) -> Decision:
     if facts.wanted is not None or facts.spec_error is not None or d.hold is not None:
         return d
     other = decide(d, facts, now)
-    return replace(d, package=other.package, revise=other.revise)
+    return replace(d, package=other.package, make_revision=other.make_revision)
 
 
 def latest(facts: Facts) -> JobFact | None:
@@ -63,7 +63,7 @@ def _without_pod(d: Decision, job: JobFact, now: datetime) -> Decision:
         return d
     left = job.created + POD_COMES_WITHIN - now
     if left > timedelta():
-        return replace(d, look_again=left)
+        return replace(d, requeue_after=left)
     message = f"Job {job.meta.name} has no pod: a quota or an admission check; see its events"
     return replace(d, reason="JobHasNoPod", message=message)
 
@@ -77,5 +77,5 @@ def _failed(d: Decision, job: JobFact, now: datetime) -> Decision:
     message = f"packaging failed (attempt {job.attempt}): {text}"
     d = replace(d, memory=memory, stage=Stage.FAILED, reason=reason, message=message[:1024])
     if now < due and not d.is_asked_again(job.finished):
-        return replace(d, look_again=due - now)
+        return replace(d, requeue_after=due - now)
     return replace(d, package=job.attempt + 1)

@@ -51,7 +51,7 @@ def _ladder(d: Decision, facts: Facts, now: datetime) -> tuple[Rung, ...]:
 def progressing(d: Decision, facts: Facts, now: datetime) -> Decision:
     """Climb: the weight is acknowledged, judged, and only then raised."""
     candidate = d.candidate or ""
-    written = facts.written(candidate)
+    written = facts.written_weight(candidate)
     if facts.route is None or (d.stable is not None and candidate not in facts.route.weights):
         fresh = _awaiting(at(d, Stage.PROGRESSING, "", ""), 0, facts.awaited_anew)
         return with_deadline(fresh, facts, now)
@@ -75,7 +75,7 @@ def progressing(d: Decision, facts: Facts, now: datetime) -> Decision:
     waits = _waits(d, facts, written, now)
     if waits is not None:
         return waits
-    is_judged = facts.object.spec.rollout.analysis.mode is not AnalysisMode.OFF
+    is_judged = facts.spec.rollout.analysis.mode is not AnalysisMode.OFF
     if is_judged and verdict.verdict != "Pass":
         return _inconclusive(d, facts, verdict, now)
     return _raise(d, facts, next_rung(ladder, written), now)
@@ -85,7 +85,7 @@ def next_weight(d: Decision, facts: Facts, now: datetime) -> int:
     """Return the weight that the candidate must have the capacity for; 0: it gets no more."""
     if d.memory.outcome is not None or d.memory.stage is Stage.ROLLING_BACK:
         return 0
-    written = facts.written(d.candidate)
+    written = facts.written_weight(d.candidate)
     return next((rung.weight for rung in _ladder(d, facts, now) if rung.weight > written), 100)
 
 
@@ -93,12 +93,12 @@ def _inconclusive(d: Decision, facts: Facts, verdict: Judgement, now: datetime) 
     """Hold the weight; at the deadline do what the user chose."""
     weight = d.memory.acked_weight
     held = at(d, Stage.PROGRESSING, verdict.reason, f"at {weight} %: {verdict.message}")
-    held = replace(held, look_again=interval(facts))
+    held = replace(held, requeue_after=interval(facts))
     if not is_late(d, facts, now):
         return held
-    seconds = facts.object.spec.rollout.deadline_seconds
+    seconds = facts.spec.rollout.deadline_seconds
     cause = f"no verdict after {seconds} s of active time: {verdict.message}"
-    match facts.object.spec.rollout.analysis.on_inconclusive:
+    match facts.spec.rollout.analysis.on_inconclusive:
         case OnInconclusive.ROLL_BACK:
             return withdraw(d, Outcome.ABORTED, cause, facts, now)
         case OnInconclusive.PROMOTE:
@@ -119,14 +119,14 @@ def _awaiting(d: Decision, weight: int, proxies: str) -> Decision:
     """Say the same when the weight is written and when it is waited for: one status, not two."""
     message = f"weight {weight} is written, not yet acknowledged by: {proxies}"
     stage = d.memory.stage if d.memory.stage in IN_TRAFFIC else Stage.PROGRESSING
-    return at(d, stage, PROXIES, message, look_again=ACK_POLL)
+    return at(d, stage, PROXIES, message, requeue_after=ACK_POLL)
 
 
 def _step_taken(d: Decision, facts: Facts, written: int, now: datetime) -> Decision:
     """Note that every proxy has the weight: from here on the step's requests count."""
     if d.memory.acked_weight == written and d.memory.step_started_at is not None:
         return d
-    number = sum(1 for step in facts.object.spec.rollout.steps if step.weight <= written)
+    number = sum(1 for step in facts.spec.rollout.steps if step.weight <= written)
     memory = d.memory.model_copy(
         update={
             "acked_weight": written,
@@ -143,14 +143,14 @@ def _step_taken(d: Decision, facts: Facts, written: int, now: datetime) -> Decis
 
 
 def _waits(d: Decision, facts: Facts, weight: int, now: datetime) -> Decision | None:
-    steps = [step for step in facts.object.spec.rollout.steps if step.weight == weight]
+    steps = [step for step in facts.spec.rollout.steps if step.weight == weight]
     hold = steps[0].hold_seconds if steps else 0
     left = hold - (active(d.memory, now) - d.memory.step_active_seconds)
     if left <= 0:
         return None
     message = f"at {weight} %: held for {hold} s of active time"
     look = min(timedelta(seconds=left), interval(facts))
-    return at(d, Stage.PROGRESSING, "Holding", message, look_again=look)
+    return at(d, Stage.PROGRESSING, "Holding", message, requeue_after=look)
 
 
 def _raise(d: Decision, facts: Facts, rung: Rung, now: datetime) -> Decision:
@@ -158,17 +158,17 @@ def _raise(d: Decision, facts: Facts, rung: Rung, now: datetime) -> Decision:
     candidate = d.candidate or ""
     if is_paused(d, facts) and not goes_back(d):
         held = at(d, Stage.PROGRESSING, "Paused", f"paused before {rung.weight} %")
-        return replace(held, stage=Stage.PAUSED, look_again=_watch(d, facts))
+        return replace(held, stage=Stage.PAUSED, requeue_after=_watch(d, facts))
     if rung.needs_approval and d.memory.approved_weight != rung.weight:
         message = f"step {rung.number} ({rung.weight} %) waits for approval"
         held = at(d, Stage.PROGRESSING, "AwaitingApproval", message)
-        return replace(held, stage=Stage.AWAITING_APPROVAL, look_again=_watch(d, facts))
+        return replace(held, stage=Stage.AWAITING_APPROVAL, requeue_after=_watch(d, facts))
     d = _agreed(d, facts, rung, now)
     if d.waits:
         return d
     missing = _lacks_capacity(candidate, facts, rung.weight)
     if missing is not None:
-        short = at(d, Stage.PROGRESSING, CAPACITY, missing, look_again=ACK_POLL)
+        short = at(d, Stage.PROGRESSING, CAPACITY, missing, requeue_after=ACK_POLL)
         return with_deadline(short, facts, now)
     weights = dict.fromkeys(d.weights, 0) | {candidate: rung.weight}
     if d.stable is not None:
@@ -176,12 +176,12 @@ def _raise(d: Decision, facts: Facts, rung: Rung, now: datetime) -> Decision:
     d = at(remember_before(d, facts, rung), Stage.PROGRESSING, "", "")
     d = replace(d, memory=d.memory.model_copy(update={"waits_since": None}))
     raised = _awaiting(d, rung.weight, facts.awaited_anew)
-    return replace(raised, weights=weights, moves=True)
+    return replace(raised, weights=weights, needs_live_read=True)
 
 
 def _watch(d: Decision, facts: Facts) -> timedelta | None:
     """Return when to look again while a person holds a weight: it is judged all the same."""
-    return interval(facts) if facts.written(d.candidate) else None
+    return interval(facts) if facts.written_weight(d.candidate) else None
 
 
 def _lacks_capacity(candidate: str, facts: Facts, weight: int) -> str | None:
@@ -195,7 +195,7 @@ def _lacks_capacity(candidate: str, facts: Facts, weight: int) -> str | None:
 
 def _agreed(d: Decision, facts: Facts, rung: Rung, now: datetime) -> Decision:
     """Ask whoever has a say; who goes straight to 100 was told to, unless it is the first."""
-    stage = HookStage.STEP if facts.written(d.candidate) else HookStage.BEFORE_TRAFFIC
+    stage = HookStage.STEP if facts.written_weight(d.candidate) else HookStage.BEFORE_TRAFFIC
     if rung.number:
         return asked(d, facts, rung.weight, stage, now)
     is_first = d.stable is None and not d.memory.unjudged
@@ -205,10 +205,10 @@ def _agreed(d: Decision, facts: Facts, rung: Rung, now: datetime) -> Decision:
 
 def baking(d: Decision, facts: Facts, now: datetime) -> Decision:
     """Watch for late faults with the old revision at full capacity, then promote."""
-    rollout = facts.object.spec.rollout
+    rollout = facts.spec.rollout
     if not _ladder(d, facts, now):
         return progressing(at(d, Stage.PROGRESSING, "Progressing", d.message), facts, now)
-    written = facts.written(d.candidate)
+    written = facts.written_weight(d.candidate)
     if not facts.is_acknowledged:
         return _unacknowledged(d, facts, written)
     d = _step_taken(d, facts, written, now)
@@ -224,10 +224,10 @@ def baking(d: Decision, facts: Facts, now: datetime) -> Decision:
     if left > 0:
         look = min(timedelta(seconds=left), interval(facts))
         message = f"baking at {written} % for {rollout.bake_seconds} s"
-        return at(d, Stage.BAKING, "Baking", message, look_again=look)
+        return at(d, Stage.BAKING, "Baking", message, requeue_after=look)
     missing = _bake_lacks(facts, verdict)
     if missing is not None:
-        return at(d, Stage.BAKING, verdict.reason, missing, look_again=interval(facts))
+        return at(d, Stage.BAKING, verdict.reason, missing, requeue_after=interval(facts))
     return _leave_bake(d, facts, now)
 
 
@@ -235,7 +235,7 @@ def _paused_before_promotion(d: Decision, facts: Facts) -> Decision | None:
     if not is_paused(d, facts) or goes_back(d):
         return None
     paused = at(d, d.memory.stage, "Paused", "paused before the promotion")
-    return replace(paused, stage=Stage.PAUSED, look_again=_watch(d, facts))
+    return replace(paused, stage=Stage.PAUSED, requeue_after=_watch(d, facts))
 
 
 def _leave_bake(d: Decision, facts: Facts, now: datetime) -> Decision:
@@ -245,7 +245,7 @@ def _leave_bake(d: Decision, facts: Facts, now: datetime) -> Decision:
         return paused
     missing = _lacks_capacity(d.candidate or "", facts, 100)
     if missing is not None:
-        return at(d, Stage.BAKING, CAPACITY, missing, look_again=ACK_POLL)
+        return at(d, Stage.BAKING, CAPACITY, missing, requeue_after=ACK_POLL)
     weight = ladder_of(d, facts)[-1].weight
     d = asked(d, facts, weight, HookStage.BEFORE_PROMOTION, now)
     return d if d.waits else promote(d, facts, now)
@@ -257,7 +257,7 @@ def _bake_lacks(facts: Facts, verdict: Judgement) -> str | None:
     Evidence comes from the steps, so no data does not block a bake; an unreadable router does, and
     where there are no steps the bake itself must have convinced.
     """
-    rollout = facts.object.spec.rollout
+    rollout = facts.spec.rollout
     if rollout.analysis.mode is AnalysisMode.OFF:
         return None
     if facts.traffic is None or facts.traffic.silent:
@@ -277,7 +277,7 @@ def promote(d: Decision, facts: Facts, now: datetime) -> Decision:
     memory = d.memory.model_copy(
         update={
             "stage": Stage.IDLE,
-            "step": len(facts.object.spec.rollout.steps),
+            "step": len(facts.spec.rollout.steps),
             "acked_weight": 100,
             "failures": 0,
             "retry_at": None,
@@ -294,12 +294,12 @@ def promote(d: Decision, facts: Facts, now: datetime) -> Decision:
         stable=candidate,
         candidate=None,
         weights=weights,
-        pinned=None,
+        header_revision=None,
         last_rollback=_restored(d, facts, now),
         events=(*d.events, event),
-        moves=True,
+        needs_live_read=True,
     )
-    return at(promoted, Stage.IDLE, "Promoted", message, look_again=ACK_POLL)
+    return at(promoted, Stage.IDLE, "Promoted", message, requeue_after=ACK_POLL)
 
 
 def _restored(d: Decision, facts: Facts, now: datetime) -> LastRollback | None:
@@ -316,6 +316,6 @@ def _why_unjudged(d: Decision, facts: Facts, now: datetime) -> str | None:
         return None
     if facts.is_down(d.stable, now):
         return "StableDown"
-    if facts.object.spec.rollout.analysis.mode is AnalysisMode.OFF:
+    if facts.spec.rollout.analysis.mode is AnalysisMode.OFF:
         return "spec.rollout.analysis.mode is Off"
     return None

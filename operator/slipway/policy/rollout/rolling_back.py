@@ -7,7 +7,7 @@ from slipway.api.modeldeployment import Automatic, LastRollback, Outcome, Stage
 from slipway.api.times import backoff, to_wire
 from slipway.policy.decision import Decision, Event
 from slipway.policy.facts import Facts
-from slipway.policy.rollout.capacity import is_drained, stable_of
+from slipway.policy.rollout.capacity import is_drained
 from slipway.policy.rollout.earlier_revision import goes_back, held_after
 from slipway.policy.rollout.memory import recall, record
 from slipway.policy.rollout.transition import at, interval
@@ -23,9 +23,9 @@ def refuse(
     metric: str | None = None,
 ) -> Decision:
     """Act on evidence: roll back, or hold the weight where the user wants to decide."""
-    if facts.object.spec.rollback.automatic is Automatic.DISABLED and facts.written(d.candidate):
+    if facts.spec.rollback.automatic is Automatic.DISABLED and facts.written_weight(d.candidate):
         held = at(d, d.memory.stage, "AnalysisFailed", f"held by rollback.automatic: {cause}")
-        return replace(held, stalled="AnalysisFailed", look_again=interval(facts))
+        return replace(held, stalled="AnalysisFailed", requeue_after=interval(facts))
     return withdraw(d, outcome, cause, facts, now, metric=metric)
 
 
@@ -63,21 +63,21 @@ def rolling_back(d: Decision, facts: Facts, now: datetime) -> Decision:
     weights = dict.fromkeys(d.weights, 0)
     weights = weights | {d.stable: 100} if d.stable is not None else {}
     d = at(
-        replace(d, weights=weights, pinned=None),
+        replace(d, weights=weights, header_revision=None),
         Stage.ROLLING_BACK,
         "RollingBack",
         f"{d.memory.cause}",
-        look_again=timedelta(seconds=1),
+        requeue_after=timedelta(seconds=1),
     )
-    restored = not facts.highest_running(candidate) and (
+    restored = not facts.highest_weight_running(candidate) and (
         facts.is_acknowledged or facts.route is None or candidate not in facts.route.weights
     )
     if not restored:
-        return replace(d, moves=True)
+        return replace(d, needs_live_read=True)
     last = d.last_rollback
     if last is not None and last.traffic_restored_at is None:
         moment = last.decided_at
-        if d.memory.acked_weight or facts.written(candidate):
+        if d.memory.acked_weight or facts.written_weight(candidate):
             moment = max(moment, to_wire(facts.acknowledged_at or now))
         d = replace(d, last_rollback=last.model_copy(update={"traffic_restored_at": moment}))
     memory = d.memory.model_copy(update={"acked_weight": 0})
@@ -108,8 +108,8 @@ def _withdrawn(d: Decision, facts: Facts, now: datetime) -> Decision:
         }
     )
     event = Event(outcome.value, d.memory.cause[:1000], warning=outcome is not Outcome.SUPERSEDED)
-    d = replace(d, candidate=None, memory=memory, events=(*d.events, event), moves=True)
-    return at(d, memory.stage, outcome.value, d.memory.cause, look_again=timedelta(seconds=0.2))
+    d = replace(d, candidate=None, memory=memory, events=(*d.events, event), needs_live_read=True)
+    return at(d, memory.stage, outcome.value, d.memory.cause, requeue_after=timedelta(seconds=0.2))
 
 
 def brings_back(d: Decision, facts: Facts) -> bool:
@@ -123,4 +123,4 @@ def brings_back(d: Decision, facts: Facts) -> bool:
     raised = {name for name, weight in d.weights.items() if weight > written.get(name, 0)}
     falls = any(weight > d.weights.get(name, 0) for name, weight in written.items())
     is_back = Stage.ROLLING_BACK in {d.memory.stage, recall(facts).memory.stage}
-    return raised <= {stable_of(facts)} and (falls or is_back)
+    return raised <= {facts.stable} and (falls or is_back)

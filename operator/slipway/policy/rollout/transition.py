@@ -41,24 +41,29 @@ def words(verdict: Judgement) -> str:
 
 def interval(facts: Facts) -> timedelta:
     """Return how often the candidate is looked at."""
-    return timedelta(seconds=facts.object.spec.rollout.analysis.interval_seconds)
+    return timedelta(seconds=facts.spec.rollout.analysis.interval_seconds)
 
 
 def is_paused(d: Decision, facts: Facts) -> bool:
     """Return whether the user or the action `pause` holds the rollout."""
-    return facts.object.spec.paused or d.memory.paused
+    return facts.spec.paused or d.memory.paused
 
 
 def at(
-    d: Decision, stage: Stage, reason: str, message: str, *, look_again: timedelta | None = None
+    d: Decision, stage: Stage, reason: str, message: str, *, requeue_after: timedelta | None = None
 ) -> Decision:
     """Return the decision at a stage of the machine, with its reason and why in one line."""
     memory = d.memory.model_copy(update={"stage": stage})
     return replace(
-        d, memory=memory, stage=stage, reason=reason, message=message[:1024], look_again=look_again
+        d,
+        memory=memory,
+        stage=stage,
+        reason=reason,
+        message=message[:1024],
+        requeue_after=requeue_after,
     )
 
 
 def is_late(d: Decision, facts: Facts, now: datetime) -> bool:
     """Return whether the deadline has passed, in active time."""
-    return active(d.memory, now) > facts.object.spec.rollout.deadline_seconds
+    return active(d.memory, now) > facts.spec.rollout.deadline_seconds

@@ -35,12 +35,12 @@ def scaling_of(
     down within what they carry writes nothing.
     """
     known = old.scaling if old is not None and old.revision == name else None
-    if facts.object.spec.scaling.engine is ScalingEngine.HPA:
+    if facts.spec.scaling.engine is ScalingEngine.HPA:
         new = _by_autoscaler(name, decision, facts)
     elif facts.sizing is not None:
         new = _by_load(name, facts.sizing, decision)
     else:
-        return known if facts.object.spec.scaling.is_builtin else None
+        return known if facts.spec.scaling.is_builtin else None
     if new is None:
         return None
     if known is not None and _says_the_same(known, new):
@@ -93,7 +93,7 @@ def _held(bound_by: str | None) -> str:
 
 
 def _by_autoscaler(name: str, decision: Decision, facts: Facts) -> ScalingStatus | None:
-    found, scaling = facts.autoscalers.get(name), facts.object.spec.scaling
+    found, scaling = facts.autoscalers.get(name), facts.spec.scaling
     if found is None:
         return None
     limit = LIMITED.get(found.limited or "")
@@ -112,7 +112,7 @@ def _by_autoscaler(name: str, decision: Decision, facts: Facts) -> ScalingStatus
 
 def scaling_claim(facts: Facts, revisions: tuple[str | None, ...]) -> tuple[bool, str, str] | None:
     """Return whether replicas follow the load, with reason and message; None: nothing to say."""
-    if lacks_room(facts.object.spec.scaling):
+    if lacks_room(facts.spec.scaling):
         return False, "NoMaxReplicas", NO_ROOM
     sizing = facts.sizing
     if sizing is not None:
@@ -144,7 +144,7 @@ def lacks_room(scaling: Scaling) -> bool:
 
 def _said_before(facts: Facts) -> str | None:
     """Return what was said of missing signals by a pass before this one, or this process."""
-    for entry in facts.object.status.conditions:
+    for entry in facts.status.conditions:
         if entry.type == ConditionType.SCALING_ACTIVE and entry.reason == "SignalsMissing":
             return entry.message
     return None

@@ -72,6 +72,6 @@ def test_stable_alone_serves_at_rest_whatever_the_route_says() -> None:
         stable=RevisionStatus(revision=STABLE.name, version="1"), rollout=RolloutStatus()
     )
     settled = a_model_deployment("1", status=status)
-    decision = decide(replace(facts, object=settled, input=STABLE.snapshot.input), LATER)
+    decision = decide(replace(facts, md=settled, input=STABLE.snapshot.input), LATER)
     assert decision.weights[STABLE.name] == 100
-    assert decision.moves
+    assert decision.needs_live_read

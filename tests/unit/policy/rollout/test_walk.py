@@ -249,7 +249,7 @@ def test_the_candidate_is_named_to_the_router_only_where_a_header_reaches_it(
     named = set()
     for _ in range(40):
         world.advance()
-        named.add(world.reconcile().pinned is not None)
+        named.add(world.reconcile().header_revision is not None)
     assert named == ({False, True} if header else {False})
 
 

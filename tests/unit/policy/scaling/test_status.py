@@ -57,7 +57,7 @@ def said(
     old = None
     if before is not None:
         known = {"revision": NAME, "version": "1", "scaling": before.wire()}
-        status = found.object.status.model_validate({"stable": known})
+        status = found.status.model_validate({"stable": known})
         old = status.stable
     moment = NOON if before is None else later(60)
     told = scaling_of(NAME, decision, found, old, moment)

@@ -40,7 +40,7 @@ class Arms:
 
 def arms_of(facts: Facts) -> Arms | None:
     """Return what is compared; None: there is nothing to compare."""
-    status, meta = facts.object.status, facts.object.metadata
+    status, meta = facts.status, facts.metadata
     if status.candidate is None or status.stable is None:
         return None
     candidate, stable = (
