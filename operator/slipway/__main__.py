@@ -13,7 +13,7 @@ COMMANDS = {
 }
 
 
-def usage() -> str:
+def usage_text() -> str:
     """Return the help text."""
     lines = ["usage: slipway COMMAND", "", "commands:"]
     lines += [f"  {name:<9} {text}" for name, (_, text) in COMMANDS.items()]
@@ -24,10 +24,10 @@ def main() -> int:
     """Run the command named by the first argument; exit code 2 where there is none such."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name in {"-h", "--help"}:
-        print(usage())  # noqa: T201 -- a command line program
+        print(usage_text())  # noqa: T201 -- a command line program
         return 0
     if name not in COMMANDS:
-        print(usage(), file=sys.stderr)  # noqa: T201 -- a command line program
+        print(usage_text(), file=sys.stderr)  # noqa: T201 -- a command line program
         return 2
     sys.argv = [f"slipway {name}", *sys.argv[2:]]
     result: int = importlib.import_module(COMMANDS[name][0]).main()

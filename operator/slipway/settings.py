@@ -34,7 +34,7 @@ class SettingsModel(BaseModel):
     )
 
 
-class Registry(SettingsModel):
+class RegistryAccess(SettingsModel):
     """How Jobs reach a registry host; image names stay what the container runtime sees."""
 
     host: Annotated[str, Field(min_length=1, max_length=253)]
@@ -48,14 +48,14 @@ class Registry(SettingsModel):
     """True when pushing needs no secret."""
 
 
-class Target(SettingsModel):
+class ImageTarget(SettingsModel):
     """Where images of models go unless a ModelDeployment says otherwise."""
 
     prefix: Annotated[str, Field(max_length=200)] = ""
     """Images are ``<prefix>/<namespace>/<name>``; empty: models are fetched by init containers."""
 
 
-class Sources(SettingsModel):
+class SourceSettings(SettingsModel):
     """What models may come from."""
 
     allow_plain_http: Annotated[bool, Field(alias="allowPlainHTTP")] = False
@@ -68,14 +68,14 @@ class SecretName(SettingsModel):
     name: Annotated[str, Field(min_length=1, max_length=253)]
 
 
-class Resources(SettingsModel):
+class ContainerResources(SettingsModel):
     """Of a container, as Kubernetes has them."""
 
     requests: dict[str, Any] = {}
     limits: dict[str, Any] = {}
 
 
-class Pods(SettingsModel):
+class PodSettings(SettingsModel):
     """What the cluster's owner says of pods that the operator starts in others' namespaces."""
 
     image_pull_secrets: list[SecretName] = []
@@ -83,15 +83,15 @@ class Pods(SettingsModel):
     node_selector: dict[str, str] = {}
     tolerations: list[dict[str, Any]] = []
     priority_class_name: Annotated[str, Field(max_length=253)] = ""
-    resources: Resources = Resources()
+    resources: ContainerResources = ContainerResources()
     """Of each container; what is not said stays as it is."""
 
 
-class Jobs(Pods):
+class JobSettings(PodSettings):
     """Package and check Jobs; the secrets are for the fetch init container of models too."""
 
 
-class Router(Pods):
+class RouterSettings(PodSettings):
     """The built-in router of each namespace."""
 
     agent_image: str = ""
@@ -103,7 +103,7 @@ class Router(Pods):
     """Envoy's worker threads."""
 
 
-class Prometheus(SettingsModel):
+class PrometheusServer(SettingsModel):
     """A server that ModelDeployments may ask by name; they never see its address or token."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
@@ -125,7 +125,7 @@ class Prometheus(SettingsModel):
         return not self.namespaces or namespace in self.namespaces
 
 
-class Hooks(SettingsModel):
+class HookSettings(SettingsModel):
     """Where webhooks may lead."""
 
     allowed_hosts: list[
@@ -139,7 +139,7 @@ class Hooks(SettingsModel):
     """Trusted beside the system's certificates."""
 
 
-class Lease(SettingsModel):
+class LeaseSettings(SettingsModel):
     """Leader election; all in seconds."""
 
     duration_seconds: Annotated[float, Field(ge=2, le=120)] = 15
@@ -164,7 +164,7 @@ class Lease(SettingsModel):
         return self
 
 
-class Admission(SettingsModel):
+class AdmissionSettings(SettingsModel):
     """Checks of the API server."""
 
     verify_requested_by: bool = True
@@ -178,17 +178,17 @@ class Tunables(SettingsModel):
     ``slipway.settings`` name it by hand, and a test says where one of them was forgotten.
     """
 
-    registry: Target = Target()
-    registries: list[Registry] = []
+    registry: ImageTarget = ImageTarget()
+    registries: list[RegistryAccess] = []
     """How Jobs reach registries that need more than HTTPS on their name."""
-    sources: Sources = Sources()
-    router: Router = Router()
-    jobs: Jobs = Jobs()
-    prometheus: list[Prometheus] = []
+    sources: SourceSettings = SourceSettings()
+    router: RouterSettings = RouterSettings()
+    jobs: JobSettings = JobSettings()
+    prometheus: list[PrometheusServer] = []
     """Prometheus servers for `rollout.analysis.metrics`, by name."""
-    hooks: Hooks = Hooks()
-    lease: Lease = Lease()
-    admission: Admission = Admission()
+    hooks: HookSettings = HookSettings()
+    lease: LeaseSettings = LeaseSettings()
+    admission: AdmissionSettings = AdmissionSettings()
     watch_namespaces: Annotated[
         list[Namespace], Field(json_schema_extra={"uniqueItems": True})
     ] = []
@@ -209,7 +209,7 @@ class Settings(Tunables):
     """Triton, where a ModelDeployment names none."""
 
 
-def load(path: Path) -> Settings:
+def load_settings(path: Path) -> Settings:
     """Read the settings file.
 
     Raises:

@@ -5,8 +5,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.jobs.digest import hash_tree
-from slipway.jobs.tree import TreeFile, make_tree
+from slipway.jobs.file_tree import TreeFile, make_tree
+from slipway.jobs.model_digest import hash_tree
 
 from tests.e2e.audit import AuditLog, Write
 from tests.e2e.objects import Model

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from slipway.errors import SettingsError
-from slipway.settings import Settings, load
+from slipway.settings import Settings, load_settings
 
 
 def written(directory: Path, text: str) -> Path:
@@ -14,12 +14,12 @@ def written(directory: Path, text: str) -> Path:
 
 
 def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
-    assert load(written(tmp_path, "")) == Settings()
+    assert load_settings(written(tmp_path, "")) == Settings()
 
 
 def test_settings_are_camel_case(tmp_path: Path) -> None:
     text = "operatorImage: slipway:1\nsources: {allowPlainHTTP: true}\nrouter: {replicas: 3}\n"
-    settings = load(written(tmp_path, text))
+    settings = load_settings(written(tmp_path, text))
     assert settings.sources.allow_plain_http
     assert settings.router.replicas == 3
     assert settings.operator_image == "slipway:1"
@@ -48,7 +48,7 @@ def test_settings_are_camel_case(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, words: list[str]) -> None:
     with pytest.raises(SettingsError) as caught:
-        load(written(tmp_path, text))
+        load_settings(written(tmp_path, text))
     for word in words:
         assert word in str(caught.value)
 
@@ -56,11 +56,11 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, words: list[str]) -> 
 def test_the_namespace_of_the_pod_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An overlay of kustomize moves the Lease's Role, but cannot change what the file says."""
     path = written(tmp_path, "namespace: slipway-system")
-    assert load(path).namespace == "slipway-system"
+    assert load_settings(path).namespace == "slipway-system"
     monkeypatch.setenv("POD_NAMESPACE", "elsewhere")
-    assert load(path).namespace == "elsewhere"
+    assert load_settings(path).namespace == "elsewhere"
 
 
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"nowhere\.yaml"):
-        load(tmp_path / "nowhere.yaml")
+        load_settings(tmp_path / "nowhere.yaml")

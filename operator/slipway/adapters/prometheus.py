@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from slipway.adapters import untrusted_http
 from slipway.adapters.background import Beside
 from slipway.policy.analysis.external.answer import Answer, Problem, Series
-from slipway.settings import Prometheus
+from slipway.settings import PrometheusServer
 
 PATIENCE_SECONDS = 1.0
 """As long as for a router's counters; a slower answer is taken by the next pass."""
@@ -59,7 +59,7 @@ class _Body(_Strict):
 class PrometheusServers:
     """Fits `slipway.reconcile.ports.MetricSource`."""
 
-    def __init__(self, configured: Sequence[Prometheus]) -> None:
+    def __init__(self, configured: Sequence[PrometheusServer]) -> None:
         self._configured = {provider.name: provider for provider in configured}
         self._sessions: dict[str, aiohttp.ClientSession] = {}
         self._beside: Beside[tuple[Answer, ...]] = Beside(
@@ -80,10 +80,12 @@ class PrometheusServers:
         for session in self._sessions.values():
             await session.close()
 
-    async def _ask_all(self, provider: Prometheus, queries: tuple[str, ...]) -> tuple[Answer, ...]:
+    async def _ask_all(
+        self, provider: PrometheusServer, queries: tuple[str, ...]
+    ) -> tuple[Answer, ...]:
         return tuple(await asyncio.gather(*(self._ask_one(provider, text) for text in queries)))
 
-    async def _ask_one(self, provider: Prometheus, query: str) -> Answer:
+    async def _ask_one(self, provider: PrometheusServer, query: str) -> Answer:
         seconds = provider.timeout_seconds
         try:
             # the session's own limit begins when the connection does, not in the queue for one
@@ -99,7 +101,7 @@ class PrometheusServers:
         except OSError as error:
             return Problem("ProviderUnreachable", f"it cannot be asked: {error.strerror}")
 
-    async def _get(self, provider: Prometheus, query: str) -> Answer:
+    async def _get(self, provider: PrometheusServer, query: str) -> Answer:
         url = provider.url.rstrip("/") + "/api/v1/query"
         asked = {"query": query, "timeout": f"{provider.timeout_seconds:g}s"}
         headers = _credentials(provider)
@@ -120,7 +122,7 @@ class PrometheusServers:
                 await untrusted_http.read(response, provider.max_bytes), provider.max_series
             )
 
-    def _session(self, provider: Prometheus) -> aiohttp.ClientSession:
+    def _session(self, provider: PrometheusServer) -> aiohttp.ClientSession:
         if provider.name not in self._sessions:
             connector = aiohttp.TCPConnector(
                 limit=CONNECTIONS, ssl=untrusted_http.trust(provider.ca_file)
@@ -131,7 +133,7 @@ class PrometheusServers:
         return self._sessions[provider.name]
 
 
-def _credentials(provider: Prometheus) -> Mapping[str, str]:
+def _credentials(provider: PrometheusServer) -> Mapping[str, str]:
     if not provider.bearer_token_file:
         return {}
     return {"Authorization": f"Bearer {Path(provider.bearer_token_file).read_text().strip()}"}

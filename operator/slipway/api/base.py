@@ -34,7 +34,7 @@ class ApiModel(BaseModel):
 _FIELD_SETS: dict[tuple[str, ...], set[str]] = {}
 
 
-def compacted(model: ModelT) -> ModelT:
+def share_field_sets(model: ModelT) -> ModelT:
     """Return the same model, which shares its sets of given fields with all that have the same.
 
     These sets take half of the memory of what is kept of thousands of objects, and nobody writes to
@@ -46,11 +46,11 @@ def compacted(model: ModelT) -> ModelT:
     for value in model.__dict__.values():
         for item in value if isinstance(value, list | tuple) else (value,):
             if isinstance(item, BaseModel):
-                compacted(item)
+                share_field_sets(item)
     return model
 
 
-def cel(rule: str, message: str, path: str | None = None) -> dict[str, Any]:
+def cel_rule(rule: str, message: str, path: str | None = None) -> dict[str, Any]:
     """Return one ``x-kubernetes-validations`` entry; `path` is the field that is blamed."""
     entry = {"rule": rule, "message": message}
     if path is not None:

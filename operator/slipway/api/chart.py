@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from slipway.settings import Resources, SecretName, SettingsModel, Tunables
+from slipway.settings import ContainerResources, SecretName, SettingsModel, Tunables
 
-Words = dict[str, str]
-Open = dict[str, Any]
+StringMap = dict[str, str]
+OpenObject = dict[str, Any]
 """A piece of Kubernetes' own, which the API server checks."""
 Schema = dict[str, Any]
 
@@ -27,7 +27,7 @@ class Image(SettingsModel):
     pull_policy: Literal["IfNotPresent", "Always", "Never"] = "IfNotPresent"
 
 
-class Server(SettingsModel):
+class ServerValues(SettingsModel):
     """Triton, where a ModelDeployment names none."""
 
     image: Annotated[str, Field(min_length=1)] = "nvcr.io/nvidia/tritonserver:26.07-py3"
@@ -44,7 +44,7 @@ class ServiceAccount(SettingsModel):
     """The operator's."""
 
     name: str = ""
-    annotations: Words = {}
+    annotations: StringMap = {}
 
 
 class Enabled(SettingsModel):
@@ -65,7 +65,7 @@ class Egress(SettingsModel):
     enabled: bool = False
     """Allow nothing but DNS, the API server's ports, the routers' counters, and `extra`."""
     api_server_ports: list[Annotated[int, Field(ge=1, le=65535)]] = [443, 6443]
-    extra: list[Open] = []
+    extra: list[OpenObject] = []
     """Further rules of a NetworkPolicy."""
 
 
@@ -73,7 +73,7 @@ class NetworkPolicy(SettingsModel):
     """Who reaches the operator."""
 
     enabled: bool = True
-    metrics_from: list[Open] = []
+    metrics_from: list[OpenObject] = []
     """Peers of a NetworkPolicy; empty: everybody."""
     egress: Egress = Egress()
 
@@ -82,7 +82,7 @@ class Monitor(SettingsModel):
     """An object of the Prometheus Operator."""
 
     enabled: bool = False
-    labels: Words = {}
+    labels: StringMap = {}
     """By which a Prometheus finds it."""
     interval_seconds: Annotated[int, Field(ge=1, le=3600)] = 30
 
@@ -91,21 +91,21 @@ class Rules(SettingsModel):
     """Alerts, for the Prometheus Operator."""
 
     enabled: bool = False
-    labels: Words = {}
+    labels: StringMap = {}
 
 
 class Dashboard(SettingsModel):
     """A ConfigMap that Grafana's sidecar finds by its labels."""
 
     enabled: bool = False
-    labels: Words = {"grafana_dashboard": "1"}
-    annotations: Words = {}
+    labels: StringMap = {"grafana_dashboard": "1"}
+    annotations: StringMap = {}
 
 
 class MetricsValues(SettingsModel):
     """What looks at the metrics."""
 
-    service_annotations: Words = {}
+    service_annotations: StringMap = {}
     service_monitor: Monitor = Monitor()
     pod_monitor: Monitor = Monitor()
     """Of the routers, in all namespaces that are watched."""
@@ -119,7 +119,7 @@ class Values(Tunables):
     image: Image = Image()
     image_pull_secrets: list[SecretName] = []
     replicas: Annotated[int, Field(ge=1, le=10)] = 2
-    server: Server = Server()
+    server: ServerValues = ServerValues()
     secret_files: Annotated[str, Field(max_length=253)] = ""
     """A Secret whose keys the operator sees as files in /etc/slipway-secrets."""
     crds: Crds = Crds()
@@ -128,16 +128,16 @@ class Values(Tunables):
     pod_disruption_budget: Enabled = Enabled()
     network_policy: NetworkPolicy = NetworkPolicy()
     metrics: MetricsValues = MetricsValues()
-    common_labels: Words = {}
-    resources: Resources = Resources()
-    pod_labels: Words = {}
-    pod_annotations: Words = {}
-    node_selector: Words = {}
-    tolerations: list[Open] = []
-    affinity: Open = {}
-    topology_spread_constraints: list[Open] = []
+    common_labels: StringMap = {}
+    resources: ContainerResources = ContainerResources()
+    pod_labels: StringMap = {}
+    pod_annotations: StringMap = {}
+    node_selector: StringMap = {}
+    tolerations: list[OpenObject] = []
+    affinity: OpenObject = {}
+    topology_spread_constraints: list[OpenObject] = []
     priority_class_name: str = ""
-    global_: Annotated[Open, Field(alias="global")] = {}
+    global_: Annotated[OpenObject, Field(alias="global")] = {}
     """Helm's own, where the chart is part of another."""
 
 
@@ -147,25 +147,25 @@ def values_schema() -> str:
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$comment": "Generated from the types by 'make generate'; do not edit.",
-        **_inlined(raw, raw.get("$defs", {})),
+        **_inline_references(raw, raw.get("$defs", {})),
     }
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
-def _inlined(node: Schema, definitions: dict[str, Schema]) -> Schema:
+def _inline_references(node: Schema, definitions: dict[str, Schema]) -> Schema:
     """Return `node` without references, titles and defaults: values.yaml has the defaults."""
     if "$ref" in node:
         rest = {key: value for key, value in node.items() if key != "$ref"}
         node = {**definitions[node["$ref"].rsplit("/", 1)[1]], **rest}
     kept = {k: v for k, v in node.items() if k not in {"title", "$defs", "default"}}
-    return {key: _child(key, value, definitions) for key, value in kept.items()}
+    return {key: _inline_child(key, value, definitions) for key, value in kept.items()}
 
 
-def _child(key: str, value: Any, definitions: dict[str, Schema]) -> Any:
+def _inline_child(key: str, value: Any, definitions: dict[str, Schema]) -> Any:
     if key == "properties":
-        return {name: _inlined(child, definitions) for name, child in value.items()}
+        return {name: _inline_references(child, definitions) for name, child in value.items()}
     if key == "anyOf":
-        return [_inlined(child, definitions) for child in value]
+        return [_inline_references(child, definitions) for child in value]
     if key in {"items", "additionalProperties"} and isinstance(value, dict):
-        return _inlined(value, definitions)
+        return _inline_references(value, definitions)
     return " ".join(value.split()).replace("``", "`") if key == "description" else value

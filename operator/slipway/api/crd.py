@@ -22,7 +22,7 @@ Schema = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Resource:
+class CrdSource:
     """One CRD."""
 
     kind: str
@@ -38,18 +38,20 @@ class Resource:
     """Additions to the schema of the status."""
 
 
-KEPT = {
+KEEP_ANNOTATIONS = {
     "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
     "kustomize.toolkit.fluxcd.io/prune": "disabled",
 }
 """With a CRD all of its objects go, and with ModelDeployments all models: no tool deletes one."""
 
-UNOBSERVED: dict[str, Any] = {"default": {"observedGeneration": -1}}
+UNOBSERVED_STATUS: dict[str, Any] = {"default": {"observedGeneration": -1}}
 """An object that nobody has looked at yet is in progress: kstatus, and with it Helm and Flux, takes
 one without a status for done."""
 
 
-def column(name: str, path: str, *, kind: str = "string", wide: bool = False) -> dict[str, Any]:
+def printer_column(
+    name: str, path: str, *, kind: str = "string", wide: bool = False
+) -> dict[str, Any]:
     """Return a column of ``kubectl get``; `wide` ones show with ``-o wide`` only."""
     entry: dict[str, Any] = {"name": name, "type": kind, "jsonPath": path}
     if wide:
@@ -57,8 +59,8 @@ def column(name: str, path: str, *, kind: str = "string", wide: bool = False) ->
     return entry
 
 
-RESOURCES = (
-    Resource(
+CRD_SOURCES = (
+    CrdSource(
         kind=modeldeployment.KIND,
         plural=modeldeployment.PLURAL,
         short="md",
@@ -66,24 +68,24 @@ RESOURCES = (
         rules=modeldeployment.ROOT_RULES,
         spec_rules=[],
         columns=[
-            column("Stable", ".status.stable.version"),
-            column("Candidate", ".status.candidate.version"),
-            column("Weight", ".status.candidate.weight", kind="integer"),
-            column("Stage", ".status.rollout.stage"),
-            column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
-            column("Why", '.status.conditions[?(@.type=="Ready")].message'),
-            column("Revision", ".status.stable.revision", wide=True),
-            column("Image", ".status.stable.image", wide=True),
-            column("Age", ".metadata.creationTimestamp", kind="date"),
+            printer_column("Stable", ".status.stable.version"),
+            printer_column("Candidate", ".status.candidate.version"),
+            printer_column("Weight", ".status.candidate.weight", kind="integer"),
+            printer_column("Stage", ".status.rollout.stage"),
+            printer_column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+            printer_column("Why", '.status.conditions[?(@.type=="Ready")].message'),
+            printer_column("Revision", ".status.stable.revision", wide=True),
+            printer_column("Image", ".status.stable.image", wide=True),
+            printer_column("Age", ".metadata.creationTimestamp", kind="date"),
         ],
         scale={
             "specReplicasPath": ".spec.scaling.replicas",
             "statusReplicasPath": ".status.stable.readyReplicas",
             "labelSelectorPath": ".status.stable.selector",
         },
-        fresh=UNOBSERVED,
+        fresh=UNOBSERVED_STATUS,
     ),
-    Resource(
+    CrdSource(
         kind=modelroute.KIND,
         plural=modelroute.PLURAL,
         short="mr",
@@ -91,17 +93,17 @@ RESOURCES = (
         rules=[],
         spec_rules=modelroute.RULES,
         columns=[
-            column("Port", ".spec.port", kind="integer"),
-            column("Revisions", ".spec.backends[*].revision"),
-            column("Weights", ".spec.backends[*].weight"),
-            column("Proxies", ".status.proxies[*].name", wide=True),
-            column("Age", ".metadata.creationTimestamp", kind="date"),
+            printer_column("Port", ".spec.port", kind="integer"),
+            printer_column("Revisions", ".spec.backends[*].revision"),
+            printer_column("Weights", ".spec.backends[*].weight"),
+            printer_column("Proxies", ".status.proxies[*].name", wide=True),
+            printer_column("Age", ".metadata.creationTimestamp", kind="date"),
         ],
     ),
 )
 
 
-def structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
+def structural_schema(node: Schema, definitions: dict[str, Schema]) -> Schema:
     """Return `node` as a structural schema."""
     if "$ref" in node:
         target = definitions[node["$ref"].rsplit("/", 1)[1]]
@@ -109,17 +111,17 @@ def structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
     if "allOf" in node and len(node["allOf"]) == 1:
         inner = node["allOf"][0]
         node = {**inner, **{key: value for key, value in node.items() if key != "allOf"}}
-        return structural(node, definitions)
+        return structural_schema(node, definitions)
     if "anyOf" in node and not node.get("x-kubernetes-int-or-string"):
         options = [option for option in node["anyOf"] if option.get("type") != "null"]
         [only] = options
         rest = {key: value for key, value in node.items() if key not in {"anyOf", "default"}}
         if node.get("default") is not None:
             rest["default"] = node["default"]
-        return structural({**only, **rest}, definitions)
+        return structural_schema({**only, **rest}, definitions)
     node = _with_openapi_bounds(node)
     return {
-        key: _child(key, value, definitions)
+        key: _structural_child(key, value, definitions)
         for key, value in node.items()
         if not _is_dropped(key, value)
     }
@@ -141,36 +143,36 @@ def _is_dropped(key: str, value: object) -> bool:
     )
 
 
-def _child(key: str, value: object, definitions: dict[str, Schema]) -> object:
+def _structural_child(key: str, value: object, definitions: dict[str, Schema]) -> object:
     if key == "properties":
         properties = cast("dict[str, Schema]", value)
-        return {name: structural(child, definitions) for name, child in properties.items()}
+        return {name: structural_schema(child, definitions) for name, child in properties.items()}
     if key in {"items", "additionalProperties"}:
-        return structural(cast("Schema", value), definitions)
+        return structural_schema(cast("Schema", value), definitions)
     if key == "description":
         return " ".join(str(value).split())
     if key == "default":
-        return _without_null(value)
+        return _drop_nulls(value)
     return value
 
 
-def _without_null(value: object) -> object:
+def _drop_nulls(value: object) -> object:
     """Drop what is absent from a default: the API server takes no null for an object."""
     if isinstance(value, dict):
-        return {name: _without_null(child) for name, child in value.items() if child is not None}
+        return {name: _drop_nulls(child) for name, child in value.items() if child is not None}
     if isinstance(value, list):
-        return [_without_null(child) for child in value]
+        return [_drop_nulls(child) for child in value]
     return value
 
 
-def object_schema(resource: Resource) -> Schema:
+def object_schema(resource: CrdSource) -> Schema:
     """Return the schema of the whole object: spec and status from the types."""
     raw = resource.model.model_json_schema(by_alias=True, mode="validation")
     definitions = raw.get("$defs", {})
-    spec = structural(raw["properties"]["spec"], definitions)
-    status = structural(raw["properties"]["status"], definitions)
+    spec = structural_schema(raw["properties"]["spec"], definitions)
+    status = structural_schema(raw["properties"]["status"], definitions)
     status.pop("default", None)
-    spec = _without_defaults_in_atoms(spec)
+    spec = _drop_defaults_in_atomic_lists(spec)
     if resource.spec_rules:
         spec["x-kubernetes-validations"] = resource.spec_rules
     schema: Schema = {
@@ -182,7 +184,7 @@ def object_schema(resource: Resource) -> Schema:
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
             "spec": spec,
-            "status": {**_without_defaults(status), **resource.fresh},
+            "status": {**_drop_status_defaults(status), **resource.fresh},
         },
     }
     if resource.rules:
@@ -190,7 +192,7 @@ def object_schema(resource: Resource) -> Schema:
     return schema
 
 
-def _without_defaults_in_atoms(node: Schema) -> Schema:
+def _drop_defaults_in_atomic_lists(node: Schema) -> Schema:
     """Drop defaults inside lists that have one owner as a whole: the types fill them on read.
 
     Stored with defaults, such a list differs from the YAML that it came from, and a second tool
@@ -199,47 +201,52 @@ def _without_defaults_in_atoms(node: Schema) -> Schema:
     slim = dict(node)
     if "properties" in slim:
         slim["properties"] = {
-            name: _without_defaults_in_atoms(child) for name, child in slim["properties"].items()
+            name: _drop_defaults_in_atomic_lists(child)
+            for name, child in slim["properties"].items()
         }
     if "items" in slim:
         is_map = slim.get("x-kubernetes-list-type") == "map"
         slim["items"] = (
-            _without_defaults_in_atoms(slim["items"]) if is_map else _plain(slim["items"])
+            _drop_defaults_in_atomic_lists(slim["items"])
+            if is_map
+            else _drop_defaults(slim["items"])
         )
     return slim
 
 
-def _plain(node: Schema) -> Schema:
+def _drop_defaults(node: Schema) -> Schema:
     slim = {key: value for key, value in node.items() if key != "default"}
     if "items" in slim:
-        slim["items"] = _plain(slim["items"])
-    if "properties" in slim:
-        slim["properties"] = {name: _plain(child) for name, child in slim["properties"].items()}
-    return slim
-
-
-def _without_defaults(node: Schema) -> Schema:
-    """Drop defaults and requirements of a status: its writer is one program, and old ones stay."""
-    slim = {key: value for key, value in node.items() if key not in {"default", "required"}}
-    if "x-kubernetes-list-map-keys" in slim:
-        required = slim["x-kubernetes-list-map-keys"]
-        slim["items"] = {**_without_defaults(slim["items"]), "required": required}
-    elif "items" in slim:
-        slim["items"] = _without_defaults(slim["items"])
+        slim["items"] = _drop_defaults(slim["items"])
     if "properties" in slim:
         slim["properties"] = {
-            name: _without_defaults(child) for name, child in slim["properties"].items()
+            name: _drop_defaults(child) for name, child in slim["properties"].items()
         }
     return slim
 
 
-def custom_resource_definition(resource: Resource) -> Schema:
+def _drop_status_defaults(node: Schema) -> Schema:
+    """Drop defaults and requirements of a status: its writer is one program, and old ones stay."""
+    slim = {key: value for key, value in node.items() if key not in {"default", "required"}}
+    if "x-kubernetes-list-map-keys" in slim:
+        required = slim["x-kubernetes-list-map-keys"]
+        slim["items"] = {**_drop_status_defaults(slim["items"]), "required": required}
+    elif "items" in slim:
+        slim["items"] = _drop_status_defaults(slim["items"])
+    if "properties" in slim:
+        slim["properties"] = {
+            name: _drop_status_defaults(child) for name, child in slim["properties"].items()
+        }
+    return slim
+
+
+def custom_resource_definition(resource: CrdSource) -> Schema:
     """Return the CRD manifest."""
     scale = {"scale": resource.scale} if resource.scale is not None else {}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{resource.plural}.{GROUP}", "annotations": dict(KEPT)},
+        "metadata": {"name": f"{resource.plural}.{GROUP}", "annotations": dict(KEEP_ANNOTATIONS)},
         "spec": {
             "group": GROUP,
             "scope": "Namespaced",
@@ -319,7 +326,7 @@ def reference() -> str:
         "Generated from the types by `make generate`; do not edit.",
         "",
     ]
-    for resource in RESOURCES:
+    for resource in CRD_SOURCES:
         schema = object_schema(resource)
         lines += [f"## {resource.kind}", "", schema["description"], ""]
         for part in ("spec", "status"):
@@ -338,17 +345,17 @@ def reference() -> str:
 HEADER = "# Generated from the types by `make generate`; do not edit.\n"
 
 
-def write(root: Path) -> None:
+def write_generated_files(root: Path) -> None:
     """Write crds/, the chart's copy and schema, and docs/api.md below the repository's `root`."""
     charts = root / "charts/slipway/templates/crds"
     for directory in (root / "crds", charts, root / "docs"):
         directory.mkdir(parents=True, exist_ok=True)
-    for resource in RESOURCES:
+    for resource in CRD_SOURCES:
         manifest = custom_resource_definition(resource)
         name = f"{GROUP}_{resource.plural}.yaml"
-        (root / "crds" / name).write_text(HEADER + _dump(manifest))
+        (root / "crds" / name).write_text(HEADER + _dump_yaml(manifest))
         manifest["metadata"]["annotations"]["helm.sh/resource-policy"] = "keep"
-        text = HEADER + _dump(manifest).replace("{{", "{{ `{{` }}")
+        text = HEADER + _dump_yaml(manifest).replace("{{", "{{ `{{` }}")
         (charts / name).write_text("{{- if .Values.crds.install }}\n" + text + "{{- end }}\n")
     (root / "docs/api.md").write_text(reference())
     (root / "charts/slipway/values.schema.json").write_text(chart.values_schema())
@@ -361,9 +368,9 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
-def _dump(manifest: Schema) -> str:
+def _dump_yaml(manifest: Schema) -> str:
     return yaml.dump(manifest, Dumper=_Plain, sort_keys=False, width=100, allow_unicode=True)
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1] if len(sys.argv) > 1 else "."))
+    write_generated_files(Path(sys.argv[1] if len(sys.argv) > 1 else "."))

@@ -42,7 +42,7 @@ class Compare(StrEnum):
     EQUAL = "Equal"
 
 
-class Tolerance(GoldenModel):
+class ToleranceRule(GoldenModel):
     """Every number is within ``atol + rtol · |expected|``."""
 
     compare: Literal[Compare.TOLERANCE]
@@ -52,19 +52,19 @@ class Tolerance(GoldenModel):
     """Absolute tolerance, in the output's own unit."""
 
 
-class ArgMax(GoldenModel):
+class ArgMaxRule(GoldenModel):
     """The largest number along the last axis is at the same place, in every row."""
 
     compare: Literal[Compare.ARG_MAX]
 
 
-class Equal(GoldenModel):
+class EqualRule(GoldenModel):
     """Every element is the same; for labels and strings."""
 
     compare: Literal[Compare.EQUAL]
 
 
-Rule = Annotated[Tolerance | ArgMax | Equal, Field(discriminator="compare")]
+Rule = Annotated[ToleranceRule | ArgMaxRule | EqualRule, Field(discriminator="compare")]
 
 
 class GoldenFile(GoldenModel):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from slipway.api.base import ApiModel, Name, Percent, Revision, Time, cel, list_map
+from slipway.api.base import ApiModel, Name, Percent, Revision, Time, cel_rule, list_map
 from slipway.api.names import ROUTE_PORTS
 
 KIND = "ModelRoute"
@@ -81,7 +81,7 @@ class ModelRoute(ApiModel):
 
 
 RULES = [
-    cel(
+    cel_rule(
         "self.backends.size() == 0 || self.backends.map(b, b.weight).sum() == 100",
         "weights sum to 100, or there is no backend",
         ".backends",

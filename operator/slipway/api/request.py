@@ -7,7 +7,7 @@ from pydantic import Field
 
 from slipway.api.base import ApiModel, Digest
 from slipway.api.golden import Regression
-from slipway.settings import Registry
+from slipway.settings import RegistryAccess
 
 ENVIRONMENT_VARIABLE = "SLIPWAY_REQUEST"
 
@@ -94,7 +94,7 @@ class PackageRequest(ApiModel):
     """server.image; Image mode only."""
     repository: str | None = None
     """Where the image goes, without tag; Image mode only."""
-    registries: list[Registry] = []
+    registries: list[RegistryAccess] = []
     version: str = ""
     """model.version, for annotations and labels of the image."""
     pull_secrets: int = 0

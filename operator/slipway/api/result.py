@@ -93,7 +93,7 @@ class CheckReason(StrEnum):
     """See the error."""
 
 
-class BesideStable(ApiModel):
+class StableComparison(ApiModel):
     """The same golden set, asked of stable."""
 
     agreed: int
@@ -118,7 +118,7 @@ class CheckResult(ApiModel):
     agreed: int = 0
     at_least: float | None = None
     """Lower bound of the true share of agreement, with 95 % confidence."""
-    stable: BesideStable | None = None
+    stable: StableComparison | None = None
     """None where stable was not asked: there is none, or it does not answer."""
     golden_digest: Digest | None = None
     signature: Signature | None = None

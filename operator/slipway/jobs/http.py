@@ -20,8 +20,8 @@ READ_SECONDS = 60.0
 """Longest silence on a connection; not the length of a transfer."""
 BLOCK_BYTES = 2**20
 
-PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509})
-MOST_RETRY_AFTER_SECONDS = 60.0
+TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509})
+MAX_RETRY_AFTER_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Backoff:
     def wait(self, failures: int, retry_after: str | None = None) -> None:
         """Wait after the `failures`-th failure in a row, counted from 1."""
         delay = min(self.first_seconds * 2 ** (failures - 1), self.most_seconds)
-        self.sleep(max(delay, _seconds(retry_after)))
+        self.sleep(max(delay, _retry_after_seconds(retry_after)))
 
 
 def open_pool(ca_file: Path | None = None) -> urllib3.PoolManager:
@@ -46,11 +46,11 @@ def open_pool(ca_file: Path | None = None) -> urllib3.PoolManager:
         timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
         headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
         blocksize=BLOCK_BYTES,
-        ssl_context=_trust(ca_file),
+        ssl_context=_make_tls_context(ca_file),
     )
 
 
-def for_people(url: str) -> str:
+def without_secrets(url: str) -> str:
     """Return the URL without what may be a secret: user, password and query."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
@@ -68,7 +68,7 @@ def is_untrusted(error: BaseException) -> bool:
     return False
 
 
-def _trust(ca_file: Path | None) -> ssl.SSLContext:
+def _make_tls_context(ca_file: Path | None) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if not context.cert_store_stats()["x509_ca"]:
         context.load_verify_locations(certifi.where())  # slim images have no store of their own
@@ -77,7 +77,7 @@ def _trust(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-def _seconds(retry_after: str | None) -> float:
+def _retry_after_seconds(retry_after: str | None) -> float:
     if retry_after is None:
         return 0.0
     try:
@@ -87,4 +87,4 @@ def _seconds(retry_after: str | None) -> float:
             seconds = parsedate_to_datetime(retry_after).timestamp() - time.time()
         except ValueError:
             return 0.0
-    return min(max(seconds, 0.0), MOST_RETRY_AFTER_SECONDS)
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)

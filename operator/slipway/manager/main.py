@@ -46,7 +46,7 @@ from slipway.manager.metrics.machine import Machine, MachineMetrics
 from slipway.manager.metrics.models import ModelMetrics
 from slipway.manager.preflight import Failures, Preflight
 from slipway.manager.watch import Hearing, watch, watch_names
-from slipway.settings import PATH_VARIABLE, Settings, load
+from slipway.settings import PATH_VARIABLE, Settings, load_settings
 
 log = logging.getLogger(__name__)
 
@@ -251,7 +251,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the operator; return the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        settings = load(Path(options.settings))
+        settings = load_settings(Path(options.settings))
         logs.configure(settings.log_level)
         return asyncio.run(_run(settings, options))
     except (SettingsError, ClusterUnavailable) as error:

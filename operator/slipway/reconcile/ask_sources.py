@@ -17,7 +17,7 @@ from slipway.policy.analysis.study import plan_of
 from slipway.policy.facts import Facts, PodFact
 from slipway.policy.judgement import Judgement, Role
 from slipway.reconcile.ports import FailureSource, MetricSource
-from slipway.settings import Prometheus
+from slipway.settings import PrometheusServer
 
 STILL_ASKED = Problem("ProviderSlow", "the answer is still on its way")
 
@@ -28,7 +28,7 @@ class Sources:
 
     prometheus: MetricSource
     failures: FailureSource
-    known: tuple[Prometheus, ...] = ()
+    known: tuple[PrometheusServer, ...] = ()
     """The providers that exist."""
 
 

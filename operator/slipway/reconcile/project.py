@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from slipway.api import kinds, names
-from slipway.api.base import Manifest, compacted
+from slipway.api.base import Manifest, share_field_sets
 from slipway.api.canonical_json import sha256_of
 from slipway.api.kinds import Kind
 from slipway.api.modeldeployment import ModelDeployment, Outcome
@@ -129,7 +129,7 @@ def meta_of(manifest: Manifest) -> Meta:
 
 def _model_deployment(manifest: Manifest) -> ModelDeployment | Broken:
     try:
-        return compacted(ModelDeployment.model_validate(manifest))
+        return share_field_sets(ModelDeployment.model_validate(manifest))
     except ValidationError as error:
         problem = "; ".join(
             f"{'.'.join(str(part) for part in issue['loc'])}: {issue['msg']}"
@@ -168,7 +168,7 @@ def _revision(manifest: Manifest) -> StoredRevision:
     outcome, _, moment = annotations.get(names.ANNOTATION_OUTCOME, "").partition("@")
     fact = RevisionFact(
         meta=meta_of(manifest),
-        snapshot=compacted(snapshot.model_copy(update={"deployment": {}, "service": {}})),
+        snapshot=share_field_sets(snapshot.model_copy(update={"deployment": {}, "service": {}})),
         created=_moment(manifest["metadata"]["creationTimestamp"]),
         outcome=Outcome(outcome) if outcome in set(Outcome) else None,
         outcome_at=from_wire(moment) if moment else None,

@@ -31,7 +31,7 @@ from slipway.render.fetch import (
 from slipway.render.placement import placement, resources
 from slipway.render.triton import SECURITY_CONTEXT
 from slipway.render.workload import Owner, controller_reference
-from slipway.settings import Pods
+from slipway.settings import PodSettings
 
 USER = 65_532
 RETRIES = 3
@@ -58,7 +58,7 @@ class PackageJob:
     push_secret: str | None = None
     pull_secrets: tuple[str, ...] = ()
     """The user's, to read the base image with; the pod's own are those of `pods`."""
-    pods: Pods = field(default_factory=Pods)
+    pods: PodSettings = field(default_factory=PodSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class CheckJob:
     attempt: int
     """Counted from 1."""
     request: CheckRequest
-    pods: Pods = field(default_factory=Pods)
+    pods: PodSettings = field(default_factory=PodSettings)
 
 
 @dataclass(frozen=True, slots=True)

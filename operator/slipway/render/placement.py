@@ -4,19 +4,19 @@ What is not said is not there, so that pods which exist stay as they are.
 """
 
 from slipway.api.base import Manifest
-from slipway.settings import Pods
+from slipway.settings import PodSettings
 
-OF_THE_POD = frozenset(Pods.model_fields) - {"resources"}
+OF_THE_POD = frozenset(PodSettings.model_fields) - {"resources"}
 """Spelt in settings as in a pod."""
 
 
-def placement(pods: Pods) -> Manifest:
+def placement(pods: PodSettings) -> Manifest:
     """Return the fields of a pod's spec that are asked for."""
     found: Manifest = pods.model_dump(by_alias=True, exclude_defaults=True, include=set(OF_THE_POD))
     return found
 
 
-def resources(usual: Manifest, pods: Pods) -> Manifest:
+def resources(usual: Manifest, pods: PodSettings) -> Manifest:
     """Return the resources of a container: the usual ones, and over them what is asked for."""
     asked = pods.resources.model_dump(exclude_defaults=True)
     return {

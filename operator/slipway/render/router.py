@@ -21,7 +21,7 @@ from slipway.api.kinds import (
 )
 from slipway.render.envoy import BOOTSTRAP_FILE
 from slipway.render.placement import placement, resources
-from slipway.settings import Pods
+from slipway.settings import PodSettings
 
 XDS_DIRECTORY = "/xds"
 TOKEN_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 -- a path
@@ -80,7 +80,7 @@ class RouterSpec:
     replicas: int = 2
     concurrency: int = 1
     """Envoy's worker threads."""
-    pods: Pods = field(default_factory=Pods, hash=False)
+    pods: PodSettings = field(default_factory=PodSettings, hash=False)
 
 
 def agent_image(pinned: str, operators: str, running: AgentMark | None) -> str:

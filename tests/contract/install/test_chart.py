@@ -93,15 +93,17 @@ def test_settings_arrive_as_given(tmp_path: Path) -> None:
     }
     path = tmp_path / "settings.yaml"
     path.write_text(only("ConfigMap", values)["data"]["settings.yaml"])
-    assert settings.load(path) == settings.Settings(
+    assert settings.load_settings(path) == settings.Settings(
         namespace=helm.NAMESPACE,
         operator_image=IMAGES.operator,
         server_image="triton:1",
-        registry=settings.Target(prefix="registry.local:5000/models"),
-        registries=[settings.Registry(host="registry.local:5000", plain_http=True, anonymous=True)],
-        sources=settings.Sources(allow_plain_http=True),
-        router=settings.Router(envoy_image=IMAGES.envoy, agent_image=IMAGES.operator),
-        lease=settings.Lease(duration_seconds=5, renew_seconds=0.5, write_window_seconds=1),
+        registry=settings.ImageTarget(prefix="registry.local:5000/models"),
+        registries=[
+            settings.RegistryAccess(host="registry.local:5000", plain_http=True, anonymous=True)
+        ],
+        sources=settings.SourceSettings(allow_plain_http=True),
+        router=settings.RouterSettings(envoy_image=IMAGES.envoy, agent_image=IMAGES.operator),
+        lease=settings.LeaseSettings(duration_seconds=5, renew_seconds=0.5, write_window_seconds=1),
         watch_namespaces=["vision"],
         workers=3,
     )
@@ -282,7 +284,7 @@ def test_the_overlay_builds_with_images_and_settings_that_belong_together(tmp_pa
     [container] = pod["containers"]
     path = tmp_path / "settings.yaml"
     path.write_text(config["data"]["settings.yaml"])
-    loaded = settings.load(path)
+    loaded = settings.load_settings(path)
     assert container["image"] == loaded.operator_image
     assert loaded.router.envoy_image.startswith("registry.example.com/")
     assert deployment["spec"]["replicas"] == 3

@@ -14,13 +14,13 @@ from onnx import TensorProto, helper
 from slipway.api.request import ConfigRequest, PackageMode, PackageRequest, SourceRequest
 from slipway.api.result import PackageResult
 from slipway.jobs.http import Backoff, open_pool
-from slipway.jobs.package.base import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
-from slipway.jobs.package.main import Places, run
+from slipway.jobs.package.base_image import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from slipway.jobs.package.main import PackageMounts, run_package_job
 from slipway.jobs.registry.blob import BytesBlob
-from slipway.jobs.registry.client import Registry as Client
-from slipway.jobs.registry.content import Repository
+from slipway.jobs.registry.client import RegistryClient as Client
+from slipway.jobs.registry.repository import Repository
 from slipway.jobs.registry.upload import push_blob
-from slipway.settings import Registry
+from slipway.settings import RegistryAccess
 
 from tests.contract.registry.servers import Conversation, RecordingServer, Seen
 
@@ -180,8 +180,8 @@ class Bench:
     exit_code: int = -1
 
     @property
-    def places(self) -> Places:
-        return Places(
+    def places(self) -> PackageMounts:
+        return PackageMounts(
             scratch=self.folder / "scratch",
             source=self.folder / "claim",
             push_secret=self.folder / "push",
@@ -198,7 +198,7 @@ class Bench:
             "config": ConfigRequest(model_name="digits"),
             "base_image": f"{self.registry}/base/triton:1",
             "repository": f"{self.registry}/models/digits",
-            "registries": [Registry(host=self.registry, plain_http=True)],
+            "registries": [RegistryAccess(host=self.registry, plain_http=True)],
             "version": "1",
         }
         return PackageRequest(**{**healthy, **changes})
@@ -208,7 +208,7 @@ class Bench:
         log = self.folder / "termination-log"
         log.write_text("")
         request = self.order(path, **changes).model_dump_json(by_alias=True, exclude_none=True)
-        self.exit_code = run(request, self.places, log, FAST)
+        self.exit_code = run_package_job(request, self.places, log, FAST)
         return PackageResult.model_validate_json(log.read_text())
 
     def pull(self, image: str) -> "Pulled":

@@ -10,9 +10,9 @@ import pytest
 from slipway.api.reasons import Reason
 from slipway.api.request import ConfigRequest, PackageMode, SourceRequest
 from slipway.api.result import EXIT_OK, EXIT_PERMANENT
-from slipway.jobs.package.base import OCI_MANIFEST
-from slipway.jobs.registry.content import Repository
-from slipway.settings import Registry
+from slipway.jobs.package.base_image import OCI_MANIFEST
+from slipway.jobs.registry.repository import Repository
+from slipway.settings import RegistryAccess
 
 from tests.contract.registry import servers
 from tests.contract.registry.bench import (
@@ -99,7 +99,7 @@ def test_known_inputs_send_nothing_and_get_the_same_image(bench: Bench) -> None:
 
     gate = servers.Gate(bench.registry)
     with servers.serving(gate) as server:
-        through = [Registry(host=bench.registry, endpoint=server.host, plain_http=True)]
+        through = [RegistryAccess(host=bench.registry, endpoint=server.host, plain_http=True)]
         again = bench.package("/digits.onnx", version="2", registries=through)
 
     assert not first.reused
@@ -164,7 +164,7 @@ def test_layers_of_a_base_in_the_same_registry_are_mounted_not_sent(bench: Bench
     gate = servers.Gate(bench.registry)
 
     with servers.serving(gate) as server:
-        through = [Registry(host=bench.registry, endpoint=server.host, plain_http=True)]
+        through = [RegistryAccess(host=bench.registry, endpoint=server.host, plain_http=True)]
         fresh = f"{bench.registry}/models/mounted"
         result = bench.package("/digits.onnx", repository=fresh, registries=through)
 
@@ -184,8 +184,8 @@ def test_a_base_in_another_registry_is_copied_blob_by_blob(bench: Bench, tmp_pat
             base_image=f"{other}/base/triton@{digest}",
             repository=f"{bench.registry}/models/copied",
             registries=[
-                Registry(host=bench.registry, plain_http=True),
-                Registry(host=other, plain_http=True),
+                RegistryAccess(host=bench.registry, plain_http=True),
+                RegistryAccess(host=other, plain_http=True),
             ],
         )
 

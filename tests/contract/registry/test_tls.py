@@ -8,8 +8,8 @@ from slipway.api.reasons import Reason
 from slipway.api.request import PackageMode, SourceRequest
 from slipway.api.result import EXIT_OK, EXIT_PERMANENT
 from slipway.jobs.http import open_pool
-from slipway.jobs.registry.client import Registry as Client
-from slipway.settings import Registry
+from slipway.jobs.registry.client import RegistryClient as Client
+from slipway.settings import RegistryAccess
 
 from tests.contract.registry import servers
 from tests.contract.registry.bench import FAST, Bench, Shelf, a_model, push_base_to
@@ -37,7 +37,10 @@ def test_a_registry_is_believed_by_its_ca(
     with servers.running_registry(tmp_path, certificate) as host:
         pool = open_pool(certificate.certificate)
         push_base_to(Client(host, f"https://{host}", pool, backoff=FAST), "base/triton")
-        listed = [Registry(host="other.example"), Registry(host=host, ca_config_map="ca")]
+        listed = [
+            RegistryAccess(host="other.example"),
+            RegistryAccess(host=host, ca_config_map="ca"),
+        ]
         bench = Bench(host, Shelf(), tmp_path)
         result = bench.package("pvc://claim/digits.onnx", registries=listed)
 

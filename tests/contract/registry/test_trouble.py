@@ -7,7 +7,7 @@ import os
 import pytest
 from slipway.api.reasons import Reason
 from slipway.api.result import EXIT_OK, EXIT_PERMANENT, EXIT_TRANSIENT
-from slipway.settings import Registry
+from slipway.settings import RegistryAccess
 
 from tests.contract.registry import servers
 from tests.contract.registry.bench import FAST, Bench, a_model
@@ -16,8 +16,8 @@ LARGE = 5_000_000
 BASIC = "Basic " + base64.b64encode(b"robot:secret-word").decode()
 
 
-def through(bench: Bench, server: servers.RecordingServer) -> list[Registry]:
-    return [Registry(host=bench.registry, endpoint=server.host, plain_http=True)]
+def through(bench: Bench, server: servers.RecordingServer) -> list[RegistryAccess]:
+    return [RegistryAccess(host=bench.registry, endpoint=server.host, plain_http=True)]
 
 
 def write_secret(bench: Bench, host: str) -> None:
@@ -67,7 +67,9 @@ def test_passing_trouble_of_the_registry_is_waited_out(bench: Bench) -> None:
 def test_a_registry_that_stays_away_ends_the_attempt_not_the_job(bench: Bench) -> None:
     bench.shelf.files["/digits.onnx"] = a_model()
     gone = [
-        Registry(host=bench.registry, endpoint=f"127.0.0.1:{servers.free_port()}", plain_http=True)
+        RegistryAccess(
+            host=bench.registry, endpoint=f"127.0.0.1:{servers.free_port()}", plain_http=True
+        )
     ]
 
     result = bench.package("/digits.onnx", registries=gone)

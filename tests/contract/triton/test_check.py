@@ -11,14 +11,14 @@ import yaml
 from slipway.api.golden import Regression
 from slipway.api.request import CheckRequest, GoldenRequest, SourceRequest
 from slipway.api.result import (
-    BesideStable,
     CheckReason,
     CheckResult,
     CheckVerdict,
     Signature,
+    StableComparison,
     TensorSpec,
 )
-from slipway.jobs.check.main import Places, run
+from slipway.jobs.check.main import CheckMounts, run_check_job
 
 from tests.contract.triton import models
 from tests.contract.triton.server import Running, a_server, running
@@ -59,7 +59,9 @@ def check(tmp_path: Path) -> Check:
     def check(request: CheckRequest) -> tuple[int, CheckResult]:
         log, scratch = tmp_path / "termination-log", tmp_path / "scratch"
         scratch.mkdir()
-        code = run(json.dumps(request.wire()), Places(scratch=scratch, golden=tmp_path), log)
+        code = run_check_job(
+            json.dumps(request.wire()), CheckMounts(scratch=scratch, golden=tmp_path), log
+        )
         return code, CheckResult.model_validate_json(log.read_text())
 
     return check
@@ -310,14 +312,14 @@ def test_enough_agreement_is_not_enough_where_stable_is_better_on_the_same_cases
     failed = regression is Regression.FAIL
     assert result.verdict is (CheckVerdict.FAIL if failed else CheckVerdict.PASS)
     assert (result.reason is CheckReason.GOLDEN_SET_REGRESSED) is failed
-    assert result.stable == BesideStable(agreed=40, worse=10, better=0, p=0.001953)
+    assert result.stable == StableComparison(agreed=40, worse=10, better=0, p=0.001953)
     assert "beside stable: 10 worse, 0 better, p = 0.002" in result.message
 
 
 def test_a_stable_that_is_down_does_not_stop_its_repair(
     server: Running, check: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("slipway.jobs.check.verdict.STABLE_SECONDS", 0.5)
+    monkeypatch.setattr("slipway.jobs.check.check_candidate.STABLE_SECONDS", 0.5)
     code, result = check(an_order(server, golden=None, stable_http=nobody()))
     assert (code, result.verdict) == (0, CheckVerdict.PASS)
     assert "stable" not in result.message

@@ -21,7 +21,7 @@ from slipway.policy.analysis.external.answer import (
     series_of,
 )
 from slipway.reconcile.ports import MetricSource
-from slipway.settings import Prometheus
+from slipway.settings import PrometheusServer
 
 from tests.fakes.sources import FakePrometheus, a_number
 
@@ -37,7 +37,7 @@ async def serving(handler: Handler, **options: Any) -> AsyncIterator[PrometheusS
     application.router.add_get("/elsewhere", _must_not_be_asked)
     async with TestServer(application) as server:
         url = str(server.make_url("")).rstrip("/")
-        servers = PrometheusServers([Prometheus(name="main", url=url, **options)])
+        servers = PrometheusServers([PrometheusServer(name="main", url=url, **options)])
         try:
             yield servers
         finally:
@@ -187,7 +187,7 @@ async def test_every_answer_has_its_outcome(
 
 
 async def test_a_server_that_is_away_cannot_be_reached() -> None:
-    servers = PrometheusServers([Prometheus(name="main", url="http://127.0.0.1:1")])
+    servers = PrometheusServers([PrometheusServer(name="main", url="http://127.0.0.1:1")])
     [answer] = await ask(servers, "up")
     await servers.close()
     assert isinstance(answer, Problem)

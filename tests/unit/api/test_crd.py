@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from slipway.api.crd import RESOURCES, Resource, object_schema, structural
+from slipway.api.crd import CRD_SOURCES, CrdSource, object_schema, structural_schema
 
 Schema = dict[str, Any]
 UNBOUNDED = {"apiVersion", "kind"}
 """The API server's own fields."""
 
-each = pytest.mark.parametrize("resource", RESOURCES, ids=lambda resource: resource.kind)
+each = pytest.mark.parametrize("resource", CRD_SOURCES, ids=lambda resource: resource.kind)
 
 
 def nodes(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
@@ -27,7 +27,7 @@ def is_ours(path: str) -> bool:
 
 
 @each
-def test_every_node_is_structural(resource: Resource) -> None:
+def test_every_node_is_structural(resource: CrdSource) -> None:
     for path, node in nodes(object_schema(resource)):
         assert not node.keys() & {"$ref", "title", "allOf", "oneOf", "$defs", "const"}, path
         if node.get("x-kubernetes-int-or-string"):
@@ -37,14 +37,14 @@ def test_every_node_is_structural(resource: Resource) -> None:
 
 
 @each
-def test_every_string_has_a_maximum(resource: Resource) -> None:
+def test_every_string_has_a_maximum(resource: CrdSource) -> None:
     for path, node in nodes(object_schema(resource)):
         if node.get("type") == "string" and is_ours(path) and "enum" not in node:
             assert "maxLength" in node, path
 
 
 @each
-def test_every_list_and_map_has_a_maximum(resource: Resource) -> None:
+def test_every_list_and_map_has_a_maximum(resource: CrdSource) -> None:
     for path, node in nodes(object_schema(resource)):
         if node.get("type") == "array":
             assert "maxItems" in node, path
@@ -56,7 +56,7 @@ def test_every_list_and_map_has_a_maximum(resource: Resource) -> None:
 
 
 @each
-def test_every_number_of_users_has_bounds(resource: Resource) -> None:
+def test_every_number_of_users_has_bounds(resource: CrdSource) -> None:
     for path, node in nodes(object_schema(resource)):
         if node.get("type") in {"integer", "number"} and path.startswith(".spec"):
             if path.endswith("tolerationSeconds"):  # Kubernetes' own field, which may be negative
@@ -66,7 +66,7 @@ def test_every_number_of_users_has_bounds(resource: Resource) -> None:
 
 def rules(path: str) -> list[str]:
     kind, _, wanted = path.partition(".")
-    [resource] = [item for item in RESOURCES if item.kind == kind]
+    [resource] = [item for item in CRD_SOURCES if item.kind == kind]
     for found, node in nodes(object_schema(resource)):
         if found.lstrip(".") == wanted:
             return [rule["message"] for rule in node.get("x-kubernetes-validations", ())]
@@ -91,7 +91,7 @@ def test_what_no_schema_can_say_is_a_rule(path: str, words: str) -> None:
 @pytest.mark.parametrize("part", ["model", "packaging", "server"])
 def test_nothing_that_makes_a_revision_has_a_default(part: str) -> None:
     """A default is applied on read, so a changed one would roll out every model anew."""
-    [resource] = [item for item in RESOURCES if item.kind == "ModelDeployment"]
+    [resource] = [item for item in CRD_SOURCES if item.kind == "ModelDeployment"]
     schema = object_schema(resource)["properties"]["spec"]["properties"][part]
     for path, node in nodes(schema, part):
         if ".goldenSet" not in path and ".env[]" not in path:
@@ -101,12 +101,12 @@ def test_nothing_that_makes_a_revision_has_a_default(part: str) -> None:
 def test_exclusive_bounds_are_those_of_openapi() -> None:
     schema = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
     expected = {"type": "number", "minimum": 0, "exclusiveMinimum": True, "maximum": 1}
-    assert structural(schema, {}) == expected
+    assert structural_schema(schema, {}) == expected
 
 
 def test_a_list_with_one_owner_is_stored_as_it_was_written() -> None:
     """With defaults inside it would differ from its YAML, and a second tool would conflict."""
-    [resource] = [item for item in RESOURCES if item.kind == "ModelDeployment"]
+    [resource] = [item for item in CRD_SOURCES if item.kind == "ModelDeployment"]
     spec = object_schema(resource)["properties"]["spec"]
     inside = [
         path for path, node in nodes(spec, "spec") if ".steps[]." in path and "default" in node

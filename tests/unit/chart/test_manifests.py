@@ -28,10 +28,10 @@ def test_manifests_are_valid_kubernetes(path: Path) -> None:
 
 
 def test_settings_in_the_manifests_are_the_operators_defaults() -> None:
-    loaded = settings.load(BASE / "settings.yaml")
+    loaded = settings.load_settings(BASE / "settings.yaml")
     images = {"operator_image": loaded.operator_image, "router": loaded.router}
     assert loaded == settings.Settings(**images)
-    assert loaded.router.model_copy(update={"envoy_image": ""}) == settings.Router()
+    assert loaded.router.model_copy(update={"envoy_image": ""}) == settings.RouterSettings()
 
 
 def test_no_deletion_of_the_operator_deletes_the_crds_and_with_them_all_models() -> None:

@@ -8,7 +8,7 @@ from slipway.api.modeldeployment import ModelDeployment
 from slipway.api.request import PackageMode
 from slipway.errors import SpecError
 from slipway.policy.identity import golden_hash, input_hash, resolve, revision_of
-from slipway.settings import Registry, Settings, Target
+from slipway.settings import ImageTarget, RegistryAccess, Settings
 
 from tests.builders import a_model_deployment
 
@@ -95,8 +95,10 @@ def mode(object_: ModelDeployment, settings: Settings) -> PackageMode:
     return resolve(object_, settings).mode
 
 
-PREFIX = SETTINGS.model_copy(update={"registry": Target(prefix="registry.example/models")})
-OPEN = PREFIX.model_copy(update={"registries": [Registry(host="registry.example", anonymous=True)]})
+PREFIX = SETTINGS.model_copy(update={"registry": ImageTarget(prefix="registry.example/models")})
+OPEN = PREFIX.model_copy(
+    update={"registries": [RegistryAccess(host="registry.example", anonymous=True)]}
+)
 
 
 def test_auto_is_fetch_without_a_place_for_images_or_without_the_right_to_push() -> None:

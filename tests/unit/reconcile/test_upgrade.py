@@ -3,7 +3,7 @@
 import pytest
 from slipway.api import kinds, names
 from slipway.render import router
-from slipway.settings import Jobs, Settings
+from slipway.settings import JobSettings, Settings
 
 from tests.unit.reconcile.world import NAMESPACE, SETTINGS, World
 
@@ -91,7 +91,7 @@ async def test_an_image_that_others_set_is_not_kept() -> None:
 
 
 PRIVATE = SETTINGS.model_copy(
-    update={"jobs": Jobs.model_validate({"imagePullSecrets": [{"name": "mirror"}]})}
+    update={"jobs": JobSettings.model_validate({"imagePullSecrets": [{"name": "mirror"}]})}
 )
 
 

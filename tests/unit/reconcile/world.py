@@ -20,7 +20,7 @@ from slipway.engine.queue import WorkQueue
 from slipway.engine.worker import Worker
 from slipway.manager import wiring
 from slipway.manager.feed import Feed
-from slipway.settings import Prometheus, Router, Settings
+from slipway.settings import PrometheusServer, RouterSettings, Settings
 
 from tests.fakes.api import Change, FakeApi
 from tests.fakes.clock import FakeClock
@@ -30,8 +30,8 @@ from tests.fakes.sources import FakeFailures, FakeHooks, FakePrometheus
 
 SETTINGS = Settings(
     operator_image="slipway:1",
-    router=Router(envoy_image="envoy:1"),
-    prometheus=[Prometheus(name="main", url="http://prometheus:9090")],
+    router=RouterSettings(envoy_image="envoy:1"),
+    prometheus=[PrometheusServer(name="main", url="http://prometheus:9090")],
 )
 QUIET_SECONDS = 75
 """Longer than every wait that is not a clock of its own: 60 s for a router that nobody wants."""

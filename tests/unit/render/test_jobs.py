@@ -17,7 +17,7 @@ from slipway.api.request import (
 from slipway.render.fetch import fetch_volumes, render_fetch_container
 from slipway.render.jobs import CheckJob, PackageJob, render_check_job, render_package_job
 from slipway.render.workload import Owner
-from slipway.settings import Pods, Registry
+from slipway.settings import PodSettings, RegistryAccess
 
 OWNER = Owner(name="digits", namespace="vision", uid="0f5c9f5e-7b1c-4bb0-8d7a-3b1f4d2f6a10")
 IMAGE = "registry.local/slipway@sha256:" + "b" * 64
@@ -167,8 +167,8 @@ def test_secrets_are_mounted_by_number() -> None:
 
 def test_only_authorities_of_registries_that_it_talks_to_are_mounted() -> None:
     registries = [
-        Registry(host="other.local", ca_config_map="other"),
-        Registry(host="registry.local", ca_config_map="ours"),
+        RegistryAccess(host="other.local", ca_config_map="other"),
+        RegistryAccess(host="registry.local", ca_config_map="ours"),
     ]
     job = package(request={"registries": registries})
 
@@ -216,7 +216,7 @@ def test_the_fetch_container_writes_to_the_model_volume_only() -> None:
 def test_the_clusters_owner_says_where_and_with_which_secrets_jobs_run(
     render: Callable[..., Manifest],
 ) -> None:
-    pods = Pods.model_validate(
+    pods = PodSettings.model_validate(
         {
             "imagePullSecrets": [{"name": "mirror"}],
             "nodeSelector": {"pool": "batch"},

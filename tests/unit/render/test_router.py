@@ -5,7 +5,7 @@ from slipway.api.base import Manifest
 from slipway.api.canonical_json import sha256_of
 from slipway.render import router
 from slipway.render.router import RouterSpec
-from slipway.settings import Pods
+from slipway.settings import PodSettings
 
 SPEC = RouterSpec(agent_image="registry.local/slipway:1", envoy_image="registry.local/envoy:1")
 BY_KIND = {each["kind"]: each for each in router.render_router("vision", "anchor-uid", SPEC)}
@@ -105,7 +105,7 @@ def test_a_router_that_runs_is_not_replaced_for_settings_that_are_not_set() -> N
 
 
 def test_the_clusters_owner_says_where_and_with_which_secrets_routers_run() -> None:
-    pods = Pods.model_validate(
+    pods = PodSettings.model_validate(
         {
             "imagePullSecrets": [{"name": "mirror"}],
             "nodeSelector": {"pool": "edge"},

@@ -5,7 +5,7 @@ on read, so a changed one would re-roll every model. The operator fills them fro
 it makes a revision, and freezes them there. The CRD holds what works; a field appears when it does.
 """
 
-from slipway.api.base import ApiModel, cel
+from slipway.api.base import ApiModel, cel_rule
 from slipway.api.modeldeployment.analysis import (
     Analysis,
     AnalysisMode,
@@ -160,16 +160,16 @@ MODEL_NAME_OF = "(has({0}.spec.model.name) ? {0}.spec.model.name : {0}.metadata.
 
 
 ROOT_RULES = [
-    cel(
+    cel_rule(
         "self.metadata.name.matches('^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$')",
         "metadata.name must be at most 40 lower-case letters, digits and '-', begin with a letter "
         "and end with a letter or digit",
     ),
-    cel(
+    cel_rule(
         "!self.metadata.name.endsWith('-candidate') && !self.metadata.name.startsWith('slipway-')",
         "metadata.name must not end in '-candidate' nor start with 'slipway-'",
     ),
-    cel(
+    cel_rule(
         f"{MODEL_NAME_OF.format('self')} == {MODEL_NAME_OF.format('oldSelf')}",
         "the model name (spec.model.name, or else metadata.name) never changes: clients call it",
     ),

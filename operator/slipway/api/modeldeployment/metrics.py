@@ -5,21 +5,21 @@ from typing import Annotated
 
 from pydantic import Field
 
-from slipway.api.base import ApiModel, cel
+from slipway.api.base import ApiModel, cel_rule
 
 PLACEHOLDERS = ("name", "namespace", "revision", "version", "pods")
 """What a query may hold, as ``{{name}}``; filled for the candidate and for stable."""
 
 
-def _filled(text: str) -> str:
+def _strip_placeholders(text: str) -> str:
     for name in PLACEHOLDERS:
         text += f".replace('{{{{{name}}}}}', '')"
     return text
 
 
-def only_known_placeholders(field: str) -> str:
+def placeholder_rule(field: str) -> str:
     """Return the CEL rule that a query has no placeholder but ours."""
-    return f"!has(self.{field}) || !{_filled(f'self.{field}')}.contains('{{{{')"
+    return f"!has(self.{field}) || !{_strip_placeholders(f'self.{field}')}.contains('{{{{')"
 
 
 _KNOWN = "known placeholders are " + ", ".join(f"{{{{{name}}}}}" for name in PLACEHOLDERS)
@@ -67,12 +67,12 @@ class PrometheusQuery(ApiModel):
     model_config = {
         "json_schema_extra": {
             "x-kubernetes-validations": [
-                cel(
+                cel_rule(
                     "has(self.query) != has(self.bad) && has(self.bad) == has(self.total)",
                     "give either query, or bad and total",
                 ),
                 *(
-                    cel(only_known_placeholders(field), _KNOWN, f".{field}")
+                    cel_rule(placeholder_rule(field), _KNOWN, f".{field}")
                     for field in ("query", "bad", "total")
                 ),
             ]
@@ -95,7 +95,7 @@ class Drift(ApiModel):
     model_config = {
         "json_schema_extra": {
             "x-kubernetes-validations": [
-                cel(only_known_placeholders("query"), _KNOWN, ".query"),
+                cel_rule(placeholder_rule("query"), _KNOWN, ".query"),
             ]
         }
     }
@@ -113,24 +113,24 @@ class Metric(ApiModel):
     model_config = {
         "json_schema_extra": {
             "x-kubernetes-validations": [
-                cel(
+                cel_rule(
                     "[has(self.preset), has(self.prometheus), has(self.drift)]"
                     ".filter(x, x).size() == 1",
                     "give exactly one of preset, prometheus and drift",
                 ),
-                cel(
+                cel_rule(
                     "has(self.prometheus) && has(self.prometheus.query)"
                     " ? has(self.max) != has(self.maxIncrease)"
                     " : !has(self.max) && !has(self.maxIncrease)",
                     "a query of one number has either max or maxIncrease; counters, presets and "
                     "drift have neither: analysis.tolerance and the sample decide",
                 ),
-                cel(
+                cel_rule(
                     "!has(self.drift) || !has(self.mode) || self.mode != 'Enforce'",
                     "drift is no fault: its mode is ReportOnly or Pause",
                     ".mode",
                 ),
-                cel(
+                cel_rule(
                     f"!(self.name in {list(RESERVED)})",
                     "metrics of this name exist already",
                     ".name",

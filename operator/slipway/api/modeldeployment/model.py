@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from slipway.api.base import ATOMIC, ApiModel, Digest, cel
+from slipway.api.base import ATOMIC, ApiModel, Digest, cel_rule
 from slipway.api.golden import Regression
 from slipway.api.request import ModelFormat
 
@@ -13,29 +13,29 @@ Uri = Annotated[str, Field(min_length=1, max_length=2048)]
 
 
 SOURCE_RULES: list[Any] = [
-    cel(
+    cel_rule(
         r"self.uri.matches('^(https?|pvc)://[!-~]+$')",
         "uri must start with https://, http:// or pvc://, and hold printable ASCII only: write any "
         "other character as %XX",
         ".uri",
     ),
-    cel(
+    cel_rule(
         "!self.uri.startsWith('http') || !self.uri.endsWith('/')",
         "a web address that ends in '/' names no file; give the archive or model file itself",
         ".uri",
     ),
-    cel(
+    cel_rule(
         r"!self.uri.startsWith('pvc://') || "
         r"self.uri.matches('^pvc://[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/')",
         "a claim is written pvc://<claim>/<path>",
         ".uri",
     ),
-    cel(
+    cel_rule(
         "!self.uri.matches('^https?://[^/?#]*@')",
         "a uri must not hold a user or a password: all who may read the object would know them",
         ".uri",
     ),
-    cel(
+    cel_rule(
         "!self.uri.startsWith('pvc://') || !self.uri.split('/').exists(p, p == '..')",
         "the path inside a claim must not contain '..'",
         ".uri",

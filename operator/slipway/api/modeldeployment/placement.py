@@ -12,12 +12,12 @@ Schema = dict[str, Any]
 OPERATORS = ["In", "NotIn", "Exists", "DoesNotExist"]
 
 
-def _object(required: list[str] | None = None, **properties: Schema) -> Schema:
+def _object_schema(required: list[str] | None = None, **properties: Schema) -> Schema:
     node: Schema = {"type": "object", "properties": properties}
     return {**node, "required": required} if required else node
 
 
-def _list(items: Schema, most: int) -> Schema:
+def _list_schema(items: Schema, most: int) -> Schema:
     return {
         "type": "array",
         "maxItems": most,
@@ -26,69 +26,69 @@ def _list(items: Schema, most: int) -> Schema:
     }
 
 
-def _text(most: int, **more: Any) -> Schema:
+def _string_schema(most: int, **more: Any) -> Schema:
     return {"type": "string", "maxLength": most, **more}
 
 
-def _number(least: int, most: int) -> Schema:
+def _integer_schema(least: int, most: int) -> Schema:
     return {"type": "integer", "minimum": least, "maximum": most}
 
 
-LABEL_KEY = _text(317)
-LABEL_VALUES = _list(_text(63), 32)
-WEIGHT = _number(1, 100)
+LABEL_KEY = _string_schema(317)
+LABEL_VALUES = _list_schema(_string_schema(63), 32)
+WEIGHT = _integer_schema(1, 100)
 
 
-def _requirement(operators: list[str]) -> Schema:
-    return _object(
+def _requirement_schema(operators: list[str]) -> Schema:
+    return _object_schema(
         ["key", "operator"],
         key=LABEL_KEY,
-        operator=_text(16, enum=operators),
+        operator=_string_schema(16, enum=operators),
         values=LABEL_VALUES,
     )
 
 
-LABEL_SELECTOR = _object(
-    matchLabels={"type": "object", "maxProperties": 16, "additionalProperties": _text(63)},
-    matchExpressions=_list(_requirement(OPERATORS), 8),
+LABEL_SELECTOR = _object_schema(
+    matchLabels={"type": "object", "maxProperties": 16, "additionalProperties": _string_schema(63)},
+    matchExpressions=_list_schema(_requirement_schema(OPERATORS), 8),
 )
-NODE_REQUIREMENTS = _list(_requirement([*OPERATORS, "Gt", "Lt"]), 8)
-NODE_TERM = _object(matchExpressions=NODE_REQUIREMENTS, matchFields=NODE_REQUIREMENTS)
-POD_TERM = _object(
+NODE_REQUIREMENTS = _list_schema(_requirement_schema([*OPERATORS, "Gt", "Lt"]), 8)
+NODE_TERM = _object_schema(matchExpressions=NODE_REQUIREMENTS, matchFields=NODE_REQUIREMENTS)
+POD_TERM = _object_schema(
     ["topologyKey"],
     labelSelector=LABEL_SELECTOR,
     namespaceSelector=LABEL_SELECTOR,
-    namespaces=_list(_text(63), 16),
+    namespaces=_list_schema(_string_schema(63), 16),
     topologyKey=LABEL_KEY,
-    matchLabelKeys=_list(LABEL_KEY, 8),
-    mismatchLabelKeys=_list(LABEL_KEY, 8),
+    matchLabelKeys=_list_schema(LABEL_KEY, 8),
+    mismatchLabelKeys=_list_schema(LABEL_KEY, 8),
 )
-POD_TERMS = _object(
-    requiredDuringSchedulingIgnoredDuringExecution=_list(POD_TERM, 8),
-    preferredDuringSchedulingIgnoredDuringExecution=_list(
-        _object(["weight", "podAffinityTerm"], weight=WEIGHT, podAffinityTerm=POD_TERM), 8
+POD_TERMS = _object_schema(
+    requiredDuringSchedulingIgnoredDuringExecution=_list_schema(POD_TERM, 8),
+    preferredDuringSchedulingIgnoredDuringExecution=_list_schema(
+        _object_schema(["weight", "podAffinityTerm"], weight=WEIGHT, podAffinityTerm=POD_TERM), 8
     ),
 )
-AFFINITY = _object(
-    nodeAffinity=_object(
-        requiredDuringSchedulingIgnoredDuringExecution=_object(
-            ["nodeSelectorTerms"], nodeSelectorTerms=_list(NODE_TERM, 8)
+AFFINITY = _object_schema(
+    nodeAffinity=_object_schema(
+        requiredDuringSchedulingIgnoredDuringExecution=_object_schema(
+            ["nodeSelectorTerms"], nodeSelectorTerms=_list_schema(NODE_TERM, 8)
         ),
-        preferredDuringSchedulingIgnoredDuringExecution=_list(
-            _object(["weight", "preference"], weight=WEIGHT, preference=NODE_TERM), 8
+        preferredDuringSchedulingIgnoredDuringExecution=_list_schema(
+            _object_schema(["weight", "preference"], weight=WEIGHT, preference=NODE_TERM), 8
         ),
     ),
     podAffinity=POD_TERMS,
     podAntiAffinity=POD_TERMS,
 )
-SPREAD = _object(
+SPREAD = _object_schema(
     ["maxSkew", "topologyKey", "whenUnsatisfiable"],
-    maxSkew=_number(1, 1000),
+    maxSkew=_integer_schema(1, 1000),
     topologyKey=LABEL_KEY,
-    whenUnsatisfiable=_text(16, enum=["DoNotSchedule", "ScheduleAnyway"]),
+    whenUnsatisfiable=_string_schema(16, enum=["DoNotSchedule", "ScheduleAnyway"]),
     labelSelector=LABEL_SELECTOR,
-    minDomains=_number(1, 1000),
-    nodeAffinityPolicy=_text(8, enum=["Honor", "Ignore"]),
-    nodeTaintsPolicy=_text(8, enum=["Honor", "Ignore"]),
-    matchLabelKeys=_list(LABEL_KEY, 8),
+    minDomains=_integer_schema(1, 1000),
+    nodeAffinityPolicy=_string_schema(8, enum=["Honor", "Ignore"]),
+    nodeTaintsPolicy=_string_schema(8, enum=["Honor", "Ignore"]),
+    matchLabelKeys=_list_schema(LABEL_KEY, 8),
 )

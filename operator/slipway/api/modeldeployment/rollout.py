@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from slipway.api.base import ATOMIC, ApiModel, cel
+from slipway.api.base import ATOMIC, ApiModel, cel_rule
 from slipway.api.modeldeployment.analysis import Analysis
 
 
@@ -33,7 +33,7 @@ class Rollout(ApiModel):
     model_config = {
         "json_schema_extra": {
             "x-kubernetes-validations": [
-                cel(
+                cel_rule(
                     "!has(self.steps) || self.steps.map(s, s.weight).isSorted() && self.steps.all("
                     "s, self.steps.filter(t, t.weight == s.weight).size() == 1)",
                     "weights must increase from step to step",

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from slipway.api.base import ApiModel, cel
+from slipway.api.base import ApiModel, cel_rule
 
 Replicas = Annotated[int, Field(ge=1, le=1000)]
 DEFAULT_UTILIZATION_PERCENT = 70
@@ -58,8 +58,8 @@ _IS_BUILTIN = "(!has(self.engine) || self.engine in ['Auto', 'Builtin'])"
 _IS_HPA = "(has(self.engine) && self.engine == 'HPA')"
 
 
-def _only(field: str, condition: str, engine: str) -> dict[str, Any]:
-    return cel(
+def _only_with_engine(field: str, condition: str, engine: str) -> dict[str, Any]:
+    return cel_rule(
         f"!has(self.target) || !has(self.target.{field}) || {condition}",
         f"target.{field} works with engine {engine} only",
         f".target.{field}",
@@ -72,20 +72,20 @@ class Scaling(ApiModel):
     model_config = {
         "json_schema_extra": {
             "x-kubernetes-validations": [
-                cel(
+                cel_rule(
                     "!has(self.maxReplicas) || self.maxReplicas >= self.minReplicas",
                     "maxReplicas must not be less than minReplicas",
                     ".maxReplicas",
                 ),
-                cel(
+                cel_rule(
                     "!has(self.replicas) || (has(self.engine) && self.engine == 'None')",
                     "replicas is somebody else's number: it works with engine None only",
                     ".replicas",
                 ),
-                _only("concurrency", _IS_BUILTIN, "Builtin"),
-                _only("queueMillis", _IS_BUILTIN, "Builtin"),
-                _only("utilizationPercent", _IS_HPA, "HPA"),
-                _only("resource", _IS_HPA, "HPA"),
+                _only_with_engine("concurrency", _IS_BUILTIN, "Builtin"),
+                _only_with_engine("queueMillis", _IS_BUILTIN, "Builtin"),
+                _only_with_engine("utilizationPercent", _IS_HPA, "HPA"),
+                _only_with_engine("resource", _IS_HPA, "HPA"),
             ]
         }
     }

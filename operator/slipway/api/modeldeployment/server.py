@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
-from slipway.api.base import ATOMIC, ApiModel, Manifest, ObjectName, cel, list_map
+from slipway.api.base import ATOMIC, ApiModel, Manifest, ObjectName, cel_rule, list_map
 from slipway.api.modeldeployment.placement import AFFINITY, SPREAD
 from slipway.api.protocol import Protocol
 
@@ -15,7 +15,7 @@ IMAGE = (
 )
 """An image as container runtimes read it: [host[:port]/]path[:tag][@digest]."""
 RESOURCE_RULES: list[Any] = [
-    cel(
+    cel_rule(
         "!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits)"
         " || !isQuantity(string(self.requests[name])) || "
         "!isQuantity(string(self.limits[name])) || "
@@ -25,7 +25,7 @@ RESOURCE_RULES: list[Any] = [
         ".requests",
     ),
     *(
-        cel(
+        cel_rule(
             f"!has(self.{part}) || self.{part}.all(name, "
             "name.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]"
             "([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",
@@ -36,7 +36,7 @@ RESOURCE_RULES: list[Any] = [
     ),
 ]
 NODE_SELECTOR_RULES: list[Any] = [
-    cel(
+    cel_rule(
         "self.all(key, key.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]"
         "([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",
         "a key of nodeSelector is a label: [<domain>/]<name>",
@@ -73,7 +73,7 @@ class EnvVar(ApiModel):
     model_config = {
         "json_schema_extra": {
             "x-kubernetes-validations": [
-                cel(
+                cel_rule(
                     "!self.name.startsWith('SLIPWAY_')",
                     "names that begin with SLIPWAY_ are Slipway's own",
                     ".name",

@@ -4,16 +4,16 @@ import logging
 
 from slipway.api.request import CheckRequest
 from slipway.errors import JobFailure
-from slipway.jobs.check.golden import GoldenSet, fit_case
-from slipway.jobs.check.run import Deadline, Tally, ask_case
-from slipway.jobs.check.server import http_server
+from slipway.jobs.check.ask_cases import CaseTally, Deadline, ask_case
+from slipway.jobs.check.golden_set import LoadedGoldenSet, fit_case
+from slipway.jobs.check.model_server import open_http_server
 from slipway.policy.statistics.agreement import Beside, beside
 
 log = logging.getLogger(__name__)
 
 
 async def ask_stable(
-    request: CheckRequest, golden: GoldenSet, tally: Tally, deadline: Deadline
+    request: CheckRequest, golden: LoadedGoldenSet, tally: CaseTally, deadline: Deadline
 ) -> Beside | None:
     """Return how the candidate stands beside stable; None where stable cannot be asked in full.
 
@@ -24,7 +24,7 @@ async def ask_stable(
     limit = Deadline.after(deadline.remaining / 2)
     agrees = []
     try:
-        async with http_server(request.stable_http, request.model_name) as server:
+        async with open_http_server(request.stable_http, request.model_name) as server:
             for case in golden.cases:
                 problem = await ask_case(server, golden, fit_case(case, tally.signature), limit)
                 agrees.append(problem is None)

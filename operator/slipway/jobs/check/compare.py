@@ -5,7 +5,7 @@ from typing import assert_never
 
 import numpy as np
 
-from slipway.api.golden import ArgMax, Equal, Rule, Tolerance
+from slipway.api.golden import ArgMaxRule, EqualRule, Rule, ToleranceRule
 from slipway.jobs.check.tensors import Array, Tensor, as_numbers, has_nan
 
 
@@ -30,61 +30,63 @@ def compare_output(rule: Rule, expected: Tensor, found: Tensor | None) -> Disagr
         )
     if has_nan(found):
         return Disagreement("holds NaN", fatal=True)
-    return _by_rule(rule, expected, found)
+    return _compare_by_rule(rule, expected, found)
 
 
-def _by_rule(rule: Rule, expected: Tensor, found: Tensor) -> Disagreement | None:
+def _compare_by_rule(rule: Rule, expected: Tensor, found: Tensor) -> Disagreement | None:
     match rule:
-        case Tolerance():
-            return _within(rule, as_numbers(expected), as_numbers(found))
-        case ArgMax():
-            return _same_place(as_numbers(expected), as_numbers(found))
-        case Equal():
-            return _same(expected.array, found.array)
+        case ToleranceRule():
+            return _compare_numbers(rule, as_numbers(expected), as_numbers(found))
+        case ArgMaxRule():
+            return _compare_argmax(as_numbers(expected), as_numbers(found))
+        case EqualRule():
+            return _compare_elements(expected.array, found.array)
         case _:
             assert_never(rule)
 
 
-def _within(rule: Tolerance, expected: Array, found: Array) -> Disagreement | None:
+def _compare_numbers(rule: ToleranceRule, expected: Array, found: Array) -> Disagreement | None:
     close = np.isclose(found, expected, rtol=rule.rtol, atol=rule.atol)
     if close.all():
         return None
-    place = _first(~close)
+    place = _first_index(~close)
     allowed = rule.atol + rule.rtol * abs(expected[place])
     return Disagreement(
-        f"{_at(place)}is {found[place]:.6g}, expected {expected[place]:.6g} ± {allowed:.2g}"
+        f"{_location_prefix(place)}is {found[place]:.6g}, "
+        f"expected {expected[place]:.6g} ± {allowed:.2g}"
     )
 
 
-def _same_place(expected: Array, found: Array) -> Disagreement | None:
+def _compare_argmax(expected: Array, found: Array) -> Disagreement | None:
     wanted, got = np.argmax(expected, axis=-1), np.argmax(found, axis=-1)
     different = np.atleast_1d(wanted != got)
     if not different.any():
         return None
-    place = _first(different)
-    row = _at(place) if different.size > 1 else ""
+    place = _first_index(different)
+    row = _location_prefix(place) if different.size > 1 else ""
     got, wanted = np.atleast_1d(got)[place], np.atleast_1d(wanted)[place]
     return Disagreement(f"{row}argmax {got}, expected {wanted}")
 
 
-def _same(expected: Array, found: Array) -> Disagreement | None:
+def _compare_elements(expected: Array, found: Array) -> Disagreement | None:
     different = np.asarray(found != expected)
     if not different.any():
         return None
-    place = _first(different)
+    place = _first_index(different)
     return Disagreement(
-        f"{_at(place)}is {_shown(found[place])}, expected {_shown(expected[place])}"
+        f"{_location_prefix(place)}is {_format_element(found[place])}, "
+        f"expected {_format_element(expected[place])}"
     )
 
 
-def _first(different: Array) -> tuple[int, ...]:
+def _first_index(different: Array) -> tuple[int, ...]:
     return tuple(int(axis[0]) for axis in np.nonzero(different)) if different.ndim else ()
 
 
-def _at(place: tuple[int, ...]) -> str:
+def _location_prefix(place: tuple[int, ...]) -> str:
     return f"at {list(place)} " if place else ""
 
 
-def _shown(item: object) -> str:
+def _format_element(item: object) -> str:
     text = item.decode(errors="replace") if isinstance(item, bytes) else str(item)
     return repr(text) if isinstance(item, bytes) else text

@@ -16,20 +16,20 @@ def read_signature(metadata: Manifest, config: Manifest | None) -> Signature:
         tensor["name"] for tensor in (config or {}).get("input", []) if tensor.get("optional")
     }
     return Signature(
-        inputs=[_spec(tensor, optional) for tensor in metadata.get("inputs", [])],
-        outputs=[_spec(tensor) for tensor in metadata.get("outputs", [])],
+        inputs=[_read_tensor_spec(tensor, optional) for tensor in metadata.get("inputs", [])],
+        outputs=[_read_tensor_spec(tensor) for tensor in metadata.get("outputs", [])],
     )
 
 
-def differences(stable: Signature, candidate: Signature) -> list[str]:
+def signature_differences(stable: Signature, candidate: Signature) -> list[str]:
     """Return what would surprise a client of stable; an added optional input does not."""
     return [
-        *_changes("input", stable.inputs, candidate.inputs),
-        *_changes("output", stable.outputs, candidate.outputs),
+        *_list_changes("input", stable.inputs, candidate.inputs),
+        *_list_changes("output", stable.outputs, candidate.outputs),
     ]
 
 
-def _spec(tensor: Manifest, optional: Iterable[str] = ()) -> TensorSpec:
+def _read_tensor_spec(tensor: Manifest, optional: Iterable[str] = ()) -> TensorSpec:
     return TensorSpec(
         name=tensor["name"],
         datatype=tensor["datatype"],
@@ -38,21 +38,23 @@ def _spec(tensor: Manifest, optional: Iterable[str] = ()) -> TensorSpec:
     )
 
 
-def _changes(kind: str, stable: list[TensorSpec], candidate: list[TensorSpec]) -> Iterator[str]:
+def _list_changes(
+    kind: str, stable: list[TensorSpec], candidate: list[TensorSpec]
+) -> Iterator[str]:
     before = {tensor.name: tensor for tensor in stable}
     after = {tensor.name: tensor for tensor in candidate}
     for name, old in before.items():
         if name not in after:
             yield f"{kind} '{name}' is gone"
             continue
-        for change in _changed(old, after[name]):
+        for change in _tensor_changes(old, after[name]):
             yield f"{kind} '{name}' {change}"
     for name, new in after.items():
         if name not in before and not new.optional:
             yield f"{kind} '{name}' is new" + (" and required" if kind == "input" else "")
 
 
-def _changed(old: TensorSpec, new: TensorSpec) -> Iterator[str]:
+def _tensor_changes(old: TensorSpec, new: TensorSpec) -> Iterator[str]:
     if new.datatype != old.datatype:
         yield f"is {new.datatype}, was {old.datatype}"
     if new.dims != old.dims:

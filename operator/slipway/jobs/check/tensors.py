@@ -39,7 +39,7 @@ def read_json(tensor: GoldenTensor) -> Tensor:
     target = triton_to_np_dtype(tensor.datatype)
     if target is None:
         raise ValueError(f"datatype {tensor.datatype!r} is unknown; expected one as FP32 or BYTES")
-    flat = list(_flattened(tensor.data))
+    flat = list(_flatten_data(tensor.data))
     expected = int(np.prod(tensor.shape, dtype=np.int64))
     if len(flat) != expected:
         raise ValueError(
@@ -80,12 +80,12 @@ def has_nan(tensor: Tensor) -> bool:
     return floating and bool(np.isnan(as_numbers(tensor)).any())
 
 
-def _flattened(data: Any) -> Any:
+def _flatten_data(data: Any) -> Any:
     if not isinstance(data, list):
         yield data
         return
     for item in data:
-        yield from _flattened(item)
+        yield from _flatten_data(item)
 
 
 def _from_list(flat: list[Any], datatype: str, target: np.dtype[Any]) -> Array:

@@ -9,11 +9,11 @@ from typing import Any
 from slipway.api.base import Manifest
 from slipway.api.canonical_json import sha256_of
 from slipway.api.names import GROUP, MODEL_ROOT
-from slipway.jobs.digest import TreeDigest
-from slipway.jobs.package.base import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, BaseImage
-from slipway.jobs.package.layer import Layer, LayerFile, text_file
-from slipway.jobs.package.prepare import Prepared
-from slipway.jobs.tree import Tree
+from slipway.jobs.file_tree import Tree
+from slipway.jobs.model_digest import TreeDigest
+from slipway.jobs.package.base_image import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, BaseImage
+from slipway.jobs.package.layer import Layer, LayerFile, make_text_file
+from slipway.jobs.package.repository_plan import RepositoryPlan
 from slipway.render.model_repository import Placement
 
 PACKAGER_FORMAT = "1"
@@ -30,7 +30,7 @@ IMAGE_VERSION = "org.opencontainers.image.version"
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
+class ImageInputs:
     """Everything that decides an image's content."""
 
     model_digest: str
@@ -63,33 +63,33 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Appended:
+class ModelImage:
     """The new image's documents."""
 
     manifest: bytes
     config: bytes
 
 
-def weight_files(prepared: Prepared, tree: Tree, found: TreeDigest) -> list[LayerFile]:
+def weight_files(prepared: RepositoryPlan, tree: Tree, found: TreeDigest) -> list[LayerFile]:
     """Return the files of the weights layer."""
-    return _files(prepared.layout.weights, tree, found)
+    return _layer_files(prepared.layout.weights, tree, found)
 
 
-def configuration_files(prepared: Prepared, tree: Tree, found: TreeDigest) -> list[LayerFile]:
+def configuration_files(prepared: RepositoryPlan, tree: Tree, found: TreeDigest) -> list[LayerFile]:
     """Return the files of the configuration layer."""
-    config = text_file(_in_image(prepared.config_target), prepared.config)
-    return [*_files(prepared.layout.extras, tree, found), config]
+    config = make_text_file(_path_in_image(prepared.config_target), prepared.config)
+    return [*_layer_files(prepared.layout.extras, tree, found), config]
 
 
-def configuration_digest(prepared: Prepared, layer: Layer) -> str:
+def configuration_digest(prepared: RepositoryPlan, layer: Layer) -> str:
     """Return what stands for the configuration: its layer, and where the weights go."""
     places = [[place.source, place.target] for place in prepared.layout.weights]
-    return _digest(_canonical([layer.digest, places]))
+    return _sha256_digest(_canonical_json([layer.digest, places]))
 
 
-def append(
-    base: BaseImage, layers: Mapping[str, Layer], inputs: Inputs, *, model: str, version: str
-) -> Appended:
+def append_layers(
+    base: BaseImage, layers: Mapping[str, Layer], inputs: ImageInputs, *, model: str, version: str
+) -> ModelImage:
     """Return manifest and configuration of the base image with `layers` on top.
 
     `version` is the first one that was packaged from these inputs; a later one finds the image.
@@ -100,21 +100,23 @@ def append(
         IMAGE_VERSION: version,
         "org.opencontainers.image.title": model,
     }
-    config = _canonical(_config(base.config, layers, described))
+    config = _canonical_json(_image_config(base.config, layers, described))
     manifest = {
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
-        "config": _descriptor(OCI_CONFIG, _digest(config), len(config)),
+        "config": _make_descriptor(OCI_CONFIG, _sha256_digest(config), len(config)),
         "layers": [
             *base.layers,
-            *(_descriptor(OCI_LAYER, layer.digest, layer.size) for layer in layers.values()),
+            *(_make_descriptor(OCI_LAYER, layer.digest, layer.size) for layer in layers.values()),
         ],
         "annotations": described,
     }
-    return Appended(_canonical(manifest), config)
+    return ModelImage(_canonical_json(manifest), config)
 
 
-def _config(base: Manifest, layers: Mapping[str, Layer], labels: Mapping[str, str]) -> Manifest:
+def _image_config(
+    base: Manifest, layers: Mapping[str, Layer], labels: Mapping[str, str]
+) -> Manifest:
     inner = base.get("config") or {}
     rootfs = base.get("rootfs") or {"type": "layers", "diff_ids": []}
     steps = [{"created": EPOCH, "created_by": f"slipway package: {name}"} for name in layers]
@@ -130,11 +132,13 @@ def _config(base: Manifest, layers: Mapping[str, Layer], labels: Mapping[str, st
     }
 
 
-def _files(placements: tuple[Placement, ...], tree: Tree, found: TreeDigest) -> list[LayerFile]:
+def _layer_files(
+    placements: tuple[Placement, ...], tree: Tree, found: TreeDigest
+) -> list[LayerFile]:
     known = {file.name: file for file in found.files}
     return [
         LayerFile(
-            _in_image(place.target),
+            _path_in_image(place.target),
             tree[place.source],
             known[place.source].size,
             None if tree.is_private else known[place.source].sha256,
@@ -143,17 +147,17 @@ def _files(placements: tuple[Placement, ...], tree: Tree, found: TreeDigest) -> 
     ]
 
 
-def _in_image(target: str) -> str:
+def _path_in_image(target: str) -> str:
     return f"{MODEL_ROOT.strip('/')}/{target}"
 
 
-def _descriptor(media_type: str, digest: str, size: int) -> Manifest:
+def _make_descriptor(media_type: str, digest: str, size: int) -> Manifest:
     return {"mediaType": media_type, "digest": digest, "size": size}
 
 
-def _canonical(value: Any) -> bytes:
+def _canonical_json(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _digest(data: bytes) -> str:
+def _sha256_digest(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"

@@ -12,11 +12,11 @@ from pathlib import Path, PurePosixPath
 
 from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
-from slipway.jobs.digest import blocks
+from slipway.jobs.model_digest import read_blocks
 
 FILE_MODE = 0o644
 FOLDER_MODE = 0o755
-END = bytes(2 * tarfile.BLOCKSIZE)
+END_OF_ARCHIVE = bytes(2 * tarfile.BLOCKSIZE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class LayerFile:
     """What the content must have, 64 hex digits; None where nobody else can change it."""
 
 
-def text_file(target: str, text: str) -> LayerFile:
+def make_text_file(target: str, text: str) -> LayerFile:
     """Return a file of ours."""
     data = text.encode()
     return LayerFile(target, data, len(data))
@@ -50,7 +50,7 @@ class Layer:
 
     def chunks(self, offset: int) -> Iterator[bytes]:
         """Yield the bytes from `offset` on."""
-        for chunk in _tar(self.files):
+        for chunk in _tar_chunks(self.files):
             if offset < len(chunk):
                 yield chunk[offset:]
             offset = max(0, offset - len(chunk))
@@ -66,25 +66,25 @@ def make_layer(files: Iterable[LayerFile]) -> Layer:
     ordered = tuple(sorted(files, key=lambda file: file.target.encode()))
     hasher = hashlib.sha256()
     size = 0
-    for chunk in _tar(ordered, verify=True):
+    for chunk in _tar_chunks(ordered, verify=True):
         hasher.update(chunk)
         size += len(chunk)
     return Layer(ordered, size, f"sha256:{hasher.hexdigest()}")
 
 
-def _tar(files: tuple[LayerFile, ...], *, verify: bool = False) -> Iterator[bytes]:
-    for folder in _folders(files):
-        yield _header(folder, kind=tarfile.DIRTYPE, mode=FOLDER_MODE)
+def _tar_chunks(files: tuple[LayerFile, ...], *, verify: bool = False) -> Iterator[bytes]:
+    for folder in _parent_folders(files):
+        yield _tar_header(folder, kind=tarfile.DIRTYPE, mode=FOLDER_MODE)
     for file in files:
-        yield _header(file.target, kind=tarfile.REGTYPE, mode=FILE_MODE, size=file.size)
-        yield from _content(file, verify=verify)
+        yield _tar_header(file.target, kind=tarfile.REGTYPE, mode=FILE_MODE, size=file.size)
+        yield from _file_chunks(file, verify=verify)
         yield bytes(-file.size % tarfile.BLOCKSIZE)
-    yield END
+    yield END_OF_ARCHIVE
 
 
-def _content(file: LayerFile, *, verify: bool) -> Iterator[bytes]:
+def _file_chunks(file: LayerFile, *, verify: bool) -> Iterator[bytes]:
     verify = verify and file.sha256 is not None
-    chunks = [file.content] if isinstance(file.content, bytes) else blocks(file.content)
+    chunks = [file.content] if isinstance(file.content, bytes) else read_blocks(file.content)
     hasher = hashlib.sha256()
     size = 0
     for chunk in chunks:
@@ -102,7 +102,7 @@ def _content(file: LayerFile, *, verify: bool) -> Iterator[bytes]:
         )
 
 
-def _folders(files: tuple[LayerFile, ...]) -> list[str]:
+def _parent_folders(files: tuple[LayerFile, ...]) -> list[str]:
     found = {
         str(parent)
         for file in files
@@ -112,7 +112,7 @@ def _folders(files: tuple[LayerFile, ...]) -> list[str]:
     return sorted(found, key=str.encode)
 
 
-def _header(name: str, *, kind: bytes, mode: int, size: int = 0) -> bytes:
+def _tar_header(name: str, *, kind: bytes, mode: int, size: int = 0) -> bytes:
     info = tarfile.TarInfo(name)
     info.type = kind
     info.mode = mode

@@ -25,27 +25,27 @@ from slipway.api.request import (
 )
 from slipway.api.result import JobError, PackageResult
 from slipway.errors import JobFailure
-from slipway.jobs.digest import TreeDigest
+from slipway.jobs.file_tree import Tree
 from slipway.jobs.http import Backoff
-from slipway.jobs.outcome import TERMINATION_LOG, finish
-from slipway.jobs.package.base import BaseImage, resolve_base
-from slipway.jobs.package.deliver import deliver
+from slipway.jobs.model_digest import TreeDigest
+from slipway.jobs.package.base_image import BaseImage, resolve_base
 from slipway.jobs.package.image import (
-    Inputs,
-    append,
+    ImageInputs,
+    append_layers,
     configuration_digest,
     configuration_files,
     weight_files,
 )
 from slipway.jobs.package.layer import make_layer
-from slipway.jobs.package.prepare import Prepared, prepare
-from slipway.jobs.package.publish import Route, find_image, publish
-from slipway.jobs.registry.connect import Registries
+from slipway.jobs.package.publish import Transfer, find_image, publish_image
+from slipway.jobs.package.repository_plan import RepositoryPlan, plan_model_repository
+from slipway.jobs.package.write_repository import write_repository
 from slipway.jobs.registry.credentials import load_keyring
 from slipway.jobs.registry.reference import parse_reference
-from slipway.jobs.sources.archive import clear
-from slipway.jobs.sources.fetch import fetch, verify
-from slipway.jobs.tree import Tree
+from slipway.jobs.registry.registries import Registries
+from slipway.jobs.sources.archive import make_empty_directory
+from slipway.jobs.sources.fetch import fetch_source, verify_digest
+from slipway.jobs.termination_message import TERMINATION_LOG, run_and_report
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ FETCH_SCRATCH = ".slipway-fetch"
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class PackageMounts:
     """Where things are mounted."""
 
     scratch: Path = Path(SCRATCH_MOUNT)
@@ -65,7 +65,7 @@ class Places:
 
 
 @dataclass(slots=True)
-class Phases:
+class PhaseTimer:
     """Wall time by phase, in seconds."""
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -85,11 +85,11 @@ class Phases:
 def main() -> int:
     """Run the order of the environment and return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    return run(os.environ.get(ENVIRONMENT_VARIABLE), Places(), TERMINATION_LOG)
+    return run_package_job(os.environ.get(ENVIRONMENT_VARIABLE), PackageMounts(), TERMINATION_LOG)
 
 
-def run(
-    text: str | None, places: Places, termination_log: Path, backoff: Backoff | None = None
+def run_package_job(
+    text: str | None, places: PackageMounts, termination_log: Path, backoff: Backoff | None = None
 ) -> int:
     """Run the order in `text`; everything that happens ends in the termination message."""
 
@@ -98,15 +98,17 @@ def run(
             raise JobFailure(
                 Reason.INVALID_REQUEST, f"found no ${ENVIRONMENT_VARIABLE}, expected an order"
             )
-        return package(PackageRequest.model_validate_json(text), places, backoff or Backoff())
+        return package_model(PackageRequest.model_validate_json(text), places, backoff or Backoff())
 
     def failed(error: JobError) -> PackageResult:
         return PackageResult(error=error)
 
-    return finish(work, failed, termination_log)
+    return run_and_report(work, failed, termination_log)
 
 
-def package(request: PackageRequest, places: Places, backoff: Backoff) -> PackageResult:
+def package_model(
+    request: PackageRequest, places: PackageMounts, backoff: Backoff
+) -> PackageResult:
     """Do what the order says.
 
     Raises:
@@ -115,35 +117,35 @@ def package(request: PackageRequest, places: Places, backoff: Backoff) -> Packag
         RegistryUnavailable: the registry does not answer.
 
     """
-    phases = Phases()
+    phases = PhaseTimer()
     scratch = places.scratch
     if request.deliver_to is not None:
-        scratch = clear(Path(request.deliver_to) / FETCH_SCRATCH)
+        scratch = make_empty_directory(Path(request.deliver_to) / FETCH_SCRATCH)
     with phases.phase("fetch"):
-        tree = fetch(request.source, scratch, places.source, backoff)
+        tree = fetch_source(request.source, scratch, places.source, backoff)
     with phases.phase("hash"):
-        found = verify(request.source, tree)
-    prepared = prepare(tree, request.config)
-    model = Model(tree, found, prepared)
+        found = verify_digest(request.source, tree)
+    prepared = plan_model_repository(tree, request.config)
+    model = FetchedModel(tree, found, prepared)
     if request.deliver_to is not None:
         with phases.phase("deliver"):
-            deliver(prepared, tree, found, Path(request.deliver_to))
-            clear(scratch).rmdir()
+            write_repository(prepared, tree, found, Path(request.deliver_to))
+            make_empty_directory(scratch).rmdir()
         result = model.result()
     elif request.mode is PackageMode.IMAGE:
-        result = build(request, model, places, backoff, phases)
+        result = build_image(request, model, places, backoff, phases)
     else:
         result = model.result()
     return result.model_copy(update={"seconds": phases.seconds})
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class FetchedModel:
     """A model that was fetched, hashed and planned."""
 
     tree: Tree
     digest: TreeDigest
-    prepared: Prepared
+    prepared: RepositoryPlan
 
     def result(self) -> PackageResult:
         """Return what is known without an image."""
@@ -157,8 +159,12 @@ class Model:
         )
 
 
-def build(
-    request: PackageRequest, model: Model, places: Places, backoff: Backoff, phases: Phases
+def build_image(
+    request: PackageRequest,
+    model: FetchedModel,
+    places: PackageMounts,
+    backoff: Backoff,
+    phases: PhaseTimer,
 ) -> PackageResult:
     """Make the image, unless the registry has it."""
     if request.base_image is None or request.repository is None:
@@ -168,7 +174,7 @@ def build(
     pulls = [places.pull_secrets / str(index) for index in range(request.pull_secrets)]
     reference, goal = parse_reference(request.base_image), parse_reference(request.repository)
     with Registries(request.registries, places.ca, backoff) as registries:
-        route = Route(
+        route = Transfer(
             origin=registries.repository(reference, load_keyring([*pulls, places.push_secret])),
             target=registries.repository(
                 goal, load_keyring([places.push_secret, *pulls]), is_writable=True
@@ -188,12 +194,16 @@ def build(
 
 
 def _find_or_make(
-    request: PackageRequest, model: Model, base: BaseImage, route: Route, phases: Phases
+    request: PackageRequest,
+    model: FetchedModel,
+    base: BaseImage,
+    route: Transfer,
+    phases: PhaseTimer,
 ) -> tuple[str, bool]:
     """Return the image's digest, and whether it was there."""
     sources = (model.prepared, model.tree, model.digest)
     configuration = make_layer(configuration_files(*sources))
-    inputs = Inputs(
+    inputs = ImageInputs(
         model.digest.digest, configuration_digest(model.prepared, configuration), base.digest
     )
     with phases.phase("push"):
@@ -203,6 +213,8 @@ def _find_or_make(
     with phases.phase("pack"):
         weights = make_layer(weight_files(*sources))
     layers = {"weights": weights, "configuration": configuration}
-    image = append(base, layers, inputs, model=request.config.model_name, version=request.version)
+    image = append_layers(
+        base, layers, inputs, model=request.config.model_name, version=request.version
+    )
     with phases.phase("push"):
-        return publish(route, base, list(layers.values()), image, inputs.tag), False
+        return publish_image(route, base, list(layers.values()), image, inputs.tag), False

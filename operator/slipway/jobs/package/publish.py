@@ -4,15 +4,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from slipway.api.base import Manifest
-from slipway.jobs.package.base import OCI_MANIFEST, BaseImage
-from slipway.jobs.package.image import Appended, Inputs
+from slipway.jobs.package.base_image import OCI_MANIFEST, BaseImage
+from slipway.jobs.package.image import ImageInputs, ModelImage
 from slipway.jobs.registry.blob import Blob, BytesBlob
-from slipway.jobs.registry.content import Repository
+from slipway.jobs.registry.repository import Repository
 from slipway.jobs.registry.upload import push_blob
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class Transfer:
     """From where to where."""
 
     origin: Repository
@@ -25,14 +25,14 @@ class Route:
         return self.origin.registry.host == self.target.registry.host
 
 
-def find_image(target: Repository, inputs: Inputs) -> str | None:
+def find_image(target: Repository, inputs: ImageInputs) -> str | None:
     """Return the digest of the image that was made of these inputs before; None without one."""
     found = target.manifest(inputs.tag, (OCI_MANIFEST,))
     return found.digest if found is not None and inputs.made(found.data) else None
 
 
-def publish(
-    route: Route, base: BaseImage, layers: Sequence[Blob], image: Appended, tag: str
+def publish_image(
+    route: Transfer, base: BaseImage, layers: Sequence[Blob], image: ModelImage, tag: str
 ) -> str:
     """Send everything that is not there yet, the manifest last, and return its digest.
 
@@ -42,24 +42,24 @@ def publish(
 
     """
     for descriptor in base.layers:
-        _take_over(route, descriptor)
+        _transfer_layer(route, descriptor)
     for layer in layers:
         push_blob(route.target, layer)
     push_blob(route.target, BytesBlob(image.config))
     return route.target.put_manifest(tag, image.manifest, OCI_MANIFEST)
 
 
-def _take_over(route: Route, descriptor: Manifest) -> None:
+def _transfer_layer(route: Transfer, descriptor: Manifest) -> None:
     digest = descriptor["digest"]
     if route.target.has(digest):
         return
     if route.is_one_registry and route.target.mount(digest, route.origin.name):
         return
-    push_blob(route.target, _Remote(route.origin, digest, descriptor["size"]))
+    push_blob(route.target, _RemoteBlob(route.origin, digest, descriptor["size"]))
 
 
 @dataclass(frozen=True, slots=True)
-class _Remote:
+class _RemoteBlob:
     """A blob of another repository, streamed through."""
 
     origin: Repository

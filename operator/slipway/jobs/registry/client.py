@@ -14,7 +14,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from slipway.errors import RegistryRefused, RegistryUnavailable
-from slipway.jobs.http import PASSING_STATUS, Backoff, for_people, is_untrusted
+from slipway.jobs.http import TRANSIENT_STATUS, Backoff, is_untrusted, without_secrets
 from slipway.jobs.registry.credentials import Keyring
 
 Scopes = tuple[str, ...]
@@ -24,7 +24,7 @@ Body = bytes | Callable[[], Iterable[bytes]] | None
 
 UNAUTHORIZED = 401
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-MOST_REDIRECTS = 5
+MAX_REDIRECTS = 5
 CHALLENGE_FIELD = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -37,18 +37,29 @@ class NoAnswer(RegistryUnavailable):
         self.retry_after = retry_after
 
 
-def pull(repository: str) -> str:
+def pull_scope(repository: str) -> str:
     """Return the scope to read."""
     return f"repository:{repository}:pull"
 
 
-def push(repository: str) -> str:
+def push_scope(repository: str) -> str:
     """Return the scope to read and write."""
     return f"repository:{repository}:pull,push"
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A request, wherever it is sent."""
+
+    method: str
+    scopes: Scopes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Body = None
+    stream: bool = False
+
+
 @dataclass(slots=True)
-class Registry:
+class RegistryClient:
     """One registry host."""
 
     host: str
@@ -108,14 +119,14 @@ class Registry:
             RegistryRefused: as in `call`.
 
         """
-        order = _Order(method, scopes, headers or {}, body, stream)
-        response = self._send(order, url)
+        request = _Request(method, scopes, headers or {}, body, stream)
+        response = self._send(request, url)
         if response.status == UNAUTHORIZED and self._is_own(url):
             self._authorizations.pop(scopes, None)
             response.drain_conn()
             self._authorize(response, url, scopes)
-            response = self._send(order, url)
-        if response.status in PASSING_STATUS:
+            response = self._send(request, url)
+        if response.status in TRANSIENT_STATUS:
             raise _no_answer(method, url, f"status {response.status}", response)
         return response
 
@@ -130,46 +141,48 @@ class Registry:
         """
         found = response.headers.get("Location")
         if found is None:
-            raise RegistryRefused(f"registry {for_people(url)}: an answer without a Location")
+            raise RegistryRefused(f"registry {without_secrets(url)}: an answer without a Location")
         target = urlsplit(urljoin(url, found))
         own = urlsplit(self.base)
         if target.netloc == own.netloc:
             target = target._replace(scheme=own.scheme)
         if own.scheme == "https" and target.scheme != "https":
-            raise RegistryRefused(f"registry {for_people(url)}: its Location leaves https")
+            raise RegistryRefused(f"registry {without_secrets(url)}: its Location leaves https")
         return target.geturl()
 
-    def _send(self, order: "_Order", url: str) -> urllib3.BaseHTTPResponse:
-        for _ in range(MOST_REDIRECTS + 1):
-            response = self._exchange(order, url, self._headers(url, order))
-            if order.method not in {"GET", "HEAD"} or response.status not in REDIRECTS:
+    def _send(self, request: _Request, url: str) -> urllib3.BaseHTTPResponse:
+        for _ in range(MAX_REDIRECTS + 1):
+            response = self._exchange(request, url, self._headers(url, request))
+            if request.method not in {"GET", "HEAD"} or response.status not in REDIRECTS:
                 return response
             response.close()
             url = self.location(response, url)
-        raise RegistryRefused(f"registry {for_people(url)}: more than {MOST_REDIRECTS} redirects")
+        raise RegistryRefused(
+            f"registry {without_secrets(url)}: more than {MAX_REDIRECTS} redirects"
+        )
 
     def _exchange(
-        self, order: "_Order", url: str, headers: Mapping[str, str]
+        self, request: _Request, url: str, headers: Mapping[str, str]
     ) -> urllib3.BaseHTTPResponse:
         try:
             return self.pool.request(
-                order.method,
+                request.method,
                 url,
                 headers=dict(headers),
-                body=order.body() if callable(order.body) else order.body,
-                preload_content=not order.stream,
+                body=request.body() if callable(request.body) else request.body,
+                preload_content=not request.stream,
                 redirect=False,
             )
         except HTTPError as error:
             if is_untrusted(error):
                 raise RegistryRefused(
-                    f"registry {for_people(url)}: its certificate is not trusted: {error}"
+                    f"registry {without_secrets(url)}: its certificate is not trusted: {error}"
                 ) from error
-            raise _no_answer(order.method, url, f"no answer ({type(error).__name__})") from error
+            raise _no_answer(request.method, url, f"no answer ({type(error).__name__})") from error
 
-    def _headers(self, url: str, order: "_Order") -> dict[str, str]:
-        own = {**self.pool.headers, **order.headers}
-        authorization = self._authorizations.get(order.scopes)
+    def _headers(self, url: str, request: _Request) -> dict[str, str]:
+        own = {**self.pool.headers, **request.headers}
+        authorization = self._authorizations.get(request.scopes)
         if authorization is not None and self._is_own(url):
             own["Authorization"] = authorization
         return own
@@ -190,7 +203,7 @@ class Registry:
             self._authorizations[scopes] = credential.authorization
         else:
             known = "refused the credentials" if credential else "asks for credentials, found none"
-            raise RegistryRefused(f"registry {for_people(url)}: {known} for {self.host}")
+            raise RegistryRefused(f"registry {without_secrets(url)}: {known} for {self.host}")
 
     def _image(self, scopes: Scopes) -> str:
         return f"{self.host}/{scopes[0].split(':')[1]}"
@@ -202,8 +215,8 @@ class Registry:
         query = [("service", fields.get("service", "")), *(("scope", scope) for scope in scopes)]
         headers = {**self.pool.headers, **({"Authorization": basic} if basic else {})}
         url = f"{realm}?{urlencode(query)}"
-        response = self._exchange(_Order("GET", scopes), url, headers)
-        if response.status in PASSING_STATUS:
+        response = self._exchange(_Request("GET", scopes), url, headers)
+        if response.status in TRANSIENT_STATUS:
             raise _no_answer("GET", realm, f"status {response.status}", response)
         try:
             answer = json.loads(response.data)
@@ -215,27 +228,17 @@ class Registry:
             ) from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """A request, wherever it is sent."""
-
-    method: str
-    scopes: Scopes
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: Body = None
-    stream: bool = False
-
-
-def refusal(method: str, url: str, response: urllib3.BaseHTTPResponse) -> RegistryRefused:
+def unexpected_status(method: str, url: str, response: urllib3.BaseHTTPResponse) -> RegistryRefused:
     """Return the error for an answer that nobody wanted, with the registry's own words."""
     if not response.closed:
         response.read(cache_content=True)
     return RegistryRefused(
-        f"registry {method} {for_people(url)}: status {response.status}{_words(response.data)}"
+        f"registry {method} {without_secrets(url)}: status {response.status}"
+        f"{_error_details(response.data)}"
     )
 
 
-def _words(data: bytes) -> str:
+def _error_details(data: bytes) -> str:
     try:
         errors = json.loads(data)["errors"]
         return "".join(f", {item.get('code')}: {item.get('message')}" for item in errors[:3])
@@ -247,4 +250,4 @@ def _no_answer(
     method: str, url: str, problem: str, response: urllib3.BaseHTTPResponse | None = None
 ) -> NoAnswer:
     retry_after = None if response is None else response.headers.get("Retry-After")
-    return NoAnswer(f"registry {method} {for_people(url)}: {problem}", retry_after)
+    return NoAnswer(f"registry {method} {without_secrets(url)}: {problem}", retry_after)

@@ -60,16 +60,16 @@ def load_keyring(directories: Iterable[Path]) -> Keyring:
             for directory in directories
             for name in FILES
             if (directory / name).is_file()
-            for credential in _read(directory / name)
+            for credential in _read_secret(directory / name)
         )
     )
 
 
-def _read(path: Path) -> Iterable[Credential]:
+def _read_secret(path: Path) -> Iterable[Credential]:
     try:
         entries = json.loads(path.read_text())["auths"]
         return [
-            Credential(_scope(key), _authorization(entry))
+            Credential(_credential_scope(key), _basic_authorization(entry))
             for key, entry in entries.items()
             if entry
         ]
@@ -80,7 +80,7 @@ def _read(path: Path) -> Iterable[Credential]:
         ) from None  # the cause would show the secret
 
 
-def _scope(key: str) -> str:
+def _credential_scope(key: str) -> str:
     """Return ``host[/path]`` of a key such as ``https://index.docker.io/v1/``."""
     bare = key.partition("://")[2] if "://" in key else key
     host, _, path = bare.rstrip("/").partition("/")
@@ -89,7 +89,7 @@ def _scope(key: str) -> str:
     return host if path in {"", "v1", "v2"} else f"{host}/{path}"
 
 
-def _authorization(entry: Mapping[str, Any]) -> str:
+def _basic_authorization(entry: Mapping[str, Any]) -> str:
     if entry.get("auth"):
         try:
             base64.b64decode(entry["auth"], validate=True)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import urllib3
 
 from slipway.errors import RegistryUnavailable
-from slipway.jobs.http import for_people
+from slipway.jobs.http import without_secrets
 from slipway.jobs.registry.blob import Blob
-from slipway.jobs.registry.client import refusal
-from slipway.jobs.registry.content import Repository
+from slipway.jobs.registry.client import unexpected_status
+from slipway.jobs.registry.repository import Repository
 
 CREATED, ACCEPTED, NO_CONTENT, NOT_FOUND, RANGE_REFUSED = 201, 202, 204, 404, 416
 
@@ -27,7 +27,7 @@ def push_blob(target: Repository, blob: Blob) -> bool:
     if target.has(blob.digest):
         return False
     backoff = target.registry.backoff
-    upload, failures = _begin(target), 0
+    upload, failures = _begin_upload(target), 0
     while True:
         try:
             upload.send(blob)
@@ -38,16 +38,16 @@ def push_blob(target: Repository, blob: Blob) -> bool:
             backoff.wait(failures)
             if target.has(blob.digest):  # all was well but the last answer
                 return True
-            upload = upload.resumed() or _begin(target)
+            upload = upload.resumed() or _begin_upload(target)
         else:
             return True
 
 
-def _begin(target: Repository) -> "_Upload":
+def _begin_upload(target: Repository) -> "_Upload":
     url = target.url("blobs/uploads/")
     response = target.registry.call("POST", url, target.scopes, body=b"")
     if response.status != ACCEPTED:
-        raise refusal("POST", url, response)
+        raise unexpected_status("POST", url, response)
     return _Upload(target, target.registry.location(response, url))
 
 
@@ -67,9 +67,9 @@ class _Upload:
         url = f"{location}{joint}digest={blob.digest}"
         response = self.target.registry.call("PUT", url, self.target.scopes, body=b"")
         if response.status == NOT_FOUND:
-            raise RegistryUnavailable(f"registry PUT {for_people(url)}: the upload is gone")
+            raise RegistryUnavailable(f"registry PUT {without_secrets(url)}: the upload is gone")
         if response.status not in {CREATED, NO_CONTENT}:
-            raise refusal("PUT", url, response)
+            raise unexpected_status("PUT", url, response)
 
     def resumed(self) -> "_Upload | None":
         """Ask how far it got; None where the session is lost."""
@@ -97,10 +97,10 @@ class _Upload:
         )
         if response.status in {NOT_FOUND, RANGE_REFUSED}:
             raise RegistryUnavailable(
-                f"registry PATCH {for_people(self.location)}: status {response.status}"
+                f"registry PATCH {without_secrets(self.location)}: status {response.status}"
             )
         if response.status not in {ACCEPTED, CREATED, NO_CONTENT}:
-            raise refusal("PATCH", self.location, response)
+            raise unexpected_status("PATCH", self.location, response)
         return self._next(response)
 
     def _next(self, response: urllib3.BaseHTTPResponse) -> str:

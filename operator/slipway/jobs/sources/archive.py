@@ -13,14 +13,14 @@ from typing import IO
 
 from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
-from slipway.jobs.tree import TreeFile, name_problem
+from slipway.jobs.file_tree import TreeFile, name_problem
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 ZIP_SUFFIXES = (".zip",)
 BLOCK_BYTES = 2**20
-ENCRYPTED = 0x1
+ENCRYPTED_FLAG = 0x1
 
-CORRUPT = (
+CORRUPT_ARCHIVE_ERRORS = (
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
@@ -31,7 +31,7 @@ CORRUPT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ArchiveLimits:
     """How much an archive may hold."""
 
     max_bytes: int
@@ -47,7 +47,9 @@ def is_archive(name: str) -> bool:
     return name.lower().endswith(TAR_SUFFIXES + ZIP_SUFFIXES)
 
 
-def unpack(archive: Path, name: str, into: Path, limits: Limits) -> tuple[TreeFile, ...]:
+def unpack_archive(
+    archive: Path, name: str, into: Path, limits: ArchiveLimits
+) -> tuple[TreeFile, ...]:
     """Unpack `archive`, called `name` where it came from, into the empty directory `into`.
 
     Raises:
@@ -60,7 +62,7 @@ def unpack(archive: Path, name: str, into: Path, limits: Limits) -> tuple[TreeFi
             _unpack_zip(archive, target)
         else:
             _unpack_tar(archive, target)
-    except (*CORRUPT, OSError) as error:
+    except (*CORRUPT_ARCHIVE_ERRORS, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk, not the archive: BadGzipFile has no number
         raise JobFailure(
@@ -75,7 +77,7 @@ class _Target:
 
     into: Path
     archive: str
-    limits: Limits
+    limits: ArchiveLimits
     packed_bytes: int
     files: list[TreeFile] = field(default_factory=list)
     written: int = 0
@@ -131,7 +133,7 @@ def _unpack_tar(archive: Path, target: _Target) -> None:
             name = target.check(member.name, _tar_problem(member))
             if member.isdir():
                 continue
-            with _content(tar, member) as content:
+            with _open_member(tar, member) as content:
                 target.write(name, content)
 
 
@@ -144,7 +146,7 @@ def _tar_problem(member: tarfile.TarInfo) -> str | None:
 
 
 @contextmanager
-def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[IO[bytes]]:
+def _open_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[IO[bytes]]:
     content = tar.extractfile(member)
     if content is None:
         raise tarfile.ReadError(f"{member.name!r} has no content")
@@ -165,12 +167,12 @@ def _unpack_zip(archive: Path, target: _Target) -> None:
 def _zip_problem(info: zipfile.ZipInfo) -> str | None:
     if S_IFMT(info.external_attr >> 16) not in {0, S_IFREG} and not info.is_dir():
         return "is a link or a device; expected files and directories only"
-    if info.flag_bits & ENCRYPTED:
+    if info.flag_bits & ENCRYPTED_FLAG:
         return "is encrypted"
     return None
 
 
-def clear(folder: Path) -> Path:
+def make_empty_directory(folder: Path) -> Path:
     """Make `folder` an empty directory: an earlier attempt may have left something."""
     if folder.exists():
         shutil.rmtree(folder)

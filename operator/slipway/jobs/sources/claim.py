@@ -9,15 +9,15 @@ from urllib.parse import unquote, urlsplit
 from slipway.api.reasons import Reason
 from slipway.api.request import SourceRequest
 from slipway.errors import JobFailure
+from slipway.jobs.file_tree import Tree, TreeFile, make_tree, name_problem, walk_files
 from slipway.jobs.http import Backoff
 from slipway.jobs.sources import archive
-from slipway.jobs.tree import Tree, TreeFile, make_tree, name_problem, walk
 
 FILESYSTEM_LEFTOVERS = frozenset({"lost+found"})
 """Made by the file system at the top of a volume, for root only."""
 
 
-def fetch(request: SourceRequest, scratch: Path, mount: Path, backoff: Backoff) -> Tree:
+def fetch_from_claim(request: SourceRequest, scratch: Path, mount: Path, backoff: Backoff) -> Tree:
     """Return the files of a claim that is mounted at `mount`.
 
     Raises:
@@ -25,19 +25,22 @@ def fetch(request: SourceRequest, scratch: Path, mount: Path, backoff: Backoff) 
 
     """
     del backoff  # a disk answers at once
-    path = _locate(request, mount)
+    path = _locate_source(request, mount)
     if path.is_dir():
         skip = FILESYSTEM_LEFTOVERS if path == mount.resolve() else frozenset[str]()
-        return make_tree(walk(path, skip=skip))
+        return make_tree(walk_files(path, skip=skip))
     if archive.is_archive(path.name):
-        files = archive.unpack(
-            path, path.name, archive.clear(scratch / "tree"), archive.Limits(request.max_bytes)
+        files = archive.unpack_archive(
+            path,
+            path.name,
+            archive.make_empty_directory(scratch / "tree"),
+            archive.ArchiveLimits(request.max_bytes),
         )
         return make_tree(files, is_private=True)
     return make_tree([TreeFile(path.name, path)])
 
 
-def _locate(request: SourceRequest, mount: Path) -> Path:
+def _locate_source(request: SourceRequest, mount: Path) -> Path:
     inside = unquote(urlsplit(request.uri).path).strip("/")
     problem = name_problem(inside) if inside else None
     if problem is not None:

@@ -11,9 +11,9 @@ from urllib3.exceptions import HTTPError, LocationParseError
 
 from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
-from slipway.jobs.http import BLOCK_BYTES, PASSING_STATUS, Backoff, for_people, is_untrusted
+from slipway.jobs.http import BLOCK_BYTES, TRANSIENT_STATUS, Backoff, is_untrusted, without_secrets
 
-MOST_REDIRECTS = 5
+MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 ABSENT = frozenset({404, 410})
 OK, PARTIAL, RANGE_REFUSED = 200, 206, 416
@@ -29,7 +29,7 @@ class Download:
     size: int
 
 
-class _Passing(Exception):
+class _TransientProblem(Exception):
     """Try again."""
 
     def __init__(self, problem: str, retry_after: str | None = None) -> None:
@@ -37,7 +37,7 @@ class _Passing(Exception):
         self.retry_after = retry_after
 
 
-def download(
+def download_file(
     pool: urllib3.PoolManager, url: str, path: Path, *, max_bytes: int, backoff: Backoff
 ) -> Download:
     """Download `url` to `path`.
@@ -56,14 +56,14 @@ def download(
             try:
                 transfer.run()
                 return Download(path, f"sha256:{transfer.hasher.hexdigest()}", transfer.size)
-            except _Passing as problem:
+            except _TransientProblem as problem:
                 failures = 1 if transfer.size > reached else failures + 1
                 reached = max(reached, transfer.size)
                 if failures >= backoff.attempts:
                     raise JobFailure(
                         Reason.SOURCE_UNAVAILABLE,
-                        f"source {for_people(url)}: {problem}, {failures} times in a row at byte "
-                        f"{transfer.size}",
+                        f"source {without_secrets(url)}: {problem}, {failures} times in a row "
+                        f"at byte {transfer.size}",
                         transient=True,
                     ) from problem
                 backoff.wait(failures, problem.retry_after)
@@ -98,11 +98,11 @@ class _Transfer:
                 raise self._failure(
                     Reason.SOURCE_REFUSED, f"the server's certificate is not trusted: {error}"
                 ) from error
-            raise _Passing(f"no complete answer ({type(error).__name__})") from error
+            raise _TransientProblem(f"no complete answer ({type(error).__name__})") from error
 
     def _open(self) -> urllib3.BaseHTTPResponse:
         url = self._url
-        for _ in range(MOST_REDIRECTS + 1):
+        for _ in range(MAX_REDIRECTS + 1):
             response = self._pool.request(
                 "GET", url, headers=self._headers(), preload_content=False, redirect=False
             )
@@ -110,7 +110,7 @@ class _Transfer:
                 return response
             response.close()
             url = self._next(url, response.headers.get("Location"))
-        raise self._failure(Reason.SOURCE_REFUSED, f"more than {MOST_REDIRECTS} redirects")
+        raise self._failure(Reason.SOURCE_REFUSED, f"more than {MAX_REDIRECTS} redirects")
 
     def _headers(self) -> dict[str, str]:
         headers = dict[str, str](self._pool.headers)
@@ -125,7 +125,8 @@ class _Transfer:
         secure = urlsplit(url).scheme == "https"
         if urlsplit(target).scheme not in ({"https"} if secure else {"http", "https"}):
             raise self._failure(
-                Reason.SOURCE_REFUSED, f"found a redirect to {for_people(target)}, expected https"
+                Reason.SOURCE_REFUSED,
+                f"found a redirect to {without_secrets(target)}, expected https",
             )
         return target
 
@@ -134,8 +135,8 @@ class _Transfer:
         if response.status == OK or not self._continues(response):
             self._start_anew()
         if response.status == PARTIAL and self.size == 0:
-            raise _Passing("a part that was not asked for")
-        self._validator = _validator(response)
+            raise _TransientProblem("a part that was not asked for")
+        self._validator = _range_validator(response)
         announced = response.length_remaining
         expected = None if announced is None else self.size + announced
         if expected is not None and expected > self._max_bytes:
@@ -143,7 +144,7 @@ class _Transfer:
         for block in response.stream(BLOCK_BYTES, decode_content=False):
             self._write(block)
         if expected is not None and self.size != expected:
-            raise _Passing(f"{self.size} of {expected} bytes")
+            raise _TransientProblem(f"{self.size} of {expected} bytes")
 
     def _require_success(self, response: urllib3.BaseHTTPResponse) -> None:
         status = response.status
@@ -151,9 +152,9 @@ class _Transfer:
             return
         if status == RANGE_REFUSED and self.size:
             self._start_anew()
-            raise _Passing("the range was refused")
-        if status in PASSING_STATUS or status >= 500:  # noqa: PLR2004 - the server's own trouble
-            raise _Passing(f"status {status}", response.headers.get("Retry-After"))
+            raise _TransientProblem("the range was refused")
+        if status in TRANSIENT_STATUS or status >= 500:  # noqa: PLR2004 - the server's own trouble
+            raise _TransientProblem(f"status {status}", response.headers.get("Retry-After"))
         reason = Reason.SOURCE_NOT_FOUND if status in ABSENT else Reason.SOURCE_REFUSED
         raise self._failure(reason, f"found status {status}, expected 200")
 
@@ -179,10 +180,10 @@ class _Transfer:
         )
 
     def _failure(self, reason: Reason, problem: str) -> JobFailure:
-        return JobFailure(reason, f"source {for_people(self._url)}: {problem}")
+        return JobFailure(reason, f"source {without_secrets(self._url)}: {problem}")
 
 
-def _validator(response: urllib3.BaseHTTPResponse) -> str | None:
+def _range_validator(response: urllib3.BaseHTTPResponse) -> str | None:
     """Return what proves that a later part belongs to the same file."""
     etag = response.headers.get("ETag")
     if etag is not None and not etag.startswith("W/"):

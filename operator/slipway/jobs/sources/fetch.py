@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 from slipway.api.reasons import Reason
 from slipway.api.request import SourceRequest
 from slipway.errors import JobFailure
-from slipway.jobs.digest import TreeDigest, hash_tree, require_digest
-from slipway.jobs.http import Backoff, for_people
+from slipway.jobs.file_tree import Tree
+from slipway.jobs.http import Backoff, without_secrets
+from slipway.jobs.model_digest import TreeDigest, hash_tree, require_digest
 from slipway.jobs.sources import claim, web
-from slipway.jobs.tree import Tree
 
 
-class Source(Protocol):
+class SourceFetcher(Protocol):
     """One way to get files; a scheme is one module with such a function."""
 
     def __call__(
@@ -27,10 +27,14 @@ class Source(Protocol):
         """
 
 
-SCHEMES: dict[str, Source] = {"http": web.fetch, "https": web.fetch, "pvc": claim.fetch}
+SCHEMES: dict[str, SourceFetcher] = {
+    "http": web.fetch_from_web,
+    "https": web.fetch_from_web,
+    "pvc": claim.fetch_from_claim,
+}
 
 
-def fetch(
+def fetch_source(
     request: SourceRequest, scratch: Path, mount: Path, backoff: Backoff | None = None
 ) -> Tree:
     """Fetch without looking at the content.
@@ -46,18 +50,18 @@ def fetch(
     if source is None:
         raise JobFailure(
             Reason.SOURCE_REFUSED,
-            f"source {for_people(request.uri)}: scheme {scheme!r} is unknown; expected one of "
+            f"source {without_secrets(request.uri)}: scheme {scheme!r} is unknown; expected one of "
             f"{', '.join(sorted(SCHEMES))}",
         )
     tree = source(request, scratch, mount, backoff or Backoff())
     if not tree.files:
         raise JobFailure(
-            Reason.SOURCE_NOT_FOUND, f"source {for_people(request.uri)}: holds no files"
+            Reason.SOURCE_NOT_FOUND, f"source {without_secrets(request.uri)}: holds no files"
         )
     return tree
 
 
-def verify(request: SourceRequest, tree: Tree) -> TreeDigest:
+def verify_digest(request: SourceRequest, tree: Tree) -> TreeDigest:
     """Hash the files, and compare with the pin where there is one.
 
     Raises:
@@ -65,5 +69,5 @@ def verify(request: SourceRequest, tree: Tree) -> TreeDigest:
 
     """
     found = hash_tree(tree)
-    require_digest(tree, found, request.digest, what=f"source {for_people(request.uri)}")
+    require_digest(tree, found, request.digest, what=f"source {without_secrets(request.uri)}")
     return found

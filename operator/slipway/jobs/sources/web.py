@@ -6,13 +6,13 @@ from urllib.parse import unquote, urlsplit
 from slipway.api.reasons import Reason
 from slipway.api.request import SourceRequest
 from slipway.errors import JobFailure
-from slipway.jobs.http import Backoff, for_people, open_pool
+from slipway.jobs.file_tree import Tree, TreeFile, make_tree, name_problem
+from slipway.jobs.http import Backoff, open_pool, without_secrets
 from slipway.jobs.sources import archive
-from slipway.jobs.sources.download import Download, download
-from slipway.jobs.tree import Tree, TreeFile, make_tree, name_problem
+from slipway.jobs.sources.download import Download, download_file
 
 
-def fetch(request: SourceRequest, scratch: Path, mount: Path, backoff: Backoff) -> Tree:
+def fetch_from_web(request: SourceRequest, scratch: Path, mount: Path, backoff: Backoff) -> Tree:
     """Download, and unpack where the name says that it is an archive.
 
     Raises:
@@ -20,48 +20,48 @@ def fetch(request: SourceRequest, scratch: Path, mount: Path, backoff: Backoff) 
 
     """
     del mount  # a claim's
-    name = _file_name(request)
+    name = _choose_file_name(request)
     _require_trust(request)
     with open_pool() as pool:
-        got = download(
+        got = download_file(
             pool,
             request.uri,
-            archive.clear(scratch / "download") / name,
+            archive.make_empty_directory(scratch / "download") / name,
             max_bytes=request.max_bytes,
             backoff=backoff,
         )
     if not archive.is_archive(name):
         return make_tree([TreeFile(name, got.path)], got.digest, is_private=True)
-    return _unpacked(got, name, scratch, request.max_bytes)
+    return _unpack_download(got, name, scratch, request.max_bytes)
 
 
-def _unpacked(got: Download, name: str, scratch: Path, max_bytes: int) -> Tree:
-    into = archive.clear(scratch / "tree")
-    files = archive.unpack(got.path, name, into, archive.Limits(max_bytes))
+def _unpack_download(got: Download, name: str, scratch: Path, max_bytes: int) -> Tree:
+    into = archive.make_empty_directory(scratch / "tree")
+    files = archive.unpack_archive(got.path, name, into, archive.ArchiveLimits(max_bytes))
     got.path.unlink()  # models are large, and this one is there twice
     return make_tree(files, got.digest, is_private=True)
 
 
-def _file_name(request: SourceRequest) -> str:
+def _choose_file_name(request: SourceRequest) -> str:
     parts = urlsplit(request.uri)
     if parts.username is not None or parts.password is not None:
         raise JobFailure(
             Reason.SOURCE_REFUSED,
-            f"source {for_people(request.uri)}: found a user name in the address, where everybody "
-            "can read it; expected none",
+            f"source {without_secrets(request.uri)}: found a user name in the address, where "
+            "everyone can read it; expected none",
         )
     name = unquote(parts.path.rpartition("/")[2])
     if not name:
         raise JobFailure(
             Reason.SOURCE_REFUSED,
-            f"source {for_people(request.uri)}: a web address that ends in '/' names no file; "
+            f"source {without_secrets(request.uri)}: a web address that ends in '/' names no file; "
             "expected the archive or model file itself",
         )
     problem = "holds a slash" if "/" in name else name_problem(name)
     if problem is not None:
         raise JobFailure(
             Reason.SOURCE_REFUSED,
-            f"source {for_people(request.uri)}: the file name {name!r} {problem}",
+            f"source {without_secrets(request.uri)}: the file name {name!r} {problem}",
         )
     return name
 
@@ -72,6 +72,6 @@ def _require_trust(request: SourceRequest) -> None:
     if plain and request.digest is None and not request.allow_plain_http:
         raise JobFailure(
             Reason.SOURCE_REFUSED,
-            f"source {for_people(request.uri)}: found plain http without a digest; expected "
+            f"source {without_secrets(request.uri)}: found plain http without a digest; expected "
             "https, spec.model.source.digest, or the operator's setting sources.allowPlainHTTP",
         )

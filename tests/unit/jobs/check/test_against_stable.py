@@ -6,20 +6,20 @@ from contextlib import asynccontextmanager
 import pytest
 from slipway.api.request import CheckRequest
 from slipway.api.result import Signature
-from slipway.jobs.check import against_stable, run
+from slipway.jobs.check import against_stable, ask_cases
 from slipway.jobs.check.against_stable import ask_stable
-from slipway.jobs.check.run import Deadline, Tally, ask_all
-from slipway.jobs.check.server import Refused, Unreachable
+from slipway.jobs.check.ask_cases import CaseTally, Deadline, ask_all_cases
+from slipway.jobs.check.model_server import ErrorResponse, Unreachable
 from slipway.policy.statistics.agreement import Beside
 
-from tests.unit.jobs.check.test_run import RIGHT, WRONG, Answer, FakeServer, a_golden_set
+from tests.unit.jobs.check.test_ask_cases import RIGHT, WRONG, Answer, FakeServer, a_golden_set
 
 ORDER = CheckRequest(http="candidate:8000", model_name="digits", stable_http="stable:8000")
 
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(ask_cases, "PAUSE_SECONDS", 0.001)
 
 
 async def compared(
@@ -32,10 +32,10 @@ async def compared(
     async def open_stable(_address: str, _model: str) -> AsyncIterator[FakeServer]:
         yield FakeServer(*stable)
 
-    monkeypatch.setattr(against_stable, "http_server", open_stable)
-    golden, tally = a_golden_set(len(candidate)), Tally(len(candidate))
+    monkeypatch.setattr(against_stable, "open_http_server", open_stable)
+    golden, tally = a_golden_set(len(candidate)), CaseTally(len(candidate))
     limit = Deadline.after(0.2)
-    await ask_all(FakeServer(*candidate), golden, Signature(), tally, limit)
+    await ask_all_cases(FakeServer(*candidate), golden, Signature(), tally, limit)
     return await ask_stable(order, golden, tally, limit)
 
 
@@ -45,7 +45,7 @@ async def test_the_discordant_cases_are_counted(monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_an_error_of_stable_is_a_disagreement(monkeypatch: pytest.MonkeyPatch) -> None:
-    refused = Refused("the server answered 400: no", passing=False)
+    refused = ErrorResponse("the server answered 400: no", passing=False)
     found = await compared(monkeypatch, [RIGHT, RIGHT], [RIGHT, refused])
     assert found == Beside(agreed=1, worse=0, better=1)
 

@@ -2,13 +2,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from slipway.api.golden import ArgMax, Compare, Equal, Rule, Tolerance
+from slipway.api.golden import ArgMaxRule, Compare, EqualRule, Rule, ToleranceRule
 from slipway.jobs.check.compare import Disagreement, compare_output
 from slipway.jobs.check.tensors import Tensor
 
-CLOSE = Tolerance(compare=Compare.TOLERANCE, rtol=0.01, atol=0.1)
-BEST = ArgMax(compare=Compare.ARG_MAX)
-SAME = Equal(compare=Compare.EQUAL)
+CLOSE = ToleranceRule(compare=Compare.TOLERANCE, rtol=0.01, atol=0.1)
+BEST = ArgMaxRule(compare=Compare.ARG_MAX)
+SAME = EqualRule(compare=Compare.EQUAL)
 
 
 def floats(*values: Any) -> Tensor:

@@ -1,6 +1,6 @@
 import pytest
 from slipway.api.result import Signature, TensorSpec
-from slipway.jobs.check.signature import differences, read_signature
+from slipway.jobs.check.signature import read_signature, signature_differences
 
 
 def an_input(name: str, *dims: int, datatype: str = "FP32", optional: bool = False) -> TensorSpec:
@@ -21,7 +21,7 @@ PIXELS, SCALE = STABLE.inputs
 
 
 def test_the_same_signature_differs_in_nothing() -> None:
-    assert differences(STABLE, STABLE) == []
+    assert signature_differences(STABLE, STABLE) == []
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_the_same_signature_differs_in_nothing() -> None:
     ids=["another order", "an added optional input", "an input became optional"],
 )
 def test_what_no_client_notices_is_allowed(candidate: Signature) -> None:
-    assert differences(STABLE, candidate) == []
+    assert signature_differences(STABLE, candidate) == []
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_what_no_client_notices_is_allowed(candidate: Signature) -> None:
     ],
 )
 def test_what_a_client_notices_is_named(candidate: Signature, text: str) -> None:
-    assert differences(STABLE, candidate) == [text]
+    assert signature_differences(STABLE, candidate) == [text]
 
 
 def test_grpc_writes_shapes_as_text() -> None:

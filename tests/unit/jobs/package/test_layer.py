@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
-from slipway.jobs.package.layer import Layer, LayerFile, make_layer, text_file
+from slipway.jobs.package.layer import Layer, LayerFile, make_layer, make_text_file
 
 
 def layer_of(folder: Path, data: bytes = b"w" * 3_000_000) -> Layer:
@@ -14,7 +14,7 @@ def layer_of(folder: Path, data: bytes = b"w" * 3_000_000) -> Layer:
     path.write_bytes(data)
     return make_layer(
         [
-            text_file("models/digits/config.pbtxt", 'backend: "onnxruntime"\n'),
+            make_text_file("models/digits/config.pbtxt", 'backend: "onnxruntime"\n'),
             LayerFile(
                 "models/digits/1/model.onnx", path, len(data), hashlib.sha256(data).hexdigest()
             ),
@@ -69,7 +69,7 @@ def test_order_and_age_of_the_files_make_no_difference(tmp_path: Path) -> None:
 
 def test_a_long_name_survives() -> None:
     name = "models/digits/1/" + "d" * 120 + "/" + "\u00e4" * 100
-    layer = make_layer([text_file(name, "x")])
+    layer = make_layer([make_text_file(name, "x")])
 
     with tarfile.open(fileobj=io.BytesIO(content(layer))) as tar:
         assert tar.getnames()[-1] == name

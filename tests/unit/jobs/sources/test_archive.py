@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
-from slipway.jobs.sources.archive import Limits, unpack
+from slipway.jobs.sources.archive import ArchiveLimits, unpack_archive
 
-LIMITS = Limits(max_bytes=10_000, max_files=20, max_ratio=50, ratio_floor_bytes=5_000)
+LIMITS = ArchiveLimits(max_bytes=10_000, max_files=20, max_ratio=50, ratio_floor_bytes=5_000)
 
 
 def tar_of(*members: tuple[tarfile.TarInfo, bytes], mode: str = "w") -> bytes:
@@ -43,7 +43,9 @@ def run(folder: Path, name: str, data: bytes) -> dict[str, bytes]:
     archive.write_bytes(data)
     into = folder / "tree"
     into.mkdir()
-    return {file.name: file.path.read_bytes() for file in unpack(archive, name, into, LIMITS)}
+    return {
+        file.name: file.path.read_bytes() for file in unpack_archive(archive, name, into, LIMITS)
+    }
 
 
 @pytest.mark.parametrize(

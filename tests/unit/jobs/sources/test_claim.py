@@ -7,9 +7,9 @@ import pytest
 from slipway.api.reasons import Reason
 from slipway.api.request import SourceRequest
 from slipway.errors import JobFailure
+from slipway.jobs.file_tree import Tree
 from slipway.jobs.http import Backoff
 from slipway.jobs.sources import claim
-from slipway.jobs.tree import Tree
 
 
 @pytest.fixture
@@ -23,7 +23,9 @@ def mount(tmp_path: Path) -> Path:
 
 
 def fetch(mount: Path, uri: str) -> Tree:
-    return claim.fetch(SourceRequest(uri=uri), mount.parent / "scratch", mount, Backoff())
+    return claim.fetch_from_claim(
+        SourceRequest(uri=uri), mount.parent / "scratch", mount, Backoff()
+    )
 
 
 def test_a_directory_is_read_where_it_lies(mount: Path) -> None:

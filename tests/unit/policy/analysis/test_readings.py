@@ -17,12 +17,12 @@ from slipway.policy.analysis.external.readings import (
     reading,
 )
 from slipway.policy.judgement import Role
-from slipway.settings import Prometheus
+from slipway.settings import PrometheusServer
 
 ARMS = Arms(Arm("digits", "vision", "bbbbbbbb", "2"), Arm("digits", "vision", "aaaaaaaa", "1"))
 BROKEN = Problem("ProviderTimeout", "no answer within 5 s")
 NOTHING: Answer = ()
-MAIN = Prometheus(name="main", url="http://p")
+MAIN = PrometheusServer(name="main", url="http://p")
 
 
 def a_metric(**fields: Any) -> Metric:

@@ -15,7 +15,7 @@ from slipway.policy.analysis.external.answer import Answer, Problem, number, ser
 from slipway.policy.analysis.external.query import Arm, fill
 from slipway.policy.facts import Facts
 from slipway.policy.judgement import Role
-from slipway.settings import Prometheus
+from slipway.settings import PrometheusServer
 
 MOST_SOURCES = 16
 """Series of one counter; what is known of each has to fit into a memory of 2 KiB."""
@@ -121,12 +121,16 @@ def missing(problem: Problem, source: str) -> port.Missing:
     return port.Missing(problem.reason, f"{source}: {problem.message}")
 
 
-def problem_of(facts_metrics: Sequence[Metric], known: Sequence[Prometheus], namespace: str) -> str:
+def problem_of(
+    facts_metrics: Sequence[Metric], known: Sequence[PrometheusServer], namespace: str
+) -> str:
     """Return what is wrong with the metrics for good; empty: nothing."""
     return "; ".join(_problems(facts_metrics, known, namespace))
 
 
-def unknown_provider(provider: str, known: Sequence[Prometheus], namespace: str) -> Problem | None:
+def unknown_provider(
+    provider: str, known: Sequence[PrometheusServer], namespace: str
+) -> Problem | None:
     """Return the problem where this namespace has no provider of that name; it names those."""
     names = sorted(item.name for item in known if item.serves(namespace))
     if provider in names:
@@ -136,7 +140,7 @@ def unknown_provider(provider: str, known: Sequence[Prometheus], namespace: str)
 
 
 def _problems(
-    metrics: Sequence[Metric], known: Sequence[Prometheus], namespace: str
+    metrics: Sequence[Metric], known: Sequence[PrometheusServer], namespace: str
 ) -> Iterator[str]:
     for metric in metrics:
         path = f"spec.rollout.analysis.metrics[{metric.name}]"

@@ -6,13 +6,19 @@ from dataclasses import dataclass, replace
 
 from slipway.api.golden import Regression
 from slipway.api.request import CheckRequest
-from slipway.api.result import BesideStable, CheckReason, CheckResult, CheckVerdict, Signature
+from slipway.api.result import CheckReason, CheckResult, CheckVerdict, Signature, StableComparison
 from slipway.errors import JobFailure
 from slipway.jobs.check.against_stable import ask_stable
-from slipway.jobs.check.golden import GoldenSet
-from slipway.jobs.check.run import Deadline, Tally, ask_all, ask_case, wait_for_signature
-from slipway.jobs.check.server import ModelServer, grpc_server, http_server
-from slipway.jobs.check.signature import differences
+from slipway.jobs.check.ask_cases import (
+    CaseTally,
+    Deadline,
+    ask_all_cases,
+    ask_case,
+    wait_for_signature,
+)
+from slipway.jobs.check.golden_set import LoadedGoldenSet
+from slipway.jobs.check.model_server import ModelServer, open_grpc_server, open_http_server
+from slipway.jobs.check.signature import signature_differences
 from slipway.policy.statistics.agreement import CONFIDENCE, Beside, lower_bound
 
 log = logging.getLogger(__name__)
@@ -20,7 +26,7 @@ log = logging.getLogger(__name__)
 STABLE_SECONDS = 20.0
 """Time that stable gets to say its signature."""
 
-GoldenSource = Callable[[], tuple[GoldenSet, str] | None]
+GoldenSource = Callable[[], tuple[LoadedGoldenSet, str] | None]
 """Fetches the golden set with its digest, when it is needed; None where none is given."""
 
 
@@ -28,11 +34,11 @@ GoldenSource = Callable[[], tuple[GoldenSet, str] | None]
 class Trial:
     """A golden set that the candidate was asked."""
 
-    golden: GoldenSet
+    golden: LoadedGoldenSet
     digest: str
     needed: float
     """Least share of cases that must agree; ratio in [0, 1]."""
-    tally: Tally
+    tally: CaseTally
     beside: Beside | None = None
     """The same cases on stable; None where it was not asked."""
 
@@ -56,7 +62,7 @@ class Trial:
         return lower_bound(self.tally.agreed, self.tally.asked)
 
 
-async def check(request: CheckRequest, golden_source: GoldenSource) -> CheckResult:
+async def check_candidate(request: CheckRequest, golden_source: GoldenSource) -> CheckResult:
     """Return the verdict on the candidate.
 
     Raises:
@@ -65,23 +71,23 @@ async def check(request: CheckRequest, golden_source: GoldenSource) -> CheckResu
 
     """
     deadline = Deadline.after(request.timeout_seconds)
-    async with http_server(request.http, request.model_name) as server:
+    async with open_http_server(request.http, request.model_name) as server:
         signature = await wait_for_signature(server, deadline)
         stable = await _stable_signature(request)
-        if changed := _changed(stable, signature):
-            return _fail(CheckReason.SIGNATURE_CHANGED, changed, signature)
-        trial = await _try_golden(server, signature, request, golden_source, deadline)
+        if changed := _signature_change(stable, signature):
+            return _failed_result(CheckReason.SIGNATURE_CHANGED, changed, signature)
+        trial = await _ask_golden_set(server, signature, request, golden_source, deadline)
     if trial is not None and trial.failed:
-        return _fail(CheckReason.GOLDEN_SET_FAILED, str(trial), signature, trial)
+        return _failed_result(CheckReason.GOLDEN_SET_FAILED, str(trial), signature, trial)
     if trial is not None and stable is not None:
         found = await ask_stable(request, trial.golden, trial.tally, deadline)
         trial = replace(trial, beside=found)
         if found is not None and found.has_regressed and _forbids_regression(request):
-            return _fail(CheckReason.GOLDEN_SET_REGRESSED, str(trial), signature, trial)
-    if problem := await _grpc_problem(request, signature, trial, deadline):
+            return _failed_result(CheckReason.GOLDEN_SET_REGRESSED, str(trial), signature, trial)
+    if problem := await _find_grpc_difference(request, signature, trial, deadline):
         reason = CheckReason.GOLDEN_SET_FAILED if trial else CheckReason.SIGNATURE_CHANGED
-        return _fail(reason, problem, signature, trial)
-    return _pass(signature, stable, trial)
+        return _failed_result(reason, problem, signature, trial)
+    return _passed_result(signature, stable, trial)
 
 
 def _forbids_regression(request: CheckRequest) -> bool:
@@ -96,19 +102,19 @@ async def _stable_signature(request: CheckRequest) -> Signature | None:
     if request.stable_http is None:
         return None
     try:
-        async with http_server(request.stable_http, request.model_name) as server:
+        async with open_http_server(request.stable_http, request.model_name) as server:
             return await wait_for_signature(server, Deadline.after(STABLE_SECONDS))
     except JobFailure as error:
         log.warning("the signature is not compared, stable does not say it: %s", error)
         return None
 
 
-def _changed(stable: Signature | None, candidate: Signature) -> str | None:
-    changed = differences(stable, candidate) if stable is not None else []
+def _signature_change(stable: Signature | None, candidate: Signature) -> str | None:
+    changed = signature_differences(stable, candidate) if stable is not None else []
     return f"other than stable: {'; '.join(changed)}" if changed else None
 
 
-async def _try_golden(
+async def _ask_golden_set(
     server: ModelServer,
     signature: Signature,
     request: CheckRequest,
@@ -119,23 +125,23 @@ async def _try_golden(
     if found is None or request.golden is None:
         return None
     golden, digest = found
-    trial = Trial(golden, digest, request.golden.min_agreement, Tally(len(golden.cases)))
+    trial = Trial(golden, digest, request.golden.min_agreement, CaseTally(len(golden.cases)))
     try:
-        await ask_all(server, golden, signature, trial.tally, deadline)
+        await ask_all_cases(server, golden, signature, trial.tally, deadline)
     except JobFailure:
         if not trial.failed:
             raise
     return trial
 
 
-async def _grpc_problem(
+async def _find_grpc_difference(
     request: CheckRequest, signature: Signature, trial: Trial | None, deadline: Deadline
 ) -> str | None:
     """Return what gRPC answers otherwise than HTTP did; one case is enough to see that."""
     if request.grpc is None:
         return None
-    async with grpc_server(request.grpc, request.model_name) as server:
-        if changed := differences(signature, await wait_for_signature(server, deadline)):
+    async with open_grpc_server(request.grpc, request.model_name) as server:
+        if changed := signature_differences(signature, await wait_for_signature(server, deadline)):
             return f"by gRPC other than by HTTP: {'; '.join(changed)}"
         case = trial.tally.example if trial else None
         if trial is None or case is None:
@@ -144,20 +150,22 @@ async def _grpc_problem(
     return f"case {case.name} by gRPC: {problem.text}" if problem else None
 
 
-def _pass(signature: Signature, stable: Signature | None, trial: Trial | None) -> CheckResult:
+def _passed_result(
+    signature: Signature, stable: Signature | None, trial: Trial | None
+) -> CheckResult:
     reason = CheckReason.GOLDEN_SET_PASSED if trial else CheckReason.NO_GOLDEN_SET
     compared = "" if stable is None else "; signature as stable's"
     message = f"{trial or 'no golden set is given'}{compared}"
-    return _result(CheckVerdict.PASS, reason, message, signature, trial)
+    return _make_result(CheckVerdict.PASS, reason, message, signature, trial)
 
 
-def _fail(
+def _failed_result(
     reason: CheckReason, message: str, signature: Signature, trial: Trial | None = None
 ) -> CheckResult:
-    return _result(CheckVerdict.FAIL, reason, message, signature, trial)
+    return _make_result(CheckVerdict.FAIL, reason, message, signature, trial)
 
 
-def _result(
+def _make_result(
     verdict: CheckVerdict,
     reason: CheckReason,
     message: str,
@@ -172,12 +180,12 @@ def _result(
         agreed=trial.tally.agreed if trial else 0,
         golden_digest=trial.digest if trial else None,
         at_least=round(trial.at_least, 4) if trial else None,
-        stable=_beside(trial.beside) if trial and trial.beside else None,
+        stable=_stable_comparison(trial.beside) if trial and trial.beside else None,
         signature=signature,
     )
 
 
-def _beside(found: Beside) -> BesideStable:
-    return BesideStable(
+def _stable_comparison(found: Beside) -> StableComparison:
+    return StableComparison(
         agreed=found.agreed, worse=found.worse, better=found.better, p=round(found.p, 6)
     )

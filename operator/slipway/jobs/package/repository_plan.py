@@ -6,16 +6,22 @@ from slipway.api.reasons import Reason
 from slipway.api.request import ConfigRequest
 from slipway.api.result import Signature
 from slipway.errors import JobFailure
-from slipway.jobs.package.config import EMPTY, Filled, SourceConfig, fill_config, parse_config
-from slipway.jobs.package.onnx import Graph, GraphUnreadable, read_graph
-from slipway.jobs.tree import Tree
+from slipway.jobs.file_tree import Tree
+from slipway.jobs.package.config_pbtxt import (
+    NO_SOURCE_CONFIG,
+    FinishedConfig,
+    SourceConfig,
+    fill_config,
+    parse_config,
+)
+from slipway.jobs.package.onnx_graph import GraphUnreadable, OnnxGraph, read_graph
 from slipway.render.model_repository import CONFIG, Layout, find_config, plan_layout
 
-LARGEST_CONFIG_BYTES = 2**20
+MAX_CONFIG_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class RepositoryPlan:
     """A model repository that only has to be written somewhere."""
 
     layout: Layout
@@ -26,18 +32,18 @@ class Prepared:
     warnings: list[str] = field(default_factory=list)
 
 
-def prepare(tree: Tree, order: ConfigRequest) -> Prepared:
+def plan_model_repository(tree: Tree, order: ConfigRequest) -> RepositoryPlan:
     """Plan the model repository.
 
     Raises:
         JobFailure: the files, their config.pbtxt and the order do not fit together.
 
     """
-    source = _source_config(tree, order.model_name)
+    source = _read_source_config(tree, order.model_name)
     layout = plan_layout(tree.names, order.model_name, order.format, source.declared)
-    graph, problem = _graph(tree, layout)
-    filled: Filled = fill_config(source, order, layout.format, graph)
-    return Prepared(
+    graph, problem = _read_onnx_graph(tree, layout)
+    filled: FinishedConfig = fill_config(source, order, layout.format, graph)
+    return RepositoryPlan(
         layout=layout,
         config_target=f"{order.model_name}/{CONFIG}",
         config=filled.text,
@@ -46,14 +52,14 @@ def prepare(tree: Tree, order: ConfigRequest) -> Prepared:
     )
 
 
-def _source_config(tree: Tree, model: str) -> SourceConfig:
+def _read_source_config(tree: Tree, model: str) -> SourceConfig:
     name = find_config(tree.names, model)
     if name is None:
-        return EMPTY
+        return NO_SOURCE_CONFIG
     path = tree[name]
-    if path.stat().st_size > LARGEST_CONFIG_BYTES:
+    if path.stat().st_size > MAX_CONFIG_BYTES:
         raise JobFailure(
-            Reason.CONFIG_INVALID, f"source {name}: more than {LARGEST_CONFIG_BYTES} bytes"
+            Reason.CONFIG_INVALID, f"source {name}: more than {MAX_CONFIG_BYTES} bytes"
         )
     try:
         return parse_config(path.read_text("utf-8"), f"source {name}")
@@ -61,7 +67,7 @@ def _source_config(tree: Tree, model: str) -> SourceConfig:
         raise JobFailure(Reason.CONFIG_INVALID, f"source {name}: not UTF-8: {error}") from error
 
 
-def _graph(tree: Tree, layout: Layout) -> tuple[Graph | None, list[str]]:
+def _read_onnx_graph(tree: Tree, layout: Layout) -> tuple[OnnxGraph | None, list[str]]:
     """Read the ONNX graph where there is one; Triton is the judge of one that we cannot read."""
     name = layout.model_file
     if name is None or not name.endswith(".onnx") or name not in tree.names:

@@ -10,9 +10,14 @@ import pytest
 import yaml
 from slipway.api.golden import Compare, GoldenCase, GoldenFile
 from slipway.api.result import Signature, TensorSpec
-from slipway.jobs.check.golden import GoldenSet, GoldenSetInvalid, fit_case, load_golden_set
+from slipway.jobs.check.golden_set import (
+    GoldenSetInvalid,
+    LoadedGoldenSet,
+    fit_case,
+    load_golden_set,
+)
 from slipway.jobs.check.tensors import read_json
-from slipway.jobs.tree import make_tree, walk
+from slipway.jobs.file_tree import make_tree, walk_files
 
 PAGE = Path(__file__).parents[4] / "docs/golden-sets.md"
 
@@ -26,7 +31,7 @@ CASE: dict[str, Any] = {
     ],
 }
 
-Load = Callable[..., GoldenSet]
+Load = Callable[..., LoadedGoldenSet]
 
 
 @pytest.fixture
@@ -35,14 +40,14 @@ def load(tmp_path: Path) -> Load:
 
     def write_and_load(
         *, rules: Any = RULES, case: Any = None, arrays: dict[str, Any] | None = None
-    ) -> GoldenSet:
+    ) -> LoadedGoldenSet:
         (tmp_path / "golden.yaml").write_text(yaml.safe_dump({"outputs": rules}))
         if case is not None:
             (tmp_path / "cases").mkdir()
             (tmp_path / "cases/0001.json").write_text(json.dumps(case))
         if arrays is not None:
             np.savez(tmp_path / "cases.npz", **arrays)
-        return load_golden_set(make_tree(walk(tmp_path)))
+        return load_golden_set(make_tree(walk_files(tmp_path)))
 
     return write_and_load
 
@@ -194,7 +199,7 @@ def test_a_set_without_cases_is_refused(load: Load) -> None:
 def test_a_set_without_golden_yaml_says_what_was_found_instead(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").touch()
     with pytest.raises(GoldenSetInvalid, match=r"there is none; found model\.onnx"):
-        load_golden_set(make_tree(walk(tmp_path)))
+        load_golden_set(make_tree(walk_files(tmp_path)))
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"text", array_file()])

@@ -11,8 +11,8 @@ from slipway.api.reasons import Reason
 from slipway.api.result import Signature
 from slipway.errors import JobFailure
 from slipway.jobs.check.compare import Disagreement, compare_output
-from slipway.jobs.check.golden import Case, GoldenSet, fit_case
-from slipway.jobs.check.server import ModelServer, Refused, Unreachable
+from slipway.jobs.check.golden_set import Case, LoadedGoldenSet, fit_case
+from slipway.jobs.check.model_server import ErrorResponse, ModelServer, Unreachable
 from slipway.jobs.check.tensors import Tensors
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Deadline:
 
 
 @dataclass(slots=True)
-class Tally:
+class CaseTally:
     """How far a golden set came."""
 
     total: int
@@ -80,7 +80,7 @@ class Tally:
             self.first = f"case {case.name}: {problem.text}"
 
 
-async def until_reached(call: Callable[[], Awaitable[Answer]], deadline: Deadline) -> Answer:
+async def call_until_reached(call: Callable[[], Awaitable[Answer]], deadline: Deadline) -> Answer:
     """Return the answer of a server that may not be there yet.
 
     Raises:
@@ -117,14 +117,18 @@ async def wait_for_signature(server: ModelServer, deadline: Deadline) -> Signatu
     async def ask() -> Signature:
         try:
             return await server.signature()
-        except Refused as error:
+        except ErrorResponse as error:
             raise Unreachable(str(error)) from error  # it may still be loading
 
-    return await until_reached(ask, deadline)
+    return await call_until_reached(ask, deadline)
 
 
-async def ask_all(
-    server: ModelServer, golden: GoldenSet, signature: Signature, tally: Tally, deadline: Deadline
+async def ask_all_cases(
+    server: ModelServer,
+    golden: LoadedGoldenSet,
+    signature: Signature,
+    tally: CaseTally,
+    deadline: Deadline,
 ) -> None:
     """Ask every case and count into `tally`; a broken answer ends it.
 
@@ -147,7 +151,7 @@ async def ask_all(
 
 
 async def ask_case(
-    server: ModelServer, golden: GoldenSet, case: Case, deadline: Deadline
+    server: ModelServer, golden: LoadedGoldenSet, case: Case, deadline: Deadline
 ) -> Disagreement | None:
     """Return why the server's answer disagrees; None where it agrees.
 
@@ -156,8 +160,8 @@ async def ask_case(
 
     """
     try:
-        found = await _infer(server, case, deadline)
-    except Refused as error:
+        found = await _infer_with_retries(server, case, deadline)
+    except ErrorResponse as error:
         return Disagreement(str(error))
     for name, expected in case.outputs.items():
         problem = compare_output(golden.rules[name], expected, found.get(name))
@@ -166,13 +170,13 @@ async def ask_case(
     return None
 
 
-async def _infer(server: ModelServer, case: Case, deadline: Deadline) -> Tensors:
+async def _infer_with_retries(server: ModelServer, case: Case, deadline: Deadline) -> Tensors:
     """Return the outputs; a server that blames itself gets `TRIES` tries."""
     for _ in range(TRIES - 1):
         try:
-            return await until_reached(lambda: server.infer(case.inputs), deadline)
-        except Refused as error:
+            return await call_until_reached(lambda: server.infer(case.inputs), deadline)
+        except ErrorResponse as error:
             if not error.passing:
                 raise
         await asyncio.sleep(PAUSE_SECONDS)
-    return await until_reached(lambda: server.infer(case.inputs), deadline)
+    return await call_until_reached(lambda: server.infer(case.inputs), deadline)

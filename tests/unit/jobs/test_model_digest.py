@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
-from slipway.jobs.digest import hash_tree, require_digest
-from slipway.jobs.tree import Tree, TreeFile, make_tree, walk
+from slipway.jobs.file_tree import Tree, TreeFile, make_tree, walk_files
+from slipway.jobs.model_digest import hash_tree, require_digest
 
 FILES = {"1/model.onnx": b"weights", "config.pbtxt": b"", "1/Zebra": b"z", "1/\u00e4": b"umlaut"}
 COMMAND = (
@@ -26,7 +26,9 @@ def test_the_digest_is_that_of_the_documented_command(tmp_path: Path) -> None:
     folder = write(tmp_path)
     said = subprocess.run(COMMAND, shell=True, cwd=folder, capture_output=True, check=True)  # noqa: S602
 
-    assert hash_tree(make_tree(walk(folder))).digest == f"sha256:{said.stdout.decode().strip()}"
+    assert (
+        hash_tree(make_tree(walk_files(folder))).digest == f"sha256:{said.stdout.decode().strip()}"
+    )
 
 
 def test_the_digest_of_one_file_is_over_its_own_name(tmp_path: Path) -> None:
@@ -44,13 +46,13 @@ def test_the_same_tree_has_the_same_digest_below_a_top_directory(tmp_path: Path)
     plain, wrapped = write(tmp_path / "plain"), write(tmp_path / "wrapped" / "v1" / "digits")
 
     assert (
-        hash_tree(make_tree(walk(plain))).digest
-        == hash_tree(make_tree(walk(wrapped.parent.parent))).digest
+        hash_tree(make_tree(walk_files(plain))).digest
+        == hash_tree(make_tree(walk_files(wrapped.parent.parent))).digest
     )
 
 
 def test_a_mismatch_says_what_to_pin(tmp_path: Path) -> None:
-    tree = make_tree(walk(write(tmp_path)), download_digest="sha256:" + "d" * 64)
+    tree = make_tree(walk_files(write(tmp_path)), download_digest="sha256:" + "d" * 64)
     found = hash_tree(tree)
     wrong = "sha256:" + "0" * 64
 

@@ -18,8 +18,8 @@ from slipway.api.golden import (
     FILE,
     INPUT_PREFIX,
     OUTPUT_PREFIX,
-    ArgMax,
-    Equal,
+    ArgMaxRule,
+    EqualRule,
     GoldenCase,
     GoldenFile,
     GoldenTensor,
@@ -37,7 +37,7 @@ from slipway.jobs.check.tensors import (
     read_array,
     read_json,
 )
-from slipway.jobs.tree import Tree
+from slipway.jobs.file_tree import Tree
 
 
 class GoldenSetInvalid(JobFailure):
@@ -61,14 +61,14 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class GoldenSet:
+class LoadedGoldenSet:
     """All cases, and how their outputs are compared."""
 
     rules: Mapping[str, Rule]
     cases: tuple[Case, ...]
 
 
-def load_golden_set(tree: Tree) -> GoldenSet:
+def load_golden_set(tree: Tree) -> LoadedGoldenSet:
     """Return the golden set that lies in these files.
 
     Raises:
@@ -85,7 +85,7 @@ def load_golden_set(tree: Tree) -> GoldenSet:
         if files
         else tuple(_read_arrays(tree[ARRAYS], rules))
     )
-    return GoldenSet(rules, cases)
+    return LoadedGoldenSet(rules, cases)
 
 
 def fit_case(case: Case, signature: Signature) -> Case:
@@ -97,8 +97,8 @@ def fit_case(case: Case, signature: Signature) -> Case:
         return case
     return replace(
         case,
-        inputs=_fit_all(case.inputs, signature.inputs),
-        outputs=_fit_all(case.outputs, signature.outputs),
+        inputs=_fit_tensors(case.inputs, signature.inputs),
+        outputs=_fit_tensors(case.outputs, signature.outputs),
     )
 
 
@@ -112,19 +112,19 @@ def _read_rules(tree: Tree) -> Mapping[str, Rule]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise GoldenSetInvalid(FILE, " ".join(str(error).split())) from error
     except ValidationError as error:
-        raise GoldenSetInvalid(FILE, _problems(error)) from error
+        raise GoldenSetInvalid(FILE, _describe_errors(error)) from error
 
 
 def _read_case(path: Path, file: str, rules: Mapping[str, Rule]) -> Case:
     try:
         case = GoldenCase.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise GoldenSetInvalid(file, _problems(error)) from error
+        raise GoldenSetInvalid(file, _describe_errors(error)) from error
     outputs = _read_tensors(file, "outputs", case.outputs)
     return Case(
         name=case.id or Path(file).stem,
         inputs=_read_tensors(file, "inputs", case.inputs),
-        outputs=_compared(file, outputs, rules),
+        outputs=_select_compared(file, outputs, rules),
     )
 
 
@@ -140,13 +140,13 @@ def _read_tensors(file: str, field: str, tensors: list[GoldenTensor]) -> Tensors
 
 def _read_arrays(path: Path, rules: Mapping[str, Rule]) -> Iterator[Case]:
     arrays = _load_arrays(path)
-    count = _count(arrays)
-    inputs, outputs = _columns(arrays, INPUT_PREFIX), _columns(arrays, OUTPUT_PREFIX)
+    count = _count_cases(arrays)
+    inputs, outputs = _read_columns(arrays, INPUT_PREFIX), _read_columns(arrays, OUTPUT_PREFIX)
     if not inputs:
         raise GoldenSetInvalid(ARRAYS, f"expected an array '{INPUT_PREFIX}<name>', found none")
     for index in range(count):
-        expected = _compared(ARRAYS, _row(outputs, index), rules)
-        yield Case(str(index), _row(inputs, index), expected, without_batch=True)
+        expected = _select_compared(ARRAYS, _select_row(outputs, index), rules)
+        yield Case(str(index), _select_row(inputs, index), expected, without_batch=True)
 
 
 def _load_arrays(path: Path) -> dict[str, Array]:
@@ -157,7 +157,7 @@ def _load_arrays(path: Path) -> dict[str, Array]:
         raise GoldenSetInvalid(ARRAYS, f"no npz file without objects: {error}") from error
 
 
-def _count(arrays: Mapping[str, Array]) -> int:
+def _count_cases(arrays: Mapping[str, Array]) -> int:
     counts = {name: len(array) if array.ndim else 0 for name, array in arrays.items()}
     if len(set(counts.values())) != 1 or 0 in counts.values():
         found = ", ".join(f"'{name}' {count}" for name, count in counts.items()) or "no array"
@@ -165,7 +165,7 @@ def _count(arrays: Mapping[str, Array]) -> int:
     return next(iter(counts.values()))
 
 
-def _columns(arrays: Mapping[str, Array], prefix: str) -> dict[str, Tensor]:
+def _read_columns(arrays: Mapping[str, Array], prefix: str) -> dict[str, Tensor]:
     columns = {}
     for name, array in arrays.items():
         if not name.startswith((INPUT_PREFIX, OUTPUT_PREFIX)):
@@ -180,13 +180,13 @@ def _columns(arrays: Mapping[str, Array], prefix: str) -> dict[str, Tensor]:
     return columns
 
 
-def _row(columns: Tensors, index: int) -> Tensors:
+def _select_row(columns: Tensors, index: int) -> Tensors:
     return {
         name: Tensor(column.datatype, column.array[index, ...]) for name, column in columns.items()
     }
 
 
-def _compared(file: str, outputs: Tensors, rules: Mapping[str, Rule]) -> Tensors:
+def _select_compared(file: str, outputs: Tensors, rules: Mapping[str, Rule]) -> Tensors:
     """Return the outputs that have a rule, each fit for it."""
     for name, rule in rules.items():
         if name not in outputs:
@@ -194,27 +194,27 @@ def _compared(file: str, outputs: Tensors, rules: Mapping[str, Rule]) -> Tensors
             raise GoldenSetInvalid(file, f"outputs: expected '{name}' of {FILE}, found {found}")
         if has_nan(outputs[name]):
             raise GoldenSetInvalid(file, f"outputs: '{name}' holds NaN, with which nothing agrees")
-        _refuse_misfit(file, name, rule, outputs[name])
+        _require_comparable(file, name, rule, outputs[name])
     return {name: outputs[name] for name in rules}
 
 
-def _refuse_misfit(file: str, name: str, rule: Rule, tensor: Tensor) -> None:
-    if not isinstance(rule, Equal) and tensor.datatype in ("BYTES", "BOOL"):
+def _require_comparable(file: str, name: str, rule: Rule, tensor: Tensor) -> None:
+    if not isinstance(rule, EqualRule) and tensor.datatype in ("BYTES", "BOOL"):
         raise GoldenSetInvalid(
             file, f"outputs: '{name}' is {tensor.datatype}; {rule.compare} needs numbers, use Equal"
         )
-    if isinstance(rule, ArgMax) and 0 in (tensor.array.ndim, *tensor.shape[-1:]):
+    if isinstance(rule, ArgMaxRule) and 0 in (tensor.array.ndim, *tensor.shape[-1:]):
         raise GoldenSetInvalid(
             file, f"outputs: '{name}' has shape {list(tensor.shape)}; ArgMax needs a last axis"
         )
 
 
-def _fit_all(tensors: Tensors, specs: list[TensorSpec]) -> Tensors:
+def _fit_tensors(tensors: Tensors, specs: list[TensorSpec]) -> Tensors:
     by_name = {spec.name: spec for spec in specs}
-    return {name: _fit(tensor, by_name.get(name)) for name, tensor in tensors.items()}
+    return {name: _fit_tensor(tensor, by_name.get(name)) for name, tensor in tensors.items()}
 
 
-def _fit(tensor: Tensor, spec: TensorSpec | None) -> Tensor:
+def _fit_tensor(tensor: Tensor, spec: TensorSpec | None) -> Tensor:
     if spec is None:
         return tensor
     if spec.datatype == "BF16" and tensor.datatype == "FP32":
@@ -224,7 +224,7 @@ def _fit(tensor: Tensor, spec: TensorSpec | None) -> Tensor:
     return tensor
 
 
-def _problems(error: ValidationError) -> str:
+def _describe_errors(error: ValidationError) -> str:
     return "; ".join(
         f"{'.'.join(str(part) for part in issue['loc']) or 'the file'}: {issue['msg']}"
         for issue in error.errors()[:3]

@@ -26,7 +26,7 @@ GATEWAY_STATUS = frozenset({502, 504})
 """Triton sends neither: something before it did not reach it."""
 
 GRPC_UNREACHABLE = frozenset({"StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED"})
-GRPC_PASSING = frozenset({"StatusCode.INTERNAL", "StatusCode.UNKNOWN", "StatusCode.ABORTED"})
+GRPC_TRANSIENT = frozenset({"StatusCode.INTERNAL", "StatusCode.UNKNOWN", "StatusCode.ABORTED"})
 
 MAX_MESSAGE_BYTES = 2**31 - 1
 
@@ -35,7 +35,7 @@ class Unreachable(SlipwayError):
     """The server did not answer."""
 
 
-class Refused(SlipwayError):
+class ErrorResponse(SlipwayError):
     """The server answered with an error."""
 
     def __init__(self, message: str, *, passing: bool) -> None:
@@ -63,20 +63,20 @@ class HttpServer:
 
     async def signature(self) -> Signature:
         """Return the signature, with what only the configuration knows where it may be read."""
-        metadata = await _http(self._client.get_model_metadata(self._model))
+        metadata = await _call_http(self._client.get_model_metadata(self._model))
         return read_signature(metadata, await self._config())
 
     async def infer(self, inputs: Tensors) -> Tensors:
         """Send the tensors as binary, because JSON has no half precision."""
-        request = _inputs(http_types.InferInput, inputs)
-        result = await _http(self._client.infer(self._model, request))
+        request = _make_inputs(http_types.InferInput, inputs)
+        result = await _call_http(self._client.infer(self._model, request))
         outputs = result.get_response().get("outputs", [])
-        return _tensors(result, ((output["name"], output["datatype"]) for output in outputs))
+        return _read_outputs(result, ((output["name"], output["datatype"]) for output in outputs))
 
     async def _config(self) -> Manifest | None:
         try:
-            config: Manifest = await _http(self._client.get_model_config(self._model))
-        except Refused:
+            config: Manifest = await _call_http(self._client.get_model_config(self._model))
+        except ErrorResponse:
             return None
         return config
 
@@ -91,26 +91,26 @@ class GrpcServer:
     async def signature(self) -> Signature:
         """Return the signature, with what only the configuration knows where it may be read."""
         call = self._client.get_model_metadata(self._model, as_json=True)
-        return read_signature(await _grpc(call), await self._config())
+        return read_signature(await _call_grpc(call), await self._config())
 
     async def infer(self, inputs: Tensors) -> Tensors:
         """Send the tensors as binary."""
-        request = _inputs(grpc_types.InferInput, inputs)
-        result = await _grpc(self._client.infer(self._model, request))
+        request = _make_inputs(grpc_types.InferInput, inputs)
+        result = await _call_grpc(self._client.infer(self._model, request))
         outputs = result.get_response().outputs
-        return _tensors(result, ((output.name, output.datatype) for output in outputs))
+        return _read_outputs(result, ((output.name, output.datatype) for output in outputs))
 
     async def _config(self) -> Manifest | None:
         try:
-            answer = await _grpc(self._client.get_model_config(self._model, as_json=True))
-        except Refused:
+            answer = await _call_grpc(self._client.get_model_config(self._model, as_json=True))
+        except ErrorResponse:
             return None
         config: Manifest = answer.get("config", {})
         return config
 
 
 @asynccontextmanager
-async def http_server(address: str, model: str) -> AsyncIterator[HttpServer]:
+async def open_http_server(address: str, model: str) -> AsyncIterator[HttpServer]:
     """Open the HTTP endpoint ``host:port``; callers bound the time of their requests.
 
     The connections are closed at the end: one that stays open would hold up the server's drain.
@@ -120,7 +120,7 @@ async def http_server(address: str, model: str) -> AsyncIterator[HttpServer]:
 
 
 @asynccontextmanager
-async def grpc_server(address: str, model: str) -> AsyncIterator[GrpcServer]:
+async def open_grpc_server(address: str, model: str) -> AsyncIterator[GrpcServer]:
     """Open the gRPC endpoint ``host:port``."""
     options = [
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -131,21 +131,21 @@ async def grpc_server(address: str, model: str) -> AsyncIterator[GrpcServer]:
         yield GrpcServer(client, model)
 
 
-async def _http(call: Awaitable[Any]) -> Any:
+async def _call_http(call: Awaitable[Any]) -> Any:
     try:
         return await call
     except InferenceServerException as error:
         status = int(error.status() or 0)
         if not status or status in GATEWAY_STATUS:
             raise Unreachable(str(error)) from error
-        raise Refused(
+        raise ErrorResponse(
             f"the server answered {status}: {error.message()}", passing=status >= SERVER_ERROR
         ) from error
     except (aiohttp.ClientError, OSError) as error:
         raise Unreachable(str(error) or type(error).__name__) from error
 
 
-async def _grpc(call: Awaitable[Any]) -> Any:
+async def _call_grpc(call: Awaitable[Any]) -> Any:
     try:
         return await call
     except InferenceServerException as error:
@@ -153,17 +153,17 @@ async def _grpc(call: Awaitable[Any]) -> Any:
         if status in GRPC_UNREACHABLE:
             raise Unreachable(str(error)) from error
         code = status.removeprefix("StatusCode.")
-        raise Refused(
-            f"the server answered {code}: {error.message()}", passing=status in GRPC_PASSING
+        raise ErrorResponse(
+            f"the server answered {code}: {error.message()}", passing=status in GRPC_TRANSIENT
         ) from error
 
 
-def _inputs(kind: Callable[[str, list[int], str], Any], tensors: Tensors) -> list[Any]:
+def _make_inputs(kind: Callable[[str, list[int], str], Any], tensors: Tensors) -> list[Any]:
     return [
         kind(name, list(tensor.shape), tensor.datatype).set_data_from_numpy(tensor.array)
         for name, tensor in tensors.items()
     ]
 
 
-def _tensors(result: Any, outputs: Any) -> Tensors:
+def _read_outputs(result: Any, outputs: Any) -> Tensors:
     return {name: Tensor(datatype, result.as_numpy(name)) for name, datatype in outputs}

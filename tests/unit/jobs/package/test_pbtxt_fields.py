@@ -1,5 +1,5 @@
 import pytest
-from slipway.jobs.package.config_text import top_level_fields
+from slipway.jobs.package.pbtxt_fields import top_level_fields
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ class GraphUnreadable(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class OnnxGraph:
     """Inputs and outputs with all dimensions: the batch's too, where there is one."""
 
     inputs: tuple[TensorSpec, ...]
@@ -64,7 +64,7 @@ Span = tuple[int, int]
 """First byte, and the one after the last."""
 
 
-def read_graph(path: Path) -> Graph:
+def read_graph(path: Path) -> OnnxGraph:
     """Read inputs and outputs.
 
     Raises:
@@ -82,7 +82,7 @@ class _Reader:
     def __init__(self, data: mmap.mmap) -> None:
         self._data = data
 
-    def graph(self) -> Graph:
+    def graph(self) -> OnnxGraph:
         whole = (0, len(self._data))
         spans = self._children(whole, MODEL_GRAPH)
         if not spans:
@@ -93,7 +93,7 @@ class _Reader:
         outputs = [self._tensor(span) for span in self._children(graph, GRAPH_OUTPUT)]
         if not outputs:
             raise GraphUnreadable("the ONNX graph has no outputs")
-        return Graph(
+        return OnnxGraph(
             tuple(tensor for tensor in inputs if tensor.name not in constants), tuple(outputs)
         )
 

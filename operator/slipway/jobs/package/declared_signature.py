@@ -6,10 +6,10 @@ from typing import Any
 from tritonclient.grpc.model_config_pb2 import DataType
 
 from slipway.api.result import Signature, TensorSpec
-from slipway.jobs.package.onnx import Graph
+from slipway.jobs.package.onnx_graph import OnnxGraph
 
 
-def signature_of(config: Any, graph: Graph | None) -> Signature | None:
+def declared_signature(config: Any, graph: OnnxGraph | None) -> Signature | None:
     """Return what a ModelConfig says, else what the graph says, else None."""
     if config.input or config.output:
         return Signature(
@@ -20,8 +20,8 @@ def signature_of(config: Any, graph: Graph | None) -> Signature | None:
         return None
     batched = config.max_batch_size > 0
     return Signature(
-        inputs=_per_request(graph.inputs, batched=batched),
-        outputs=_per_request(graph.outputs, batched=batched),
+        inputs=_drop_batch_dimension(graph.inputs, batched=batched),
+        outputs=_drop_batch_dimension(graph.outputs, batched=batched),
     )
 
 
@@ -40,7 +40,7 @@ def _declared_tensor(item: Any) -> TensorSpec:
     )
 
 
-def _per_request(tensors: Iterable[TensorSpec], *, batched: bool) -> list[TensorSpec]:
+def _drop_batch_dimension(tensors: Iterable[TensorSpec], *, batched: bool) -> list[TensorSpec]:
     """Return the tensors as a client sees them: without the batch dimension."""
     if not batched:
         return list(tensors)

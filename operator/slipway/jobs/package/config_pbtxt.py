@@ -14,9 +14,9 @@ from slipway.api.reasons import Reason
 from slipway.api.request import ConfigRequest, ModelFormat
 from slipway.api.result import Signature
 from slipway.errors import JobFailure
-from slipway.jobs.package.config_text import top_level_fields
-from slipway.jobs.package.onnx import Graph
-from slipway.jobs.package.signature import signature_of, triton_type
+from slipway.jobs.package.declared_signature import declared_signature, triton_type
+from slipway.jobs.package.onnx_graph import OnnxGraph
+from slipway.jobs.package.pbtxt_fields import top_level_fields
 from slipway.render.model_formats import BY_FORMAT, Declared
 
 DEFAULT_MAX_QUEUE_SIZE = 256
@@ -46,11 +46,11 @@ class SourceConfig:
         return Declared(message.backend, message.platform, message.default_model_filename)
 
 
-EMPTY = SourceConfig(ModelConfig(), frozenset())
+NO_SOURCE_CONFIG = SourceConfig(ModelConfig(), frozenset())
 
 
 @dataclass(slots=True)
-class Filled:
+class FinishedConfig:
     """A finished config.pbtxt."""
 
     text: str
@@ -71,13 +71,13 @@ def parse_config(text: str, where: str) -> SourceConfig:
     try:
         message = text_format.Parse(text, ModelConfig())
     except text_format.ParseError as error:
-        raise _invalid(f"{where}: {error}") from error
+        raise _config_invalid(f"{where}: {error}") from error
     return SourceConfig(message, top_level_fields(text))
 
 
 def fill_config(
-    source: SourceConfig, order: ConfigRequest, format_: ModelFormat, graph: Graph | None
-) -> Filled:
+    source: SourceConfig, order: ConfigRequest, format_: ModelFormat, graph: OnnxGraph | None
+) -> FinishedConfig:
     """Return the config.pbtxt that Triton gets, and the signature as far as it is known.
 
     Raises:
@@ -87,9 +87,9 @@ def fill_config(
     """
     draft = _Draft(source, order, format_, graph)
     draft.fill()
-    return Filled(
+    return FinishedConfig(
         text_format.MessageToString(draft.config),
-        signature_of(draft.config, graph),
+        declared_signature(draft.config, graph),
         warnings=draft.warnings,
     )
 
@@ -102,7 +102,7 @@ class _Draft:
         source: SourceConfig,
         order: ConfigRequest,
         format_: ModelFormat,
-        graph: Graph | None,
+        graph: OnnxGraph | None,
     ) -> None:
         self.config: Any = ModelConfig()
         self.config.CopyFrom(source.message)
@@ -176,7 +176,7 @@ class _Draft:
             return
         if self.config.max_batch_size < 1:
             if asked is not None:
-                raise _invalid(
+                raise _config_invalid(
                     "spec.model.config.dynamicBatching is set, but the model does not batch: "
                     f"found maxBatchSize {self.config.max_batch_size}, expected 1 or more"
                 )
@@ -233,7 +233,7 @@ class _Draft:
         fixed = next(
             item for item in (*graph.inputs, *graph.outputs) if not item.dims or item.dims[0] > 0
         )
-        raise _invalid(
+        raise _config_invalid(
             f"max_batch_size is {size}, but the graph does not batch: tensor {fixed.name!r} has "
             f"the dimensions {fixed.dims}, expected a first one that may vary (export the model "
             "with a dynamic batch, or set maxBatchSize 0)"
@@ -243,7 +243,7 @@ class _Draft:
         requests = self._order.warmup_requests
         if not requests or self.config.model_warmup:
             return
-        signature = signature_of(self.config, self._graph)
+        signature = declared_signature(self.config, self._graph)
         if signature is None or not signature.inputs:
             raise JobFailure(
                 Reason.WARMUP_IMPOSSIBLE,
@@ -259,5 +259,5 @@ class _Draft:
                 entry.zero_data = True
 
 
-def _invalid(problem: str) -> JobFailure:
+def _config_invalid(problem: str) -> JobFailure:
     return JobFailure(Reason.CONFIG_INVALID, problem)

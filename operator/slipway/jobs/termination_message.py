@@ -32,7 +32,7 @@ TEXT_LIMITS = (2000, 1000, 500, 200)
 """Lengths to which texts are cut, one after the other, until the object fits."""
 
 
-class Result(Protocol):
+class JobResult(Protocol):
     """PackageResult or CheckResult."""
 
     @property
@@ -43,14 +43,14 @@ class Result(Protocol):
         """Return the JSON form."""
 
 
-def finish(
-    work: Callable[[], Result],
-    failed: Callable[[JobError], Result],
+def run_and_report(
+    work: Callable[[], JobResult],
+    failed: Callable[[JobError], JobResult],
     termination_log: Path = TERMINATION_LOG,
 ) -> int:
     """Run `work`, write what came of it and return the exit code."""
-    result = _attempt(work, failed)
-    text = compose(result.wire())
+    result = _run_work(work, failed)
+    text = serialize_result(result.wire())
     log.info("result %s", text)
     try:
         termination_log.write_text(text)
@@ -61,22 +61,22 @@ def finish(
     return EXIT_TRANSIENT if result.error.transient else EXIT_PERMANENT
 
 
-def compose(wire: Manifest, limit: int = MAX_BYTES) -> str:
+def serialize_result(wire: Manifest, limit: int = MAX_BYTES) -> str:
     """Return the JSON text, cut so that it has no more than `limit` bytes.
 
     Texts are shortened first, then warnings go, and the signature last: with a warning that says
     so, since an absent signature means "not known".
     """
-    text = _json(wire)
+    text = _dump_json(wire)
     for longest in TEXT_LIMITS:
         if len(text.encode()) <= limit:
             return text
-        text = _json(_shortened(wire, longest))
-    rest = _shortened({**wire, "warnings": []}, TEXT_LIMITS[-1])
-    if len(_json(rest).encode()) > limit and "signature" in rest:
+        text = _dump_json(_shorten_texts(wire, longest))
+    rest = _shorten_texts({**wire, "warnings": []}, TEXT_LIMITS[-1])
+    if len(_dump_json(rest).encode()) > limit and "signature" in rest:
         del rest["signature"]
         rest["warnings"] = ["the signature is too long to report"]
-    return _json(rest)
+    return _dump_json(rest)
 
 
 def to_job_error(error: BaseException) -> JobError:
@@ -106,8 +106,8 @@ def to_job_error(error: BaseException) -> JobError:
             )
 
 
-def _attempt(work: Callable[[], Result], failed: Callable[[JobError], Result]) -> Result:
-    previous = signal.signal(signal.SIGTERM, _stop)
+def _run_work(work: Callable[[], JobResult], failed: Callable[[JobError], JobResult]) -> JobResult:
+    previous = signal.signal(signal.SIGTERM, _exit_on_sigterm)
     try:
         return work()
     except (SlipwayError, SystemExit) as error:
@@ -119,30 +119,30 @@ def _attempt(work: Callable[[], Result], failed: Callable[[JobError], Result]) -
         signal.signal(signal.SIGTERM, previous)
 
 
-def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+def _exit_on_sigterm(_signal: int, _frame: FrameType | None) -> NoReturn:
     """As process 1 of a container, SIGTERM would be ignored without a handler."""
     raise SystemExit(EXIT_TRANSIENT)
 
 
-def _shortened(value: Any, longest: int) -> Any:
+def _shorten_texts(value: Any, longest: int) -> Any:
     """Cut messages and warnings; names and digests stay whole, or they would lie."""
     if not isinstance(value, dict):
         return value
-    return {key: _shortened_field(key, item, longest) for key, item in value.items()}
+    return {key: _shorten_field(key, item, longest) for key, item in value.items()}
 
 
-def _shortened_field(key: str, value: Any, longest: int) -> Any:
+def _shorten_field(key: str, value: Any, longest: int) -> Any:
     if key == "message":
-        return _cut(value, longest)
+        return _cut_text(value, longest)
     if key == "warnings":
-        return [_cut(warning, longest) for warning in value]
-    return _shortened(value, longest)
+        return [_cut_text(warning, longest) for warning in value]
+    return _shorten_texts(value, longest)
 
 
-def _cut(text: str, longest: int) -> str:
+def _cut_text(text: str, longest: int) -> str:
     data = text.encode()
     return text if len(data) <= longest else data[: longest - 3].decode(errors="ignore") + "…"
 
 
-def _json(wire: Manifest) -> str:
+def _dump_json(wire: Manifest) -> str:
     return json.dumps(wire, separators=(",", ":"), ensure_ascii=False)

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
-from slipway.jobs.digest import TreeDigest, blocks
-from slipway.jobs.package.prepare import Prepared
-from slipway.jobs.sources.archive import clear
-from slipway.jobs.tree import Tree
+from slipway.jobs.file_tree import Tree
+from slipway.jobs.model_digest import TreeDigest, read_blocks
+from slipway.jobs.package.repository_plan import RepositoryPlan
+from slipway.jobs.sources.archive import make_empty_directory
 
 FILE_MODE = 0o644
 
 
-def deliver(prepared: Prepared, tree: Tree, found: TreeDigest, into: Path) -> None:
+def write_repository(prepared: RepositoryPlan, tree: Tree, found: TreeDigest, into: Path) -> None:
     """Write the repository below `into`.
 
     Files of our own are moved, so that a model needs its size only once; files of a claim are
@@ -26,7 +26,7 @@ def deliver(prepared: Prepared, tree: Tree, found: TreeDigest, into: Path) -> No
     """
     hashes = {file.name: file.sha256 for file in found.files}
     for model in {placement.target.partition("/")[0] for placement in prepared.layout.weights}:
-        clear(into / model)
+        make_empty_directory(into / model)
     for placement in (*prepared.layout.weights, *prepared.layout.extras):
         target = into / placement.target
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -35,14 +35,14 @@ def deliver(prepared: Prepared, tree: Tree, found: TreeDigest, into: Path) -> No
             source.rename(target)
             target.chmod(FILE_MODE)
         else:
-            _copy(source, target, hashes[placement.source])
+            _copy_verified(source, target, hashes[placement.source])
     (into / prepared.config_target).write_text(prepared.config)
 
 
-def _copy(source: Path, target: Path, sha256: str) -> None:
+def _copy_verified(source: Path, target: Path, sha256: str) -> None:
     hasher = hashlib.sha256()
     with target.open("wb") as file:
-        for block in blocks(source):
+        for block in read_blocks(source):
             hasher.update(block)
             file.write(block)
         os.fchmod(file.fileno(), FILE_MODE)

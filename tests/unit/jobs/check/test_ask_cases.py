@@ -2,14 +2,14 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pytest
-from slipway.api.golden import Compare, Equal
+from slipway.api.golden import Compare, EqualRule
 from slipway.api.reasons import Reason
 from slipway.api.result import Signature
 from slipway.errors import JobFailure
-from slipway.jobs.check import run
-from slipway.jobs.check.golden import Case, GoldenSet
-from slipway.jobs.check.run import Deadline, Tally, ask_all, wait_for_signature
-from slipway.jobs.check.server import Refused, Unreachable
+from slipway.jobs.check import ask_cases
+from slipway.jobs.check.ask_cases import CaseTally, Deadline, ask_all_cases, wait_for_signature
+from slipway.jobs.check.golden_set import Case, LoadedGoldenSet
+from slipway.jobs.check.model_server import ErrorResponse, Unreachable
 from slipway.jobs.check.tensors import Tensor, Tensors
 
 RIGHT, WRONG, BROKEN = 1, 2, 3
@@ -40,21 +40,21 @@ class FakeServer:
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(ask_cases, "PAUSE_SECONDS", 0.001)
 
 
 def number(value: int) -> Tensor:
     return Tensor("INT64", np.array([value]))
 
 
-def a_golden_set(cases: int) -> GoldenSet:
+def a_golden_set(cases: int) -> LoadedGoldenSet:
     case = [Case(str(index), {"x": number(index)}, {"y": number(RIGHT)}) for index in range(cases)]
-    return GoldenSet({"y": Equal(compare=Compare.EQUAL)}, tuple(case))
+    return LoadedGoldenSet({"y": EqualRule(compare=Compare.EQUAL)}, tuple(case))
 
 
-async def ask(server: FakeServer, cases: int = 3, seconds: float = 30) -> Tally:
-    golden, tally = a_golden_set(cases), Tally(cases)
-    await ask_all(server, golden, Signature(), tally, Deadline.after(seconds))
+async def ask(server: FakeServer, cases: int = 3, seconds: float = 30) -> CaseTally:
+    golden, tally = a_golden_set(cases), CaseTally(cases)
+    await ask_all_cases(server, golden, Signature(), tally, Deadline.after(seconds))
     return tally
 
 
@@ -72,19 +72,19 @@ async def test_a_broken_answer_ends_the_check() -> None:
 
 
 async def test_a_server_error_that_passes_is_forgiven() -> None:
-    busy = Refused("busy", passing=True)
+    busy = ErrorResponse("busy", passing=True)
     assert (await ask(FakeServer(busy, busy, RIGHT))).agreed == 3
 
 
 async def test_a_server_error_that_stays_is_a_disagreement() -> None:
-    server = FakeServer(Refused("the server answered 500: boom", passing=True))
+    server = FakeServer(ErrorResponse("the server answered 500: boom", passing=True))
     tally = await ask(server, cases=1)
-    assert (server.asked, tally.agreed, tally.fatal) == (run.TRIES, 0, False)
+    assert (server.asked, tally.agreed, tally.fatal) == (ask_cases.TRIES, 0, False)
     assert tally.first == "case 0: the server answered 500: boom"
 
 
 async def test_a_refused_request_is_not_asked_again() -> None:
-    server = FakeServer(Refused("the server answered 400", passing=False), RIGHT)
+    server = FakeServer(ErrorResponse("the server answered 400", passing=False), RIGHT)
     tally = await ask(server)
     assert (server.asked, tally.agreed) == (3, 2)
 
@@ -108,7 +108,7 @@ async def test_when_the_time_is_over_it_says_how_far_it_came() -> None:
 
 
 async def test_a_model_that_is_not_loaded_yet_is_waited_for() -> None:
-    loading = Refused("unknown model", passing=False)
+    loading = ErrorResponse("unknown model", passing=False)
     server = FakeServer(loading, loading, RIGHT)
     assert await wait_for_signature(server, Deadline.after(30)) == Signature()
 
@@ -127,4 +127,4 @@ async def test_a_model_that_is_not_loaded_yet_is_waited_for() -> None:
 def test_a_check_is_lost_when_too_few_cases_are_left(
     agreed: int, asked: int, share: float, reachable: bool
 ) -> None:
-    assert Tally(100, asked=asked, agreed=agreed).can_reach(share) is reachable
+    assert CaseTally(100, asked=asked, agreed=agreed).can_reach(share) is reachable

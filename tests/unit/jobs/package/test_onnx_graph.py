@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from slipway.api.result import TensorSpec
-from slipway.jobs.package.onnx import DATATYPES, GraphUnreadable, read_graph
+from slipway.jobs.package.onnx_graph import DATATYPES, GraphUnreadable, read_graph
 from tritonclient.utils import np_to_triton_dtype
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
-from slipway.jobs.tree import Tree
+from slipway.jobs.file_tree import Tree
 
 BLOCK_BYTES = 2**20
 
@@ -74,7 +74,7 @@ def require_digest(tree: Tree, found: TreeDigest, expected: str | None, *, what:
     )
 
 
-def blocks(path: Path) -> Iterator[bytes]:
+def read_blocks(path: Path) -> Iterator[bytes]:
     """Yield a file's content in blocks of a good size for hashing and sending."""
     with path.open("rb", buffering=0) as file:
         while block := file.read(BLOCK_BYTES):
@@ -85,7 +85,7 @@ def _hash_file(name: str, path: Path) -> FileDigest:
     hasher = hashlib.sha256()
     size = 0
     try:
-        for block in blocks(path):
+        for block in read_blocks(path):
             hasher.update(block)
             size += len(block)
     except PermissionError as error:

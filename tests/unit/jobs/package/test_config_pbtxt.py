@@ -6,15 +6,20 @@ from slipway.api.reasons import Reason
 from slipway.api.request import ConfigRequest, ModelFormat, QueueRequest
 from slipway.api.result import TensorSpec
 from slipway.errors import JobFailure
-from slipway.jobs.package.config import DEFAULT_MAX_QUEUE_SIZE, Filled, fill_config, parse_config
-from slipway.jobs.package.onnx import Graph
+from slipway.jobs.package.config_pbtxt import (
+    DEFAULT_MAX_QUEUE_SIZE,
+    FinishedConfig,
+    fill_config,
+    parse_config,
+)
+from slipway.jobs.package.onnx_graph import OnnxGraph
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 
-BATCHING = Graph(
+BATCHING = OnnxGraph(
     inputs=(TensorSpec(name="x", datatype="FP32", dims=[-1, 64]),),
     outputs=(TensorSpec(name="label", datatype="INT64", dims=[-1]),),
 )
-FIXED = Graph(
+FIXED = OnnxGraph(
     inputs=(TensorSpec(name="x", datatype="FP32", dims=[1, 64]),),
     outputs=(TensorSpec(name="y", datatype="BYTES", dims=[1, -1]),),
 )
@@ -29,14 +34,14 @@ output { name: "y" data_type: TYPE_FP32 dims: [-1] }
 def fill(
     source: str = "",
     format_: ModelFormat = ModelFormat.ONNX,
-    graph: Graph | None = None,
+    graph: OnnxGraph | None = None,
     **order: Any,
-) -> Filled:
+) -> FinishedConfig:
     request = ConfigRequest(model_name="digits", **order)
     return fill_config(parse_config(source, "source config.pbtxt"), request, format_, graph)
 
 
-def config(filled: Filled) -> Any:
+def config(filled: FinishedConfig) -> Any:
     return text_format.Parse(filled.text, ModelConfig())
 
 
@@ -140,7 +145,7 @@ def test_batching_of_a_model_that_does_not_batch_is_an_error() -> None:
     ("graph", "size"),
     [pytest.param(BATCHING, 4, id="it batches"), pytest.param(FIXED, 0, id="it does not")],
 )
-def test_an_onnx_graph_batches_as_triton_would_decide_itself(graph: Graph, size: int) -> None:
+def test_an_onnx_graph_batches_as_triton_would_decide_itself(graph: OnnxGraph, size: int) -> None:
     assert config(fill(graph=graph)).max_batch_size == size
 
 
@@ -220,7 +225,7 @@ class TestWarmup:
         assert sample.inputs["x"].zero_data
 
     def test_a_graph_without_batching_gets_all_dimensions_and_one_for_any(self) -> None:
-        graph = Graph((TensorSpec(name="x", datatype="BYTES", dims=[1, -1]),), FIXED.outputs)
+        graph = OnnxGraph((TensorSpec(name="x", datatype="BYTES", dims=[1, -1]),), FIXED.outputs)
         (sample,) = config(fill(graph=graph, warmup_requests=1)).model_warmup
 
         assert list(sample.inputs["x"].dims) == [1, 1]

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from slipway.jobs.tree import TreeFile, make_tree, name_problem
+from slipway.jobs.file_tree import TreeFile, make_tree, name_problem
 
 
 @pytest.mark.parametrize(

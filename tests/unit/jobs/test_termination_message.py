@@ -17,7 +17,7 @@ from slipway.api.result import (
     TensorSpec,
 )
 from slipway.errors import JobFailure, RegistryRefused, RegistryUnavailable
-from slipway.jobs.outcome import compose, finish
+from slipway.jobs.termination_message import run_and_report, serialize_result
 
 
 def run(folder: Path, error: BaseException | None) -> tuple[int, PackageResult]:
@@ -30,7 +30,7 @@ def run(folder: Path, error: BaseException | None) -> tuple[int, PackageResult]:
         return PackageResult(error=job_error)
 
     log = folder / "log"
-    code = finish(work, failed, log)
+    code = run_and_report(work, failed, log)
     return code, PackageResult.model_validate_json(log.read_text())
 
 
@@ -72,7 +72,7 @@ def test_the_end_of_the_pod_is_no_failure_of_the_model(tmp_path: Path) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError("SIGTERM was ignored")
 
-    code = finish(work, lambda error: PackageResult(error=error), tmp_path / "log")
+    code = run_and_report(work, lambda error: PackageResult(error=error), tmp_path / "log")
 
     error = PackageResult.model_validate_json((tmp_path / "log").read_text()).error
     assert error is not None
@@ -93,7 +93,7 @@ def test_names_and_digests_are_never_cut() -> None:
     image = f"registry.local/{'x' * 230}@sha256:{'a' * 64}"
     result = PackageResult(image=image, warnings=["w" * 900] * 40)
 
-    text = compose(result.wire())
+    text = serialize_result(result.wire())
 
     assert len(text.encode()) <= MAX_BYTES
     assert json.loads(text)["image"] == image
@@ -103,7 +103,7 @@ def test_a_signature_that_does_not_fit_is_left_out_whole() -> None:
     tensors = [TensorSpec(name=f"tensor-{index}", datatype="FP32", dims=[1]) for index in range(99)]
     result = PackageResult(signature=Signature(inputs=tensors), bytes=7)
 
-    cut = PackageResult.model_validate_json(compose(result.wire()))
+    cut = PackageResult.model_validate_json(serialize_result(result.wire()))
 
     assert cut.signature is None
     assert cut.bytes == 7

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Self
 
 from slipway.jobs.http import Backoff, open_pool
-from slipway.jobs.registry.client import Registry
-from slipway.jobs.registry.content import Repository
+from slipway.jobs.registry.client import RegistryClient
 from slipway.jobs.registry.credentials import Keyring
 from slipway.jobs.registry.reference import DOCKER_HUB, DOCKER_HUB_ENDPOINT, ImageReference
-from slipway.settings import Registry as RegistrySettings
+from slipway.jobs.registry.repository import Repository
+from slipway.settings import RegistryAccess
 
 CA_FILE = "ca.crt"
 
@@ -19,11 +19,11 @@ CA_FILE = "ca.crt"
 class Registries:
     """All registries that a Job talks to; one client per host, so that tokens are kept."""
 
-    settings: Sequence[RegistrySettings]
+    settings: Sequence[RegistryAccess]
     ca_directory: Path
     """The CA of the n-th setting lies in ``<n>/ca.crt`` below it."""
     backoff: Backoff = field(default_factory=Backoff)
-    _clients: dict[tuple[str, Keyring], Registry] = field(default_factory=dict)
+    _clients: dict[tuple[str, Keyring], RegistryClient] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
         return self
@@ -41,7 +41,7 @@ class Registries:
             self._clients[key] = self._connect(image.host, keyring)
         return Repository(self._clients[key], image.repository, is_writable)
 
-    def _connect(self, host: str, keyring: Keyring) -> Registry:
+    def _connect(self, host: str, keyring: Keyring) -> RegistryClient:
         """Plain HTTP is for hosts that the settings list as such, and for nobody else."""
         for index, setting in enumerate(self.settings):
             if setting.host == host:
@@ -49,6 +49,6 @@ class Registries:
                 pool = open_pool(ca_file if ca_file.is_file() else None)
                 scheme = "http" if setting.plain_http else "https"
                 base = f"{scheme}://{setting.endpoint or host}"
-                return Registry(host, base, pool, keyring, self.backoff)
+                return RegistryClient(host, base, pool, keyring, self.backoff)
         endpoint = DOCKER_HUB_ENDPOINT if host == DOCKER_HUB else host
-        return Registry(host, f"https://{endpoint}", open_pool(), keyring, self.backoff)
+        return RegistryClient(host, f"https://{endpoint}", open_pool(), keyring, self.backoff)

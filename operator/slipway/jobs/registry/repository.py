@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from urllib3.exceptions import HTTPError
 
 from slipway.errors import RegistryRefused, RegistryUnavailable
-from slipway.jobs.http import BLOCK_BYTES, for_people
-from slipway.jobs.registry.client import Registry, Scopes, pull, push, refusal
+from slipway.jobs.http import BLOCK_BYTES, without_secrets
+from slipway.jobs.registry.client import (
+    RegistryClient,
+    Scopes,
+    pull_scope,
+    push_scope,
+    unexpected_status,
+)
 
 OK, CREATED, ACCEPTED, PARTIAL, NOT_FOUND = 200, 201, 202, 206, 404
-MOST_MANIFEST_BYTES = 4 * 2**20
+MAX_MANIFEST_BYTES = 4 * 2**20
 """The distribution spec asks registries to take at least this much."""
 
 
@@ -28,7 +34,7 @@ class RawManifest:
 class Repository:
     """One repository of a registry."""
 
-    registry: Registry
+    registry: RegistryClient
     name: str
     is_writable: bool = False
     """True asks for the right to write from the start: many registries deny reading a repository
@@ -49,11 +55,11 @@ class Repository:
         if response.status == NOT_FOUND:
             return None
         if response.status != OK:
-            raise refusal("GET", url, response)
+            raise unexpected_status("GET", url, response)
         digest = f"sha256:{hashlib.sha256(response.data).hexdigest()}"
         if version.startswith("sha256:") and digest != version:
             raise RegistryRefused(
-                f"registry {for_people(url)}: expected {version}, found content with {digest}"
+                f"registry {without_secrets(url)}: expected {version}, found content with {digest}"
             )
         media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
         return RawManifest(response.data, media_type, digest)
@@ -70,14 +76,16 @@ class Repository:
         headers = {"Content-Type": media_type}
         response = self.registry.call("PUT", url, self.scopes, headers=headers, body=data)
         if response.status not in {OK, CREATED}:
-            raise refusal("PUT", url, response)
+            raise unexpected_status("PUT", url, response)
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
         stored = response.headers.get("Docker-Content-Digest", digest)
         if stored != digest:
-            raise RegistryRefused(f"registry {for_people(url)}: sent {digest}, it stored {stored}")
+            raise RegistryRefused(
+                f"registry {without_secrets(url)}: sent {digest}, it stored {stored}"
+            )
         return digest
 
-    def read(self, digest: str, limit: int = MOST_MANIFEST_BYTES) -> bytes:
+    def read(self, digest: str, limit: int = MAX_MANIFEST_BYTES) -> bytes:
         """Read a small blob, such as an image's configuration, and verify it.
 
         Raises:
@@ -107,13 +115,13 @@ class Repository:
         response = self.registry.call("GET", url, self.scopes, headers=headers, stream=True)
         try:
             if response.status not in {OK, PARTIAL}:
-                raise refusal("GET", url, response)
+                raise unexpected_status("GET", url, response)
             skip = offset if response.status == OK else 0
             for block in response.stream(BLOCK_BYTES, decode_content=False):
                 yield block[skip:]
                 skip = max(0, skip - len(block))
         except HTTPError as error:
-            raise RegistryUnavailable(f"registry GET {for_people(url)}: cut off") from error
+            raise RegistryUnavailable(f"registry GET {without_secrets(url)}: cut off") from error
         finally:
             response.close()
 
@@ -124,7 +132,7 @@ class Repository:
 
     def mount(self, digest: str, origin: str) -> bool:
         """Ask the registry to take a blob over from another of its repositories."""
-        scopes = (*self.scopes, pull(origin))
+        scopes = (*self.scopes, pull_scope(origin))
         url = self.url(f"blobs/uploads/?mount={digest}&from={origin}")
         response = self.registry.call("POST", url, scopes, body=b"")
         if response.status == ACCEPTED:  # no: it opened an ordinary upload instead
@@ -139,4 +147,4 @@ class Repository:
     @property
     def scopes(self) -> Scopes:
         """The rights that requests need."""
-        return (push(self.name) if self.is_writable else pull(self.name),)
+        return (push_scope(self.name) if self.is_writable else pull_scope(self.name),)

@@ -8,8 +8,8 @@ from typing import Any
 
 from slipway.api.base import Manifest
 from slipway.errors import RegistryRefused
-from slipway.jobs.registry.content import RawManifest, Repository
 from slipway.jobs.registry.reference import ImageReference
+from slipway.jobs.registry.repository import RawManifest, Repository
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -61,10 +61,10 @@ def resolve_base(reference: ImageReference, repository: Repository) -> BaseImage
         RegistryUnavailable: no answer.
 
     """
-    manifest = _read(reference, repository, reference.version)
+    manifest = _read_manifest(reference, repository, reference.version)
     if manifest.media_type in INDEXES:
-        digest = _choose(reference, json.loads(manifest.data))
-        manifest = _read(reference, repository, digest)
+        digest = _choose_platform(reference, json.loads(manifest.data))
+        manifest = _read_manifest(reference, repository, digest)
     if manifest.media_type not in MANIFESTS:
         raise RegistryRefused(
             f"image {reference}: found media type {manifest.media_type!r}, expected an image"
@@ -73,19 +73,19 @@ def resolve_base(reference: ImageReference, repository: Repository) -> BaseImage
     return BaseImage(
         reference=reference,
         digest=manifest.digest,
-        layers=tuple(_layer(reference, item) for item in content["layers"]),
+        layers=tuple(_layer_descriptor(reference, item) for item in content["layers"]),
         config=json.loads(repository.read(content["config"]["digest"])),
     )
 
 
-def _read(reference: ImageReference, repository: Repository, version: str) -> RawManifest:
+def _read_manifest(reference: ImageReference, repository: Repository, version: str) -> RawManifest:
     manifest = repository.manifest(version, (*MANIFESTS, *INDEXES))
     if manifest is None:
         raise RegistryRefused(f"image {reference}: {version} is not in {reference.name}")
     return manifest
 
 
-def _choose(reference: ImageReference, index: Mapping[str, Any]) -> str:
+def _choose_platform(reference: ImageReference, index: Mapping[str, Any]) -> str:
     machine = platform.machine()
     wanted = ("linux", ARCHITECTURES.get(machine, machine))
     found = []
@@ -99,7 +99,7 @@ def _choose(reference: ImageReference, index: Mapping[str, Any]) -> str:
     )
 
 
-def _layer(reference: ImageReference, descriptor: Mapping[str, Any]) -> Manifest:
+def _layer_descriptor(reference: ImageReference, descriptor: Mapping[str, Any]) -> Manifest:
     if descriptor.get("urls"):
         raise RegistryRefused(
             f"image {reference}: layer {descriptor['digest']} lies outside the registry, expected "

@@ -9,8 +9,8 @@ from typing import NoReturn
 from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
 
-LONGEST_NAME = 1024
-LONGEST_PART = 255
+MAX_NAME_BYTES = 1024
+MAX_PART_BYTES = 255
 WHITEOUT = ".wh."
 """Prefix that deletes files of lower layers when it stands in an image."""
 MODEL_DIRECTORY_SUFFIXES = (".onnx", ".savedmodel")
@@ -63,14 +63,14 @@ def make_tree(
     return Tree(tuple(entries), download_digest, is_private)
 
 
-def walk(root: Path, *, skip: frozenset[str] = frozenset()) -> Iterator[TreeFile]:
+def walk_files(root: Path, *, skip: frozenset[str] = frozenset()) -> Iterator[TreeFile]:
     """Yield the regular files below `root`; `skip` names entries of the top that are left out.
 
     Raises:
         JobFailure: a link, a device, a name that is not allowed, or something unreadable.
 
     """
-    for here, folders, files in os.walk(root, onerror=_refuse):
+    for here, folders, files in os.walk(root, onerror=_refuse_unreadable):
         folder = Path(here)
         if folder == root:
             folders[:] = [name for name in folders if name not in skip]
@@ -96,10 +96,10 @@ def name_problem(name: str) -> str | None:
     if "\\" in name or any(not character.isprintable() for character in name):
         return "holds a backslash or a character that does not print"
     if (
-        len(name.encode()) > LONGEST_NAME
-        or max(len(part.encode()) for part in parts) > LONGEST_PART
+        len(name.encode()) > MAX_NAME_BYTES
+        or max(len(part.encode()) for part in parts) > MAX_PART_BYTES
     ):
-        return f"is longer than {LONGEST_NAME} bytes, or {LONGEST_PART} between slashes"
+        return f"is longer than {MAX_NAME_BYTES} bytes, or {MAX_PART_BYTES} between slashes"
     return None
 
 
@@ -121,7 +121,7 @@ def _require_plain(relative: str, path: Path) -> None:
         raise JobFailure(Reason.SOURCE_REFUSED, f"source: {relative!r} {problem}")
 
 
-def _refuse(error: OSError) -> NoReturn:
+def _refuse_unreadable(error: OSError) -> NoReturn:
     raise JobFailure(
         Reason.SOURCE_REFUSED,
         f"source: {error.filename} cannot be read by user {os.getuid()}: {error.strerror}",
