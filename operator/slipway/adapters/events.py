@@ -7,7 +7,7 @@ from slipway.adapters.api_errors import is_missing, refusal
 from slipway.adapters.connection import JSON, MERGE, Answer, Connection
 from slipway.api.base import Manifest
 from slipway.api.kinds import EVENT
-from slipway.engine.recorder import Happening
+from slipway.engine.recorder import EventRecord
 
 COMPONENT = "slipway-operator"
 
@@ -29,13 +29,13 @@ class KubeEvents:
         self._instance = instance
         self._now = now
 
-    async def create(self, happening: Happening) -> None:
+    async def create(self, happening: EventRecord) -> None:
         """Write it. Raises ConflictError where it exists, and other SlipwayErrors."""
         body = self._manifest(happening)
         path = EVENT.path(body["metadata"]["namespace"])
         await self._write("POST", path, body, JSON)
 
-    async def repeat(self, happening: Happening, *, by: int, quiet_seconds: float) -> bool:
+    async def repeat(self, happening: EventRecord, *, by: int, quiet_seconds: float) -> bool:
         """Raise its count, unless it was written in the last `quiet_seconds`."""
         path = EVENT.path(_namespace(happening), happening.name)
         found = await self._connection.request("GET", path)
@@ -53,7 +53,7 @@ class KubeEvents:
         answer = await self._connection.request(method, path, body=body, content_type=content_type)
         _accepted(answer, f"{method} {path}")
 
-    def _manifest(self, happening: Happening) -> Manifest:
+    def _manifest(self, happening: EventRecord) -> Manifest:
         stamp = self._stamp()
         regarding = happening.regarding
         metadata = regarding["metadata"]
@@ -88,7 +88,7 @@ class KubeEvents:
         return (self._now() - datetime.fromisoformat(stamp)).total_seconds()
 
 
-def _namespace(happening: Happening) -> str:
+def _namespace(happening: EventRecord) -> str:
     return str(happening.regarding["metadata"]["namespace"])
 
 

@@ -8,7 +8,7 @@ from slipway.adapters.connection import APPLY, JSON, MERGE, Answer, Connection
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
 from slipway.api.kinds import Kind
-from slipway.engine.rate_limit import Bucket
+from slipway.engine.rate_limit import TokenBucket
 from slipway.errors import ChangedUnderneath, ConflictError
 
 WRITES_PER_SECOND = 300.0
@@ -33,7 +33,7 @@ class KubeCluster:
         *,
         fence: Callable[[], None],
         on_written: Written = lambda _kind, _manifest: None,
-        limit: Bucket | None = None,
+        limit: TokenBucket | None = None,
     ) -> None:
         """Write only where `fence` does not raise, and show each written object to `on_written`.
 
@@ -42,7 +42,7 @@ class KubeCluster:
         self._connection = connection
         self._fence = fence
         self._on_written = on_written
-        self._limit = limit or Bucket(rate=WRITES_PER_SECOND, burst=WRITES_BURST)
+        self._limit = limit or TokenBucket(rate=WRITES_PER_SECOND, burst=WRITES_BURST)
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
         """Read one object live; None where it does not exist."""

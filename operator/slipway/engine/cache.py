@@ -30,7 +30,7 @@ class Ref:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CacheEntry:
     """What is kept of one object."""
 
     ref: Ref
@@ -49,7 +49,7 @@ class Cache:
     """Projections by (kind, namespace, name)."""
 
     def __init__(self) -> None:
-        self._entries: dict[Place, Entry] = {}
+        self._entries: dict[Place, CacheEntry] = {}
         self._owned: defaultdict[str, set[Place]] = defaultdict(set)
         self._by_kind: defaultdict[tuple[Kind, str], dict[str, Place]] = defaultdict(dict)
         self._changes = 0
@@ -75,13 +75,13 @@ class Cache:
         self._changes += 1
         if known is not None and known.ref.owner != ref.owner:
             self._disown(known)
-        self._entries[place] = Entry(ref, value, wakes, self._changes)
+        self._entries[place] = CacheEntry(ref, value, wakes, self._changes)
         self._by_kind[ref.kind, ref.namespace][ref.name] = place
         if ref.owner is not None:
             self._owned[ref.owner].add(place)
         return known is None or known.ref.uid != ref.uid or known.value != value
 
-    def remove(self, ref: Ref) -> Entry | None:
+    def remove(self, ref: Ref) -> CacheEntry | None:
         """Forget the object and return what was known; None also where a newer has its name."""
         known = self._entries.get((ref.kind, ref.namespace, ref.name))
         if known is None or known.ref.uid != ref.uid:
@@ -100,7 +100,7 @@ class Cache:
         entry = self._entries.get((kind, namespace, name))
         return entry.value if entry is not None and isinstance(entry.value, of) else None
 
-    def entry(self, kind: Kind, namespace: str, name: str) -> Entry | None:
+    def entry(self, kind: Kind, namespace: str, name: str) -> CacheEntry | None:
         """Return all that is kept of an object."""
         return self._entries.get((kind, namespace, name))
 
@@ -116,11 +116,11 @@ class Cache:
         values = (self._entries[place].value for place in places)
         return [value for value in values if isinstance(value, of)]
 
-    def entries(self, kind: Kind) -> Iterator[Entry]:
+    def entries(self, kind: Kind) -> Iterator[CacheEntry]:
         """Iterate over all objects of a kind; the cache must not change meanwhile."""
         return (entry for place, entry in self._entries.items() if place[0] == kind)
 
-    def _disown(self, entry: Entry) -> None:
+    def _disown(self, entry: CacheEntry) -> None:
         owner = entry.ref.owner
         if owner is None:
             return

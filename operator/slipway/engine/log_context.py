@@ -1,4 +1,4 @@
-"""What the present pass is about, so that each of its log lines says so.
+"""The fields that every log line of a pass carries: which object it is about.
 
 Kept per asyncio task; tasks that a pass starts inherit it.
 """
@@ -6,19 +6,20 @@ Kept per asyncio task; tasks that a pass starts inherit it.
 from collections.abc import Mapping
 from contextvars import ContextVar
 
-_ABOUT: ContextVar[Mapping[str, str]] = ContextVar("about", default={})  # noqa: B039 -- read only
+_FIELDS: ContextVar[Mapping[str, str]] = ContextVar("log fields", default={})  # noqa: B039 -- read only
 
 
-def begin(**words: str) -> None:
-    """Forget the last pass; this one is about these words."""
-    _ABOUT.set({key: word for key, word in words.items() if word})
+def begin_pass(**fields: str) -> None:
+    """Replace the fields of the previous pass by these."""
+    _FIELDS.set({key: value for key, value in fields.items() if value})
 
 
-def note(**words: str | None) -> None:
-    """Add what the pass has learned, as the revision that it is about."""
-    _ABOUT.set({**_ABOUT.get(), **{key: word for key, word in words.items() if word}})
+def add_fields(**fields: str | None) -> None:
+    """Add what the pass has learned meanwhile, such as the revision it acts on."""
+    known = {key: value for key, value in fields.items() if value}
+    _FIELDS.set({**_FIELDS.get(), **known})
 
 
-def words() -> Mapping[str, str]:
-    """Return what to add to a log line."""
-    return _ABOUT.get()
+def current_fields() -> Mapping[str, str]:
+    """Return the fields of the present pass."""
+    return _FIELDS.get()

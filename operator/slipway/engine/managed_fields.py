@@ -4,7 +4,7 @@ from slipway.api.base import Manifest
 from slipway.api.canonical_json import sha256_of
 
 
-def our_fields_hash(manifest: Manifest, manager: str, *, beside: str = "") -> str | None:
+def hash_owned_fields(manifest: Manifest, manager: str, *, beside: str = "") -> str | None:
     """Return a hash of the fields that `manager` owns by server-side apply; None: none at all.
 
     It changes when another manager takes or removes one of them, not when others add their own.

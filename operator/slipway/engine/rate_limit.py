@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 
-class Bucket:
+class TokenBucket:
     """Lets `rate` calls per second pass, and up to `burst` at once."""
 
     def __init__(

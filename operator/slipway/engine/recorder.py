@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from slipway.api.base import Manifest
-from slipway.engine.rate_limit import Bucket
+from slipway.engine.rate_limit import TokenBucket
 from slipway.errors import ConflictError, SlipwayError
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ MESSAGE_LIMIT = 1_024
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class EventRecord:
     """What an event says, and about what."""
 
     name: str
@@ -46,10 +46,10 @@ class Happening:
 class EventSink(Protocol):
     """Where events are written."""
 
-    async def create(self, happening: Happening) -> None:
+    async def create(self, happening: EventRecord) -> None:
         """Write it. Raises ConflictError where it exists, and other SlipwayErrors."""
 
-    async def repeat(self, happening: Happening, *, by: int, quiet_seconds: float) -> bool:
+    async def repeat(self, happening: EventRecord, *, by: int, quiet_seconds: float) -> bool:
         """Raise its count, unless it was written in the last `quiet_seconds`.
 
         False: it is not there any more. Raises SlipwayErrors.
@@ -69,7 +69,7 @@ class EventRecorder:
         self._sink = sink
         self._now = now
         self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
-        self._budgets: OrderedDict[str, Bucket] = OrderedDict()
+        self._budgets: OrderedDict[str, TokenBucket] = OrderedDict()
         self.dropped = 0
         self.happened: Counter[tuple[str, str]] = Counter()
         """What was recorded, without repeats, by type and reason."""
@@ -86,7 +86,7 @@ class EventRecorder:
         except Exception:
             log.exception("event %s not written", reason)
 
-    async def _record(self, happening: Happening) -> None:
+    async def _record(self, happening: EventRecord) -> None:
         key = (str(happening.regarding["metadata"].get("namespace", "")), happening.name)
         known = self._known.get(key)
         if known is not None and self._now() - known.written_at < REPEAT_SECONDS:
@@ -103,7 +103,7 @@ class EventRecorder:
         self._known[key] = _Known(self._now())
         _trim(self._known, key)
 
-    async def _write(self, happening: Happening, known: _Known | None) -> None:
+    async def _write(self, happening: EventRecord, known: _Known | None) -> None:
         if known is not None and await self._repeat(happening, 1 + known.unwritten):
             return
         try:
@@ -111,29 +111,29 @@ class EventRecorder:
         except ConflictError:
             await self._repeat(happening, 1)
 
-    async def _repeat(self, happening: Happening, by: int) -> bool:
+    async def _repeat(self, happening: EventRecord, by: int) -> bool:
         return await self._sink.repeat(happening, by=by, quiet_seconds=REPEAT_SECONDS)
 
-    def _budget(self, regarding: Manifest) -> Bucket:
+    def _budget(self, regarding: Manifest) -> TokenBucket:
         uid = str(regarding["metadata"].get("uid", ""))
         bucket = self._budgets.get(uid)
         if bucket is None:
-            bucket = Bucket(rate=OBJECT_RATE, burst=OBJECT_BURST, now=self._now)
+            bucket = TokenBucket(rate=OBJECT_RATE, burst=OBJECT_BURST, now=self._now)
             self._budgets[uid] = bucket
         _trim(self._budgets, uid)
         return bucket
 
 
-def _happening(regarding: Manifest, warning: bool, reason: str, message: str) -> Happening:
+def _happening(regarding: Manifest, warning: bool, reason: str, message: str) -> EventRecord:
     metadata = regarding["metadata"]
     said = "\n".join((str(metadata.get("uid", "")), str(warning), reason, message))
     digest = hashlib.sha256(said.encode()).hexdigest()[:16]
     if len(message.encode()) > MESSAGE_LIMIT:
         message = message.encode()[: MESSAGE_LIMIT - 3].decode(errors="ignore") + "…"
-    return Happening(f"{metadata['name']}.{digest}", regarding, warning, reason, message)
+    return EventRecord(f"{metadata['name']}.{digest}", regarding, warning, reason, message)
 
 
-def _type(happening: Happening) -> str:
+def _type(happening: EventRecord) -> str:
     return "Warning" if happening.warning else "Normal"
 
 

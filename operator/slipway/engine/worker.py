@@ -18,11 +18,11 @@ PASS_SECONDS = 120.0
 RESULTS = ("ok", "dependency", "fenced", "refused", "bug")
 """What comes of a pass."""
 
-Pass = Callable[[Key], Awaitable[float | None]]
+Reconcile = Callable[[Key], Awaitable[float | None]]
 """One pass; returns the seconds until the next look, None: only when something changes."""
 
 
-class Observer(Protocol):
+class PassObserver(Protocol):
     """Counts passes."""
 
     def passed(self, kind: str, result: str, seconds: float) -> None:
@@ -35,10 +35,10 @@ class Worker:
     def __init__(
         self,
         queue: WorkQueue,
-        passes: Mapping[str, Pass],
+        passes: Mapping[str, Reconcile],
         *,
         gate: Callable[[], Awaitable[object]],
-        observer: Observer | None = None,
+        observer: PassObserver | None = None,
         limit_seconds: float = PASS_SECONDS,
     ) -> None:
         """Serve `queue` by the pass of each key's kind.
@@ -76,7 +76,7 @@ class Worker:
                 await self._idle.wait()
 
     async def _work(self, key: Key) -> None:
-        log_context.begin(kind=key.kind, namespace=key.namespace, name=key.name)
+        log_context.begin_pass(kind=key.kind, namespace=key.namespace, name=key.name)
         began = time.monotonic()
         try:
             result = await self._pass(key)

@@ -9,7 +9,7 @@ from slipway.api.kinds import Kind
 BEAT_SECONDS = 1.0
 
 
-class Pulses:
+class Heartbeats:
     """Remembers signs of life of the watches."""
 
     def __init__(

@@ -19,7 +19,7 @@ STUCK_QUEUE_SECONDS = 900.0
 """A pass is cut off after two minutes, and workers that end take the process with them."""
 
 
-def alive(machine: Machine, watches_run: Callable[[], bool]) -> tuple[Check, ...]:
+def liveness_checks(machine: Machine, watches_run: Callable[[], bool]) -> tuple[Check, ...]:
     """Return the checks of ``/healthz``; those that need a filled cache hold until it is."""
     synced = machine.sweep.synced.is_set
     return (
@@ -27,7 +27,7 @@ def alive(machine: Machine, watches_run: Callable[[], bool]) -> tuple[Check, ...
         Check(
             "the watches show what exists", lambda: not (synced() and machine.sweep.watch_is_dead)
         ),
-        Check("every watch gives signs of life", lambda: not synced() or not silent(machine)),
+        Check("every watch gives signs of life", lambda: not synced() or not silent_kinds(machine)),
         Check("sweeps go on", lambda: not synced() or machine.sweep.idle < STALE_SWEEP_SECONDS),
         Check(
             "the election goes on",
@@ -38,7 +38,7 @@ def alive(machine: Machine, watches_run: Callable[[], bool]) -> tuple[Check, ...
     )
 
 
-def silent(machine: Machine) -> list[str]:
+def silent_kinds(machine: Machine) -> list[str]:
     """Return the kinds of which a watch is dead: silent although the API server answers."""
     if not machine.pulses.heard:
         return []

@@ -23,14 +23,14 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line.update(log_context.words())
+        line.update(log_context.current_fields())
         line.update((key, value) for key, value in vars(record).items() if key not in STANDARD)
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
 
 
-def configure(level: str) -> None:
+def configure_logging(level: str) -> None:
     """Send all logs to stderr as JSON."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())

@@ -39,13 +39,13 @@ from slipway.errors import ClusterUnavailable, SettingsError
 from slipway.manager import liveness, logs, wiring
 from slipway.manager.feed import Feed
 from slipway.manager.health import Check, HealthServer
-from slipway.manager.heartbeats import LoopLag, Pulses
-from slipway.manager.malloc_trim import keep_small
+from slipway.manager.heartbeats import Heartbeats, LoopLag
+from slipway.manager.malloc_trim import keep_memory_small
 from slipway.manager.metrics import Metrics
 from slipway.manager.metrics.machine import Machine, MachineMetrics
 from slipway.manager.metrics.models import ModelMetrics
 from slipway.manager.preflight import Failures, Preflight
-from slipway.manager.watch import Hearing, watch, watch_names
+from slipway.manager.watch import WatchListener, run_watches, watch_names
 from slipway.settings import PATH_VARIABLE, Settings, load_settings
 
 log = logging.getLogger(__name__)
@@ -86,8 +86,8 @@ class Operator:
         self._feed = Feed(
             self._cache,
             self._queue,
-            project=wiring.project,
-            rollouts=functools.partial(wiring.rollouts, self._cache),
+            project=wiring.project_object,
+            rollouts=functools.partial(wiring.rollout_keys, self._cache),
         )
         self._sweep = Sweep(
             self._cache,
@@ -96,7 +96,7 @@ class Operator:
             namespaces=settings.watch_namespaces,
             on_ghost=self._feed.ghost,
         )
-        self._pulses = Pulses(watch_names(settings.watch_namespaces))
+        self._pulses = Heartbeats(watch_names(settings.watch_namespaces))
         self._namespaces = tuple(settings.watch_namespaces)
         self._preflight = Preflight(self._metadata, kinds.WATCHED, self._namespaces)
         self._machine = Machine(
@@ -118,7 +118,7 @@ class Operator:
         connection.answered = self._metrics.answered
         self._worker = Worker(
             self._queue,
-            wiring.passes(self._make_parts()),
+            wiring.build_reconcilers(self._make_parts()),
             gate=self._elector.leading.wait,
             observer=self._metrics,
         )
@@ -144,7 +144,7 @@ class Operator:
             ("sweep", self._sweep.run()),
             ("election", self._stand_for_election()),
             ("heartbeat", self._machine.lag.run()),
-            ("memory", keep_small(self._sweep.synced)),
+            ("memory", keep_memory_small(self._sweep.synced)),
         ]
         parts += [(f"worker {n}", self._worker.serve()) for n in range(self._settings.workers)]
         if missing:
@@ -165,9 +165,9 @@ class Operator:
         await self._elector.run()
 
     async def _run_watch(self) -> None:
-        await watch(
+        await run_watches(
             self._connection,
-            Hearing(self._feed.seen, self._feed.gone, self._sweep.request, self._pulses.beat),
+            WatchListener(self._feed.seen, self._feed.gone, self._sweep.request, self._pulses.beat),
             namespaces=self._namespaces,
             stop=self._stop,
             on_started=self._catch_signals,
@@ -239,7 +239,7 @@ class Operator:
     def _make_health(self, port: int) -> HealthServer:
         return HealthServer(
             port=port,
-            alive=liveness.alive(
+            alive=liveness.liveness_checks(
                 self._machine, lambda: self._watch is None or not self._watch.done()
             ),
             ready=(Check("the cache is filled", self._sweep.synced.is_set),),
@@ -252,7 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = load_settings(Path(options.settings))
-        logs.configure(settings.log_level)
+        logs.configure_logging(settings.log_level)
         return asyncio.run(_run(settings, options))
     except (SettingsError, ClusterUnavailable) as error:
         sys.stderr.write(f"slipway manager: {error}\n")

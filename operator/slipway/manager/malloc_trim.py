@@ -12,7 +12,9 @@ SETTLE_SECONDS = 5.0
 EVERY_SECONDS = 600.0
 
 
-async def keep_small(filled: asyncio.Event, *, settle_seconds: float = SETTLE_SECONDS) -> None:
+async def keep_memory_small(
+    filled: asyncio.Event, *, settle_seconds: float = SETTLE_SECONDS
+) -> None:
     """Give memory back soon after the cache is filled, and now and then from then on."""
     await filled.wait()
     await asyncio.sleep(settle_seconds)

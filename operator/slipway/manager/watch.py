@@ -34,7 +34,7 @@ Heard = Callable[[Kind, Manifest], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
+class WatchListener:
     """Who hears what the watches say. None of them may raise."""
 
     seen: Heard
@@ -79,9 +79,9 @@ class NoMemory(kopf.DiffBaseStorage):
         del body, patch, essence
 
 
-async def watch(
+async def run_watches(
     connection: Connection,
-    hearing: Hearing,
+    hearing: WatchListener,
     *,
     namespaces: Sequence[str],
     stop: asyncio.Event,
@@ -99,7 +99,7 @@ async def watch(
     older = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
         registry=registry,
-        settings=watch_settings(hearing.alive),
+        settings=kopf_settings(hearing.alive),
         standalone=True,
         identity=NOBODY,
         clusterwide=not namespaces,
@@ -140,7 +140,7 @@ class _Pulse(type(kopf.OperatorSettings().watching)):  # type: ignore[misc]
         """Ignore kopf's default."""
 
 
-def watch_settings(alive: Callable[[str], None] = lambda _watch: None) -> kopf.OperatorSettings:
+def kopf_settings(alive: Callable[[str], None] = lambda _watch: None) -> kopf.OperatorSettings:
     """Return kopf's settings: no writes, no scans, small buffers, endless patience."""
     settings = kopf.OperatorSettings()
     settings.watching = pulse = _Pulse()
@@ -163,7 +163,7 @@ def watch_settings(alive: Callable[[str], None] = lambda _watch: None) -> kopf.O
     return settings
 
 
-def _register(registry: kopf.OperatorRegistry, kind: Kind, hearing: Hearing) -> None:
+def _register(registry: kopf.OperatorRegistry, kind: Kind, hearing: WatchListener) -> None:
     @kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)
     async def hear(*, event: kopf.RawEvent, **_: Any) -> None:
         manifest: Manifest = dict(event["object"])

@@ -7,7 +7,7 @@ from slipway.api import kinds
 from slipway.api.modeldeployment import ModelDeployment
 from slipway.engine.cache import Cache
 from slipway.engine.queue import Key
-from slipway.engine.worker import Pass
+from slipway.engine.worker import Reconcile
 from slipway.errors import SettingsError
 from slipway.manager.feed import MODEL_DEPLOYMENT, ROUTER
 from slipway.reconcile.ask_sources import Sources
@@ -21,12 +21,12 @@ from slipway.reconcile.ports import (
     Recorder,
     ServerSource,
 )
-from slipway.reconcile.project import project
+from slipway.reconcile.projections import project_object
 from slipway.reconcile.reconcile import Outside, Reconciler
 from slipway.reconcile.router import RouterReconciler
 from slipway.settings import Settings
 
-__all__ = ["Parts", "passes", "project", "rollouts"]
+__all__ = ["Parts", "build_reconcilers", "project_object", "rollout_keys"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Parts:
     """Ask for a pass of another key."""
 
 
-def rollouts(cache: Cache, namespace: str) -> Iterable[Key]:
+def rollout_keys(cache: Cache, namespace: str) -> Iterable[Key]:
     """Return the ModelDeployments of a namespace that have a rollout under way."""
     for found in cache.within(kinds.MODEL_DEPLOYMENT, namespace, ModelDeployment):
         if found.status.rollout is not None:
@@ -69,7 +69,7 @@ def _require(settings: Settings) -> None:
         raise SettingsError(f"settings {' and '.join(missing)}: found nothing, expected an image")
 
 
-def passes(parts: Parts) -> Mapping[str, Pass]:
+def build_reconcilers(parts: Parts) -> Mapping[str, Reconcile]:
     """Return who runs the passes, by kind of key."""
     _require(parts.settings)
     routers = RouterReconciler(

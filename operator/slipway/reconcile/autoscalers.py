@@ -8,45 +8,45 @@ Slipway writes, and before a revision loses its pods.
 from slipway.api import kinds
 from slipway.api.modeldeployment import ScalingEngine
 from slipway.policy.facts import AutoscalerFact
-from slipway.reconcile import compose
+from slipway.reconcile import render_inputs
+from slipway.reconcile.decided import Decided
 from slipway.reconcile.ports import Cluster
-from slipway.reconcile.work import Pass
-from slipway.reconcile.writer import Writer
+from slipway.reconcile.writer import ObjectWriter
 from slipway.render.autoscaler import Autoscaler, render_autoscaler
 
 
-class Autoscalers:
+class AutoscalerWriter:
     """Writes HorizontalPodAutoscalers."""
 
-    def __init__(self, cluster: Cluster, writer: Writer) -> None:
+    def __init__(self, cluster: Cluster, writer: ObjectWriter) -> None:
         self._cluster = cluster
         self._writer = writer
 
-    async def remove(self, pass_: Pass) -> None:
+    async def remove(self, decided: Decided) -> None:
         """Delete those that must not write any more."""
-        wanted = live(pass_)
-        for found in pass_.children.of(AutoscalerFact):
+        wanted = autoscaled_revisions(decided)
+        for found in decided.children.of(AutoscalerFact):
             if found.revision not in wanted:
                 name, uid = found.meta.name, found.meta.uid
                 kind = kinds.HORIZONTAL_POD_AUTOSCALER
-                await self._cluster.delete(kind, pass_.namespace, name, uid=uid)
+                await self._cluster.delete(kind, decided.namespace, name, uid=uid)
 
-    async def write(self, pass_: Pass) -> None:
+    async def write(self, decided: Decided) -> None:
         """Apply those of live revisions whose Deployments exist."""
-        object_ = pass_.facts.md
-        found = {item.revision: item.meta for item in pass_.children.of(AutoscalerFact)}
-        for revision in sorted(live(pass_) & pass_.facts.workloads.keys()):
+        md = decided.facts.md
+        found = {item.revision: item.meta for item in decided.children.of(AutoscalerFact)}
+        for revision in sorted(autoscaled_revisions(decided) & decided.facts.workloads.keys()):
             spec = Autoscaler(
-                owner=compose.owner_of(object_),
+                owner=render_inputs.owner_of(md),
                 revision=revision,
-                scaling=object_.spec.scaling,
-                least=pass_.decision.floors[revision],
+                scaling=md.spec.scaling,
+                least=decided.decision.floors[revision],
             )
             await self._writer.apply_if_due(render_autoscaler(spec), found.get(revision))
 
 
-def live(pass_: Pass) -> set[str]:
+def autoscaled_revisions(decided: Decided) -> set[str]:
     """Return the revisions that a HorizontalPodAutoscaler scales."""
-    if pass_.facts.spec.scaling.engine is not ScalingEngine.HPA:
+    if decided.facts.spec.scaling.engine is not ScalingEngine.HPA:
         return set()
-    return set(pass_.decision.floors)
+    return set(decided.decision.floors)

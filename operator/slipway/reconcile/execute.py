@@ -21,19 +21,19 @@ from slipway.errors import (
     SpecError,
 )
 from slipway.policy.rollout.rolling_back import brings_back
-from slipway.reconcile.autoscalers import Autoscalers
-from slipway.reconcile.budgets import Budgets
-from slipway.reconcile.jobs import Jobs
-from slipway.reconcile.old_revisions import trim
+from slipway.reconcile.autoscalers import AutoscalerWriter
+from slipway.reconcile.budgets import BudgetWriter
+from slipway.reconcile.decided import Decided, Trouble
+from slipway.reconcile.jobs import JobWriter
+from slipway.reconcile.old_revisions import delete_surplus_revisions
 from slipway.reconcile.outages import reason_of
 from slipway.reconcile.ports import Cluster, HookSource
-from slipway.reconcile.revisions import Revisions
-from slipway.reconcile.routes import Routes
-from slipway.reconcile.work import Pass, Trouble
-from slipway.reconcile.writer import Writer
+from slipway.reconcile.revisions import RevisionWriter
+from slipway.reconcile.routes import RouteWriter
+from slipway.reconcile.writer import ObjectWriter
 from slipway.settings import Settings
 
-Step = Callable[[Pass], Awaitable[None]]
+Step = Callable[[Decided], Awaitable[None]]
 
 
 class Executor:
@@ -51,31 +51,31 @@ class Executor:
         """`ports_of` returns the listener ports that are taken in a namespace."""
         self._cluster = cluster
         self._hooks = hooks
-        writer = Writer(cluster)
-        self._autoscalers = Autoscalers(cluster, writer)
-        self._revisions = Revisions(cluster, writer, settings)
-        self._routes = Routes(writer, ports_of, epoch)
-        self._jobs = Jobs(cluster, writer, settings)
-        self._budgets = Budgets(cluster, writer)
+        writer = ObjectWriter(cluster)
+        self._autoscalers = AutoscalerWriter(cluster, writer)
+        self._revisions = RevisionWriter(cluster, writer, settings)
+        self._routes = RouteWriter(writer, ports_of, epoch)
+        self._jobs = JobWriter(cluster, writer, settings)
+        self._budgets = BudgetWriter(cluster, writer)
 
-    async def revise(self, pass_: Pass) -> Trouble | None:
+    async def revise(self, decided: Decided) -> Trouble | None:
         """Make the revision that was decided; return why it was refused, if it was."""
-        return _beside(await _attempt(pass_, self._revisions.make))
+        return _beside(await _attempt(decided, self._revisions.make))
 
-    async def execute(self, pass_: Pass) -> Trouble | None:
+    async def execute(self, decided: Decided) -> Trouble | None:
         """Write everything but the status; return what was refused, if anything.
 
         Raises:
             DependencyError: the pass ends here, and the next one finds out what is left to do.
 
         """
-        is_new = pass_.facts.route is None
-        early = await self._prepare(pass_) if is_new else None
-        if brings_back(pass_.decision, pass_.facts):
-            trouble = await self._bring_back(pass_)
+        is_new = decided.facts.route is None
+        early = await self._prepare(decided) if is_new else None
+        if brings_back(decided.decision, decided.facts):
+            trouble = await self._bring_back(decided)
         else:
             trouble = await _attempt(
-                pass_,
+                decided,
                 self._mark_ended,
                 self._autoscalers.remove,
                 self._revisions.run,
@@ -89,21 +89,21 @@ class Executor:
         if trouble is not None:
             return trouble
         # last, so that a Job that nobody admits never stands before traffic that must come back
-        return early if is_new else await self._prepare(pass_)
+        return early if is_new else await self._prepare(decided)
 
-    async def _bring_back(self, pass_: Pass) -> Trouble | None:
+    async def _bring_back(self, decided: Decided) -> Trouble | None:
         """Take the same steps; the weights and the candidate's end depend on none of the others.
 
         What else was refused is beside: the decision is done, and the status must tell of it.
         """
         short = await _despite(
-            pass_, self._autoscalers.remove, self._revisions.run, self._autoscalers.write
+            decided, self._autoscalers.remove, self._revisions.run, self._autoscalers.write
         )
-        refused = await _attempt(pass_, self._routes.weigh, self._mark_ended)
+        refused = await _attempt(decided, self._routes.weigh, self._mark_ended)
         if refused is not None:
             return refused
         left = [
-            await _despite(pass_, step)
+            await _despite(decided, step)
             for step in (
                 self._routes.lead,
                 self._revisions.stop,
@@ -115,14 +115,14 @@ class Executor:
         troubles = (trouble for trouble in (short, *left) if trouble is not None)
         return _beside(next(troubles, None))
 
-    async def _prepare(self, pass_: Pass) -> Trouble | None:
+    async def _prepare(self, decided: Decided) -> Trouble | None:
         return _beside(
-            await _attempt(pass_, self._revisions.make, self._jobs.start, self._budgets.write)
+            await _attempt(decided, self._revisions.make, self._jobs.start, self._budgets.write)
         )
 
-    async def write_status(self, object_: ModelDeployment, status: ModelDeploymentStatus) -> None:
+    async def write_status(self, md: ModelDeployment, status: ModelDeploymentStatus) -> None:
         """Replace the status; the version that was read is a precondition."""
-        meta = object_.metadata
+        meta = md.metadata
         manifest: Manifest = {
             "apiVersion": names.API_VERSION,
             "kind": kinds.MODEL_DEPLOYMENT.kind,
@@ -131,34 +131,36 @@ class Executor:
         }
         await self._cluster.apply_status(manifest, resource_version=meta.resource_version)
 
-    async def _mark_ended(self, pass_: Pass) -> None:
-        for end in pass_.decision.outcomes:
-            known = pass_.facts.revisions[end.revision]
+    async def _mark_ended(self, decided: Decided) -> None:
+        for end in decided.decision.outcomes:
+            known = decided.facts.revisions[end.revision]
             await self._cluster.annotate(
                 kinds.CONTROLLER_REVISION,
-                pass_.namespace,
+                decided.namespace,
                 known.meta.name,
                 uid=known.meta.uid,
-                annotations={names.ANNOTATION_OUTCOME: f"{end.outcome.value}@{to_wire(pass_.now)}"},
+                annotations={
+                    names.ANNOTATION_OUTCOME: f"{end.outcome.value}@{to_wire(decided.now)}"
+                },
             )
 
-    async def _ask(self, pass_: Pass) -> None:
-        for call in pass_.decision.calls:
+    async def _ask(self, decided: Decided) -> None:
+        for call in decided.decision.calls:
             await self._hooks.ask(call)
 
-    async def _trim(self, pass_: Pass) -> None:
-        await trim(self._cluster, pass_)
+    async def _trim(self, decided: Decided) -> None:
+        await delete_surplus_revisions(self._cluster, decided)
 
 
 def _beside(trouble: Trouble | None) -> Trouble | None:
     return replace(trouble, is_beside=True) if trouble is not None else None
 
 
-async def _attempt(pass_: Pass, *steps: Step) -> Trouble | None:
+async def _attempt(decided: Decided, *steps: Step) -> Trouble | None:
     """Take the steps until one is refused."""
     try:
         for step in steps:
-            await step(pass_)
+            await step(decided)
     except SpecError as error:
         return Trouble("InvalidSpec", str(error))
     except ConflictError as error:
@@ -168,10 +170,10 @@ async def _attempt(pass_: Pass, *steps: Step) -> Trouble | None:
     return None
 
 
-async def _despite(pass_: Pass, *steps: Step) -> Trouble | None:
+async def _despite(decided: Decided, *steps: Step) -> Trouble | None:
     """Take the steps until one goes wrong, also where a pass would end and be tried again."""
     try:
-        return await _attempt(pass_, *steps)
+        return await _attempt(decided, *steps)
     except ChangedUnderneath:
         return None  # the next pass sees what there is now
     except DependencyError as error:

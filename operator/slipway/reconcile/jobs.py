@@ -5,69 +5,69 @@ from slipway.api.base import Manifest
 from slipway.api.modeldeployment import ModelDeployment
 from slipway.policy.facts import JobFact, JobState
 from slipway.policy.rollout.idle import check_subject
-from slipway.reconcile import compose
+from slipway.reconcile import render_inputs
+from slipway.reconcile.decided import Decided
 from slipway.reconcile.ports import Cluster
-from slipway.reconcile.project import ANNOTATION_ATTEMPT, ANNOTATION_SUBJECT
-from slipway.reconcile.work import Pass
-from slipway.reconcile.writer import Writer
+from slipway.reconcile.projections import ANNOTATION_ATTEMPT, ANNOTATION_SUBJECT
+from slipway.reconcile.writer import ObjectWriter
 from slipway.render.jobs import CheckJob, PackageJob, render_check_job, render_package_job
 from slipway.settings import Settings
 
 
-class Jobs:
+class JobWriter:
     """Writes Jobs."""
 
-    def __init__(self, cluster: Cluster, writer: Writer, settings: Settings) -> None:
+    def __init__(self, cluster: Cluster, writer: ObjectWriter, settings: Settings) -> None:
         self._cluster = cluster
         self._writer = writer
         self._settings = settings
 
-    async def start(self, pass_: Pass) -> None:
+    async def start(self, decided: Decided) -> None:
         """Start what was decided."""
-        decision = pass_.decision
+        decision = decided.decision
         if decision.package is not None:
-            await self._writer.create(self._package(pass_, decision.package))
+            await self._writer.create(self._package(decided, decision.package))
         if decision.check is not None and decision.candidate is not None:
-            await self._writer.create(self._check(pass_, decision.candidate, decision.check))
+            await self._writer.create(self._check(decided, decision.candidate, decision.check))
 
-    async def remove(self, pass_: Pass) -> None:
+    async def remove(self, decided: Decided) -> None:
         """Delete the Jobs that nobody waits for."""
-        for job in pass_.facts.jobs:
-            if _is_over(job, pass_):
+        for job in decided.facts.jobs:
+            if _is_over(job, decided):
                 name, uid = job.meta.name, job.meta.uid
-                await self._cluster.delete(kinds.JOB, pass_.namespace, name, uid=uid)
+                await self._cluster.delete(kinds.JOB, decided.namespace, name, uid=uid)
 
-    def _package(self, pass_: Pass, attempt: int) -> Manifest:
-        object_, subject = pass_.facts.md, pass_.facts.input
+    def _package(self, decided: Decided, attempt: int) -> Manifest:
+        md, subject = decided.facts.md, decided.facts.input
         job = PackageJob(
-            owner=compose.owner_of(object_),
+            owner=render_inputs.owner_of(md),
             image=self._settings.operator_image,
             input_hash=subject,
             attempt=attempt,
-            request=compose.package_request(object_, self._settings),
-            push_secret=_push_secret(object_),
-            pull_secrets=compose.pull_secrets(object_),
+            request=render_inputs.package_request(md, self._settings),
+            push_secret=_push_secret(md),
+            pull_secrets=render_inputs.pull_secrets(md),
             pods=self._settings.jobs,
         )
         return _about(render_package_job(job), subject, attempt)
 
-    def _check(self, pass_: Pass, candidate: str, attempt: int) -> Manifest:
-        facts = pass_.facts
+    def _check(self, decided: Decided, candidate: str, attempt: int) -> Manifest:
+        facts = decided.facts
         job = CheckJob(
-            owner=compose.owner_of(facts.md),
+            owner=render_inputs.owner_of(facts.md),
             image=self._settings.operator_image,
             revision=candidate,
             step=0,
             attempt=attempt,
-            request=compose.check_request(facts, candidate, pass_.decision.stable),
+            request=render_inputs.check_request(facts, candidate, decided.decision.stable),
             pods=self._settings.jobs,
         )
         return _about(render_check_job(job), check_subject(candidate, facts.golden), attempt)
 
 
-def _is_over(job: JobFact, pass_: Pass) -> bool:
+def _is_over(job: JobFact, decided: Decided) -> bool:
     """Return whether the result is stored or nobody waits for it; the newest failure stays."""
-    decision, facts = pass_.decision, pass_.facts
+    decision, facts = decided.decision, decided.facts
     if "." in job.subject or len(job.subject) == 8:  # noqa: PLR2004 -- a revision
         waits = decision.candidate is not None and job.subject == check_subject(
             decision.candidate, facts.golden
@@ -90,6 +90,6 @@ def _about(job: Manifest, subject: str, attempt: int) -> Manifest:
     return {**job, "metadata": {**metadata, "annotations": annotations}}
 
 
-def _push_secret(object_: ModelDeployment) -> str | None:
-    packaging = object_.spec.packaging
+def _push_secret(md: ModelDeployment) -> str | None:
+    packaging = md.spec.packaging
     return packaging.push_secret_ref.name if packaging and packaging.push_secret_ref else None

@@ -30,7 +30,13 @@ from slipway.policy.identity import golden_hash, input_hash, resolve
 from slipway.policy.rollout import hooks
 from slipway.reconcile.ask_sources import Sources, gather, judged, planned
 from slipway.reconcile.ports import Cluster, CounterSource, HookSource
-from slipway.reconcile.project import JobObject, JobPod, Plain, StoredRevision, project
+from slipway.reconcile.projections import (
+    JobObject,
+    JobPod,
+    PlainObject,
+    StoredRevision,
+    project_object,
+)
 from slipway.settings import Settings
 
 T = TypeVar("T")
@@ -60,16 +66,16 @@ class Children:
         return next(iter(self.of(RouteFact)), None)
 
 
-def observe_cached(cache: Cache, object_: ModelDeployment) -> Children:
+def observe_cached(cache: Cache, md: ModelDeployment) -> Children:
     """Read from the cache: good for deciding when to look closer, and for what heals by itself."""
-    meta = object_.metadata
+    meta = md.metadata
     owned = cache.owned(meta.uid, object)
-    names_ = {stored.fact.name for stored in owned if isinstance(stored, StoredRevision)}
+    revision_names = {stored.fact.name for stored in owned if isinstance(stored, StoredRevision)}
     jobs = {job.meta.name for job in owned if isinstance(job, JobObject)}
     pods = [
         pod
         for pod in cache.within(kinds.POD, meta.namespace, object)
-        if (isinstance(pod, PodFact) and pod.revision in names_)
+        if (isinstance(pod, PodFact) and pod.revision in revision_names)
         or (isinstance(pod, JobPod) and pod.job in jobs)
     ]
     return Children(tuple(owned), tuple(pods), router_pods(cache, meta.namespace))
@@ -81,9 +87,9 @@ def router_pods(cache: Cache, namespace: str) -> tuple[PodFact, ...]:
     return tuple(pod for pod in pods if pod.revision is None)
 
 
-async def observe_live(cluster: Cluster, object_: ModelDeployment) -> Children:
+async def observe_live(cluster: Cluster, md: ModelDeployment) -> Children:
     """Read from the API server what a move of traffic depends on."""
-    meta = object_.metadata
+    meta = md.metadata
     ours = {names.LABEL_OWNER: meta.name}
     router = {names.LABEL_COMPONENT: names.COMPONENT_ROUTER, names.MANAGED_BY: names.MANAGER}
     owned_kinds = (
@@ -100,13 +106,13 @@ async def observe_live(cluster: Cluster, object_: ModelDeployment) -> Children:
         cluster.list(kinds.POD, meta.namespace, router),
     )
     objects = tuple(
-        project(kind, manifest)
+        project_object(kind, manifest)
         for kind, manifests in zip(owned_kinds, lists, strict=False)
         for manifest in manifests
         if _is_owned_by(manifest["metadata"], meta.uid)
     )
-    pods = tuple(project(kinds.POD, manifest) for manifest in lists[-2])
-    proxies = (project(kinds.POD, manifest) for manifest in lists[-1])
+    pods = tuple(project_object(kinds.POD, manifest) for manifest in lists[-2])
+    proxies = (project_object(kinds.POD, manifest) for manifest in lists[-1])
     return Children(objects, pods, tuple(pod for pod in proxies if isinstance(pod, PodFact)))
 
 
@@ -118,10 +124,10 @@ def _is_owned_by(metadata: dict[str, object], uid: str) -> bool:
     )
 
 
-def facts_of(object_: ModelDeployment, children: Children, settings: Settings) -> Facts:
+def facts_of(md: ModelDeployment, children: Children, settings: Settings) -> Facts:
     """Return the facts, without traffic."""
-    packaged, problem = _known_without_job(object_, settings)
-    problem = problem or _unknown_outside(object_, settings)
+    packaged, problem = _known_without_job(md, settings)
+    problem = problem or _unknown_outside(md, settings)
     revisions = {stored.fact.name: stored.fact for stored in children.of(StoredRevision)}
     workloads = {item.revision: item for item in children.of(WorkloadFact)}
     pods: dict[str, tuple[PodFact, ...]] = {}
@@ -130,9 +136,9 @@ def facts_of(object_: ModelDeployment, children: Children, settings: Settings) -
             pods[pod.revision] = (*pods.get(pod.revision, ()), pod)
     route = children.route
     return Facts(
-        md=object_,
-        input=input_hash(object_.spec),
-        golden=golden_hash(object_.spec.model.golden_set),
+        md=md,
+        input=input_hash(md.spec),
+        golden=golden_hash(md.spec.model.golden_set),
         revisions=revisions,
         workloads=workloads,
         pods=pods,
@@ -147,13 +153,13 @@ def facts_of(object_: ModelDeployment, children: Children, settings: Settings) -
 
 
 def _known_without_job(
-    object_: ModelDeployment, settings: Settings
+    md: ModelDeployment, settings: Settings
 ) -> tuple[PackageResult | None, str | None]:
     try:
-        resolved = resolve(object_, settings)
+        resolved = resolve(md, settings)
     except SpecError as error:
         return None, str(error)
-    source = object_.spec.model.source
+    source = md.spec.model.source
     is_open = source.uri.startswith("http://") and source.digest is None
     problem = PLAIN_HTTP if is_open and not settings.sources.allow_plain_http else None
     if resolved.mode is PackageMode.FETCH and source.digest is not None:
@@ -161,9 +167,9 @@ def _known_without_job(
     return None, problem
 
 
-def _unknown_outside(object_: ModelDeployment, settings: Settings) -> str | None:
+def _unknown_outside(md: ModelDeployment, settings: Settings) -> str | None:
     """Say which metrics and hooks this operator would not ask."""
-    analysis, namespace = object_.spec.rollout.analysis, object_.metadata.namespace
+    analysis, namespace = md.spec.rollout.analysis, md.metadata.namespace
     return (
         readings.problem_of(analysis.metrics, settings.prometheus, namespace)
         or hooks.problem_of(analysis.hooks, namespace, settings.hooks.allowed_hosts)
@@ -244,25 +250,25 @@ async def with_traffic(
     return replace(facts, judgements=judged(facts, found, merged))
 
 
-def with_answers(facts: Facts, source: HookSource) -> Facts:
+def with_hook_answers(facts: Facts, source: HookSource) -> Facts:
     """Return the facts with what hooks have answered meanwhile."""
     answers = {call.key: source.answer(call.key) for call in hooks.calls_of(facts)}
     told = {key: answer for key, answer in answers.items() if answer is not None}
     return replace(facts, answers=told) if told else facts
 
 
-def has_service(children: Children, name: str) -> Plain | None:
+def find_service(children: Children, name: str) -> PlainObject | None:
     """Return the Service of that name that the ModelDeployment controls."""
     return next(
         (
             item
-            for item in children.of(Plain)
+            for item in children.of(PlainObject)
             if item.kind == kinds.SERVICE.kind and item.meta.name == name
         ),
         None,
     )
 
 
-def now_of(moment: datetime) -> datetime:
+def truncate_to_millis(moment: datetime) -> datetime:
     """Return the moment, cut to milliseconds: what status can hold."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -2,17 +2,17 @@
 
 from slipway.api import kinds
 from slipway.policy.facts import RevisionFact
-from slipway.reconcile.observe import has_service
+from slipway.reconcile.decided import Decided
+from slipway.reconcile.observe import find_service
 from slipway.reconcile.ports import Cluster
-from slipway.reconcile.work import Pass
 
 
-async def trim(cluster: Cluster, pass_: Pass) -> None:
+async def delete_surplus_revisions(cluster: Cluster, decided: Decided) -> None:
     """Delete what belongs to the surplus; the ControllerRevision, which names it, comes last."""
-    for item in surplus(pass_):
+    for item in surplus_revisions(decided):
         name = item.meta.name
-        running = pass_.facts.workloads.get(item.name)
-        service = has_service(pass_.children, name)
+        running = decided.facts.workloads.get(item.name)
+        service = find_service(decided.children, name)
         found = {
             kinds.DEPLOYMENT: running.meta if running else None,
             kinds.SERVICE: service.meta if service else None,
@@ -20,12 +20,12 @@ async def trim(cluster: Cluster, pass_: Pass) -> None:
         }
         for kind, meta in found.items():
             if meta is not None:
-                await cluster.delete(kind, pass_.namespace, name, uid=meta.uid)
+                await cluster.delete(kind, decided.namespace, name, uid=meta.uid)
 
 
-def surplus(pass_: Pass) -> list[RevisionFact]:
+def surplus_revisions(decided: Decided) -> list[RevisionFact]:
     """Return the revisions that are too many, oldest first."""
-    decision, facts = pass_.decision, pass_.facts
+    decision, facts = decided.decision, decided.facts
     kept = {decision.stable, decision.candidate, facts.wanted.name if facts.wanted else None}
     kept.add(decision.hold.revision if decision.hold else None)
     kept |= {name for name, number in decision.replicas.items() if number}

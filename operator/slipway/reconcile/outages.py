@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from slipway.engine.queue import Key
 from slipway.errors import AdmissionDenied, ChangedUnderneath, DependencyError, Forbidden
+from slipway.reconcile.decided import Trouble
 from slipway.reconcile.ports import Clock
-from slipway.reconcile.work import Trouble
 
 NO_WEBHOOK = "failed calling webhook"
 PATIENCE = timedelta(seconds=10)

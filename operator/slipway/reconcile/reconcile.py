@@ -26,14 +26,15 @@ from slipway.policy.rollout.decide import decide, remember
 from slipway.policy.rollout.memory import recall
 from slipway.policy.status import desired_status, is_due
 from slipway.reconcile.ask_sources import Sources
+from slipway.reconcile.decided import Decided, Trouble
 from slipway.reconcile.execute import Executor
 from slipway.reconcile.observe import (
     Children,
     facts_of,
-    now_of,
     observe_cached,
     observe_live,
-    with_answers,
+    truncate_to_millis,
+    with_hook_answers,
     with_traffic,
 )
 from slipway.reconcile.outages import Outages
@@ -45,11 +46,10 @@ from slipway.reconcile.ports import (
     Recorder,
     ServerSource,
 )
-from slipway.reconcile.project import Broken, project
-from slipway.reconcile.refused_writes import AGAIN, Refusals
-from slipway.reconcile.router_pods import Proxies
+from slipway.reconcile.projections import InvalidModelDeployment, project_object
+from slipway.reconcile.refused_writes import AGAIN, RefusedWrites
+from slipway.reconcile.router_pods import ProxyRepair
 from slipway.reconcile.scaling import Scaler
-from slipway.reconcile.work import Pass, Trouble
 from slipway.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -90,10 +90,10 @@ class Reconciler:
             ports_of=self._ports_of,
             epoch=outside.epoch,
         )
-        self._proxies = Proxies(outside.cluster)
+        self._proxies = ProxyRepair(outside.cluster)
         self._scaler = Scaler(outside.counters, outside.servers, outside.clock)
         self._outages = Outages(outside.clock)
-        self._refusals = Refusals(outside.clock)
+        self._refusals = RefusedWrites(outside.clock)
 
     async def reconcile(self, key: Key) -> float | None:
         """Make one object true; return the seconds until the next look, None: on change only."""
@@ -111,7 +111,7 @@ class Reconciler:
 
     async def _pass(self, key: Key) -> float | None:
         found = self._cache.get(kinds.MODEL_DEPLOYMENT, key.namespace, key.name, object)
-        if isinstance(found, Broken):
+        if isinstance(found, InvalidModelDeployment):
             return await self._report_broken(key, found)
         if not isinstance(found, ModelDeployment) or found.metadata.deletion_timestamp:
             self._scaler.forget(key)
@@ -140,10 +140,10 @@ class Reconciler:
         self, key: Key, decision: Decision, facts: Facts, children: Children
     ) -> float | None:
         """Make the revision, and go on at once with what it makes possible."""
-        now = now_of(self._outside.clock.now())
-        pass_ = Pass(decision, facts, children, now)
+        now = truncate_to_millis(self._outside.clock.now())
+        decided = Decided(decision, facts, children, now)
         trouble = await self._refusals.unless_refused(
-            (key, "revise"), decision, facts, lambda: self._executor.revise(pass_)
+            (key, "revise"), decision, facts, lambda: self._executor.revise(decided)
         )
         if trouble is not None:
             decision = replace(decision, make_revision=None)
@@ -154,16 +154,16 @@ class Reconciler:
             return AT_ONCE  # needs a look at what is live, or at what the cache does not show yet
         return await self._write(key, decision, facts, children)
 
-    async def _take_over(self, object_: ModelDeployment, children: Children) -> bool:
+    async def _take_over(self, md: ModelDeployment, children: Children) -> bool:
         """Stamp the objects of a rollout under way, and return whether that was needed.
 
         It changes their versions, which voids every write that an earlier leader still holds.
         """
         route, epoch = children.route, self._outside.epoch()
-        if object_.status.candidate is None or route is None or route.epoch == epoch:
+        if md.status.candidate is None or route is None or route.epoch == epoch:
             return False
         stamp = {names.ANNOTATION_EPOCH: epoch}
-        namespace = object_.metadata.namespace
+        namespace = md.metadata.namespace
         for workload in children.of(WorkloadFact):
             if workload.replicas:
                 await self._outside.cluster.annotate(
@@ -183,24 +183,24 @@ class Reconciler:
         return True
 
     async def _look(
-        self, key: Key, object_: ModelDeployment, children: Children
+        self, key: Key, md: ModelDeployment, children: Children
     ) -> tuple[Facts, Decision]:
-        facts = self._facts(object_, children)
-        now = now_of(self._outside.clock.now())
+        facts = self._facts(md, children)
+        now = truncate_to_millis(self._outside.clock.now())
         facts = await with_traffic(facts, self._outside.counters, self._outside.sources, now)
-        facts = with_answers(facts, self._outside.hooks)
+        facts = with_hook_answers(facts, self._outside.hooks)
         facts = await self._scaler.sized(key, facts)
-        decision = decide(facts, now_of(self._outside.clock.now()))
-        log_context.note(revision=decision.candidate or decision.stable)
+        decision = decide(facts, truncate_to_millis(self._outside.clock.now()))
+        log_context.add_fields(revision=decision.candidate or decision.stable)
         return facts, decision
 
-    def _facts(self, object_: ModelDeployment, children: Children) -> Facts:
-        problem = self._outside.router_problem(object_.metadata.namespace)
-        return replace(facts_of(object_, children, self._settings), router_problem=problem)
+    def _facts(self, md: ModelDeployment, children: Children) -> Facts:
+        problem = self._outside.router_problem(md.metadata.namespace)
+        return replace(facts_of(md, children, self._settings), router_problem=problem)
 
     async def _read_live(self, key: Key, cached: ModelDeployment) -> ModelDeployment | None:
         manifest = await self._outside.cluster.get(kinds.MODEL_DEPLOYMENT, key.namespace, key.name)
-        live = project(kinds.MODEL_DEPLOYMENT, manifest) if manifest else None
+        live = project_object(kinds.MODEL_DEPLOYMENT, manifest) if manifest else None
         if not isinstance(live, ModelDeployment) or live.metadata.deletion_timestamp:
             return None
         if live.metadata.generation < cached.metadata.generation:
@@ -215,16 +215,16 @@ class Reconciler:
         children: Children,
         beside: Trouble | None = None,
     ) -> float | None:
-        now = now_of(self._outside.clock.now())
+        now = truncate_to_millis(self._outside.clock.now())
         broken = violations(decision, facts, now)
         if broken:
             log.error("a promise would be broken, nothing is written", extra={"broken": broken})
             trouble: Trouble | None = Trouble("InternalError", "; ".join(broken))
             await self._publish(recall(facts), facts, trouble)
             return TROUBLE_AGAIN.total_seconds()
-        pass_ = Pass(decision, facts, children, now)
+        decided = Decided(decision, facts, children, now)
         trouble = await self._refusals.unless_refused(
-            (key, "execute"), decision, facts, lambda: self._executor.execute(pass_)
+            (key, "execute"), decision, facts, lambda: self._executor.execute(decided)
         )
         trouble = trouble or beside
         await self._proxies.heal(facts, children.router_pods, now)
@@ -242,12 +242,12 @@ class Reconciler:
         return frozenset(route.port for route in routes)
 
     async def _publish(self, decision: Decision, facts: Facts, trouble: Trouble | None) -> None:
-        now = now_of(self._outside.clock.now())
+        now = truncate_to_millis(self._outside.clock.now())
         pair = (trouble.reason, trouble.message[:2048]) if trouble else None
         status = desired_status(decision, facts, pair, now)
         if is_due(facts.status, status, now):
             await self._executor.write_status(facts.md, status)
-            regarding = regarding_of(facts.md)
+            regarding = event_subject(facts.md)
             for event in decision.events:
                 await self._outside.recorder.record(
                     regarding, warning=event.warning, reason=event.reason, message=event.message
@@ -260,10 +260,10 @@ class Reconciler:
         with contextlib.suppress(Exception):  # what stopped the pass may stop this too
             facts = self._facts(found, observe_cached(self._cache, found))
             facts = await self._scaler.sized(key, facts)
-            found = remember(facts, now_of(self._outside.clock.now()))
+            found = remember(facts, truncate_to_millis(self._outside.clock.now()))
             await self._publish(found, facts, trouble)
 
-    async def _report_broken(self, key: Key, broken: Broken) -> float | None:
+    async def _report_broken(self, key: Key, broken: InvalidModelDeployment) -> float | None:
         manifest = await self._outside.cluster.get(kinds.MODEL_DEPLOYMENT, key.namespace, key.name)
         if manifest is None:
             return None
@@ -293,9 +293,9 @@ class Reconciler:
         return None
 
 
-def regarding_of(object_: ModelDeployment) -> Manifest:
+def event_subject(md: ModelDeployment) -> Manifest:
     """Return the reference that events carry."""
-    meta = object_.metadata
+    meta = md.metadata
     return {
         "apiVersion": names.API_VERSION,
         "kind": kinds.MODEL_DEPLOYMENT.kind,

@@ -12,14 +12,14 @@ from slipway.engine.queue import Key
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
 from slipway.policy.rollout.rolling_back import brings_back
+from slipway.reconcile.decided import Trouble
 from slipway.reconcile.ports import Clock
-from slipway.reconcile.work import Trouble
 
 AGAIN = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedWrite:
     """What was to be written, and why it was not."""
 
     writes: tuple[object, ...]
@@ -27,12 +27,12 @@ class Refusal:
     at: datetime
 
 
-class Refusals:
+class RefusedWrites:
     """Remembers one refusal per object and kind of writes; a restart only asks once more."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._known: dict[tuple[Key, str], Refusal] = {}
+        self._known: dict[tuple[Key, str], RefusedWrite] = {}
 
     def forget(self, key: Key) -> None:
         """Forget an object that exists no more."""
@@ -55,7 +55,7 @@ class Refusals:
         if trouble is None:
             self._known.pop(place, None)
         else:
-            self._known[place] = Refusal(writes, trouble, now)
+            self._known[place] = RefusedWrite(writes, trouble, now)
         return trouble
 
 

@@ -17,9 +17,9 @@ from slipway.engine.cache import Cache
 from slipway.engine.queue import Key
 from slipway.errors import ChangedUnderneath, FencedError, SlipwayError
 from slipway.reconcile.ports import Clock, Cluster
-from slipway.reconcile.project import Broken, Plain, RouterWorkload
-from slipway.reconcile.router_objects import WAIT_SECONDS, Upkeep
-from slipway.reconcile.writer import Writer, hash_of
+from slipway.reconcile.projections import InvalidModelDeployment, PlainObject, RouterWorkload
+from slipway.reconcile.router_objects import WAIT_SECONDS, RouterObjects
+from slipway.reconcile.writer import ObjectWriter, hash_manifest
 from slipway.render.router import (
     RouterSpec,
     agent_image,
@@ -52,11 +52,11 @@ class RouterReconciler:
         self._wake = wake
         self._cache = cache
         self._cluster = cluster
-        self._writer = Writer(cluster)
+        self._writer = ObjectWriter(cluster)
         self._clock = clock
         self._settings = settings
         self._unused_since: dict[str, datetime] = {}
-        self._upkeep = Upkeep(cache, cluster, clock, self._writer)
+        self._upkeep = RouterObjects(cache, cluster, clock, self._writer)
         self._turn = asyncio.Lock()
         """Held from the look at the other namespaces' routers until ours is written."""
         self._waits: dict[str, list[str]] = {}
@@ -92,7 +92,7 @@ class RouterReconciler:
 
     async def _pass(self, key: Key) -> float | None:
         namespace = key.namespace
-        anchor = self._cache.get(kinds.SERVICE_ACCOUNT, namespace, names.ROUTER_NAME, Plain)
+        anchor = self._cache.get(kinds.SERVICE_ACCOUNT, namespace, names.ROUTER_NAME, PlainObject)
         if not self._is_wanted(namespace):
             return await self._retire(namespace, anchor)
         self._unused_since.pop(namespace, None)
@@ -100,8 +100,8 @@ class RouterReconciler:
             return WAIT_SECONDS
         uid = await self._anchor(namespace, anchor)
         spec = self._spec(namespace)
-        for manifest, hash_ in _rendered(namespace, uid, spec):
-            wait = await self._ensure(manifest, hash_, uid)
+        for manifest, manifest_hash in _rendered(namespace, uid, spec):
+            wait = await self._ensure(manifest, manifest_hash, uid)
             if wait is not None:
                 return wait
         if not has_budget(spec):
@@ -123,12 +123,12 @@ class RouterReconciler:
     def _is_wanted(self, namespace: str) -> bool:
         found = self._cache.within(kinds.MODEL_DEPLOYMENT, namespace, object)
         return any(
-            isinstance(item, Broken)
+            isinstance(item, InvalidModelDeployment)
             or (isinstance(item, ModelDeployment) and not item.metadata.deletion_timestamp)
             for item in found
         )
 
-    async def _retire(self, namespace: str, anchor: Plain | None) -> float | None:
+    async def _retire(self, namespace: str, anchor: PlainObject | None) -> float | None:
         if anchor is None:
             self._unused_since.pop(namespace, None)
             self._upkeep.forget(namespace)
@@ -148,32 +148,34 @@ class RouterReconciler:
             )
         return None
 
-    async def _anchor(self, namespace: str, anchor: Plain | None) -> str:
+    async def _anchor(self, namespace: str, anchor: PlainObject | None) -> str:
         manifest = render_anchor(namespace)
-        hash_ = hash_of(manifest)
-        if anchor is not None and not self._writer.is_due(anchor.meta, hash_):
+        manifest_hash = hash_manifest(manifest)
+        if anchor is not None and not self._writer.is_due(anchor.meta, manifest_hash):
             return anchor.meta.uid
-        applied = await self._writer.apply(manifest, hash_, anchor.meta if anchor else None)
+        applied = await self._writer.apply(manifest, manifest_hash, anchor.meta if anchor else None)
         uid: str = applied["metadata"]["uid"]
         return uid
 
-    async def _ensure(self, manifest: Manifest, hash_: str, anchor_uid: str) -> float | None:
+    async def _ensure(
+        self, manifest: Manifest, manifest_hash: str, anchor_uid: str
+    ) -> float | None:
         """Write one object if it is due; return the seconds to wait where it must not be yet."""
         if manifest["kind"] != kinds.DEPLOYMENT.kind:
-            return await self._upkeep.ensure(manifest, hash_, anchor_uid)
+            return await self._upkeep.ensure(manifest, manifest_hash, anchor_uid)
         namespace = manifest["metadata"]["namespace"]
         known = self._cache.get(kinds.DEPLOYMENT, namespace, names.ROUTER_NAME, RouterWorkload)
         if known is None:
-            await self._writer.apply(manifest, hash_, None)
+            await self._writer.apply(manifest, manifest_hash, None)
             return None
         if known.meta.owner_uid != anchor_uid or known.meta.deleting:
             return WAIT_SECONDS
-        if not self._writer.is_due(known.meta, hash_):
+        if not self._writer.is_due(known.meta, manifest_hash):
             return None
         async with self._turn:
             if known.is_complete and self._must_wait(namespace):
                 return WAIT_SECONDS
-            await self._writer.apply(manifest, hash_, known.meta)
+            await self._writer.apply(manifest, manifest_hash, known.meta)
         return None
 
     def _must_wait(self, namespace: str) -> bool:
@@ -206,9 +208,9 @@ class RouterReconciler:
         if router.is_complete or router.is_stuck or uid is None:
             return False
         rendered = _rendered(namespace, uid, self._spec(namespace))
-        return any(hash_ == router.meta.applied_hash for _, hash_ in rendered)
+        return any(manifest_hash == router.meta.applied_hash for _, manifest_hash in rendered)
 
 
 @lru_cache(RENDERED)
 def _rendered(namespace: str, uid: str, spec: RouterSpec) -> tuple[tuple[Manifest, str], ...]:
-    return tuple((item, hash_of(item)) for item in render_router(namespace, uid, spec))
+    return tuple((item, hash_manifest(item)) for item in render_router(namespace, uid, spec))

@@ -14,8 +14,8 @@ from slipway.api.base import Manifest
 from slipway.api.kinds import Kind
 from slipway.engine.cache import Cache
 from slipway.reconcile.ports import Clock, Cluster
-from slipway.reconcile.project import Plain, meta_of
-from slipway.reconcile.writer import Writer
+from slipway.reconcile.projections import PlainObject, read_meta
+from slipway.reconcile.writer import ObjectWriter
 
 LOOK_AGAIN = timedelta(minutes=10)
 WAIT_SECONDS = 2.0
@@ -23,7 +23,7 @@ IDENTITY = frozenset({"apiVersion", "kind", "metadata"})
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class LastCheck:
     """When an object was found, or made, as it should be."""
 
     anchor_uid: str
@@ -31,35 +31,35 @@ class Look:
     at: datetime
 
 
-class Upkeep:
+class RouterObjects:
     """Keeps the objects of all routers that have no pods."""
 
-    def __init__(self, cache: Cache, cluster: Cluster, clock: Clock, writer: Writer) -> None:
+    def __init__(self, cache: Cache, cluster: Cluster, clock: Clock, writer: ObjectWriter) -> None:
         self._cache = cache
         self._cluster = cluster
         self._clock = clock
         self._writer = writer
-        self._looks: dict[tuple[str, Kind], Look] = {}
+        self._looks: dict[tuple[str, Kind], LastCheck] = {}
 
-    async def ensure(self, manifest: Manifest, hash_: str, anchor_uid: str) -> float | None:
+    async def ensure(self, manifest: Manifest, manifest_hash: str, anchor_uid: str) -> float | None:
         """Mend one object; return the seconds to wait where that cannot be yet."""
         kind, namespace = kinds.BY_NAME[manifest["kind"]], manifest["metadata"]["namespace"]
-        if self._is_known_good(kind, namespace, hash_, anchor_uid):
+        if self._is_known_good(kind, namespace, manifest_hash, anchor_uid):
             return None
         live = await self._cluster.get(kind, namespace, names.ROUTER_NAME)
-        found = meta_of(live) if live is not None else None
+        found = read_meta(live) if live is not None else None
         if found is not None and (found.deleting or found.owner_uid not in {None, anchor_uid}):
             return WAIT_SECONDS
-        if self._writer.is_due(found, hash_) or not is_as_told(live, manifest):
-            await self._writer.apply(manifest, hash_, found)
-        self._looks[namespace, kind] = Look(anchor_uid, hash_, self._clock.now())
+        if self._writer.is_due(found, manifest_hash) or not has_desired_fields(live, manifest):
+            await self._writer.apply(manifest, manifest_hash, found)
+        self._looks[namespace, kind] = LastCheck(anchor_uid, manifest_hash, self._clock.now())
         return None
 
     async def drop_budget(self, namespace: str, anchor_uid: str) -> None:
         """Delete the budget that a single router pod must not have: no node could be drained."""
         kind = kinds.POD_DISRUPTION_BUDGET
         self._looks.pop((namespace, kind), None)
-        known = self._cache.get(kind, namespace, names.ROUTER_NAME, Plain)
+        known = self._cache.get(kind, namespace, names.ROUTER_NAME, PlainObject)
         if known is not None and known.meta.owner_uid == anchor_uid and not known.meta.deleting:
             await self._cluster.delete(kind, namespace, names.ROUTER_NAME, uid=known.meta.uid)
 
@@ -75,19 +75,21 @@ class Upkeep:
         for place in [place for place in self._looks if place[0] == namespace]:
             del self._looks[place]
 
-    def _is_known_good(self, kind: Kind, namespace: str, hash_: str, anchor_uid: str) -> bool:
+    def _is_known_good(
+        self, kind: Kind, namespace: str, manifest_hash: str, anchor_uid: str
+    ) -> bool:
         look = self._looks.get((namespace, kind))
-        if look is None or (look.anchor_uid, look.hash) != (anchor_uid, hash_):
+        if look is None or (look.anchor_uid, look.hash) != (anchor_uid, manifest_hash):
             return False
         if self._clock.now() - look.at >= LOOK_AGAIN:
             return False
         if kind not in kinds.WATCHED:
             return True
-        known = self._cache.get(kind, namespace, names.ROUTER_NAME, Plain)
-        return known is not None and not self._writer.is_due(known.meta, hash_)
+        known = self._cache.get(kind, namespace, names.ROUTER_NAME, PlainObject)
+        return known is not None and not self._writer.is_due(known.meta, manifest_hash)
 
 
-def is_as_told(live: Manifest | None, manifest: Manifest) -> bool:
+def has_desired_fields(live: Manifest | None, manifest: Manifest) -> bool:
     """Return whether an object says what we said, whoever else says more.
 
     Our managedFields entry tells that only of changes since this process saw the object first.

@@ -19,7 +19,7 @@ PATIENCE = timedelta(seconds=30)
 REMEMBERED = 1024
 
 
-class Proxies:
+class ProxyRepair:
     """Remembers since when a proxy has been asked in vain; a restart only begins to wait anew."""
 
     def __init__(self, cluster: Cluster) -> None:

@@ -9,18 +9,21 @@ from slipway.api.base import Manifest
 from slipway.api.modeldeployment import Protocol, Server
 from slipway.api.modelroute import Backend
 from slipway.policy.rollout.capacity import full_capacity, needed
-from slipway.reconcile import compose
-from slipway.reconcile.observe import has_service
-from slipway.reconcile.work import Pass
-from slipway.reconcile.writer import Writer, hash_of
+from slipway.reconcile import render_inputs
+from slipway.reconcile.decided import Decided
+from slipway.reconcile.observe import find_service
+from slipway.reconcile.writer import ObjectWriter, hash_manifest
 from slipway.render import routing
 
 
-class Routes:
+class RouteWriter:
     """Writes routes."""
 
     def __init__(
-        self, writer: Writer, ports_of: Callable[[str], frozenset[int]], epoch: Callable[[], str]
+        self,
+        writer: ObjectWriter,
+        ports_of: Callable[[str], frozenset[int]],
+        epoch: Callable[[], str],
     ) -> None:
         """`ports_of` returns the listener ports that are taken in a namespace."""
         self._writer = writer
@@ -28,42 +31,47 @@ class Routes:
         self._epoch = epoch
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def write(self, pass_: Pass) -> None:
+    async def write(self, decided: Decided) -> None:
         """Make the route, or give it the weights that were decided; then lead clients there."""
-        if pass_.facts.route is None:
-            await self._lead(pass_, await self._make(pass_))
+        if decided.facts.route is None:
+            await self._lead(decided, await self._make(decided))
         else:
-            await self.lead(pass_)
-            await self.weigh(pass_)
+            await self.lead(decided)
+            await self.weigh(decided)
 
-    async def weigh(self, pass_: Pass) -> None:
+    async def weigh(self, decided: Decided) -> None:
         """Give the route that there is the weights that were decided."""
-        route = pass_.facts.route
+        route = decided.facts.route
         if route is not None:
             await self._writer.apply_if_due(
-                _manifest(pass_, route.port), route.meta, of_this_version=True, stamp=self._stamp()
+                _render(decided, route.port),
+                route.meta,
+                of_this_version=True,
+                stamp=self._stamp(),
             )
 
-    async def lead(self, pass_: Pass) -> None:
+    async def lead(self, decided: Decided) -> None:
         """Lead clients to the route that there is."""
-        if pass_.facts.route is not None:
-            await self._lead(pass_, pass_.facts.route.port)
+        if decided.facts.route is not None:
+            await self._lead(decided, decided.facts.route.port)
 
-    async def _lead(self, pass_: Pass, port: int) -> None:
-        object_ = pass_.facts.md
-        service = has_service(pass_.children, object_.metadata.name)
-        server = object_.spec.server or Server()
+    async def _lead(self, decided: Decided, port: int) -> None:
+        md = decided.facts.md
+        service = find_service(decided.children, md.metadata.name)
+        server = md.spec.server or Server()
         protocols = server.protocols or list(Protocol)
-        desired = routing.render_client_service(compose.owner_of(object_), port, protocols)
+        desired = routing.render_client_service(render_inputs.owner_of(md), port, protocols)
         await self._writer.apply_if_due(desired, service.meta if service else None)
 
-    async def _make(self, pass_: Pass) -> int:
+    async def _make(self, decided: Decided) -> int:
         """Create the route, and return its port: the lowest that is free in the namespace."""
-        async with self._locks[pass_.namespace]:
-            taken = self._ports_of(pass_.namespace)
+        async with self._locks[decided.namespace]:
+            taken = self._ports_of(decided.namespace)
             port = next(number for number in names.ROUTE_PORTS if number not in taken)
-            manifest = _manifest(pass_, port)
-            made = await self._writer.apply(manifest, hash_of(manifest), None, stamp=self._stamp())
+            manifest = _render(decided, port)
+            made = await self._writer.apply(
+                manifest, hash_manifest(manifest), None, stamp=self._stamp()
+            )
         found: int = made["spec"]["port"]
         return found
 
@@ -72,36 +80,36 @@ class Routes:
         return {names.ANNOTATION_EPOCH: self._epoch()}
 
 
-def _manifest(pass_: Pass, port: int) -> Manifest:
-    decision, object_ = pass_.decision, pass_.facts.md
+def _render(decided: Decided, port: int) -> Manifest:
+    decision, md = decided.decision, decided.facts.md
     backends = tuple(
         Backend(
             revision=name,
-            service=names.revision_name(object_.metadata.name, name),
+            service=names.revision_name(md.metadata.name, name),
             weight=weight,
-            min_endpoints=_min_endpoints(pass_, name, weight),
+            min_endpoints=_min_endpoints(decided, name, weight),
         )
         for name, weight in decision.weights.items()
     )
     return routing.render_model_route(
-        compose.owner_of(object_),
+        render_inputs.owner_of(md),
         port=port,
-        model=object_.model_name,
-        timeout_seconds=object_.spec.traffic.timeout_seconds,
-        candidate_header=object_.spec.traffic.candidate_header,
+        model=md.model_name,
+        timeout_seconds=md.spec.traffic.timeout_seconds,
+        candidate_header=md.spec.traffic.candidate_header,
         candidate=decision.header_revision,
         backends=backends,
     )
 
 
-def _min_endpoints(pass_: Pass, name: str, weight: int) -> int:
+def _min_endpoints(decided: Decided, name: str, weight: int) -> int:
     """Return the endpoints without which proxies must not take the weight.
 
     They stay while the weight does, so that a load that goes up and down changes no route.
     """
-    decision, route = pass_.decision, pass_.facts.route
+    decision, route = decided.decision, decided.facts.route
     if name != decision.candidate:
         return min(weight, 1)
     if route is not None and route.weights.get(name) == weight and name in route.min_endpoints:
         return route.min_endpoints[name]
-    return needed(weight, full_capacity(pass_.facts))
+    return needed(weight, full_capacity(decided.facts))

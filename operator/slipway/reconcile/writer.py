@@ -14,19 +14,19 @@ from slipway.api.canonical_json import sha256_of
 from slipway.errors import ChangedUnderneath, ConflictError
 from slipway.policy.facts import Meta
 from slipway.reconcile.ports import Cluster
-from slipway.reconcile.project import meta_of
+from slipway.reconcile.projections import read_meta
 
 NO_STAMP: Mapping[str, str] = MappingProxyType({})
 REMEMBERED = 50_000
 """Objects; one that is forgotten counts as untouched when it is seen again."""
 
 
-def hash_of(manifest: Manifest) -> str:
+def hash_manifest(manifest: Manifest) -> str:
     """Return what an applied object carries to say which manifest it was made of."""
     return sha256_of(manifest)[:16]
 
 
-class Writer:
+class ObjectWriter:
     """Applies and creates objects; remembers how our fields looked after it."""
 
     def __init__(self, cluster: Cluster) -> None:
@@ -34,9 +34,9 @@ class Writer:
         self._fields: OrderedDict[str, str] = OrderedDict()
         """Hash of our managedFields entry by uid, after our last apply or at first sight."""
 
-    def is_due(self, found: Meta | None, hash_: str) -> bool:
+    def is_due(self, found: Meta | None, manifest_hash: str) -> bool:
         """Return whether an object must be applied: absent, made of something else, or touched."""
-        if found is None or found.applied_hash != hash_ or found.fields_hash is None:
+        if found is None or found.applied_hash != manifest_hash or found.fields_hash is None:
             return True
         known = self._fields.get(found.uid)
         if known is None:
@@ -56,18 +56,18 @@ class Writer:
 
         `of_this_version`: the version that was read is a precondition of the write.
         """
-        hash_ = hash_of(manifest)
-        if not self.is_due(found, hash_):
+        manifest_hash = hash_manifest(manifest)
+        if not self.is_due(found, manifest_hash):
             return
         if of_this_version and found is not None:
             read = {"resourceVersion": found.resource_version}
             manifest = {**manifest, "metadata": {**manifest["metadata"], **read}}
-        await self.apply(manifest, hash_, found, stamp=stamp)
+        await self.apply(manifest, manifest_hash, found, stamp=stamp)
 
     async def apply(
         self,
         manifest: Manifest,
-        hash_: str,
+        manifest_hash: str,
         found: Meta | None,
         *,
         stamp: Mapping[str, str] = NO_STAMP,
@@ -84,13 +84,15 @@ class Writer:
         if found is not None and found.deleting:
             raise ChangedUnderneath(f"{manifest['kind']} {found.name} is being deleted")
         metadata = manifest["metadata"]
-        annotations = metadata.get("annotations", {}) | stamp | {names.ANNOTATION_HASH: hash_}
+        annotations = (
+            metadata.get("annotations", {}) | stamp | {names.ANNOTATION_HASH: manifest_hash}
+        )
         marked = {**manifest, "metadata": {**metadata, "annotations": annotations}}
         try:
             applied = await self._cluster.apply(marked, existing_uid=found.uid if found else None)
         except ConflictError as error:
             return await self._ours(manifest, error)
-        self._remember(meta_of(applied))
+        self._remember(read_meta(applied))
         return applied
 
     async def create(self, manifest: Manifest) -> Manifest:
@@ -117,7 +119,7 @@ class Writer:
         live = await self._cluster.get(kind, metadata["namespace"], metadata["name"])
         if live is None:
             raise ChangedUnderneath(f"{kind.kind} {metadata['name']} is gone again") from error
-        found = meta_of(live)
+        found = read_meta(live)
         owners = [owner["uid"] for owner in metadata.get("ownerReferences", ())]
         is_ours = found.owner_uid in owners or (found.managed and not owners)
         if is_ours and not found.deleting:

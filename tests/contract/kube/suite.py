@@ -7,7 +7,7 @@ import pytest
 from slipway.api import names
 from slipway.api.base import Manifest
 from slipway.api.kinds import DEPLOYMENT, SERVICE_ACCOUNT, Kind
-from slipway.engine.managed_fields import our_fields_hash
+from slipway.engine.managed_fields import hash_owned_fields
 from slipway.errors import ChangedUnderneath, ConflictError
 from slipway.reconcile.ports import Cluster
 
@@ -54,7 +54,7 @@ async def written_at_last(cluster: Cluster, manifest: Manifest) -> Manifest:
 
 
 def ours(manifest: Manifest) -> str | None:
-    return our_fields_hash(manifest, names.FIELD_MANAGER)
+    return hash_owned_fields(manifest, names.FIELD_MANAGER)
 
 
 class ClusterContract:

@@ -12,7 +12,7 @@ from slipway.adapters.connection import Connection
 from slipway.adapters.kube import KubeCluster
 from slipway.api.base import Manifest
 from slipway.api.kinds import SERVICE_ACCOUNT, Kind
-from slipway.manager.watch import Hearing, watch
+from slipway.manager.watch import WatchListener, run_watches
 
 from tests.contract.kube.objects import a_service_account
 
@@ -62,9 +62,9 @@ class Watching(threading.Thread):
 
     async def _watch(self) -> None:
         self._loop, self._asked = asyncio.get_running_loop(), asyncio.Event()
-        await watch(
+        await run_watches(
             self._connection,
-            Hearing(self._ear.seen, self._ear.gone, listed=lambda: None),
+            WatchListener(self._ear.seen, self._ear.gone, listed=lambda: None),
             namespaces=[self._namespace],
             stop=self._asked,
             on_started=lambda: None,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from slipway.api.kinds import Kind
 from slipway.engine.cache import Ref
 from slipway.engine.elector import LeaseRecord
-from slipway.engine.recorder import Happening
+from slipway.engine.recorder import EventRecord
 from slipway.errors import ChangedUnderneath, ClusterUnavailable, ConflictError, Forbidden
 
 
@@ -103,7 +103,7 @@ class FakeEvents:
     """What a new process finds: its predecessor wrote the event minutes ago."""
     writes: int = 0
 
-    async def create(self, happening: Happening) -> None:
+    async def create(self, happening: EventRecord) -> None:
         if self.is_down:
             raise ClusterUnavailable("connection refused")
         if happening.name in self.counts:
@@ -112,7 +112,7 @@ class FakeEvents:
         self.counts[happening.name] = 1
         self.messages.append(happening.message)
 
-    async def repeat(self, happening: Happening, *, by: int, quiet_seconds: float) -> bool:
+    async def repeat(self, happening: EventRecord, *, by: int, quiet_seconds: float) -> bool:
         assert quiet_seconds > 0
         if happening.name not in self.counts:
             return False

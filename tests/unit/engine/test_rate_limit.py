@@ -1,20 +1,20 @@
 """The limit for calls."""
 
 import pytest
-from slipway.engine.rate_limit import Bucket
+from slipway.engine.rate_limit import TokenBucket
 
 from tests.unit.engine.fakes import FakeClock
 
 
 def test_a_burst_passes_and_then_the_rate_counts() -> None:
     clock = FakeClock()
-    bucket = Bucket(rate=10, burst=3, now=clock)
+    bucket = TokenBucket(rate=10, burst=3, now=clock)
     assert [bucket.reserve() for _ in range(5)] == pytest.approx([0, 0, 0, 0.1, 0.2])
 
 
 def test_what_was_not_used_comes_back_up_to_the_burst() -> None:
     clock = FakeClock()
-    bucket = Bucket(rate=10, burst=3, now=clock)
+    bucket = TokenBucket(rate=10, burst=3, now=clock)
     for _ in range(3):
         bucket.reserve()
     clock.forward(100)
@@ -23,7 +23,7 @@ def test_what_was_not_used_comes_back_up_to_the_burst() -> None:
 
 def test_a_pause_holds_everybody_up() -> None:
     clock = FakeClock()
-    bucket = Bucket(rate=10, burst=3, now=clock)
+    bucket = TokenBucket(rate=10, burst=3, now=clock)
     bucket.pause(2)
     assert bucket.reserve() == pytest.approx(2.1)
     clock.forward(3)

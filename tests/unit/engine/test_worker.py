@@ -140,8 +140,8 @@ async def test_a_pass_knows_what_it_is_about_and_nothing_of_the_one_before(passe
     said: list[dict[str, str]] = []
 
     async def look(key: Key) -> None:
-        log_context.note(revision=f"of {key.name}" if key == GOOD else None)
-        said.append(dict(log_context.words()))
+        log_context.add_fields(revision=f"of {key.name}" if key == GOOD else None)
+        said.append(dict(log_context.current_fields()))
 
     passes.meanwhile = look
     queue = WorkQueue()

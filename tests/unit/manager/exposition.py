@@ -9,7 +9,7 @@ from slipway.api import kinds
 from slipway.engine.elector import Elector, LeaseTimes
 from slipway.engine.recorder import EventRecorder
 from slipway.engine.sweep import Sweep
-from slipway.manager.heartbeats import LoopLag, Pulses
+from slipway.manager.heartbeats import Heartbeats, LoopLag
 from slipway.manager.metrics import Metrics
 from slipway.manager.metrics.machine import Machine, MachineMetrics
 from slipway.manager.metrics.models import ModelMetrics
@@ -67,7 +67,7 @@ def expose(world: World, *, namespaces: Sequence[str] = ()) -> Exposed:
             FakeLeases(), identity="only", times=LeaseTimes(), now=clock, wall=clock.wall
         ),
         events=EventRecorder(FakeEvents(), now=clock),
-        pulses=Pulses(watch_names(namespaces), now=clock),
+        pulses=Heartbeats(watch_names(namespaces), now=clock),
         lag=LoopLag(),
     )
     leads = machine.elector.leading.is_set

@@ -30,7 +30,7 @@ def lister(exposed: Exposed) -> FakeLister:
 
 
 def broken(exposed: Exposed, *, watches_run: bool = True) -> list[str]:
-    found = liveness.alive(exposed.machine, lambda: watches_run)
+    found = liveness.liveness_checks(exposed.machine, lambda: watches_run)
     return [check.name for check in found if not check.holds()]
 
 
@@ -54,7 +54,7 @@ async def test_a_watch_that_falls_silent_is_noticed(exposed: Exposed) -> None:
     assert broken(exposed) == []
     await pass_time(exposed, 20, silent=PODS)
     assert broken(exposed) == ["every watch gives signs of life"]
-    assert liveness.silent(exposed.machine) == ["Pod"]
+    assert liveness.silent_kinds(exposed.machine) == ["Pod"]
     exposed.machine.pulses.beat(PODS)
     assert broken(exposed) == []
 
@@ -69,7 +69,7 @@ async def test_silence_says_nothing_where_no_sign_was_ever_heard(exposed: Expose
     for _ in range(60):
         exposed.clock.forward(10)
         await exposed.machine.elector.tick()
-    assert liveness.silent(exposed.machine) == []
+    assert liveness.silent_kinds(exposed.machine) == []
 
 
 async def test_an_api_server_that_is_away_is_no_reason_for_a_restart(exposed: Exposed) -> None:

@@ -15,7 +15,7 @@ from slipway.api.counters import Counters, Latency, RouteCounters, latency_edges
 from slipway.api.modeldeployment import Outcome
 from slipway.engine.queue import Key
 from slipway.errors import Forbidden
-from slipway.manager.metrics.lines import Gauge, labelled, written
+from slipway.manager.metrics.lines import Gauge, format_labels, write_exposition
 from slipway.manager.metrics.machine import EXPECTED
 
 from tests.unit.manager.exposition import Exposed, expose
@@ -229,8 +229,8 @@ def test_what_people_write_breaks_no_line() -> None:
     written_by_people = ('a"b', "a\\b", "a\nb", "a\\nb", "é")
     gauge = Gauge("slipway_x", "Text.", "label")
     for value in written_by_people:
-        gauge.add(labelled(name=value), value, value=0.25)
-    (family,) = text_string_to_metric_families(written([gauge]).decode())
+        gauge.add(format_labels(name=value), value, value=0.25)
+    (family,) = text_string_to_metric_families(write_exposition([gauge]).decode())
     assert family.type == "gauge"
     assert [sample.labels for sample in family.samples] == [
         {"name": value, "label": value} for value in written_by_people

@@ -10,18 +10,18 @@ from slipway.api import kinds
 from slipway.engine import log_context
 from slipway.manager.health import Check, HealthServer
 from slipway.manager.logs import JsonFormatter
-from slipway.manager.watch import EndlessBackoff, watch_settings
+from slipway.manager.watch import EndlessBackoff, kopf_settings
 
 
 def test_kopf_writes_nothing_and_scans_nothing() -> None:
-    settings = watch_settings()
+    settings = kopf_settings()
     assert settings.posting.enabled is False
     assert settings.scanning.disabled is True
     assert settings.peering.standalone is True
 
 
 def test_all_kinds_but_our_own_are_watched_by_our_label() -> None:
-    selectors = {selector.any_name for selector in watch_settings().watching.label_selectors}
+    selectors = {selector.any_name for selector in kopf_settings().watching.label_selectors}
     ours = {kinds.MODEL_DEPLOYMENT.plural, kinds.MODEL_ROUTE.plural}
     assert selectors == {kind.plural for kind in kinds.WATCHED} - ours
 
@@ -57,8 +57,8 @@ async def test_health_names_what_is_not_true(unused_tcp_port: int) -> None:
 def test_a_log_line_is_one_json_object_with_what_it_is_about_and_the_callers_keys() -> None:
     record = logging.makeLogRecord({"name": "slipway", "msg": "step %d", "args": (2,)})
     record.__dict__["reason"] = "Promoted"
-    log_context.begin(kind="ModelDeployment", namespace="vision", name="digits")
-    log_context.note(revision="0badcafe", other=None)
+    log_context.begin_pass(kind="ModelDeployment", namespace="vision", name="digits")
+    log_context.add_fields(revision="0badcafe", other=None)
     record.exc_info = (ValueError, ValueError("boom"), None)
     line = json.loads(JsonFormatter().format(record))
     assert line["message"] == "step 2"

@@ -17,7 +17,7 @@ from kubernetes.aio import client
 from slipway.adapters.connection import Connection
 from slipway.api import kinds
 from slipway.api.kinds import Kind
-from slipway.manager.watch import Hearing, watch, watch_names
+from slipway.manager.watch import WatchListener, run_watches, watch_names
 
 from tests.unit.engine.test_worker import until
 
@@ -110,13 +110,13 @@ class Watching(threading.Thread):
         self._loop, self._asked = asyncio.get_running_loop(), asyncio.Event()
         configuration = client.Configuration(host=self._url)
         connection = Connection(configuration, user_agent="test")
-        hearing = Hearing(
+        hearing = WatchListener(
             seen=lambda _kind, _manifest: None,
             gone=lambda _kind, _manifest: None,
             listed=lambda: None,
             alive=lambda name: self.beats.update([name]),
         )
-        await watch(
+        await run_watches(
             connection,
             hearing,
             namespaces=self._namespaces,

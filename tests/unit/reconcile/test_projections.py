@@ -8,7 +8,7 @@ from slipway.api.base import Manifest
 from slipway.policy.facts import WorkloadFact
 from slipway.policy.rollout.decide import decide
 from slipway.policy.status import desired_status
-from slipway.reconcile.project import RouterWorkload, project
+from slipway.reconcile.projections import RouterWorkload, project_object
 
 from tests.builders import NOON, a_model_deployment, a_revision, a_route, facts_about, later
 
@@ -80,7 +80,7 @@ def refused(component: str, quota: str = "cpu") -> Manifest:
 
 @pytest.mark.parametrize("quota", QUOTAS)
 def test_the_quota_that_refuses_pods_is_what_the_user_reads(quota: str) -> None:
-    workload = project(kinds.DEPLOYMENT, refused(names.COMPONENT_SERVER, quota))
+    workload = project_object(kinds.DEPLOYMENT, refused(names.COMPONENT_SERVER, quota))
     assert isinstance(workload, WorkloadFact)
     facts = facts_about(
         OBJECT,
@@ -100,12 +100,12 @@ def test_the_quota_that_refuses_pods_is_what_the_user_reads(quota: str) -> None:
 def test_pods_that_were_admitted_in_the_end_are_no_failure_any_more() -> None:
     known = a_condition("ReplicaFailure", "False", "FailedCreate", refusal("cpu"))
     healed = a_deployment(names.COMPONENT_SERVER, known, readyReplicas=1, replicas=1)
-    workload = project(kinds.DEPLOYMENT, healed)
+    workload = project_object(kinds.DEPLOYMENT, healed)
     assert isinstance(workload, WorkloadFact)
     assert (workload.failure, workload.ready) == (None, 1)
 
 
 def test_a_router_whose_pods_are_refused_says_so() -> None:
-    router = project(kinds.DEPLOYMENT, refused(names.COMPONENT_ROUTER))
+    router = project_object(kinds.DEPLOYMENT, refused(names.COMPONENT_ROUTER))
     assert isinstance(router, RouterWorkload)
     assert router.failure == refusal("cpu")

@@ -6,8 +6,8 @@ import pytest
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
 from slipway.policy.facts import RouteFact
-from slipway.reconcile.project import project
-from slipway.reconcile.router_pods import Proxies
+from slipway.reconcile.projections import project_object
+from slipway.reconcile.router_pods import ProxyRepair
 
 from tests.builders import NOON, a_model_deployment, a_pod, facts_about
 from tests.fakes.api import FakeApi
@@ -36,7 +36,7 @@ def a_stored_route(api: FakeApi, *proxies: str) -> RouteFact:
         for name in proxies
     ]
     api.put_status(kinds.MODEL_ROUTE, made, {"proxies": said})
-    found = project(kinds.MODEL_ROUTE, api.get(kinds.MODEL_ROUTE, NAMESPACE, "digits") or {})
+    found = project_object(kinds.MODEL_ROUTE, api.get(kinds.MODEL_ROUTE, NAMESPACE, "digits") or {})
     assert isinstance(found, RouteFact)
     assert len(found.proxies) == len(proxies)
     return found
@@ -61,5 +61,5 @@ async def test_dead_proxies_are_forgotten_one_at_a_time_but_never_the_last(
     facts = replace(facts_about(a_model_deployment("1")), route=route, proxies=())
     pods = tuple(a_pod(name) for name in alive)
     pods = tuple(replace(pod, meta=replace(pod.meta, uid=f"uid-{pod.meta.name}")) for pod in pods)
-    await Proxies(cluster).heal(facts, pods, NOON)
+    await ProxyRepair(cluster).heal(facts, pods, NOON)
     assert [write.kind for write in cluster.writes] == [kinds.MODEL_ROUTE.kind] * forgotten

@@ -97,8 +97,8 @@ class Operator:
         self.feed = Feed(
             self.cache,
             self.queue,
-            project=wiring.project,
-            rollouts=lambda namespace: wiring.rollouts(self.cache, namespace),
+            project=wiring.project_object,
+            rollouts=lambda namespace: wiring.rollout_keys(self.cache, namespace),
         )
         self.cluster = FakeCluster(api, on_written=self.feed.written, trouble=trouble)
         self.events = Events()
@@ -118,7 +118,7 @@ class Operator:
             wake=self.queue.add,
         )
         self.worker = Worker(
-            self.queue, wiring.passes(parts), gate=_open_gate, observer=self.passes
+            self.queue, wiring.build_reconcilers(parts), gate=_open_gate, observer=self.passes
         )
         for kind, manifest in api.all():
             self.hear(Change(kind, None, manifest))

@@ -32,7 +32,7 @@ Frozen = Callable[[], bytes]
 """Writes the metrics of a moment; any thread may call it."""
 
 
-class Source(Protocol):
+class SnapshotSource(Protocol):
     """Where metrics of what exists come from."""
 
     def freeze(self) -> Frozen:
@@ -53,7 +53,7 @@ class Collected:
 class Metrics:
     """What is counted as it happens, and the sources of what exists."""
 
-    def __init__(self, sources: Iterable[Source] = ()) -> None:
+    def __init__(self, sources: Iterable[SnapshotSource] = ()) -> None:
         self._sources = tuple(sources)
         # they double the lines, and nobody asks when a counter was born
         disable_created_metrics()  # type: ignore[no-untyped-call]

@@ -26,12 +26,12 @@ class Gauge:
         yield from self._lines
 
 
-def labelled(**labels: str) -> str:
+def format_labels(**labels: str) -> str:
     """Return labels as they stand between the braces."""
     return ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
 
 
-def written(gauges: Iterable[Gauge]) -> bytes:
+def write_exposition(gauges: Iterable[Gauge]) -> bytes:
     """Return the exposition of these."""
     return "".join(line for gauge in gauges for line in gauge).encode()
 

@@ -13,7 +13,7 @@ from slipway.engine.queue import WorkQueue
 from slipway.engine.recorder import EventRecorder
 from slipway.engine.sweep import Sweep
 from slipway.manager.feed import Feed
-from slipway.manager.heartbeats import LoopLag, Pulses
+from slipway.manager.heartbeats import Heartbeats, LoopLag
 from slipway.manager.metrics import Collected, Frozen
 
 NORMAL = (
@@ -41,7 +41,7 @@ class Machine:
     sweep: Sweep
     elector: Elector
     events: EventRecorder
-    pulses: Pulses
+    pulses: Heartbeats
     lag: LoopLag
 
     @property

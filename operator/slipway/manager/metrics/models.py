@@ -15,9 +15,9 @@ from slipway.api.conditions import ConditionStatus, ConditionType
 from slipway.api.modeldeployment import ModelDeployment, RolloutStatus, Stage
 from slipway.engine.cache import Cache, Ref
 from slipway.manager.metrics import Frozen
-from slipway.manager.metrics.lines import Gauge, labelled, written
+from slipway.manager.metrics.lines import Gauge, format_labels, write_exposition
 from slipway.policy.facts import WorkloadFact
-from slipway.reconcile.project import Broken
+from slipway.reconcile.projections import InvalidModelDeployment
 
 PERCENT = 100.0
 
@@ -61,7 +61,7 @@ class Known:
     """One object, and the Deployments of its revisions."""
 
     ref: Ref
-    model: ModelDeployment | Broken
+    model: ModelDeployment | InvalidModelDeployment
     workloads: Sequence[WorkloadFact]
 
 
@@ -80,15 +80,15 @@ class ModelMetrics:
     def _known(self) -> Iterator[Known]:
         for entry in self._cache.entries(kinds.MODEL_DEPLOYMENT):
             model = entry.value
-            if isinstance(model, ModelDeployment | Broken):
+            if isinstance(model, ModelDeployment | InvalidModelDeployment):
                 yield Known(entry.ref, model, self._cache.owned(entry.ref.uid, WorkloadFact))
 
 
 def _exposition(known: Iterable[Known]) -> bytes:
     families = Families()
     for each in known:
-        of = labelled(namespace=each.ref.namespace, name=each.ref.name)
-        if isinstance(each.model, Broken):
+        of = format_labels(namespace=each.ref.namespace, name=each.ref.name)
+        if isinstance(each.model, InvalidModelDeployment):
             _add_broken(families, of)
         else:
             _add_state(families, each.model, of)
@@ -96,7 +96,7 @@ def _exposition(known: Iterable[Known]) -> bytes:
         for workload in each.workloads:
             families.desired.add(of, workload.revision, value=workload.replicas)
             families.ready.add(of, workload.revision, value=workload.ready)
-    return written(families.all())
+    return write_exposition(families.all())
 
 
 def _add_broken(to: Families, of: str) -> None:

@@ -9,7 +9,7 @@ from slipway.reconcile.observe import Children
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class Decided:
     """A decision, and what it was made on."""
 
     decision: Decision

@@ -25,51 +25,51 @@ from slipway.settings import Settings
 DEFAULT_REQUESTS: Manifest = {"cpu": "100m", "memory": "512Mi"}
 
 
-def owner_of(object_: ModelDeployment) -> workload.Owner:
+def owner_of(md: ModelDeployment) -> workload.Owner:
     """Return the owner that children refer to."""
-    meta = object_.metadata
+    meta = md.metadata
     return workload.Owner(name=meta.name, namespace=meta.namespace, uid=meta.uid)
 
 
-def package_request(object_: ModelDeployment, settings: Settings) -> PackageRequest:
+def package_request(md: ModelDeployment, settings: Settings) -> PackageRequest:
     """Return the order of the package Job of the wanted input."""
-    resolved = resolve(object_, settings)
-    packaging = object_.spec.packaging
-    secrets = pull_secrets(object_)
+    resolved = resolve(md, settings)
+    packaging = md.spec.packaging
+    secrets = pull_secrets(md)
     is_image = resolved.mode is PackageMode.IMAGE
     return PackageRequest(
         mode=resolved.mode,
-        source=_source(object_, settings, object_.spec.model.source.digest),
-        config=_config(object_),
+        source=_source(md, settings, md.spec.model.source.digest),
+        config=_config(md),
         base_image=resolved.base_image if is_image else None,
         repository=resolved.repository,
         registries=settings.registries if is_image else [],
-        version=object_.spec.model.version,
+        version=md.spec.model.version,
         pull_secrets=len(secrets) if packaging is not None else 0,
     )
 
 
-def fetch_request(object_: ModelDeployment, settings: Settings, digest: str) -> PackageRequest:
+def fetch_request(md: ModelDeployment, settings: Settings, digest: str) -> PackageRequest:
     """Return the order of the init container: the same source, with its digest known."""
     return PackageRequest(
         mode=PackageMode.FETCH,
         deliver_to=names.MODEL_ROOT,
-        source=_source(object_, settings, digest),
-        config=_config(object_),
-        version=object_.spec.model.version,
+        source=_source(md, settings, digest),
+        config=_config(md),
+        version=md.spec.model.version,
     )
 
 
 def check_request(facts: Facts, revision: str, stable: str | None) -> CheckRequest:
     """Return the order of the check Job of a candidate."""
-    object_ = facts.md
-    golden = object_.spec.model.golden_set
-    host = _service_host(object_, revision)
+    md = facts.md
+    golden = md.spec.model.golden_set
+    host = _service_host(md, revision)
     protocols = facts.revisions[revision].snapshot.protocols
     return CheckRequest(
         http=f"{host}:{names.TRITON_HTTP_PORT}",
         grpc=f"{host}:{names.TRITON_GRPC_PORT}" if "GRPC" in protocols else None,
-        model_name=object_.model_name,
+        model_name=md.model_name,
         golden=GoldenRequest(
             source=SourceRequest(
                 uri=golden.uri,
@@ -81,19 +81,19 @@ def check_request(facts: Facts, revision: str, stable: str | None) -> CheckReque
         )
         if golden is not None
         else None,
-        stable_http=f"{_service_host(object_, stable)}:{names.TRITON_HTTP_PORT}"
+        stable_http=f"{_service_host(md, stable)}:{names.TRITON_HTTP_PORT}"
         if stable is not None
         else None,
     )
 
 
-def _service_host(object_: ModelDeployment, revision: str) -> str:
-    return f"{names.revision_name(object_.metadata.name, revision)}.{object_.metadata.namespace}"
+def _service_host(md: ModelDeployment, revision: str) -> str:
+    return f"{names.revision_name(md.metadata.name, revision)}.{md.metadata.namespace}"
 
 
-def pull_secrets(object_: ModelDeployment) -> tuple[str, ...]:
+def pull_secrets(md: ModelDeployment) -> tuple[str, ...]:
     """Return the names of the Secrets that images are read with."""
-    packaging = object_.spec.packaging
+    packaging = md.spec.packaging
     if packaging is None:
         return ()
     if packaging.pull_secret_refs:
@@ -102,32 +102,30 @@ def pull_secrets(object_: ModelDeployment) -> tuple[str, ...]:
 
 
 def _pods_pull_secrets(
-    object_: ModelDeployment, mode: PackageMode, settings: Settings
+    md: ModelDeployment, mode: PackageMode, settings: Settings
 ) -> tuple[str, ...]:
     """Return what the pods pull with: where they fetch, the operator's image is one of theirs."""
     ours = [secret.name for secret in settings.jobs.image_pull_secrets]
     fetches = ours if mode is PackageMode.FETCH else []
-    return tuple(dict.fromkeys([*pull_secrets(object_), *fetches]))
+    return tuple(dict.fromkeys([*pull_secrets(md), *fetches]))
 
 
-def snapshot_of(
-    object_: ModelDeployment, result: PackageResult, settings: Settings
-) -> RevisionSnapshot:
+def snapshot_of(md: ModelDeployment, result: PackageResult, settings: Settings) -> RevisionSnapshot:
     """Return what a new revision freezes."""
-    resolved = resolve(object_, settings)
+    resolved = resolve(md, settings)
     digest = result.model_digest or ""
-    input_ = input_hash(object_.spec)
+    input_ = input_hash(md.spec)
     revision = revision_of(input_, digest, result.base_digest)
     image = result.image if resolved.mode is PackageMode.IMAGE else resolved.base_image
     spec = workload.RevisionSpec(
-        owner=owner_of(object_),
+        owner=owner_of(md),
         revision=revision,
-        version=object_.spec.model.version,
-        server=_server(object_, resolved, result, image or resolved.base_image),
-        pod=(object_.spec.server or Server()).pod or PodOptions(),
-        pull_secrets=_pods_pull_secrets(object_, resolved.mode, settings),
+        version=md.spec.model.version,
+        server=_server(md, resolved, result, image or resolved.base_image),
+        pod=(md.spec.server or Server()).pod or PodOptions(),
+        pull_secrets=_pods_pull_secrets(md, resolved.mode, settings),
         fetch=workload.Fetch(
-            image=settings.operator_image, request=fetch_request(object_, settings, digest)
+            image=settings.operator_image, request=fetch_request(md, settings, digest)
         )
         if resolved.mode is PackageMode.FETCH
         else None,
@@ -135,8 +133,8 @@ def snapshot_of(
     return RevisionSnapshot(
         revision=revision,
         input=input_,
-        version=object_.spec.model.version,
-        model_name=object_.model_name,
+        version=md.spec.model.version,
+        model_name=md.model_name,
         mode=resolved.mode,
         model_digest=digest,
         base_digest=result.base_digest,
@@ -152,15 +150,15 @@ def snapshot_of(
 
 
 def _server(
-    object_: ModelDeployment, resolved: Resolved, result: PackageResult, image: str
+    md: ModelDeployment, resolved: Resolved, result: PackageResult, image: str
 ) -> triton.Server:
-    resources = (object_.spec.server or Server()).resources
+    resources = (md.spec.server or Server()).resources
     asked = (resources or Resources()).wire()
-    group = object_.spec.model.config.instance_group if object_.spec.model.config else None
+    group = md.spec.model.config.instance_group if md.spec.model.config else None
     return triton.Server(
         image=image,
         version=triton.server_version(result.server_version, resolved.base_image),
-        model_name=object_.model_name,
+        model_name=md.model_name,
         protocols=resolved.protocols,
         requests=asked.get("requests", DEFAULT_REQUESTS if resources is None else {}),
         limits=asked.get("limits", {}),
@@ -170,11 +168,9 @@ def _server(
     )
 
 
-def controller_revision(
-    object_: ModelDeployment, snapshot: RevisionSnapshot, now: datetime
-) -> Manifest:
+def controller_revision(md: ModelDeployment, snapshot: RevisionSnapshot, now: datetime) -> Manifest:
     """Return the ControllerRevision that holds the snapshot."""
-    meta = object_.metadata
+    meta = md.metadata
     return {
         "apiVersion": kinds.CONTROLLER_REVISION.api_version,
         "kind": kinds.CONTROLLER_REVISION.kind,
@@ -182,27 +178,27 @@ def controller_revision(
             "name": names.revision_name(meta.name, snapshot.revision),
             "namespace": meta.namespace,
             "labels": names.common_labels(meta.name, names.COMPONENT_SERVER, snapshot.revision),
-            "ownerReferences": [workload.controller_reference(owner_of(object_))],
+            "ownerReferences": [workload.controller_reference(owner_of(md))],
         },
         "revision": int(now.timestamp()),
         "data": snapshot.wire(),
     }
 
 
-def _source(object_: ModelDeployment, settings: Settings, digest: str | None) -> SourceRequest:
+def _source(md: ModelDeployment, settings: Settings, digest: str | None) -> SourceRequest:
     return SourceRequest(
-        uri=object_.spec.model.source.uri,
+        uri=md.spec.model.source.uri,
         digest=digest,
         allow_plain_http=settings.sources.allow_plain_http or digest is not None,
     )
 
 
-def _config(object_: ModelDeployment) -> ConfigRequest:
-    config, model = object_.spec.model.config, object_.spec.model
+def _config(md: ModelDeployment) -> ConfigRequest:
+    config, model = md.spec.model.config, md.spec.model
     batching = config.dynamic_batching if config else None
     group = config.instance_group if config else None
     return ConfigRequest(
-        model_name=object_.model_name,
+        model_name=md.model_name,
         format=model.format,
         max_batch_size=config.max_batch_size if config else None,
         dynamic_batching=QueueRequest.model_validate(batching.model_dump()) if batching else None,

@@ -15,7 +15,7 @@ from slipway.api.modeldeployment import ModelDeployment, Outcome
 from slipway.api.modelroute import ModelRoute
 from slipway.api.snapshot import RevisionSnapshot
 from slipway.api.times import from_wire
-from slipway.engine.managed_fields import our_fields_hash
+from slipway.engine.managed_fields import hash_owned_fields
 from slipway.policy.facts import (
     AutoscalerFact,
     Exit,
@@ -40,7 +40,7 @@ MAIN_CONTAINERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class InvalidModelDeployment:
     """A ModelDeployment that its own schema refuses: stored before a rule existed."""
 
     meta: Meta
@@ -82,7 +82,7 @@ class JobPod:
 
 
 @dataclass(frozen=True, slots=True)
-class Plain:
+class PlainObject:
     """An object of which only its existence matters."""
 
     meta: Meta
@@ -104,12 +104,12 @@ class RouterWorkload:
     """Refused, or nothing has come of its newest template for ten minutes."""
 
 
-def project(kind: Kind, manifest: Manifest) -> object:
+def project_object(kind: Kind, manifest: Manifest) -> object:
     """Return the fact that is kept of an object; None: of no interest."""
     return PROJECTIONS[kind](manifest)
 
 
-def meta_of(manifest: Manifest) -> Meta:
+def read_meta(manifest: Manifest) -> Meta:
     """Return identity and ownership."""
     metadata = manifest["metadata"]
     owners = metadata.get("ownerReferences") or ()
@@ -123,11 +123,11 @@ def meta_of(manifest: Manifest) -> Meta:
         managed=(metadata.get("labels") or {}).get(names.MANAGED_BY) == names.MANAGER,
         deleting="deletionTimestamp" in metadata,
         applied_hash=annotations.get(names.ANNOTATION_HASH),
-        fields_hash=our_fields_hash(manifest, names.FIELD_MANAGER, beside=names.ANNOTATION_EPOCH),
+        fields_hash=hash_owned_fields(manifest, names.FIELD_MANAGER, beside=names.ANNOTATION_EPOCH),
     )
 
 
-def _model_deployment(manifest: Manifest) -> ModelDeployment | Broken:
+def _model_deployment(manifest: Manifest) -> ModelDeployment | InvalidModelDeployment:
     try:
         return share_field_sets(ModelDeployment.model_validate(manifest))
     except ValidationError as error:
@@ -135,13 +135,15 @@ def _model_deployment(manifest: Manifest) -> ModelDeployment | Broken:
             f"{'.'.join(str(part) for part in issue['loc'])}: {issue['msg']}"
             for issue in error.errors()
         )
-        return Broken(meta_of(manifest), manifest["metadata"].get("generation", 0), problem)
+        return InvalidModelDeployment(
+            read_meta(manifest), manifest["metadata"].get("generation", 0), problem
+        )
 
 
 def _route(manifest: Manifest) -> RouteFact:
     route = ModelRoute.model_validate(manifest)
     return RouteFact(
-        meta=meta_of(manifest),
+        meta=read_meta(manifest),
         generation=manifest["metadata"]["generation"],
         port=route.spec.port,
         weights={backend.revision: backend.weight for backend in route.spec.backends},
@@ -167,7 +169,7 @@ def _revision(manifest: Manifest) -> StoredRevision:
     annotations = manifest["metadata"].get("annotations") or {}
     outcome, _, moment = annotations.get(names.ANNOTATION_OUTCOME, "").partition("@")
     fact = RevisionFact(
-        meta=meta_of(manifest),
+        meta=read_meta(manifest),
         snapshot=share_field_sets(snapshot.model_copy(update={"deployment": {}, "service": {}})),
         created=_moment(manifest["metadata"]["creationTimestamp"]),
         outcome=Outcome(outcome) if outcome in set(Outcome) else None,
@@ -183,7 +185,7 @@ def _revision(manifest: Manifest) -> StoredRevision:
 def _deployment(manifest: Manifest) -> WorkloadFact | RouterWorkload:
     labels = manifest["metadata"].get("labels") or {}
     status = manifest.get("status", {})
-    meta = meta_of(manifest)
+    meta = read_meta(manifest)
     if labels.get(names.LABEL_COMPONENT) == names.COMPONENT_ROUTER:
         wanted = manifest["spec"].get("replicas", 1)
         ready = status.get("readyReplicas", 0)
@@ -240,7 +242,7 @@ def _job(manifest: Manifest) -> JobObject:
     if end is not None:
         state = JobState.COMPLETE if "Complete" in found else JobState.FAILED
     return JobObject(
-        meta=meta_of(manifest),
+        meta=read_meta(manifest),
         component=manifest["metadata"]["labels"].get(names.LABEL_COMPONENT, ""),
         subject=annotations.get(ANNOTATION_SUBJECT, ""),
         attempt=int(annotations.get(ANNOTATION_ATTEMPT, "1")),
@@ -262,7 +264,7 @@ def _pod(manifest: Manifest) -> PodFact | JobPod:
     }
     main = statuses.get(MAIN_CONTAINERS.get(component, ""), {})
     job = labels.get("batch.kubernetes.io/job-name")
-    meta = meta_of(manifest)
+    meta = read_meta(manifest)
     if job is not None:
         return JobPod(meta, job, _moment(metadata["creationTimestamp"]), _end(main))
     found = {entry["type"]: entry for entry in status.get("conditions") or ()}
@@ -328,7 +330,7 @@ def _autoscaler(manifest: Manifest) -> AutoscalerFact:
     elif active.get("status") != "True" and active.get("reason") != "ScalingDisabled":
         problem = f"{active['reason']}: {active.get('message', '')}"
     return AutoscalerFact(
-        meta=meta_of(manifest),
+        meta=read_meta(manifest),
         revision=(manifest["metadata"].get("labels") or {}).get(names.LABEL_REVISION, ""),
         desired=status.get("desiredReplicas", 0),
         value=values[0] if values else None,
@@ -337,9 +339,9 @@ def _autoscaler(manifest: Manifest) -> AutoscalerFact:
     )
 
 
-def _plain(kind: str) -> Callable[[Manifest], Plain]:
-    def projection(manifest: Manifest) -> Plain:
-        return Plain(meta_of(manifest), kind)
+def _plain(kind: str) -> Callable[[Manifest], PlainObject]:
+    def projection(manifest: Manifest) -> PlainObject:
+        return PlainObject(read_meta(manifest), kind)
 
     return projection
 
