@@ -12,6 +12,7 @@ PYTEST_ARGS ?=
 # it collects garbage: shown as a warning, because the test that runs then is not the one to blame.
 ON_CLUSTER := -W default::ResourceWarning --durations=12
 BENCH_ARGS ?=
+HOUSE_ARGS ?=
 
 # Seconds since the outermost make began, in front of every step.
 export SLIPWAY_STARTED := $(or $(SLIPWAY_STARTED),$(shell date +%s))
@@ -99,6 +100,10 @@ type: $(SETUP) ## Types, strictly
 test-unit: $(SETUP) ## Unit tests: seconds, no network
 	$(call step,unit tests)
 	@$(BIN)/python -m pytest tests/unit -q -n auto $(PYTEST_ARGS)
+
+.PHONY: house
+house: $(SETUP) ## The shape of the code: names, paragraphs, floors (HOUSE_ARGS="--list words operator/slipway/cli": where)
+	@$(BIN)/python -m tests.house $(HOUSE_ARGS)
 
 .PHONY: bench
 bench: $(SETUP) ## Figures: how fast Slipway is, and what it costs; without a cluster (BENCH_ARGS=--quick: two minutes)
