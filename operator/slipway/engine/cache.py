@@ -1,6 +1,6 @@
-"""What the watches have seen: one small projection per object, with an index by owner.
+"""What the watches have seen: one small projection per object, indexed by namespace and by owner.
 
-The cache says when to look. Where being wrong would hurt, a pass reads live.
+The cache says when to look. Where stale data would do harm, a pass reads live.
 """
 
 from collections import defaultdict
@@ -31,15 +31,15 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
-    """What is kept of one object."""
+    """What the cache keeps of one object."""
 
     ref: Ref
     value: object
     """The projection; None where it failed or the object is of no interest."""
     wakes: tuple[Key, ...]
     """Keys that a change of the object concerns."""
-    stored: int
-    """Position in the order of all changes to the cache."""
+    change: int
+    """Number of the change to the cache that stored it."""
 
 
 Place = tuple[Kind, str, str]
@@ -56,22 +56,23 @@ class Cache:
 
     @property
     def changes(self) -> int:
-        """How often the cache was written; a sweep compares entries with it."""
+        """Number of the last change; a sweep compares entries with it."""
         return self._changes
 
     def __len__(self) -> int:
-        """Return how many objects are known."""
+        """Return the number of objects."""
         return len(self._entries)
 
     def store(self, ref: Ref, value: object, wakes: tuple[Key, ...] = ()) -> bool:
         """Keep the projection; True where it differs from the one before, or the object is new.
 
-        An older version of the same object than the one known is ignored: events may come late.
+        A version older than the known one of the same object is ignored: events may arrive late.
         """
         place = (ref.kind, ref.namespace, ref.name)
         known = self._entries.get(place)
         if known is not None and known.ref.uid == ref.uid and ref.version < known.ref.version:
             return False
+
         self._changes += 1
         if known is not None and known.ref.owner != ref.owner:
             self._disown(known)
@@ -79,13 +80,15 @@ class Cache:
         self._by_kind[ref.kind, ref.namespace][ref.name] = place
         if ref.owner is not None:
             self._owned[ref.owner].add(place)
+
         return known is None or known.ref.uid != ref.uid or known.value != value
 
     def remove(self, ref: Ref) -> CacheEntry | None:
-        """Forget the object and return what was known; None also where a newer has its name."""
+        """Forget the object and return its entry; None also where a newer object has its name."""
         known = self._entries.get((ref.kind, ref.namespace, ref.name))
         if known is None or known.ref.uid != ref.uid:
             return None
+
         self._changes += 1
         self._disown(known)
         del self._entries[ref.kind, ref.namespace, ref.name]
@@ -93,6 +96,7 @@ class Cache:
         del names[ref.name]
         if not names:
             del self._by_kind[ref.kind, ref.namespace]
+
         return known
 
     def get(self, kind: Kind, namespace: str, name: str, of: type[T]) -> T | None:
@@ -101,23 +105,23 @@ class Cache:
         return entry.value if entry is not None and isinstance(entry.value, of) else None
 
     def entry(self, kind: Kind, namespace: str, name: str) -> CacheEntry | None:
-        """Return all that is kept of an object."""
+        """Return all that the cache keeps of an object."""
         return self._entries.get((kind, namespace, name))
 
-    def within(self, kind: Kind, namespace: str, of: type[T]) -> list[T]:
+    def in_namespace(self, kind: Kind, namespace: str, of: type[T]) -> list[T]:
         """Return the projections of a kind in a namespace, by name."""
         places = self._by_kind.get((kind, namespace), {})
         values = (self._entries[places[name]].value for name in sorted(places))
         return [value for value in values if isinstance(value, of)]
 
-    def owned(self, uid: str, of: type[T]) -> list[T]:
+    def owned_by(self, uid: str, of: type[T]) -> list[T]:
         """Return the projections of type `of` that the object with this uid controls, by name."""
-        places = sorted(self._owned.get(uid, ()), key=_name)
+        places = sorted(self._owned.get(uid, ()), key=_sort_key)
         values = (self._entries[place].value for place in places)
         return [value for value in values if isinstance(value, of)]
 
     def entries(self, kind: Kind) -> Iterator[CacheEntry]:
-        """Iterate over all objects of a kind; the cache must not change meanwhile."""
+        """Iterate over all objects of a kind; the cache must not change during the iteration."""
         return (entry for place, entry in self._entries.items() if place[0] == kind)
 
     def _disown(self, entry: CacheEntry) -> None:
@@ -130,5 +134,5 @@ class Cache:
             del self._owned[owner]
 
 
-def _name(place: Place) -> tuple[str, str]:
+def _sort_key(place: Place) -> tuple[str, str]:
     return place[2], place[0].kind

@@ -1,4 +1,4 @@
-"""A limit for calls: a token bucket that can be told to pause."""
+"""Limits calls by a token bucket that can be told to pause."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ class TokenBucket:
         return max(0.0, -self._tokens / self._rate)
 
     def try_take(self) -> bool:
-        """Take one token if there is one."""
+        """Take one token where there is one; return whether there was."""
         self._fill()
         if self._tokens < 1:
             return False
@@ -38,7 +38,7 @@ class TokenBucket:
             await asyncio.sleep(seconds)
 
     def pause(self, seconds: float) -> None:
-        """Let nobody pass for so long: the other side asked for it."""
+        """Let no call pass for so long, as the other side asked."""
         self._fill()
         self._tokens = min(self._tokens, -seconds * self._rate)
 

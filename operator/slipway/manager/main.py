@@ -78,10 +78,12 @@ class Operator:
         self._failures = TritonFailures()
         self._elector = self._make_elector(instance)
         self._hooks = Webhooks(
-            settings.hooks.allowed_hosts, ca_file=settings.hooks.ca_file, fence=self._elector.check
+            settings.hooks.allowed_hosts,
+            ca_file=settings.hooks.ca_file,
+            fence=self._elector.ensure_may_write,
         )
         self._events = EventRecorder(
-            KubeEvents(connection, fence=self._elector.check, instance=instance)
+            KubeEvents(connection, fence=self._elector.ensure_may_write, instance=instance)
         )
         self._feed = Feed(
             self._cache,
@@ -222,7 +224,9 @@ class Operator:
         return wiring.Parts(
             settings=self._settings,
             cluster=KubeCluster(
-                self._connection, fence=self._elector.check, on_written=self._feed.written
+                self._connection,
+                fence=self._elector.ensure_may_write,
+                on_written=self._feed.written,
             ),
             counters=self._counters,
             servers=self._servers,

@@ -51,7 +51,7 @@ class Parts:
 
 def rollout_keys(cache: Cache, namespace: str) -> Iterable[Key]:
     """Return the ModelDeployments of a namespace that have a rollout under way."""
-    for found in cache.within(kinds.MODEL_DEPLOYMENT, namespace, ModelDeployment):
+    for found in cache.in_namespace(kinds.MODEL_DEPLOYMENT, namespace, ModelDeployment):
         if found.status.rollout is not None:
             yield Key(MODEL_DEPLOYMENT, namespace, found.metadata.name)
 

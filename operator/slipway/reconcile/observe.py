@@ -69,12 +69,12 @@ class Children:
 def observe_cached(cache: Cache, md: ModelDeployment) -> Children:
     """Read from the cache: good for deciding when to look closer, and for what heals by itself."""
     meta = md.metadata
-    owned = cache.owned(meta.uid, object)
+    owned = cache.owned_by(meta.uid, object)
     revision_names = {stored.fact.name for stored in owned if isinstance(stored, StoredRevision)}
     jobs = {job.meta.name for job in owned if isinstance(job, JobObject)}
     pods = [
         pod
-        for pod in cache.within(kinds.POD, meta.namespace, object)
+        for pod in cache.in_namespace(kinds.POD, meta.namespace, object)
         if (isinstance(pod, PodFact) and pod.revision in revision_names)
         or (isinstance(pod, JobPod) and pod.job in jobs)
     ]
@@ -83,7 +83,7 @@ def observe_cached(cache: Cache, md: ModelDeployment) -> Children:
 
 def router_pods(cache: Cache, namespace: str) -> tuple[PodFact, ...]:
     """Return the namespace's router pods."""
-    pods = cache.within(kinds.POD, namespace, PodFact)
+    pods = cache.in_namespace(kinds.POD, namespace, PodFact)
     return tuple(pod for pod in pods if pod.revision is None)
 
 

@@ -123,7 +123,9 @@ def read_meta(manifest: Manifest) -> Meta:
         managed=(metadata.get("labels") or {}).get(names.MANAGED_BY) == names.MANAGER,
         deleting="deletionTimestamp" in metadata,
         applied_hash=annotations.get(names.ANNOTATION_HASH),
-        fields_hash=hash_owned_fields(manifest, names.FIELD_MANAGER, beside=names.ANNOTATION_EPOCH),
+        fields_hash=hash_owned_fields(
+            manifest, names.FIELD_MANAGER, ignored_annotation=names.ANNOTATION_EPOCH
+        ),
     )
 
 

@@ -238,7 +238,7 @@ class Reconciler:
         return look.total_seconds() if look is not None else None
 
     def _ports_of(self, namespace: str) -> frozenset[int]:
-        routes = self._cache.within(kinds.MODEL_ROUTE, namespace, RouteFact)
+        routes = self._cache.in_namespace(kinds.MODEL_ROUTE, namespace, RouteFact)
         return frozenset(route.port for route in routes)
 
     async def _publish(self, decision: Decision, facts: Facts, trouble: Trouble | None) -> None:

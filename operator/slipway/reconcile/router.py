@@ -87,7 +87,7 @@ class RouterReconciler:
         self._problems.pop(namespace, None)
         if problem is not None:
             self._problems[namespace] = problem
-        for found in self._cache.within(kinds.MODEL_DEPLOYMENT, namespace, ModelDeployment):
+        for found in self._cache.in_namespace(kinds.MODEL_DEPLOYMENT, namespace, ModelDeployment):
             self._wake(Key(kinds.MODEL_DEPLOYMENT.kind, namespace, found.metadata.name))
 
     async def _pass(self, key: Key) -> float | None:
@@ -121,7 +121,7 @@ class RouterReconciler:
         )
 
     def _is_wanted(self, namespace: str) -> bool:
-        found = self._cache.within(kinds.MODEL_DEPLOYMENT, namespace, object)
+        found = self._cache.in_namespace(kinds.MODEL_DEPLOYMENT, namespace, object)
         return any(
             isinstance(item, InvalidModelDeployment)
             or (isinstance(item, ModelDeployment) and not item.metadata.deletion_timestamp)

@@ -103,20 +103,20 @@ class FakeEvents:
     """What a new process finds: its predecessor wrote the event minutes ago."""
     writes: int = 0
 
-    async def create(self, happening: EventRecord) -> None:
+    async def create(self, event: EventRecord) -> None:
         if self.is_down:
             raise ClusterUnavailable("connection refused")
-        if happening.name in self.counts:
+        if event.name in self.counts:
             raise ConflictError("event exists")
         self.writes += 1
-        self.counts[happening.name] = 1
-        self.messages.append(happening.message)
+        self.counts[event.name] = 1
+        self.messages.append(event.message)
 
-    async def repeat(self, happening: EventRecord, *, by: int, quiet_seconds: float) -> bool:
+    async def repeat(self, event: EventRecord, *, by: int, quiet_seconds: float) -> bool:
         assert quiet_seconds > 0
-        if happening.name not in self.counts:
+        if event.name not in self.counts:
             return False
         if not self.written_recently:
             self.writes += 1
-            self.counts[happening.name] += by
+            self.counts[event.name] += by
         return True

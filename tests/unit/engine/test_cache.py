@@ -52,21 +52,21 @@ def test_an_owner_sees_what_it_controls_and_nothing_else(cache: Cache) -> None:
     cache.store(Ref(DEPLOYMENT, "vision", "digits-2", uid="u2", owner="md1"), Value(2))
     cache.store(Ref(DEPLOYMENT, "vision", "faces-1", uid="u3", owner="md2"), Value(3))
     cache.store(Ref(SERVICE, "vision", "digits-1", uid="u4", owner="md1"), "another type")
-    assert cache.owned("md1", Value) == [Value(0), Value(2)]
-    assert cache.owned("nobody", Value) == []
+    assert cache.owned_by("md1", Value) == [Value(0), Value(2)]
+    assert cache.owned_by("nobody", Value) == []
 
 
 def test_an_object_that_changes_its_owner_leaves_the_old_one(cache: Cache) -> None:
     cache.store(replace(REF, version=6, owner="md2"), Value(0))
-    assert cache.owned("md1", Value) == []
-    assert cache.owned("md2", Value) == [Value(0)]
+    assert cache.owned_by("md1", Value) == []
+    assert cache.owned_by("md2", Value) == [Value(0)]
 
 
 def test_a_removed_object_is_gone_from_every_index(cache: Cache) -> None:
     assert cache.remove(REF) is not None
     assert cache.get(DEPLOYMENT, "vision", "digits-1", Value) is None
-    assert cache.owned("md1", Value) == []
-    assert cache.within(DEPLOYMENT, "vision", Value) == []
+    assert cache.owned_by("md1", Value) == []
+    assert cache.in_namespace(DEPLOYMENT, "vision", Value) == []
     assert len(cache) == 0
 
 
@@ -74,4 +74,4 @@ def test_a_namespace_shows_its_own_objects_of_one_kind_by_name(cache: Cache) -> 
     cache.store(Ref(DEPLOYMENT, "vision", "a", uid="u2"), Value(1))
     cache.store(Ref(DEPLOYMENT, "speech", "b", uid="u3"), Value(2))
     cache.store(Ref(POD, "vision", "c", uid="u4"), Value(3))
-    assert cache.within(DEPLOYMENT, "vision", Value) == [Value(1), Value(0)]
+    assert cache.in_namespace(DEPLOYMENT, "vision", Value) == [Value(1), Value(0)]

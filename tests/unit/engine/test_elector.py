@@ -55,7 +55,7 @@ async def test_the_fence_falls_before_another_may_take_over(
     clock.forward(0.1)
     assert not a.may_write()
     with pytest.raises(FencedError):
-        a.check()
+        a.ensure_may_write()
     clock.forward(7.8)
     await b.tick()
     assert not b.leading.is_set(), "the lease has not run out"

@@ -44,9 +44,9 @@ def test_an_annotation_that_we_set_in_other_ways_too_does_not_count() -> None:
     changed = copy.deepcopy(LIVE)
     fields = changed["metadata"]["managedFields"][0]["fieldsV1"]
     annotations = fields.setdefault("f:metadata", {}).setdefault("f:annotations", {})
-    before = hash_owned_fields(changed, "slipway", beside="epoch")
+    before = hash_owned_fields(changed, "slipway", ignored_annotation="epoch")
     annotations["f:epoch"] = {}
-    assert hash_owned_fields(changed, "slipway", beside="epoch") == before
+    assert hash_owned_fields(changed, "slipway", ignored_annotation="epoch") == before
     assert hash_owned_fields(changed, "slipway") != before
 
 

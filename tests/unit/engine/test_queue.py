@@ -70,7 +70,7 @@ def test_a_pass_that_comes_early_replaces_the_wish_for_a_later_one(
     queue.add_after(DIGITS, 10)
     queue.add(DIGITS)
     queue.take()
-    queue.done(DIGITS, again_in=30)
+    queue.done(DIGITS, requeue_after=30)
     clock.forward(20)
     assert queue.take() is None
     clock.forward(10)
@@ -81,7 +81,7 @@ def test_a_wish_made_during_a_pass_outlives_it(queue: WorkQueue, clock: FakeCloc
     queue.add(DIGITS)
     queue.take()
     queue.add_after(DIGITS, 5)
-    queue.done(DIGITS, again_in=60)
+    queue.done(DIGITS, requeue_after=60)
     clock.forward(5)
     assert queue.take() == DIGITS
 
@@ -148,18 +148,20 @@ async def test_a_cancelled_worker_passes_its_wake_up_on() -> None:
 
 
 def test_the_oldest_key_is_the_one_that_waits_longest(queue: WorkQueue, clock: FakeClock) -> None:
-    assert queue.oldest == 0
+    assert queue.longest_wait == 0
     queue.add(DIGITS)
     clock.forward(3)
     queue.add(FACES)
     queue.add(DIGITS)
-    assert queue.oldest == 3
+    assert queue.longest_wait == 3
     queue.take()
-    assert queue.oldest == 0
+    assert queue.longest_wait == 0
     clock.forward(2)
     queue.add(DIGITS)
     clock.forward(5)
-    assert queue.oldest == 7, "faces has waited longer than the word that came during the pass"
+    assert queue.longest_wait == 7, (
+        "faces has waited longer than the word that came during the pass"
+    )
     queue.take()
     queue.done(DIGITS)
-    assert queue.oldest == 5, "what came during the pass waits since it came"
+    assert queue.longest_wait == 5, "what came during the pass waits since it came"

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from slipway.api.kinds import DEPLOYMENT, POD
 from slipway.engine.cache import Cache, Ref
-from slipway.engine.sweep import BARRIER_LOOK_SECONDS, BARRIER_SECONDS, Sweep
+from slipway.engine.sweep import BARRIER_POLL_SECONDS, BARRIER_SECONDS, Sweep
 from slipway.errors import ClusterUnavailable, Forbidden
 
 from tests.unit.engine.fakes import FakeClock, FakeLister
@@ -177,7 +177,7 @@ async def test_work_waits_longer_while_the_watches_show_more_and_more() -> None:
         world.show(ref)
         await until(partial(is_behind, world, left))
         world.clock.forward(0.9 * BARRIER_SECONDS)
-        await asyncio.sleep(3 * BARRIER_LOOK_SECONDS)
+        await asyncio.sleep(3 * BARRIER_POLL_SECONDS)
         assert not world.sweep.synced.is_set()
     world.clock.forward(BARRIER_SECONDS)
     await until(world.sweep.synced.is_set)

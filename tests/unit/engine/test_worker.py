@@ -149,6 +149,6 @@ async def test_a_pass_knows_what_it_is_about_and_nothing_of_the_one_before(passe
     for key in (GOOD, BAD):
         queue.add(key)
         assert queue.take() == key
-        await worker._work(key)
+        await worker.process(key)
     of = {"kind": KIND, "namespace": "vision"}
     assert said == [{**of, "name": "good", "revision": "of good"}, {**of, "name": "bad"}]

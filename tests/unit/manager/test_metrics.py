@@ -96,7 +96,7 @@ async def with_everything(world: World) -> Exposed:
     await world.live(20)
     exposed = await leading(world)
     exposed.machine.sweep.leave_out({(kinds.POD, "speech"): Forbidden("cannot list pods")})
-    exposed.metrics.passed("ModelDeployment", "ok", 0.02)
+    exposed.metrics.observe_pass("ModelDeployment", "ok", 0.02)
     exposed.metrics.answered("GET", "200", 0.004)
     await exposed.machine.events.record(DIGITS, warning=False, reason="Promoted", message="now")
     return exposed
@@ -252,5 +252,5 @@ def test_the_first_of_each_event_is_an_increase() -> None:
 def test_the_first_bug_is_an_increase(kind: str) -> None:
     exposed = expose(World())
     assert exposed.values("slipway_passes_total", kind=kind, result="bug") == [0]
-    exposed.metrics.passed(kind, "bug", 0.1)
+    exposed.metrics.observe_pass(kind, "bug", 0.1)
     assert exposed.values("slipway_passes_total", kind=kind, result="bug") == [1]

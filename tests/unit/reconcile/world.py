@@ -64,7 +64,7 @@ class Passes:
 
     results: Counter[str] = field(default_factory=Counter)
 
-    def passed(self, kind: str, result: str, seconds: float) -> None:
+    def observe_pass(self, kind: str, result: str, seconds: float) -> None:
         del kind, seconds
         self.results[result] += 1
 
@@ -138,7 +138,7 @@ class Operator:
             key = self.queue.take()
             if key is None:
                 return
-            await self.worker._work(key)
+            await self.worker.process(key)
         raise AssertionError("some key never comes to rest")
 
 
@@ -210,7 +210,7 @@ class World:
         keys = []
         while (key := self.operator.queue.take()) is not None:
             keys.append(key)
-        await asyncio.gather(*(self.operator.worker._work(key) for key in keys))
+        await asyncio.gather(*(self.operator.worker.process(key) for key in keys))
 
     def _tell(self) -> None:
         while self.api.watch:

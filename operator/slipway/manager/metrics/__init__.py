@@ -90,7 +90,7 @@ class Metrics:
             self._passes.labels(kind, result)  # a counter that begins at 1 has no increase
         ProcessCollector(registry=self._registry)
 
-    def passed(self, kind: str, result: str, seconds: float) -> None:
+    def observe_pass(self, kind: str, result: str, seconds: float) -> None:
         """Take note of one pass; fits `slipway.engine.worker.Observer`."""
         self._passes.labels(kind, result).inc()
         self._seconds.labels(kind).observe(seconds)

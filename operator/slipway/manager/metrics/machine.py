@@ -47,7 +47,7 @@ class Machine:
     @property
     def waited(self) -> float:
         """Seconds for which a key has waited while this replica led."""
-        return min(self.queue.oldest, self.elector.leading_for)
+        return min(self.queue.longest_wait, self.elector.leading_for)
 
 
 class MachineMetrics:
@@ -116,7 +116,7 @@ class MachineMetrics:
             "What happened to objects, by type and reason of the Kubernetes event.",
             labels=["type", "reason"],
         )
-        for (type_, reason), count in sorted((EXPECTED | events.happened).items()):
+        for (type_, reason), count in sorted((EXPECTED | events.recorded).items()):
             happened.add_metric([type_, reason], count)
         yield happened
         yield _counter("events_dropped", "Events not written: too many.", events.dropped)

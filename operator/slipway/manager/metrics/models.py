@@ -81,7 +81,7 @@ class ModelMetrics:
         for entry in self._cache.entries(kinds.MODEL_DEPLOYMENT):
             model = entry.value
             if isinstance(model, ModelDeployment | InvalidModelDeployment):
-                yield Known(entry.ref, model, self._cache.owned(entry.ref.uid, WorkloadFact))
+                yield Known(entry.ref, model, self._cache.owned_by(entry.ref.uid, WorkloadFact))
 
 
 def _exposition(known: Iterable[Known]) -> bytes:
