@@ -63,7 +63,7 @@ $(SETUP): requirements-dev.lock pyproject.toml
 	@touch $@
 
 .PHONY: generate
-generate: $(SETUP) ## Write CRDs, the chart's copy of them and its schema, and docs/api.md from the types
+generate: $(SETUP) ## Write CRDs, the chart's copy of them and its schema, docs/api.md and docs/reasons.md
 	@$(BIN)/python -m slipway.api.crd .
 
 .PHONY: manifests

@@ -1,6 +1,6 @@
 """The demo: four versions of a real model on a real cluster, `python -m tests.demo`.
 
-Version 1 is served, version 2 promoted on live traffic, version 3 refused by the golden set,
+Version 1 is served, version 2 promoted on live traffic, version 3 rejected by the golden set,
 version 4 rolled back on live metrics; a client load runs throughout, and must lose nothing.
 
 Nothing here is simulated, and nothing here tests: the demo shows, and says whether what it showed

@@ -130,7 +130,7 @@ def find_problems(
                 f"version {version.version}: expected {version.expected}, found {outcome}"
             )
         if outcome == Outcome.REJECTED_BY_GOLDEN_SET and seen and count_answers(seen, records):
-            problems.append(f"version {version.version} was refused, but answered clients before")
+            problems.append(f"version {version.version} was rejected, but answered clients before")
 
     total = report.client_total
     if total.sent == 0:

@@ -1,4 +1,4 @@
-"""Types → CRDs, the chart's copy of them and its schema, and docs/api.md.
+"""Types → CRDs, the chart's copy of them and its schema, docs/api.md and docs/reasons.md.
 
 ``python -m slipway.api.crd <root>`` writes them.
 
@@ -17,6 +17,7 @@ import yaml
 from slipway.api import chart, modeldeployment, modelroute
 from slipway.api.base import ApiModel
 from slipway.api.names import GROUP, VERSION
+from slipway.api.reasons_page import render_reasons
 
 Schema = dict[str, Any]
 
@@ -308,14 +309,26 @@ def _rows(path: str, schema: Schema) -> Iterator[str]:
     for name, child in schema.get("properties", {}).items():
         here = f"{path}.{name}"
         must = " **required**" if name in schema.get("required", []) else ""
-        default = f" Default `{child['default']}`." if "default" in child else ""
-        text = f"{child.get('description', '')}{default}".replace("|", "\\|")
+        text = f"{child.get('description', '')}{_default(child)}".replace("|", "\\|")
         yield f"| `{here}` | {_type_name(child)}{must} | {_limits(child)} | {text} |"
         if here in NOT_SPREAD_OUT:
             continue
         inner = child["items"] if child.get("type") == "array" else child
         suffix = "[]" if child.get("type") == "array" else ""
         yield from _rows(here + suffix, inner)
+
+
+def _default(schema: Schema) -> str:
+    """Return the default as YAML writes it; the fields of an object say their own."""
+    value = schema.get("default")
+    if isinstance(value, dict) or value in ("", [], None):
+        return ""
+
+    if isinstance(value, list):
+        required = schema["items"].get("required", [])
+        value = [{key: entry[key] for key in required} for entry in value]
+    text = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
+    return f" Default `{text}`."
 
 
 def reference() -> str:
@@ -346,7 +359,7 @@ HEADER = "# Generated from the types by `make generate`; do not edit.\n"
 
 
 def write_generated_files(root: Path) -> None:
-    """Write crds/, the chart's copy and schema, and docs/api.md below the repository's `root`."""
+    """Write crds/, the chart's copy and schema, and the generated pages below `root`."""
     charts = root / "charts/slipway/templates/crds"
     for directory in (root / "crds", charts, root / "docs"):
         directory.mkdir(parents=True, exist_ok=True)
@@ -358,6 +371,7 @@ def write_generated_files(root: Path) -> None:
         text = HEADER + _dump_yaml(manifest).replace("{{", "{{ `{{` }}")
         (charts / name).write_text("{{- if .Values.crds.install }}\n" + text + "{{- end }}\n")
     (root / "docs/api.md").write_text(reference())
+    (root / "docs/reasons.md").write_text(render_reasons())
     (root / "charts/slipway/values.schema.json").write_text(chart.values_schema())
 
 

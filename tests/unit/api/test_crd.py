@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from slipway.api.crd import CRD_SOURCES, CrdSource, object_schema, structural_schema
+from slipway.api.crd import CRD_SOURCES, CrdSource, object_schema, reference, structural_schema
 
 Schema = dict[str, Any]
 UNBOUNDED = {"apiVersion", "kind"}
@@ -112,3 +112,13 @@ def test_a_list_with_one_owner_is_stored_as_it_was_written() -> None:
         path for path, node in nodes(spec, "spec") if ".steps[]." in path and "default" in node
     ]
     assert inside == []
+
+
+def test_the_reference_shows_defaults_as_users_write_them() -> None:
+    rows = {line.split("`")[1]: line for line in reference().splitlines() if line[:3] == "| `"}
+
+    assert rows["spec.rollout.steps"].endswith(
+        "Default `[{weight: 5}, {weight: 10}, {weight: 25}, {weight: 50}]`. |"
+    )
+    assert rows["spec.paused"].endswith("Default `false`. |")
+    assert "Default" not in rows["spec.rollout"]

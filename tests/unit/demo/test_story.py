@@ -271,13 +271,13 @@ def test_a_lost_request_is_a_problem_and_says_what_the_client_saw() -> None:
     assert problem == "1 of 1,000 requests were lost: 1 times '503 no healthy upstream'"
 
 
-def test_a_version_that_was_refused_must_not_have_answered_anybody() -> None:
+def test_a_version_that_was_rejected_must_not_have_answered_anybody() -> None:
     records = [replace(second(1000, old=99, new=0), revisions={"aaaa0001": 99, "cccc0003": 1})]
     report = good_report()
     report.versions[2] = replace(report.versions[2], revision="cccc0003")
 
     assert find_problems(report, VERSIONS, records) == [
-        "version 3 was refused, but answered clients before"
+        "version 3 was rejected, but answered clients before"
     ]
 
 
