@@ -61,17 +61,17 @@ def meta(name: str, *, uid: str | None = None) -> Meta:
 
 
 def a_revision(
-    object_: ModelDeployment, *, created: datetime = NOON, outcome: Outcome | None = None
+    md: ModelDeployment, *, created: datetime = NOON, outcome: Outcome | None = None
 ) -> RevisionFact:
     """Return the revision that the object's input became."""
-    input_ = input_hash(object_.spec)
-    digest = "sha256:" + sha256_of(object_.spec.model.source.uri)
+    input_ = input_hash(md.spec)
+    digest = "sha256:" + sha256_of(md.spec.model.source.uri)
     revision = sha256_of([input_, digest])[:8]
     snapshot = RevisionSnapshot(
         revision=revision,
         input=input_,
-        version=object_.spec.model.version,
-        model_name=object_.model_name,
+        version=md.spec.model.version,
+        model_name=md.model_name,
         mode=PackageMode.IMAGE,
         model_digest=digest,
         image=f"registry.example/digits@{digest}",
@@ -146,12 +146,12 @@ def a_route(
     )
 
 
-def facts_about(object_: ModelDeployment, **changes: Any) -> Facts:
+def facts_about(md: ModelDeployment, **changes: Any) -> Facts:
     """Return facts in which nothing exists but the object and two router pods."""
     facts = Facts(
-        md=object_,
-        input=input_hash(object_.spec),
-        golden=golden_hash(object_.spec.model.golden_set),
+        md=md,
+        input=input_hash(md.spec),
+        golden=golden_hash(md.spec.model.golden_set),
         proxies=(a_pod("router-a"), a_pod("router-b")),
     )
     return replace(facts, **changes)

@@ -115,7 +115,7 @@ class Controllers:
 
     def _check(self, job: Manifest) -> Manifest:
         revision = job["metadata"]["labels"][names.LABEL_REVISION]
-        if self.faults.get(self._version(job["metadata"]["namespace"], revision)) == "golden":
+        if self.faults.get(self.version_of(job["metadata"]["namespace"], revision)) == "golden":
             reason, agreed, verdict = "GoldenSetFailed", 3, "Fail"
         else:
             reason, agreed, verdict = "GoldenSetPassed", 50, "Pass"
@@ -128,7 +128,7 @@ class Controllers:
             "agreed": agreed,
         }
 
-    def _version(self, namespace: str, revision: str) -> str:
+    def version_of(self, namespace: str, revision: str) -> str:
         found = self.api.list(
             kinds.CONTROLLER_REVISION, namespace, {names.LABEL_REVISION: revision}
         )
@@ -273,7 +273,7 @@ class Controllers:
                 served = self.served[namespace, entry["name"], name, revision]
                 served.requests += share
                 served.last = self.clock.seconds()
-                if self.faults.get(self._version(namespace, revision)) == "errors":
+                if self.faults.get(self.version_of(namespace, revision)) == "errors":
                     served.errors += share // ERROR_EVERY
 
     def in_flight(self, namespace: str, route: str, revision: str) -> int:

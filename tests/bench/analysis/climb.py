@@ -21,7 +21,7 @@ from tests.bench.analysis.arrivals import TICK
 from tests.bench.analysis.counted import EDGES, PAST
 from tests.bench.analysis.simulate import PROXIES, bucket_shares
 from tests.unit.policy.world import PROXIES as NAMES
-from tests.unit.policy.world import World
+from tests.unit.policy.world import DecisionWorld
 
 GIVE_UP = 2 * 3600
 
@@ -55,7 +55,7 @@ class Ending:
     """Requests that failed, or were slow, on the candidate and would not have been on stable."""
 
 
-class Climb(World):
+class Climb(DecisionWorld):
     """The world, with counters and latencies drawn per tick and all else at once."""
 
     def start(self, case: Case, rng: np.random.Generator) -> None:
@@ -170,7 +170,7 @@ def climb(case: Case, rng: np.random.Generator) -> Ending:
     while (world.now - begun).total_seconds() < GIVE_UP:
         world.settle_weights()
         seconds = int((world.now - begun).total_seconds())
-        status = world.object_.status.rollout
+        status = world.md.status.rollout
         if status is not None and full < 0 and status.stage is Stage.BAKING:
             full = seconds
         known = dict(world.outcomes())

@@ -13,31 +13,31 @@ from typing import Any
 
 from slipway.api import kinds, names
 
-from tests.unit.reconcile.world import World
+from tests.unit.reconcile.world import OperatorWorld
 
 RECORDED = Path(__file__).parent / "recorded"
 GOLDEN: dict[str, Any] = {"goldenSet": {"uri": "https://models.example/golden.tar"}}
 STEPS = {"steps": [{"weight": 10, "holdSeconds": 60}, {"weight": 50, "approval": "Required"}]}
-Story = Callable[[World], Awaitable[None]]
+Story = Callable[[OperatorWorld], Awaitable[None]]
 
 
-async def served(world: World, version: str = "1") -> None:
+async def served(world: OperatorWorld, version: str = "1") -> None:
     await world.ask_for(version)
     await world.until(lambda: world.serving() == version)
     await world.live(90)
 
 
-async def idle(world: World) -> None:
+async def idle(world: OperatorWorld) -> None:
     await served(world)
 
 
-async def packaging(world: World) -> None:
+async def packaging(world: OperatorWorld) -> None:
     await served(world)
     await world.ask_for("2", model={"source": {"uri": "https://models.example/2.onnx"}})
     await world.until(lambda: world.stage() == "Packaging")
 
 
-async def starting(world: World) -> None:
+async def starting(world: OperatorWorld) -> None:
     await served(world)
     world.controllers.faults["2"] = "never-ready"
     await world.ask_for("2")
@@ -45,27 +45,27 @@ async def starting(world: World) -> None:
     await world.live(20)
 
 
-async def checking(world: World) -> None:
+async def checking(world: OperatorWorld) -> None:
     await served(world)
     await world.ask_for("2", model=GOLDEN)
     await world.until(lambda: world.stage() == "Checking")
 
 
-async def progressing(world: World) -> None:
+async def progressing(world: OperatorWorld) -> None:
     await served(world)
     await world.ask_for("2", rollout=STEPS, model=GOLDEN)
     await world.until(lambda: world.stage() == "Progressing" and world.weights().get("2") == 10)
     await world.live(25)
 
 
-async def awaiting_approval(world: World) -> None:
+async def awaiting_approval(world: OperatorWorld) -> None:
     await served(world)
     await world.ask_for("2", rollout=STEPS)
     await world.until(lambda: world.stage() == "AwaitingApproval")
     await world.live(40)
 
 
-async def paused(world: World) -> None:
+async def paused(world: OperatorWorld) -> None:
     await served(world)
     await world.ask_for("2")
     await world.until(lambda: world.weights().get("2") == 10)
@@ -74,27 +74,27 @@ async def paused(world: World) -> None:
     await world.live(60)
 
 
-async def paused_in_a_hold(world: World) -> None:
+async def paused_in_a_hold(world: OperatorWorld) -> None:
     await progressing(world)
     await world.act("pause")
     await world.live(60)
 
 
-async def baking(world: World) -> None:
+async def baking(world: OperatorWorld) -> None:
     await served(world)
     await world.ask_for("2", rollout={"bakeSeconds": 600})
     await world.until(lambda: world.stage() == "Baking")
     await world.live(100)
 
 
-async def rolling_back(world: World) -> None:
+async def rolling_back(world: OperatorWorld) -> None:
     await served(world)
     world.controllers.faults["2"] = "errors"
     await world.ask_for("2")
     await world.until(lambda: world.stage() == "RollingBack")
 
 
-async def rejected(world: World) -> None:
+async def rejected(world: OperatorWorld) -> None:
     await served(world)
     world.controllers.faults["2"] = "errors"
     await world.ask_for("2")
@@ -102,20 +102,20 @@ async def rejected(world: World) -> None:
     await world.live(120)
 
 
-async def failed(world: World) -> None:
+async def failed(world: OperatorWorld) -> None:
     await served(world)
     world.controllers.faults["2"] = "never-ready"
     await world.ask_for("2", rollout={"deadlineSeconds": 60})
     await world.until(lambda: world.stage() == "Failed")
 
 
-async def held(world: World) -> None:
+async def held(world: OperatorWorld) -> None:
     await progressing(world)
     await world.act("abort")
     await world.until(lambda: world.stage() == "Idle")
 
 
-async def twice(world: World) -> None:
+async def twice(world: OperatorWorld) -> None:
     await served(world)
     await served(world, "2")
 
@@ -140,7 +140,7 @@ STORIES: dict[str, Story] = {
 
 async def told(story: Story) -> dict[str, Any]:
     """Return the object at the end of a story, and the time then."""
-    world = World()
+    world = OperatorWorld()
     await story(world)
     found = world.find(kinds.MODEL_DEPLOYMENT)
     found["metadata"].pop("managedFields", None)

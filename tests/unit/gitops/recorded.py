@@ -11,7 +11,7 @@ from slipway.errors import AdmissionDenied, ClusterUnavailable, Forbidden, Slipw
 
 from tests.fakes.api import Change
 from tests.fakes.cluster import Trouble, Write
-from tests.unit.reconcile.world import World
+from tests.unit.reconcile.world import OperatorWorld
 
 APPROVAL: Manifest = {"steps": [{"weight": 10, "approval": "Required"}]}
 GOLDEN: Manifest = {"model": {"goldenSet": {"uri": "https://models.example/golden.tar"}}}
@@ -27,7 +27,7 @@ NO_STORE = "etcdserver: leader changed"
 class Recorder:
     """A world, and every state in which a ModelDeployment was stored."""
 
-    world: World = field(default_factory=World)
+    world: OperatorWorld = field(default_factory=OperatorWorld)
     states: list[Manifest] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -45,50 +45,50 @@ class Recorder:
         return self.states[-1]
 
 
-async def promoted(world: World) -> None:
+async def promoted(world: OperatorWorld) -> None:
     await world.ask_for("1")
     await world.settle()
 
 
-async def a_first_version(world: World) -> None:
+async def a_first_version(world: OperatorWorld) -> None:
     await world.ask_for("1", **IMAGE)
     await world.settle()
 
 
-async def a_good_version(world: World) -> None:
+async def a_good_version(world: OperatorWorld) -> None:
     await promoted(world)
     await world.ask_for("2", **GOLDEN)
     await world.settle()
 
 
-async def a_version_with_errors(world: World) -> None:
+async def a_version_with_errors(world: OperatorWorld) -> None:
     await promoted(world)
     world.controllers.faults["2"] = "errors"
     await world.ask_for("2")
     await world.settle()
 
 
-async def a_version_that_fails_its_golden_set(world: World) -> None:
+async def a_version_that_fails_its_golden_set(world: OperatorWorld) -> None:
     await promoted(world)
     world.controllers.faults["2"] = "golden"
     await world.ask_for("2", **GOLDEN)
     await world.settle()
 
 
-async def a_version_that_does_not_start(world: World) -> None:
+async def a_version_that_does_not_start(world: OperatorWorld) -> None:
     await promoted(world)
     world.controllers.faults["2"] = "never-ready"
     await world.ask_for("2", rollout={"deadlineSeconds": 120}, server={"startSeconds": 60})
     await world.live(300)
 
 
-async def a_version_that_awaits_approval(world: World) -> None:
+async def a_version_that_awaits_approval(world: OperatorWorld) -> None:
     await promoted(world)
     await world.ask_for("2", rollout=APPROVAL)
     await world.until(lambda: world.stage() == "AwaitingApproval")
 
 
-async def a_version_that_is_paused(world: World) -> None:
+async def a_version_that_is_paused(world: OperatorWorld) -> None:
     await promoted(world)
     await world.ask_for("2", rollout={"steps": [{"weight": 10, "holdSeconds": 600}]})
     await world.until(lambda: world.stage() == "Progressing")
@@ -96,7 +96,7 @@ async def a_version_that_is_paused(world: World) -> None:
     await world.until(lambda: world.stage() == "Paused")
 
 
-async def a_version_that_was_aborted(world: World) -> None:
+async def a_version_that_was_aborted(world: OperatorWorld) -> None:
     await promoted(world)
     await world.ask_for("2", rollout={"steps": [{"weight": 10, "holdSeconds": 600}]})
     await world.until(lambda: world.stage() == "Progressing")
@@ -104,7 +104,7 @@ async def a_version_that_was_aborted(world: World) -> None:
     await world.settle()
 
 
-async def a_foreign_object_in_the_way(world: World) -> None:
+async def a_foreign_object_in_the_way(world: OperatorWorld) -> None:
     service: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Service",
@@ -130,7 +130,7 @@ class Refuses(Trouble):
 def refused(error: SlipwayError, kind: str = "Deployment") -> "Story":
     """Return how a first version is refused."""
 
-    async def tell(world: World) -> None:
+    async def tell(world: OperatorWorld) -> None:
         world.operator.cluster.trouble = Refuses(error, kind)
         await world.ask_for("1")
         await world.live(60)
@@ -138,28 +138,28 @@ def refused(error: SlipwayError, kind: str = "Deployment") -> "Story":
     return tell
 
 
-async def a_right_that_is_taken_while_a_version_serves(world: World) -> None:
+async def a_right_that_is_taken_while_a_version_serves(world: OperatorWorld) -> None:
     await promoted(world)
     world.operator.cluster.trouble = Refuses(Forbidden(NO_RIGHT), "Service")
     world.delete(kinds.SERVICE)
     await world.live(60)
 
 
-async def a_rejected_version_and_no_webhook(world: World) -> None:
+async def a_rejected_version_and_no_webhook(world: OperatorWorld) -> None:
     await a_version_with_errors(world)
     world.operator.cluster.trouble = Refuses(ClusterUnavailable(NO_WEBHOOK), "Service")
     world.delete(kinds.SERVICE)
     await world.live(60)
 
 
-async def a_hook_of_another_namespace(world: World) -> None:
+async def a_hook_of_another_namespace(world: OperatorWorld) -> None:
     await promoted(world)
     hook = {"name": "gate", "stage": "Step", "webhook": {"url": "http://gate.other.svc/ask"}}
     await world.ask_for("2", rollout={"analysis": {"hooks": [hook]}})
     await world.live(60)
 
 
-Story = Callable[[World], Awaitable[None]]
+Story = Callable[[OperatorWorld], Awaitable[None]]
 STORIES: dict[str, tuple[Story, str, str]] = {
     "a first version": (a_first_version, "Current", "Healthy"),
     "a good version": (a_good_version, "Current", "Healthy"),

@@ -9,12 +9,12 @@ from slipway.api.base import Manifest
 from slipway.api.modeldeployment import Stage
 
 from tests.unit.gitops.recorded import STORIES
-from tests.unit.reconcile.world import World
+from tests.unit.reconcile.world import OperatorWorld
 
 TOOLS = ("kubectl", "argocd-controller", "kustomize-controller", "helm")
 
 
-class Insistent(World):
+class Insistent(OperatorWorld):
     """A world in which tools apply the object again in each state that they find it in."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ def test_applying_again_changes_nothing_in_any_stage(
 
 def test_the_operator_never_owns_a_field_of_the_spec() -> None:
     async def story() -> Manifest:
-        world = World()
+        world = OperatorWorld()
         await STORIES["a good version"][0](world)
         return world.find(kinds.MODEL_DEPLOYMENT)
 

@@ -16,7 +16,7 @@ from slipway.manager.metrics.models import ModelMetrics
 from slipway.manager.watch import watch_names
 
 from tests.unit.engine.fakes import FakeClock, FakeEvents, FakeLeases, FakeLister
-from tests.unit.reconcile.world import World
+from tests.unit.reconcile.world import OperatorWorld
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Exposed:
         )
 
 
-def expose(world: World, *, namespaces: Sequence[str] = ()) -> Exposed:
+def expose(world: OperatorWorld, *, namespaces: Sequence[str] = ()) -> Exposed:
     clock = FakeClock()
     cache, queue, feed = world.operator.cache, world.operator.queue, world.operator.feed
     machine = Machine(

@@ -9,7 +9,7 @@ from slipway.manager.watch import watch_names
 
 from tests.unit.engine.fakes import FakeLeases, FakeLister
 from tests.unit.manager.exposition import Exposed, expose
-from tests.unit.reconcile.world import World
+from tests.unit.reconcile.world import OperatorWorld
 
 PODS = "pods.v1@None"
 
@@ -17,7 +17,7 @@ PODS = "pods.v1@None"
 @pytest.fixture
 async def exposed() -> Exposed:
     """A leader with a filled cache."""
-    exposed = expose(World())
+    exposed = expose(OperatorWorld())
     exposed.machine.sweep.synced.set()
     await exposed.machine.elector.tick()
     return exposed
@@ -114,7 +114,7 @@ async def test_watches_that_ended_are_noticed(exposed: Exposed) -> None:
 
 
 async def test_a_queue_that_nobody_serves_is_noticed() -> None:
-    world = World()
+    world = OperatorWorld()
     exposed = expose(world)
     await exposed.machine.elector.tick()
     exposed.machine.queue.add(Key(kinds.MODEL_DEPLOYMENT.kind, "vision", "digits"))
@@ -124,7 +124,7 @@ async def test_a_queue_that_nobody_serves_is_noticed() -> None:
 
 
 async def test_until_the_cache_is_filled_nothing_but_the_watches_counts() -> None:
-    exposed = expose(World())
+    exposed = expose(OperatorWorld())
     exposed.clock.forward(100_000)
     assert broken(exposed) == []
 

@@ -19,7 +19,7 @@ from slipway.manager.metrics.lines import Gauge, format_labels, write_exposition
 from slipway.manager.metrics.machine import EXPECTED
 
 from tests.unit.manager.exposition import Exposed, expose
-from tests.unit.reconcile.world import World
+from tests.unit.reconcile.world import OperatorWorld
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/metrics.md"
 NOT_OURS = ("process_",)
@@ -71,22 +71,22 @@ def router_families() -> list[Metric]:
 
 
 @pytest.fixture
-async def world() -> World:
+async def world() -> OperatorWorld:
     """Two promoted versions and a third that is judged, after one that was rolled back."""
-    world = World()
+    world = OperatorWorld()
     for version in ("1", "2"):
         await world.ask_for(version)
         await world.settle()
     return world
 
 
-async def leading(world: World) -> Exposed:
+async def leading(world: OperatorWorld) -> Exposed:
     exposed = expose(world)
     await exposed.machine.elector.tick()
     return exposed
 
 
-async def with_everything(world: World) -> Exposed:
+async def with_everything(world: OperatorWorld) -> Exposed:
     await world.ask_for("3", rollout={"steps": [{"weight": 10, "holdSeconds": 600}]})
     await world.until(lambda: bool(world.status()["rollout"].get("analysis")))
     await world.act("abort")
@@ -102,12 +102,12 @@ async def with_everything(world: World) -> Exposed:
     return exposed
 
 
-async def test_the_page_lists_exactly_what_is_exposed(world: World) -> None:
+async def test_the_page_lists_exactly_what_is_exposed(world: OperatorWorld) -> None:
     operator = (await with_everything(world)).families()
     assert set(exposed([*operator, *router_families()])) == documented()
 
 
-async def test_names_follow_the_conventions(world: World) -> None:
+async def test_names_follow_the_conventions(world: OperatorWorld) -> None:
     for family in [*(await with_everything(world)).families(), *router_families()]:
         assert re.fullmatch(r"(slipway|process)_[a-z_]+", family.name)
         assert family.documentation
@@ -115,7 +115,9 @@ async def test_names_follow_the_conventions(world: World) -> None:
             assert family.name.endswith("_seconds")
 
 
-async def test_a_rollout_shows_its_stage_weights_replicas_and_verdicts(world: World) -> None:
+async def test_a_rollout_shows_its_stage_weights_replicas_and_verdicts(
+    world: OperatorWorld,
+) -> None:
     exposed = await with_everything(world)
     status = world.status()
     of = {"namespace": "vision", "name": "digits"}
@@ -135,7 +137,7 @@ async def test_a_rollout_shows_its_stage_weights_replicas_and_verdicts(world: Wo
     assert exposed.values("slipway_modeldeployment_condition", type="Available", **of) == [1]
 
 
-async def test_what_was_deleted_is_gone(world: World) -> None:
+async def test_what_was_deleted_is_gone(world: OperatorWorld) -> None:
     exposed = await leading(world)
     assert exposed.series_of("digits")
     world.delete(kinds.MODEL_DEPLOYMENT)
@@ -143,7 +145,7 @@ async def test_what_was_deleted_is_gone(world: World) -> None:
     assert exposed.series_of("digits") == 0
 
 
-async def test_many_versions_make_no_more_series(world: World) -> None:
+async def test_many_versions_make_no_more_series(world: OperatorWorld) -> None:
     exposed = await leading(world)
     before = exposed.series_of("digits")
     for version in ("3", "4", "5"):
@@ -154,13 +156,13 @@ async def test_many_versions_make_no_more_series(world: World) -> None:
     assert before <= 48
 
 
-async def test_a_standby_shows_no_object(world: World) -> None:
+async def test_a_standby_shows_no_object(world: OperatorWorld) -> None:
     exposed = expose(world)
     assert exposed.series_of("digits") == 0
     assert exposed.values("slipway_is_leader") == [0]
 
 
-async def test_scraping_wakes_nobody(world: World) -> None:
+async def test_scraping_wakes_nobody(world: OperatorWorld) -> None:
     exposed = await leading(world)
     before = list(world.writes)
     assert exposed.families()
@@ -168,7 +170,7 @@ async def test_scraping_wakes_nobody(world: World) -> None:
     assert world.writes == before
 
 
-async def test_a_key_ages_only_under_a_leader(world: World) -> None:
+async def test_a_key_ages_only_under_a_leader(world: OperatorWorld) -> None:
     exposed = expose(world)
     exposed.machine.queue.add(Key("ModelDeployment", "vision", "digits"))
     world.clock.pass_on(50)
@@ -180,7 +182,9 @@ async def test_a_key_ages_only_under_a_leader(world: World) -> None:
     assert exposed.values("slipway_queue_ready") == [1]
 
 
-async def test_of_a_rollout_that_ended_nothing_is_shown_but_that_it_did(world: World) -> None:
+async def test_of_a_rollout_that_ended_nothing_is_shown_but_that_it_did(
+    world: OperatorWorld,
+) -> None:
     exposed = await leading(world)
     assert world.status()["rollout"]["startedAt"]
     under_way = ("slipway_rollout_", "slipway_analysis_")
@@ -195,7 +199,7 @@ async def test_of_a_rollout_that_ended_nothing_is_shown_but_that_it_did(world: W
 
 
 async def test_an_object_that_is_not_understood_shows_why_it_stalls(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: OperatorWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tests.fakes.api.TYPES", {})  # it was stored before there was a rule
     exposed = await leading(world)
@@ -212,7 +216,7 @@ async def test_an_object_that_is_not_understood_shows_why_it_stalls(
     assert sum(exposed.values("slipway_revision_replicas_ready", **of)) == 1, "it serves on"
 
 
-async def test_a_moment_that_is_none_costs_no_other_metric(world: World) -> None:
+async def test_a_moment_that_is_none_costs_no_other_metric(world: OperatorWorld) -> None:
     exposed = await leading(world)
     await world.ask_for("3", rollout={"steps": [{"weight": 10, "holdSeconds": 600}]})
     await world.until(lambda: "candidate" in world.status())
@@ -244,13 +248,13 @@ def test_the_first_of_each_event_is_an_increase() -> None:
     said = set(re.findall(r"\bEvent\(\s*\"(\w+)\"", sources))
     outcomes = set(Outcome) - {Outcome.PROMOTED, Outcome.PACKAGING_FAILED}  # packaging tries on
     assert {reason for _, reason in EXPECTED} == said | {str(outcome) for outcome in outcomes}
-    exposed = expose(World())
+    exposed = expose(OperatorWorld())
     assert exposed.values("slipway_events_total") == [0] * len(EXPECTED)
 
 
 @pytest.mark.parametrize("kind", ["ModelDeployment", "Router"])
 def test_the_first_bug_is_an_increase(kind: str) -> None:
-    exposed = expose(World())
+    exposed = expose(OperatorWorld())
     assert exposed.values("slipway_passes_total", kind=kind, result="bug") == [0]
     exposed.metrics.observe_pass(kind, "bug", 0.1)
     assert exposed.values("slipway_passes_total", kind=kind, result="bug") == [1]

@@ -157,10 +157,10 @@ KILLED = Exit(137, "OOMKilled", "")
 def with_limit(limit: str | None, *pods: PodFact, weight: int = 5) -> Facts:
     """Return facts about a candidate in traffic, and what its server may use."""
     limits = {"limits": {"memory": limit}} if limit else {}
-    object_ = a_model_deployment("2", server={"resources": limits})
-    known = a_revision(object_)
+    md = a_model_deployment("2", server={"resources": limits})
+    known = a_revision(md)
     return facts_about(
-        object_,
+        md,
         revisions={known.name: known},
         workloads={STABLE: a_workload(STABLE), known.name: a_workload(known.name)},
         pods={known.name: pods},

@@ -91,8 +91,8 @@ def test_another_bar_makes_another_golden_set() -> None:
 # ── Auto ──
 
 
-def mode(object_: ModelDeployment, settings: Settings) -> PackageMode:
-    return resolve(object_, settings).mode
+def mode(md: ModelDeployment, settings: Settings) -> PackageMode:
+    return resolve(md, settings).mode
 
 
 PREFIX = SETTINGS.model_copy(update={"registry": ImageTarget(prefix="registry.example/models")})

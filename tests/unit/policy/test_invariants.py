@@ -34,9 +34,9 @@ STATUS = ModelDeploymentStatus(stable=RevisionStatus(revision=S, version="1"))
 
 def facts(weight: int = 5, *, ready: int = 2) -> Facts:
     """Return facts in the middle of a rollout of two replicas."""
-    object_ = a_model_deployment("2", scaling={"minReplicas": 2}, status=STATUS)
+    md = a_model_deployment("2", scaling={"minReplicas": 2}, status=STATUS)
     return facts_about(
-        object_,
+        md,
         revisions={S: STABLE, C: CANDIDATE},
         workloads={S: a_workload(S, replicas=2), C: a_workload(C, replicas=2, ready=ready)},
         route=a_route({S: 100 - weight, C: weight}),

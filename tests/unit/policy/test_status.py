@@ -29,12 +29,12 @@ def a_decision(stage: Stage = Stage.IDLE, reason: str = "Promoted", **changes: A
 
 
 def serving(generation: int = 1) -> tuple[Facts, str]:
-    object_ = a_model_deployment()
-    meta = object_.metadata.model_copy(update={"generation": generation})
-    object_ = object_.model_copy(update={"metadata": meta})
-    revision = a_revision(object_)
+    md = a_model_deployment()
+    meta = md.metadata.model_copy(update={"generation": generation})
+    md = md.model_copy(update={"metadata": meta})
+    revision = a_revision(md)
     facts = facts_about(
-        object_,
+        md,
         revisions={revision.name: revision},
         workloads={revision.name: a_workload(revision.name)},
         route=a_route({revision.name: 100}),
@@ -136,8 +136,8 @@ def test_transition_times_stay_while_nothing_changes() -> None:
     facts, name = serving()
     decision = a_decision(stable=name, weights={name: 100})
     first = desired_status(decision, facts, None, NOON)
-    object_ = facts.md.model_copy(update={"status": first})
-    second = desired_status(decision, replace(facts, md=object_), None, later(60))
+    md = facts.md.model_copy(update={"status": first})
+    second = desired_status(decision, replace(facts, md=md), None, later(60))
     assert second == first
     assert not is_due(first, second, later(60))
 

@@ -54,9 +54,9 @@ class Replicas:
 
 
 @dataclass
-class World:
+class DecisionWorld:
     seed: int
-    object_: ModelDeployment = field(default_factory=a_model_deployment)
+    md: ModelDeployment = field(default_factory=a_model_deployment)
     now: datetime = NOON
     revisions: dict[str, RevisionFact] = field(default_factory=dict)
     workloads: dict[str, Replicas] = field(default_factory=dict)
@@ -89,9 +89,9 @@ class World:
                 meta("digits"), self.generation, 10_000, dict(self.weights), None, proxies
             )
         facts = Facts(
-            md=self.object_,
-            input=input_hash(self.object_.spec),
-            golden=golden_hash(self.object_.spec.model.golden_set),
+            md=self.md,
+            input=input_hash(self.md.spec),
+            golden=golden_hash(self.md.spec.model.golden_set),
             revisions=dict(self.revisions),
             workloads={name: self._workload(name) for name in self.workloads},
             pods={name: self._pods(name) for name in self.workloads},
@@ -152,7 +152,7 @@ class World:
     def _execute(self, decision: Decision, facts: Facts, write: Callable[[], None]) -> None:
         if decision.make_revision is not None:
             write()
-            made = a_revision(self.object_, created=self.now)
+            made = a_revision(self.md, created=self.now)
             self.revisions[made.name] = made
         if decision.package is not None:
             write()
@@ -186,9 +186,9 @@ class World:
                 running.ready = min(running.ready, number)
         self.jobs = [job for job in self.jobs if not self._is_over(job, decision, facts)]
         status = desired_status(decision, facts, None, self.now)
-        if is_due(self.object_.status, status, self.now):
+        if is_due(self.md.status, status, self.now):
             write()
-            self.object_ = self.object_.model_copy(update={"status": status})
+            self.md = self.md.model_copy(update={"status": status})
             self.log.append(f"{decision.stage} {decision.reason}: {decision.message}"[:150])
 
     def _is_over(self, job: JobFact, decision: Decision, facts: Facts) -> bool:
@@ -273,18 +273,18 @@ class World:
 
     def act(self, verb: str) -> None:
         self.actions += 1
-        meta_ = self.object_.metadata.model_copy(
+        metadata = self.md.metadata.model_copy(
             update={"annotations": {ANNOTATION_ACTION: f"{verb}#{self.actions}"}}
         )
-        self.object_ = self.object_.model_copy(update={"metadata": meta_})
+        self.md = self.md.model_copy(update={"metadata": metadata})
 
     def ask_for(self, version: str, **spec: object) -> None:
         wanted = a_model_deployment(version, **spec)  # type: ignore[arg-type]
-        self.object_ = self.object_.model_copy(update={"spec": wanted.spec})
+        self.md = self.md.model_copy(update={"spec": wanted.spec})
         self.log.append(f"ASK {version}")
 
     def lose_status(self) -> None:
-        self.object_ = self.object_.model_copy(update={"status": ModelDeploymentStatus()})
+        self.md = self.md.model_copy(update={"status": ModelDeploymentStatus()})
         self.log.append("STATUS LOST")
 
     def settle(self, seconds: int = 400) -> None:
@@ -298,11 +298,10 @@ class World:
             if quiet >= QUIET_SECONDS:
                 return
 
-    @property
     def serving(self) -> str | None:
         """Version that has all of the traffic."""
         full = [name for name, weight in (self.weights or {}).items() if weight == 100]
         return self.revisions[full[0]].snapshot.version if full else None
 
     def outcomes(self) -> list[tuple[str, Outcome]]:
-        return [(entry.version, entry.outcome) for entry in self.object_.status.history]
+        return [(entry.version, entry.outcome) for entry in self.md.status.history]

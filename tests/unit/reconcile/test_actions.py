@@ -9,7 +9,7 @@ from slipway.policy.hook_call import HookAnswer, Said
 
 from tests.fakes.cluster import Trouble, Write
 from tests.unit.reconcile.test_trouble import NO_WEBHOOK
-from tests.unit.reconcile.world import World
+from tests.unit.reconcile.world import OperatorWorld
 
 HELD: list[dict[str, Any]] = [{"weight": 10, "holdSeconds": 600}, {"weight": 50}]
 
@@ -25,7 +25,7 @@ class DeniesWorkloads(Trouble):
             raise self.error
 
 
-async def denied(world: World, error: Exception) -> World:
+async def denied(world: OperatorWorld, error: Exception) -> OperatorWorld:
     """Return the world with every Deployment denied, and one that is to be written."""
     world.trouble = DeniesWorkloads(error)
     world.start()
@@ -34,16 +34,16 @@ async def denied(world: World, error: Exception) -> World:
     return world
 
 
-async def denied_at_once(error: Exception) -> World:
+async def denied_at_once(error: Exception) -> OperatorWorld:
     """Return a world in which the candidate cannot even begin."""
-    world = World()
+    world = OperatorWorld()
     await world.ask_for("1")
     await world.until(lambda: world.serving() == "1")
     return await denied(world, error)
 
 
-async def denied_in_a_hold(error: Exception) -> World:
-    world = World()
+async def denied_in_a_hold(error: Exception) -> OperatorWorld:
+    world = OperatorWorld()
     await world.ask_for("1")
     await world.until(lambda: world.serving() == "1")
     await world.ask_for("2", rollout={"steps": HELD})
@@ -51,7 +51,7 @@ async def denied_in_a_hold(error: Exception) -> World:
     return await denied(world, error)
 
 
-async def answer(world: World, verb: str) -> str:
+async def answer(world: OperatorWorld, verb: str) -> str:
     await world.act(verb)
     await world.live(60)
     last = world.status()["lastAction"]
@@ -114,7 +114,7 @@ async def test_what_was_promoted_by_a_person_is_not_claimed_before_it_is_written
 
 
 async def test_a_retry_asks_a_hook_again_at_once() -> None:
-    world = World()
+    world = OperatorWorld()
     await world.ask_for("1")
     await world.until(lambda: world.serving() == "1")
     hook = {"name": "gate", "stage": "Step", "webhook": {"url": "http://gate.vision.svc/ask"}}

@@ -9,7 +9,7 @@ from slipway.errors import ClusterUnavailable
 from slipway.policy.action_grammar import VERBS
 
 from tests.fakes.cluster import Trouble, Write
-from tests.unit.reconcile.world import World, differences, final_state
+from tests.unit.reconcile.world import OperatorWorld, differences, final_state
 
 QUIET_SECONDS = 12
 """Longer than every wait of these rollouts: acknowledgements are looked at every 5 s."""
@@ -20,30 +20,30 @@ SPEC: dict[str, Any] = {
 }
 
 
-async def served() -> World:
-    world = World()
+async def served() -> OperatorWorld:
+    world = OperatorWorld()
     await world.ask_for("1", **SPEC)
     await world.settle(quiet_seconds=QUIET_SECONDS)
     assert world.serving() == "1"
     return world
 
 
-async def create(world: World) -> None:
+async def create(world: OperatorWorld) -> None:
     await world.ask_for("1", **SPEC)
     await world.settle(quiet_seconds=QUIET_SECONDS)
 
 
-async def forward(world: World) -> None:
+async def forward(world: OperatorWorld) -> None:
     await world.ask_for("2", **SPEC)
     await world.settle(quiet_seconds=QUIET_SECONDS)
 
 
-async def back(world: World) -> None:
+async def back(world: OperatorWorld) -> None:
     world.controllers.faults["2"] = "errors"
     await forward(world)
 
 
-async def refused(world: World) -> None:
+async def refused(world: OperatorWorld) -> None:
     world.controllers.faults["2"] = "golden"
     await forward(world)
 
@@ -55,11 +55,11 @@ ENDS = {"create": "1", "forward": "2", "back": "1", "refused": "1"}
 class Watched(Trouble):
     """Keeps the world as it is around every write: what a killed operator leaves behind."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: OperatorWorld) -> None:
         self._world = world
         self._last: object = None
         self.writes: list[Write] = []
-        self.killed: list[tuple[str, World]] = []
+        self.killed: list[tuple[str, OperatorWorld]] = []
 
     def before(self, write: Write) -> None:
         self._keep(f"before {write}")
@@ -95,9 +95,9 @@ class Lost(Trouble):
             raise ClusterUnavailable("the answer is lost")
 
 
-async def calm(workload: str) -> tuple[World, Watched, dict[str, Any]]:
+async def calm(workload: str) -> tuple[OperatorWorld, Watched, dict[str, Any]]:
     """Return the start, what any kill leaves, and the end of an undisturbed run."""
-    start = World() if workload == "create" else await served()
+    start = OperatorWorld() if workload == "create" else await served()
     world = start.fork()
     world.trouble = watched = Watched(world)
     world.start()
@@ -155,7 +155,7 @@ def stepped(*steps: dict[str, Any]) -> dict[str, Any]:
     return {**SPEC, "rollout": {**SPEC["rollout"], "steps": [*steps]}}
 
 
-async def begun(*steps: dict[str, Any]) -> World:
+async def begun(*steps: dict[str, Any]) -> OperatorWorld:
     """Return a world in which version 2 has its first weight, and rests there."""
     world = await served()
     await world.ask_for("2", **stepped(*steps))
@@ -165,15 +165,15 @@ async def begun(*steps: dict[str, Any]) -> World:
     return world
 
 
-async def in_a_hold() -> World:
+async def in_a_hold() -> OperatorWorld:
     return await begun(*HELD)
 
 
-async def awaiting() -> World:
+async def awaiting() -> OperatorWorld:
     return await begun(*APPROVED)
 
 
-async def paused() -> World:
+async def paused() -> OperatorWorld:
     world = await served()
     await world.act("pause")
     await world.ask_for("2", **stepped(*FREE))
@@ -182,27 +182,27 @@ async def paused() -> World:
     return world
 
 
-async def in_a_paused_hold() -> World:
+async def in_a_paused_hold() -> OperatorWorld:
     world = await begun(*HELD)
     await world.act("pause")
     await world.settle(quiet_seconds=QUIET_SECONDS)
     return world
 
 
-async def refused_before() -> World:
+async def refused_before() -> OperatorWorld:
     world = await served()
     await refused(world)
     world.controllers.faults.clear()
     return world
 
 
-async def served_twice() -> World:
+async def served_twice() -> OperatorWorld:
     world = await served()
     await forward(world)
     return world
 
 
-ACTIONS: dict[str, tuple[Callable[[], Awaitable[World]], dict[str, int]]] = {
+ACTIONS: dict[str, tuple[Callable[[], Awaitable[OperatorWorld]], dict[str, int]]] = {
     "skip": (in_a_hold, {"1": 50, "2": 50}),
     "skip@{candidate}/1": (in_a_hold, {"1": 50, "2": 50}),
     "approve": (awaiting, {"1": 50, "2": 50}),

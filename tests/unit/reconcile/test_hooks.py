@@ -7,7 +7,7 @@ from slipway.policy.hook_call import HookAnswer, Said
 from slipway.policy.rollout.hooks import is_allowed
 
 from tests.fakes.cluster import Trouble, Write
-from tests.unit.reconcile.world import Killed, World
+from tests.unit.reconcile.world import Killed, OperatorWorld
 
 PASSED = HookAnswer(Said.PASSED, "Agreed")
 REJECTED = HookAnswer(Said.REJECTED, "HookRejected")
@@ -18,9 +18,9 @@ def a_hook(name: str, stage: str, url: str = "http://gate.vision.svc/ask") -> di
     return {"name": name, "stage": stage, "webhook": {"url": url}}
 
 
-async def world_with(*hooks: dict[str, Any]) -> World:
+async def world_with(*hooks: dict[str, Any]) -> OperatorWorld:
     """Return a world in which version 1 serves and version 2 begins, with these hooks."""
-    world = World()
+    world = OperatorWorld()
     await world.ask_for("1")
     await world.until(lambda: world.serving() == "1")
     await world.ask_for("2", rollout={"analysis": {"intervalSeconds": 1, "hooks": list(hooks)}})
@@ -86,7 +86,7 @@ async def test_promote_goes_on_without_the_hook() -> None:
 
 
 async def test_the_first_version_asks_before_its_traffic() -> None:
-    world = World()
+    world = OperatorWorld()
     hooks = [a_hook("gate", "BeforeTraffic"), a_hook("each", "Step")]
     await world.ask_for("1", rollout={"analysis": {"hooks": hooks}})
     await world.until(lambda: bool(world.hooks.calls))
@@ -100,7 +100,7 @@ async def test_the_first_version_asks_before_its_traffic() -> None:
 class KilledOnce(Trouble):
     """The process ends at the first status write after the hook was asked."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: OperatorWorld) -> None:
         self._world = world
         self._done = False
 

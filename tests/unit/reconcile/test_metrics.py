@@ -4,7 +4,7 @@ from typing import Any
 
 from slipway.policy.analysis.external.answer import Answer, Problem, Series
 
-from tests.unit.reconcile.world import World
+from tests.unit.reconcile.world import OperatorWorld
 
 QUERY = 'predictions{version="{{version}}"}'
 BROKEN = Problem("ProviderUnreachable", "it cannot be reached, or breaks off")
@@ -24,9 +24,9 @@ def bins(seconds: float, *shares: int) -> Answer:
     )
 
 
-async def world_with(*metrics: dict[str, Any], **rollout: Any) -> World:
+async def world_with(*metrics: dict[str, Any], **rollout: Any) -> OperatorWorld:
     """Return a world in which version 1 serves and version 2 begins, with these metrics."""
-    world = World()
+    world = OperatorWorld()
     await world.ask_for("1")
     await world.until(lambda: world.serving() == "1")
     analysis = {"intervalSeconds": 1, "minSamples": 30, "metrics": list(metrics)}
@@ -34,7 +34,7 @@ async def world_with(*metrics: dict[str, Any], **rollout: Any) -> World:
     return world
 
 
-async def live(world: World, seconds: int, shares: tuple[int, ...] = (50, 50)) -> None:
+async def live(world: OperatorWorld, seconds: int, shares: tuple[int, ...] = (50, 50)) -> None:
     """Let both versions predict; the second one with these shares."""
     for _ in range(seconds):
         now = world.clock.seconds()
@@ -45,7 +45,7 @@ async def live(world: World, seconds: int, shares: tuple[int, ...] = (50, 50)) -
         await world.live()
 
 
-def entry(world: World, name: str) -> dict[str, Any]:
+def entry(world: OperatorWorld, name: str) -> dict[str, Any]:
     found = (item for item in world.status()["rollout"].get("analysis", ()) if item["name"] == name)
     return next(found, {})
 

@@ -9,13 +9,13 @@ from slipway.engine.queue import Key
 
 from tests.fakes.api import Change
 from tests.fakes.cluster import Trouble, Write
-from tests.unit.reconcile.world import NAMESPACE, World
+from tests.unit.reconcile.world import NAMESPACE, OperatorWorld
 
 STAMPS = {("annotate", "ModelRoute"), ("annotate", "Deployment")}
 
 
-async def at_rest(*versions: str, **spec: Any) -> World:
-    world = World()
+async def at_rest(*versions: str, **spec: Any) -> OperatorWorld:
+    world = OperatorWorld()
     for version in versions or ("1",):
         await world.ask_for(version, **spec)
         await world.settle()
@@ -23,7 +23,7 @@ async def at_rest(*versions: str, **spec: Any) -> World:
     return world
 
 
-def children_first(world: World) -> list[str]:
+def children_first(world: OperatorWorld) -> list[str]:
     """Return what was written for the object until all of its children existed."""
     ours = [write for write in world.writes if write.name != names.ROUTER_NAME]
     last = next(n for n, w in enumerate(ours) if (w.kind, w.name) == ("Service", "digits"))
@@ -46,7 +46,7 @@ async def test_a_first_version_takes_few_writes_until_it_serves() -> None:
 
 
 async def test_a_new_objects_workload_is_made_in_the_first_pass() -> None:
-    world = World()
+    world = OperatorWorld()
     await world.ask_for("1")
     ours = [str(write).split()[:2] for write in world.writes if write.name != names.ROUTER_NAME]
     assert ours[:2] == [["create", "ControllerRevision"], ["apply", "Deployment"]]
@@ -126,7 +126,7 @@ async def test_a_new_leader_stamps_a_rollout_under_way_before_it_moves_anything(
 class TakenOver(Trouble):
     """Just before a write reaches the server, a new leader stamps the object."""
 
-    def __init__(self, world: World, verb: str, kind: kinds.Kind) -> None:
+    def __init__(self, world: OperatorWorld, verb: str, kind: kinds.Kind) -> None:
         self._world = world
         self._verb = verb
         self._kind = kind
@@ -164,7 +164,7 @@ async def test_what_an_old_leader_still_holds_is_void_after_the_stamp(
 
 
 async def test_every_object_of_a_namespace_has_a_port_of_its_own() -> None:
-    world = World()
+    world = OperatorWorld()
     wanted = [f"model-{number}" for number in range(40)]
     for name in wanted:
         world.api.apply(
@@ -185,7 +185,7 @@ async def test_every_object_of_a_namespace_has_a_port_of_its_own() -> None:
 
 
 async def test_a_port_that_is_free_again_is_given_again() -> None:
-    world = World()
+    world = OperatorWorld()
     for name in ("first", "second"):
         await world.ask_for(name=name)
     await world.live(5)
@@ -203,7 +203,7 @@ async def test_a_port_that_is_free_again_is_given_again() -> None:
 
 
 async def test_the_router_comes_with_the_first_object_and_goes_a_minute_after_the_last() -> None:
-    world = World()
+    world = OperatorWorld()
     await world.live(70)
     assert world.writes == []
     await world.ask_for("1")

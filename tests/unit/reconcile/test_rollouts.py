@@ -8,13 +8,13 @@ from slipway.api import kinds, names
 from slipway.errors import AdmissionDenied
 
 from tests.fakes.cluster import Trouble, Write
-from tests.unit.reconcile.world import NAMESPACE, World
+from tests.unit.reconcile.world import NAMESPACE, OperatorWorld
 
 GOLDEN: dict[str, Any] = {"model": {"goldenSet": {"uri": "https://models.example/golden.tar"}}}
 
 
-async def promoted(version: str = "1", **spec: Any) -> World:
-    world = World()
+async def promoted(version: str = "1", **spec: Any) -> OperatorWorld:
+    world = OperatorWorld()
     await world.ask_for(version, **spec)
     await world.until(lambda: world.serving() == version)
     await world.settle()
@@ -292,7 +292,7 @@ async def test_a_child_that_others_delete_is_made_anew(kind: kinds.Kind) -> None
 
 @pytest.mark.parametrize("kind", [kinds.SERVICE, kinds.MODEL_ROUTE])
 async def test_a_foreign_object_of_that_name_is_reported_and_left_alone(kind: kinds.Kind) -> None:
-    world = World()
+    world = OperatorWorld()
     spec = {"port": 10_000, "model": "theirs", "backends": []}
     foreign = {
         "apiVersion": kind.api_version,
@@ -330,7 +330,7 @@ class Quota(Trouble):
 
 
 async def test_a_quota_is_said_in_a_condition_and_heals() -> None:
-    world = World()
+    world = OperatorWorld()
     world.trouble = quota = Quota()
     world.start()
     await world.ask_for("1")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from slipway.api import kinds, names
 
-from tests.unit.reconcile.world import NAMESPACE, SETTINGS, World
+from tests.unit.reconcile.world import NAMESPACE, SETTINGS, OperatorWorld
 
 NAMESPACES = (NAMESPACE, "speech", "text")
 GAVE_UP = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
@@ -14,8 +14,8 @@ REFUSED = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quot
 NAME = names.ROUTER_NAME
 
 
-async def with_routers(*namespaces: str, **held: Any) -> World:
-    world = World()
+async def with_routers(*namespaces: str, **held: Any) -> OperatorWorld:
+    world = OperatorWorld()
     world.controllers.held.update(held)
     for namespace in namespaces or NAMESPACES:
         await world.ask_for("1", namespace=namespace)
@@ -23,7 +23,7 @@ async def with_routers(*namespaces: str, **held: Any) -> World:
     return world
 
 
-def with_settings(world: World, **changed: Any) -> World:
+def with_settings(world: OperatorWorld, **changed: Any) -> OperatorWorld:
     """Return the world after an upgrade to other settings of the router."""
     twin = world.fork()
     twin.controllers.held = dict(world.controllers.held)
@@ -33,14 +33,14 @@ def with_settings(world: World, **changed: Any) -> World:
     return twin
 
 
-def envoy(world: World, namespace: str) -> str:
+def envoy(world: OperatorWorld, namespace: str) -> str:
     [container] = world.find(kinds.DEPLOYMENT, NAME, namespace)["spec"]["template"]["spec"][
         "containers"
     ]
     return str(container["image"])
 
 
-def upgraded(world: World, image: str = "envoy:2") -> set[str]:
+def upgraded(world: OperatorWorld, image: str = "envoy:2") -> set[str]:
     found = (manifest["metadata"] for _, manifest in world.api.all(kinds.DEPLOYMENT))
     places = [place["namespace"] for place in found if place["name"] == NAME]
     return {namespace for namespace in places if envoy(world, namespace) == image}

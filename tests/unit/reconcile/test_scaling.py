@@ -8,7 +8,7 @@ from slipway.api.base import Manifest
 from slipway.policy.scaling.signals import ServerLoad
 
 from tests.builders import later
-from tests.unit.reconcile.world import NAMESPACE, World
+from tests.unit.reconcile.world import NAMESPACE, OperatorWorld
 
 BUILTIN = {
     "minReplicas": 1,
@@ -19,9 +19,9 @@ BUILTIN = {
 HPA = {"minReplicas": 1, "maxReplicas": 8, "engine": "HPA", "target": {"utilizationPercent": 50}}
 
 
-async def serving(scaling: Manifest, concurrency: int = 0, **spec: Any) -> World:
+async def serving(scaling: Manifest, concurrency: int = 0, **spec: Any) -> OperatorWorld:
     """Return a world in which version 1 serves for a while."""
-    world = World()
+    world = OperatorWorld()
     world.controllers.concurrency = concurrency
     await world.ask_for("1", scaling=scaling, **spec)
     await world.until(lambda: world.serving() == "1")
@@ -29,23 +29,23 @@ async def serving(scaling: Manifest, concurrency: int = 0, **spec: Any) -> World
     return world
 
 
-def replicas(world: World) -> dict[str, int]:
+def replicas(world: OperatorWorld) -> dict[str, int]:
     """Return the replicas by version."""
     found = {}
     for _, item in world.api.all(kinds.DEPLOYMENT):
         revision = item["metadata"]["labels"].get(names.LABEL_REVISION)
         if revision:
-            version = world.controllers._version(NAMESPACE, revision)
+            version = world.controllers.version_of(NAMESPACE, revision)
             found[version] = item["spec"]["replicas"]
     return found
 
 
-def scaling(world: World, who: str = "stable") -> Manifest:
+def scaling(world: OperatorWorld, who: str = "stable") -> Manifest:
     said: Manifest = world.status()[who]["scaling"]
     return said
 
 
-def scalers(world: World) -> list[str]:
+def scalers(world: OperatorWorld) -> list[str]:
     """Return the managers of `replicas` in the Deployments of revisions."""
     return sorted(
         entry["manager"]
@@ -172,7 +172,7 @@ async def test_load_that_grows_in_a_rollout_grows_both() -> None:
     assert [write for write in world.writes if write.kind == "ModelRoute"] == routes
 
 
-def revision_of(world: World, version: str) -> str:
+def revision_of(world: OperatorWorld, version: str) -> str:
     for _, item in world.api.all(kinds.CONTROLLER_REVISION):
         if item["data"]["version"] == version:
             return str(item["data"]["revision"])
@@ -191,16 +191,16 @@ async def test_scaling_makes_no_new_revision() -> None:
 # ── the HorizontalPodAutoscaler ──
 
 
-def autoscalers(world: World) -> dict[str, Manifest]:
+def autoscalers(world: OperatorWorld) -> dict[str, Manifest]:
     return {
-        world.controllers._version(NAMESPACE, item["metadata"]["labels"][names.LABEL_REVISION]): (
+        world.controllers.version_of(NAMESPACE, item["metadata"]["labels"][names.LABEL_REVISION]): (
             item["spec"]
         )
         for _, item in world.api.all(kinds.HORIZONTAL_POD_AUTOSCALER)
     }
 
 
-def autoscale(world: World, version: str, number: int) -> None:
+def autoscale(world: OperatorWorld, version: str, number: int) -> None:
     """Do what the HorizontalPodAutoscaler's controller does."""
     name = f"digits-{revision_of(world, version)}"
     body = {"spec": {"replicas": number}}
@@ -354,7 +354,7 @@ async def test_an_outage_of_every_server_is_no_evidence_of_a_low_load() -> None:
     assert replicas(world) == {"1": 4}
 
 
-def unready(world: World, component: str) -> None:
+def unready(world: OperatorWorld, component: str) -> None:
     """Take the pods of a component out of service, and keep them there."""
     world.controllers.broken.add(component)
     for _, pod in list(world.api.all(kinds.POD)):

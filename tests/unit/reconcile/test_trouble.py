@@ -8,7 +8,7 @@ from slipway.api import kinds, names
 from slipway.errors import AdmissionDenied, ClusterUnavailable, Forbidden, SlipwayError, SpecError
 
 from tests.fakes.cluster import Trouble, Write
-from tests.unit.reconcile.world import NAMESPACE, World
+from tests.unit.reconcile.world import NAMESPACE, OperatorWorld
 
 NO_RIGHT = 'deployments.apps is forbidden: User "slipway" cannot create resource "deployments"'
 NO_WEBHOOK = 'failed calling webhook "w": service "absent" not found'
@@ -30,8 +30,8 @@ class Refuses(Trouble):
             raise self.error
 
 
-def troubled(trouble: Trouble) -> World:
-    world = World()
+def troubled(trouble: Trouble) -> OperatorWorld:
+    world = OperatorWorld()
     world.trouble = trouble
     world.start()
     return world
@@ -81,7 +81,7 @@ LOST = [Forbidden(NO_RIGHT), ClusterUnavailable(NO_WEBHOOK), ClusterUnavailable(
 async def test_what_serves_stays_available_while_the_operator_can_do_nothing(
     error: SlipwayError,
 ) -> None:
-    world = World()
+    world = OperatorWorld()
     await world.ask_for("1")
     await world.settle()
     world.operator.cluster.trouble = trouble = Refuses(error, verb="apply")
@@ -98,7 +98,7 @@ async def test_what_serves_stays_available_while_the_operator_can_do_nothing(
 
 
 async def test_a_refused_version_waits_for_a_person_though_the_operator_lost_a_right() -> None:
-    world = World()
+    world = OperatorWorld()
     await world.ask_for("1")
     await world.settle()
     world.controllers.faults["2"] = "errors"
@@ -146,7 +146,7 @@ async def test_a_router_that_is_refused_is_named_by_those_who_need_it() -> None:
 
 
 async def test_a_job_that_gets_no_pod_is_named() -> None:
-    world = World()
+    world = OperatorWorld()
     world.controllers.starts_jobs = False
     unpinned: Any = {"source": {"uri": "https://models.example/1.onnx"}}
     await world.ask_for("1", model=unpinned)
@@ -203,7 +203,7 @@ async def test_a_stored_object_that_its_own_schema_refuses_says_so_and_delays_no
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tests.fakes.api.TYPES", {})  # it was stored before there was a rule
-    world = World()
+    world = OperatorWorld()
     manifest = {
         "apiVersion": names.API_VERSION,
         "kind": kinds.MODEL_DEPLOYMENT.kind,

@@ -5,29 +5,29 @@ from slipway.api import kinds, names
 from slipway.render import router
 from slipway.settings import JobSettings, Settings
 
-from tests.unit.reconcile.world import NAMESPACE, SETTINGS, World
+from tests.unit.reconcile.world import NAMESPACE, SETTINGS, OperatorWorld
 
 UPGRADED = SETTINGS.model_copy(
     update={"operator_image": "slipway:2", "server_image": "tritonserver:99.01", "workers": 3}
 )
 
 
-async def with_two_versions() -> World:
-    world = World()
+async def with_two_versions() -> OperatorWorld:
+    world = OperatorWorld()
     for version in ("1", "2"):
         await world.ask_for(version)
         await world.settle()
     return world
 
 
-def upgrade(world: World, settings: Settings = UPGRADED) -> World:
+def upgrade(world: OperatorWorld, settings: Settings = UPGRADED) -> OperatorWorld:
     twin = world.fork()
     twin.settings = settings
     twin.start()
     return twin
 
 
-def agent_image(world: World, namespace: str = NAMESPACE) -> str:
+def agent_image(world: OperatorWorld, namespace: str = NAMESPACE) -> str:
     deployment = world.find(kinds.DEPLOYMENT, names.ROUTER_NAME, namespace)
     [agent] = deployment["spec"]["template"]["spec"]["initContainers"]
     return str(agent["image"])

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from slipway.api import kinds, names
 
-from tests.unit.reconcile.world import World
+from tests.unit.reconcile.world import OperatorWorld
 
 QUOTA = (
     'pods "digits-6f9c-x2x8n" is forbidden: exceeded quota: compute, requested: '
@@ -19,15 +19,15 @@ def until_deadline(seconds: int, then: str = "Pause") -> dict[str, Any]:
     return {"deadlineSeconds": seconds, "analysis": analysis}
 
 
-async def promoted(**spec: Any) -> World:
-    world = World()
+async def promoted(**spec: Any) -> OperatorWorld:
+    world = OperatorWorld()
     await world.ask_for("1", **spec)
     await world.settle()
     assert world.serving() == "1"
     return world
 
 
-async def climbing(then: str = "Pause", deadline: int = 120) -> World:
+async def climbing(then: str = "Pause", deadline: int = 120) -> OperatorWorld:
     """Version 2 has its first share when one of its pods goes and no other one is admitted."""
     world = await promoted(**TWO)
     await world.ask_for("2", **TWO, rollout=until_deadline(deadline, then))
@@ -38,11 +38,11 @@ async def climbing(then: str = "Pause", deadline: int = 120) -> World:
     return world
 
 
-def stalled(world: World) -> str:
+def stalled(world: OperatorWorld) -> str:
     return world.condition("Stalled")[1]
 
 
-def deafen(world: World, *, is_deaf: bool = True) -> None:
+def deafen(world: OperatorWorld, *, is_deaf: bool = True) -> None:
     world.controllers.deaf.clear()
     if is_deaf:
         world.controllers.deaf.update(pod["metadata"]["uid"] for pod in world.proxies())
@@ -52,7 +52,7 @@ def deafen(world: World, *, is_deaf: bool = True) -> None:
 
 
 async def test_a_quota_that_admits_no_pod_is_named_and_heals() -> None:
-    world = World()
+    world = OperatorWorld()
     world.controllers.quota = QUOTA
     await world.ask_for("1")
     await world.live(30)
@@ -128,7 +128,7 @@ async def test_proxies_that_acknowledge_nothing_until_the_deadline_stall_and_hea
 
 
 async def test_a_first_version_without_a_router_stalls_at_the_deadline_and_stays() -> None:
-    world = World()
+    world = OperatorWorld()
     await world.ask_for("1", rollout=until_deadline(90, "RollBack"))
     for _ in range(200):
         deafen(world)

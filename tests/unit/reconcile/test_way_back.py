@@ -9,7 +9,7 @@ from slipway.errors import AdmissionDenied, ClusterUnavailable, Forbidden, Slipw
 
 from tests.unit.reconcile.test_scaling import autoscale
 from tests.unit.reconcile.test_trouble import NO_WEBHOOK, Refuses
-from tests.unit.reconcile.world import World
+from tests.unit.reconcile.world import OperatorWorld
 
 POLICY = AdmissionDenied("ValidatingAdmissionPolicy 'few' denied request: at most 3 replicas")
 BUILTIN = {"minReplicas": 1, "maxReplicas": 8, "target": {"concurrency": 4}}
@@ -17,13 +17,13 @@ HPA = {"minReplicas": 1, "maxReplicas": 8, "engine": "HPA"}
 WEIGHTS = (10, 50, 90)
 
 
-async def held_at(weight: int, trouble: Refuses, scaling: Manifest) -> World:
+async def held_at(weight: int, trouble: Refuses, scaling: Manifest) -> OperatorWorld:
     """Return a world in which a candidate has so much of the traffic, and the trouble begins.
 
     From here on more replicas are due.
     """
     trouble.is_on = False
-    world = World()
+    world = OperatorWorld()
     world.trouble = trouble
     world.start()
     world.controllers.concurrency = 8

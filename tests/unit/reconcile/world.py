@@ -146,7 +146,7 @@ async def _open_gate() -> None:
     pass
 
 
-class World:
+class OperatorWorld:
     """Everything there is; a fork of it goes its own way."""
 
     def __init__(self) -> None:
@@ -182,9 +182,9 @@ class World:
         self.operator.cluster.writes = self.writes
         self.operator.passes.results = self.results
 
-    def fork(self) -> "World":
+    def fork(self) -> "OperatorWorld":
         """Return a world like this one, as a fresh operator finds it."""
-        twin = World()
+        twin = OperatorWorld()
         twin.clock = FakeClock(self.clock.now())
         twin.api = self.api.fork(twin.clock)
         twin.api.witness = twin._witness
@@ -310,13 +310,13 @@ class World:
             for revision, weight in entry["effectiveWeights"].items()
             if weight == 100 and entry["generation"] == (route or {})["metadata"]["generation"]
         }
-        return self.controllers._version(NAMESPACE, full.pop()) if len(full) == 1 else None
+        return self.controllers.version_of(NAMESPACE, full.pop()) if len(full) == 1 else None
 
     def weights(self, name: str = "digits") -> dict[str, int]:
         """As written, by version."""
         route = self.find(kinds.MODEL_ROUTE, name)
         return {
-            self.controllers._version(NAMESPACE, entry["revision"]): entry["weight"]
+            self.controllers.version_of(NAMESPACE, entry["revision"]): entry["weight"]
             for entry in route["spec"]["backends"]
         }
 
@@ -351,9 +351,9 @@ class World:
         namespace = change.before["metadata"]["namespace"]
         if after >= before or self.api.get(kinds.MODEL_ROUTE, namespace, owner) is None:
             return
-        object_ = self.api.get(kinds.MODEL_DEPLOYMENT, namespace, owner)
+        md = self.api.get(kinds.MODEL_DEPLOYMENT, namespace, owner)
         owners = [ref["uid"] for ref in change.before["metadata"]["ownerReferences"]]
-        if change.after is None and (object_ is None or object_["metadata"]["uid"] not in owners):
+        if change.after is None and (md is None or md["metadata"]["uid"] not in owners):
             return  # a person deleted all of it; in which order it goes is not ours
         weight = self._highest_weight(namespace, owner, revision)
         if after * 100 < self._carries_all(namespace, owner, before) * weight:
@@ -422,7 +422,7 @@ NUMBERS = re.compile(r"\d[\d,]*(\.\d+)?")
 TEXTS = frozenset({"message", "reason", "cause", "trigger", names.ANNOTATION_OUTCOME})
 
 
-def final_state(world: World) -> dict[str, Any]:
+def final_state(world: OperatorWorld) -> dict[str, Any]:
     """Return all objects but pods, without what differs between any two runs."""
     kept: Iterable[tuple[kinds.Kind, Manifest]] = world.api.all()
     return {

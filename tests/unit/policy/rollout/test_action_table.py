@@ -15,7 +15,7 @@ from slipway.policy.rollout.decide import decide, remember
 from slipway.policy.status import desired_status
 
 from tests.builders import NOON
-from tests.unit.policy.world import World
+from tests.unit.policy.world import DecisionWorld
 
 GOLDEN = {"model": {"goldenSet": {"uri": "https://models.example/golden.tar"}}}
 LONG_BAKE = {"bakeSeconds": 600}
@@ -23,20 +23,20 @@ HELD_STEP = {"steps": [{"weight": 5, "holdSeconds": 600}]}
 APPROVED_STEP = {"steps": [{"weight": 5}, {"weight": 50, "approval": "Required"}]}
 
 
-def two_promoted() -> World:
+def two_promoted() -> DecisionWorld:
     """Version 1 served before, version 2 serves."""
-    world = World(1)
+    world = DecisionWorld(1)
     for version in ("1", "2"):
         world.ask_for(version)
         world.settle(200)
-    assert world.serving == "2"
+    assert world.serving() == "2"
     return world
 
 
-def at(stage: Stage, **spec: object) -> Callable[[], World]:
+def at(stage: Stage, **spec: object) -> Callable[[], DecisionWorld]:
     """Return how a world gets version 3 to a stage."""
 
-    def make() -> World:
+    def make() -> DecisionWorld:
         world = two_promoted()
         world.ask_for("3", **spec)
         return until(world, stage)
@@ -44,9 +44,9 @@ def at(stage: Stage, **spec: object) -> Callable[[], World]:
     return make
 
 
-def until(world: World, stage: Stage) -> World:
+def until(world: DecisionWorld, stage: Stage) -> DecisionWorld:
     for _ in range(200):
-        rollout = world.object_.status.rollout
+        rollout = world.md.status.rollout
         if rollout is not None and rollout.stage is stage:
             return world
         world.advance()
@@ -54,11 +54,11 @@ def until(world: World, stage: Stage) -> World:
     raise AssertionError((stage, world.log[-5:]))
 
 
-def serving() -> World:
+def serving() -> DecisionWorld:
     return two_promoted()
 
 
-def rejected() -> World:
+def rejected() -> DecisionWorld:
     world = two_promoted()
     world.faults["3"] = "golden"
     world.ask_for("3", **GOLDEN)
@@ -66,65 +66,65 @@ def rejected() -> World:
     return world
 
 
-def held() -> World:
+def held() -> DecisionWorld:
     world = at(Stage.BAKING, rollout=LONG_BAKE)()
     world.act("abort")
     world.settle(100)
     return world
 
 
-def holding() -> World:
+def holding() -> DecisionWorld:
     world = at(Stage.PROGRESSING, rollout=HELD_STEP)()
     return pass_on(world, 20)
 
 
-def pass_on(world: World, seconds: int) -> World:
+def pass_on(world: DecisionWorld, seconds: int) -> DecisionWorld:
     for _ in range(seconds):
         world.advance()
         world.reconcile()
     return world
 
 
-def failing() -> World:
+def failing() -> DecisionWorld:
     """The analysis says Fail, and the user wants to decide."""
     world = two_promoted()
     world.faults["3"] = "errors"
     world.ask_for("3", rollback={"automatic": "Disabled"})
     for _ in range(200):
         pass_on(world, 1)
-        if any(entry.reason == "AnalysisFailed" for entry in world.object_.status.conditions):
+        if any(entry.reason == "AnalysisFailed" for entry in world.md.status.conditions):
             return world
     raise AssertionError(world.log[-5:])
 
 
-def rolling_back() -> World:
+def rolling_back() -> DecisionWorld:
     world = at(Stage.BAKING, rollout=LONG_BAKE)()
     world.act("abort")
     world.reconcile()
     return world
 
 
-def never_ready() -> World:
+def never_ready() -> DecisionWorld:
     world = two_promoted()
     world.faults["3"] = "never-ready"
     world.ask_for("3", rollout={"deadlineSeconds": 30})
     return until(world, Stage.FAILED)
 
 
-def paused_by_action() -> World:
+def paused_by_action() -> DecisionWorld:
     world = holding()
     world.act("pause")
     world.ask_for("3", rollout={"steps": [{"weight": 5}]})
     return until(world, Stage.PAUSED)
 
 
-def paused_by_spec() -> World:
+def paused_by_spec() -> DecisionWorld:
     world = two_promoted()
     world.ask_for("3", paused=True)
     return until(world, Stage.PAUSED)
 
 
-def undecided() -> World:
+def undecided() -> DecisionWorld:
     """No verdict at the deadline."""
     world = two_promoted()
     world._load = lambda: None  # type: ignore[method-assign]
@@ -132,22 +132,22 @@ def undecided() -> World:
     return until(world, Stage.PAUSED)
 
 
-def going_back() -> World:
+def going_back() -> DecisionWorld:
     world = two_promoted()
     world.act(f"rollback={name_of(world, '1')}")
     world.reconcile()
-    assert world.object_.status.candidate is not None
+    assert world.md.status.candidate is not None
     return world
 
 
-def gone_back() -> World:
+def gone_back() -> DecisionWorld:
     world = going_back()
     world.settle(100)
-    assert world.serving == "1"
+    assert world.serving() == "1"
     return world
 
 
-WORLDS: dict[str, Callable[[], World]] = {
+WORLDS: dict[str, Callable[[], DecisionWorld]] = {
     "serving": serving,
     "rejected": rejected,
     "held": held,
@@ -222,13 +222,13 @@ CELLS = [
 ]
 
 
-def name_of(world: World, version: str) -> str:
+def name_of(world: DecisionWorld, version: str) -> str:
     """Return the revision of a version; one that nobody made where there is none."""
     made = [item.name for item in world.revisions.values() if item.snapshot.version == version]
     return made[-1] if made else "ffffffff"
 
 
-def ask(world: World, verb: str) -> str:
+def ask(world: DecisionWorld, verb: str) -> str:
     """Ask, and return what the operator answers at once."""
     name, equals, version = verb.partition("=")
     world.act(f"{name}={name_of(world, version)}" if equals else name)
@@ -239,7 +239,7 @@ def ask(world: World, verb: str) -> str:
 
 
 @functools.cache
-def made(stage: str) -> World:
+def made(stage: str) -> DecisionWorld:
     """Return the world of a stage, for looking only."""
     return WORLDS[stage]()
 
@@ -261,13 +261,13 @@ def test_an_action_is_consumed_once_however_often_it_arrives(stage: str) -> None
     world = WORLDS[stage]()
     world.act("pause")
     world.reconcile()
-    first = world.object_.status.last_action
+    first = world.md.status.last_action
     for _ in range(3):
         world.advance(0.1)
         decision = world.reconcile()
         assert not [event for event in decision.events if event.reason == "Action"]
     assert first is not None
-    assert world.object_.status.last_action == first
+    assert world.md.status.last_action == first
 
 
 def test_a_position_that_has_passed_refuses_the_action() -> None:
@@ -295,25 +295,25 @@ def test_who_asked_is_kept_however_hostile_the_name(annotation: str, by: str) ->
     world = holding()
     act_as(world, "skip", annotation)
     world.reconcile()
-    last = world.object_.status.last_action
+    last = world.md.status.last_action
     assert last is not None
     assert last.by == by
 
 
-def act_as(world: World, verb: str, by: str) -> None:
+def act_as(world: DecisionWorld, verb: str, by: str) -> None:
     world.act(verb)
-    annotations = {**world.object_.metadata.annotations, ANNOTATION_REQUESTED_BY: by}
-    meta = world.object_.metadata.model_copy(update={"annotations": annotations})
-    world.object_ = world.object_.model_copy(update={"metadata": meta})
+    annotations = {**world.md.metadata.annotations, ANNOTATION_REQUESTED_BY: by}
+    meta = world.md.metadata.model_copy(update={"annotations": annotations})
+    world.md = world.md.model_copy(update={"metadata": meta})
 
 
 @pytest.mark.parametrize("text", ["explode#9999", "Promote#9999", "promote=0123abcd#9999"])
 def test_what_is_no_action_is_refused_and_consumed(text: str) -> None:
     world = holding()
-    meta = world.object_.metadata.model_copy(update={"annotations": {ANNOTATION_ACTION: text}})
-    world.object_ = world.object_.model_copy(update={"metadata": meta})
+    meta = world.md.metadata.model_copy(update={"annotations": {ANNOTATION_ACTION: text}})
+    world.md = world.md.model_copy(update={"metadata": meta})
     world.reconcile()
-    last = world.object_.status.last_action
+    last = world.md.status.last_action
     assert last is not None
     assert last.id == 9999
     assert last.result.startswith("Refused: ")
@@ -326,7 +326,7 @@ def test_a_skip_takes_one_step_and_the_next_one_is_judged_again() -> None:
     pass_on(until(world, Stage.PROGRESSING), 20)
     act_as(world, "skip", "editor-a")
     pass_on(world, 60)
-    rollout = world.object_.status.rollout
+    rollout = world.md.status.rollout
     assert rollout is not None
     assert (rollout.acked_weight, rollout.skipped) == (25, "5 % skipped by editor-a")
 
@@ -338,10 +338,9 @@ def test_a_skipped_step_is_unjudged_in_the_history_and_names_who_asked() -> None
     pass_on(world, 15)
     act_as(world, "skip", "editor-b")
     world.settle(100)
-    assert world.serving == "3"
+    assert world.serving() == "3"
     assert (
-        world.object_.status.history[-1].unjudged
-        == "5 % skipped by editor-a, 95 % skipped by editor-b"
+        world.md.status.history[-1].unjudged == "5 % skipped by editor-a, 95 % skipped by editor-b"
     )
 
 
@@ -352,16 +351,16 @@ def test_a_roll_back_to_an_earlier_revision_starts_its_pods_before_it_gets_weigh
     act_as(world, f"rollback={old}", "editor-a")
     world.settle(100)
     weights = [line for line in world.log if line.startswith("weights")]
-    assert world.serving == "1"
+    assert world.serving() == "1"
     assert [line.split("} ")[0] for line in weights[-3:]] == [
         "weights {'2': 100, '1': 0",
         "weights {'2': 0, '1': 100",
         "weights {'1': 100",
     ]
-    entry = world.object_.status.history[-1]
+    entry = world.md.status.history[-1]
     assert (entry.version, entry.outcome) == ("1", Outcome.PROMOTED)
     assert entry.unjudged == f"rollback to {old} (version 1) by editor-a"
-    last = world.object_.status.last_rollback
+    last = world.md.status.last_rollback
     assert last is not None
     assert (last.from_, last.to) == (name_of(world, "2"), old)
     assert last.traffic_restored_at is not None
@@ -372,27 +371,27 @@ def test_after_a_roll_back_the_spec_stays_out_until_it_changes() -> None:
     before = world.writes
     world.settle(100)
     assert world.writes == before
-    held = {entry.type: entry.reason for entry in world.object_.status.conditions}
+    held = {entry.type: entry.reason for entry in world.md.status.conditions}
     assert held["Stalled"] == "Held"
     world.ask_for("3")
     world.settle(200)
-    assert world.serving == "3"
-    assert world.object_.status.hold is None
+    assert world.serving() == "3"
+    assert world.md.status.hold is None
 
 
 def test_after_a_roll_back_retry_rolls_the_spec_out_step_by_step() -> None:
     world = gone_back()
     world.act("retry")
     world.settle(200)
-    assert world.serving == "2"
-    assert world.object_.status.history[-1].unjudged is None
+    assert world.serving() == "2"
+    assert world.md.status.history[-1].unjudged is None
 
 
 def test_a_roll_back_in_the_middle_of_a_rollout_withdraws_the_candidate_first() -> None:
     world = at(Stage.BAKING, rollout=LONG_BAKE)()
     world.act(f"rollback={name_of(world, '1')}")
     world.settle(200)
-    assert world.serving == "1"
+    assert world.serving() == "1"
     assert world.outcomes()[-2:] == [("3", Outcome.ABORTED), ("1", Outcome.PROMOTED)]
 
 
@@ -402,7 +401,7 @@ def test_a_pause_does_not_stop_a_roll_back() -> None:
     world.reconcile()
     world.act(f"rollback={name_of(world, '1')}")
     world.settle(100)
-    assert world.serving == "1"
+    assert world.serving() == "1"
 
 
 def test_an_earlier_revision_that_crashes_never_gets_weight_and_is_not_tried_again() -> None:
@@ -413,30 +412,30 @@ def test_an_earlier_revision_that_crashes_never_gets_weight_and_is_not_tried_aga
     world.reconcile()
     world.workloads[old].exits = 2
     world.settle(200)
-    assert world.serving == "2"
+    assert world.serving() == "2"
     assert world.outcomes()[-1] == ("1", Outcome.ROLLED_BACK)
-    assert [entry.revision for entry in world.object_.status.rejected] == [old]
-    assert world.object_.status.hold is None
+    assert [entry.revision for entry in world.md.status.rejected] == [old]
+    assert world.md.status.hold is None
 
 
 def test_an_abort_of_a_roll_back_leaves_things_as_they_were() -> None:
     world = going_back()
     world.act("abort")
     world.settle(100)
-    assert world.serving == "2"
-    assert world.object_.status.hold is None
-    assert world.object_.status.conditions[1].reason == "Promoted"
+    assert world.serving() == "2"
+    assert world.md.status.hold is None
+    assert world.md.status.conditions[1].reason == "Promoted"
 
 
 def test_abort_keeps_out_a_version_that_is_still_packaged() -> None:
     world = at(Stage.PACKAGING)()
     world.act("abort")
     world.settle(100)
-    assert world.serving == "2"
+    assert world.serving() == "2"
     assert "3" not in [item.snapshot.version for item in world.revisions.values()]
     world.act("retry")
     world.settle(200)
-    assert world.serving == "3"
+    assert world.serving() == "3"
 
 
 def test_an_action_that_is_unknown_after_a_lost_status_is_not_done_again() -> None:
@@ -454,7 +453,7 @@ TWO_HELD = {
 }
 
 
-def written_beyond(world: World, weight: int) -> World:
+def written_beyond(world: DecisionWorld, weight: int) -> DecisionWorld:
     """Let the route have the next weight, and no proxy or status know of it."""
     stable, candidate = name_of(world, "2"), name_of(world, "3")
     world.weights = {stable: 100 - weight, candidate: weight}
@@ -468,7 +467,7 @@ def test_a_skip_that_comes_after_the_next_weight_was_written_does_not_skip_that_
     pass_on(until(world, Stage.PROGRESSING), 20)
     assert ask(written_beyond(world, 25), f"skip@{name_of(world, '3')}/1") == "Done"
     pass_on(world, 60)
-    rollout = world.object_.status.rollout
+    rollout = world.md.status.rollout
     assert rollout is not None
     assert rollout.acked_weight == 25
     assert rollout.skipped == "5 % skipped by unverified"
@@ -480,7 +479,7 @@ def test_a_skip_while_the_weight_falls_is_refused() -> None:
     assert "goes from 100 % back to 80 %" in ask(written_beyond(world, 80), "skip")
 
 
-def approve_when_asked(world: World) -> World:
+def approve_when_asked(world: DecisionWorld) -> DecisionWorld:
     until(world, Stage.AWAITING_APPROVAL)
     world.act("approve")
     return pass_on(world, 1)
@@ -497,20 +496,20 @@ def test_a_step_that_was_put_in_below_the_weight_leaves_approval_to_what_waits()
     until(world, Stage.AWAITING_APPROVAL)
     world.ask_for("3", rollout={"steps": [{"weight": 1}, {"weight": 2}, *required(50)["steps"]]})  # type: ignore[misc]
     pass_on(approve_when_asked(world), 20)
-    assert world.object_.status.rollout is not None
-    assert world.object_.status.rollout.acked_weight > 5
+    assert world.md.status.rollout is not None
+    assert world.md.status.rollout.acked_weight > 5
 
 
 def test_an_approval_lets_one_step_begin_though_another_was_taken_away() -> None:
     world = two_promoted()
     world.ask_for("3", rollout=required(25, 50))
     pass_on(approve_when_asked(world), 10)
-    assert world.object_.status.rollout is not None
-    assert world.object_.status.rollout.acked_weight == 25
+    assert world.md.status.rollout is not None
+    assert world.md.status.rollout.acked_weight == 25
     world.ask_for("3", rollout={"steps": required(25, 50)["steps"][1:]})  # type: ignore[index]
     pass_on(world, 60)
-    assert world.object_.status.rollout.stage is Stage.AWAITING_APPROVAL
-    assert world.object_.status.rollout.acked_weight == 25
+    assert world.md.status.rollout.stage is Stage.AWAITING_APPROVAL
+    assert world.md.status.rollout.acked_weight == 25
 
 
 @pytest.mark.parametrize("stage", ["holding", "baking", "paused by action"])
@@ -521,9 +520,9 @@ def test_a_promotion_ends_a_pause_of_an_action(stage: str) -> None:
         pass_on(world, 5)
     world.act("promote")
     world.settle(100)
-    assert world.serving == "3"
-    assert world.object_.status.rollout is not None
-    assert not world.object_.status.rollout.paused
+    assert world.serving() == "3"
+    assert world.md.status.rollout is not None
+    assert not world.md.status.rollout.paused
 
 
 @pytest.mark.parametrize(("verb", "control"), [("skip", 5), ("skip", 0), ("promote", 5)])
@@ -539,15 +538,15 @@ def test_a_pause_after_it_stops_the_promotion(verb: str, control: int) -> None:
     world.act("pause")
     world.workloads[candidate].ready = ready
     pass_on(world, 30)
-    assert world.object_.status.candidate is not None
-    assert world.object_.status.rollout is not None
-    assert world.object_.status.rollout.stage is Stage.PAUSED
+    assert world.md.status.candidate is not None
+    assert world.md.status.rollout is not None
+    assert world.md.status.rollout.stage is Stage.PAUSED
     world.act("resume")
     pass_on(world, 30)
-    assert world.serving == "3"
+    assert world.serving() == "3"
 
 
-def unchecked() -> World:
+def unchecked() -> DecisionWorld:
     """The check could not be made, and its next attempt waits."""
     world = two_promoted()
     world._checked = lambda _job: None  # type: ignore[assignment,return-value,method-assign]
@@ -569,7 +568,7 @@ def test_a_retry_makes_a_check_again_at_once() -> None:
     world.act("retry")
     world.reconcile()
     assert len(world.jobs) == before + 1
-    last = world.object_.status.last_action
+    last = world.md.status.last_action
     assert last is not None
     assert last.result == "Done"
     for _ in range(20):
@@ -596,7 +595,7 @@ def test_a_retry_is_done_though_its_job_is_there_already(is_killed: bool) -> Non
     world.act("retry")
     world.reconcile(kill_after=1 if is_killed else None)
     world.reconcile()
-    last = world.object_.status.last_action
+    last = world.md.status.last_action
     assert last is not None
     assert last.result == "Done"
 
@@ -607,16 +606,16 @@ NOW_ID = millis(NOON)
 HOUR = 3_600_000
 
 
-def ask_with(world: World, text: str) -> list[str]:
+def ask_with(world: DecisionWorld, text: str) -> list[str]:
     """Ask with an id of one's own, and return what the events of three passes say of it."""
-    meta = world.object_.metadata.model_copy(update={"annotations": {ANNOTATION_ACTION: text}})
-    world.object_ = world.object_.model_copy(update={"metadata": meta})
+    meta = world.md.metadata.model_copy(update={"annotations": {ANNOTATION_ACTION: text}})
+    world.md = world.md.model_copy(update={"metadata": meta})
     told = [event for _ in range(3) for event in world.reconcile().events]
     return [event.message for event in told if event.reason == "Action"]
 
 
-def last_of(world: World) -> LastAction:
-    last = world.object_.status.last_action
+def last_of(world: DecisionWorld) -> LastAction:
+    last = world.md.status.last_action
     assert last is not None
     return last
 
@@ -625,7 +624,7 @@ def test_an_id_far_ahead_is_refused_and_outruns_nobody() -> None:
     world = holding()
     [told] = ask_with(world, "pause#9999999999999")
     assert "Refused: its id is a time more than 5 min ahead" in told
-    assert world.object_.status.last_action is None
+    assert world.md.status.last_action is None
     assert ask_with(world, f"pause#{NOW_ID + HOUR}")
     assert ask_with(world, f"pause#{millis(world.now)}") == ["pause by unverified: Done"]
 
@@ -636,7 +635,7 @@ def test_an_id_that_was_refused_does_not_count_later_either() -> None:
     assert len(ask_with(world, text)) == 1
     world.now += timedelta(hours=2)
     assert ask_with(world, text) == []
-    assert world.object_.status.candidate is not None
+    assert world.md.status.candidate is not None
 
 
 def test_a_clock_that_is_a_little_ahead_counts_and_so_does_who_comes_next() -> None:
@@ -674,11 +673,11 @@ def test_the_ids_that_are_kept_are_few() -> None:
 
 def test_an_action_from_before_the_object_does_not_count() -> None:
     world = holding()
-    meta = world.object_.metadata.model_copy(update={"creation_timestamp": to_wire(NOON)})
-    world.object_ = world.object_.model_copy(update={"metadata": meta})
+    meta = world.md.metadata.model_copy(update={"creation_timestamp": to_wire(NOON)})
+    world.md = world.md.model_copy(update={"metadata": meta})
     [told] = ask_with(world, f"abort#{NOW_ID - 1}")
     assert "Refused: its id is older than this object" in told
-    assert world.object_.status.candidate is not None
+    assert world.md.status.candidate is not None
     assert ask_with(world, f"pause#{NOW_ID}") == ["pause by unverified: Done"]
 
 
@@ -686,27 +685,27 @@ def test_nobody_promotes_what_an_abort_is_to_withdraw() -> None:
     world = holding()
     world.act("abort")
     remembered = desired_status(remember(world.facts(), world.now), world.facts(), None, world.now)
-    world.object_ = world.object_.model_copy(update={"status": remembered})
+    world.md = world.md.model_copy(update={"status": remembered})
     assert "being rolled back" in ask(world, "promote")
 
 
 @pytest.mark.parametrize("stage", ["holding", "baking"])
 def test_a_pause_shows_at_once_and_the_step_is_what_goes_on_after_it(stage: str) -> None:
     world = WORLDS[stage]()
-    rollout = world.object_.status.rollout
+    rollout = world.md.status.rollout
     assert rollout is not None
     underlying = rollout.stage
     pass_on(world, 3)
     world.act("pause")
     pass_on(world, 60)
-    rollout = world.object_.status.rollout
+    rollout = world.md.status.rollout
     assert rollout is not None
     assert (rollout.stage, rollout.underlying) == (Stage.PAUSED, underlying)
     assert rollout.message.startswith("paused; ")
     world.act("resume")
     pass_on(world, 1)
-    assert world.object_.status.rollout is not None
-    assert world.object_.status.rollout.stage is underlying
+    assert world.md.status.rollout is not None
+    assert world.md.status.rollout.stage is underlying
 
 
 def test_a_fail_brings_the_traffic_back_also_in_a_paused_hold() -> None:

@@ -5,17 +5,17 @@ import random
 import pytest
 from slipway.api.modeldeployment import Outcome, Stage
 
-from tests.unit.policy.world import World
+from tests.unit.policy.world import DecisionWorld
 
 VERBS = ("abort", "retry", "pause", "resume", "approve", "promote", "skip", "rollback")
 GOLDEN = {"model": {"goldenSet": {"uri": "https://models.example/golden.tar"}}}
 
 
-def promoted(version: str = "1", *, seed: int = 1, **spec: object) -> World:
-    world = World(seed)
+def promoted(version: str = "1", *, seed: int = 1, **spec: object) -> DecisionWorld:
+    world = DecisionWorld(seed)
     world.ask_for(version, **spec)
     world.settle(60)
-    assert world.serving == version, world.log
+    assert world.serving() == version, world.log
     return world
 
 
@@ -33,7 +33,7 @@ def test_a_good_version_climbs_every_step_bakes_and_is_promoted() -> None:
     world.ask_for("2")
     world.settle(200)
     written = [line.split("} ")[0] + "}" for line in world.log if line.startswith("weights")]
-    assert world.serving == "2"
+    assert world.serving() == "2"
     assert written[2:] == [
         "weights {'1': 100, '2': 0}",
         "weights {'1': 95, '2': 5}",
@@ -52,10 +52,10 @@ def test_a_version_that_fails_the_golden_set_never_gets_a_request() -> None:
     world.faults["2"] = "golden"
     world.ask_for("2", **GOLDEN)
     world.settle(100)
-    assert world.serving == "1"
+    assert world.serving() == "1"
     assert world.outcomes()[-1] == ("2", Outcome.REJECTED_BY_GOLDEN_SET)
     assert "'2': 5" not in "".join(world.log)
-    assert world.object_.status.conditions[1].reason == "RevisionRejected"
+    assert world.md.status.conditions[1].reason == "RevisionRejected"
 
 
 def test_a_version_that_answers_with_errors_is_rolled_back_and_stays_out() -> None:
@@ -63,9 +63,9 @@ def test_a_version_that_answers_with_errors_is_rolled_back_and_stays_out() -> No
     world.faults["2"] = "errors"
     world.ask_for("2")
     world.settle(300)
-    assert world.serving == "1"
+    assert world.serving() == "1"
     assert world.outcomes() == [("1", Outcome.PROMOTED), ("2", Outcome.ROLLED_BACK)]
-    last = world.object_.status.last_rollback
+    last = world.md.status.last_rollback
     assert last is not None
     assert last.traffic_restored_at is not None
     assert last.metric == "errors"
@@ -82,17 +82,17 @@ def test_a_version_that_crashes_in_traffic_is_rolled_back() -> None:
 WITHOUT_CONTROL = {"bakeControlPercent": 0, "bakeSeconds": 60}
 
 
-def weights_of(world: World) -> list[str]:
+def weights_of(world: DecisionWorld) -> list[str]:
     return [line.split("} ")[0] + "}" for line in world.log if line.startswith("weights")]
 
 
-def baking_without_control() -> World:
+def baking_without_control() -> DecisionWorld:
     world = promoted()
     world.ask_for("2", rollout=WITHOUT_CONTROL)
     for _ in range(200):
         world.advance()
         world.reconcile()
-        rollout = world.object_.status.rollout
+        rollout = world.md.status.rollout
         if rollout is not None and rollout.acked_weight == 100 and rollout.stage is Stage.BAKING:
             return world
     raise AssertionError(world.log[-5:])
@@ -104,7 +104,7 @@ def test_a_late_fault_without_control_first_gives_a_share_back_and_is_then_rolle
     world.settle(200)
     assert "weights {'1': 20, '2': 80}" in weights_of(world)
     assert world.outcomes()[-1] == ("2", Outcome.ROLLED_BACK)
-    assert world.serving == "1"
+    assert world.serving() == "1"
 
 
 def test_an_outage_of_both_is_no_reason_to_roll_back() -> None:
@@ -118,9 +118,9 @@ def test_an_outage_of_both_is_no_reason_to_roll_back() -> None:
 def test_a_good_version_bakes_without_control_and_without_alarm() -> None:
     world = baking_without_control()
     world.settle(200)
-    assert world.serving == "2"
+    assert world.serving() == "2"
     assert "weights {'1': 20, '2': 80}" not in weights_of(world)
-    assert world.object_.status.history[-1].unjudged is None
+    assert world.md.status.history[-1].unjudged is None
 
 
 def test_the_golden_set_lifts_its_own_rejection_when_it_changes() -> None:
@@ -131,7 +131,7 @@ def test_the_golden_set_lifts_its_own_rejection_when_it_changes() -> None:
     world.faults.clear()
     world.ask_for("2", model={"goldenSet": {"uri": "https://models.example/better.tar"}})
     world.settle(200)
-    assert world.serving == "2"
+    assert world.serving() == "2"
 
 
 def test_retry_lets_a_rejected_version_try_again() -> None:
@@ -142,7 +142,7 @@ def test_retry_lets_a_rejected_version_try_again() -> None:
     world.faults.clear()
     world.act("retry")
     world.settle(200)
-    assert world.serving == "2"
+    assert world.serving() == "2"
 
 
 def test_a_step_that_needs_approval_waits_for_it() -> None:
@@ -150,12 +150,12 @@ def test_a_step_that_needs_approval_waits_for_it() -> None:
     steps = [{"weight": 5}, {"weight": 50, "approval": "Required"}]
     world.ask_for("2", rollout={"steps": steps})
     world.settle(100)
-    assert world.object_.status.rollout is not None
-    assert world.object_.status.rollout.stage is Stage.AWAITING_APPROVAL
+    assert world.md.status.rollout is not None
+    assert world.md.status.rollout.stage is Stage.AWAITING_APPROVAL
     assert "'2': 50" not in "".join(world.log)
     world.act("approve")
     world.settle(100)
-    assert world.serving == "2"
+    assert world.serving() == "2"
 
 
 def test_abort_holds_the_input_until_the_spec_changes() -> None:
@@ -164,12 +164,12 @@ def test_abort_holds_the_input_until_the_spec_changes() -> None:
     world.settle(30)
     world.act("abort")
     world.settle(100)
-    assert world.serving == "1"
-    assert world.object_.status.hold is not None
+    assert world.serving() == "1"
+    assert world.md.status.hold is not None
     world.ask_for("3")
     world.settle(200)
-    assert world.serving == "3"
-    assert world.object_.status.hold is None
+    assert world.serving() == "3"
+    assert world.md.status.hold is None
 
 
 def test_a_fix_reaches_users_at_once_when_stable_is_down() -> None:
@@ -180,8 +180,8 @@ def test_a_fix_reaches_users_at_once_when_stable_is_down() -> None:
     world.workloads[stable].down_since = world.now
     world.ask_for("2")
     world.settle(100)
-    assert world.serving == "2"
-    assert world.object_.status.history[-1].unjudged == "StableDown"
+    assert world.serving() == "2"
+    assert world.md.status.history[-1].unjudged == "StableDown"
 
 
 def test_no_requests_hold_the_step_and_never_promote() -> None:
@@ -189,9 +189,9 @@ def test_no_requests_hold_the_step_and_never_promote() -> None:
     world._load = lambda: None  # type: ignore[method-assign]
     world.ask_for("2")
     world.settle(300)
-    assert world.serving is None
-    assert world.object_.status.rollout is not None
-    assert world.object_.status.rollout.acked_weight == 5
+    assert world.serving() is None
+    assert world.md.status.rollout is not None
+    assert world.md.status.rollout.acked_weight == 5
 
 
 def test_the_spec_back_at_stable_takes_the_candidate_away() -> None:
@@ -200,7 +200,7 @@ def test_the_spec_back_at_stable_takes_the_candidate_away() -> None:
     world.settle(40)
     world.ask_for("1")
     world.settle(100)
-    assert world.serving == "1"
+    assert world.serving() == "1"
     assert world.outcomes()[-1] == ("2", Outcome.SUPERSEDED)
 
 
@@ -210,7 +210,7 @@ def test_a_newer_version_takes_the_place_of_a_candidate() -> None:
     world.settle(30)
     world.ask_for("3")
     world.settle(200)
-    assert world.serving == "3"
+    assert world.serving() == "3"
     assert ("2", Outcome.SUPERSEDED) in world.outcomes()
 
 
@@ -220,23 +220,23 @@ def test_a_pause_holds_the_weight_and_a_resume_goes_on() -> None:
     world.settle(8)
     world.act("pause")
     world.settle(100)
-    assert world.serving is None or world.serving == "1"
+    assert world.serving() is None or world.serving() == "1"
     world.act("resume")
     world.settle(200)
-    assert world.serving == "2"
+    assert world.serving() == "2"
 
 
 def test_a_lost_status_is_found_again_in_revisions_and_route() -> None:
     world = promoted()
     world.lose_status()
     world.settle(10)
-    assert world.serving == "1"
-    assert world.object_.status.stable is not None
+    assert world.serving() == "1"
+    assert world.md.status.stable is not None
     world.ask_for("2", rollout={"bakeSeconds": 60})
     world.settle(25)
     world.lose_status()
     world.settle(300)
-    assert world.serving == "2"
+    assert world.serving() == "2"
 
 
 @pytest.mark.parametrize("header", [None, {"name": "x-model-candidate", "value": "true"}])
@@ -286,7 +286,7 @@ def test_a_random_walk_keeps_every_promise_and_ends_where_a_calm_one_does(seed: 
     world.settle(5)
     world.act("retry")
     world.settle(500)
-    assert world.serving == world.object_.spec.model.version, world.log[-15:]
+    assert world.serving() == world.md.spec.model.version, world.log[-15:]
     assert sum(state.wanted for state in world.workloads.values()) == 1
     before = world.writes
     world.settle(60)
