@@ -281,12 +281,9 @@ class Reconciler:
         status = ModelDeploymentStatus(
             conditions=[condition], observed_generation=broken.generation
         )
-        body: Manifest = {
-            "apiVersion": names.API_VERSION,
-            "kind": kinds.MODEL_DEPLOYMENT.kind,
-            "metadata": {"name": key.name, "namespace": key.namespace},
-            "status": {**manifest.get("status", {}), **status.wire()},
-        }
+        body = kinds.MODEL_DEPLOYMENT.manifest(
+            key.namespace, key.name, status={**manifest.get("status", {}), **status.wire()}
+        )
         await self._outside.cluster.apply_status(
             body, resource_version=manifest["metadata"]["resourceVersion"]
         )
@@ -296,8 +293,4 @@ class Reconciler:
 def event_subject(md: ModelDeployment) -> Manifest:
     """Return the reference that events carry."""
     meta = md.metadata
-    return {
-        "apiVersion": names.API_VERSION,
-        "kind": kinds.MODEL_DEPLOYMENT.kind,
-        "metadata": {"name": meta.name, "namespace": meta.namespace, "uid": meta.uid},
-    }
+    return kinds.MODEL_DEPLOYMENT.manifest(meta.namespace, meta.name, metadata={"uid": meta.uid})
