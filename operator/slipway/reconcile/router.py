@@ -63,7 +63,7 @@ class RouterReconciler:
         """Namespaces that wait, and for which: said once."""
         self._problems: dict[str, str] = {}
 
-    def problem(self, namespace: str) -> str | None:
+    def problem_of(self, namespace: str) -> str | None:
         """Return why the namespace's router is not as it should be; None: it is, or will be."""
         known = self._cache.get(kinds.DEPLOYMENT, namespace, names.ROUTER_NAME, RouterWorkload)
         return self._problems.get(namespace) or (known.failure if known else None)

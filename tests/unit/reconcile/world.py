@@ -20,8 +20,10 @@ from slipway.api.base import Manifest
 from slipway.engine.cache import Cache
 from slipway.engine.queue import WorkQueue
 from slipway.engine.worker import Worker
-from slipway.manager import wiring
 from slipway.manager.feed import Feed
+from slipway.manager.wiring import build_reconcilers, rollout_keys
+from slipway.reconcile.ports import Ports
+from slipway.reconcile.projections import project_object
 from slipway.settings import PrometheusServer, RouterSettings, Settings
 
 from tests.fakes.api import Change, FakeApi
@@ -96,14 +98,13 @@ class Operator:
         self.feed = Feed(
             self.cache,
             self.queue,
-            project=wiring.project_object,
-            rollouts=lambda namespace: wiring.rollout_keys(self.cache, namespace),
+            project=project_object,
+            rollouts=lambda namespace: rollout_keys(self.cache, namespace),
         )
-        self.cluster = FakeCluster(api, on_written=self.feed.written, trouble=trouble)
+        self.cluster = FakeCluster(api, on_written=self.feed.on_written, trouble=trouble)
         self.events = Events()
         self.passes = Passes()
-        parts = wiring.Parts(
-            settings=settings,
+        ports = Ports(
             cluster=self.cluster,
             counters=controllers,
             servers=controllers.servers,
@@ -112,13 +113,10 @@ class Operator:
             hooks=sources.hooks,
             recorder=self.events,
             clock=clock,
-            cache=self.cache,
             epoch=lambda: epoch,
-            wake=self.queue.add,
         )
-        self.worker = Worker(
-            self.queue, wiring.build_reconcilers(parts), gate=_open_gate, observer=self.passes
-        )
+        reconcilers = build_reconcilers(settings, ports, self.cache, wake=self.queue.add)
+        self.worker = Worker(self.queue, reconcilers, gate=_open_gate, observer=self.passes)
         for kind, manifest in api.all():
             self.hear(Change(kind, None, manifest))
 
@@ -126,9 +124,9 @@ class Operator:
         if not change.is_watched:
             return
         if change.after is None:
-            self.feed.gone(change.kind, change.manifest)
+            self.feed.on_gone(change.kind, change.manifest)
         else:
-            self.feed.seen(change.kind, change.manifest)
+            self.feed.on_seen(change.kind, change.manifest)
 
     async def work(self, heard: Callable[[], None]) -> None:
         """Run the passes that are due; before each, the watches tell what they know."""
