@@ -1,4 +1,4 @@
-"""Signs of life of the watches and of the event loop."""
+"""When each watch, and the event loop, last gave a sign of life."""
 
 import asyncio
 import time
@@ -10,31 +10,31 @@ BEAT_SECONDS = 1.0
 
 
 class Heartbeats:
-    """Remembers when each watch last gave a sign of life."""
+    """Remembers signs of life of the watches."""
 
     def __init__(
         self, watches: Mapping[str, Kind], *, now: Callable[[], float] = time.monotonic
     ) -> None:
-        """`watches` maps their names to what they watch; other names are ignored."""
+        """`watches` are their names, with what they watch; an unknown name is ignored."""
         self._kinds = watches
         self._now = now
         self._beats = dict.fromkeys(watches, now())
         self.heard = False
-        """Whether any sign ever came; until then, silence means nothing."""
+        """Whether any sign ever came; if none did, silence says nothing."""
 
     def beat(self, watch: str) -> None:
-        """Note a sign of life."""
+        """Take note of a sign of life."""
         if watch in self._beats:
             self.heard = True
             self._beats[watch] = self._now()
 
     def forget(self, watches: Iterable[str]) -> None:
-        """Expect no more signs of these."""
+        """Expect no sign of these any more."""
         for watch in watches:
             self._beats.pop(watch, None)
 
-    def seconds_silent(self) -> Mapping[str, float]:
-        """Return the seconds since the last sign, by kind: the longest over the kind's watches."""
+    def silence(self) -> Mapping[str, float]:
+        """Return the seconds since the last sign, by kind: of the watch that is silent longest."""
         longest: dict[str, float] = {}
         now = self._now()
         for watch, beat in self._beats.items():
@@ -44,16 +44,16 @@ class Heartbeats:
 
 
 class LoopLag:
-    """Measures how late the event loop runs what is due."""
+    """How late the event loop runs what is due: everything else in this process is as late."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        """How late the last beat was."""
+        """At the last beat."""
         self._beat_at: float | None = None
 
     @property
     def age(self) -> float:
-        """Seconds since the last beat; 0 before the first."""
+        """Seconds since the last beat; 0: it was never started."""
         return time.monotonic() - self._beat_at if self._beat_at is not None else 0.0
 
     async def run(self) -> None:

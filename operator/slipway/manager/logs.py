@@ -1,4 +1,4 @@
-"""Logs: one JSON object per line on stderr."""
+"""Logs: one JSON object a line on stderr."""
 
 import json
 import logging
@@ -9,11 +9,11 @@ from slipway.engine import log_context
 
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 QUIET = ("kopf", "asyncio", "aiohttp")
-"""Libraries that log only warnings and errors."""
+"""Libraries that only speak when something is wrong."""
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes time, level, logger, message, and the fields of the pass and of the caller."""
+    """Time, level, logger, message, what the pass is about, and whatever keys the caller added."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -23,7 +23,6 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-
         line.update(log_context.current_fields())
         line.update((key, value) for key, value in vars(record).items() if key not in STANDARD)
         if record.exc_info:

@@ -23,7 +23,7 @@ from tests.bench.analysis.timing import timing
 
 RUNS, QUICK_RUNS = 40, 4
 """What an idle core does in ten minutes, and in one. 300 without a single false rollback bound it
-by 1 % with 95 % confidence: ``--runs 300``, for an hour and more."""
+by 1% with 95% confidence: ``--runs 300``, for an hour and more."""
 FEWER = 3
 """Rollouts and faults need less precision: a third of the runs."""
 CASES = [

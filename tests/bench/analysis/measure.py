@@ -70,7 +70,7 @@ class Cell:
 
 
 def at_most(seen: int, runs: int) -> float:
-    """Return the one-sided 95 % upper bound of a share (Clopper and Pearson 1934)."""
+    """Return the one-sided 95% upper bound of a share (Clopper and Pearson 1934)."""
     return 1.0 if seen >= runs else float(beta.ppf(0.95, seen + 1, runs - seen))
 
 

@@ -12,8 +12,12 @@ TOLERANCE = {"relative": 0.25, "absolute": 0.002}
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table, its columns as wide as their widest cell."""
-    lines = [list(head), *(list(row) for row in rows)]
+    """Return a Markdown table, its columns as wide as their widest cell.
+
+    Percents are written here: the name of a scenario is the seed of its runs, and keeps its space.
+    """
+    lines = [[cell.replace(" %", "%") for cell in line] for line in (head, *rows)]
+
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     texts = ["| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in lines]
     texts.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
@@ -22,7 +26,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def percent(share: float) -> str:
     """Return a share in percent with three figures at most."""
-    return f"{100 * share:.3g} %"
+    return f"{100 * share:.3g}%"
 
 
 def false_rollbacks(rows: Sequence[Sequence[Cell]]) -> str:
@@ -106,7 +110,7 @@ def _rollout(case: Case, rule: str, endings: Sequence[Ending]) -> list[str]:
 
 def margins(rows: Sequence[tuple[Margin, int, int]]) -> str:
     """Return how often a candidate at the margin passed."""
-    head = ["candidate at the margin", "runs", "passed", "95 % bound"]
+    head = ["candidate at the margin", "runs", "passed", "95% bound"]
     return table(
         head,
         (

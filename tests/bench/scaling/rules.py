@@ -54,8 +54,8 @@ class Slipway:
 class Autoscaler:
     """HorizontalPodAutoscaler, autoscaling/v2 with its defaults, on the same gauge per pod.
 
-    As kube-controller-manager does it: sync every 15 s; tolerance 10 %; pods that are not ready
-    count as idle when it would go up; up by at most 100 % or four pods per 15 s; down to the
+    As kube-controller-manager does it: sync every 15 s; tolerance 10%; pods that are not ready
+    count as idle when it would go up; up by at most 100% or four pods per 15 s; down to the
     highest recommendation of 300 s. Metrics are scraped every 15 s at a phase of their own.
     """
 

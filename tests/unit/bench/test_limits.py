@@ -12,7 +12,7 @@ STUDY = {
     (0.001, 0.01): (327, 375, 1073, 1063),
     (0.01, 0.02): (1177, 1257, 2671, 5173),
 }
-"""Stable and candidate: baseline known; unknown at 5 % and 50 %; with the tolerance at 5 %."""
+"""Stable and candidate: baseline known; unknown at 5% and 50%; with the tolerance at 5%."""
 
 
 @pytest.mark.parametrize("fault", STUDY)

@@ -70,6 +70,8 @@ def test_every_metric_of_twelve_is_judged_within_one_look() -> None:
 
 def test_the_tables_say_how_sure_nothing_is() -> None:
     scenario = Scenario("nothing", 1)
+
     cell = Cell("Slipway", scenario, 300, ())
-    assert "0 % (< 0.994 %)" in false_rollbacks([[cell]])
+
+    assert "0% (< 0.994%)" in false_rollbacks([[cell]])
     assert found(cell) == "not found"

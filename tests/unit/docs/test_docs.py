@@ -1,3 +1,5 @@
+"""Pages: their links, commands and examples hold, and their lines are written for people."""
+
 import math
 import re
 from pathlib import Path
@@ -14,14 +16,25 @@ from tests.install.helm import ROOT
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
 EXAMPLE = re.compile(r"^```yaml\n(.*?)^```", re.DOTALL | re.MULTILINE)
+FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+LONGEST_LINE = 120
+GENERATED = ("docs/api.md", "docs/reasons.md")
+BAD_EXAMPLES = "CONTRIBUTING.md"
+"""Shows how not to write, too."""
 TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+each_written_page = pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if str(page.relative_to(ROOT)) not in GENERATED],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
 
 
 @each_page
 def test_links_lead_somewhere(page: Path) -> None:
     for path, anchor in LINK.findall(re.sub(r"`[^`\n]*`", "", page.read_text())):
         target = page.parent / path if path else page
+
         assert target.exists(), f"{page.name} links to {path}"
         assert not anchor or anchor in anchors(target), f"{page.name} links to {path}#{anchor}"
 
@@ -30,6 +43,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_make_targets_that_are_named_exist(page: Path) -> None:
     commands = re.findall(r"(?:^|`)make ([a-z][a-z0-9 -]*)", page.read_text(), re.MULTILINE)
     named = {word for command in commands for word in command.split("  ")[0].split()}
+
     assert named <= TARGETS
 
 
@@ -46,9 +60,22 @@ def test_examples_are_valid(page: Path) -> None:
             GoldenFile.model_validate(example)
 
 
+@each_written_page
+def test_prose_fits_on_a_screen(page: Path) -> None:
+    prose = [line for line in prose_of(page).splitlines() if not line.startswith(("|", "<"))]
+
+    assert [line for line in prose if len(line) > LONGEST_LINE] == []
+
+
+@each_written_page
+def test_percents_have_no_space(page: Path) -> None:
+    assert page.name == BAD_EXAMPLES or not re.findall(r"\d %", prose_of(page))
+
+
 def test_quickstart_explains_every_action() -> None:
     text = (ROOT / "docs/quickstart.md").read_text()
     rows = re.findall(r"^\| (`.+?`) \|", text, re.MULTILINE)
+
     assert set(re.findall(r"`([a-z]+)", " ".join(rows))) == VERBS
 
 
@@ -56,6 +83,11 @@ def test_analysis_names_the_bayes_factor_that_a_fail_needs() -> None:
     text = " ".join((ROOT / "docs/analysis.md").read_text().split())
 
     assert f"Bayes factor of {math.exp(ENOUGH):.0f}" in text
+
+
+def prose_of(page: Path) -> str:
+    """Return a page without its blocks of code and output."""
+    return FENCED.sub("", page.read_text())
 
 
 def anchors(page: Path) -> set[str]:

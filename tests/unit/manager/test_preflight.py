@@ -35,9 +35,9 @@ def preflight(prober: FakeProber, *namespaces: str, patience: float = SOON) -> P
         prober,
         KINDS,
         namespaces,
-        retry_seconds=SOON,
+        look_seconds=SOON,
         patience_seconds=patience,
-        return_seconds=SOON,
+        back_seconds=SOON,
     )
 
 

@@ -14,7 +14,7 @@ from tests.bench.analysis.simulate import CANDIDATE, Run
 
 @dataclass(frozen=True, slots=True)
 class Flagger:
-    """The documented example, unless said otherwise: 99 %, five failed checks, one minute."""
+    """The documented example, unless said otherwise: 99%, five failed checks, one minute."""
 
     name: str = "Flagger 99 %"
     min_success: float = 0.99

@@ -1,6 +1,6 @@
 """Kayenta's NetflixACAJudge: a Mann-Whitney U test per metric on minute values, then a score.
 
-High when the 98 % confidence interval of the Hodges-Lehmann shift lies above a quarter of the
+High when the 98% confidence interval of the Hodges-Lehmann shift lies above a quarter of the
 estimate. Critical metrics that are not Pass make the score 0; direction Increase; NaN strategy
 `remove`. It is asked every ten minutes on all that it has, beside a baseline of the same size.
 """
