@@ -57,27 +57,28 @@ class KubeEvents:
         stamp = self._stamp()
         regarding = happening.regarding
         metadata = regarding["metadata"]
-        return {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": happening.name, "namespace": _namespace(happening)},
-            "involvedObject": {
-                "apiVersion": regarding["apiVersion"],
-                "kind": regarding["kind"],
-                "name": metadata["name"],
-                "namespace": _namespace(happening),
-                "uid": metadata.get("uid", ""),
-            },
-            "type": "Warning" if happening.warning else "Normal",
-            "reason": happening.reason,
-            "message": happening.message,
-            "count": 1,
-            "firstTimestamp": stamp,
-            "lastTimestamp": stamp,
-            "source": {"component": COMPONENT},
-            "reportingComponent": COMPONENT,
-            "reportingInstance": self._instance,
+        involved = {
+            "apiVersion": regarding["apiVersion"],
+            "kind": regarding["kind"],
+            "name": metadata["name"],
+            "namespace": _namespace(happening),
+            "uid": metadata.get("uid", ""),
         }
+
+        return EVENT.manifest(
+            _namespace(happening),
+            happening.name,
+            involvedObject=involved,
+            type="Warning" if happening.warning else "Normal",
+            reason=happening.reason,
+            message=happening.message,
+            count=1,
+            firstTimestamp=stamp,
+            lastTimestamp=stamp,
+            source={"component": COMPONENT},
+            reportingComponent=COMPONENT,
+            reportingInstance=self._instance,
+        )
 
     def _stamp(self) -> str:
         return self._now().strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -60,7 +60,7 @@ class KubeCluster:
         selector = ",".join(f"{label}={value}" for label, value in sorted(labels.items()))
         answer = await self._patiently("GET", path, query={"labelSelector": selector})
         items: Sequence[Manifest] = _accepted(answer, f"GET {path}").json().get("items") or []
-        return [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in items]
+        return [{**kind.type_meta, **item} for item in items]
 
     async def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         """Create an object whose content never changes. Raises ConflictError where it exists."""
@@ -105,9 +105,8 @@ class KubeCluster:
         conditions = {"uid": uid}
         if resource_version is not None:
             conditions["resourceVersion"] = resource_version
-        body = _bare(kinds.DEPLOYMENT, namespace, name, **conditions)
-        if replicas is not None:
-            body["spec"] = {"replicas": replicas}
+        content = {} if replicas is None else {"spec": {"replicas": replicas}}
+        body = kinds.DEPLOYMENT.manifest(namespace, name, metadata=conditions, **content)
         query = {"fieldManager": names.FIELD_MANAGER_SCALER, "force": "true"}
         path = kinds.DEPLOYMENT.path(namespace, name)
         self._on_written(kinds.DEPLOYMENT, await self._write("PATCH", path, query, body, APPLY))
@@ -121,8 +120,8 @@ class KubeCluster:
     ) -> Manifest:
         """Replace what `manager` owns of the status of the version that was read."""
         kind, namespace, name = _place(manifest)
-        body = _bare(kind, namespace, name, resourceVersion=resource_version)
-        body["status"] = manifest["status"]
+        precondition = {"resourceVersion": resource_version}
+        body = kind.manifest(namespace, name, metadata=precondition, status=manifest["status"])
         query = {"fieldManager": manager, "force": "true"}
         path = kind.path(namespace, name, "status")
         applied = await self._write("PATCH", path, query, body, APPLY)
@@ -201,8 +200,3 @@ def _accepted(answer: Answer, what: str) -> Answer:
 def _place(manifest: Manifest) -> tuple[Kind, str, str]:
     metadata = manifest["metadata"]
     return kinds.BY_NAME[manifest["kind"]], metadata["namespace"], metadata["name"]
-
-
-def _bare(kind: Kind, namespace: str, name: str, **conditions: str) -> Manifest:
-    metadata = {"namespace": namespace, "name": name, **conditions}
-    return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}

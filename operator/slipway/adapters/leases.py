@@ -47,21 +47,16 @@ class KubeLeases:
         )
 
     def _manifest(self, record: LeaseRecord) -> Manifest:
-        metadata = {"namespace": self._namespace, "name": self._name}
-        if record.version:
-            metadata["resourceVersion"] = record.version
-        return {
-            "apiVersion": LEASE.api_version,
-            "kind": LEASE.kind,
-            "metadata": metadata,
-            "spec": {
-                "holderIdentity": record.holder,
-                "leaseDurationSeconds": math.ceil(record.duration_seconds),
-                "acquireTime": _micro_time(record.acquired),
-                "renewTime": _micro_time(record.renewed),
-                "leaseTransitions": record.transitions,
-            },
+        metadata = {"resourceVersion": record.version} if record.version else {}
+        spec = {
+            "holderIdentity": record.holder,
+            "leaseDurationSeconds": math.ceil(record.duration_seconds),
+            "acquireTime": _micro_time(record.acquired),
+            "renewTime": _micro_time(record.renewed),
+            "leaseTransitions": record.transitions,
         }
+
+        return LEASE.manifest(self._namespace, self._name, metadata=metadata, spec=spec)
 
 
 def _record(answer: Answer, what: str) -> LeaseRecord:

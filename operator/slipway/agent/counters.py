@@ -14,6 +14,7 @@ from itertools import groupby
 from slipway.agent.admin import Stat
 from slipway.api.counters import Counters, Latency, RouteCounters, latency_edges
 from slipway.api.protocol import Protocol
+from slipway.api.times import to_wire
 from slipway.render.envoy import GRPC_SERVICE, ClusterKey
 
 JUDGED_GRPC_CODES = frozenset({2, 4, 8, 12, 13, 14, 15})
@@ -58,7 +59,7 @@ def read_counters(
     for (route, revision, pinned), group in by_revision:
         tally = _sum(each for _, each in group)
         routes.append(_route_counters(route, revision, tally, pinned=pinned))
-    return Counters(proxy=proxy, envoy_start=start, at=_rfc3339(at), routes=routes)
+    return Counters(proxy=proxy, envoy_start=start, at=to_wire(at), routes=routes)
 
 
 def _identity(key: ClusterKey) -> tuple[str, str, bool]:
@@ -151,10 +152,6 @@ def _buckets(found: Sequence[Mapping[str, int]]) -> tuple[int, ...]:
 
 def _no_buckets() -> tuple[int, ...]:
     return (0,) * (len(latency_edges()) + 1)
-
-
-def _rfc3339(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def render_metrics(counters: Counters) -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from slipway.api.base import Manifest
-from slipway.api.modelroute import KIND, ProxyStatus
-from slipway.api.names import API_VERSION
+from slipway.api.kinds import MODEL_ROUTE
+from slipway.api.modelroute import ProxyStatus
+from slipway.api.times import to_wire
 from slipway.errors import DependencyError
 
 log = logging.getLogger(__name__)
@@ -127,7 +128,6 @@ class Reporter:
             )
 
     def _status(self, entry: Entry) -> ProxyStatus:
-        at = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return ProxyStatus(
             name=self._proxy.name,
             uid=self._proxy.uid,
@@ -135,14 +135,10 @@ class Reporter:
             hash=entry.hash,
             effective_weights=entry.effective,
             error=entry.error,
-            at=at,
+            at=to_wire(self._now()),
         )
 
     def _manifest(self, route: str, uid: str, proxies: list[Manifest]) -> Manifest:
         """The uid keeps the entry off a ModelRoute that was made anew under the name."""
-        return {
-            "apiVersion": API_VERSION,
-            "kind": KIND,
-            "metadata": {"name": route, "uid": uid},
-            "status": {"proxies": proxies} if proxies else {},
-        }
+        status = {"proxies": proxies} if proxies else {}
+        return MODEL_ROUTE.manifest(None, route, metadata={"uid": uid}, status=status)

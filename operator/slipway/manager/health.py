@@ -1,4 +1,4 @@
-"""What the operator says about itself over HTTP: alive, ready, and figures."""
+"""The operator's own HTTP endpoints: liveness, readiness and metrics."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -11,7 +11,7 @@ from slipway.manager.metrics import CONTENT_TYPE
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One claim about this process."""
+    """One claim about this process, and whether it holds."""
 
     name: str
     holds: Callable[[], bool]
@@ -28,9 +28,9 @@ class HealthServer:
         ready: Iterable[Check],
         metrics: Callable[[], Callable[[], bytes]],
     ) -> None:
-        """Fail ``/healthz`` only where a restart would help: `alive` names such claims.
+        """`alive` has the claims of ``/healthz``: only such that a restart would make true.
 
-        `metrics` returns what writes them, which is left to another thread.
+        `metrics` returns a function that writes the metrics, which runs in another thread.
         """
         self._port = port
         self._alive = tuple(alive)
@@ -39,7 +39,7 @@ class HealthServer:
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
-        """Listen."""
+        """Start listening."""
         app = web.Application()
         app.router.add_get("/healthz", self._show_alive)
         app.router.add_get("/readyz", self._show_ready)
@@ -54,18 +54,18 @@ class HealthServer:
             await self._runner.cleanup()
 
     async def _show_alive(self, _: web.Request) -> web.Response:
-        return _answer(self._alive)
+        return _answer_checks(self._alive)
 
     async def _show_ready(self, _: web.Request) -> web.Response:
-        return _answer(self._ready)
+        return _answer_checks(self._ready)
 
     async def _show_metrics(self, _: web.Request) -> web.Response:
         body = await asyncio.to_thread(self._metrics())
         return web.Response(body=body, headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
 
 
-def _answer(checks: Iterable[Check]) -> web.Response:
+def _answer_checks(checks: Iterable[Check]) -> web.Response:
     broken = [check.name for check in checks if not check.holds()]
     if broken:
-        return web.Response(status=503, text="".join(f"not true: {name}\n" for name in broken))
+        return web.Response(status=503, text="".join(f"failed: {name}\n" for name in broken))
     return web.Response(text="ok\n")

@@ -1,4 +1,4 @@
-"""When each watch, and the event loop, last gave a sign of life."""
+"""Signs of life of the watches and of the event loop."""
 
 import asyncio
 import time
@@ -10,31 +10,31 @@ BEAT_SECONDS = 1.0
 
 
 class Heartbeats:
-    """Remembers signs of life of the watches."""
+    """Remembers when each watch last gave a sign of life."""
 
     def __init__(
         self, watches: Mapping[str, Kind], *, now: Callable[[], float] = time.monotonic
     ) -> None:
-        """`watches` are their names, with what they watch; an unknown name is ignored."""
+        """`watches` maps their names to what they watch; other names are ignored."""
         self._kinds = watches
         self._now = now
         self._beats = dict.fromkeys(watches, now())
         self.heard = False
-        """Whether any sign ever came; if none did, silence says nothing."""
+        """Whether any sign ever came; until then, silence means nothing."""
 
     def beat(self, watch: str) -> None:
-        """Take note of a sign of life."""
+        """Note a sign of life."""
         if watch in self._beats:
             self.heard = True
             self._beats[watch] = self._now()
 
     def forget(self, watches: Iterable[str]) -> None:
-        """Expect no sign of these any more."""
+        """Expect no more signs of these."""
         for watch in watches:
             self._beats.pop(watch, None)
 
-    def silence(self) -> Mapping[str, float]:
-        """Return the seconds since the last sign, by kind: of the watch that is silent longest."""
+    def seconds_silent(self) -> Mapping[str, float]:
+        """Return the seconds since the last sign, by kind: the longest over the kind's watches."""
         longest: dict[str, float] = {}
         now = self._now()
         for watch, beat in self._beats.items():
@@ -44,16 +44,16 @@ class Heartbeats:
 
 
 class LoopLag:
-    """How late the event loop runs what is due: everything else in this process is as late."""
+    """Measures how late the event loop runs what is due."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        """At the last beat."""
+        """How late the last beat was."""
         self._beat_at: float | None = None
 
     @property
     def age(self) -> float:
-        """Seconds since the last beat; 0: it was never started."""
+        """Seconds since the last beat; 0 before the first."""
         return time.monotonic() - self._beat_at if self._beat_at is not None else 0.0
 
     async def run(self) -> None:

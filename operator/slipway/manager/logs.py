@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on stderr."""
+"""Logs: one JSON object per line on stderr."""
 
 import json
 import logging
@@ -9,11 +9,11 @@ from slipway.engine import log_context
 
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 QUIET = ("kopf", "asyncio", "aiohttp")
-"""Libraries that only speak when something is wrong."""
+"""Libraries that log only warnings and errors."""
 
 
 class JsonFormatter(logging.Formatter):
-    """Time, level, logger, message, what the pass is about, and whatever keys the caller added."""
+    """Writes time, level, logger, message, and the fields of the pass and of the caller."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -23,6 +23,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+
         line.update(log_context.current_fields())
         line.update((key, value) for key, value in vars(record).items() if key not in STANDARD)
         if record.exc_info:

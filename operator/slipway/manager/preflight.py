@@ -1,7 +1,7 @@
-"""Before the start: is every kind served, and may it be listed?
+"""Preflight: checks before the start that every kind is served and may be listed.
 
-A namespace of which some kind may not be listed is left out as a whole: passes over half of what
-exists would be wrong. The others start without it, and the process starts anew when it is back,
+A namespace where some kind may not be listed is left out as a whole: passes that see half of what
+exists would be wrong. The others start without it, and the process restarts when it is back,
 because only a start fills the cache before the first pass.
 """
 
@@ -18,25 +18,25 @@ from slipway.errors import SlipwayError
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 3.0
-"""Between two looks at what is missing."""
+RETRY_SECONDS = 3.0
+"""Between two probes of what is missing."""
 PATIENCE_SECONDS = 15.0
-"""For rights that are as new as the process, before a namespace is left out."""
-BACK_SECONDS = 30.0
-"""Between two looks at what was left out."""
+"""For permissions that are as new as the process, before a namespace is left out."""
+RETURN_SECONDS = 30.0
+"""Between two probes of what was left out."""
 
 Failures = Mapping[Scope, SlipwayError]
 
 
 class Prober(Protocol):
-    """Asks the API server."""
+    """Probes the API server."""
 
     async def probe(self, kind: Kind, namespace: str | None) -> None:
-        """Pass where the kind is served and may be listed. Raises SlipwayError."""
+        """Return where the kind is served and may be listed. Raises SlipwayError."""
 
 
 class Preflight:
-    """Finds the namespaces that can be worked in."""
+    """Finds the namespaces that the operator can work in."""
 
     def __init__(
         self,
@@ -44,43 +44,45 @@ class Preflight:
         kinds: Sequence[Kind],
         namespaces: Iterable[str],
         *,
-        look_seconds: float = LOOK_SECONDS,
+        retry_seconds: float = RETRY_SECONDS,
         patience_seconds: float = PATIENCE_SECONDS,
-        back_seconds: float = BACK_SECONDS,
+        return_seconds: float = RETURN_SECONDS,
     ) -> None:
-        """`namespaces` empty: all, which must be readable as one."""
+        """`namespaces` empty: all of them, which are probed as one."""
         self._prober = prober
         self._kinds = kinds
         self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
-        self._look_seconds = look_seconds
+
+        self._retry_seconds = retry_seconds
         self._patience_seconds = patience_seconds
-        self._back_seconds = back_seconds
+        self._return_seconds = return_seconds
 
     async def wait(self) -> Failures:
-        """Wait until a namespace can be worked in; return what is missing in the others."""
+        """Wait until one namespace passes; return what is missing in the others."""
         began = time.monotonic()
-        while failures := await self._look(self._namespaces):
-            found = set(self._namespaces) - _namespaces(failures)
-            if found and time.monotonic() - began >= self._patience_seconds:
+        while failures := await self._probe_all(self._namespaces):
+            complete = set(self._namespaces) - _failed_namespaces(failures)
+            if complete and time.monotonic() - began >= self._patience_seconds:
                 for (_, namespace), error in failures.items():
-                    log.error("namespace %s is left out: %s", namespace, error)
+                    log.error("leaving out namespace %s: %s", namespace, error)
                 return failures
+
             for error in failures.values():
                 log.error("cannot start yet: %s", error)
-            await asyncio.sleep(self._look_seconds)
+            await asyncio.sleep(self._retry_seconds)
         return {}
 
     async def until_back(self, failures: Failures) -> None:
-        """Wait until one of the namespaces that were left out can be worked in."""
-        left_out = _namespaces(failures)
+        """Wait until one of the namespaces that were left out passes."""
+        left_out = _failed_namespaces(failures)
         while True:
-            await asyncio.sleep(self._back_seconds * random.uniform(0.8, 1.2))  # noqa: S311
-            back = left_out - _namespaces(await self._look(left_out))
+            await asyncio.sleep(self._return_seconds * random.uniform(0.8, 1.2))  # noqa: S311
+            back = left_out - _failed_namespaces(await self._probe_all(left_out))
             if back:
-                log.warning("starting anew for %s", ", ".join(sorted(map(str, back))))
+                log.warning("restarting to include %s", ", ".join(sorted(map(str, back))))
                 return
 
-    async def _look(self, namespaces: Iterable[str | None]) -> Failures:
+    async def _probe_all(self, namespaces: Iterable[str | None]) -> Failures:
         failures: dict[Scope, SlipwayError] = {}
         for namespace in namespaces:
             for kind in self._kinds:
@@ -91,5 +93,5 @@ class Preflight:
         return failures
 
 
-def _namespaces(failures: Failures) -> set[str | None]:
+def _failed_namespaces(failures: Failures) -> set[str | None]:
     return {namespace for _, namespace in failures}

@@ -1,8 +1,8 @@
-"""The watches, by kopf. The only file that imports it.
+"""The watches, run by kopf; the only file that imports it.
 
-kopf is used as the watch engine alone: its handlers that keep state cost a write per object, see
-edges instead of levels, or do not survive a crash. These here store a projection, wake a key, and
-never raise.
+kopf is used as the watch engine alone: its stateful handlers cost a write per object, react to
+edges instead of levels, or do not survive a crash. The handler here passes each object on and never
+raises.
 """
 
 import asyncio
@@ -23,35 +23,35 @@ from slipway.api.kinds import Kind
 log = logging.getLogger(__name__)
 
 LONGEST_BACKOFF_SECONDS = 30.0
-NOBODY: Any = "slipway"
-"""For peering, which is off; left to itself, kopf asks for a user name, and in a pod is none."""
+IDENTITY: Any = "slipway"
+"""For peering, which is off; by default, kopf asks for a user name, and a pod may have none."""
 BODY_CHUNK = 100
 INACTIVITY_SECONDS = 70.0
-"""A watch without any sign of life for so long, bookmarks included, is opened anew."""
+"""A watch without any sign of life for so long, bookmarks included, is reopened."""
 
 
-Heard = Callable[[Kind, Manifest], None]
+OnObject = Callable[[Kind, Manifest], None]
 
 
 @dataclass(frozen=True, slots=True)
 class WatchListener:
-    """Who hears what the watches say. None of them may raise."""
+    """What the watches call; none of these may raise."""
 
-    seen: Heard
+    on_seen: OnObject
     """An object exists."""
-    gone: Heard
+    on_gone: OnObject
     """An object was deleted."""
-    listed: Callable[[], None]
-    """A watch listed anew: it may have missed deletions."""
-    alive: Callable[[str], None] = lambda _watch: None
-    """A watch gave a sign of life, were it only a bookmark; called with its name."""
+    on_listed: Callable[[], None]
+    """A watch was listed again: it may have missed deletions."""
+    on_alive: Callable[[str], None] = lambda _watch: None
+    """A watch gave a sign of life, if only a bookmark; called with the watch's name."""
 
 
 class EndlessBackoff:
-    """Waits between attempts, without end: kopf gives up, and the process with it, at the last."""
+    """Delays between attempts, without end: after a last one, kopf and the process would end."""
 
     def __iter__(self) -> Iterator[float]:
-        """Start anew for each request."""
+        """Start again for each request."""
         seconds = 0.5
         while True:
             yield seconds * random.uniform(0.8, 1.2)  # noqa: S311
@@ -59,9 +59,9 @@ class EndlessBackoff:
 
 
 class NoMemory(kopf.DiffBaseStorage):
-    """What kopf compares objects with from one event to the next: here, nothing.
+    """Keeps nothing of what kopf compares objects with from one event to the next.
 
-    It builds that for every event, whether or not a handler asks for it: a deep copy of the object.
+    kopf would build a deep copy of the object for every event, whether or not a handler needs it.
     """
 
     def build(self, *, body: kopf.Body, extra_fields: object = None) -> kopf.BodyEssence:
@@ -81,7 +81,7 @@ class NoMemory(kopf.DiffBaseStorage):
 
 async def run_watches(
     connection: Connection,
-    hearing: WatchListener,
+    listener: WatchListener,
     *,
     namespaces: Sequence[str],
     stop: asyncio.Event,
@@ -89,23 +89,25 @@ async def run_watches(
 ) -> None:
     """Watch until `stop` is set; `namespaces` empty: all.
 
-    `on_started` is called after kopf has put its own signal handlers in place, so it may replace
-    them. kopf cancels the tasks that were created after this call when it ends.
+    `on_started` is called after kopf has installed its own signal handlers, so it may replace them.
+    When kopf ends, it cancels the tasks that were created after this call.
     """
     registry = kopf.OperatorRegistry()
     _register_login(registry, connection)
     for kind in kinds.WATCHED:
-        _register(registry, kind, hearing)
+        _register_handler(registry, kind, listener)
+
     older = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
         registry=registry,
-        settings=kopf_settings(hearing.alive),
+        settings=kopf_settings(listener.on_alive),
         standalone=True,
-        identity=NOBODY,
+        identity=IDENTITY,
         clusterwide=not namespaces,
         namespaces=tuple(namespaces),
         stop_flag=stop,
     )
+
     on_started()
     await kopf.run_tasks(tasks, ignored=older)
 
@@ -119,20 +121,20 @@ def watch_names(namespaces: Sequence[str]) -> dict[str, Kind]:
     }
 
 
-class _Pulse(type(kopf.OperatorSettings().watching)):  # type: ignore[misc]
-    """Hears kopf live: it asks for this setting when it opens a watch and after each line of it.
+class _WatchingSettings(type(kopf.OperatorSettings().watching)):  # type: ignore[misc]
+    """Notes signs of life: kopf reads this setting when it opens a watch and after each line of it.
 
-    Bookmarks, one a minute, reach no handler; this is how their arrival shows. The task that asks
+    Bookmarks, one a minute, reach no handler; this is how their arrival shows. The task that reads
     is called ``watcher for <plural>.<version>.<group>@<namespace>``.
     """
 
-    alive: Callable[[str], None]
+    on_alive: Callable[[str], None]
 
     @property
     def inactivity_timeout(self) -> float:
         task = asyncio.current_task()
         if task is not None:
-            self.alive(task.get_name().rpartition(" ")[2])
+            self.on_alive(task.get_name().rpartition(" ")[2])
         return INACTIVITY_SECONDS
 
     @inactivity_timeout.setter
@@ -140,39 +142,45 @@ class _Pulse(type(kopf.OperatorSettings().watching)):  # type: ignore[misc]
         """Ignore kopf's default."""
 
 
-def kopf_settings(alive: Callable[[str], None] = lambda _watch: None) -> kopf.OperatorSettings:
-    """Return kopf's settings: no writes, no scans, small buffers, endless patience."""
+def kopf_settings(on_alive: Callable[[str], None] = lambda _watch: None) -> kopf.OperatorSettings:
+    """Return kopf's settings: no writes, no scans, small buffers, endless retries."""
     settings = kopf.OperatorSettings()
-    settings.watching = pulse = _Pulse()
-    pulse.alive = alive
+    settings.watching = watching = _WatchingSettings()
+    watching.on_alive = on_alive
+
+    # no writes: no peers, no events, no state in annotations
     settings.peering.standalone = True
     settings.posting.enabled = False
     settings.persistence.diffbase_storage = NoMemory()
     settings.scanning.disabled = True
+
     settings.queueing.worker_limit = None  # a limit counts idle workers and starves the rest
     settings.queueing.idle_timeout = 0.5
     settings.watching.chunk_size = BODY_CHUNK
     settings.watching.connect_timeout = 5
     settings.watching.reconnect_backoff = 0.5
+
     settings.networking.request_timeout = 30
     settings.networking.error_backoffs = EndlessBackoff()
     settings.process.ultimate_exiting_timeout = 25
+
     for kind in kinds.WATCHED:
         if (labels := selector(kind)) is not None:
             settings.watching.label_selectors[kind.group, kind.version, kind.plural] = labels
     return settings
 
 
-def _register(registry: kopf.OperatorRegistry, kind: Kind, hearing: WatchListener) -> None:
+def _register_handler(registry: kopf.OperatorRegistry, kind: Kind, listener: WatchListener) -> None:
     @kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)
-    async def hear(*, event: kopf.RawEvent, **_: Any) -> None:
+    async def handle_event(*, event: kopf.RawEvent, **_: Any) -> None:
         manifest: Manifest = dict(event["object"])
         if event["type"] == "DELETED":
-            hearing.gone(kind, manifest)
+            listener.on_gone(kind, manifest)
             return
-        if event["type"] is None:
-            hearing.listed()
-        hearing.seen(kind, manifest)
+
+        if event["type"] is None:  # an object of a list
+            listener.on_listed()
+        listener.on_seen(kind, manifest)
 
 
 def _register_login(registry: kopf.OperatorRegistry, connection: Connection) -> None:

@@ -1,52 +1,139 @@
-"""Where the machinery meets the domain: what is kept of an object, and who runs its passes."""
+"""Wires one replica together: an adapter for each port, a reconciler for each kind of key."""
 
+import functools
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
+from slipway.adapters.clock import SystemClock
+from slipway.adapters.connection import Connection
+from slipway.adapters.events import KubeEvents
+from slipway.adapters.hooks import Webhooks
+from slipway.adapters.kube import KubeCluster
+from slipway.adapters.leases import KubeLeases
+from slipway.adapters.metadata import KubeMetadata
+from slipway.adapters.prometheus import PrometheusServers
+from slipway.adapters.router_counters import AgentCounters
+from slipway.adapters.servers import TritonServers
+from slipway.adapters.triton import TritonFailures
 from slipway.api import kinds
 from slipway.api.modeldeployment import ModelDeployment
 from slipway.engine.cache import Cache
-from slipway.engine.queue import Key
-from slipway.engine.worker import Reconcile
+from slipway.engine.elector import Elector, LeaseTimes
+from slipway.engine.queue import Key, WorkQueue
+from slipway.engine.recorder import EventRecorder
+from slipway.engine.sweep import Sweep
+from slipway.engine.worker import Reconcile, Worker
 from slipway.errors import SettingsError
-from slipway.manager.feed import MODEL_DEPLOYMENT, ROUTER
-from slipway.reconcile.ask_sources import Sources
-from slipway.reconcile.ports import (
-    Clock,
-    Cluster,
-    CounterSource,
-    FailureSource,
-    HookSource,
-    MetricSource,
-    Recorder,
-    ServerSource,
-)
+from slipway.manager.feed import MODEL_DEPLOYMENT, ROUTER, Feed
+from slipway.manager.heartbeats import Heartbeats, LoopLag
+from slipway.manager.metrics import Metrics
+from slipway.manager.metrics.machine import Machine, MachineMetrics
+from slipway.manager.metrics.models import ModelMetrics
+from slipway.manager.preflight import Preflight
+from slipway.manager.watch import watch_names
+from slipway.reconcile.ports import Ports
 from slipway.reconcile.projections import project_object
-from slipway.reconcile.reconcile import Outside, Reconciler
+from slipway.reconcile.reconcile import Reconciler
 from slipway.reconcile.router import RouterReconciler
 from slipway.settings import Settings
 
-__all__ = ["Parts", "build_reconcilers", "project_object", "rollout_keys"]
+LEASE_NAME = "slipway-operator"
+LONGEST_LEASE_REQUEST_SECONDS = 3.0
+
+
+class Closable(Protocol):
+    """Holds connections until it is closed."""
+
+    async def close(self) -> None:
+        """Close them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the machinery lends to the passes."""
+    """The parts of one replica, wired together; nothing runs yet."""
 
     settings: Settings
-    cluster: Cluster
-    counters: CounterSource
-    servers: ServerSource
-    metrics: MetricSource
-    failures: FailureSource
-    hooks: HookSource
-    recorder: Recorder
-    clock: Clock
-    cache: Cache
-    epoch: Callable[[], str]
-    """Name of the present leadership; another one after each change of leader."""
-    wake: Callable[[Key], None]
-    """Ask for a pass of another key."""
+    connection: Connection
+    machine: Machine
+    preflight: Preflight
+    worker: Worker
+    metrics: Metrics
+    sources: tuple[Closable, ...]
+    """What talks to anything but the API server."""
+
+
+def build(settings: Settings, connection: Connection, *, instance: str) -> Parts:
+    """Make the parts of one replica; `instance` is the pod's name.
+
+    Raises:
+        SettingsError: a setting that a running operator needs is missing.
+
+    """
+    cache, queue = Cache(), WorkQueue()
+    elector = _build_elector(settings, connection, instance)
+    fence = elector.ensure_may_write
+    recorder = EventRecorder(KubeEvents(connection, fence=fence, instance=instance))
+
+    # what sees the cluster
+    feed = Feed(
+        cache,
+        queue,
+        project=project_object,
+        rollouts=functools.partial(rollout_keys, cache),
+    )
+    metadata = KubeMetadata(connection)
+    namespaces = settings.watch_namespaces
+    sweep = Sweep(cache, metadata, kinds.WATCHED, namespaces=namespaces, on_ghost=feed.forget)
+    heartbeats = Heartbeats(watch_names(namespaces))
+
+    # what tells about this process
+    machine = Machine(queue, cache, feed, sweep, elector, recorder, heartbeats, LoopLag())
+    metrics = Metrics((MachineMetrics(machine), ModelMetrics(cache, elector.leading.is_set)))
+    connection.answered = metrics.answered
+
+    # what runs the passes
+    counters, servers, failures = AgentCounters(), TritonServers(), TritonFailures()
+    prometheus = PrometheusServers(settings.prometheus)
+    hooks = Webhooks(settings.hooks.allowed_hosts, ca_file=settings.hooks.ca_file, fence=fence)
+    ports = Ports(
+        cluster=KubeCluster(connection, fence=fence, on_written=feed.on_written),
+        counters=counters,
+        servers=servers,
+        metrics=prometheus,
+        failures=failures,
+        hooks=hooks,
+        recorder=recorder,
+        clock=SystemClock(),
+        epoch=lambda: elector.epoch,
+    )
+    worker = Worker(
+        queue,
+        build_reconcilers(settings, ports, cache, wake=queue.add),
+        gate=elector.leading.wait,
+        observer=metrics,
+    )
+
+    return Parts(
+        settings=settings,
+        connection=connection,
+        machine=machine,
+        preflight=Preflight(metadata, kinds.WATCHED, namespaces),
+        worker=worker,
+        metrics=metrics,
+        sources=(counters, servers, prometheus, failures, hooks),
+    )
+
+
+def build_reconcilers(
+    settings: Settings, ports: Ports, cache: Cache, *, wake: Callable[[Key], None]
+) -> Mapping[str, Reconcile]:
+    """Return what reconciles each kind of key; `wake` asks for a pass of another key."""
+    _require_images(settings)
+    routers = RouterReconciler(cache, ports.cluster, ports.clock, settings, wake=wake)
+    models = Reconciler(cache, ports, settings, router_problem=routers.problem_of)
+    return {MODEL_DEPLOYMENT: models.reconcile, ROUTER: routers.reconcile}
 
 
 def rollout_keys(cache: Cache, namespace: str) -> Iterable[Key]:
@@ -56,7 +143,19 @@ def rollout_keys(cache: Cache, namespace: str) -> Iterable[Key]:
             yield Key(MODEL_DEPLOYMENT, namespace, found.metadata.name)
 
 
-def _require(settings: Settings) -> None:
+def _build_elector(settings: Settings, connection: Connection, instance: str) -> Elector:
+    lease = settings.lease
+    store = KubeLeases(
+        connection,
+        namespace=settings.namespace,
+        name=LEASE_NAME,
+        timeout_seconds=min(LONGEST_LEASE_REQUEST_SECONDS, lease.duration_seconds / 4),
+    )
+    times = LeaseTimes(lease.duration_seconds, lease.renew_seconds, lease.write_window_seconds)
+    return Elector(store, identity=f"{instance}_{uuid.uuid4()}", times=times)
+
+
+def _require_images(settings: Settings) -> None:
     missing = [
         name
         for name, value in (
@@ -67,24 +166,3 @@ def _require(settings: Settings) -> None:
     ]
     if missing:
         raise SettingsError(f"settings {' and '.join(missing)}: found nothing, expected an image")
-
-
-def build_reconcilers(parts: Parts) -> Mapping[str, Reconcile]:
-    """Return who runs the passes, by kind of key."""
-    _require(parts.settings)
-    routers = RouterReconciler(
-        parts.cache, parts.cluster, parts.clock, parts.settings, wake=parts.wake
-    )
-    outside = Outside(
-        cluster=parts.cluster,
-        counters=parts.counters,
-        servers=parts.servers,
-        sources=Sources(parts.metrics, parts.failures, tuple(parts.settings.prometheus)),
-        hooks=parts.hooks,
-        recorder=parts.recorder,
-        clock=parts.clock,
-        epoch=parts.epoch,
-        router_problem=routers.problem,
-    )
-    models = Reconciler(parts.cache, outside, parts.settings)
-    return {MODEL_DEPLOYMENT: models.reconcile, ROUTER: routers.reconcile}

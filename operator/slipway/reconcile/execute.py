@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from slipway.api import kinds, names
-from slipway.api.base import Manifest
 from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus
 from slipway.api.times import to_wire
 from slipway.errors import (
@@ -123,12 +122,7 @@ class Executor:
     async def write_status(self, md: ModelDeployment, status: ModelDeploymentStatus) -> None:
         """Replace the status; the version that was read is a precondition."""
         meta = md.metadata
-        manifest: Manifest = {
-            "apiVersion": names.API_VERSION,
-            "kind": kinds.MODEL_DEPLOYMENT.kind,
-            "metadata": {"name": meta.name, "namespace": meta.namespace},
-            "status": status.wire(),
-        }
+        manifest = kinds.MODEL_DEPLOYMENT.manifest(meta.namespace, meta.name, status=status.wire())
         await self._cluster.apply_status(manifest, resource_version=meta.resource_version)
 
     async def _mark_ended(self, decided: Decided) -> None:

@@ -1,6 +1,7 @@
-"""What a pass needs from the outside, as small protocols; `slipway.adapters` fits them."""
+"""What a pass needs of the outside world, as small protocols; `slipway.adapters` fits them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -157,3 +158,19 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Return the time in UTC, aware."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything outside the process that passes talk to."""
+
+    cluster: Cluster
+    counters: CounterSource
+    servers: ServerSource
+    metrics: MetricSource
+    failures: FailureSource
+    hooks: HookSource
+    recorder: Recorder
+    clock: Clock
+    epoch: Callable[[], str]
+    """Returns the name of the present leadership; each change of leader makes another."""

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
@@ -38,14 +38,7 @@ from slipway.reconcile.observe import (
     with_traffic,
 )
 from slipway.reconcile.outages import Outages
-from slipway.reconcile.ports import (
-    Clock,
-    Cluster,
-    CounterSource,
-    HookSource,
-    Recorder,
-    ServerSource,
-)
+from slipway.reconcile.ports import Ports
 from slipway.reconcile.projections import InvalidModelDeployment, project_object
 from slipway.reconcile.refused_writes import AGAIN, RefusedWrites
 from slipway.reconcile.router_pods import ProxyRepair
@@ -59,41 +52,35 @@ WAIT_FOR_COLLECTION = 2.0
 AT_ONCE = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """What a pass talks to."""
-
-    cluster: Cluster
-    counters: CounterSource
-    servers: ServerSource
-    sources: Sources
-    hooks: HookSource
-    recorder: Recorder
-    clock: Clock
-    epoch: Callable[[], str]
-    """Name of the present leadership."""
-    router_problem: Callable[[str], str | None] = lambda _namespace: None
-    """Why a namespace's router is not as it should be."""
-
-
 class Reconciler:
     """Runs the passes of ModelDeployments."""
 
-    def __init__(self, cache: Cache, outside: Outside, settings: Settings) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        ports: Ports,
+        settings: Settings,
+        *,
+        router_problem: Callable[[str], str | None],
+    ) -> None:
+        """`router_problem` returns why a namespace's router is not as it should be."""
         self._cache = cache
-        self._outside = outside
+        self._ports = ports
         self._settings = settings
+        self._router_problem = router_problem
+        self._sources = Sources(ports.metrics, ports.failures, tuple(settings.prometheus))
+
         self._executor = Executor(
-            outside.cluster,
-            outside.hooks,
+            ports.cluster,
+            ports.hooks,
             settings,
             ports_of=self._ports_of,
-            epoch=outside.epoch,
+            epoch=ports.epoch,
         )
-        self._proxies = ProxyRepair(outside.cluster)
-        self._scaler = Scaler(outside.counters, outside.servers, outside.clock)
-        self._outages = Outages(outside.clock)
-        self._refusals = RefusedWrites(outside.clock)
+        self._proxies = ProxyRepair(ports.cluster)
+        self._scaler = Scaler(ports.counters, ports.servers, ports.clock)
+        self._outages = Outages(ports.clock)
+        self._refusals = RefusedWrites(ports.clock)
 
     async def reconcile(self, key: Key) -> float | None:
         """Make one object true; return the seconds until the next look, None: on change only."""
@@ -128,7 +115,7 @@ class Reconciler:
             if live is None:
                 return None
             found = live
-            children = await observe_live(self._outside.cluster, found)
+            children = await observe_live(self._ports.cluster, found)
             facts, decision = await self._look(key, found, children)
         if decision.make_revision is not None and decision.candidate is None:
             again_in = await self._begin(key, decision, facts, children)
@@ -140,7 +127,7 @@ class Reconciler:
         self, key: Key, decision: Decision, facts: Facts, children: Children
     ) -> float | None:
         """Make the revision, and go on at once with what it makes possible."""
-        now = truncate_to_millis(self._outside.clock.now())
+        now = truncate_to_millis(self._ports.clock.now())
         decided = Decided(decision, facts, children, now)
         trouble = await self._refusals.unless_refused(
             (key, "revise"), decision, facts, lambda: self._executor.revise(decided)
@@ -159,21 +146,21 @@ class Reconciler:
 
         It changes their versions, which voids every write that an earlier leader still holds.
         """
-        route, epoch = children.route, self._outside.epoch()
+        route, epoch = children.route, self._ports.epoch()
         if md.status.candidate is None or route is None or route.epoch == epoch:
             return False
         stamp = {names.ANNOTATION_EPOCH: epoch}
         namespace = md.metadata.namespace
         for workload in children.of(WorkloadFact):
             if workload.replicas:
-                await self._outside.cluster.annotate(
+                await self._ports.cluster.annotate(
                     kinds.DEPLOYMENT,
                     namespace,
                     workload.meta.name,
                     uid=workload.meta.uid,
                     annotations=stamp,
                 )
-        await self._outside.cluster.annotate(
+        await self._ports.cluster.annotate(
             kinds.MODEL_ROUTE,
             namespace,
             route.meta.name,
@@ -186,20 +173,20 @@ class Reconciler:
         self, key: Key, md: ModelDeployment, children: Children
     ) -> tuple[Facts, Decision]:
         facts = self._facts(md, children)
-        now = truncate_to_millis(self._outside.clock.now())
-        facts = await with_traffic(facts, self._outside.counters, self._outside.sources, now)
-        facts = with_hook_answers(facts, self._outside.hooks)
+        now = truncate_to_millis(self._ports.clock.now())
+        facts = await with_traffic(facts, self._ports.counters, self._sources, now)
+        facts = with_hook_answers(facts, self._ports.hooks)
         facts = await self._scaler.sized(key, facts)
-        decision = decide(facts, truncate_to_millis(self._outside.clock.now()))
+        decision = decide(facts, truncate_to_millis(self._ports.clock.now()))
         log_context.add_fields(revision=decision.candidate or decision.stable)
         return facts, decision
 
     def _facts(self, md: ModelDeployment, children: Children) -> Facts:
-        problem = self._outside.router_problem(md.metadata.namespace)
+        problem = self._router_problem(md.metadata.namespace)
         return replace(facts_of(md, children, self._settings), router_problem=problem)
 
     async def _read_live(self, key: Key, cached: ModelDeployment) -> ModelDeployment | None:
-        manifest = await self._outside.cluster.get(kinds.MODEL_DEPLOYMENT, key.namespace, key.name)
+        manifest = await self._ports.cluster.get(kinds.MODEL_DEPLOYMENT, key.namespace, key.name)
         live = project_object(kinds.MODEL_DEPLOYMENT, manifest) if manifest else None
         if not isinstance(live, ModelDeployment) or live.metadata.deletion_timestamp:
             return None
@@ -215,7 +202,7 @@ class Reconciler:
         children: Children,
         beside: Trouble | None = None,
     ) -> float | None:
-        now = truncate_to_millis(self._outside.clock.now())
+        now = truncate_to_millis(self._ports.clock.now())
         broken = violations(decision, facts, now)
         if broken:
             log.error("a promise would be broken, nothing is written", extra={"broken": broken})
@@ -242,14 +229,14 @@ class Reconciler:
         return frozenset(route.port for route in routes)
 
     async def _publish(self, decision: Decision, facts: Facts, trouble: Trouble | None) -> None:
-        now = truncate_to_millis(self._outside.clock.now())
+        now = truncate_to_millis(self._ports.clock.now())
         pair = (trouble.reason, trouble.message[:2048]) if trouble else None
         status = desired_status(decision, facts, pair, now)
         if is_due(facts.status, status, now):
             await self._executor.write_status(facts.md, status)
             regarding = event_subject(facts.md)
             for event in decision.events:
-                await self._outside.recorder.record(
+                await self._ports.recorder.record(
                     regarding, warning=event.warning, reason=event.reason, message=event.message
                 )
 
@@ -260,11 +247,11 @@ class Reconciler:
         with contextlib.suppress(Exception):  # what stopped the pass may stop this too
             facts = self._facts(found, observe_cached(self._cache, found))
             facts = await self._scaler.sized(key, facts)
-            found = remember(facts, truncate_to_millis(self._outside.clock.now()))
+            found = remember(facts, truncate_to_millis(self._ports.clock.now()))
             await self._publish(found, facts, trouble)
 
     async def _report_broken(self, key: Key, broken: InvalidModelDeployment) -> float | None:
-        manifest = await self._outside.cluster.get(kinds.MODEL_DEPLOYMENT, key.namespace, key.name)
+        manifest = await self._ports.cluster.get(kinds.MODEL_DEPLOYMENT, key.namespace, key.name)
         if manifest is None:
             return None
         told = manifest.get("status", {}).get("conditions") or ()
@@ -276,18 +263,15 @@ class Reconciler:
             reason="InvalidSpec",
             message=broken.problem,
             observed_generation=broken.generation,
-            last_transition_time=to_wire(self._outside.clock.now()),
+            last_transition_time=to_wire(self._ports.clock.now()),
         )
         status = ModelDeploymentStatus(
             conditions=[condition], observed_generation=broken.generation
         )
-        body: Manifest = {
-            "apiVersion": names.API_VERSION,
-            "kind": kinds.MODEL_DEPLOYMENT.kind,
-            "metadata": {"name": key.name, "namespace": key.namespace},
-            "status": {**manifest.get("status", {}), **status.wire()},
-        }
-        await self._outside.cluster.apply_status(
+        body = kinds.MODEL_DEPLOYMENT.manifest(
+            key.namespace, key.name, status={**manifest.get("status", {}), **status.wire()}
+        )
+        await self._ports.cluster.apply_status(
             body, resource_version=manifest["metadata"]["resourceVersion"]
         )
         return None
@@ -296,8 +280,4 @@ class Reconciler:
 def event_subject(md: ModelDeployment) -> Manifest:
     """Return the reference that events carry."""
     meta = md.metadata
-    return {
-        "apiVersion": names.API_VERSION,
-        "kind": kinds.MODEL_DEPLOYMENT.kind,
-        "metadata": {"name": meta.name, "namespace": meta.namespace, "uid": meta.uid},
-    }
+    return kinds.MODEL_DEPLOYMENT.manifest(meta.namespace, meta.name, metadata={"uid": meta.uid})

@@ -20,15 +20,16 @@ from slipway.api.snapshot import RevisionSnapshot
 from slipway.policy.facts import Facts
 from slipway.policy.identity import Resolved, input_hash, resolve, revision_of
 from slipway.render import triton, workload
+from slipway.render.owner import Owner
 from slipway.settings import Settings
 
 DEFAULT_REQUESTS: Manifest = {"cpu": "100m", "memory": "512Mi"}
 
 
-def owner_of(md: ModelDeployment) -> workload.Owner:
+def owner_of(md: ModelDeployment) -> Owner:
     """Return the owner that children refer to."""
     meta = md.metadata
-    return workload.Owner(name=meta.name, namespace=meta.namespace, uid=meta.uid)
+    return Owner(name=meta.name, namespace=meta.namespace, uid=meta.uid)
 
 
 def package_request(md: ModelDeployment, settings: Settings) -> PackageRequest:
@@ -151,13 +152,13 @@ def snapshot_of(md: ModelDeployment, result: PackageResult, settings: Settings) 
 
 def _server(
     md: ModelDeployment, resolved: Resolved, result: PackageResult, image: str
-) -> triton.Server:
+) -> triton.TritonServer:
     resources = (md.spec.server or Server()).resources
     asked = (resources or Resources()).wire()
     group = md.spec.model.config.instance_group if md.spec.model.config else None
-    return triton.Server(
+    return triton.TritonServer(
         image=image,
-        version=triton.server_version(result.server_version, resolved.base_image),
+        version=triton.derive_server_version(result.server_version, resolved.base_image),
         model_name=md.model_name,
         protocols=resolved.protocols,
         requests=asked.get("requests", DEFAULT_REQUESTS if resources is None else {}),
@@ -170,19 +171,14 @@ def _server(
 
 def controller_revision(md: ModelDeployment, snapshot: RevisionSnapshot, now: datetime) -> Manifest:
     """Return the ControllerRevision that holds the snapshot."""
-    meta = md.metadata
-    return {
-        "apiVersion": kinds.CONTROLLER_REVISION.api_version,
-        "kind": kinds.CONTROLLER_REVISION.kind,
-        "metadata": {
-            "name": names.revision_name(meta.name, snapshot.revision),
-            "namespace": meta.namespace,
-            "labels": names.common_labels(meta.name, names.COMPONENT_SERVER, snapshot.revision),
-            "ownerReferences": [workload.controller_reference(owner_of(md))],
-        },
-        "revision": int(now.timestamp()),
-        "data": snapshot.wire(),
-    }
+    owner, revision = owner_of(md), snapshot.revision
+    return owner.render_child(
+        kinds.CONTROLLER_REVISION,
+        names.revision_name(owner.name, revision),
+        names.common_labels(owner.name, names.COMPONENT_SERVER, revision),
+        revision=int(now.timestamp()),
+        data=snapshot.wire(),
+    )
 
 
 def _source(md: ModelDeployment, settings: Settings, digest: str | None) -> SourceRequest:

@@ -22,8 +22,8 @@ from slipway.reconcile.router_objects import WAIT_SECONDS, RouterObjects
 from slipway.reconcile.writer import ObjectWriter, hash_manifest
 from slipway.render.router import (
     RouterSpec,
-    agent_image,
-    has_budget,
+    choose_agent_image,
+    needs_budget,
     render_anchor,
     render_router,
 )
@@ -63,7 +63,7 @@ class RouterReconciler:
         """Namespaces that wait, and for which: said once."""
         self._problems: dict[str, str] = {}
 
-    def problem(self, namespace: str) -> str | None:
+    def problem_of(self, namespace: str) -> str | None:
         """Return why the namespace's router is not as it should be; None: it is, or will be."""
         known = self._cache.get(kinds.DEPLOYMENT, namespace, names.ROUTER_NAME, RouterWorkload)
         return self._problems.get(namespace) or (known.failure if known else None)
@@ -104,7 +104,7 @@ class RouterReconciler:
             wait = await self._ensure(manifest, manifest_hash, uid)
             if wait is not None:
                 return wait
-        if not has_budget(spec):
+        if not needs_budget(spec):
             await self._upkeep.drop_budget(namespace, uid)
         return self._upkeep.look_in(namespace)
 
@@ -113,7 +113,9 @@ class RouterReconciler:
         known = self._cache.get(kinds.DEPLOYMENT, namespace, names.ROUTER_NAME, RouterWorkload)
         running = known.agent if known is not None else None
         return RouterSpec(
-            agent_image=agent_image(router.agent_image, self._settings.operator_image, running),
+            agent_image=choose_agent_image(
+                router.agent_image, self._settings.operator_image, running
+            ),
             envoy_image=router.envoy_image,
             replicas=router.replicas,
             concurrency=router.concurrency,

@@ -9,7 +9,6 @@ import logging
 from datetime import datetime, timedelta
 
 from slipway.api import kinds, names
-from slipway.api.base import Manifest
 from slipway.policy.facts import Facts, PodFact, ProxyFact, RouteFact
 from slipway.reconcile.ports import Cluster
 
@@ -63,12 +62,7 @@ class ProxyRepair:
 
     async def _forget(self, namespace: str, route: RouteFact, proxy: ProxyFact) -> None:
         """Apply nothing in the dead agent's name: what it alone owned goes."""
-        manifest: Manifest = {
-            "apiVersion": kinds.MODEL_ROUTE.api_version,
-            "kind": kinds.MODEL_ROUTE.kind,
-            "metadata": {"name": route.meta.name, "namespace": namespace},
-            "status": {},
-        }
+        manifest = kinds.MODEL_ROUTE.manifest(namespace, route.meta.name, status={})
         await self._cluster.apply_status(
             manifest,
             resource_version=route.meta.resource_version,

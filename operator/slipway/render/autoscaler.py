@@ -6,12 +6,12 @@ from slipway.api import names
 from slipway.api.base import Manifest
 from slipway.api.kinds import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER
 from slipway.api.modeldeployment import Scaling
-from slipway.render.workload import Owner, controller_reference
+from slipway.render.owner import Owner
 
 
 @dataclass(frozen=True, slots=True)
 class Autoscaler:
-    """What it may do."""
+    """What an autoscaler is made from."""
 
     owner: Owner
     revision: str
@@ -23,36 +23,27 @@ class Autoscaler:
 def render_autoscaler(spec: Autoscaler) -> Manifest:
     """Return the HorizontalPodAutoscaler.
 
-    It goes up without waiting, as the builtin engine does, and down after the same window.
+    It scales up without delay and down after `downSeconds`, as the builtin engine does.
     """
     name = names.revision_name(spec.owner.name, spec.revision)
-    target = spec.scaling.target
-    return {
-        "apiVersion": HORIZONTAL_POD_AUTOSCALER.api_version,
-        "kind": HORIZONTAL_POD_AUTOSCALER.kind,
-        "metadata": {
-            "name": name,
-            "namespace": spec.owner.namespace,
-            "labels": names.common_labels(spec.owner.name, names.COMPONENT_SERVER, spec.revision),
-            "ownerReferences": [controller_reference(spec.owner)],
-        },
-        "spec": {
-            "scaleTargetRef": {
-                "apiVersion": DEPLOYMENT.api_version,
-                "kind": DEPLOYMENT.kind,
-                "name": name,
-            },
+    labels = names.common_labels(spec.owner.name, names.COMPONENT_SERVER, spec.revision)
+    window = spec.scaling.down_seconds
+
+    return spec.owner.render_child(
+        HORIZONTAL_POD_AUTOSCALER,
+        name,
+        labels,
+        spec={
+            "scaleTargetRef": {**DEPLOYMENT.type_meta, "name": name},
             "minReplicas": spec.least,
             "maxReplicas": max(spec.least, spec.scaling.most),
-            "metrics": [
-                {
-                    "type": "Resource",
-                    "resource": {
-                        "name": target.measured.value.lower(),
-                        "target": {"type": "Utilization", "averageUtilization": target.utilization},
-                    },
-                }
-            ],
-            "behavior": {"scaleDown": {"stabilizationWindowSeconds": spec.scaling.down_seconds}},
+            "metrics": [_render_metric(spec.scaling)],
+            "behavior": {"scaleDown": {"stabilizationWindowSeconds": window}},
         },
-    }
+    )
+
+
+def _render_metric(scaling: Scaling) -> Manifest:
+    utilization = {"type": "Utilization", "averageUtilization": scaling.target.utilization}
+    resource = {"name": scaling.target.measured.value.lower(), "target": utilization}
+    return {"type": "Resource", "resource": resource}

@@ -1,13 +1,13 @@
 """What Envoy reads: bootstrap, listeners, clusters, routes and endpoints.
 
-Three files for a whole router, never one per model: Envoy 1.40 opens an inotify instance for each
-file that it watches and aborts where the kernel's limit per user (128 by default, for all pods of
-a node together) is reached; tests/contract/envoy counts them. Endpoints change most often and are
-asked of the agent by long poll instead: inside their cluster they would replace it with every
-change, and with it the counters of its errors and its latency histogram.
+A whole router reads three files, never one per model: Envoy 1.40 opens an inotify instance for each
+file that it watches, and aborts at the kernel's limit per user (128 by default, for all pods of a
+node together); tests/contract/envoy counts them. Endpoints change most often, so Envoy gets them
+from the agent by long poll: written into their cluster, each change would replace the cluster, and
+with it its error counters and its latency histogram.
 
-All routes share one route configuration, in which the listener finds its own virtual host by a
-header that it sets itself; a client cannot forge it.
+All routes share one route configuration. A listener finds its virtual host there by a header that
+it sets itself, so a client cannot forge it.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ CLUSTERS_FILE = "cds.json"
 ROUTES_FILE = "rds.json"
 ADMIN_SOCKET = "admin.sock"
 ENDPOINTS_SOCKET = "endpoints.sock"
-"""The agent answers there what Envoy posts to `ENDPOINTS_PATH`."""
+"""Where the agent answers what Envoy posts to `ENDPOINTS_PATH`."""
 ENDPOINTS_PATH = "/v3/discovery:endpoints"
 
 AGENT_CLUSTER = "agent"
@@ -54,24 +54,24 @@ HTTP_PATHS = (
 )
 """Inference, metadata and readiness of the V2 protocol, and Triton's generate extension."""
 ALL_STATISTICS = "/v2/models/stats"
-"""Looks like the metadata of a model, and is none."""
+"""Would match as the metadata of a model called "stats"; it lists every model's statistics."""
 
 REVISION_HEADER = "x-slipway-revision"
 ROUTE_HEADER = "x-slipway-route"
 
 OVERFLOW_EDGE_MILLIS = 86_400_000
-"""An edge above every real latency, so that Envoy also counts what lies above our last one."""
+"""An edge above every real latency, so that Envoy also counts what exceeds our last edge."""
 
 CONNECT_TIMEOUT = "2s"
 UPSTREAM_IDLE_TIMEOUT = "5s"
-"""An idle connection would hold up the exit of the last Triton pod of a revision."""
+"""An idle connection would delay the exit of a revision's last Triton pod."""
 RETRIES = 3
 POLL_PAUSE = "0.010s"
-"""Between two polls for a cluster's endpoints; the agent holds a poll until they change."""
+"""Between two polls for a cluster's endpoints; the agent holds each poll until they change."""
 POLL_TIMEOUT = "86400s"
 UNLIMITED = 4_294_967_295
 CACHED = 4096
-"""Parts that are kept rendered: a change of one weight should not cost the work of fifty."""
+"""Parts kept rendered: a change of one weight must not cost the work of rendering fifty."""
 
 _TYPES = "type.googleapis.com/envoy"
 _PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -81,7 +81,7 @@ _V3 = "V3"
 
 @dataclass(frozen=True, slots=True, order=True)
 class ClusterKey:
-    """Which requests a cluster takes; counters are kept by it."""
+    """Which requests a cluster takes; Envoy counts per cluster."""
 
     route: str
     revision: str
@@ -91,7 +91,7 @@ class ClusterKey:
 
     @property
     def name(self) -> str:
-        """As Envoy knows it; without dots, which separate the parts of a statistic's name."""
+        """Envoy's name for it; without dots, which separate the parts of a statistic's name."""
         plain = f"{self.route}/{self.revision}/{self.protocol.port_name}"
         return f"{plain}/pinned" if self.pinned else plain
 
@@ -107,7 +107,7 @@ class Route:
     name: str
     port: int
     weights: tuple[tuple[str, int], ...]
-    """Revision and percent; empty, or a sum of 100."""
+    """Revision and percent; empty, or 100 in total."""
     timeout_seconds: int = 0
     """0: none."""
     candidate: str | None = None
@@ -116,7 +116,7 @@ class Route:
 
     @property
     def pinned(self) -> str | None:
-        """The revision that the header reaches."""
+        """The revision that the header selects."""
         return self.candidate if self.header is not None else None
 
     @property
@@ -133,7 +133,7 @@ class Route:
 
     @property
     def hash(self) -> str:
-        """Identifies the listener and the routes that this renders to."""
+        """Identifies the listener and the virtual host that this renders to."""
         return _route_hash(self)
 
 
@@ -148,21 +148,20 @@ def _route_hash(route: Route) -> str:
 
 
 def render_bootstrap(directory: str, node: str) -> Manifest:
-    """Return the bootstrap: where the other files lie, and what is counted."""
-    edges = [*latency_edges(), OVERFLOW_EDGE_MILLIS]
+    """Return the bootstrap: where the other files are, and what Envoy counts."""
+    edges = [float(edge) for edge in (*latency_edges(), OVERFLOW_EDGE_MILLIS)]
+
     return {
         "node": {"id": node, "cluster": STAT_PREFIX},
         "admin": {"address": {"pipe": {"path": f"{directory}/{ADMIN_SOCKET}", "mode": 0o660}}},
         "static_resources": {"clusters": [_agent_cluster(directory)]},
         "dynamic_resources": {
-            "lds_config": _source(directory, LISTENERS_FILE),
-            "cds_config": _source(directory, CLUSTERS_FILE),
+            "lds_config": _config_source(directory, LISTENERS_FILE),
+            "cds_config": _config_source(directory, CLUSTERS_FILE),
         },
         "stats_flush_interval": "1s",
         "stats_config": {
-            "histogram_bucket_settings": [
-                {"match": {"prefix": "cluster."}, "buckets": [float(edge) for edge in edges]}
-            ],
+            "histogram_bucket_settings": [{"match": {"prefix": "cluster."}, "buckets": edges}],
             "stats_matcher": {"inclusion_list": {"patterns": _needed_stats()}},
         },
     }
@@ -171,24 +170,26 @@ def render_bootstrap(directory: str, node: str) -> Manifest:
 @lru_cache(maxsize=2)
 def render_listeners(directory: str, routes: tuple[Route, ...]) -> Manifest:
     """Return the listener file; it changes only when a route comes or goes."""
-    return _document([_listener(route.name, route.port, directory) for route in routes])
+    return _discovery_response(
+        [_render_listener(route.name, route.port, directory) for route in routes]
+    )
 
 
 @lru_cache(maxsize=2)
 def render_clusters(keys: frozenset[ClusterKey]) -> Manifest:
     """Return the cluster file; it changes when a revision comes or goes."""
-    return _document([_cluster(key) for key in sorted(keys)])
+    return _discovery_response([_render_cluster(key) for key in sorted(keys)])
 
 
 @lru_cache(maxsize=CACHED)
 def render_endpoints(key: ClusterKey, addresses: tuple[Address, ...]) -> Manifest:
-    """Return the answer to a poll for a cluster's endpoints; the caller leaves it as it is."""
-    return _document(
+    """Return the answer to a poll for a cluster's endpoints; cached, so never to be modified."""
+    return _discovery_response(
         [
             {
                 "@type": f"{_TYPES}.config.endpoint.v3.ClusterLoadAssignment",
                 "cluster_name": key.name,
-                "endpoints": [_pods(addresses)],
+                "endpoints": [_locality_endpoints(addresses)],
             }
         ]
     )
@@ -197,7 +198,7 @@ def render_endpoints(key: ClusterKey, addresses: tuple[Address, ...]) -> Manifes
 @lru_cache(maxsize=2)
 def render_routes(routes: tuple[Route, ...]) -> Manifest:
     """Return the route file: the weights."""
-    return _document(
+    return _discovery_response(
         [
             {
                 "@type": f"{_TYPES}.config.route.v3.RouteConfiguration",
@@ -210,11 +211,11 @@ def render_routes(routes: tuple[Route, ...]) -> Manifest:
     )
 
 
-def _document(resources: list[Manifest]) -> Manifest:
+def _discovery_response(resources: list[Manifest]) -> Manifest:
     return {"version_info": content_hash(resources), "resources": resources}
 
 
-def _source(directory: str, file: str) -> Manifest:
+def _config_source(directory: str, file: str) -> Manifest:
     return {
         "path_config_source": {
             "path": f"{directory}/{file}",
@@ -225,7 +226,7 @@ def _source(directory: str, file: str) -> Manifest:
 
 
 def _needed_stats() -> list[Manifest]:
-    """What the agent reads, and nothing else: a cluster has hundreds of statistics."""
+    """Only what the agent reads: a cluster has hundreds of statistics."""
     prefixes = [f"{prefix}." for prefix in VERSION_STATS.values()]
     counted = (
         r"cluster\.[^.]+\.("
@@ -233,6 +234,7 @@ def _needed_stats() -> list[Manifest]:
         r"|upstream_cx_destroy_remote_with_active_rq"
         r"|grpc\..*)"
     )
+
     return [
         *({"prefix": prefix} for prefix in prefixes),
         {"safe_regex": {"regex": counted}},
@@ -241,18 +243,38 @@ def _needed_stats() -> list[Manifest]:
 
 
 @lru_cache(maxsize=CACHED)
-def _listener(name: str, port: int, directory: str) -> Manifest:
+def _render_listener(name: str, port: int, directory: str) -> Manifest:
     manager = {
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": _connection_manager(name, directory),
+    }
+
+    return {
+        "@type": f"{_TYPES}.config.listener.v3.Listener",
+        "name": name,
+        "address": _socket_address("0.0.0.0", port),
+        "filter_chains": [{"filters": [manager]}],
+    }
+
+
+def _connection_manager(name: str, directory: str) -> Manifest:
+    routes = {
+        "route_config_name": ROUTES_NAME,
+        "config_source": _config_source(directory, ROUTES_FILE),
+    }
+    error_body = {
+        "json_format": {"error": "slipway router: %LOCAL_REPLY_BODY%"},
+        "content_type": "application/json",
+    }
+
+    return {
         "@type": f"{_TYPES}.extensions.filters.network.http_connection_manager.v3"
         ".HttpConnectionManager",
         "stat_prefix": STAT_PREFIX,
         "codec_type": "AUTO",
-        "rds": {
-            "route_config_name": ROUTES_NAME,
-            "config_source": _source(directory, ROUTES_FILE),
-        },
-        "early_header_mutation_extensions": [_own_route_header(name)],
-        "use_remote_address": True,  # drops x-envoy-* headers, by which clients could ask retries
+        "rds": routes,
+        "early_header_mutation_extensions": [_set_route_header(name)],
+        "use_remote_address": True,  # drops x-envoy-* headers, which could make Envoy retry
         "generate_request_id": False,
         "normalize_path": True,
         "merge_slashes": True,
@@ -260,58 +282,36 @@ def _listener(name: str, port: int, directory: str) -> Manifest:
         "stream_idle_timeout": "0s",
         "request_headers_timeout": "30s",
         "server_header_transformation": "PASS_THROUGH",
-        "local_reply_config": {
-            "body_format": {
-                "json_format": {"error": "slipway router: %LOCAL_REPLY_BODY%"},
-                "content_type": "application/json",
-            }
-        },
-        "http_filters": [_grpc_statistics(), _filter("router", "router.v3.Router")],
-    }
-    return {
-        "@type": f"{_TYPES}.config.listener.v3.Listener",
-        "name": name,
-        "address": _address("0.0.0.0", port),
-        "filter_chains": [
-            {
-                "filters": [
-                    {
-                        "name": "envoy.filters.network.http_connection_manager",
-                        "typed_config": manager,
-                    }
-                ]
-            }
-        ],
+        "local_reply_config": {"body_format": error_body},
+        "http_filters": [_grpc_statistics_filter(), _http_filter("router", "router.v3.Router")],
     }
 
 
-def _own_route_header(name: str) -> Manifest:
+def _set_route_header(name: str) -> Manifest:
+    overwrite = {
+        "header": {"key": ROUTE_HEADER, "value": name},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    }
+
     return {
         "name": "route",
         "typed_config": {
             "@type": f"{_TYPES}.extensions.http.early_header_mutation.header_mutation.v3"
             ".HeaderMutation",
-            "mutations": [
-                {
-                    "append": {
-                        "header": {"key": ROUTE_HEADER, "value": name},
-                        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-                    }
-                }
-            ],
+            "mutations": [{"append": overwrite}],
         },
     }
 
 
-def _grpc_statistics() -> Manifest:
+def _grpc_statistics_filter() -> Manifest:
     """Triton answers an error over gRPC with HTTP status 200; only this filter sees it."""
     methods = {"services": [{"name": GRPC_SERVICE, "method_names": list(GRPC_METHODS)}]}
-    return _filter(
+    return _http_filter(
         "grpc_stats", "grpc_stats.v3.FilterConfig", individual_method_stats_allowlist=methods
     )
 
 
-def _filter(name: str, message: str, **config: object) -> Manifest:
+def _http_filter(name: str, message: str, **config: object) -> Manifest:
     return {
         "name": f"envoy.filters.http.{name}",
         "typed_config": {"@type": f"{_HTTP}.{message}", **config},
@@ -320,40 +320,44 @@ def _filter(name: str, message: str, **config: object) -> Manifest:
 
 @lru_cache(maxsize=CACHED)
 def _virtual_host(route: Route) -> Manifest:
-    return {"name": route.name, "domains": [route.name], "routes": _routes(route)}
+    return {"name": route.name, "domains": [route.name], "routes": _route_entries(route)}
 
 
-def _routes(route: Route) -> list[Manifest]:
-    """The header first, then the weights, then a refusal of what is no inference."""
-    refused = _direct(404, "only inference, metadata and readiness of the V2 protocol pass here")
-    routes = [{"match": {"path": ALL_STATISTICS}, **refused}]
+def _route_entries(route: Route) -> list[Manifest]:
+    """Envoy takes the first match: the header, then the weights, then 404 for anything else."""
+    not_found = _direct_response(
+        404, "only inference, metadata and readiness of the V2 protocol pass here"
+    )
+    entries = [{"match": {"path": ALL_STATISTICS}, **not_found}]
+
     for protocol in (Protocol.GRPC, Protocol.HTTP):
-        path = _path(protocol)
+        path = _path_match(protocol)
         if route.header is not None and route.pinned is not None:
-            routes.append(
+            entries.append(
                 {
-                    "match": {**path, "headers": [_exact(route.header)]},
+                    "match": {**path, "headers": [_exact_match(route.header)]},
                     **_pinned_action(route, route.pinned, protocol),
                 }
             )
-        routes.append({"match": path, **_weighted_action(route, protocol)})
-    return [*routes, {"match": {"prefix": "/"}, **refused}]
+        entries.append({"match": path, **_weighted_action(route, protocol)})
+
+    return [*entries, {"match": {"prefix": "/"}, **not_found}]
 
 
-def _path(protocol: Protocol) -> Manifest:
+def _path_match(protocol: Protocol) -> Manifest:
     if protocol is Protocol.GRPC:
         return {"safe_regex": {"regex": f"/{GRPC_SERVICE}/({'|'.join(GRPC_METHODS)})"}}
     return {"safe_regex": {"regex": HTTP_PATHS}}
 
 
-def _exact(header: HeaderMatch) -> Manifest:
+def _exact_match(header: HeaderMatch) -> Manifest:
     return {"name": header.name, "string_match": {"exact": header.value}}
 
 
 def _pinned_action(route: Route, revision: str, protocol: Protocol) -> Manifest:
     key = ClusterKey(route.name, revision, protocol, pinned=True)
     return {
-        "route": {"cluster": key.name, **_forwarding(route)},
+        "route": {"cluster": key.name, **_forwarding_policy(route)},
         "response_headers_to_add": [_revision_header(revision)],
     }
 
@@ -368,33 +372,33 @@ def _weighted_action(route: Route, protocol: Protocol) -> Manifest:
         for revision, weight in route.weights
         if weight > 0
     ]
+
     if not shares:
-        return _direct(503, f"model {route.name}: no revision is serving")
-    return {"route": {"weighted_clusters": {"clusters": shares}, **_forwarding(route)}}
+        return _direct_response(503, f"model {route.name}: no revision is serving")
+    return {"route": {"weighted_clusters": {"clusters": shares}, **_forwarding_policy(route)}}
 
 
-def _forwarding(route: Route) -> Manifest:
-    """Retry only what surely did not reach the model; a body is never kept for it."""
+def _forwarding_policy(route: Route) -> Manifest:
+    """Retry only what cannot have reached the model; no body is buffered for a retry."""
+    another_host = {
+        "name": "previous_hosts",
+        "typed_config": {
+            "@type": f"{_TYPES}.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+        },
+    }
+
     return {
         "timeout": f"{route.timeout_seconds}s",
         "retry_policy": {
             "retry_on": "connect-failure,refused-stream,reset-before-request",
             "num_retries": RETRIES,
-            "retry_host_predicate": [
-                {
-                    "name": "previous_hosts",
-                    "typed_config": {
-                        "@type": f"{_TYPES}.extensions.retry.host.previous_hosts.v3"
-                        ".PreviousHostsPredicate"
-                    },
-                }
-            ],
+            "retry_host_predicate": [another_host],
             "host_selection_retry_max_attempts": 5,
         },
     }
 
 
-def _direct(status: int, text: str) -> Manifest:
+def _direct_response(status: int, text: str) -> Manifest:
     return {"direct_response": {"status": status, "body": {"inline_string": text}}}
 
 
@@ -406,11 +410,12 @@ def _revision_header(revision: str) -> Manifest:
 
 
 @lru_cache(maxsize=CACHED)
-def _cluster(key: ClusterKey) -> Manifest:
+def _render_cluster(key: ClusterKey) -> Manifest:
     no_limit = dict.fromkeys(
         ("max_connections", "max_pending_requests", "max_requests", "max_retries"), UNLIMITED
     )
     keep_alive = {"keepalive_time": 30, "keepalive_interval": 5, "keepalive_probes": 3}
+
     return {
         "@type": f"{_TYPES}.config.cluster.v3.Cluster",
         "name": key.name,
@@ -440,6 +445,7 @@ def _polled_from_agent() -> Manifest:
 def _agent_cluster(directory: str) -> Manifest:
     pipe = {"pipe": {"path": f"{directory}/{ENDPOINTS_SOCKET}"}}
     limits = {"max_connections": UNLIMITED, "max_requests": UNLIMITED}
+
     return {
         "name": AGENT_CLUSTER,
         "type": "STATIC",
@@ -461,13 +467,13 @@ def _upstream_protocol(protocol: Protocol) -> Manifest:
     }
 
 
-def _pods(addresses: tuple[Address, ...]) -> Manifest:
+def _locality_endpoints(addresses: tuple[Address, ...]) -> Manifest:
     return {
         "lb_endpoints": [
-            {"endpoint": {"address": _address(host, port)}} for host, port in addresses
+            {"endpoint": {"address": _socket_address(host, port)}} for host, port in addresses
         ]
     }
 
 
-def _address(host: str, port: int) -> Manifest:
+def _socket_address(host: str, port: int) -> Manifest:
     return {"socket_address": {"address": host, "port_value": port}}

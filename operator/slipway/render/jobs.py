@@ -1,6 +1,6 @@
 """The Jobs of a ModelDeployment: one packages an input, one checks a candidate.
 
-They are created, never applied, and have no time to live: the operator deletes a Job after its
+Jobs are created, never applied, and have no time to live: the operator deletes a Job once its
 result is stored.
 """
 
@@ -24,22 +24,22 @@ from slipway.api.result import EXIT_PERMANENT, EXIT_TRANSIENT
 from slipway.render.fetch import (
     RESOURCES,
     SOURCE_VOLUME,
-    claim_mounts,
-    claim_volumes,
-    order,
+    render_claim_mounts,
+    render_claim_volumes,
+    render_request,
 )
-from slipway.render.placement import placement, resources
+from slipway.render.owner import Owner
+from slipway.render.placement import render_placement, render_resources
 from slipway.render.triton import SECURITY_CONTEXT
-from slipway.render.workload import Owner, controller_reference
 from slipway.settings import PodSettings
 
 USER = 65_532
 RETRIES = 3
-"""Of passing trouble: the Job waits 10 s, 20 s, 40 s in between."""
+"""After transient failures; the Job waits 10 s, 20 s and 40 s in between."""
 PACKAGE_SECONDS = 3600
 """Longest life of a package Job: 100 GB at 30 MB/s."""
 CHECK_MARGIN_SECONDS = 300
-"""For pulling the image and the golden set, beside the check's own time limit."""
+"""For pulling the image and the golden set, on top of the check's own time limit."""
 TMP_SIZE = "64Mi"
 GOLDEN_VOLUME = "golden"
 
@@ -57,7 +57,7 @@ class PackageJob:
     request: PackageRequest
     push_secret: str | None = None
     pull_secrets: tuple[str, ...] = ()
-    """The user's, to read the base image with; the pod's own are those of `pods`."""
+    """The user's, for reading the base image; the pod's own are those of `pods`."""
     pods: PodSettings = field(default_factory=PodSettings)
 
 
@@ -86,21 +86,21 @@ class _Volume:
     path: str
     read_only: bool = True
 
-    def mount(self) -> Manifest:
+    def render_mount(self) -> Manifest:
         mount = {"name": self.name, "mountPath": self.path}
         return {**mount, "readOnly": True} if self.read_only else mount
 
-    def volume(self) -> Manifest:
+    def render_volume(self) -> Manifest:
         return {"name": self.name, **self.source}
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """What both kinds of Job differ in."""
+    """What differs between the two kinds of Job."""
 
     name: str
     component: str
-    """Also the container's name and the program's argument."""
+    """Also the container's name, and the argument that selects the program."""
     deadline_seconds: int
     request: ApiModel
     volumes: Sequence[_Volume]
@@ -116,10 +116,10 @@ def render_package_job(job: PackageJob) -> Manifest:
         component=names.COMPONENT_PACKAGE,
         deadline_seconds=PACKAGE_SECONDS,
         request=job.request.model_copy(update={"pull_secrets": len(job.pull_secrets)}),
-        volumes=[*_writable(), *_secrets(job), *_authorities(job.request)],
+        volumes=[*_writable_volumes(), *_secret_volumes(job), *_authority_volumes(job.request)],
         claim=(job.request.source.uri, SOURCE_VOLUME, SOURCE_MOUNT),
     )
-    return _job(job, task)
+    return _render_job(job, task)
 
 
 def render_check_job(job: CheckJob) -> Manifest:
@@ -130,36 +130,33 @@ def render_check_job(job: CheckJob) -> Manifest:
         component=names.COMPONENT_CHECK,
         deadline_seconds=job.request.timeout_seconds + CHECK_MARGIN_SECONDS,
         request=job.request,
-        volumes=_writable(),
+        volumes=_writable_volumes(),
         claim=(golden.source.uri if golden else "", GOLDEN_VOLUME, GOLDEN_MOUNT),
         revision=job.revision,
     )
-    return _job(job, task)
+    return _render_job(job, task)
 
 
-def _job(job: PackageJob | CheckJob, task: _Task) -> Manifest:
+def _render_job(job: PackageJob | CheckJob, task: _Task) -> Manifest:
     owner = job.owner
     labels = names.common_labels(owner.name, task.component, task.revision)
-    return {
-        "apiVersion": JOB.api_version,
-        "kind": JOB.kind,
-        "metadata": {
-            "name": task.name,
-            "namespace": owner.namespace,
-            "labels": labels,
-            "ownerReferences": [controller_reference(owner)],
-        },
-        "spec": {
+    template = {"metadata": {"labels": labels}, "spec": _pod_spec(job, task)}
+
+    return owner.render_child(
+        JOB,
+        task.name,
+        labels,
+        spec={
             "backoffLimit": RETRIES,
             "activeDeadlineSeconds": task.deadline_seconds,
             "podFailurePolicy": {"rules": _failure_rules(task.component)},
-            "template": {"metadata": {"labels": labels}, "spec": _pod(job, task)},
+            "template": template,
         },
-    }
+    )
 
 
 def _failure_rules(container: str) -> list[Manifest]:
-    """Evictions cost no attempt; a permanent failure needs no second; anything else counts."""
+    """Evictions cost no attempt; a permanent failure ends the Job; anything else counts."""
 
     def exits(code: int, action: str) -> Manifest:
         codes = {"containerName": container, "operator": "In", "values": [code]}
@@ -173,10 +170,19 @@ def _failure_rules(container: str) -> list[Manifest]:
     ]
 
 
-def _pod(job: PackageJob | CheckJob, task: _Task) -> Manifest:
+def _pod_spec(job: PackageJob | CheckJob, task: _Task) -> Manifest:
     uri, volume, path = task.claim
+    mounts = [
+        *(item.render_mount() for item in task.volumes),
+        *render_claim_mounts(uri, volume, path),
+    ]
+    volumes = [
+        *(item.render_volume() for item in task.volumes),
+        *render_claim_volumes(uri, volume),
+    ]
+
     return {
-        **placement(job.pods),
+        **render_placement(job.pods),
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -186,33 +192,32 @@ def _pod(job: PackageJob | CheckJob, task: _Task) -> Manifest:
             "runAsGroup": USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [
-            {
-                "name": task.component,
-                "image": job.image,
-                "args": [task.component],
-                "env": [order(task.request)],
-                "terminationMessagePolicy": "FallbackToLogsOnError",
-                "securityContext": SECURITY_CONTEXT,
-                "resources": resources(RESOURCES, job.pods),
-                "volumeMounts": [
-                    *(item.mount() for item in task.volumes),
-                    *claim_mounts(uri, volume, path),
-                ],
-            }
-        ],
-        "volumes": [*(item.volume() for item in task.volumes), *claim_volumes(uri, volume)],
+        "containers": [_container(job, task, mounts)],
+        "volumes": volumes,
     }
 
 
-def _writable() -> list[_Volume]:
+def _container(job: PackageJob | CheckJob, task: _Task, mounts: list[Manifest]) -> Manifest:
+    return {
+        "name": task.component,
+        "image": job.image,
+        "args": [task.component],
+        "env": [render_request(task.request)],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": SECURITY_CONTEXT,
+        "resources": render_resources(RESOURCES, job.pods),
+        "volumeMounts": mounts,
+    }
+
+
+def _writable_volumes() -> list[_Volume]:
     return [
         _Volume("scratch", {"emptyDir": {}}, SCRATCH_MOUNT, read_only=False),
         _Volume("tmp", {"emptyDir": {"sizeLimit": TMP_SIZE}}, "/tmp", read_only=False),  # noqa: S108
     ]
 
 
-def _secrets(job: PackageJob) -> list[_Volume]:
+def _secret_volumes(job: PackageJob) -> list[_Volume]:
     push = [] if job.push_secret is None else [(job.push_secret, "push", PUSH_SECRET_MOUNT)]
     pulls = [
         (secret, f"pull-{index}", f"{PULL_SECRET_MOUNT}/{index}")
@@ -224,8 +229,8 @@ def _secrets(job: PackageJob) -> list[_Volume]:
     ]
 
 
-def _authorities(request: PackageRequest) -> list[_Volume]:
-    """Only of the registries that this Job talks to: a missing ConfigMap would hold it up."""
+def _authority_volumes(request: PackageRequest) -> list[_Volume]:
+    """Only those of the registries that this Job uses: a missing ConfigMap would block the pod."""
     hosts = {(name or "").partition("/")[0] for name in (request.base_image, request.repository)}
     return [
         _Volume(

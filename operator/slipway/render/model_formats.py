@@ -1,4 +1,4 @@
-"""How Triton knows each model format: backend, platform and file name."""
+"""What Triton calls each model format: backend, platform and file name."""
 
 from dataclasses import dataclass
 
@@ -6,45 +6,45 @@ from slipway.api.request import ModelFormat
 
 
 @dataclass(frozen=True, slots=True)
-class Backend:
-    """How Triton knows a format."""
+class TritonBackend:
+    """How Triton serves a format."""
 
     format: ModelFormat
     file: str
-    """Name of the model in the version directory, unless config.pbtxt says otherwise."""
+    """Name of the model in the version directory, unless config.pbtxt names another."""
     suffixes: tuple[str, ...]
     backend: str
     platforms: tuple[str, ...] = ()
 
 
 BACKENDS = (
-    Backend(ModelFormat.ONNX, "model.onnx", (".onnx",), "onnxruntime", ("onnxruntime_onnx",)),
-    Backend(
+    TritonBackend(ModelFormat.ONNX, "model.onnx", (".onnx",), "onnxruntime", ("onnxruntime_onnx",)),
+    TritonBackend(
         ModelFormat.TENSORRT, "model.plan", (".plan", ".engine"), "tensorrt", ("tensorrt_plan",)
     ),
-    Backend(
+    TritonBackend(
         ModelFormat.TORCHSCRIPT,
         "model.pt",
         (".pt", ".pth", ".torchscript"),
         "pytorch",
         ("pytorch_libtorch",),
     ),
-    Backend(
+    TritonBackend(
         ModelFormat.TENSORFLOW,
         "model.savedmodel",
         (".savedmodel",),
         "tensorflow",
         ("tensorflow_savedmodel", "tensorflow_graphdef"),
     ),
-    Backend(ModelFormat.OPENVINO, "model.xml", (".xml",), "openvino"),
-    Backend(ModelFormat.PYTHON, "model.py", (), "python"),
+    TritonBackend(ModelFormat.OPENVINO, "model.xml", (".xml",), "openvino"),
+    TritonBackend(ModelFormat.PYTHON, "model.py", (), "python"),
 )
 BY_FORMAT = {backend.format: backend for backend in BACKENDS}
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What the source's config.pbtxt says about its model file."""
+    """What the source's config.pbtxt declares about its model file."""
 
     backend: str = ""
     platform: str = ""
@@ -52,7 +52,7 @@ class Declared:
 
     @property
     def format(self) -> ModelFormat | None:
-        """The format of a backend or platform that we know; None otherwise."""
+        """The format of a known backend or platform; None otherwise."""
         for known in BACKENDS:
             if self.backend == known.backend or self.platform in known.platforms:
                 return known.format
@@ -60,7 +60,7 @@ class Declared:
 
     @property
     def is_foreign(self) -> bool:
-        """True where it names a backend that we do not know: its files are its own business."""
+        """Whether it names an unknown backend, whose files are then taken as they are."""
         return bool(self.backend or self.platform) and self.format is None
 
     def __str__(self) -> str:

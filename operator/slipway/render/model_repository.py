@@ -1,6 +1,6 @@
-"""Where the files of a source lie in Triton's model repository: pure, from their names alone.
+"""Where the files of a source go in Triton's model repository; decided from their names alone.
 
-Accepted are a model file, a model directory (``config.pbtxt`` and one version directory), and a
+A source is a model file, a model directory (``config.pbtxt`` and one version directory), or a
 repository of several models. The version directory is always ``1``, so that paths stay the same
 between versions.
 """
@@ -12,11 +12,11 @@ from slipway.api.names import MODEL_DIRECTORY_VERSION
 from slipway.api.reasons import Reason
 from slipway.api.request import ModelFormat
 from slipway.errors import JobFailure
-from slipway.render.model_formats import BACKENDS, BY_FORMAT, Backend, Declared
+from slipway.render.model_formats import BACKENDS, BY_FORMAT, Declared, TritonBackend
 
 CONFIG = "config.pbtxt"
 SHOWN = 5
-"""Names in an error message."""
+"""Names listed in an error message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,11 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A model repository in the making."""
+    """A model repository, before its files are written."""
 
     format: ModelFormat
     weights: tuple[Placement, ...]
-    """What lies in version directories."""
+    """Files in version directories."""
     extras: tuple[Placement, ...] = ()
     """Labels, warm-up data, other models' configurations; never our model's config.pbtxt."""
     model_file: str | None = None
@@ -43,10 +43,11 @@ class Layout:
 
 
 def find_config(names: Iterable[str], model: str) -> str | None:
-    """Return the name of the config.pbtxt of our model, where the source has one."""
+    """Return the name of the config.pbtxt of our model; None where the source has none."""
     present = set(names)
     if CONFIG in present:
         return CONFIG
+
     inner = f"{model}/{CONFIG}"
     return inner if _is_repository(present) and inner in present else None
 
@@ -54,7 +55,7 @@ def find_config(names: Iterable[str], model: str) -> str | None:
 def plan_layout(
     names: Sequence[str], model: str, asked: ModelFormat | None, declared: Declared
 ) -> Layout:
-    """Say where every file goes.
+    """Return where every file goes.
 
     Raises:
         JobFailure: LayoutUnknown where there is no model or more than one; FormatMismatch where
@@ -63,15 +64,18 @@ def plan_layout(
     """
     if _is_repository(names):
         return _plan_repository(names, model, asked, declared)
-    versions = {top for top in _tops(names) if _is_version(top)}
+
+    versions = {top for top in _top_names(names) if _is_version(top)}
     if len(versions) > 1:
-        raise _unknown(f"found version directories {', '.join(sorted(versions))}, expected one")
+        found = ", ".join(sorted(versions))
+        raise _layout_unknown(f"found version directories {found}, expected one")
     if versions:
         prefix = f"{versions.pop()}/"
         content = [name for name in names if name.startswith(prefix)]
     else:
         prefix = ""
         content = [name for name in names if name != CONFIG]
+
     layout = _plan_version(content, prefix, model, asked, declared)
     rest = [name for name in names if name not in content and name != CONFIG]
     return replace(layout, extras=tuple(Placement(name, f"{model}/{name}") for name in rest))
@@ -80,10 +84,10 @@ def plan_layout(
 def _plan_repository(
     names: Sequence[str], model: str, asked: ModelFormat | None, declared: Declared
 ) -> Layout:
-    """Take all models as they are; of ours, the version directory is named anew."""
-    models = sorted(top for top in _tops(names) if _is_model(top, names))
+    """Take all models as they are, apart from the name of our model's version directory."""
+    models = sorted(top for top in _top_names(names) if _is_model(top, names))
     if model not in models:
-        raise _unknown(
+        raise _layout_unknown(
             f"found the models {', '.join(models)}, expected one of them to be {model!r} "
             "(spec.model.name)"
         )
@@ -92,13 +96,15 @@ def _plan_repository(
             Reason.FORMAT_MISMATCH,
             f"spec.model.format is {asked}, found a repository of {len(models)} models",
         )
+
     own = [name.removeprefix(f"{model}/") for name in names if name.startswith(f"{model}/")]
-    ours = _prefixed(plan_layout(own, model, None, declared), model)
+    ours = _prefix_sources(plan_layout(own, model, None, declared), model)
     others = [
         Placement(name, name)
         for name in names
         if name.partition("/")[0] in models and not name.startswith(f"{model}/")
     ]
+
     return Layout(
         format=ModelFormat.REPOSITORY,
         weights=(*ours.weights, *(file for file in others if _is_weight(file.target))),
@@ -111,19 +117,24 @@ def _plan_version(
     content: Sequence[str], prefix: str, model: str, asked: ModelFormat | None, declared: Declared
 ) -> Layout:
     inner = [name.removeprefix(prefix) for name in content]
-    found = {backend.format: files for backend in BACKENDS if (files := _find(backend, inner))}
+    found = {
+        backend.format: files for backend in BACKENDS if (files := _find_models(backend, inner))
+    }
     target = f"{model}/{MODEL_DIRECTORY_VERSION}"
+
     if asked is ModelFormat.REPOSITORY or (asked is None and declared.is_foreign):
         _require_content(inner)
         weights = tuple(Placement(prefix + name, f"{target}/{name}") for name in inner)
         return Layout(ModelFormat.REPOSITORY, weights)
-    format_ = _choose_format(inner, found, asked, declared)
-    file = _choose_file(BY_FORMAT[format_], found[format_], declared.default_model_filename)
-    renamed = _renaming(BY_FORMAT[format_], file, inner, declared.default_model_filename)
+
+    chosen = _choose_format(inner, found, asked, declared)
+    backend, named = BY_FORMAT[chosen], declared.default_model_filename
+    file = _choose_file(backend, found[chosen], named)
+    renamed = _names_for_triton(backend, file, inner, named)
     weights = tuple(
         Placement(prefix + name, f"{target}/{renamed.get(name, name)}") for name in inner
     )
-    return Layout(format_, weights, model_file=prefix + file)
+    return Layout(chosen, weights, model_file=prefix + file)
 
 
 def _choose_format(
@@ -132,45 +143,54 @@ def _choose_format(
     asked: ModelFormat | None,
     declared: Declared,
 ) -> ModelFormat:
-    said = declared.format
-    if asked is not None and (declared.is_foreign or said not in {None, asked}):
+    if asked is not None and (declared.is_foreign or declared.format not in {None, asked}):
         raise JobFailure(
             Reason.FORMAT_MISMATCH,
             f"spec.model.format is {asked}, the source's {CONFIG} says {declared}",
         )
-    wanted = asked or said
+
+    wanted = asked or declared.format
     if wanted is not None and wanted not in found:
         raise JobFailure(
             Reason.FORMAT_MISMATCH,
-            f"expected a model of format {wanted} ({_patterns(BY_FORMAT[wanted])}), found "
-            f"{_some(inner)}",
+            f"expected a model of format {wanted} ({_file_patterns(BY_FORMAT[wanted])}), found "
+            f"{_list_some(inner)}",
         )
     if wanted is not None:
         return wanted
-    if len(found) != 1:
-        kinds = f"models of the formats {', '.join(found)}" if found else _some(inner)
-        remedy = (
-            "set spec.model.format" if found else "one of " + "; ".join(map(_patterns, BACKENDS))
+
+    if not found:
+        patterns = "; ".join(_file_patterns(backend) for backend in BACKENDS)
+        raise _layout_unknown(f"found {_list_some(inner)}, expected one model: one of {patterns}")
+    if len(found) > 1:
+        formats = ", ".join(found)
+        raise _layout_unknown(
+            f"found models of the formats {formats}, expected one model: set spec.model.format"
         )
-        raise _unknown(f"found {kinds}, expected one model: {remedy}")
     return next(iter(found))
 
 
-def _choose_file(backend: Backend, files: Sequence[str], named: str) -> str:
+def _choose_file(backend: TritonBackend, files: Sequence[str], named: str) -> str:
     for name in (named, backend.file):
         if name in files:
             return name
+
     if named:
-        raise _unknown(f"{CONFIG} names the model file {named!r}, found {_some(files)}")
+        raise _layout_unknown(f"{CONFIG} names the model file {named!r}, found {_list_some(files)}")
     if len(files) > 1:
-        raise _unknown(f"found {_some(files)}, expected one, or one called {backend.file}")
+        raise _layout_unknown(
+            f"found {_list_some(files)}, expected one, or one called {backend.file}"
+        )
     return files[0]
 
 
-def _renaming(backend: Backend, file: str, inner: Sequence[str], named: str) -> dict[str, str]:
-    """Return new names of the files whose name Triton would not look for."""
+def _names_for_triton(
+    backend: TritonBackend, file: str, inner: Sequence[str], named: str
+) -> dict[str, str]:
+    """Return the new names of the files that Triton would look for under another name."""
     if file and file in {named, backend.file}:
         return {}
+
     if backend.format is ModelFormat.TENSORFLOW:
         folder = f"{file}/" if file else ""
         return {
@@ -178,6 +198,7 @@ def _renaming(backend: Backend, file: str, inner: Sequence[str], named: str) -> 
             for name in inner
             if name.startswith(folder)
         }
+
     names = {file: backend.file}
     companion = f"{file.rpartition('.')[0]}.bin"
     if backend.format is ModelFormat.OPENVINO and companion in inner:
@@ -185,15 +206,15 @@ def _renaming(backend: Backend, file: str, inner: Sequence[str], named: str) -> 
     return names
 
 
-def _find(backend: Backend, inner: Sequence[str]) -> list[str]:
+def _find_models(backend: TritonBackend, inner: Sequence[str]) -> list[str]:
     """Return the entries of the version directory that are models of this format."""
     if backend.format is ModelFormat.TENSORFLOW and "saved_model.pb" in inner:
         return [""]  # the version directory itself
-    tops = sorted(_tops(inner))
+    tops = sorted(_top_names(inner))
     return [top for top in tops if top == backend.file or top.lower().endswith(backend.suffixes)]
 
 
-def _prefixed(layout: Layout, folder: str) -> Layout:
+def _prefix_sources(layout: Layout, folder: str) -> Layout:
     def prefixed(files: tuple[Placement, ...]) -> tuple[Placement, ...]:
         return tuple(Placement(f"{folder}/{file.source}", file.target) for file in files)
 
@@ -207,8 +228,8 @@ def _prefixed(layout: Layout, folder: str) -> Layout:
 
 
 def _is_repository(names: Iterable[str]) -> bool:
-    """Several models, or one beside other files: no model at the top, but below it."""
-    tops = _tops(names)
+    """Several models, or one beside other files: no model at the top level, but below it."""
+    tops = _top_names(names)
     if CONFIG in tops or any(_is_version(top) for top in tops):
         return False
     return any(_is_model(top, names) for top in tops)
@@ -228,23 +249,23 @@ def _is_version(name: str) -> bool:
     return name.isdecimal() and not name.startswith("0")
 
 
-def _tops(names: Iterable[str]) -> set[str]:
+def _top_names(names: Iterable[str]) -> set[str]:
     return {name.partition("/")[0] for name in names}
 
 
 def _require_content(inner: Sequence[str]) -> None:
     if not inner:
-        raise _unknown("the version directory is empty")
+        raise _layout_unknown("the version directory is empty")
 
 
-def _patterns(backend: Backend) -> str:
+def _file_patterns(backend: TritonBackend) -> str:
     return ", ".join(f"*{suffix}" for suffix in backend.suffixes) or backend.file
 
 
-def _some(names: Sequence[str]) -> str:
+def _list_some(names: Sequence[str]) -> str:
     shown = ", ".join(sorted(names)[:SHOWN]) or "no files"
     return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
 
 
-def _unknown(problem: str) -> JobFailure:
+def _layout_unknown(problem: str) -> JobFailure:
     return JobFailure(Reason.LAYOUT_UNKNOWN, f"model source: {problem}")

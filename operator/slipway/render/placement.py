@@ -1,26 +1,28 @@
-"""What the cluster's owner says of pods that run in others' namespaces: routers and Jobs.
+"""The administrator's settings for pods that run in users' namespaces: routers and Jobs.
 
-What is not said is not there, so that pods which exist stay as they are.
+A setting that is absent renders to nothing, so that existing pods stay as they are.
 """
 
 from slipway.api.base import Manifest
 from slipway.settings import PodSettings
 
-OF_THE_POD = frozenset(PodSettings.model_fields) - {"resources"}
-"""Spelt in settings as in a pod."""
+POD_FIELDS = frozenset(PodSettings.model_fields) - {"resources"}
+"""Spelled in the settings as in a pod."""
 
 
-def placement(pods: PodSettings) -> Manifest:
-    """Return the fields of a pod's spec that are asked for."""
-    found: Manifest = pods.model_dump(by_alias=True, exclude_defaults=True, include=set(OF_THE_POD))
-    return found
+def render_placement(pods: PodSettings) -> Manifest:
+    """Return the fields of a pod's spec that the settings set."""
+    fields: Manifest = pods.model_dump(
+        by_alias=True, exclude_defaults=True, include=set(POD_FIELDS)
+    )
+    return fields
 
 
-def resources(usual: Manifest, pods: PodSettings) -> Manifest:
-    """Return the resources of a container: the usual ones, and over them what is asked for."""
-    asked = pods.resources.model_dump(exclude_defaults=True)
+def render_resources(defaults: Manifest, pods: PodSettings) -> Manifest:
+    """Return the resources of a container: the defaults, overridden by the settings."""
+    configured = pods.resources.model_dump(exclude_defaults=True)
     return {
-        key: {**usual.get(key, {}), **asked.get(key, {})}
+        key: {**defaults.get(key, {}), **configured.get(key, {})}
         for key in ("requests", "limits")
-        if key in usual or key in asked
+        if key in defaults or key in configured
     }

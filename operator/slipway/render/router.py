@@ -1,7 +1,7 @@
-"""The router of one namespace: a Deployment of Envoy and agent, and what that needs to live.
+"""The router of one namespace: a Deployment of Envoy and agent, and the objects that it needs.
 
-The ServiceAccount is the anchor and has no owner; everything else belongs to it, so that deleting
-the anchor deletes the router, and an uninstalled operator leaves it serving.
+The ServiceAccount is the anchor and has no owner. It owns everything else, so that deleting the
+anchor deletes the router, and an uninstalled operator leaves the router serving.
 """
 
 from dataclasses import dataclass, field
@@ -20,19 +20,20 @@ from slipway.api.kinds import (
     Kind,
 )
 from slipway.render.envoy import BOOTSTRAP_FILE
-from slipway.render.placement import placement, resources
+from slipway.render.owner import controller_reference
+from slipway.render.placement import render_placement, render_resources
 from slipway.settings import PodSettings
 
 XDS_DIRECTORY = "/xds"
 TOKEN_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 -- a path
 USER = 65532
-"""Of both containers, so that they share files and sockets."""
+"""Of both containers, which share files and sockets."""
 
 LEAVE_SECONDS = 20
-"""Envoy serves on for so long after the pod was told to end, while clients move away."""
+"""How long Envoy still serves after the pod is told to end, while clients move away."""
 GRACE_SECONDS = 40
 DRAIN_SECONDS = 15
-"""In which share by share all answers ask the client to close its connection; < LEAVE_SECONDS."""
+"""In this time ever more answers ask the client to close its connection; < LEAVE_SECONDS."""
 
 LABELS = {
     names.MANAGED_BY: names.MANAGER,
@@ -47,9 +48,9 @@ _SECURITY: Manifest = {
 
 
 AGENT_VERSION = "1"
-"""Another one makes an operator upgrade replace the agents that run, one namespace at a time.
+"""A new value makes an operator upgrade replace the running agents, one namespace at a time.
 
-To be raised with a change of the agent, or of what it is told, that must reach routers which exist.
+Raise it with a change of the agent, or of what it is told, that existing routers must get.
 """
 
 
@@ -62,7 +63,7 @@ class AgentMark:
 
     @classmethod
     def parse(cls, text: str) -> "AgentMark":
-        """Read the annotation; whatever it holds, it is at worst another version."""
+        """Read the annotation; unreadable text counts as another version."""
         version, _, image = text.partition(" ")
         return cls(version, image)
 
@@ -83,20 +84,21 @@ class RouterSpec:
     pods: PodSettings = field(default_factory=PodSettings, hash=False)
 
 
-def agent_image(pinned: str, operators: str, running: AgentMark | None) -> str:
-    """Return the agent's image: as pinned, else what runs, else the operator's own.
+def choose_agent_image(pinned: str, operators: str, running: AgentMark | None) -> str:
+    """Return the agent's image: the pinned one, else the running one, else the operator's own.
 
-    What runs stays as long as it is of our version, so that an operator upgrade leaves routers
-    alone; a new namespace gets the operator's image of the day.
+    The running image stays while its version is ours, so that an operator upgrade leaves routers
+    alone; a new namespace gets the operator's current image.
     """
     if pinned:
         return pinned
+
     is_ours = running is not None and running.version == AGENT_VERSION and running.image
     return running.image if running is not None and is_ours else operators
 
 
-def envoy_arguments(directory: str, concurrency: int) -> list[str]:
-    """Return how Envoy is called."""
+def render_envoy_arguments(directory: str, concurrency: int) -> list[str]:
+    """Return Envoy's command line."""
     return [
         "--config-path",
         f"{directory}/{BOOTSTRAP_FILE}",
@@ -112,45 +114,44 @@ def envoy_arguments(directory: str, concurrency: int) -> list[str]:
 
 def render_anchor(namespace: str) -> Manifest:
     """Return the ServiceAccount that owns the rest."""
-    anchor = _object(SERVICE_ACCOUNT, namespace, None)
+    anchor = _render_object(SERVICE_ACCOUNT, namespace, None)
     return {**anchor, "automountServiceAccountToken": False}
 
 
 def render_router(namespace: str, anchor_uid: str, spec: RouterSpec) -> tuple[Manifest, ...]:
     """Return everything that belongs to the anchor, in the order in which to write it."""
     objects = [
-        _object(ROLE, namespace, anchor_uid) | {"rules": _rules()},
-        _object(ROLE_BINDING, namespace, anchor_uid) | _binding(namespace),
-        _object(NETWORK_POLICY, namespace, anchor_uid) | {"spec": _network_policy()},
+        _render_object(ROLE, namespace, anchor_uid) | {"rules": _role_rules()},
+        _render_object(ROLE_BINDING, namespace, anchor_uid) | _role_binding(namespace),
+        _render_object(NETWORK_POLICY, namespace, anchor_uid) | {"spec": _network_policy_spec()},
     ]
-    if has_budget(spec):
+
+    if needs_budget(spec):
         budget = {"minAvailable": 1, "selector": {"matchLabels": LABELS}}
-        objects.append(_object(POD_DISRUPTION_BUDGET, namespace, anchor_uid) | {"spec": budget})
-    return (*objects, _workload(namespace, anchor_uid, spec))
+        objects.append(
+            _render_object(POD_DISRUPTION_BUDGET, namespace, anchor_uid) | {"spec": budget}
+        )
+
+    # The pods come last: they need the role from their first second on.
+    return (*objects, _render_deployment(namespace, anchor_uid, spec))
 
 
-def has_budget(spec: RouterSpec) -> bool:
-    """Return whether drains are held up: with a single pod that would be for ever."""
+def needs_budget(spec: RouterSpec) -> bool:
+    """Return whether a disruption budget may hold up drains: of a single pod it would for ever."""
     return spec.replicas > 1
 
 
-def _object(kind: Kind, namespace: str, anchor_uid: str | None) -> Manifest:
-    metadata: Manifest = {"name": names.ROUTER_NAME, "namespace": namespace, "labels": LABELS}
+def _render_object(kind: Kind, namespace: str, anchor_uid: str | None) -> Manifest:
+    metadata: Manifest = {"labels": LABELS}
     if anchor_uid is not None:
-        metadata["ownerReferences"] = [
-            {
-                "apiVersion": SERVICE_ACCOUNT.api_version,
-                "kind": SERVICE_ACCOUNT.kind,
-                "name": names.ROUTER_NAME,
-                "uid": anchor_uid,
-                "controller": True,
-            }
-        ]
-    return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
+        anchor = controller_reference(SERVICE_ACCOUNT, names.ROUTER_NAME, anchor_uid)
+        metadata["ownerReferences"] = [anchor]
+
+    return kind.manifest(namespace, names.ROUTER_NAME, metadata=metadata)
 
 
-def _rules() -> list[Manifest]:
-    """Nothing that the operator may not do itself, so that it may grant them."""
+def _role_rules() -> list[Manifest]:
+    """Nothing that the operator may not do itself: it cannot grant more than it has."""
     read = ["get", "list", "watch"]
     return [
         {"apiGroups": [MODEL_ROUTE.group], "resources": [MODEL_ROUTE.plural], "verbs": read},
@@ -163,7 +164,7 @@ def _rules() -> list[Manifest]:
     ]
 
 
-def _binding(namespace: str) -> Manifest:
+def _role_binding(namespace: str) -> Manifest:
     return {
         "roleRef": {"apiGroup": ROLE.group, "kind": ROLE.kind, "name": names.ROUTER_NAME},
         "subjects": [
@@ -172,31 +173,30 @@ def _binding(namespace: str) -> Manifest:
     }
 
 
-def _network_policy() -> Manifest:
-    """Clients reach the listeners; operator and metrics reach the agent, which only reads."""
-    ports = [
-        {
-            "protocol": "TCP",
-            "port": names.ROUTE_PORTS.start,
-            "endPort": names.ROUTE_PORTS.stop - 1,
-        },
-        {"protocol": "TCP", "port": names.AGENT_PORT},
-    ]
+def _network_policy_spec() -> Manifest:
+    """Clients reach the listeners; operator and Prometheus reach the agent, which only reads."""
+    listeners = {
+        "protocol": "TCP",
+        "port": names.ROUTE_PORTS.start,
+        "endPort": names.ROUTE_PORTS.stop - 1,
+    }
+    agent = {"protocol": "TCP", "port": names.AGENT_PORT}
+
     return {
         "podSelector": {"matchLabels": LABELS},
         "policyTypes": ["Ingress"],
-        "ingress": [{"ports": ports}],
+        "ingress": [{"ports": [listeners, agent]}],
     }
 
 
-def _workload(namespace: str, anchor_uid: str, spec: RouterSpec) -> Manifest:
-    manifest = _object(DEPLOYMENT, namespace, anchor_uid) | {"spec": _deployment(spec)}
+def _render_deployment(namespace: str, anchor_uid: str, spec: RouterSpec) -> Manifest:
+    manifest = _render_object(DEPLOYMENT, namespace, anchor_uid) | {"spec": _deployment_spec(spec)}
     mark = AgentMark(AGENT_VERSION, spec.agent_image)
     manifest["metadata"]["annotations"] = {names.ANNOTATION_AGENT: str(mark)}
     return manifest
 
 
-def _deployment(spec: RouterSpec) -> Manifest:
+def _deployment_spec(spec: RouterSpec) -> Manifest:
     return {
         "replicas": spec.replicas,
         "selector": {"matchLabels": LABELS},
@@ -205,13 +205,18 @@ def _deployment(spec: RouterSpec) -> Manifest:
             "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
         },
         "revisionHistoryLimit": 1,
-        "template": {"metadata": {"labels": LABELS}, "spec": _pod(spec)},
+        "template": {"metadata": {"labels": LABELS}, "spec": _pod_spec(spec)},
     }
 
 
-def _pod(spec: RouterSpec) -> Manifest:
+def _pod_spec(spec: RouterSpec) -> Manifest:
+    volumes = [
+        {"name": "xds", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}},
+        {"name": "token", "projected": {"sources": _token_sources()}},
+    ]
+
     return {
-        **placement(spec.pods),
+        **render_placement(spec.pods),
         "serviceAccountName": names.ROUTER_NAME,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -223,17 +228,14 @@ def _pod(spec: RouterSpec) -> Manifest:
             "fsGroup": USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "affinity": {"podAntiAffinity": _apart()},
-        "initContainers": [_agent(spec)],
-        "containers": [_envoy(spec)],
-        "volumes": [
-            {"name": "xds", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}},
-            {"name": "token", "projected": {"sources": _token_sources()}},
-        ],
+        "affinity": {"podAntiAffinity": _spread_over_nodes()},
+        "initContainers": [_agent_container(spec)],
+        "containers": [_envoy_container(spec)],
+        "volumes": volumes,
     }
 
 
-def _apart() -> Manifest:
+def _spread_over_nodes() -> Manifest:
     term = {"labelSelector": {"matchLabels": LABELS}, "topologyKey": "kubernetes.io/hostname"}
     return {
         "preferredDuringSchedulingIgnoredDuringExecution": [
@@ -254,54 +256,57 @@ def _token_sources() -> list[Manifest]:
     ]
 
 
-def _agent(spec: RouterSpec) -> Manifest:
+def _agent_container(spec: RouterSpec) -> Manifest:
     """A native sidecar: Envoy starts when the startup probe passes, and ends before the agent.
 
     It has no liveness probe, because ending the agent drains Envoy. The hook tells the agent at
-    once that the pod ends; the kubelet's own signal comes after Envoy's end.
+    once that the pod is ending; the kubelet's own signal comes only after Envoy has ended.
     """
+    environment = [
+        _from_pod_field("POD_NAME", "metadata.name"),
+        _from_pod_field("POD_UID", "metadata.uid"),
+        _from_pod_field("POD_NAMESPACE", "metadata.namespace"),
+    ]
+    mounts = [
+        {"name": "xds", "mountPath": XDS_DIRECTORY},
+        {"name": "token", "mountPath": TOKEN_DIRECTORY, "readOnly": True},
+    ]
+
     return {
         "name": "agent",
         "image": spec.agent_image,
         "args": ["agent"],
         "restartPolicy": "Always",
-        "env": [
-            _downward("POD_NAME", "metadata.name"),
-            _downward("POD_UID", "metadata.uid"),
-            _downward("POD_NAMESPACE", "metadata.namespace"),
-        ],
+        "env": environment,
         "ports": [{"name": "agent", "containerPort": names.AGENT_PORT, "protocol": "TCP"}],
-        "startupProbe": _probe("/startedz", period=1, failures=120),
-        "readinessProbe": _probe("/readyz", period=2, failures=2),
+        "startupProbe": _http_probe("/startedz", period=1, failures=120),
+        "readinessProbe": _http_probe("/readyz", period=2, failures=2),
         "lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", "kill -TERM 1"]}}},
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "resources": resources(_REQUESTS, spec.pods),
+        "resources": render_resources(_REQUESTS, spec.pods),
         "securityContext": _SECURITY,
-        "volumeMounts": [
-            {"name": "xds", "mountPath": XDS_DIRECTORY},
-            {"name": "token", "mountPath": TOKEN_DIRECTORY, "readOnly": True},
-        ],
+        "volumeMounts": mounts,
     }
 
 
-def _envoy(spec: RouterSpec) -> Manifest:
+def _envoy_container(spec: RouterSpec) -> Manifest:
     return {
         "name": "envoy",
         "image": spec.envoy_image,
-        "args": ["envoy", *envoy_arguments(XDS_DIRECTORY, spec.concurrency)],
+        "args": ["envoy", *render_envoy_arguments(XDS_DIRECTORY, spec.concurrency)],
         "lifecycle": {"preStop": {"sleep": {"seconds": LEAVE_SECONDS}}},
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "resources": resources(_REQUESTS, spec.pods),
+        "resources": render_resources(_REQUESTS, spec.pods),
         "securityContext": _SECURITY,
         "volumeMounts": [{"name": "xds", "mountPath": XDS_DIRECTORY}],
     }
 
 
-def _downward(name: str, path: str) -> Manifest:
+def _from_pod_field(name: str, path: str) -> Manifest:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 
-def _probe(path: str, *, period: int, failures: int) -> Manifest:
+def _http_probe(path: str, *, period: int, failures: int) -> Manifest:
     return {
         "httpGet": {"path": path, "port": "agent"},
         "periodSeconds": period,

@@ -1,13 +1,13 @@
-"""What sends a ModelDeployment's traffic: its ModelRoute, and the Service that clients know."""
+"""What routes a ModelDeployment's traffic: its ModelRoute, and the Service that clients call."""
 
 from collections.abc import Collection
 
 from slipway.api import names
 from slipway.api.base import Manifest
-from slipway.api.kinds import MODEL_ROUTE, SERVICE, Kind
+from slipway.api.kinds import MODEL_ROUTE, SERVICE
 from slipway.api.modelroute import Backend, HeaderMatch, ModelRouteSpec
 from slipway.api.protocol import Protocol
-from slipway.render.workload import Owner, controller_reference
+from slipway.render.owner import Owner
 
 _CLIENT_PORTS = {
     Protocol.HTTP: {
@@ -42,14 +42,15 @@ def render_model_route(
         candidate=candidate,
         backends=list(backends),
     )
-    return _object(MODEL_ROUTE, owner, spec.wire())
+
+    return owner.render_child(MODEL_ROUTE, owner.name, _labels(owner), spec=spec.wire())
 
 
 def render_client_service(owner: Owner, port: int, protocols: Collection[str]) -> Manifest:
-    """Return the Service that clients know: every port of it is the route's one listener.
+    """Return the Service that clients call: each of its ports leads to the route's one listener.
 
     Args:
-        owner: the ModelDeployment, whose name it bears.
+        owner: the ModelDeployment, whose name the Service takes.
         port: the route's listener port on the router pods.
         protocols: those that the server speaks.
 
@@ -60,18 +61,10 @@ def render_client_service(owner: Owner, port: int, protocols: Collection[str]) -
         if protocol in protocols
     ]
     selector = {names.LABEL_COMPONENT: names.COMPONENT_ROUTER}
-    return _object(SERVICE, owner, {"type": "ClusterIP", "selector": selector, "ports": ports})
+    spec = {"type": "ClusterIP", "selector": selector, "ports": ports}
+
+    return owner.render_child(SERVICE, owner.name, _labels(owner), spec=spec)
 
 
-def _object(kind: Kind, owner: Owner, spec: Manifest) -> Manifest:
-    return {
-        "apiVersion": kind.api_version,
-        "kind": kind.kind,
-        "metadata": {
-            "name": owner.name,
-            "namespace": owner.namespace,
-            "labels": names.common_labels(owner.name, names.COMPONENT_ROUTER),
-            "ownerReferences": [controller_reference(owner)],
-        },
-        "spec": spec,
-    }
+def _labels(owner: Owner) -> dict[str, str]:
+    return names.common_labels(owner.name, names.COMPONENT_ROUTER)

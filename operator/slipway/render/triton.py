@@ -1,7 +1,7 @@
 """How one Triton server runs: its arguments, probes, environment and memory file systems.
 
-Flags come from one table, because an unknown flag kills an older server. What is said here about
-Triton's behaviour is pinned by tests/contract/triton against a real server.
+Flags come from one table, because an older server exits on a flag that it does not know. What this
+module says about Triton's behaviour, tests/contract/triton holds against a real server.
 """
 
 import re
@@ -25,25 +25,25 @@ SECURITY_CONTEXT: Manifest = {
 }
 
 PRE_STOP_SECONDS = 10
-"""Routers learn in this time that the pod goes; after it Triton refuses new connections."""
+"""Routers learn in this time that the pod is ending; then Triton refuses new connections."""
 
 UNLOAD_SECONDS = 20
-"""Unloading polls in steps of a second, and the exit timeout is no hard bound."""
+"""Triton polls once a second while it unloads, and its exit timeout is no hard limit."""
 
 STARTUP_PERIOD_SECONDS = 1
-"""All ports refuse connections until every model is loaded, so that this probe costs little."""
+"""All ports refuse connections until every model is loaded, so this probe costs little."""
 
 ADMIN_HEADER = "x-slipway-admin"
 ADMIN_KEY = "SLIPWAY_POD_UID"
-"""The variable with the key of the restricted APIs: the pod's uid, so that no Secret is needed."""
+"""The variable that holds the key of the restricted APIs: the pod's uid, so no Secret is needed."""
 
 RESTRICTED_APIS = "model-repository,shared-memory,statistics,trace,logging"
-"""Closed without the key. model-config stays open: it only reads, and the check needs it."""
+"""Closed without the key. model-config stays open: it is read-only, and the check needs it."""
 
 Version = tuple[int, int]
 
 OLDEST: Version = (2, 51)
-"""Server 24.10, taken where the version is unknown; every flag not gated below was tried on it."""
+"""Server 24.10, assumed where the version is unknown; flags not gated below were tried on it."""
 
 LAST_GAPLESS_MONTHS = 9
 """25.07, counted from 24.10."""
@@ -72,7 +72,7 @@ FIRST_VERSION: dict[str, Version] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class TritonServer:
     """What one Triton container is made from; every value is resolved."""
 
     image: str
@@ -84,9 +84,9 @@ class Server:
     requests: Manifest
     limits: Manifest
     start_seconds: int
-    """Time that loading may take."""
+    """How long loading may take."""
     drain_seconds: int
-    """Time that running requests get."""
+    """How long requests in flight may take once the pod is ending."""
     python_instances: int = 1
     """Python backend processes, each with its own region in /dev/shm."""
 
@@ -97,7 +97,7 @@ class Server:
 
     @property
     def has_gpu(self) -> bool:
-        """Whether a GPU is asked for."""
+        """Whether the container requests a GPU."""
         return any(resource.startswith("nvidia.com/") for resource in self.limits)
 
     @property
@@ -107,56 +107,65 @@ class Server:
 
     @property
     def ready_path(self) -> str:
-        """Readiness of the model, because a server without any model calls itself ready."""
+        """Readiness of the model, because a server without a model reports itself ready."""
         return f"/v2/models/{self.model_name}/ready"
 
 
 def render_container(
-    server: Server, *, env: Iterable[EnvVar] = (), mounts: Sequence[Manifest] = ()
+    server: TritonServer, *, env: Iterable[EnvVar] = (), mounts: Sequence[Manifest] = ()
 ) -> Manifest:
-    """Return the Triton container with the user's variables and with mounts beside its own."""
+    """Return the Triton container, with the user's variables and with mounts besides its own."""
+    volume_mounts = [
+        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 -- a volume of this pod only
+        {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
+        *mounts,
+    ]
+
     return {
         "name": CONTAINER,
         "image": server.image,
         "args": render_args(server),
-        "env": list(_environment(env)),
+        "env": list(_environment_variables(env)),
         "ports": [
             {"name": name, "containerPort": port, "protocol": "TCP"}
-            for name, port in ports(server).items()
+            for name, port in open_ports(server).items()
         ],
-        "resources": _resources(server),
+        "resources": _container_resources(server),
         **render_probes(server),
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": SECURITY_CONTEXT,
-        "volumeMounts": [
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 -- a volume of this pod only
-            {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
-            *mounts,
-        ],
+        "volumeMounts": volume_mounts,
     }
 
 
-def render_args(server: Server) -> list[str]:
+def render_args(server: TritonServer) -> list[str]:
     """Return the command line; the image's entry point runs it.
 
-    The key of the restricted APIs is a ``$(VARIABLE)``, which the kubelet puts in, so that no
-    reader of the pod sees it.
+    The key of the restricted APIs is a ``$(VARIABLE)`` that the kubelet expands, so that it stands
+    in no manifest.
     """
-    known = max(parse_version(server.version) or OLDEST, OLDEST)
-    flags = [f"--{flag}={value}" for flag, value in _flags(server) if FIRST_VERSION[flag] <= known]
+    version = max(parse_version(server.version) or OLDEST, OLDEST)
+    flags = [
+        f"--{flag}={value}"
+        for flag, value in _wanted_flags(server)
+        if FIRST_VERSION[flag] <= version
+    ]
     return ["tritonserver", *flags]
 
 
-def render_probes(server: Server) -> Manifest:
+def render_probes(server: TritonServer) -> Manifest:
     """Return the startup, readiness and liveness probes."""
     ready = {"path": server.ready_path, "port": "http"}
+    live = {"path": "/v2/health/live", "port": "http"}
+    startup_polls = -(-server.start_seconds // STARTUP_PERIOD_SECONDS)
+
     return {
         "startupProbe": {
             "httpGet": ready,
             "periodSeconds": STARTUP_PERIOD_SECONDS,
             "timeoutSeconds": 3,
-            "failureThreshold": -(-server.start_seconds // STARTUP_PERIOD_SECONDS),
+            "failureThreshold": startup_polls,
         },
         "readinessProbe": {
             "httpGet": ready,
@@ -165,7 +174,7 @@ def render_probes(server: Server) -> Manifest:
             "failureThreshold": 3,
         },
         "livenessProbe": {
-            "httpGet": {"path": "/v2/health/live", "port": "http"},
+            "httpGet": live,
             "periodSeconds": 10,
             "timeoutSeconds": 5,
             "failureThreshold": 6,
@@ -173,12 +182,12 @@ def render_probes(server: Server) -> Manifest:
     }
 
 
-def render_volumes(server: Server) -> list[Manifest]:
+def render_volumes(server: TritonServer) -> list[Manifest]:
     """Return the volumes that every Triton needs, because its root file system is read-only.
 
-    The python backend unpacks environments directly under /tmp, and gives every process at least
-    1 MiB of /dev/shm, growing with its tensors: where that runs out, Triton crashes. What is used
-    there counts against the memory limit, what is only allowed does not.
+    The Python backend unpacks environments directly under /tmp, and gives every process at least
+    1 MiB of /dev/shm, which grows with its tensors: Triton crashes when that runs out. Memory used
+    there counts against the memory limit; a size limit that is not used up does not.
     """
     shm_mib = 256 + 64 * server.python_instances
     return [
@@ -187,41 +196,44 @@ def render_volumes(server: Server) -> list[Manifest]:
     ]
 
 
-def ports(server: Server) -> dict[str, int]:
+def open_ports(server: TritonServer) -> dict[str, int]:
     """Return the open ports by name."""
     grpc = {"grpc": names.TRITON_GRPC_PORT} if server.has_grpc else {}
     return {"http": names.TRITON_HTTP_PORT, **grpc, "metrics": names.TRITON_METRICS_PORT}
 
 
-def server_version(label: str | None, base_image: str) -> str | None:
-    """Return the server's version: what the base image's label says, else what its tag means.
+def derive_server_version(label: str | None, base_image: str) -> str | None:
+    """Return the server's version: the base image's label, else what its tag means.
 
-    NVIDIA's tags are months. Minor versions follow them one by one, apart from one month after
-    25.07; another one later would shift the result by one, which no flag in the table minds.
+    NVIDIA's tags are months. Minor versions follow them one by one, except for one month after
+    25.07; a further gap would shift the result by one, which affects no flag in the table.
     """
     if parse_version(label) is not None:
         return label
+
     tag = re.search(r"/tritonserver:(\d\d)\.(\d\d)(?:-|$|@)", base_image)
     if tag is None:
         return None
+
     months = 12 * (int(tag[1]) - 24) + int(tag[2]) - 10
     minor = OLDEST[1] + months - (1 if months > LAST_GAPLESS_MONTHS else 0)
     return f"{OLDEST[0]}.{minor}.0"
 
 
 def parse_version(text: str | None) -> Version | None:
-    """Return major and minor of a server version; None where the text is no such version."""
+    """Return major and minor of a server version; None where the text is no version."""
     match = re.match(r"v?(\d+)\.(\d+)(?:\.|$)", text or "")
     return (int(match[1]), int(match[2])) if match else None
 
 
-def _flags(server: Server) -> Iterator[tuple[str, str]]:
-    key = f"{RESTRICTED_APIS}:{ADMIN_HEADER}=$({ADMIN_KEY})"
+def _wanted_flags(server: TritonServer) -> Iterator[tuple[str, str]]:
     yield "model-repository", names.MODEL_ROOT
     yield "model-control-mode", "none"
     yield "exit-on-error", "true"
     yield "strict-readiness", "true"
     yield "exit-timeout-secs", str(server.drain_seconds)
+
+    key = f"{RESTRICTED_APIS}:{ADMIN_HEADER}=$({ADMIN_KEY})"
     yield "allow-http", "true"  # the kubelet's probes need it, whatever clients speak
     yield "http-port", str(names.TRITON_HTTP_PORT)
     yield "http-restricted-api", key
@@ -229,18 +241,20 @@ def _flags(server: Server) -> Iterator[tuple[str, str]]:
     if server.has_grpc:
         yield "grpc-port", str(names.TRITON_GRPC_PORT)
         yield "grpc-restricted-protocol", key
+
     yield "allow-metrics", "true"
     yield "metrics-port", str(names.TRITON_METRICS_PORT)
     if not server.has_gpu:
         yield "allow-gpu-metrics", "false"
         yield "pinned-memory-pool-byte-size", "0"
+
     yield "allow-client-shm", "false"
     yield "log-info", "false"  # so that the last 2 KiB of a failed start hold the reason
     yield "log-format", "ISO8601"
 
 
-def _environment(user: Iterable[EnvVar]) -> Iterator[Manifest]:
-    """Ours may be overridden by the user's, apart from the key of the restricted APIs."""
+def _environment_variables(user: Iterable[EnvVar]) -> Iterator[Manifest]:
+    """The user's variables override ours, except for the key of the restricted APIs."""
     literal = {"HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}  # noqa: S108
     literal |= {variable.name: variable.value for variable in user}
     literal.pop(ADMIN_KEY, None)
@@ -249,6 +263,6 @@ def _environment(user: Iterable[EnvVar]) -> Iterator[Manifest]:
         yield {"name": name, "value": value}
 
 
-def _resources(server: Server) -> Manifest:
+def _container_resources(server: TritonServer) -> Manifest:
     wanted = {"requests": server.requests, "limits": server.limits}
     return {name: dict(amounts) for name, amounts in wanted.items() if amounts}

@@ -1,7 +1,7 @@
 """The workload of one revision: Deployment, Service and PodDisruptionBudget.
 
-They are rendered once, when the revision is made, and kept in its ControllerRevision. Replicas
-are not in them: the scaler owns that field.
+They are rendered once, when the revision is made, and kept in its ControllerRevision. They do not
+include replicas: the scaler owns that field.
 """
 
 from dataclasses import dataclass
@@ -9,24 +9,16 @@ from dataclasses import dataclass
 from slipway.api import names
 from slipway.api.base import Manifest
 from slipway.api.kinds import DEPLOYMENT, POD_DISRUPTION_BUDGET, SERVICE, Kind
-from slipway.api.modeldeployment import KIND, PodOptions
+from slipway.api.modeldeployment import PodOptions
 from slipway.api.request import PackageMode, PackageRequest
 from slipway.render import triton
-from slipway.render.fetch import fetch_volumes, render_fetch_container
+from slipway.render.fetch import render_fetch_container, render_fetch_volumes
+from slipway.render.owner import Owner
 
 PROGRESS_MARGIN_SECONDS = 300
-"""Pulling the image and scheduling, beside loading the model."""
+"""For scheduling and pulling the image, on top of loading the model."""
 
 MODEL_VOLUME = "models"
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The ModelDeployment that a revision belongs to."""
-
-    name: str
-    namespace: str
-    uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +38,8 @@ class RevisionSpec:
     revision: str
     """First 8 hex digits of its identity."""
     version: str
-    """model.version, for people."""
-    server: triton.Server
+    """`model.version`, for display."""
+    server: triton.TritonServer
     pod: PodOptions
     pull_secrets: tuple[str, ...] = ()
     fetch: Fetch | None = None
@@ -61,17 +53,18 @@ class RevisionSpec:
     @property
     def labels(self) -> dict[str, str]:
         """Labels of the revision's objects, and the selector of its pods."""
-        return _labels(self.owner, self.revision)
+        return _revision_labels(self.owner, self.revision)
 
 
-def _labels(owner: Owner, revision: str) -> dict[str, str]:
+def _revision_labels(owner: Owner, revision: str) -> dict[str, str]:
     return names.common_labels(owner.name, names.COMPONENT_SERVER, revision)
 
 
 def render_deployment(spec: RevisionSpec) -> Manifest:
     """Return the Deployment, without replicas."""
-    server = spec.server
-    return _object(
+    template_labels = {**spec.labels, names.LABEL_VERSION: spec.version}
+
+    return _render_object(
         DEPLOYMENT,
         spec.owner,
         spec.revision,
@@ -82,20 +75,28 @@ def render_deployment(spec: RevisionSpec) -> Manifest:
                 "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
             },
             "minReadySeconds": 0,
-            "progressDeadlineSeconds": server.start_seconds + PROGRESS_MARGIN_SECONDS,
+            "progressDeadlineSeconds": spec.server.start_seconds + PROGRESS_MARGIN_SECONDS,
             "revisionHistoryLimit": 0,
-            "template": {
-                "metadata": {"labels": {**spec.labels, names.LABEL_VERSION: spec.version}},
-                "spec": _pod(spec),
-            },
+            "template": {"metadata": {"labels": template_labels}, "spec": _pod_spec(spec)},
         },
     )
 
 
 def render_service(spec: RevisionSpec) -> Manifest:
-    """Return the Service whose EndpointSlices the router reads; it has no address of its own."""
+    """Return the headless Service whose EndpointSlices the router reads."""
     protocols = {"http": "http", "grpc": "kubernetes.io/h2c", "metrics": "http"}
-    return _object(
+    ports = [
+        {
+            "name": name,
+            "port": port,
+            "targetPort": name,
+            "protocol": "TCP",
+            "appProtocol": protocols[name],
+        }
+        for name, port in triton.open_ports(spec.server).items()
+    ]
+
+    return _render_object(
         SERVICE,
         spec.owner,
         spec.revision,
@@ -104,41 +105,37 @@ def render_service(spec: RevisionSpec) -> Manifest:
             "clusterIP": "None",
             "publishNotReadyAddresses": False,
             "selector": spec.labels,
-            "ports": [
-                {
-                    "name": name,
-                    "port": port,
-                    "targetPort": name,
-                    "protocol": "TCP",
-                    "appProtocol": protocols[name],
-                }
-                for name, port in triton.ports(spec.server).items()
-            ],
+            "ports": ports,
         },
     )
 
 
 def render_pdb(owner: Owner, revision: str) -> Manifest:
-    """Return the PodDisruptionBudget; it fits a revision of two or more replicas.
+    """Return the PodDisruptionBudget of a revision with two or more replicas.
 
-    Pods that are not ready may always be evicted: they serve nobody, and would block a drain.
+    Pods that are not ready may always be evicted: they serve nothing, and would block a drain.
     """
-    return _object(
+    return _render_object(
         POD_DISRUPTION_BUDGET,
         owner,
         revision,
         {
             "maxUnavailable": 1,
-            "selector": {"matchLabels": _labels(owner, revision)},
+            "selector": {"matchLabels": _revision_labels(owner, revision)},
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     )
 
 
-def _pod(spec: RevisionSpec) -> Manifest:
+def _render_object(kind: Kind, owner: Owner, revision: str, spec: Manifest) -> Manifest:
+    name = names.revision_name(owner.name, revision)
+    return owner.render_child(kind, name, _revision_labels(owner, revision), spec=spec)
+
+
+def _pod_spec(spec: RevisionSpec) -> Manifest:
     pod = {
-        **_placement(spec.pod),
-        "automountServiceAccountToken": False,  # a model's code is nobody we know
+        **_user_options(spec.pod),
+        "automountServiceAccountToken": False,  # a model brings its own code, which is not trusted
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": spec.server.grace_seconds,
         "securityContext": {
@@ -150,6 +147,7 @@ def _pod(spec: RevisionSpec) -> Manifest:
         "containers": [_server_container(spec)],
         "volumes": triton.render_volumes(spec.server),
     }
+
     if spec.pull_secrets:
         pod["imagePullSecrets"] = [{"name": name} for name in spec.pull_secrets]
     if spec.fetch is not None:
@@ -164,39 +162,14 @@ def _server_container(spec: RevisionSpec) -> Manifest:
     )
 
 
-def _placement(options: PodOptions) -> Manifest:
+def _user_options(options: PodOptions) -> Manifest:
     chosen = options.wire()
-    chosen.pop("env", None)
+    chosen.pop("env", None)  # the container has it
     return {name: value for name, value in chosen.items() if value}
 
 
 def _add_fetch(pod: Manifest, fetch: Fetch) -> None:
-    """The fetched model has no size limit of ours: nobody knows its size before it is there."""
+    """The fetched model has no size limit of ours: its size is unknown before it is there."""
     pod["securityContext"]["fsGroup"] = triton.USER
     pod["initContainers"] = [render_fetch_container(fetch.image, fetch.request, MODEL_VOLUME)]
-    pod["volumes"] += [{"name": MODEL_VOLUME, "emptyDir": {}}, *fetch_volumes(fetch.request)]
-
-
-def _object(kind: Kind, owner: Owner, revision: str, content: Manifest) -> Manifest:
-    return {
-        "apiVersion": kind.api_version,
-        "kind": kind.kind,
-        "metadata": {
-            "name": names.revision_name(owner.name, revision),
-            "namespace": owner.namespace,
-            "labels": _labels(owner, revision),
-            "ownerReferences": [controller_reference(owner)],
-        },
-        "spec": content,
-    }
-
-
-def controller_reference(owner: Owner) -> Manifest:
-    """Return the reference that makes an object a child of the ModelDeployment."""
-    return {
-        "apiVersion": names.API_VERSION,
-        "kind": KIND,
-        "name": owner.name,
-        "uid": owner.uid,
-        "controller": True,
-    }
+    pod["volumes"] += [{"name": MODEL_VOLUME, "emptyDir": {}}, *render_fetch_volumes(fetch.request)]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from slipway.api import kinds, names
-from slipway.manager.main import LEASE_NAME
+from slipway.manager.wiring import LEASE_NAME
 
 from tests.contract.kube.conftest import KUBECONFIG
 from tests.contract.kube.process import Office, Replica

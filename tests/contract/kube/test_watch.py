@@ -64,7 +64,7 @@ class Watching(threading.Thread):
         self._loop, self._asked = asyncio.get_running_loop(), asyncio.Event()
         await run_watches(
             self._connection,
-            WatchListener(self._ear.seen, self._ear.gone, listed=lambda: None),
+            WatchListener(self._ear.seen, self._ear.gone, on_listed=lambda: None),
             namespaces=[self._namespace],
             stop=self._asked,
             on_started=lambda: None,

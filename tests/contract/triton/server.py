@@ -23,7 +23,7 @@ POD_UID = "5e1f0c1e-3a6b-4c52-9d5f-7f2f3a1f7d11"
 START_SECONDS = 60
 
 
-def a_server(model: str, **changes: object) -> triton.Server:
+def a_server(model: str, **changes: object) -> triton.TritonServer:
     values: dict[str, object] = {
         "image": "triton",
         "version": "2.51.0",
@@ -34,14 +34,14 @@ def a_server(model: str, **changes: object) -> triton.Server:
         "start_seconds": START_SECONDS,
         "drain_seconds": 20,
     }
-    return triton.Server(**(values | changes))  # type: ignore[arg-type]
+    return triton.TritonServer(**(values | changes))  # type: ignore[arg-type]
 
 
 @dataclass(slots=True)
 class Running:
     """A tritonserver process."""
 
-    spec: triton.Server
+    spec: triton.TritonServer
     ports: dict[str, int]
     process: subprocess.Popen[bytes]
     log: Path
@@ -99,7 +99,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 
 @contextmanager
-def running(spec: triton.Server, repository: Path, scratch: Path) -> Iterator[Running]:
+def running(spec: triton.TritonServer, repository: Path, scratch: Path) -> Iterator[Running]:
     """Start the server on free ports; kill it at the end."""
     log = scratch / "triton.log"
     ports = dict(zip(("http", "grpc", "metrics"), _free_ports(3), strict=True))

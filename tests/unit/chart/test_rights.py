@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from slipway.api.kinds import BY_NAME, LEASE, ROLE, WATCHED
-from slipway.manager.main import LEASE_NAME
+from slipway.manager.wiring import LEASE_NAME
 from slipway.render.router import RouterSpec, render_router
 
 from tests.install.base import BASE

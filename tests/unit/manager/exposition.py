@@ -60,14 +60,14 @@ def expose(world: OperatorWorld, *, namespaces: Sequence[str] = ()) -> Exposed:
             FakeLister(),
             kinds.WATCHED,
             namespaces=namespaces,
-            on_ghost=feed.ghost,
+            on_ghost=feed.forget,
             now=clock,
         ),
         elector=Elector(
             FakeLeases(), identity="only", times=LeaseTimes(), now=clock, wall=clock.wall
         ),
         events=EventRecorder(FakeEvents(), now=clock),
-        pulses=Heartbeats(watch_names(namespaces), now=clock),
+        heartbeats=Heartbeats(watch_names(namespaces), now=clock),
         lag=LoopLag(),
     )
     leads = machine.elector.leading.is_set

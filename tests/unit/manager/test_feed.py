@@ -60,7 +60,7 @@ class World:
         return [FACES]
 
     def see(self, manifest: Manifest) -> None:
-        self.feed.seen(BY_NAME[manifest["kind"]], manifest)
+        self.feed.on_seen(BY_NAME[manifest["kind"]], manifest)
 
     def woken(self) -> set[Key]:
         keys = set()
@@ -112,7 +112,7 @@ def test_a_deletion_wakes_those_that_the_object_concerned(world: World) -> None:
     pod = an_object(POD, "r-1", spec=1, labels=OF_ROUTER)
     world.see(pod)
     world.woken()
-    world.feed.gone(POD, pod)
+    world.feed.on_gone(POD, pod)
     assert world.woken() == {ROUTER, FACES}
     assert len(world.cache) == 0
 
@@ -134,13 +134,13 @@ def test_an_object_that_cannot_be_understood_wakes_its_owner_and_breaks_nothing(
     world.see(an_object(DEPLOYMENT, "digits-1", labels=OURS))  # no spec: the projection raises
     assert world.woken() == {DIGITS}
     assert "projection failed" in caplog.text
-    world.feed.seen(POD, {})
+    world.feed.on_seen(POD, {})
     assert "event not understood" in caplog.text
 
 
 def test_the_answer_to_a_write_is_known_before_the_watch_tells(world: World) -> None:
     written = an_object(DEPLOYMENT, "digits-1", version=5, spec="new", labels=OURS)
-    world.feed.written(DEPLOYMENT, written)
+    world.feed.on_written(DEPLOYMENT, written)
     world.woken()
     world.see(an_object(DEPLOYMENT, "digits-1", version=4, spec="old", labels=OURS))
     assert world.woken() == set(), "a late event of an older version"
@@ -148,13 +148,13 @@ def test_the_answer_to_a_write_is_known_before_the_watch_tells(world: World) -> 
 
 
 def test_kinds_that_are_not_watched_are_not_kept(world: World) -> None:
-    world.feed.written(ROLE, an_object(ROLE, spec=1))
+    world.feed.on_written(ROLE, an_object(ROLE, spec=1))
     assert len(world.cache) == 0
 
 
 def test_the_echo_of_a_write_is_not_looked_at_again(world: World) -> None:
     written = an_object(DEPLOYMENT, "digits-1", version=5, spec="new", labels=OURS)
-    world.feed.written(DEPLOYMENT, written)
+    world.feed.on_written(DEPLOYMENT, written)
     known = world.cache.entry(DEPLOYMENT, "vision", "digits-1")
     world.see(written)
     assert world.cache.entry(DEPLOYMENT, "vision", "digits-1") is known

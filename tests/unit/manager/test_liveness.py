@@ -40,7 +40,7 @@ async def pass_time(exposed: Exposed, seconds: int, *, silent: str = "") -> None
         exposed.clock.forward(10)
         for watch in watch_names(()):
             if watch != silent:
-                exposed.machine.pulses.beat(watch)
+                exposed.machine.heartbeats.beat(watch)
         await exposed.machine.elector.tick()
 
 
@@ -55,12 +55,12 @@ async def test_a_watch_that_falls_silent_is_noticed(exposed: Exposed) -> None:
     await pass_time(exposed, 20, silent=PODS)
     assert broken(exposed) == ["every watch gives signs of life"]
     assert liveness.silent_kinds(exposed.machine) == ["Pod"]
-    exposed.machine.pulses.beat(PODS)
+    exposed.machine.heartbeats.beat(PODS)
     assert broken(exposed) == []
 
 
 async def test_nobody_waits_for_a_watch_that_is_not_made(exposed: Exposed) -> None:
-    exposed.machine.pulses.forget([PODS])
+    exposed.machine.heartbeats.forget([PODS])
     await pass_time(exposed, 600, silent=PODS)
     assert broken(exposed) == []
 
@@ -101,12 +101,12 @@ async def test_sweeps_that_stand_still_are_noticed(exposed: Exposed) -> None:
     await pass_time(exposed, 2390)
     assert broken(exposed) == []
     await pass_time(exposed, 20)
-    assert broken(exposed) == ["sweeps go on"]
+    assert broken(exposed) == ["the sweep runs"]
 
 
 async def test_an_election_that_stands_still_is_noticed(exposed: Exposed) -> None:
     exposed.clock.forward(61)
-    assert broken(exposed) == ["the election goes on"]
+    assert broken(exposed) == ["the election runs"]
 
 
 async def test_watches_that_ended_are_noticed(exposed: Exposed) -> None:

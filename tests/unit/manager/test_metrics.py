@@ -224,7 +224,7 @@ async def test_a_moment_that_is_none_costs_no_other_metric(world: OperatorWorld)
     status["rollout"]["startedAt"] = "2026-01-01T23:59:60Z"
     manifest = {**world.find(kinds.MODEL_DEPLOYMENT), "status": status}
     manifest["metadata"] = {**manifest["metadata"], "resourceVersion": "999999999"}
-    exposed.machine.feed.seen(kinds.MODEL_DEPLOYMENT, manifest)
+    exposed.machine.feed.on_seen(kinds.MODEL_DEPLOYMENT, manifest)
     assert exposed.values("slipway_rollout_started_timestamp_seconds") == []
     assert exposed.values("slipway_rollout_steps", name="digits") == [1]
 

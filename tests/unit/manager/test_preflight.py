@@ -35,9 +35,9 @@ def preflight(prober: FakeProber, *namespaces: str, patience: float = SOON) -> P
         prober,
         KINDS,
         namespaces,
-        look_seconds=SOON,
+        retry_seconds=SOON,
         patience_seconds=patience,
-        back_seconds=SOON,
+        return_seconds=SOON,
     )
 
 

@@ -46,7 +46,7 @@ async def test_health_names_what_is_not_true(unused_tcp_port: int) -> None:
     async with aiohttp.ClientSession() as session:
         assert (await session.get(f"{url}/healthz")).status == 200
         ready = await session.get(f"{url}/readyz")
-        assert (ready.status, await ready.text()) == (503, "not true: the cache is filled\n")
+        assert (ready.status, await ready.text()) == (503, "failed: the cache is filled\n")
         facts["ready"] = True
         assert (await session.get(f"{url}/readyz")).status == 200
         metrics = await (await session.get(f"{url}/metrics")).text()

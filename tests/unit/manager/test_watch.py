@@ -110,15 +110,15 @@ class Watching(threading.Thread):
         self._loop, self._asked = asyncio.get_running_loop(), asyncio.Event()
         configuration = client.Configuration(host=self._url)
         connection = Connection(configuration, user_agent="test")
-        hearing = WatchListener(
-            seen=lambda _kind, _manifest: None,
-            gone=lambda _kind, _manifest: None,
-            listed=lambda: None,
-            alive=lambda name: self.beats.update([name]),
+        listener = WatchListener(
+            on_seen=lambda _kind, _manifest: None,
+            on_gone=lambda _kind, _manifest: None,
+            on_listed=lambda: None,
+            on_alive=lambda name: self.beats.update([name]),
         )
         await run_watches(
             connection,
-            hearing,
+            listener,
             namespaces=self._namespaces,
             stop=self._asked,
             on_started=lambda: None,

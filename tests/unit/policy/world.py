@@ -1,7 +1,10 @@
-"""A small world for the state machine: controllers, proxies, clients and a crashing operator.
+"""The world of decisions: facts by hand, and no manifest.
 
-It does with a decision what `execute` does, in the same order, and may be killed after any write.
-What happens around it (pods, acknowledgements, load, people) is drawn from a seeded generator.
+Asked here is **what is decided**: every pass calls `decide`, and what it decides is written in the
+order of `slipway.reconcile.execute`, by a few lines that may be killed after any write. What
+happens around it (pods, acknowledgements, load, people) is drawn from a seeded generator. What
+is written to a cluster, and how, is asked in `tests.unit.reconcile.world`; what both can be asked
+is in `tests.unit.worlds`.
 """
 
 import random
@@ -9,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus, Outcome
+from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus
 from slipway.api.names import ANNOTATION_ACTION
 from slipway.api.result import CheckResult, CheckVerdict, PackageResult
 from slipway.policy.analysis.port import Inputs
@@ -34,14 +37,11 @@ from slipway.policy.rollout.idle import check_subject
 from slipway.policy.status import desired_status, is_due
 
 from tests.builders import NOON, a_model_deployment, a_pod, a_revision, a_workload, counted, meta
+from tests.unit.worlds import Killed, RolloutWorld
 
 QUIET_SECONDS = 45
 """Longer than every wait that is not a clock of its own: 30 s for a stable that is down."""
 PROXIES = ("router-a", "router-b")
-
-
-class Killed(Exception):
-    """The operator was killed between two writes."""
 
 
 @dataclass
@@ -54,7 +54,9 @@ class Replicas:
 
 
 @dataclass
-class DecisionWorld:
+class DecisionWorld(RolloutWorld):
+    """One ModelDeployment, its pods, proxies and load; a pass takes well below a millisecond."""
+
     seed: int
     md: ModelDeployment = field(default_factory=a_model_deployment)
     now: datetime = NOON
@@ -70,6 +72,8 @@ class DecisionWorld:
     faults: dict[str, str] = field(default_factory=dict)
     """By version: errors, golden, crash, never-ready."""
     writes: int = 0
+    weight_log: list[dict[str, int]] = field(default_factory=list)
+    """By version."""
     log: list[str] = field(default_factory=list)
     actions: int = 0
 
@@ -177,7 +181,8 @@ class DecisionWorld:
             write()
             self.weights = dict(decision.weights)
             self.generation += 1
-            self.log.append(f"weights {self._named(self.weights)} {decision.reason}")
+            self.weight_log.append(self._named(self.weights))
+            self.log.append(f"weights {self.weight_log[-1]} {decision.reason}")
         for name, number in decision.replicas.items():
             running = self.workloads.get(name)
             if running is not None and number < running.wanted:
@@ -299,9 +304,15 @@ class DecisionWorld:
                 return
 
     def serving(self) -> str | None:
-        """Version that has all of the traffic."""
         full = [name for name, weight in (self.weights or {}).items() if weight == 100]
         return self.revisions[full[0]].snapshot.version if full else None
 
-    def outcomes(self) -> list[tuple[str, Outcome]]:
+    def stage(self) -> str:
+        rollout = self.md.status.rollout
+        return rollout.stage if rollout is not None else ""
+
+    def outcomes(self) -> list[tuple[str, str]]:
         return [(entry.version, entry.outcome) for entry in self.md.status.history]
+
+    def written_weights(self) -> list[dict[str, int]]:
+        return list(self.weight_log)

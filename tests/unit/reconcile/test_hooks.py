@@ -7,7 +7,8 @@ from slipway.policy.hook_call import HookAnswer, Said
 from slipway.policy.rollout.hooks import is_allowed
 
 from tests.fakes.cluster import Trouble, Write
-from tests.unit.reconcile.world import Killed, OperatorWorld
+from tests.unit.reconcile.world import OperatorWorld
+from tests.unit.worlds import Killed
 
 PASSED = HookAnswer(Said.PASSED, "Agreed")
 REJECTED = HookAnswer(Said.REJECTED, "HookRejected")

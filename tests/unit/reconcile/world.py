@@ -1,7 +1,9 @@
-"""A cluster in memory with controllers, proxies and load, and a real operator that may be killed.
+"""The world of the operator: a cluster in memory, and a real operator that may be killed.
 
-Real: cache, feed, queue, worker, projections, passes, decisions and manifests. Not real: the API
-server, what runs in pods, and time, which goes on by whole seconds.
+Asked here is **what is written**, and what users and other programs see of it. Real: cache, feed,
+queue, worker, projections, passes, decisions and manifests. Not real: the API server, what runs in
+pods, and time, which goes on by whole seconds. What is decided from which facts is asked in
+`tests.unit.policy.world`; what both can be asked is in `tests.unit.worlds`.
 """
 
 import asyncio
@@ -18,8 +20,10 @@ from slipway.api.base import Manifest
 from slipway.engine.cache import Cache
 from slipway.engine.queue import WorkQueue
 from slipway.engine.worker import Worker
-from slipway.manager import wiring
 from slipway.manager.feed import Feed
+from slipway.manager.wiring import build_reconcilers, rollout_keys
+from slipway.reconcile.ports import Ports
+from slipway.reconcile.projections import project_object
 from slipway.settings import PrometheusServer, RouterSettings, Settings
 
 from tests.fakes.api import Change, FakeApi
@@ -27,6 +31,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.cluster import FakeCluster, Trouble, Write
 from tests.fakes.controllers import Controllers
 from tests.fakes.sources import FakeFailures, FakeHooks, FakePrometheus
+from tests.unit.worlds import Killed, RolloutWorld
 
 SETTINGS = Settings(
     operator_image="slipway:1",
@@ -39,10 +44,6 @@ MOST_PASSES = 100
 """Per second of the clock: more is a pass that asks for itself for ever."""
 NAMESPACE = "vision"
 PINNED = "sha256:" + "ab" * 32
-
-
-class Killed(BaseException):
-    """The process is gone: nothing of it may catch this."""
 
 
 @dataclass
@@ -97,14 +98,13 @@ class Operator:
         self.feed = Feed(
             self.cache,
             self.queue,
-            project=wiring.project_object,
-            rollouts=lambda namespace: wiring.rollout_keys(self.cache, namespace),
+            project=project_object,
+            rollouts=lambda namespace: rollout_keys(self.cache, namespace),
         )
-        self.cluster = FakeCluster(api, on_written=self.feed.written, trouble=trouble)
+        self.cluster = FakeCluster(api, on_written=self.feed.on_written, trouble=trouble)
         self.events = Events()
         self.passes = Passes()
-        parts = wiring.Parts(
-            settings=settings,
+        ports = Ports(
             cluster=self.cluster,
             counters=controllers,
             servers=controllers.servers,
@@ -113,13 +113,10 @@ class Operator:
             hooks=sources.hooks,
             recorder=self.events,
             clock=clock,
-            cache=self.cache,
             epoch=lambda: epoch,
-            wake=self.queue.add,
         )
-        self.worker = Worker(
-            self.queue, wiring.build_reconcilers(parts), gate=_open_gate, observer=self.passes
-        )
+        reconcilers = build_reconcilers(settings, ports, self.cache, wake=self.queue.add)
+        self.worker = Worker(self.queue, reconcilers, gate=_open_gate, observer=self.passes)
         for kind, manifest in api.all():
             self.hear(Change(kind, None, manifest))
 
@@ -127,9 +124,9 @@ class Operator:
         if not change.is_watched:
             return
         if change.after is None:
-            self.feed.gone(change.kind, change.manifest)
+            self.feed.on_gone(change.kind, change.manifest)
         else:
-            self.feed.seen(change.kind, change.manifest)
+            self.feed.on_seen(change.kind, change.manifest)
 
     async def work(self, heard: Callable[[], None]) -> None:
         """Run the passes that are due; before each, the watches tell what they know."""
@@ -146,7 +143,7 @@ async def _open_gate() -> None:
     pass
 
 
-class OperatorWorld:
+class OperatorWorld(RolloutWorld):
     """Everything there is; a fork of it goes its own way."""
 
     def __init__(self) -> None:
@@ -160,6 +157,8 @@ class OperatorWorld:
         self.broken: list[str] = []
         """Promises that the recorded history breaks."""
         self.writes: list[Write] = []
+        self.weight_log: list[dict[str, int]] = []
+        """By version, of digits."""
         self.results: Counter[str] = Counter()
         self.api.witness = self._witness
         self.start()
@@ -266,7 +265,7 @@ class OperatorWorld:
 
     async def act(self, verb: str, name: str = "digits") -> None:
         action = f"{verb}#{int(self.clock.seconds() * 1000)}"
-        self.change(kinds.MODEL_DEPLOYMENT, name, metadata={names_action(): action})
+        self.change(kinds.MODEL_DEPLOYMENT, name, metadata={names.ANNOTATION_ACTION: action})
         await self.work()
 
     def change(
@@ -325,6 +324,9 @@ class OperatorWorld:
             (entry["version"], entry["outcome"]) for entry in self.status(name).get("history", ())
         ]
 
+    def written_weights(self) -> list[dict[str, int]]:
+        return list(self.weight_log)
+
     def proxies(self) -> list[Manifest]:
         return self.controllers.proxies(NAMESPACE)
 
@@ -338,10 +340,18 @@ class OperatorWorld:
             total = sum(entry["weight"] for entry in change.after["spec"]["backends"])
             if total not in {0, 100}:
                 self.broken.append(f"I1: weights sum to {total}")
+            self._log_weights(change)
         if change.kind is kinds.DEPLOYMENT and change.before is not None:
             labels = change.before["metadata"]["labels"]
             if labels.get(names.LABEL_COMPONENT) == names.COMPONENT_SERVER:
                 self._check_capacity(change, labels)
+
+    def _log_weights(self, change: Change) -> None:
+        assert change.after is not None
+        before = change.before["spec"]["backends"] if change.before else None
+        is_ours = change.manifest["metadata"]["name"] == "digits"
+        if is_ours and change.after["spec"]["backends"] != before:
+            self.weight_log.append(self.weights())
 
     def _check_capacity(self, change: Change, labels: Manifest) -> None:
         assert change.before is not None
@@ -381,10 +391,6 @@ class OperatorWorld:
             for entry in route.get("status", {}).get("proxies", ())
         ]
         return int(max([*written, *running, 0]))
-
-
-def names_action() -> str:
-    return names.ANNOTATION_ACTION
 
 
 # ── comparing ends ──

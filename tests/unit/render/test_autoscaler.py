@@ -3,7 +3,7 @@
 import pytest
 from slipway.api.modeldeployment import Scaling
 from slipway.render.autoscaler import Autoscaler, render_autoscaler
-from slipway.render.workload import Owner
+from slipway.render.owner import Owner
 
 OWNER = Owner("digits", "vision", "uid-digits")
 

@@ -14,9 +14,9 @@ from slipway.api.request import (
     PackageRequest,
     SourceRequest,
 )
-from slipway.render.fetch import fetch_volumes, render_fetch_container
+from slipway.render.fetch import render_fetch_container, render_fetch_volumes
 from slipway.render.jobs import CheckJob, PackageJob, render_check_job, render_package_job
-from slipway.render.workload import Owner
+from slipway.render.owner import Owner
 from slipway.settings import PodSettings, RegistryAccess
 
 OWNER = Owner(name="digits", namespace="vision", uid="0f5c9f5e-7b1c-4bb0-8d7a-3b1f4d2f6a10")
@@ -208,8 +208,8 @@ def test_the_fetch_container_writes_to_the_model_volume_only() -> None:
     assert (rendered["name"], rendered["args"]) == ("fetch", ["package"])
     writable = [item for item in rendered["volumeMounts"] if not item.get("readOnly")]
     assert writable == [{"name": "models", "mountPath": "/models"}]
-    assert [item["name"] for item in fetch_volumes(request)] == ["source"]
-    assert fetch_volumes(REQUEST) == []
+    assert [item["name"] for item in render_fetch_volumes(request)] == ["source"]
+    assert render_fetch_volumes(REQUEST) == []
 
 
 @pytest.mark.parametrize("render", [package, check])

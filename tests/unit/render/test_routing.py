@@ -2,7 +2,7 @@ import kubernetes_validate
 import pytest
 from slipway.api.modelroute import Backend, HeaderMatch
 from slipway.render import router, routing
-from slipway.render.workload import Owner
+from slipway.render.owner import Owner
 
 OWNER = Owner("digits", "vision", "0f5c9f5e-7b1c-4bb0-8d7a-3b1f4d2f6a10")
 BACKEND = Backend(revision="0123abcd", service="digits-0123abcd", weight=100, min_endpoints=1)

@@ -5,8 +5,8 @@ from slipway.api.modeldeployment import EnvVar, Protocol
 from slipway.render import triton
 
 
-def a_server(**changes: object) -> triton.Server:
-    server = triton.Server(
+def a_server(**changes: object) -> triton.TritonServer:
+    server = triton.TritonServer(
         image="registry.local/models/digits@sha256:" + "a" * 64,
         version="2.51.0",
         model_name="digits",
@@ -19,7 +19,7 @@ def a_server(**changes: object) -> triton.Server:
     return replace(server, **changes)  # type: ignore[arg-type]
 
 
-def flags(server: triton.Server) -> dict[str, str]:
+def flags(server: triton.TritonServer) -> dict[str, str]:
     program, *arguments = triton.render_args(server)
     assert program == "tritonserver"
     return dict(argument.removeprefix("--").split("=", 1) for argument in arguments)
@@ -77,7 +77,7 @@ def test_an_unreadable_version_counts_as_unknown(text: str) -> None:
 def test_the_version_is_the_images_label_or_nvidias_tag(
     label: str | None, image: str, version: str | None
 ) -> None:
-    assert triton.server_version(label, image) == version
+    assert triton.derive_server_version(label, image) == version
 
 
 def test_every_flag_is_in_the_table_and_every_entry_is_used() -> None:
@@ -122,13 +122,13 @@ def test_users_may_override_our_variables() -> None:
 def test_without_grpc_there_is_no_grpc_port() -> None:
     server = a_server(protocols=(Protocol.HTTP,))
     assert flags(server)["allow-grpc"] == "false"
-    assert "grpc" not in triton.ports(server)
+    assert "grpc" not in triton.open_ports(server)
 
 
 def test_http_stays_open_for_the_probes_where_clients_speak_grpc_only() -> None:
     server = a_server(protocols=(Protocol.GRPC,))
     assert flags(server)["allow-http"] == "true"
-    assert "http" in triton.ports(server)
+    assert "http" in triton.open_ports(server)
 
 
 def test_a_gpu_server_keeps_its_gpu_metrics_and_pinned_memory() -> None:

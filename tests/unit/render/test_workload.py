@@ -6,7 +6,8 @@ from slipway.api.base import Manifest
 from slipway.api.modeldeployment import PodOptions, Protocol, Toleration
 from slipway.api.request import ConfigRequest, PackageMode, PackageRequest, SourceRequest
 from slipway.render import triton, workload
-from slipway.render.workload import Fetch, Owner, RevisionSpec
+from slipway.render.owner import Owner
+from slipway.render.workload import Fetch, RevisionSpec
 
 FETCH = Fetch(
     image="registry.local/slipway@sha256:" + "b" * 64,
@@ -24,7 +25,7 @@ def a_revision(**changes: object) -> RevisionSpec:
         owner=Owner(name="digits", namespace="vision", uid="0f5c9f5e-7b1c-4bb0-8d7a-3b1f4d2f6a10"),
         revision="0123abcd",
         version="3",
-        server=triton.Server(
+        server=triton.TritonServer(
             image="registry.local/models/digits@sha256:" + "a" * 64,
             version="2.51.0",
             model_name="digits",

@@ -1,6 +1,8 @@
-"""The operator's metrics, in Prometheus' text format; docs/metrics.md has a line for each.
+"""The operator's metrics in Prometheus' text format; docs/metrics.md has a line for each.
 
-What exists is read when somebody asks: nothing here polls, and what is gone is no longer shown.
+What exists is read at each scrape: nothing here polls, and what is gone is no longer shown. Here
+are the counters of what happens; `machine` has the gauges of this process, `models` those of each
+ModelDeployment, and `lines` writes the latter out fast.
 """
 
 import itertools
@@ -29,19 +31,19 @@ REQUEST_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0, 10
 
 
 Frozen = Callable[[], bytes]
-"""Writes the metrics of a moment; any thread may call it."""
+"""Writes out the metrics of a moment; any thread may call it."""
 
 
 class SnapshotSource(Protocol):
-    """Where metrics of what exists come from."""
+    """Has metrics of what exists at a moment."""
 
     def freeze(self) -> Frozen:
-        """Take note of the present, quickly: the event loop waits."""
+        """Copy what exists now, quickly: the event loop waits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """Metrics that fit what the library writes out."""
+    """Metrics in the form that the library writes out."""
 
     metrics: Sequence[Metric]
 
@@ -51,36 +53,39 @@ class Collected:
 
 
 class Metrics:
-    """What is counted as it happens, and the sources of what exists."""
+    """Counts what happens, and exposes it with what the sources have."""
 
     def __init__(self, sources: Iterable[SnapshotSource] = ()) -> None:
         self._sources = tuple(sources)
-        # they double the lines, and nobody asks when a counter was born
-        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
+        # `_created` series double the lines, and the age of a counter serves no purpose
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+
         self._passes = Counter(
-            "slipway_passes", "Passes, by what came of them.", ["kind", "result"], registry=None
+            "slipway_passes", "Passes by result.", ["kind", "result"], registry=None
         )
         self._seconds = Histogram(
             "slipway_pass_seconds",
-            "Time that a pass took.",
+            "Duration of passes.",
             ["kind"],
             registry=None,
             buckets=PASS_BUCKETS,
         )
+
         self._requests = Counter(
             "slipway_api_requests",
-            "Requests to the API server, without those of the watches.",
+            "Requests to the API server, except those of the watches.",
             ["method", "code"],
             registry=None,
         )
         self._request_seconds = Histogram(
             "slipway_api_request_seconds",
-            "Time until the API server had answered.",
+            "Time until the API server answered.",
             ["method"],
             registry=None,
             buckets=REQUEST_BUCKETS,
         )
+
         info = Gauge("slipway_build_info", "Always 1.", ["version"], registry=None)
         info.labels(__version__).set(1)
         own = (self._passes, self._seconds, self._requests, self._request_seconds, info)
@@ -91,19 +96,19 @@ class Metrics:
         ProcessCollector(registry=self._registry)
 
     def observe_pass(self, kind: str, result: str, seconds: float) -> None:
-        """Take note of one pass; fits `slipway.engine.worker.Observer`."""
+        """Count one pass; fits `slipway.engine.worker.PassObserver`."""
         self._passes.labels(kind, result).inc()
         self._seconds.labels(kind).observe(seconds)
 
     def answered(self, method: str, status: str, seconds: float) -> None:
-        """Take note of one request to the API server."""
+        """Count one request to the API server."""
         self._requests.labels(method, status).inc()
         self._request_seconds.labels(method).observe(seconds)
 
     def expose(self) -> Callable[[], bytes]:
-        """Return what writes the metrics of this moment.
+        """Return a function that writes out the metrics of this moment.
 
-        To be called by the event loop, and its result by another thread.
+        The event loop calls this method, and another thread its result.
         """
-        seen = [source.freeze() for source in self._sources]
-        return lambda: b"".join((generate_latest(self._registry), *(write() for write in seen)))
+        frozen = [source.freeze() for source in self._sources]
+        return lambda: b"".join((generate_latest(self._registry), *(write() for write in frozen)))

@@ -1,4 +1,4 @@
-"""Metrics of the machinery: queue, cache, watches, sweep, election, events."""
+"""Metrics of the machinery: queue, cache, watches, sweep, election and events."""
 
 import functools
 from collections.abc import Iterator
@@ -28,12 +28,12 @@ EXPECTED = {
     **{("Normal", reason): 0 for reason in NORMAL},
     **{("Warning", reason): 0 for reason in WARNING},
 }
-"""Events that are shown before the first of them: a counter that begins at 1 has no increase."""
+"""Events that are exposed at 0 before the first: a counter that begins at 1 has no increase."""
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The parts that are looked at."""
+    """The machinery of one replica."""
 
     queue: WorkQueue
     cache: Cache
@@ -41,90 +41,105 @@ class Machine:
     sweep: Sweep
     elector: Elector
     events: EventRecorder
-    pulses: Heartbeats
+    heartbeats: Heartbeats
     lag: LoopLag
 
     @property
-    def waited(self) -> float:
-        """Seconds for which a key has waited while this replica led."""
+    def longest_wait(self) -> float:
+        """Seconds for which a key has waited while this replica was the leader."""
         return min(self.queue.longest_wait, self.elector.leading_for)
 
 
 class MachineMetrics:
-    """Fits `slipway.manager.metrics.Source`."""
+    """Fits `slipway.manager.metrics.SnapshotSource`."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
 
     def freeze(self) -> Frozen:
         """Return the metrics as they are now."""
-        return functools.partial(generate_latest, Collected(tuple(self._all())))
+        return functools.partial(generate_latest, Collected(tuple(self._collect())))
 
-    def _all(self) -> Iterator[Metric]:
+    def _collect(self) -> Iterator[Metric]:
         yield from self._queue()
         yield from self._watches()
         yield from self._sweep()
         yield from self._events()
         machine = self._machine
-        yield _gauge("is_leader", "1: this replica writes.", machine.elector.may_write())
-        yield _gauge("event_loop_lag_seconds", "How late the loop is.", machine.lag.seconds)
+        yield _make_gauge(
+            "is_leader", "1: this replica is the leader and writes.", machine.elector.may_write()
+        )
+        yield _make_gauge(
+            "event_loop_lag_seconds",
+            "How late the event loop runs what is due.",
+            machine.lag.seconds,
+        )
 
     def _queue(self) -> Iterator[Metric]:
         queue = self._machine.queue
-        yield _gauge("queue_ready", "Keys that want a pass now.", len(queue))
-        yield _gauge("queue_waiting", "Keys that want a pass later.", queue.waiting)
-        yield _gauge(
+        yield _make_gauge("queue_ready", "Keys that are ready for a pass.", len(queue))
+        yield _make_gauge("queue_waiting", "Keys that are delayed.", queue.waiting)
+        yield _make_gauge(
             "queue_oldest_seconds",
             "How long the key that waits longest has waited under this leader.",
-            self._machine.waited,
+            self._machine.longest_wait,
         )
 
     def _watches(self) -> Iterator[Metric]:
         machine = self._machine
-        yield _gauge("cache_objects", "Objects that the cache knows.", len(machine.cache))
-        yield _counter("watch_events", "Events that the watches brought.", machine.feed.events)
+        yield _make_gauge("cache_objects", "Objects in the cache.", len(machine.cache))
+        yield _make_counter("watch_events", "Events of the watches.", machine.feed.events)
         silent = GaugeMetricFamily(
             "slipway_watch_silent_seconds",
-            "Since a watch of this kind gave a sign of life, were it only a bookmark.",
+            "Since a watch of this kind gave a sign of life, if only a bookmark.",
             labels=["kind"],
         )
-        for kind, seconds in sorted(machine.pulses.silence().items()):
+        for kind, seconds in sorted(machine.heartbeats.seconds_silent().items()):
             silent.add_metric([kind], seconds)
         yield silent
 
     def _sweep(self) -> Iterator[Metric]:
         sweep = self._machine.sweep
-        yield _gauge("synced", "1: the cache was filled.", sweep.synced.is_set())
-        yield _gauge(
+        yield _make_gauge("synced", "1: the cache is filled.", sweep.synced.is_set())
+        yield _make_gauge(
             "sweep_age_seconds", "Since the last sweep in which nothing failed.", sweep.age
         )
         failures = GaugeMetricFamily(
             "slipway_sweep_failures",
-            "1: this kind could not be listed in this namespace; empty: in all.",
+            "1: this kind could not be listed in this namespace; empty: in all of them.",
             labels=["kind", "namespace"],
         )
         for kind, namespace in sweep.failures:
             failures.add_metric([kind.kind, namespace or ""], 1)
         yield failures
-        yield _gauge("watch_behind", "Objects that the watches had not shown.", sweep.behind)
-        yield _counter("ghosts_removed", "Deletions that no watch told.", sweep.ghosts_removed)
+
+        yield _make_gauge(
+            "watch_behind", "Objects that the watches did not show at the last sweep.", sweep.behind
+        )
+        yield _make_counter(
+            "ghosts_removed", "Deletions that the watches missed.", sweep.ghosts_removed
+        )
 
     def _events(self) -> Iterator[Metric]:
         events = self._machine.events
-        happened = CounterMetricFamily(
+        recorded = CounterMetricFamily(
             "slipway_events",
-            "What happened to objects, by type and reason of the Kubernetes event.",
+            "Kubernetes events by type and reason.",
             labels=["type", "reason"],
         )
-        for (type_, reason), count in sorted((EXPECTED | events.recorded).items()):
-            happened.add_metric([type_, reason], count)
-        yield happened
-        yield _counter("events_dropped", "Events not written: too many.", events.dropped)
+        for (event_type, reason), count in sorted((EXPECTED | events.recorded).items()):
+            recorded.add_metric([event_type, reason], count)
+        yield recorded
+        yield _make_counter(
+            "events_dropped",
+            "Events that were not written, because their object had too many.",
+            events.dropped,
+        )
 
 
-def _gauge(name: str, text: str, value: float) -> Metric:
+def _make_gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(f"slipway_{name}", text, value=value)
 
 
-def _counter(name: str, text: str, value: float) -> Metric:
+def _make_counter(name: str, text: str, value: float) -> Metric:
     return CounterMetricFamily(f"slipway_{name}", text, value=value)

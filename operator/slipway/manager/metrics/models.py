@@ -1,8 +1,8 @@
-"""Metrics of each ModelDeployment, from what the cache knows of it.
+"""Metrics of each ModelDeployment, from what the cache has of it.
 
-Only the leader shows them, so that a sum over replicas counts no object twice. A deleted object's
-are gone with the next look. There are some thirty series per object, however long it lives:
-labels name what is there now, and of a rollout only what is under way.
+Only the leader exposes them, so that a sum over replicas counts no object twice. Those of a deleted
+object are gone at the next scrape. There are some thirty series per object, however old it is:
+labels name what exists now, and of a rollout only what is under way.
 """
 
 import functools
@@ -23,33 +23,46 @@ PERCENT = 100.0
 
 
 class Families:
-    """The metrics, empty at first."""
+    """The metrics, without samples at first."""
 
     def __init__(self) -> None:
-        self.info = _gauge(
+        # the object
+        self.info = _make_gauge(
             "modeldeployment_info", "Always 1.", "role", "revision", "version", "image"
         )
-        self.stage = _gauge("modeldeployment_stage", "1 for the stage it is in.", "stage")
-        self.condition = _gauge(
+        self.stage = _make_gauge("modeldeployment_stage", "1 for the present stage.", "stage")
+        self.condition = _make_gauge(
             "modeldeployment_condition", "1: True, 0: False; absent: Unknown.", "type", "reason"
         )
-        self.generation = _gauge(
-            "modeldeployment_generation_behind", "Generations not yet taken up."
+        self.generation = _make_gauge(
+            "modeldeployment_generation_behind", "Generations that are not reconciled yet."
         )
-        self.steps = _gauge("rollout_steps", "Steps of the rollout under way.")
-        self.step = _gauge("rollout_step", "Step whose weight every proxy has; 0: before.")
-        self.started = _gauge("rollout_started_timestamp_seconds", "When the rollout began.")
-        self.rolled_back = _gauge("last_rollback_timestamp_seconds", "When it last rolled back.")
-        self.weight = _gauge(
-            "revision_weight_ratio", "Share of the requests, as every proxy has it.", "revision"
+
+        # its rollout
+        self.steps = _make_gauge("rollout_steps", "Steps of the rollout under way.")
+        self.step = _make_gauge(
+            "rollout_step", "Step whose weight every proxy runs; 0: before the first."
         )
-        self.desired = _gauge("revision_replicas_desired", "Replicas asked for.", "revision")
-        self.ready = _gauge("revision_replicas_ready", "Replicas that are ready.", "revision")
-        self.verdict = _gauge("analysis_verdict", "1 for the verdict.", "metric", "verdict")
-        self.candidate = _gauge("analysis_candidate", "The candidate's value.", "metric")
-        self.baseline = _gauge("analysis_baseline", "Stable's value.", "metric")
-        self.limit = _gauge("analysis_limit", "Above it the candidate fails.", "metric")
-        self.samples = _gauge("analysis_samples", "Of the candidate, in this step.", "metric")
+        self.started = _make_gauge("rollout_started_timestamp_seconds", "When the rollout began.")
+        self.rolled_back = _make_gauge(
+            "last_rollback_timestamp_seconds", "When the last rollback began."
+        )
+
+        # its revisions
+        self.weight = _make_gauge(
+            "revision_weight_ratio", "Share of the requests, as every proxy runs it.", "revision"
+        )
+        self.desired = _make_gauge("revision_replicas_desired", "Replicas asked for.", "revision")
+        self.ready = _make_gauge("revision_replicas_ready", "Replicas that are ready.", "revision")
+
+        # its analysis
+        self.verdict = _make_gauge("analysis_verdict", "1 for the verdict.", "metric", "verdict")
+        self.candidate = _make_gauge("analysis_candidate", "The candidate's value.", "metric")
+        self.baseline = _make_gauge("analysis_baseline", "Stable's value.", "metric")
+        self.limit = _make_gauge("analysis_limit", "Above it the candidate fails.", "metric")
+        self.samples = _make_gauge(
+            "analysis_samples", "Samples of the candidate in this step.", "metric"
+        )
 
     def all(self) -> Iterable[Gauge]:
         """Return them."""
@@ -57,7 +70,7 @@ class Families:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownModel:
     """One object, and the Deployments of its revisions."""
 
     ref: Ref
@@ -66,30 +79,32 @@ class Known:
 
 
 class ModelMetrics:
-    """Fits `slipway.manager.metrics.Source`."""
+    """Fits `slipway.manager.metrics.SnapshotSource`."""
 
     def __init__(self, cache: Cache, leads: Callable[[], bool]) -> None:
         self._cache = cache
         self._leads = leads
 
     def freeze(self) -> Frozen:
-        """Take note of the objects that there are."""
-        found = tuple(self._known()) if self._leads() else ()
-        return functools.partial(_exposition, found)
+        """Copy what the cache has of each object."""
+        found = tuple(self._known_models()) if self._leads() else ()
+        return functools.partial(_write_samples, found)
 
-    def _known(self) -> Iterator[Known]:
+    def _known_models(self) -> Iterator[KnownModel]:
         for entry in self._cache.entries(kinds.MODEL_DEPLOYMENT):
             model = entry.value
             if isinstance(model, ModelDeployment | InvalidModelDeployment):
-                yield Known(entry.ref, model, self._cache.owned_by(entry.ref.uid, WorkloadFact))
+                yield KnownModel(
+                    entry.ref, model, self._cache.owned_by(entry.ref.uid, WorkloadFact)
+                )
 
 
-def _exposition(known: Iterable[Known]) -> bytes:
+def _write_samples(models: Iterable[KnownModel]) -> bytes:
     families = Families()
-    for each in known:
+    for each in models:
         of = format_labels(namespace=each.ref.namespace, name=each.ref.name)
         if isinstance(each.model, InvalidModelDeployment):
-            _add_broken(families, of)
+            _add_invalid(families, of)
         else:
             _add_state(families, each.model, of)
             _add_rollout(families, each.model, of)
@@ -99,8 +114,8 @@ def _exposition(known: Iterable[Known]) -> bytes:
     return write_exposition(families.all())
 
 
-def _add_broken(to: Families, of: str) -> None:
-    """Say of an object that is not understood what its status says, too."""
+def _add_invalid(to: Families, of: str) -> None:
+    """Expose of an invalid object what its status says."""
     to.stage.add(of, Stage.IDLE, value=1)
     to.condition.add(of, ConditionType.STALLED, "InvalidSpec", value=1)
 
@@ -112,10 +127,12 @@ def _add_state(to: Families, found: ModelDeployment, of: str) -> None:
             labels = (role, revision.revision, revision.version, revision.image or "")
             to.info.add(of, *labels, value=1)
             to.weight.add(of, revision.revision, value=revision.weight / PERCENT)
+
     for condition in status.conditions:
         if condition.status is not ConditionStatus.UNKNOWN:
             is_true = condition.status is ConditionStatus.TRUE
             to.condition.add(of, condition.type, condition.reason, value=is_true)
+
     behind = found.metadata.generation - status.observed_generation
     to.generation.add(of, value=behind)
     if status.last_rollback is not None:
@@ -126,7 +143,7 @@ def _add_rollout(to: Families, found: ModelDeployment, of: str) -> None:
     rollout = found.status.rollout
     to.stage.add(of, rollout.stage if rollout else Stage.IDLE, value=1)
     if rollout is None or found.status.candidate is None:
-        return  # what is told of a rollout is the last one's
+        return  # the rollout in the status is over
     to.steps.add(of, value=rollout.steps)
     to.step.add(of, value=rollout.step)
     _add_moment(to.started, of, rollout.started_at)
@@ -147,7 +164,7 @@ def _add_analysis(to: Families, rollout: RolloutStatus, of: str) -> None:
 
 
 def _add_moment(to: Gauge, of: str, moment: str | None) -> None:
-    """Add a moment, unless somebody wrote into the status what is none."""
+    """Add a time, unless the status has something else there: people can write to it."""
     if moment is None:
         return
     try:
@@ -156,5 +173,5 @@ def _add_moment(to: Gauge, of: str, moment: str | None) -> None:
         return
 
 
-def _gauge(name: str, text: str, *labels: str) -> Gauge:
+def _make_gauge(name: str, text: str, *labels: str) -> Gauge:
     return Gauge(f"slipway_{name}", text, *labels)
