@@ -1,21 +1,22 @@
 """Pages: their links, commands and examples hold, and their lines are written for people."""
 
+import json
 import math
 import re
 from pathlib import Path
 
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
+from slipway.api.chart import values_schema
 from slipway.api.golden import GoldenFile
 from slipway.api.modeldeployment import ModelDeploymentSpec
 from slipway.policy.action_grammar import VERBS
 from slipway.policy.statistics.dispersion import ENOUGH
 
-from tests.install.helm import ROOT
+from tests.pages import PAGES, ROOT, Block, blocks, document_of, model_deployment_of
 
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
-EXAMPLE = re.compile(r"^```yaml\n(.*?)^```", re.DOTALL | re.MULTILINE)
 FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 LONGEST_LINE = 120
 GENERATED = ("docs/api.md", "docs/reasons.md")
@@ -47,17 +48,24 @@ def test_make_targets_that_are_named_exist(page: Path) -> None:
     assert named <= TARGETS
 
 
-@each_page
-def test_examples_are_valid(page: Path) -> None:
-    for text in EXAMPLE.findall(page.read_text()):
-        example = yaml.safe_load(text)
-        if example.get("kind") == "ModelDeployment":
-            given = example["spec"]
-            understood = ModelDeploymentSpec.model_validate(given).wire()
-            assert given.keys() <= understood.keys()
-            assert given["model"].keys() <= understood["model"].keys()
-        if "golden.yaml" in text:
-            GoldenFile.model_validate(example)
+@pytest.mark.parametrize("block", blocks("yaml"), ids=lambda block: block.name)
+def test_examples_in_yaml_are_valid(block: Block) -> None:
+    """What CEL says of them is asked of an API server, in tests/contract/kube/test_pages.py."""
+    manifest, document = model_deployment_of(block), document_of(block)
+    if manifest is not None:
+        given = manifest["spec"]
+        understood = ModelDeploymentSpec.model_validate(given).wire()
+        assert given.keys() <= understood.keys()
+        assert given["model"].keys() <= understood["model"].keys()
+    elif document.keys() == {"outputs"}:
+        GoldenFile.model_validate(document)
+    else:
+        jsonschema.validate(document, yaml.safe_load(values_schema()))
+
+
+@pytest.mark.parametrize("block", blocks("json"), ids=lambda block: block.name)
+def test_examples_in_json_are_json(block: Block) -> None:
+    json.loads(block.text)
 
 
 @each_written_page
