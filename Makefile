@@ -64,7 +64,7 @@ $(SETUP): requirements-dev.lock pyproject.toml
 
 .PHONY: generate
 generate: $(SETUP) ## Write CRDs, the chart's copy of them and its schema, docs/api.md and docs/reasons.md
-	@$(BIN)/python -m slipway.api.crd .
+	@$(BIN)/python -m slipway.api.generate .
 
 .PHONY: manifests
 manifests: $(SETUP) ## Write manifests/base from the chart (needs Helm: make cluster, or PATH)
@@ -79,7 +79,7 @@ fmt: $(SETUP) ## Format the code and apply safe fixes
 check-generated: $(SETUP)
 	$(call step,generated files)
 	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
-	$(BIN)/python -m slipway.api.crd "$$fresh"; \
+	$(BIN)/python -m slipway.api.generate "$$fresh"; \
 	for file in $$(cd "$$fresh" && find . -type f); do \
 	  diff -u "$$file" "$$fresh/$$file" || { echo "$$file is not what the types say: run 'make generate'" >&2; exit 1; }; \
 	done

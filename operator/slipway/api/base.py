@@ -1,4 +1,4 @@
-"""The base of every wire type, and the small vocabulary of schema annotations."""
+"""The base of every wire type, and the building blocks of their schemas."""
 
 from typing import Annotated, Any, TypeVar
 
@@ -11,10 +11,10 @@ Manifest = dict[str, Any]
 
 
 class ApiModel(BaseModel):
-    """A value that crosses a process border: camelCase outside, snake_case inside, immutable.
+    """A value that crosses a process border: camelCase on the wire, snake_case in code, immutable.
 
-    Unknown fields are ignored on read, so that an older process survives a newer one's fields;
-    the API server refuses them on write.
+    Unknown fields are ignored on read, so that an older process tolerates the fields of a newer
+    one; the API server prunes or refuses them on write.
     """
 
     model_config = ConfigDict(
@@ -27,7 +27,7 @@ class ApiModel(BaseModel):
     )
 
     def wire(self) -> Manifest:
-        """Return the JSON form: camelCase, without what is None."""
+        """Return the JSON form in camelCase, without fields that are None."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
@@ -35,14 +35,15 @@ _FIELD_SETS: dict[tuple[str, ...], set[str]] = {}
 
 
 def share_field_sets(model: ModelT) -> ModelT:
-    """Return the same model, which shares its sets of given fields with all that have the same.
+    """Return the same model after making it share its sets of given fields with its equals.
 
-    These sets take half of the memory of what is kept of thousands of objects, and nobody writes to
-    them: the models are frozen, and a changed copy has a set of its own.
+    These sets would take half of the memory of a cache of thousands of objects. Sharing is safe:
+    the models are frozen, and a changed copy gets a set of its own.
     """
     given = model.__pydantic_fields_set__
     shared = _FIELD_SETS.setdefault(tuple(sorted(given)), given)
     object.__setattr__(model, "__pydantic_fields_set__", shared)
+
     for value in model.__dict__.values():
         for item in value if isinstance(value, list | tuple) else (value,):
             if isinstance(item, BaseModel):
@@ -51,7 +52,7 @@ def share_field_sets(model: ModelT) -> ModelT:
 
 
 def cel_rule(rule: str, message: str, path: str | None = None) -> dict[str, Any]:
-    """Return one ``x-kubernetes-validations`` entry; `path` is the field that is blamed."""
+    """Return an ``x-kubernetes-validations`` entry; `path` is the field that the error names."""
     entry = {"rule": rule, "message": message}
     if path is not None:
         entry["fieldPath"] = path
@@ -59,7 +60,7 @@ def cel_rule(rule: str, message: str, path: str | None = None) -> dict[str, Any]
 
 
 def list_map(key: str) -> dict[str, Any]:
-    """Return the schema extension of a list whose items are known by `key`."""
+    """Return the schema extension of a list whose items are identified by `key`."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
 
 
@@ -75,7 +76,7 @@ Percent = Annotated[int, Field(ge=0, le=100)]
 Text = Annotated[str, Field(max_length=1024)]
 Name = Annotated[str, Field(max_length=253)]
 Time = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
-"""A moment in UTC as RFC 3339 with seconds, or milliseconds where a test measures them."""
+"""A moment in UTC as RFC 3339, with seconds or milliseconds."""
 ObjectName = Annotated[
     str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)
 ]

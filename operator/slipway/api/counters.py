@@ -1,4 +1,4 @@
-"""What a router pod counted: the document that its agent serves at ``/v1/counters``."""
+"""Counters of a router pod: the document that its agent serves at ``/v1/counters``."""
 
 from typing import Annotated
 
@@ -15,10 +15,12 @@ def latency_edges() -> tuple[int, ...]:
     Edges that round to the same millisecond are merged, because Envoy counts whole milliseconds.
     """
     edges, edge = [1], 1.0
+
     while edge * 1.25 < 60_000:  # noqa: PLR2004 -- the named end of the range
         edge *= 1.25
         if round(edge) > edges[-1]:
             edges.append(round(edge))
+
     return (*edges, 60_000)
 
 
@@ -26,38 +28,39 @@ class Latency(ApiModel):
     """A latency histogram."""
 
     edges_millis: Annotated[list[float], Field(max_length=64)]
-    """Upper edges, ascending; the last bucket, above the last edge, has no edge."""
+    """Upper edges in milliseconds, ascending; the last bucket is above the last edge."""
     counts: Annotated[list[int], Field(max_length=65)]
     """Requests per bucket, not cumulative; one more than there are edges."""
 
 
 class RouteCounters(ApiModel):
-    """Counters of one revision behind one ModelRoute since Envoy's start."""
+    """Counters of one revision behind one ModelRoute since Envoy started."""
 
     name: Name
-    """ModelRoute."""
+    """Name of the ModelRoute."""
     revision: Revision
     pinned: bool
-    """True for requests that came by the candidate header; they are never judged."""
+    """True for requests that the candidate header sent; these are never judged."""
     requests: int
-    """Finished requests; a retried connect failure is not a second one."""
+    """Finished requests; a retry after a failed connect is not counted again."""
     errors: int
     """5xx, resets, timeouts and gRPC status 2, 4, 8, 12, 13, 14, 15."""
     resets: int
     timeouts: int
     client_errors: int
-    """4xx and the other gRPC codes: reported, not judged."""
+    """4xx and the other gRPC codes; reported, never judged."""
     active: int
     """Requests in flight now."""
     latency: Latency
 
 
 class Counters(ApiModel):
-    """One router pod's answer."""
+    """The answer of one router pod."""
 
     proxy: Name
-    """Pod name."""
+    """Name of the pod."""
     envoy_start: Annotated[str, Field(max_length=64)]
-    """Changes when Envoy restarts: all counters are then new."""
+    """Changes when Envoy restarts, which resets all counters."""
     at: Time
+    """When the counters were read."""
     routes: Annotated[list[RouteCounters], Field(max_length=4096)]

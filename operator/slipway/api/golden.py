@@ -1,8 +1,8 @@
-"""The golden set: recorded inputs with the outputs that a good model gives.
+"""Files of a golden set: recorded inputs with the outputs that are expected of a good model.
 
 A directory or archive holds ``golden.yaml`` (`GoldenFile`) and either ``cases/*.json``, one
 `GoldenCase` each, or ``cases.npz`` with arrays ``input.<name>`` and ``output.<name>`` whose first
-axis is the case. Unknown fields are refused: a misspelt tolerance would judge by the default.
+axis is the case. Unknown fields are errors: a misspelt tolerance would silently be the default.
 """
 
 from enum import StrEnum
@@ -20,22 +20,22 @@ OUTPUT_PREFIX = "output."
 
 
 class GoldenModel(ApiModel):
-    """Base of what people write by hand."""
+    """Base of the files that people write by hand."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Regression(StrEnum):
-    """What happens where enough cases agree, but fewer than stable's."""
+    """What happens when enough cases agree, but significantly fewer than on stable."""
 
     FAIL = "Fail"
-    """The revision is rejected where chance explains it in fewer than one case of a hundred."""
+    """The revision is rejected: chance alone would explain it less than once in 100 times."""
     REPORT = "Report"
-    """It is said, and nothing else."""
+    """The message reports it; the revision is not rejected."""
 
 
 class Compare(StrEnum):
-    """When an output agrees with the expected one."""
+    """Kind of rule by which an output agrees with the expected one."""
 
     TOLERANCE = "Tolerance"
     ARG_MAX = "ArgMax"
@@ -43,23 +43,23 @@ class Compare(StrEnum):
 
 
 class ToleranceRule(GoldenModel):
-    """Every number is within ``atol + rtol · |expected|``."""
+    """Every number is within ``atol + rtol · |expected|`` of the expected one."""
 
     compare: Literal[Compare.TOLERANCE]
     rtol: Annotated[float, Field(ge=0)] = 1e-3
-    """Relative tolerance; ratio."""
+    """Relative tolerance, as a ratio."""
     atol: Annotated[float, Field(ge=0)] = 1e-5
     """Absolute tolerance, in the output's own unit."""
 
 
 class ArgMaxRule(GoldenModel):
-    """The largest number along the last axis is at the same place, in every row."""
+    """The largest number along the last axis has the same index, in every row."""
 
     compare: Literal[Compare.ARG_MAX]
 
 
 class EqualRule(GoldenModel):
-    """Every element is the same; for labels and strings."""
+    """Every element is equal; for labels and strings."""
 
     compare: Literal[Compare.EQUAL]
 
@@ -71,7 +71,7 @@ class GoldenFile(GoldenModel):
     """``golden.yaml``."""
 
     outputs: Annotated[dict[str, Rule], Field(min_length=1)]
-    """Rule by output name; outputs without a rule are not compared."""
+    """Rules by output name; outputs without a rule are not compared."""
 
 
 class GoldenTensor(GoldenModel):
@@ -79,17 +79,17 @@ class GoldenTensor(GoldenModel):
 
     name: Annotated[str, Field(min_length=1)]
     datatype: str
-    """Triton's name, as FP32."""
+    """Triton's name of the type, for example FP32."""
     shape: list[Annotated[int, Field(ge=0)]]
     """As clients send it, with the batch dimension where the model batches."""
     data: list[Any]
-    """Numbers, booleans or strings, row by row; nested or flat."""
+    """Numbers, booleans or strings in row-major order; nested or flat."""
 
 
 class GoldenCase(GoldenModel):
-    """One file below ``cases/``."""
+    """A file below ``cases/``."""
 
     id: str | None = None
-    """For messages; default: the file's name."""
+    """Name of the case in messages; default: the file's name."""
     inputs: Annotated[list[GoldenTensor], Field(min_length=1)]
     outputs: Annotated[list[GoldenTensor], Field(min_length=1)]

@@ -1,4 +1,4 @@
-"""ModelRoute: what the operator asks of a namespace's router, and what its proxies answer."""
+"""ModelRoute: what the operator asks of a namespace's router, and what its proxies report."""
 
 from typing import Annotated
 
@@ -12,69 +12,73 @@ PLURAL = "modelroutes"
 
 
 class HeaderMatch(ApiModel):
-    """A request header that sends a request to the candidate."""
+    """A header that sends a request to the candidate, whatever its weight."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][-a-z0-9]*$", max_length=64)]
-    """Lower-case header name."""
+    """Name of the header, in lower case."""
     value: Annotated[str, Field(pattern=r"^[!-~]([ -~]*[!-~])?$", min_length=1, max_length=128)]
-    """Exact value."""
+    """Value that the header must have exactly; printable ASCII."""
 
 
 class Backend(ApiModel):
     """One revision behind the route."""
 
     revision: Revision
+    """The revision, as 8 hex digits."""
     service: Name
-    """Service whose EndpointSlices name the revision's pods."""
+    """Service whose EndpointSlices list the revision's pods."""
     weight: Percent
-    """Percent of requests."""
+    """Share of requests, in percent."""
     min_endpoints: Annotated[int, Field(ge=0, le=1000)] = 0
-    """Ready endpoints that a proxy must know before it takes a weight above 0 into force."""
+    """Ready endpoints that a proxy must know before it applies a weight above 0."""
 
 
 class ModelRouteSpec(ApiModel):
     """Written by the operator only."""
 
     port: Annotated[int, Field(ge=ROUTE_PORTS.start, le=ROUTE_PORTS.stop - 1)]
-    """Listener port on every router pod; kept for the route's life."""
+    """Port on every router pod; never changes."""
     model: Annotated[str, Field(max_length=64)]
-    """Triton model name."""
+    """Triton's name of the model."""
     timeout_seconds: Annotated[int, Field(ge=0, le=86_400)] = 0
-    """Request timeout; 0 is none."""
+    """Request timeout in seconds; 0 means none."""
     candidate_header: HeaderMatch | None = None
     candidate: Revision | None = None
-    """Revision that the candidate header reaches; absent until it passed its checks."""
+    """Revision that the candidate header reaches; absent until it has passed its checks."""
     backends: Annotated[list[Backend], Field(max_length=3, json_schema_extra=list_map("revision"))]
-    """Weights sum to 100; an empty list answers 503."""
+    """Revisions with their weights, which sum to 100; with an empty list the router answers 503."""
 
 
 class ProxyStatus(ApiModel):
-    """What one proxy has in force. Written by that proxy's agent, only when it changes."""
+    """What one proxy is running; written by its agent when it changes."""
 
     name: Name
-    """Pod name."""
+    """Name of the pod."""
     uid: Annotated[str, Field(max_length=64)]
+    """metadata.uid of the pod."""
     generation: int
-    """metadata.generation of the ModelRoute that is in force."""
+    """metadata.generation of the ModelRoute that the proxy is running."""
     hash: Annotated[str, Field(max_length=64)]
-    """Content hash of the configuration that Envoy reports as running."""
+    """Hash of the configuration that Envoy reports as running."""
     effective_weights: Annotated[dict[str, int], Field(max_length=3)]
-    """Percent by revision; differs from the spec during the agent's own fail-over."""
+    """Percent by revision; differs from the spec while the agent itself fails over."""
     error: Annotated[str, Field(max_length=512)] | None = None
-    """Why the newest generation is not in force."""
+    """Why the newest generation is not running; absent when it is."""
     at: Time
+    """When this was reported."""
 
 
 class ModelRouteStatus(ApiModel):
-    """Written by the agents only."""
+    """Written by the routers' agents only."""
 
     proxies: Annotated[
         list[ProxyStatus], Field(max_length=16, json_schema_extra=list_map("name"))
     ] = []
+    """One entry for every router pod."""
 
 
 class ModelRoute(ApiModel):
-    """The router's part of one ModelDeployment. Internal: people read it, Slipway writes it."""
+    """The router's part of one ModelDeployment. Slipway writes it; do not edit it."""
 
     spec: ModelRouteSpec
     status: ModelRouteStatus = ModelRouteStatus()
@@ -83,7 +87,7 @@ class ModelRoute(ApiModel):
 RULES = [
     cel_rule(
         "self.backends.size() == 0 || self.backends.map(b, b.weight).sum() == 100",
-        "weights sum to 100, or there is no backend",
+        "weights must sum to 100, unless there are no backends",
         ".backends",
     )
 ]

@@ -1,4 +1,4 @@
-"""Names that others rely on: group, labels, annotations, ports and the names of children."""
+"""Names that are part of the interface: group, labels, annotations, ports, names of children."""
 
 GROUP = "slipway.dev"
 VERSION = "v1alpha1"
@@ -17,7 +17,7 @@ ANNOTATION_REQUESTED_BY = f"{GROUP}/requested-by"
 ANNOTATION_OUTCOME = f"{GROUP}/outcome"
 ANNOTATION_EPOCH = f"{GROUP}/epoch"
 ANNOTATION_AGENT = f"{GROUP}/agent"
-"""On a router's Deployment: version of the agent, a space, and the image that brought it."""
+"""On a router's Deployment: the agent's version, a space, and the image that it came with."""
 
 COMPONENT_SERVER = "server"
 COMPONENT_PACKAGE = "package"
@@ -40,15 +40,16 @@ OPERATOR_PORT = 8080
 ROUTE_PORTS = range(10_000, 20_000)
 
 ROUTER_NAME = "slipway-router"
-"""ServiceAccount, Role, RoleBinding, Deployment, PDB and NetworkPolicy of a namespace's router."""
+"""Name of the ServiceAccount, Role, RoleBinding, Deployment, PodDisruptionBudget and NetworkPolicy
+of a namespace's router."""
 
 MODEL_ROOT = "/models"
 MODEL_DIRECTORY_VERSION = "1"
-"""Always 1, so that paths stay the same between versions."""
+"""Triton's version directory; always 1, so that paths are the same for every model version."""
 
 
 def revision_name(owner: str, revision: str) -> str:
-    """Return the name of a revision's ControllerRevision, Deployment, Service and PDB."""
+    """Return the name of a revision's ControllerRevision, Deployment, Service and budget."""
     return f"{owner}-{revision}"
 
 
@@ -58,7 +59,7 @@ def package_job_name(owner: str, input_hash: str, attempt: int) -> str:
 
 
 def check_job_name(owner: str, revision: str, step: int, attempt: int) -> str:
-    """Return the name of the Job that checks a revision; `step` 0 is the gate before traffic."""
+    """Return the name of the Job that checks a revision; `step` 0 is before any traffic."""
     return f"{owner}-check-{revision}-{step}-{attempt}"
 
 

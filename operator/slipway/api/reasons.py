@@ -220,41 +220,112 @@ class Reason(StrEnum):
     IMAGE_INSPECT_ERROR = "ImageInspectError", Group.PODS, "the node cannot read the image"
     POD_WAITING = "PodWaiting", Group.PODS, "a container is waiting; the message has the reason"
 
-    # Why a package or check Job failed.
+    # Why a package or check Job failed. NEEDS_PERSON: the same spec and the same bytes fail again,
+    # and so does every retry. HEALS: a person has to act, but perhaps elsewhere, so retries go on.
     INVALID_REQUEST = (
         "InvalidRequest",
         Group.JOB,
-        "the order itself: the operator and the Job's image do not fit together",
+        "the Job does not understand its request: its image and the operator do not fit together",
+        Course.HEALS,
+        "run operator and Jobs from the same release",
     )
-    SOURCE_NOT_FOUND = "SourceNotFound", Group.JOB, "nothing at the source's address"
+    SOURCE_NOT_FOUND = (
+        "SourceNotFound",
+        Group.JOB,
+        "nothing at the source's address",
+        Course.HEALS,
+        "correct the uri, or upload what it names",
+    )
     SOURCE_REFUSED = (
         "SourceRefused",
         Group.JOB,
-        "credentials, rights, or a kind of source that is not allowed",
+        "credentials, rights, an untrusted certificate, or a kind of source that is not allowed",
+        Course.HEALS,
+        "correct the uri, or give the access that the message names",
     )
     SOURCE_UNAVAILABLE = "SourceUnavailable", Group.JOB, "the source does not answer"
-    SOURCE_TOO_LARGE = "SourceTooLarge", Group.JOB, "larger than the operator's limit"
+    SOURCE_TOO_LARGE = (
+        "SourceTooLarge",
+        Group.JOB,
+        "the source, or what its archive unpacks to, is larger than Slipway accepts",
+        Course.NEEDS_PERSON,
+        "a smaller source",
+    )
     SOURCE_CHANGED = "SourceChanged", Group.JOB, "files changed while they were being packaged"
-    UNSAFE_ARCHIVE = "UnsafeArchive", Group.JOB, "the archive leads outside its own folder"
-    CORRUPT_ARCHIVE = "CorruptArchive", Group.JOB, "the archive cannot be read to its end"
-    DIGEST_MISMATCH = "DigestMismatch", Group.JOB, "the bytes are not those of the pinned digest"
-    LAYOUT_UNKNOWN = "LayoutUnknown", Group.JOB, "no model where one should be, or more than one"
-    FORMAT_MISMATCH = "FormatMismatch", Group.JOB, "the files are not of the format in the spec"
-    CONFIG_INVALID = "ConfigInvalid", Group.JOB, "config.pbtxt cannot be used as it is"
-    WARMUP_IMPOSSIBLE = "WarmupImpossible", Group.JOB, "warm-up data cannot be made for the inputs"
-    REGISTRY_REFUSED = "RegistryRefused", Group.JOB, "the registry says no, and would say it again"
+    UNSAFE_ARCHIVE = (
+        "UnsafeArchive",
+        Group.JOB,
+        "an entry of the archive is not safe: a link, a device, encrypted, or a path out of it",
+        Course.NEEDS_PERSON,
+        "an archive of plain files and directories",
+    )
+    CORRUPT_ARCHIVE = (
+        "CorruptArchive",
+        Group.JOB,
+        "the archive is damaged, or is not one of the kind that its name says",
+        Course.NEEDS_PERSON,
+        "upload the archive again, then `retry`",
+    )
+    DIGEST_MISMATCH = (
+        "DigestMismatch",
+        Group.JOB,
+        "the files do not have the pinned digest; the message has both digests",
+        Course.NEEDS_PERSON,
+        "pin the digest of the files, or restore the files",
+    )
+    LAYOUT_UNKNOWN = (
+        "LayoutUnknown",
+        Group.JOB,
+        "no model where one should be, or more than one",
+        Course.NEEDS_PERSON,
+        "arrange the source as the message says, or set `spec.model.format`",
+    )
+    FORMAT_MISMATCH = (
+        "FormatMismatch",
+        Group.JOB,
+        "`spec.model.format`, config.pbtxt and the files contradict each other",
+        Course.NEEDS_PERSON,
+        "correct `spec.model.format`, or the source",
+    )
+    CONFIG_INVALID = (
+        "ConfigInvalid",
+        Group.JOB,
+        "config.pbtxt, or a field of the spec that goes into it, cannot be used",
+        Course.NEEDS_PERSON,
+        "correct the field that the message names",
+    )
+    WARMUP_IMPOSSIBLE = (
+        "WarmupImpossible",
+        Group.JOB,
+        "`spec.model.warmup` is set, and nothing says what the model's inputs are",
+        Course.NEEDS_PERSON,
+        "declare `input` in config.pbtxt or in `spec.model.config.raw`",
+    )
+    REGISTRY_REFUSED = (
+        "RegistryRefused",
+        Group.JOB,
+        "the registry refuses: credentials, rights, a certificate, or an image that is not there",
+        Course.HEALS,
+        "correct the image's name, or give the access that the message names",
+    )
     REGISTRY_UNAVAILABLE = "RegistryUnavailable", Group.JOB, "the registry does not answer"
-    STORAGE_FULL = "StorageFull", Group.JOB, "the Job's scratch space is full"
+    STORAGE_FULL = "StorageFull", Group.JOB, "no space left on the Job's scratch volume"
     GOLDEN_SET_INVALID = (
         "GoldenSetInvalid",
         Group.JOB,
-        "a file of the golden set is missing or wrong; it can judge nothing",
+        "a file of the golden set is missing or wrong, so nothing can be judged by it",
+        Course.NEEDS_PERSON,
+        "correct the file and field that the message names",
     )
-    SERVER_UNREACHABLE = "ServerUnreachable", Group.JOB, "the candidate did not answer in time"
+    SERVER_UNREACHABLE = (
+        "ServerUnreachable",
+        Group.JOB,
+        "the candidate did not answer the check in time",
+    )
     CHECK_TIMED_OUT = (
         "CheckTimedOut",
         Group.JOB,
-        "the candidate answers, but too slowly for the golden set",
+        "the candidate answers, but too slowly for all cases of the golden set",
     )
     INTERRUPTED = "Interrupted", Group.JOB, "the Job's pod was stopped"
     JOB_CRASHED = "JobCrashed", Group.JOB, "the Job left no result"

@@ -1,4 +1,4 @@
-"""What the operator tells a Job or an init container: a JSON object in ``$SLIPWAY_REQUEST``."""
+"""Requests to package and check Jobs and the fetch init container: JSON in ``$SLIPWAY_REQUEST``."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -16,19 +16,19 @@ SOURCE_MOUNT = "/source"
 GOLDEN_MOUNT = "/golden"
 """Where the claim of a ``pvc://`` golden set is mounted, read-only."""
 SCRATCH_MOUNT = "/scratch"
-"""Writable, as large as the model needs."""
+"""Writable; has to hold the download and the unpacked model."""
 PUSH_SECRET_MOUNT = "/secrets/push"
 PULL_SECRET_MOUNT = "/secrets/pull"
-"""Each pull secret lies in a directory of its number below it: ``/secrets/pull/0``."""
+"""Pull secret n is mounted at ``/secrets/pull/<n>``, counted from 0."""
 CA_MOUNT = "/ca"
 """The CA of ``registries[n]`` is ``/ca/<n>/ca.crt``, where it names a ConfigMap."""
 
 MAX_SOURCE_BYTES = 256 * 2**30
-"""256 GiB: what a download may hold, and what an archive may unpack to."""
+"""256 GiB: the limit of a download, and of what an archive unpacks to."""
 
 
 class ModelFormat(StrEnum):
-    """How a model is stored; decides Triton's backend."""
+    """How a model is stored; decides which of Triton's backends serves it."""
 
     ONNX = "ONNX"
     TENSORRT = "TensorRT"
@@ -37,28 +37,32 @@ class ModelFormat(StrEnum):
     OPENVINO = "OpenVINO"
     PYTHON = "Python"
     REPOSITORY = "Repository"
-    """A repository of several models, or one with its own config.pbtxt that is served as it is."""
+    """Several models, or one whose config.pbtxt names a backend that is not listed here."""
 
 
 class PackageMode(StrEnum):
-    """Resolved packaging mode."""
+    """How a revision gets its model: a packaging mode after Auto is resolved."""
 
     IMAGE = "Image"
+    """Built into the container image."""
     FETCH = "Fetch"
+    """Fetched by an init container on every start."""
 
 
 class SourceRequest(ApiModel):
-    """Where bytes come from."""
+    """Where to fetch files from."""
 
     uri: str
     digest: Digest | None = None
-    """Expected model digest; None: take what is there and report it."""
+    """Expected model digest; None accepts and reports any."""
     allow_plain_http: Annotated[bool, Field(alias="allowPlainHTTP")] = False
+    """Accept ``http://`` without a digest."""
     max_bytes: int = MAX_SOURCE_BYTES
+    """Limit of the download, and of what it unpacks to."""
 
 
 class QueueRequest(ApiModel):
-    """dynamicBatching, as the user gave it."""
+    """`spec.model.config.dynamicBatching`; None where the spec leaves a field out."""
 
     preferred_batch_sizes: list[int] | None = None
     max_queue_delay_microseconds: int | None = None
@@ -66,7 +70,7 @@ class QueueRequest(ApiModel):
 
 
 class ConfigRequest(ApiModel):
-    """What config.pbtxt is rendered from; None where the user gave nothing."""
+    """What config.pbtxt is completed from; None where the spec leaves a field out."""
 
     model_name: str
     format: ModelFormat | None = None
@@ -76,50 +80,54 @@ class ConfigRequest(ApiModel):
     instance_kind: str | None = None
     """Auto, CPU or GPU."""
     raw: str | None = None
+    """Protobuf text that is merged last."""
     warmup_requests: int | None = None
     revision_tag: str | None = None
-    """Goes into metric_tags."""
+    """Value of the tag `revision` in metric_tags."""
 
 
 class PackageRequest(ApiModel):
-    """The whole order of a package Job or a fetch init container."""
+    """The request to a package Job or a fetch init container."""
 
     mode: PackageMode
-    """What the revision will be; a Job in Fetch mode only resolves the digest."""
+    """How the revision will get its model; a Job in Fetch mode only resolves the digest."""
     deliver_to: str | None = None
-    """Directory to lay the model repository in: set for the init container only."""
+    """Directory for the model repository; set for the init container only."""
     source: SourceRequest
     config: ConfigRequest
     base_image: str | None = None
-    """server.image; Image mode only."""
+    """`server.image`; Image mode only."""
     repository: str | None = None
-    """Where the image goes, without tag; Image mode only."""
+    """Repository for the image, without a tag; Image mode only."""
     registries: list[RegistryAccess] = []
     version: str = ""
-    """model.version, for annotations and labels of the image."""
+    """`spec.model.version`, for annotations and labels of the image."""
     pull_secrets: int = 0
-    """How many directories lie below the pull secrets' mount."""
+    """Number of pull secrets that are mounted."""
 
 
 class GoldenRequest(ApiModel):
-    """Where the golden set is and what it takes to pass."""
+    """Where the golden set is, and when a candidate passes it."""
 
     source: SourceRequest
     min_agreement: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Least share of cases that must agree; ratio in [0, 1]."""
+    """Smallest share of cases that must agree; ratio in [0, 1]."""
     regression: Regression = Regression.FAIL
 
 
 class CheckRequest(ApiModel):
-    """The whole order of a check Job."""
+    """The request to a check Job."""
 
     http: str
     """host:port of the candidate's HTTP endpoint."""
     grpc: str | None = None
-    """host:port of the gRPC endpoint; compared with HTTP's metadata where given."""
+    """host:port of its gRPC endpoint; its answers are compared with those of HTTP."""
     model_name: str
     golden: GoldenRequest | None = None
     stable_http: str | None = None
-    """host:port of stable's HTTP endpoint, which is asked for its signature; None on the first
-    revision. What a package knows does not compare: it has no batch dimension."""
+    """host:port of stable's HTTP endpoint, for its signature and answers; None without a stable.
+
+    The signature that the package Job reported cannot be used: it has no batch dimension.
+    """
     timeout_seconds: int = 300
+    """Time for the whole check."""

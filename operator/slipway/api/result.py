@@ -1,4 +1,4 @@
-"""What a package or check Job leaves in its termination message: one JSON object."""
+"""Results of package and check Jobs: one JSON object in the container's termination message."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -6,9 +6,10 @@ from typing import Annotated
 from pydantic import Field
 
 from slipway.api.base import ApiModel, Digest
+from slipway.api.reasons import Reason
 
 MAX_BYTES = 3_500
-"""Room that the kubelet's 4 KiB leave; the writer cuts texts until the object fits."""
+"""Largest termination message; the kubelet keeps 4 KiB. Longer texts are cut until it fits."""
 
 EXIT_OK = 0
 EXIT_PERMANENT = 1
@@ -20,10 +21,13 @@ class TensorSpec(ApiModel):
 
     name: str
     datatype: str
-    """Triton's name, as FP32."""
+    """Triton's name of the type, for example FP32."""
     dims: list[int]
-    """-1 is any. A check reports what clients must send, so that where the model batches the first
-    is the batch; a package reports config.pbtxt's, without it. Compare like with like."""
+    """Dimensions; -1 is any size.
+
+    A check reports what clients send, with the batch dimension where the model batches. A package
+    Job reports those of config.pbtxt, without it. The two cannot be compared with each other.
+    """
     optional: bool = False
 
 
@@ -38,11 +42,16 @@ class JobError(ApiModel):
     """Why a Job failed."""
 
     reason: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=64)]
-    """CamelCase, stable: DigestMismatch, SourceNotFound, UnsafeArchive, RegistryRefused …"""
+    """A `Reason`, or one of a newer Job that this version does not know."""
     message: str
-    """One sentence for people: the object, what was expected, what was found."""
+    """One sentence for people: the object, the field, what was found, what was expected."""
     transient: bool = False
     """True when the same Job may succeed later."""
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether the same spec and source would fail again, so that a retry cannot help."""
+        return Reason.parse(self.reason, Reason.JOB_CRASHED).needs_person
 
 
 class PackageResult(ApiModel):
@@ -51,24 +60,25 @@ class PackageResult(ApiModel):
     error: JobError | None = None
     model_digest: Digest | None = None
     download_digest: Digest | None = None
-    """sha256 of the downloaded file, where the source is one file."""
+    """Digest of the downloaded file; absent where the source is not one file."""
     image: str | None = None
     """``repository@sha256:…``; absent in Fetch mode."""
     base_digest: Digest | None = None
-    """Digest of server.image as resolved; absent in Fetch mode unless it is part of the name."""
+    """Digest that server.image resolved to; absent in Fetch mode unless the image names it."""
     server_version: str | None = None
-    """Triton's version as far as it is known: the base image's label, else absent."""
+    """Triton's version, from the base image's label; absent where it has none."""
     signature: Signature | None = None
-    """From config.pbtxt or the ONNX graph, where either says."""
+    """From config.pbtxt, else from the ONNX graph; absent where neither declares it."""
     format: str | None = None
-    """The format as detected, a ModelFormat."""
+    """The `ModelFormat` that was detected."""
     bytes: int = 0
-    """Size of the model on disk."""
+    """Size of all model files."""
     reused: bool = False
-    """True when the image was in the registry already."""
+    """True when the registry already had the image."""
     seconds: dict[str, float] = {}
-    """Wall time by phase: fetch, hash, pack, push."""
+    """Wall time by phase: fetch, hash, base, pack, push, deliver."""
     warnings: list[str] = []
+    """One sentence each, about what was changed or could not be determined."""
 
 
 class CheckVerdict(StrEnum):
@@ -79,47 +89,37 @@ class CheckVerdict(StrEnum):
     INCONCLUSIVE = "Inconclusive"
 
 
-class CheckReason(StrEnum):
-    """Why a check came out as it did."""
-
-    GOLDEN_SET_PASSED = "GoldenSetPassed"
-    NO_GOLDEN_SET = "NoGoldenSet"
-    """Passed on the signature alone."""
-    GOLDEN_SET_FAILED = "GoldenSetFailed"
-    GOLDEN_SET_REGRESSED = "GoldenSetRegressed"
-    """Enough cases agree, and yet it is worse than stable on the same ones."""
-    SIGNATURE_CHANGED = "SignatureChanged"
-    NOT_CHECKED = "NotChecked"
-    """See the error."""
-
-
 class StableComparison(ApiModel):
-    """The same golden set, asked of stable."""
+    """How stable answered the same golden set, case by case."""
 
     agreed: int
+    """Cases in which stable agrees."""
     worse: int
     """Cases in which stable agrees and the candidate does not."""
     better: int
     """Cases in which the candidate agrees and stable does not."""
     p: float
-    """McNemar's exact test, two-sided."""
+    """p-value of McNemar's exact two-sided test; ratio in [0, 1]."""
 
 
 class CheckResult(ApiModel):
     """Result of a check Job."""
 
     error: JobError | None = None
-    """The check itself could not run; then the verdict is Inconclusive."""
+    """Why the check could not be completed; the verdict is then Inconclusive."""
     verdict: CheckVerdict = CheckVerdict.INCONCLUSIVE
-    reason: CheckReason = CheckReason.NOT_CHECKED
+    reason: Reason = Reason.NOT_CHECKED
     message: str = ""
     """One sentence with the numbers."""
     cases: int = 0
+    """Cases in the golden set; 0 without one."""
     agreed: int = 0
+    """Cases in which the candidate agrees."""
     at_least: float | None = None
-    """Lower bound of the true share of agreement, with 95 % confidence."""
+    """Lower bound of the true share of agreement, with 95% confidence; ratio in [0, 1]."""
     stable: StableComparison | None = None
-    """None where stable was not asked: there is none, or it does not answer."""
+    """Absent where there is no stable, or it did not answer every case."""
     golden_digest: Digest | None = None
+    """Digest of the golden set's files; absent without one."""
     signature: Signature | None = None
-    """As the running server reports it."""
+    """As the candidate's server reports it."""

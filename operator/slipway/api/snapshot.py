@@ -1,7 +1,7 @@
-"""What a ControllerRevision freezes: everything that a revision needs, as resolved.
+"""The content of a ControllerRevision: everything that a revision needs, fully resolved.
 
-Live objects are applied only from here and never rendered again, so that an operator upgrade is a
-no-op for every revision that exists.
+A revision's objects are applied from its snapshot and never rendered again, so an upgrade of the
+operator changes nothing about revisions that exist.
 """
 
 from typing import Annotated
@@ -14,7 +14,7 @@ from slipway.api.request import PackageMode
 from slipway.api.result import Signature
 
 FORMAT = 1
-"""Raised when the meaning of a field changes."""
+"""Version of this format; increased when the meaning of a field changes."""
 
 
 class RevisionSnapshot(ApiModel):
@@ -23,18 +23,19 @@ class RevisionSnapshot(ApiModel):
     format: int = FORMAT
     revision: Revision
     input: Annotated[str, Field(max_length=64)]
+    """Hash of the input that the revision was made from."""
     version: str
     model_name: str
     mode: PackageMode
     model_digest: Digest
     base_digest: Digest | None = None
     image: str
-    """What the pods run: ``repository@sha256:…`` in Image mode."""
+    """Image of the server container; ``repository@sha256:…`` in Image mode."""
     server_version: str | None = None
     signature: Signature | None = None
     protocols: list[Protocol]
     start_seconds: int
     drain_seconds: int
     deployment: Manifest
-    """Without replicas: the scaler owns them."""
+    """Without `replicas`, which the scaler owns."""
     service: Manifest

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pytest
 import yaml
 from slipway.api.golden import Regression
+from slipway.api.reasons import Reason
 from slipway.api.request import CheckRequest, GoldenRequest, SourceRequest
 from slipway.api.result import (
-    CheckReason,
     CheckResult,
     CheckVerdict,
     Signature,
@@ -123,7 +123,7 @@ def test_a_model_that_answers_as_recorded_passes(
     assert (code, result.verdict, result.reason) == (
         0,
         CheckVerdict.PASS,
-        CheckReason.GOLDEN_SET_PASSED,
+        Reason.GOLDEN_SET_PASSED,
     )
     assert (result.agreed, result.cases) == (40, 40)
     assert result.message == (
@@ -148,7 +148,7 @@ def test_shuffled_labels_fail_with_the_numbers_and_the_first_case(
     code, result = check(an_order(server, share=0.95))
     best = int(pixels[3].argmax())
     assert (code, result.verdict) == (0, CheckVerdict.FAIL)
-    assert result.reason is CheckReason.GOLDEN_SET_FAILED
+    assert result.reason is Reason.GOLDEN_SET_FAILED
     assert result.message == (
         "36 of 40 cases agree (0.900, needed 0.950, at least 0.786 with 95% confidence); "
         f"case 3: output 'probabilities' argmax {best}, expected {(best + 1) % 4}"
@@ -261,7 +261,7 @@ def test_without_a_golden_set_the_signature_alone_decides(server: Running, check
     assert (code, result.verdict, result.reason) == (
         0,
         CheckVerdict.PASS,
-        CheckReason.NO_GOLDEN_SET,
+        Reason.NO_GOLDEN_SET,
     )
     assert result.message == "no golden set is given; signature as stable's"
 
@@ -277,7 +277,7 @@ def test_a_changed_signature_fails_before_the_golden_set_is_fetched(
     assert (code, result.verdict, result.reason) == (
         0,
         CheckVerdict.FAIL,
-        CheckReason.SIGNATURE_CHANGED,
+        Reason.SIGNATURE_CHANGED,
     )
     assert result.message == (
         "other than stable: input 'x' is gone; input 'pixels' is new and required; "
@@ -311,7 +311,7 @@ def test_enough_agreement_is_not_enough_where_stable_is_better_on_the_same_cases
         _, result = check(an_order(server, golden=golden, stable_http=stable.http))
     failed = regression is Regression.FAIL
     assert result.verdict is (CheckVerdict.FAIL if failed else CheckVerdict.PASS)
-    assert (result.reason is CheckReason.GOLDEN_SET_REGRESSED) is failed
+    assert (result.reason is Reason.GOLDEN_SET_REGRESSED) is failed
     assert result.stable == StableComparison(agreed=40, worse=10, better=0, p=0.001953)
     assert "beside stable: 10 worse, 0 better, p = 0.002" in result.message
 

@@ -1,8 +1,9 @@
-"""ModelDeployment: what users write, and what they read back.
+"""ModelDeployment: what users write, and what they read back; one module for each part of it.
 
-Fields under ``model``, ``packaging`` and ``server`` have no schema defaults: a default is applied
-on read, so a changed one would re-roll every model. The operator fills them from its settings when
-it makes a revision, and freezes them there. The CRD holds what works; a field appears when it does.
+Fields under ``model``, ``packaging`` and ``server`` have no schema defaults. The API server would
+apply a default on every read, so changing one would roll out every model again. The operator fills
+them in when it makes a revision, and freezes them there. Every field works: what does not work yet
+has no field. Docstrings of fields are the reference that users read, in the CRD and in docs/api.md.
 """
 
 from slipway.api.base import ApiModel, cel_rule
@@ -153,7 +154,7 @@ class ModelDeploymentSpec(ApiModel):
     rollout: Rollout = Rollout()
     rollback: Rollback = Rollback()
     paused: bool = False
-    """Stops advances and clocks; never a rollback, an abort or the analysis."""
+    """Stop raising the weight, and stop the clocks; analysis and rollbacks continue."""
 
 
 MODEL_NAME_OF = "(has({0}.spec.model.name) ? {0}.spec.model.name : {0}.metadata.name)"
@@ -171,13 +172,13 @@ ROOT_RULES = [
     ),
     cel_rule(
         f"{MODEL_NAME_OF.format('self')} == {MODEL_NAME_OF.format('oldSelf')}",
-        "the model name (spec.model.name, or else metadata.name) never changes: clients call it",
+        "the model's name (spec.model.name, else metadata.name) is immutable: clients use it",
     ),
 ]
 
 
 class ObjectMeta(ApiModel):
-    """The part of metadata that decisions need."""
+    """The metadata that decisions need."""
 
     name: str
     namespace: str
@@ -190,7 +191,7 @@ class ObjectMeta(ApiModel):
 
 
 class ModelDeployment(ApiModel):
-    """A model, and how its next version gets into production."""
+    """A served model, and how its next version gets into production."""
 
     metadata: ObjectMeta
     spec: ModelDeploymentSpec

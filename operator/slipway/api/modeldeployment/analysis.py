@@ -1,4 +1,4 @@
-"""How evidence is collected and judged."""
+"""Analysis: how evidence about a candidate is collected and judged."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -13,15 +13,15 @@ class AnalysisMode(StrEnum):
     """How the candidate is judged."""
 
     AUTO = "Auto"
-    """Beside stable, by a sequential test on the router's counters."""
+    """Compared with stable, by a sequential test on the router's counters."""
     THRESHOLD = "Threshold"
     """By fixed limits, on blocks of requests."""
     OFF = "Off"
-    """Not at all: history says Unjudged."""
+    """Not judged; the history records it as unjudged."""
 
 
 class OnInconclusive(StrEnum):
-    """What happens at the deadline without a verdict."""
+    """What happens when the deadline passes without a verdict."""
 
     PAUSE = "Pause"
     ROLL_BACK = "RollBack"
@@ -32,44 +32,49 @@ class Tolerance(ApiModel):
     """How much worse than stable a candidate may be: limit = (1 + relative) · stable + absolute."""
 
     relative: Annotated[float, Field(ge=0, le=10)] = 0.25
+    """Allowed increase relative to stable, as a ratio: 0.25 is a quarter more."""
     absolute: Annotated[float, Field(ge=0, le=1)] = 0.002
+    """Allowed increase on top of that, as a share of requests."""
 
 
 class Threshold(ApiModel):
-    """Fixed limits of mode Threshold; each check is made on a block of requests of its own."""
+    """Limits of mode Threshold. Every check looks at a new block of requests."""
 
     max_error_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Largest share of failed requests."""
     max_slow_ratio: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """Largest share of requests slower than slowMillis."""
     slow_millis: Annotated[float, Field(gt=0, le=60_000)] = 200
-    """What slow is; rounded up to an edge of the router's histogram."""
+    """Latency in milliseconds above which a request is slow; rounded up to an edge of the router's
+    histogram."""
     failure_limit: Annotated[int, Field(ge=0, le=1000)] = 2
-    """Checks that may fail in a rollout; one more rolls back."""
+    """Failed checks that a rollout tolerates; one more rolls it back."""
     min_requests: Annotated[int, Field(ge=1, le=10_000_000)] = 50
-    """Of the candidate, in a block; a block that is not full is no check."""
+    """Requests to the candidate that make up a block; a check waits for a full block."""
 
 
 class Analysis(ApiModel):
-    """How evidence is collected and judged."""
+    """How evidence about the candidate is collected and judged."""
 
     mode: AnalysisMode = AnalysisMode.AUTO
+    """Auto compares with stable, by a sequential test; Threshold applies fixed limits; Off judges
+    nothing."""
     interval_seconds: Annotated[int, Field(ge=1, le=3600)] = 5
+    """Seconds between two evaluations."""
     min_samples: Annotated[int, Field(ge=1, le=10_000_000)] = 50
     """Requests that each revision must have answered in a step before it is judged."""
     max_harm: Annotated[float, Field(gt=0, le=1)] = 0.01
-    """Excess of bad requests, as a share of all requests, that a step may do at most.
-
-    The weight is raised when it is shown, at 95 %, that the next weight does less.
-    """
+    """Largest excess of bad requests at any weight, as a share of all requests. The weight is
+    raised once the analysis is 95% sure that the next weight stays below it."""
     false_rollback: Annotated[float, Field(gt=0, le=0.5)] = 0.01
-    """Probability at most with which a candidate that is no worse is rolled back, per rollout."""
+    """Largest probability of rolling back a candidate that is no worse, per rollout."""
     tolerance: Tolerance = Tolerance()
     warm_up_seconds: Annotated[int, Field(ge=0, le=3600)] = 10
-    """After its first requests a candidate is not judged for so long."""
+    """Seconds after a candidate's first requests in which they do not count."""
     threshold: Threshold = Threshold()
-    """Of mode Threshold."""
     on_inconclusive: OnInconclusive = OnInconclusive.PAUSE
-    """At the deadline only."""
+    """What happens when deadlineSeconds pass without a verdict. Pause waits for a person."""
     metrics: Annotated[list[Metric], Field(max_length=10, json_schema_extra=list_map("name"))] = []
-    """Beside errors and latency, which are always judged."""
+    """Metrics in addition to errors and latency, which are always judged."""
     hooks: Annotated[list[Hook], Field(max_length=10, json_schema_extra=list_map("name"))] = []
-    """Asked before the weight rises."""
+    """Services that must approve before the weight rises, asked in this order."""

@@ -1,4 +1,4 @@
-"""What the analysis looks at beside the router's counters, and whom a rollout asks."""
+"""Metrics that the analysis judges in addition to the router's counters, and hooks that it asks."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -8,7 +8,7 @@ from pydantic import Field
 from slipway.api.base import ApiModel, cel_rule
 
 PLACEHOLDERS = ("name", "namespace", "revision", "version", "pods")
-"""What a query may hold, as ``{{name}}``; filled for the candidate and for stable."""
+"""Placeholders of a query, as ``{{name}}``; filled in for the candidate and for stable."""
 
 
 def _strip_placeholders(text: str) -> str:
@@ -18,7 +18,7 @@ def _strip_placeholders(text: str) -> str:
 
 
 def placeholder_rule(field: str) -> str:
-    """Return the CEL rule that a query has no placeholder but ours."""
+    """Return the CEL expression that a query has no unknown placeholder."""
     return f"!has(self.{field}) || !{_strip_placeholders(f'self.{field}')}.contains('{{{{')"
 
 
@@ -32,18 +32,18 @@ Provider = Annotated[
 ]
 Query = Annotated[str, Field(min_length=1, max_length=1024)]
 RESERVED = ("errors", "latency", "resources", "traffic", "golden-set", "analysis")
-"""Metrics that are always there, and names that they may need."""
+"""Names of built-in metrics, and names reserved for more of them."""
 
 
 class MetricPreset(StrEnum):
-    """Metrics that Slipway knows how to read."""
+    """A metric that needs no query."""
 
     TRITON_ERRORS = "TritonErrors"
-    """Requests that failed inside Triton, by the servers' own counters."""
+    """Requests that failed inside Triton, by the counters of its servers."""
 
 
 class MetricStage(StrEnum):
-    """When a metric counts."""
+    """When a metric is judged."""
 
     ALWAYS = "Always"
     STEPS = "Steps"
@@ -51,18 +51,18 @@ class MetricStage(StrEnum):
 
 
 class MetricMode(StrEnum):
-    """What a metric may do."""
+    """What a metric's verdict does."""
 
     ENFORCE = "Enforce"
-    """A Fail rolls back, and without a Pass the weight is held."""
+    """A Fail rolls back, and the weight is held until there is a Pass."""
     PAUSE = "Pause"
-    """A Fail holds the weight until a person says `approve` or `promote`."""
+    """A Fail holds the weight until a person uses `approve` or `promote`."""
     REPORT_ONLY = "ReportOnly"
-    """Shown, and nothing else."""
+    """It is shown and has no effect."""
 
 
 class PrometheusQuery(ApiModel):
-    """Either one number for each revision, or a pair of counters."""
+    """PromQL for each revision: either one number (query), or a pair of counters (bad, total)."""
 
     model_config = {
         "json_schema_extra": {
@@ -80,17 +80,17 @@ class PrometheusQuery(ApiModel):
     }
 
     provider: Provider
-    """Of those that the operator's admin configured."""
+    """Name of a Prometheus server in the operator's settings."""
     query: Query | None = None
-    """PromQL that finds one number, for example a quantile or a gauge."""
+    """PromQL that returns one number, for example a quantile or a gauge."""
     bad: Query | None = None
-    """PromQL that finds a raw counter of bad events: `sum(…) or vector(0)`, no `rate`."""
+    """PromQL that returns raw counters of bad events: `sum(…) or vector(0)`, without `rate`."""
     total: Query | None = None
-    """PromQL that finds the raw counter of all events."""
+    """PromQL that returns raw counters of all events, with the same series as bad."""
 
 
 class Drift(ApiModel):
-    """The shares of classes or score bins, beside those of stable."""
+    """Compares the shares of predicted classes or score bins with those of stable."""
 
     model_config = {
         "json_schema_extra": {
@@ -101,14 +101,15 @@ class Drift(ApiModel):
     }
 
     provider: Provider
+    """Name of a Prometheus server in the operator's settings."""
     query: Query
-    """PromQL that finds one raw counter per class or bin, at most 50: `sum by (class) (…)`."""
+    """PromQL that returns one raw counter per class or bin, at most 50: `sum by (class) (…)`."""
     label: Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=64)]
-    """Label with the name of the class or bin."""
+    """Label that holds the name of the class or bin."""
 
 
 class Metric(ApiModel):
-    """One more metric of the analysis."""
+    """A metric of the analysis: exactly one of preset, prometheus and drift."""
 
     model_config = {
         "json_schema_extra": {
@@ -122,17 +123,17 @@ class Metric(ApiModel):
                     "has(self.prometheus) && has(self.prometheus.query)"
                     " ? has(self.max) != has(self.maxIncrease)"
                     " : !has(self.max) && !has(self.maxIncrease)",
-                    "a query of one number has either max or maxIncrease; counters, presets and "
-                    "drift have neither: analysis.tolerance and the sample decide",
+                    "prometheus.query needs either max or maxIncrease; counters, presets and drift "
+                    "take neither: they are judged by analysis.tolerance",
                 ),
                 cel_rule(
                     "!has(self.drift) || !has(self.mode) || self.mode != 'Enforce'",
-                    "drift is no fault: its mode is ReportOnly or Pause",
+                    "the mode of drift must be ReportOnly or Pause: drift alone is not a fault",
                     ".mode",
                 ),
                 cel_rule(
                     f"!(self.name in {list(RESERVED)})",
-                    "metrics of this name exist already",
+                    "this name is reserved for a built-in metric",
                     ".name",
                 ),
             ]
@@ -140,27 +141,33 @@ class Metric(ApiModel):
     }
 
     name: MetricName
+    """Name in status and messages: a letter, then letters, digits and '-'."""
     preset: MetricPreset | None = None
+    """TritonErrors counts requests that failed inside Triton."""
     prometheus: PrometheusQuery | None = None
     drift: Drift | None = None
     max: Annotated[float, Field(ge=-1e15, le=1e15)] | None = None
-    """Largest value that the candidate may have."""
+    """Largest allowed value; with prometheus.query only."""
     max_increase: Annotated[float, Field(ge=0, le=1000)] | None = None
-    """Largest increase over stable, as a ratio: 0.2 is a fifth more."""
+    """Largest allowed increase over stable, as a ratio: 0.2 is a fifth more; with prometheus.query
+    only."""
     stage: MetricStage = MetricStage.ALWAYS
+    """When the metric is judged: in the steps, in the bake, or always."""
     mode: MetricMode | None = None
-    """Default Enforce; of drift ReportOnly."""
+    """Enforce: a Fail rolls back, and the weight is held until there is a Pass. Pause: a Fail holds
+    the weight until a person uses `approve` or `promote`. ReportOnly: no effect. Default: Enforce,
+    or ReportOnly for drift."""
 
     @property
     def effect(self) -> MetricMode:
-        """The mode in force."""
+        """The mode that applies, with its default."""
         if self.mode is not None:
             return self.mode
         return MetricMode.REPORT_ONLY if self.drift is not None else MetricMode.ENFORCE
 
     @property
     def provider(self) -> str | None:
-        """The Prometheus server that it needs."""
+        """The Prometheus server that the metric needs; None for a preset."""
         source = self.prometheus or self.drift
         return source.provider if source is not None else None
 
@@ -169,15 +176,15 @@ class HookStage(StrEnum):
     """When a hook is asked."""
 
     BEFORE_TRAFFIC = "BeforeTraffic"
-    """Once the candidate has passed its checks, before the first weight."""
+    """After the candidate has passed its checks, before the first weight."""
     STEP = "Step"
-    """At every step, once its evidence is complete, before the weight rises."""
+    """At every step, after the analysis has passed, before the weight rises."""
     BEFORE_PROMOTION = "BeforePromotion"
-    """When the bake is over."""
+    """At the end of the bake."""
 
 
 class Webhook(ApiModel):
-    """Where to ask: 200 goes on, 409 refuses the revision, anything else is asked again."""
+    """Where to send the request: 200 approves, 409 rejects the revision, all else is retried."""
 
     url: Annotated[
         str,
@@ -186,13 +193,17 @@ class Webhook(ApiModel):
         ),
     ]
     """A Service of this namespace (`http://<service>.<namespace>.svc/…`), or a host that the
-    operator's admin allowed."""
+    operator's settings allow."""
     timeout_seconds: Annotated[int, Field(ge=1, le=30)] = 10
+    """Seconds to wait for an answer."""
 
 
 class Hook(ApiModel):
-    """Asks a service of yours whether the rollout may go on."""
+    """Asks a service of yours whether the rollout may continue."""
 
     name: MetricName
+    """Name in status and messages: a letter, then letters, digits and '-'."""
     stage: HookStage
+    """When the hook is asked: BeforeTraffic, after the checks; Step, before every further weight;
+    BeforePromotion, at the end of the bake."""
     webhook: Webhook

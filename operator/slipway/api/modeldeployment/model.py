@@ -1,4 +1,4 @@
-"""What is served: source, configuration, golden set, warm-up."""
+"""The model that is served: source, configuration, golden set, warm-up."""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -15,24 +15,24 @@ Uri = Annotated[str, Field(min_length=1, max_length=2048)]
 SOURCE_RULES: list[Any] = [
     cel_rule(
         r"self.uri.matches('^(https?|pvc)://[!-~]+$')",
-        "uri must start with https://, http:// or pvc://, and hold printable ASCII only: write any "
-        "other character as %XX",
+        "uri must start with https://, http:// or pvc://, and consist of printable ASCII: write "
+        "any other character as %XX",
         ".uri",
     ),
     cel_rule(
         "!self.uri.startsWith('http') || !self.uri.endsWith('/')",
-        "a web address that ends in '/' names no file; give the archive or model file itself",
+        "uri must not end in '/': give the address of an archive or of a model file",
         ".uri",
     ),
     cel_rule(
         r"!self.uri.startsWith('pvc://') || "
         r"self.uri.matches('^pvc://[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/')",
-        "a claim is written pvc://<claim>/<path>",
+        "uri of a PersistentVolumeClaim must have the form pvc://<claim>/<path>",
         ".uri",
     ),
     cel_rule(
         "!self.uri.matches('^https?://[^/?#]*@')",
-        "a uri must not hold a user or a password: all who may read the object would know them",
+        "uri must not contain a user or a password: everyone who can read the object would see it",
         ".uri",
     ),
     cel_rule(
@@ -44,18 +44,20 @@ SOURCE_RULES: list[Any] = [
 
 
 class Source(ApiModel):
-    """Where the model's bytes are."""
+    """Where the model's files are."""
 
     model_config = {"json_schema_extra": {"x-kubernetes-validations": SOURCE_RULES}}
 
     uri: Uri
-    """``https://`` or ``http://`` (an archive or one model file) or ``pvc://<claim>/<path>``."""
+    """`https://…` or `http://…`: an archive (.tar, .tar.gz, .tgz, .zip) or one model file.
+    `pvc://<claim>/<path>`: the same, or a directory."""
     digest: Digest | None = None
-    """Pin of the model digest; without it the digest is resolved once and kept."""
+    """Digest that the model must have. Default: whatever is found is resolved once per version, and
+    kept."""
 
 
 class DynamicBatching(ApiModel):
-    """Triton's dynamic batching."""
+    """Triton's dynamic batching, which is always on where the model batches."""
 
     preferred_batch_sizes: (
         Annotated[
@@ -64,9 +66,11 @@ class DynamicBatching(ApiModel):
         ]
         | None
     ) = None
+    """Batch sizes that Triton tries to reach. Default: any."""
     max_queue_delay_microseconds: Annotated[int, Field(ge=0, le=60_000_000)] | None = None
+    """Longest time that a request waits for others to join its batch. Default: 0."""
     max_queue_size: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    """Requests that may wait; more are refused with 503. The operator's default bounds it."""
+    """Requests that may wait in one server; it answers further ones with 503. Default: 256."""
 
 
 class InstanceKind(StrEnum):
@@ -81,54 +85,63 @@ class InstanceGroup(ApiModel):
     """Copies of the model inside one server."""
 
     count: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Number of copies. Default: 1."""
     kind: InstanceKind | None = None
+    """Where they run; Auto leaves the choice to Triton. Default: Auto."""
 
 
 class ModelConfig(ApiModel):
-    """Typed part of config.pbtxt. The source's own file wins; these fill what it leaves out."""
+    """Fields of config.pbtxt that the source's own config.pbtxt, if any, leaves out."""
 
     max_batch_size: Annotated[int, Field(ge=0, le=65_536)] | None = None
-    """Largest batch; 0: the model does not batch."""
+    """Largest batch; 0 means that the model does not batch. Default: 4 for an ONNX graph that can
+    batch, else 0."""
     dynamic_batching: DynamicBatching | None = None
     instance_group: InstanceGroup | None = None
     raw: Annotated[str, Field(max_length=16_384)] | None = None
-    """Protobuf text merged last; may override everything else."""
+    """Text in the format of config.pbtxt. Merged last, it overrides everything else."""
 
 
 class GoldenSet(ApiModel):
-    """Recorded inputs with expected outputs; the candidate answers them before users see it."""
+    """Recorded inputs with expected outputs, which a candidate must answer before any traffic."""
 
     model_config = {"json_schema_extra": {"x-kubernetes-validations": SOURCE_RULES}}
 
     uri: Uri
-    """Directory or archive with golden.yaml and the cases; the schemes of the model source."""
+    """Directory or archive with golden.yaml and the cases; same schemes as model.source.uri."""
     digest: Digest | None = None
+    """Digest that the golden set must have. Default: any."""
     min_agreement: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Least share of cases that must agree; ratio in [0, 1]."""
+    """Smallest share of cases that must agree; ratio in [0, 1]."""
     regression: Regression | None = None
-    """Where enough agree, but significantly fewer than stable's on the same cases; default Fail."""
+    """What happens when enough cases agree, but significantly fewer than on stable: Fail rejects
+    the revision, Report only mentions it. Default: Fail."""
 
 
 class Warmup(ApiModel):
-    """Requests that Triton answers on every replica before it turns ready."""
+    """Requests that every replica answers before it becomes ready."""
 
     requests: Annotated[int, Field(ge=1, le=10_000)]
+    """Number of requests."""
 
 
 class Model(ApiModel):
-    """What is served."""
+    """The model that is served."""
 
     version: Annotated[
         str, Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", max_length=63)
     ]
-    """For people; identity is the revision."""
+    """Name of the version, for people: letters, digits, '-', '_' and '.'. The files decide what a
+    revision is, not this name."""
     name: (
         Annotated[str, Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_]*[A-Za-z0-9])?$", max_length=63)]
         | None
     ) = None
-    """Triton model name; default metadata.name; immutable."""
+    """Name of the model in requests: letters, digits, '-' and '_'. Immutable. Default:
+    metadata.name."""
     format: ModelFormat | None = None
-    """Default: detected."""
+    """Format of the files. Default: detected from their names. Repository is for several models,
+    or for a backend that is not listed."""
     source: Source
     config: ModelConfig | None = None
     golden_set: GoldenSet | None = None

@@ -1,4 +1,4 @@
-"""How the model gets into the pods."""
+"""Packaging: how the model gets into the pods."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -12,23 +12,27 @@ class LocalSecret(ApiModel):
     """A Secret in the ModelDeployment's own namespace."""
 
     name: ObjectName
+    """Name of the Secret."""
 
 
 class PackagingMode(StrEnum):
     """How the model gets into the pods."""
 
     AUTO = "Auto"
-    """Image if the registry needs no secret or pushSecretRef is set; else Fetch."""
+    """Image where the operator may push to the registry, else Fetch."""
     IMAGE = "Image"
-    """A container image per version: weights and configuration appended to server.image."""
+    """A container image per version: the model's files on top of server.image."""
     FETCH = "Fetch"
-    """An init container fetches the model on every start."""
+    """An init container fetches the model on every start of a pod."""
 
 
 class Packaging(ApiModel):
-    """How a container is built for a version."""
+    """How the model gets into the pods."""
 
     mode: PackagingMode | None = None
+    """Image: a container image per version, with the model on top of server.image. Fetch: an init
+    container fetches the model on every start. Auto: Image where the registry accepts pushes
+    without a secret or pushSecretRef is set, else Fetch. Default: Auto."""
     repository: (
         Annotated[
             str,
@@ -39,10 +43,11 @@ class Packaging(ApiModel):
         ]
         | None
     ) = None
-    """Where images go, without a tag; default <registry.prefix>/<namespace>/<name>."""
+    """Repository for the images, `host[:port]/path` without a tag. Default:
+    `<registry.prefix of the operator's settings>/<namespace>/<name>`."""
     push_secret_ref: LocalSecret | None = None
-    """Secret of type kubernetes.io/dockerconfigjson."""
+    """Secret of type kubernetes.io/dockerconfigjson, for pushing images. Default: none."""
     pull_secret_refs: (
         Annotated[list[LocalSecret], Field(max_length=8, json_schema_extra=list_map("name"))] | None
     ) = None
-    """For pods and for reading the base image; default: the push secret."""
+    """Secrets for pulling images, for pods and for the package Job. Default: the push secret."""

@@ -1,8 +1,8 @@
-"""Schemas of affinity and topology spread, as Kubernetes knows them, with a maximum on everything.
+"""Schemas of affinity and topology spread: those of Kubernetes, with a limit on everything.
 
-An open object would be shorter, but the API server takes one of any depth and size, and JSON that
-is nested a thousand deep stops every reader that is written in Python: one user's object would
-blind the operator for all.
+An open object would be shorter. But the API server accepts one of any depth and size, and JSON
+that is nested a thousand levels deep breaks every reader written in Python: the object of one user
+would stop the operator for all.
 """
 
 from typing import Any

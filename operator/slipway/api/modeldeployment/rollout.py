@@ -1,4 +1,4 @@
-"""How a new revision gets its traffic, and how it loses it."""
+"""Rollout and rollback: how a revision gets its traffic, and how it loses it."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -10,21 +10,21 @@ from slipway.api.modeldeployment.analysis import Analysis
 
 
 class Approval(StrEnum):
-    """Whether a person must agree before a step."""
+    """Whether a person must approve a step."""
 
     NONE = "None"
     REQUIRED = "Required"
 
 
 class Step(ApiModel):
-    """One step of a rollout."""
+    """A step of a rollout."""
 
     weight: Annotated[int, Field(ge=1, le=99)]
-    """Percent of requests that the candidate gets."""
+    """Share of requests that the candidate gets, in percent."""
     hold_seconds: Annotated[int, Field(ge=0, le=604_800)] = 0
-    """Least active time at this weight; default 0."""
+    """Minimum time at this weight, in seconds; pauses do not count. Default: 0."""
     approval: Approval = Approval.NONE
-    """Asked before the weight is written; default None."""
+    """Required: the weight is set only after a person uses `approve`. Default: None."""
 
 
 class Rollout(ApiModel):
@@ -36,7 +36,7 @@ class Rollout(ApiModel):
                 cel_rule(
                     "!has(self.steps) || self.steps.map(s, s.weight).isSorted() && self.steps.all("
                     "s, self.steps.filter(t, t.weight == s.weight).size() == 1)",
-                    "weights must increase from step to step",
+                    "weights must increase with every step",
                     ".steps",
                 )
             ]
@@ -49,28 +49,31 @@ class Rollout(ApiModel):
         Step(weight=25),
         Step(weight=50),
     ]
-    """Strictly increasing; 100 is implicit and last."""
+    """Weights of the candidate, strictly increasing. After the last one comes the bake, then all
+    traffic. With an empty list a candidate goes straight to the bake."""
     bake_seconds: Annotated[int, Field(ge=0, le=604_800)] = 600
-    """After the last step: keep judging, keep the old revision at full capacity."""
+    """Time after the last step, in seconds, in which the candidate is still judged and the old
+    revision keeps its full capacity."""
     bake_control_percent: Annotated[int, Field(ge=0, le=50)] = 5
-    """Share that stays on stable in the bake, so that there is something to compare with. With 0 a
-    candidate that turns worse than it was first gives 20 % back, and is then compared."""
+    """Share of requests that stays on stable in the bake for comparison, in percent. With 0, a
+    candidate that becomes worse in the bake gives 20% back to stable and is then compared."""
     deadline_seconds: Annotated[int, Field(ge=30, le=2_592_000)] = 3600
-    """Of active time: pauses and waiting for approval do not count."""
+    """Time for the rollout, in seconds; pauses and waiting for approval or a hook do not count."""
     analysis: Analysis = Analysis()
 
 
 class Automatic(StrEnum):
-    """Whether Slipway rolls back by itself."""
+    """Whether Slipway rolls back without asking."""
 
     ENABLED = "Enabled"
     DISABLED = "Disabled"
 
 
 class Rollback(ApiModel):
-    """What happens with a bad candidate."""
+    """What happens to a bad candidate, and how many revisions are kept."""
 
     automatic: Automatic = Automatic.ENABLED
-    """Disabled: a Fail holds the weight and waits for a person."""
+    """Enabled: a Fail rolls back at once. Disabled: a Fail holds the weight and waits for a
+    person."""
     history_limit: Annotated[int, Field(ge=1, le=50)] = 10
-    """Old revisions that are kept, without pods."""
+    """Old revisions to keep, without pods."""

@@ -1,4 +1,4 @@
-"""How many replicas a revision has, and who decides it."""
+"""Scaling: how many replicas a revision has, and which engine decides."""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -12,45 +12,46 @@ DEFAULT_UTILIZATION_PERCENT = 70
 
 
 class ScalingEngine(StrEnum):
-    """Who writes the number of replicas."""
+    """What sets the number of replicas."""
 
     AUTO = "Auto"
-    """Builtin."""
+    """The same as Builtin."""
     BUILTIN = "Builtin"
-    """Slipway, on measured concurrency and queue time; knows the rollout."""
+    """Slipway, by requests in flight and queue time."""
     HPA = "HPA"
-    """Kubernetes' HorizontalPodAutoscaler, on CPU or memory."""
+    """A HorizontalPodAutoscaler for each revision, by CPU or memory."""
     NONE = "None"
-    """Somebody else."""
+    """You, or an autoscaler of yours."""
 
 
 class ScalingResource(StrEnum):
-    """What a HorizontalPodAutoscaler looks at."""
+    """What a HorizontalPodAutoscaler measures."""
 
     CPU = "CPU"
     MEMORY = "Memory"
 
 
 class ScalingTarget(ApiModel):
-    """What a replica should be loaded with."""
+    """The load that a replica should have."""
 
     concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    """Requests in flight per replica, waiting ones included; engine Builtin. Default 4."""
+    """Requests in flight per replica, waiting ones included. Engine Builtin only. Default: 4."""
     queue_millis: Annotated[int, Field(ge=1, le=600_000)] | None = None
-    """Mean wait in Triton's queue that more replicas should end; engine Builtin. Default: none."""
+    """Mean time in Triton's queue, in milliseconds, above which replicas are added. Engine Builtin
+    only. Default: none."""
     utilization_percent: Annotated[int, Field(ge=1, le=1000)] | None = None
-    """Of what the pods request; engine HPA. Default 70."""
+    """Use of the resource, in percent of what the pods request. Engine HPA only. Default: 70."""
     resource: ScalingResource | None = None
-    """What the utilization is of; engine HPA. Default CPU."""
+    """Resource that utilizationPercent is about. Engine HPA only. Default: CPU."""
 
     @property
     def utilization(self) -> int:
-        """Percent of the request, where the HorizontalPodAutoscaler aims."""
+        """Percent of the request that the HorizontalPodAutoscaler aims at, with its default."""
         return self.utilization_percent or DEFAULT_UTILIZATION_PERCENT
 
     @property
     def measured(self) -> ScalingResource:
-        """What the utilization is of."""
+        """The resource that the HorizontalPodAutoscaler measures, with its default."""
         return self.resource or ScalingResource.CPU
 
 
@@ -61,13 +62,13 @@ _IS_HPA = "(has(self.engine) && self.engine == 'HPA')"
 def _only_with_engine(field: str, condition: str, engine: str) -> dict[str, Any]:
     return cel_rule(
         f"!has(self.target) || !has(self.target.{field}) || {condition}",
-        f"target.{field} works with engine {engine} only",
+        f"target.{field} requires engine {engine}",
         f".target.{field}",
     )
 
 
 class Scaling(ApiModel):
-    """How many replicas a revision has; a change here makes no new revision."""
+    """How many replicas a revision has. A change here makes no new revision."""
 
     model_config = {
         "json_schema_extra": {
@@ -79,7 +80,7 @@ class Scaling(ApiModel):
                 ),
                 cel_rule(
                     "!has(self.replicas) || (has(self.engine) && self.engine == 'None')",
-                    "replicas is somebody else's number: it works with engine None only",
+                    "replicas requires engine None: other engines set the number themselves",
                     ".replicas",
                 ),
                 _only_with_engine("concurrency", _IS_BUILTIN, "Builtin"),
@@ -91,24 +92,28 @@ class Scaling(ApiModel):
     }
 
     min_replicas: Replicas = 1
+    """Smallest number of replicas."""
     max_replicas: Replicas | None = None
-    """Default: minReplicas, so that nothing scales unasked."""
+    """Largest number of replicas. Default: minReplicas, so that nothing scales unless asked to."""
     engine: ScalingEngine = ScalingEngine.AUTO
-    """Who writes the number of replicas; Auto is Builtin."""
+    """What sets the number of replicas. Builtin (also Auto): Slipway, by requests in flight and
+    queue time. HPA: a HorizontalPodAutoscaler, by CPU or memory. None: you, or an autoscaler of
+    yours."""
     replicas: Replicas | None = None
-    """Engine None: the number, as `kubectl scale` and other autoscalers write it. Without it the
-    Deployments themselves are left to somebody else."""
+    """Number of replicas, as `kubectl scale` sets it. Engine None only. Default: Slipway leaves the
+    replicas of the Deployments alone."""
     target: ScalingTarget = ScalingTarget()
     down_seconds: Annotated[int, Field(ge=10, le=3600)] = 300
-    """Replicas go only after the load was low for so long without a gap in what is measured."""
+    """Seconds for which the load must stay low, and be measured without a gap, before replicas are
+    removed."""
 
     @property
     def most(self) -> int:
-        """The highest number of replicas."""
+        """The largest number of replicas, with its default."""
         return max(self.min_replicas, self.max_replicas or 0)
 
     @property
     def is_builtin(self) -> bool:
-        """Whether Slipway itself decides by the load: its engine, and room to decide."""
+        """Whether Slipway itself scales: by its own engine, and between different limits."""
         engines = {ScalingEngine.AUTO, ScalingEngine.BUILTIN}
         return self.engine in engines and self.most > self.min_replicas

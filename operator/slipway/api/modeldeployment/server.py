@@ -1,4 +1,4 @@
-"""The Triton container and its pod."""
+"""The Triton server: its container and its pod."""
 
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ IMAGE = (
     r"(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
     r"(:[A-Za-z0-9_][-A-Za-z0-9_.]{0,127})?(@sha256:[0-9a-f]{64})?$"
 )
-"""An image as container runtimes read it: [host[:port]/]path[:tag][@digest]."""
+"""An image as container runtimes parse it: [host[:port]/]path[:tag][@digest]."""
 RESOURCE_RULES: list[Any] = [
     cel_rule(
         "!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits)"
@@ -29,7 +29,7 @@ RESOURCE_RULES: list[Any] = [
             f"!has(self.{part}) || self.{part}.all(name, "
             "name.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]"
             "([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",
-            "a resource is named cpu, memory, ephemeral-storage or <domain>/<name>",
+            "the name of a resource must be cpu, memory, ephemeral-storage or <domain>/<name>",
             f".{part}",
         )
         for part in ("requests", "limits")
@@ -39,7 +39,7 @@ NODE_SELECTOR_RULES: list[Any] = [
     cel_rule(
         "self.all(key, key.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]"
         "([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",
-        "a key of nodeSelector is a label: [<domain>/]<name>",
+        "a key of nodeSelector must be the name of a label: [<domain>/]<name>",
     )
 ]
 
@@ -59,23 +59,25 @@ Quantity = Annotated[
 
 
 class Resources(ApiModel):
-    """Resources of the server container."""
+    """Resources of the server container, as in a pod."""
 
     model_config = {"json_schema_extra": {"x-kubernetes-validations": RESOURCE_RULES}}
 
     requests: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
+    """Default: cpu 100m and memory 512Mi."""
     limits: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
+    """Default: none."""
 
 
 class EnvVar(ApiModel):
-    """A literal environment variable of the server container."""
+    """An environment variable with a literal value."""
 
     model_config = {
         "json_schema_extra": {
             "x-kubernetes-validations": [
                 cel_rule(
                     "!self.name.startsWith('SLIPWAY_')",
-                    "names that begin with SLIPWAY_ are Slipway's own",
+                    "names that begin with SLIPWAY_ are reserved",
                     ".name",
                 )
             ]
@@ -83,20 +85,27 @@ class EnvVar(ApiModel):
     }
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
+    """Name; must not begin with SLIPWAY_."""
     value: Annotated[str, Field(max_length=4096)] = ""
+    """Value; empty if not given."""
 
 
 class Toleration(ApiModel):
-    """A toleration, as Kubernetes knows it."""
+    """A toleration, as in a pod."""
 
     key: Annotated[str, Field(max_length=316)] | None = None
+    """Key of the taint. Default: all."""
     operator: Annotated[str, Field(pattern="^(Exists|Equal)$", max_length=6)] | None = None
+    """Exists or Equal. Default: Equal."""
     value: Annotated[str, Field(max_length=63)] | None = None
+    """Value of the taint, for Equal."""
     effect: (
         Annotated[str, Field(pattern="^(NoSchedule|PreferNoSchedule|NoExecute)$", max_length=16)]
         | None
     ) = None
+    """NoSchedule, PreferNoSchedule or NoExecute. Default: all."""
     toleration_seconds: Annotated[int, Field(ge=-1, le=2_592_000)] | None = None
+    """Seconds until a pod is evicted, for NoExecute. Default: never."""
 
 
 LabelValue = Annotated[
@@ -105,7 +114,7 @@ LabelValue = Annotated[
 
 
 class PodOptions(ApiModel):
-    """The allow-list of pod fields that users may set."""
+    """Fields of the pod that users may set, as in a pod."""
 
     node_selector: (
         Annotated[
@@ -116,11 +125,13 @@ class PodOptions(ApiModel):
         ]
         | None
     ) = None
+    """Labels that a node must have."""
     tolerations: (
         Annotated[list[Toleration], Field(max_length=16, json_schema_extra=ATOMIC)] | None
     ) = None
+    """Taints that the pods tolerate."""
     affinity: Annotated[Manifest, WithJsonSchema(AFFINITY)] | None = None
-    """As in a pod; checked by a dry-run apply before a revision is made."""
+    """Affinity; checked by a dry run before a revision is made."""
     topology_spread_constraints: (
         Annotated[
             list[Annotated[Manifest, WithJsonSchema(SPREAD)]],
@@ -128,19 +139,23 @@ class PodOptions(ApiModel):
         ]
         | None
     ) = None
-    """As in a pod; checked by a dry-run apply before a revision is made."""
+    """Topology spread; checked by a dry run before a revision is made."""
     priority_class_name: ObjectName | None = None
+    """Name of a PriorityClass."""
     runtime_class_name: ObjectName | None = None
+    """Name of a RuntimeClass."""
     env: (
         Annotated[list[EnvVar], Field(max_length=64, json_schema_extra=list_map("name"))] | None
     ) = None
+    """Environment variables of the server container."""
 
 
 class Server(ApiModel):
-    """The Triton container."""
+    """The Triton server."""
 
     image: Annotated[str, Field(pattern=IMAGE, min_length=1, max_length=512)] | None = None
-    """Default: the operator's setting."""
+    """Image of Triton: `[host[:port]/]path[:tag][@digest]`. Default: `server.image` of the
+    operator's settings."""
     protocols: (
         Annotated[
             list[Protocol],
@@ -148,10 +163,10 @@ class Server(ApiModel):
         ]
         | None
     ) = None
+    """Protocols that clients may use. Default: both."""
     resources: Resources | None = None
-    """Default: requests of 100m CPU and 512Mi memory."""
     start_seconds: Annotated[int, Field(ge=10, le=7200)] | None = None
-    """Time that a replica may take to load the model; default 600."""
+    """Time that a replica may take to load the model, in seconds. Default: 600."""
     drain_seconds: Annotated[int, Field(ge=1, le=3600)] | None = None
-    """Time that running requests get when a replica goes; default 30."""
+    """Time that running requests get when a replica is removed, in seconds. Default: 30."""
     pod: PodOptions | None = None

@@ -1,4 +1,4 @@
-"""What users read back."""
+"""Status: what users read back, and what the operator remembers between two passes."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -22,7 +22,7 @@ class Stage(StrEnum):
     ROLLING_BACK = "RollingBack"
     PAUSED = "Paused"
     FAILED = "Failed"
-    """The environment failed; retried with back-off."""
+    """The environment failed, not the model."""
 
 
 class Outcome(StrEnum):
@@ -39,67 +39,88 @@ class Outcome(StrEnum):
 
 
 class ScalingStatus(ApiModel):
-    """How many replicas a revision should have, and why; the numbers are those that decided."""
+    """How many replicas a revision should have, with the numbers that decided it."""
 
     desired: int
+    """Replicas that the revision should have."""
     current: int = 0
-    """Ready ones."""
+    """Replicas that are ready."""
     signal: Annotated[str, Field(max_length=32)] = ""
-    """concurrency, queue, cpu, memory; empty where no signal decided."""
+    """Signal that decided: concurrency, queue, cpu or memory; empty if none did."""
     value: float | None = None
-    """Of the signal, over all replicas (concurrency), in milliseconds (queue), else in percent."""
+    """Value of the signal: concurrency over all replicas, queue in milliseconds, cpu and memory in
+    percent."""
     target: float | None = None
-    """Per replica, in the same unit."""
+    """Target of the signal for one replica, in the same unit."""
     bound_by: Annotated[str, Field(max_length=32)] | None = None
-    """What held the number where the signal alone would not: minReplicas, maxReplicas, rollout,
-    stabilization, SignalsMissing."""
+    """What kept the number from following the signal: minReplicas, maxReplicas, rollout,
+    stabilization, NotReady or SignalsMissing."""
     message: Text = ""
+    """The decision in words."""
     at: Time | None = None
+    """When the decision last changed."""
 
 
 class RevisionStatus(ApiModel):
-    """A revision that runs."""
+    """A running revision."""
 
     revision: Revision
+    """The revision, as 8 hex digits."""
     version: Text
+    """`spec.model.version` that it was made from."""
     digest: Digest | None = None
+    """Digest of the model's files."""
     image: Text | None = None
+    """Image of the server container."""
     weight: Percent = 0
-    """As acknowledged by every proxy."""
+    """Share of requests, in percent, as every proxy has acknowledged it."""
     ready_replicas: int = 0
+    """Replicas that are ready."""
     scaling: ScalingStatus | None = None
-    """Where an engine scales it."""
+    """The scaler's decision; absent where no engine scales."""
     selector: Annotated[str, Field(max_length=512)] | None = None
-    """Of the pods of all live revisions, for the scale subresource; with scaling.engine None."""
+    """Label selector of the pods of all live revisions, for the scale subresource; with
+    scaling.engine None only."""
     since: Time | None = None
+    """Since when it has been stable, or the candidate."""
 
 
 class AnalysisStatus(ApiModel):
-    """One metric of the analysis."""
+    """A metric of the analysis."""
 
     name: Annotated[str, Field(max_length=63)]
+    """Name of the metric."""
     verdict: Annotated[str, Field(max_length=16)]
+    """Pass, Fail, Inconclusive or NoData."""
     reason: Annotated[str, Field(max_length=64)] = ""
+    """Why, in one CamelCase word."""
     message: Text = ""
+    """Why, with numbers."""
     candidate: float | None = None
+    """The candidate's value, in the metric's own unit."""
     baseline: float | None = None
+    """Stable's value, in the same unit."""
     limit: float | None = None
+    """Largest value that the candidate may have, in the same unit."""
     samples: int = 0
-    """Of the candidate."""
+    """Requests of the candidate that count."""
     baseline_samples: int = 0
+    """Requests of stable that count."""
     last_check: Time | None = None
+    """When the metric was last evaluated."""
     since: Time | None = None
-    """From when on the samples count."""
+    """Since when samples count."""
     role: Annotated[str, Field(max_length=16)] = "Required"
-    """Required: rolls back, and promotion waits for its Pass. Advisory: rolls back. ReportOnly."""
+    """What the verdict does. Required: a Fail rolls back, and a promotion needs a Pass. Advisory: a
+    Fail rolls back. Pause: a Fail holds the weight. ReportOnly: nothing."""
     looks: Annotated[list[float], Field(max_length=20, json_schema_extra=ATOMIC)] = []
-    """The candidate's last values as they were stored, newest last."""
+    """The candidate's last values, newest last."""
     state: Annotated[str, Field(max_length=2048)] | None = None
-    """Opaque memory of the test."""
+    """State of the test; internal."""
 
 
 class HookVerdict(StrEnum):
-    """What a hook said."""
+    """What a hook answered."""
 
     PASSED = "Passed"
     REJECTED = "Rejected"
@@ -108,165 +129,216 @@ class HookVerdict(StrEnum):
 
 
 class HookStatus(ApiModel):
-    """The last word of one hook."""
+    """The last answer of a hook."""
 
     name: Annotated[str, Field(max_length=63)]
+    """Name of the hook."""
     step: int = 0
-    """Where it was asked: 0 before traffic, else the step; one more than there are: the bake."""
+    """Step before which it was asked: 0 before any traffic; number of steps plus 1 in the bake."""
     verdict: HookVerdict
+    """Passed, Rejected, or Waiting: asked again at retryAt."""
     reason: Annotated[str, Field(max_length=64)] = ""
+    """Why, in one CamelCase word."""
     tries: int = 0
+    """Number of requests sent."""
     retry_at: Time | None = None
+    """When it is asked again."""
     at: Time | None = None
+    """When it answered."""
 
 
 class Before(ApiModel):
-    """A share of the candidate's requests, before it had all of them."""
+    """What a metric of the candidate was in the last step, for a bake without a control share."""
 
     name: Annotated[str, Field(max_length=63)]
+    """Name of the metric."""
     ratio: float
+    """Share of requests; ratio in [0, 1]."""
     samples: int
+    """Requests counted."""
 
 
 class RolloutStatus(ApiModel):
-    """The rollout under way, or the last word on the one that ended."""
+    """The current rollout, or the result of the last one."""
 
     stage: Stage = Stage.IDLE
+    """Where the rollout stands. Failed: the environment failed, not the model."""
     underlying: Stage | None = None
-    """The stage that goes on when Paused or AwaitingApproval ends."""
+    """Stage that continues when Paused or AwaitingApproval ends."""
     step: int = 0
-    """Step of the acknowledged weight, from 1; 0: before the first."""
+    """Step whose weight every proxy has acknowledged, counted from 1; 0 before the first."""
     steps: int = 0
+    """Number of steps."""
     attempt: int = 1
+    """Number of the attempt at this version, counted from 1."""
     input: Annotated[str, Field(max_length=64)] | None = None
-    """Hash of the input that is rolled out."""
+    """Hash of the input (spec.model, packaging and server) that is rolled out."""
     started_at: Time | None = None
+    """When the rollout began."""
     step_started_at: Time | None = None
     """When every proxy had acknowledged the step's weight."""
     step_active_seconds: int = 0
-    """Reading of the active clock at that moment."""
+    """Active time of the rollout at stepStartedAt, in seconds."""
     active_seconds: int = 0
-    """Active time before `clockAt`; the deadline counts these."""
+    """Active time until clockAt, in seconds; counts towards deadlineSeconds."""
     clock_at: Time | None = None
-    """Since when the clock runs; absent while it stands still."""
+    """Since when the active clock has been running; absent while it is stopped."""
     waits_since: Time | None = None
-    """Since when it waits for replicas or for the proxies to take a weight."""
+    """Since when the rollout has been waiting for replicas, or for proxies to acknowledge."""
     acked_weight: Percent = 0
-    """The candidate's weight that every proxy has in force."""
+    """The candidate's weight that every proxy has acknowledged, in percent."""
     approved_weight: Percent = 0
-    """The weight that a person let the candidate have; steps move when the spec is edited."""
+    """The candidate's weight that a person approved, in percent. A weight and not a step, because
+    editing the spec renumbers the steps."""
     failures: int = 0
-    """Attempts in a row that the environment failed; sets the back-off."""
+    """Consecutive attempts that the environment failed; they set the back-off."""
     retry_at: Time | None = None
+    """When the next attempt begins."""
     paused: bool = False
-    """By the action `pause`; counts beside spec.paused."""
+    """Paused by the action `pause`, independent of spec.paused."""
     unjudged: Annotated[str, Field(max_length=256)] | None = None
-    """Who or what skips the evidence: set, the candidate goes straight to 100."""
+    """Who or what skipped the analysis, so that the candidate gets all traffic at once."""
     before: Annotated[list[Before], Field(max_length=4, json_schema_extra=list_map("name"))] = []
-    """What the last step showed, where the bake leaves stable no traffic to compare with."""
+    """The candidate's metrics in the last step, for a bake without a control share."""
     alarm: Text | None = None
-    """Why a bake without control gave a share back to stable."""
+    """Why a bake without a control share gave traffic back to stable."""
     skipped_weight: Percent = 0
-    """The weight whose waiting the action `skip` cut short; 0: none."""
+    """Weight whose hold and analysis the action `skip` ended, in percent; 0 means none."""
     skipped: Annotated[str, Field(max_length=256)] | None = None
-    """Steps that the action `skip` cut short, and who asked."""
+    """Steps that the action `skip` ended, and who asked for it."""
     outcome: Outcome | None = None
-    """What the roll back under way will be recorded as."""
+    """How the rollback that is under way will be recorded in the history."""
     cause: Text = ""
     """Why it is rolled back: reason and numbers."""
     message: Text = ""
+    """What the rollout is doing, or waiting for."""
     analysis: Annotated[
         list[AnalysisStatus], Field(max_length=32, json_schema_extra=list_map("name"))
     ] = []
+    """Metrics of the analysis."""
     hooks: Annotated[
         list[HookStatus], Field(max_length=16, json_schema_extra=list_map("name"))
     ] = []
+    """Answers of the hooks."""
 
 
 class LastRollback(ApiModel):
-    """The newest roll back."""
+    """The most recent rollback."""
 
     from_: Annotated[Revision, Field(alias="from")]
+    """Revision that lost the traffic."""
     to: Revision | None = None
+    """Revision that got the traffic."""
     trigger: Text
+    """Why it was rolled back: reason and numbers."""
     metric: Annotated[str, Field(max_length=63)] | None = None
+    """Metric or hook that caused it, the largest contributor of several; absent if none did."""
     decided_at: Time
+    """When the rollback was decided."""
     traffic_restored_at: Time | None = None
+    """When every proxy had given the traffic back."""
     capacity_restored_at: Time | None = None
+    """When the revision that got the traffic had all its replicas."""
 
 
 class Hold(ApiModel):
-    """An input that stays out until the spec's input changes, or `retry`."""
+    """A version that a person took out; it stays out until the spec changes or `retry` is used."""
 
     input: Annotated[str, Field(max_length=64)]
+    """Hash of the input that is held."""
     reason: Text
+    """Who took it out, and how."""
     revision: Revision | None = None
-    """The earlier revision that serves meanwhile, where a person asked for one."""
+    """Earlier revision that serves instead, if a person chose one."""
 
 
 class Rejected(ApiModel):
-    """A revision with evidence against its bytes."""
+    """A revision that was rejected because of evidence against it."""
 
     revision: Revision
+    """The revision, as 8 hex digits."""
     version: Text
+    """`spec.model.version` that it was made from."""
     digest: Digest | None = None
+    """Digest of the model's files."""
     outcome: Outcome
+    """How it ended."""
     reason: Text
+    """The evidence against it."""
     golden_set: Annotated[str, Field(max_length=64)] | None = None
-    """Hash of the golden set that rejected it; another one lifts the rejection."""
+    """Hash of the golden set that rejected it; another golden set lifts the rejection."""
     at: Time
+    """When it was rejected."""
 
 
 class HistoryEntry(ApiModel):
     """How a revision ended."""
 
     revision: Revision | None = None
+    """The revision, as 8 hex digits; absent if packaging failed."""
     version: Text
+    """`spec.model.version` that it was made from."""
     outcome: Outcome
+    """How it ended."""
     reason: Text = ""
+    """Why: reason and numbers."""
     unjudged: Text | None = None
-    """Who or what skipped the evidence."""
+    """Who or what skipped the analysis; absent if it was judged."""
     at: Time
+    """When it ended."""
 
 
 class LastAction(ApiModel):
-    """The newest action that was consumed."""
+    """An action and what became of it."""
 
     id: int
-    """One with a smaller id does not count any more."""
+    """Id of the action, Unix time in milliseconds; an action with a smaller one has no effect."""
     earlier: Annotated[list[int], Field(max_length=10, json_schema_extra=ATOMIC)] = []
-    """Ids before it, newest last: a tool that applies one of them again gets no other answer."""
+    """Ids of the actions before it, newest last; applying one of them again has no effect."""
     verb: Annotated[str, Field(max_length=32)]
+    """The action: promote, approve, skip, abort, rollback, retry, pause or resume."""
     by: Text = "unverified"
+    """Who asked for it."""
     at: Time
+    """When it was carried out or refused."""
     result: Text
+    """`Done`, or `Refused:` and why."""
 
 
 class Endpoints(ApiModel):
-    """Where clients find the model, inside the cluster."""
+    """Where clients inside the cluster reach the model."""
 
     http: Text
+    """URL for HTTP."""
     grpc: Text | None = None
+    """host:port for gRPC; absent if the server does not offer it."""
     candidate: Text | None = None
-    """How to reach the candidate: the header, where one is set."""
+    """Header that reaches the candidate; absent if none is set, or no candidate takes requests."""
 
 
 class ModelDeploymentStatus(ApiModel):
-    """What users read back."""
+    """What users read back. Slipway writes it."""
 
     conditions: Annotated[
         list[Condition], Field(max_length=16, json_schema_extra=list_map("type"))
     ] = []
+    """The state of the object, for people and tools."""
     observed_generation: int = 0
+    """metadata.generation of the spec that this status is about."""
     stable: RevisionStatus | None = None
+    """The revision that serves."""
     candidate: RevisionStatus | None = None
+    """The revision that is being rolled out."""
     rollout: RolloutStatus | None = None
     last_rollback: LastRollback | None = None
     hold: Hold | None = None
     rejected: Annotated[list[Rejected], Field(max_length=20, json_schema_extra=ATOMIC)] = []
+    """Revisions that stay out until `retry` is used."""
     history: Annotated[list[HistoryEntry], Field(max_length=50, json_schema_extra=ATOMIC)] = []
+    """How revisions ended."""
     last_action: LastAction | None = None
+    """The most recent action that was carried out or refused."""
     refused_action: LastAction | None = None
-    """The newest action that did not count because of its id: no newer than that of lastAction,
-    older than the object, or ahead of the clock."""
+    """The most recent action that had no effect because of its id: not newer than lastAction's,
+    older than the object, or ahead of the operator's clock."""
     endpoints: Endpoints | None = None

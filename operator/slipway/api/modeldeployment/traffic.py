@@ -1,4 +1,4 @@
-"""How clients reach the model."""
+"""Traffic: how clients reach the model."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -13,14 +13,17 @@ class RouterKind(StrEnum):
     """What splits the traffic."""
 
     AUTO = "Auto"
+    """The same as Builtin."""
     BUILTIN = "Builtin"
+    """The router of the namespace: Envoy, run by Slipway."""
 
 
 class Traffic(ApiModel):
     """How clients reach the model."""
 
     router: RouterKind = RouterKind.AUTO
+    """What splits the traffic; Auto and Builtin are the same."""
     candidate_header: HeaderMatch | None = None
-    """Requests with this header reach the candidate after its checks; off unless set."""
+    """Header that sends a request to the candidate once its checks have passed. Default: none."""
     timeout_seconds: Annotated[int, Field(ge=0, le=86_400)] = 0
-    """Request timeout; 0 is none."""
+    """Request timeout in seconds; 0 means none."""

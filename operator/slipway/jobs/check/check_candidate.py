@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from slipway.api.golden import Regression
+from slipway.api.reasons import Reason
 from slipway.api.request import CheckRequest
-from slipway.api.result import CheckReason, CheckResult, CheckVerdict, Signature, StableComparison
+from slipway.api.result import CheckResult, CheckVerdict, Signature, StableComparison
 from slipway.errors import JobFailure
 from slipway.jobs.check.against_stable import ask_stable
 from slipway.jobs.check.ask_cases import (
@@ -75,17 +76,17 @@ async def check_candidate(request: CheckRequest, golden_source: GoldenSource) ->
         signature = await wait_for_signature(server, deadline)
         stable = await _stable_signature(request)
         if changed := _signature_change(stable, signature):
-            return _failed_result(CheckReason.SIGNATURE_CHANGED, changed, signature)
+            return _failed_result(Reason.SIGNATURE_CHANGED, changed, signature)
         trial = await _ask_golden_set(server, signature, request, golden_source, deadline)
     if trial is not None and trial.failed:
-        return _failed_result(CheckReason.GOLDEN_SET_FAILED, str(trial), signature, trial)
+        return _failed_result(Reason.GOLDEN_SET_FAILED, str(trial), signature, trial)
     if trial is not None and stable is not None:
         found = await ask_stable(request, trial.golden, trial.tally, deadline)
         trial = replace(trial, beside=found)
         if found is not None and found.has_regressed and _forbids_regression(request):
-            return _failed_result(CheckReason.GOLDEN_SET_REGRESSED, str(trial), signature, trial)
+            return _failed_result(Reason.GOLDEN_SET_REGRESSED, str(trial), signature, trial)
     if problem := await _find_grpc_difference(request, signature, trial, deadline):
-        reason = CheckReason.GOLDEN_SET_FAILED if trial else CheckReason.SIGNATURE_CHANGED
+        reason = Reason.GOLDEN_SET_FAILED if trial else Reason.SIGNATURE_CHANGED
         return _failed_result(reason, problem, signature, trial)
     return _passed_result(signature, stable, trial)
 
@@ -153,21 +154,21 @@ async def _find_grpc_difference(
 def _passed_result(
     signature: Signature, stable: Signature | None, trial: Trial | None
 ) -> CheckResult:
-    reason = CheckReason.GOLDEN_SET_PASSED if trial else CheckReason.NO_GOLDEN_SET
+    reason = Reason.GOLDEN_SET_PASSED if trial else Reason.NO_GOLDEN_SET
     compared = "" if stable is None else "; signature as stable's"
     message = f"{trial or 'no golden set is given'}{compared}"
     return _make_result(CheckVerdict.PASS, reason, message, signature, trial)
 
 
 def _failed_result(
-    reason: CheckReason, message: str, signature: Signature, trial: Trial | None = None
+    reason: Reason, message: str, signature: Signature, trial: Trial | None = None
 ) -> CheckResult:
     return _make_result(CheckVerdict.FAIL, reason, message, signature, trial)
 
 
 def _make_result(
     verdict: CheckVerdict,
-    reason: CheckReason,
+    reason: Reason,
     message: str,
     signature: Signature,
     trial: Trial | None,

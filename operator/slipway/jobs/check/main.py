@@ -12,7 +12,7 @@ from pathlib import Path
 
 from slipway.api.reasons import Reason
 from slipway.api.request import ENVIRONMENT_VARIABLE, GOLDEN_MOUNT, SCRATCH_MOUNT, CheckRequest
-from slipway.api.result import CheckReason, CheckResult, CheckVerdict, JobError
+from slipway.api.result import CheckResult, CheckVerdict, JobError
 from slipway.errors import JobFailure
 from slipway.jobs.check.check_candidate import check_candidate
 from slipway.jobs.check.golden_set import LoadedGoldenSet, load_golden_set
@@ -69,6 +69,6 @@ def _failed_check(error: JobError) -> CheckResult:
     return CheckResult(
         error=error,
         verdict=CheckVerdict.INCONCLUSIVE,
-        reason=CheckReason.NOT_CHECKED,
+        reason=Reason.NOT_CHECKED,
         message=error.message,
     )
