@@ -1,6 +1,6 @@
-"""What Envoy runs of that which was written: acknowledged, refused, or not seen yet.
+"""Which written files Envoy runs: in force, refused, or not read yet.
 
-Nothing counts as in force because it was written: only the versions that Envoy itself reports do.
+A file is not in force because it was written; only the versions that Envoy itself reports count.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from slipway.agent.admin import Observed
 from slipway.render.envoy import CLUSTERS_FILE, LISTENERS_FILE, ROUTES_FILE
 
 
-class Outcome(Enum):
+class FileState(Enum):
     """What became of the files."""
 
     IN_FORCE = auto()
@@ -20,8 +20,8 @@ class Outcome(Enum):
 
 
 @dataclass(slots=True)
-class Refusals:
-    """Tells a new refusal from an old one by Envoy's counters."""
+class RefusedUpdates:
+    """Tells new refusals from old ones by Envoy's counters."""
 
     start: str = ""
     known: dict[str, int] | None = None
@@ -37,20 +37,21 @@ class Refusals:
 
 
 def judge_files(
-    written: Mapping[str, str], observed: Observed, refusals: Refusals, *, listeners: bool
-) -> tuple[Outcome, list[str]]:
+    written: Mapping[str, str], observed: Observed, refusals: RefusedUpdates, *, listeners: bool
+) -> tuple[FileState, list[str]]:
     """Return what became of the written files, and which of them Envoy refused.
 
     Args:
         written: version by file.
         observed: what Envoy reports.
-        refusals: those that were already dealt with.
+        refusals: those already dealt with.
         listeners: whether any listener is written; without one Envoy reads no route file.
 
     """
     needed = [CLUSTERS_FILE, LISTENERS_FILE] + ([ROUTES_FILE] if listeners else [])
     behind = [file for file in needed if observed.versions.get(file) != written.get(file)]
     if not behind:
-        return Outcome.IN_FORCE, []
+        return FileState.IN_FORCE, []
+
     refused = [file for file in refusals.new_in(observed) if file in behind]
-    return (Outcome.REFUSED, refused) if refused else (Outcome.PENDING, [])
+    return (FileState.REFUSED, refused) if refused else (FileState.PENDING, [])

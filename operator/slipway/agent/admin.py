@@ -23,21 +23,21 @@ _COUNTED = quote(r"^cluster\.[^.]+/")
 
 
 class EnvoyUnavailable(DependencyError):
-    """Envoy's admin interface does not answer: it is starting, restarting or gone."""
+    """Envoy's admin interface does not answer: Envoy is starting, restarting or gone."""
 
 
 class EnvoyGone(EnvoyUnavailable):
-    """There is no Envoy: nobody listens on its admin socket."""
+    """There is no Envoy: nothing listens on its admin socket."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What Envoy says about its configuration."""
+    """What Envoy reports about its configuration."""
 
     start: str
     """Changes when Envoy restarts."""
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Version in force by file; a file that was never taken is absent."""
+    """Version in force by file; a file that Envoy never accepted is absent."""
     refused: Mapping[str, int] = field(default_factory=dict)
     """Refused updates by file, since `start`."""
     endpoints: Mapping[str, str] = field(default_factory=dict)
@@ -49,7 +49,7 @@ Stat = Mapping[str, Any]
 
 
 class Admin:
-    """Reads statistics, asks for the drain."""
+    """Reads statistics, and starts the drain."""
 
     def __init__(self, socket: Path) -> None:
         self._socket = socket
@@ -66,7 +66,7 @@ class Admin:
         return parse_observed(start, await self._stats(f"filter={_TEXTS}"))
 
     async def counters(self) -> tuple[str, list[Stat]]:
-        """Read Envoy's start and the statistics of all clusters of ours.
+        """Read when Envoy started, and the statistics of all our clusters.
 
         Raises:
             EnvoyUnavailable: Envoy does not answer.
@@ -84,7 +84,7 @@ class Admin:
         return True
 
     async def drain(self) -> None:
-        """Ask clients to leave, request by request, while new ones are still served.
+        """Ask clients to leave with their next answer, while new requests are still served.
 
         Raises:
             EnvoyUnavailable: Envoy does not answer.
@@ -93,7 +93,7 @@ class Admin:
         await self._request("POST", "/drain_listeners?graceful&skip_exit")
 
     def start(self) -> str:
-        """Return when Envoy made its socket, which it does once in each life.
+        """Return when Envoy made its socket, which it does each time it starts.
 
         Raises:
             EnvoyGone: there is no socket.
@@ -121,6 +121,7 @@ class Admin:
                 connector=aiohttp.UnixConnector(str(self._socket)),
                 timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
             )
+
         try:
             url = URL(f"http://envoy{path}", encoded=True)
             async with self._session.request(method, url) as answer:
@@ -138,20 +139,19 @@ class Admin:
 def parse_observed(start: str, stats: list[Stat]) -> Observed:
     """Read the versions and refusals out of the statistics."""
     values = {stat["name"]: stat["value"] for stat in stats if "value" in stat}
-    return Observed(
-        start,
-        versions={
-            file: str(values[prefix + VERSION_SUFFIX])
-            for file, prefix in VERSION_STATS.items()
-            if values.get(prefix + VERSION_SUFFIX)
-        },
-        refused={
-            file: sum(int(values.get(prefix + suffix, 0)) for suffix in REFUSED_SUFFIXES)
-            for file, prefix in VERSION_STATS.items()
-        },
-        endpoints={
-            name[len(CLUSTER_PREFIX) : -len(VERSION_SUFFIX)]: str(value)
-            for name, value in values.items()
-            if name.startswith(CLUSTER_PREFIX) and name.endswith(VERSION_SUFFIX) and value
-        },
-    )
+
+    versions = {
+        file: str(values[prefix + VERSION_SUFFIX])
+        for file, prefix in VERSION_STATS.items()
+        if values.get(prefix + VERSION_SUFFIX)
+    }
+    refused = {
+        file: sum(int(values.get(prefix + suffix, 0)) for suffix in REFUSED_SUFFIXES)
+        for file, prefix in VERSION_STATS.items()
+    }
+    endpoints = {
+        name[len(CLUSTER_PREFIX) : -len(VERSION_SUFFIX)]: str(value)
+        for name, value in values.items()
+        if name.startswith(CLUSTER_PREFIX) and name.endswith(VERSION_SUFFIX) and value
+    }
+    return Observed(start, versions, refused, endpoints)

@@ -22,11 +22,11 @@ APPLY = "application/apply-patch+yaml"
 REQUEST_SECONDS = 5.0
 WATCH_SECONDS = 280
 SILENCE_SECONDS = 90.0
-"""Bookmarks come about every minute; a watch that is silent for longer has died unseen."""
+"""Bookmarks come about every minute; a watch that is silent for longer is dead."""
 
 
-class Expired(ClusterUnavailable):
-    """The API server no longer has the version from which to go on: list again."""
+class WatchExpired(ClusterUnavailable):
+    """The API server no longer has the version from which to continue: list again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +45,19 @@ class ApiServer:
         return cls(f"https://{host}:{port}", SERVICE_ACCOUNT / "token", SERVICE_ACCOUNT / "ca.crt")
 
     def headers(self) -> dict[str, str]:
-        """Return the headers of a request; the kubelet renews the token's file in place."""
+        """Return the headers of a request; read anew, as the kubelet renews the token's file."""
         agent = {"User-Agent": f"slipway-agent/{__version__}"}
         if self.token_file is None:
             return agent
         return {**agent, "Authorization": f"Bearer {self.token_file.read_text().strip()}"}
 
     def tls(self) -> ssl.SSLContext | bool:
-        """Return how to check the API server's certificate."""
+        """Return how to verify the API server's certificate."""
         return True if self.ca_file is None else ssl.create_default_context(cafile=self.ca_file)
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedObjects:
     """A collection at one moment."""
 
     items: list[Manifest]
@@ -65,7 +65,7 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class WatchEvent:
     """One line of a watch."""
 
     type: str
@@ -74,12 +74,12 @@ class Event:
 
     @property
     def version(self) -> str:
-        """The version from which a new watch goes on."""
+        """The version from which a new watch continues."""
         return str(self.object["metadata"]["resourceVersion"])
 
 
-class Cluster:
-    """One namespace of the API server."""
+class ApiServerClient:
+    """Lists, watches and applies in one namespace."""
 
     def __init__(self, server: ApiServer, namespace: str, pod: str) -> None:
         self._server = server
@@ -92,7 +92,7 @@ class Cluster:
         if self._session is not None:
             await self._session.close()
 
-    async def list(self, kind: Kind) -> Listed:
+    async def list(self, kind: Kind) -> ListedObjects:
         """Read a whole collection.
 
         Raises:
@@ -100,9 +100,9 @@ class Cluster:
 
         """
         body = await self._request("GET", kind.path(self._namespace), {})
-        return Listed(body.get("items") or [], str(body["metadata"]["resourceVersion"]))
+        return ListedObjects(body.get("items") or [], str(body["metadata"]["resourceVersion"]))
 
-    async def watch(self, kind: Kind, version: str) -> AsyncIterator[Event]:
+    async def watch(self, kind: Kind, version: str) -> AsyncIterator[WatchEvent]:
         """Follow a collection until the API server ends the watch.
 
         Raises:
@@ -117,6 +117,7 @@ class Cluster:
             "timeoutSeconds": str(WATCH_SECONDS),
         }
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=SILENCE_SECONDS)
+
         try:
             async with self._open().get(
                 self._server.url + kind.path(self._namespace),
@@ -124,9 +125,9 @@ class Cluster:
                 headers=self._server.headers(),
                 timeout=timeout,
             ) as answer:
-                await _check(answer)
-                async for line in _lines(answer.content):
-                    yield _event(line)
+                await _raise_for_status(answer)
+                async for line in _split_lines(answer.content):
+                    yield _parse_event(line)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise ClusterUnavailable(f"watch of {kind.plural}: {error!r}") from error
 
@@ -147,6 +148,7 @@ class Cluster:
         headers = self._server.headers()
         if data is not None:
             headers["Content-Type"] = APPLY
+
         try:
             async with self._open().request(
                 method,
@@ -156,7 +158,7 @@ class Cluster:
                 headers=headers,
                 timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS),
             ) as answer:
-                await _check(answer)
+                await _raise_for_status(answer)
                 return await answer.json(content_type=None)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise ClusterUnavailable(f"{method} {path}: {error!r}") from error
@@ -168,16 +170,16 @@ class Cluster:
         return self._session
 
 
-async def _check(answer: aiohttp.ClientResponse) -> None:
+async def _raise_for_status(answer: aiohttp.ClientResponse) -> None:
     if answer.status == HTTPStatus.GONE:
-        raise Expired(f"{answer.url.path}: version too old")
+        raise WatchExpired(f"{answer.url.path}: version too old")
     if answer.status >= HTTPStatus.BAD_REQUEST:
         text = (await answer.text())[:500]
         raise ClusterUnavailable(f"{answer.method} {answer.url.path}: {answer.status} {text}")
 
 
-async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Split by line; aiohttp's own reader refuses lines as long as big EndpointSlices."""
+async def _split_lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Split by line; aiohttp's own reader refuses lines as long as a big EndpointSlice."""
     rest = b""
     async for chunk in content.iter_any():
         *whole, rest = (rest + chunk).split(b"\n")
@@ -185,11 +187,11 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
             yield line
 
 
-def _event(line: bytes) -> Event:
+def _parse_event(line: bytes) -> WatchEvent:
     body = json.loads(line)
     if body["type"] == "ERROR":
         status = body["object"]
         if status.get("code") == HTTPStatus.GONE:
-            raise Expired(str(status.get("message")))
+            raise WatchExpired(str(status.get("message")))
         raise ClusterUnavailable(f"watch: {status.get('message')}")
-    return Event(body["type"], body["object"])
+    return WatchEvent(body["type"], body["object"])

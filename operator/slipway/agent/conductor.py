@@ -1,35 +1,32 @@
 """The agent's loop: what the cluster asks → files and endpoints → what Envoy runs → status.
 
-One pass is cheap and is run whenever something changed. Envoy is asked only while something is
-not acknowledged; at rest the loop sleeps until an event or a deadline of the fail-over.
+One turn is cheap and runs whenever something changed. Envoy is asked only while something is not
+acknowledged; at rest the loop sleeps until an event or a deadline of the fail-over.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from slipway.agent.acknowledge import Outcome, Refusals, judge_files
+from slipway.agent.acknowledge import FileState, RefusedUpdates, judge_files
 from slipway.agent.admin import EnvoyGone, EnvoyUnavailable, Observed
-from slipway.agent.desired import Asked, Wanted, taken_ports, want
+from slipway.agent.clusters import Clusters
+from slipway.agent.desired import DesiredRoute, RoutePlan, find_port_conflicts, plan_route
 from slipway.agent.discovery import Discovery
-from slipway.agent.endpoints import Slice, by_service
+from slipway.agent.endpoints import EndpointSlice, group_by_service
 from slipway.agent.files import Files
-from slipway.agent.report import Entry, Reporter
-from slipway.agent.weights import resume
+from slipway.agent.quarantine import Quarantine
+from slipway.agent.report import EffectiveState, Reporter
+from slipway.agent.weights import resume_standing
 from slipway.render import envoy
-from slipway.render.envoy import Address, ClusterKey, Route
+from slipway.render.envoy import ClusterKey
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = (0.005, 0.01, *[0.02] * 100, 0.5)
 """Pauses between looks at Envoy while something is not acknowledged; the last one repeats."""
-RECOVERY_LOOKS = 100
-UNUSED_SECONDS = 60.0
-"""A cluster stays so long after its last use, for requests in flight and for its counters."""
 
 
 class Envoy(Protocol):
@@ -45,18 +42,10 @@ class Envoy(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Unused:
-    """A cluster that no route names any more."""
-
-    since: float
-    addresses: tuple[Address, ...]
-
-
 class Conductor:
     """Holds the namespace's routes and endpoints, and brings Envoy there.
 
-    Followers call `replace_*`, `put_*` and `remove_*`; everything else happens in `run`.
+    Followers call `put_*` and `remove_*`; everything else happens in `run`.
     """
 
     def __init__(
@@ -72,23 +61,20 @@ class Conductor:
         self._envoy = proxy
         self._reporter = reporter
         self._clock = clock
-        self._asked: dict[str, Asked] = {}
-        self._slices: dict[str, Slice] = {}
-        self._wanted: dict[str, Wanted] = {}
-        self._running: dict[str, Wanted] = {}
-        """By route: what Envoy acknowledged last."""
-        self._written: dict[str, Wanted] = {}
+
+        self._desired: dict[str, DesiredRoute] = {}
+        self._slices: dict[str, EndpointSlice] = {}
+        self._plans: dict[str, RoutePlan] = {}
+        """By route: what should run now."""
+        self._written: dict[str, RoutePlan] = {}
         """By route: what is in the files."""
-        self._refused: dict[str, Route] = {}
-        self._suspects: deque[str] = deque()
-        """Refused together with others: written again one at a time."""
-        self._recovering = 0
-        """Looks left to see what runs in force again after a refusal; until then nobody is blamed,
-        because Envoy reads a refused file again whenever a file beside it is replaced."""
-        self._unused: dict[ClusterKey, Unused] = {}
-        self._addresses: dict[ClusterKey, tuple[Address, ...]] = {}
+        self._running: dict[str, RoutePlan] = {}
+        """By route: what Envoy acknowledged last."""
+        self._clusters = Clusters()
+        self._quarantine = Quarantine()
         self._observed: Observed | None = None
-        self._refusals = Refusals()
+        self._refused_updates = RefusedUpdates()
+
         self._changed = asyncio.Event()
         self.programmed = asyncio.Event()
         """Set once everything that was asked at start is in the files."""
@@ -97,27 +83,27 @@ class Conductor:
 
     @property
     def clusters(self) -> list[ClusterKey]:
-        """The clusters that Envoy has, also those that are about to go."""
-        used = {key for wanted in self._wanted.values() for key in wanted.clusters}
-        return sorted(used | set(self._unused))
+        """The clusters that Envoy has, including those that are about to go."""
+        return sorted(self._clusters.addresses)
 
-    def put_route(self, asked: Asked) -> None:
+    def put_route(self, desired: DesiredRoute) -> None:
         """Take a ModelRoute into account."""
-        known = self._asked.get(asked.name)
-        self._asked[asked.name] = asked
-        if known is None or known.uid != asked.uid:
-            self._reporter.remember(asked.name, asked.uid, asked.own)
-        if known is None or (known.uid, known.generation) != (asked.uid, asked.generation):
+        known = self._desired.get(desired.name)
+        self._desired[desired.name] = desired
+
+        if known is None or known.uid != desired.uid:
+            self._reporter.remember(desired.name, desired.uid, desired.own)
+        if known is None or (known.uid, known.generation) != (desired.uid, desired.generation):
             self._changed.set()
 
     def remove_route(self, name: str) -> None:
         """Forget a ModelRoute; its listener drains and goes."""
-        self._asked.pop(name, None)
+        self._desired.pop(name, None)
         self._reporter.forget(name)
         self._changed.set()
 
-    def put_slice(self, name: str, found: Slice | None) -> None:
-        """Take an EndpointSlice into account; None where it is nobody's."""
+    def put_slice(self, name: str, found: EndpointSlice | None) -> None:
+        """Take an EndpointSlice into account; None where it belongs to no Service."""
         known = self._slices.pop(name, None)
         if found is not None:
             self._slices[name] = found
@@ -125,7 +111,7 @@ class Conductor:
             self._changed.set()
 
     async def run(self) -> None:
-        """Conduct for ever; call it after the first lists."""
+        """Run for ever; call it after the first lists."""
         polls = 0
         while True:
             self._changed.clear()
@@ -134,33 +120,32 @@ class Conductor:
             await self._sleep(polls)
 
     async def turn(self) -> None:
-        """Do one pass: look at Envoy if needed, decide, write, compare."""
-        await self._observe_if_needed()
-        now = self._clock()
-        self._decide(now)
-        self._publish(now)
-        self._write()
-        self.programmed.set()
-        self._compare()
+        """Do one turn; the order is that in which no request is lost."""
+        await self._observe_envoy()
+        self._plan_routes()
+        self._publish_clusters()
+        self._write_routes()
+        self._compare_files()
 
     async def _sleep(self, polls: int) -> None:
-        pause = POLL_SECONDS[min(polls, len(POLL_SECONDS)) - 1] if polls else self._rest()
+        pause = POLL_SECONDS[min(polls, len(POLL_SECONDS)) - 1] if polls else self._idle_seconds()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await self._changed.wait()
 
-    def _rest(self) -> float | None:
+    def _idle_seconds(self) -> float | None:
         """Return the seconds to the next deadline; None where only an event can matter."""
         now = self._clock()
-        due = [each.look_again for each in self._wanted.values() if each.look_again is not None]
-        due += [each.since + UNUSED_SECONDS for each in self._unused.values()]
-        pauses = [moment - now for moment in due if moment > now]
+        due = [each.next_change_at for each in self._plans.values()]
+        due += self._clusters.deadlines()
+        pauses = [moment - now for moment in due if moment is not None and moment > now]
         return min(pauses) + POLL_SECONDS[0] if pauses else None
 
-    async def _observe_if_needed(self) -> None:
+    async def _observe_envoy(self) -> None:
         """At rest the last look still holds: Envoy changes only by what is written here."""
         if self.acknowledged.is_set():
             return
+
         try:
             self._observed = await self._envoy.observe()
         except EnvoyGone:
@@ -168,149 +153,137 @@ class Conductor:
         except EnvoyUnavailable as error:
             log.warning("%s", error)
 
-    def _decide(self, now: float) -> None:
-        conflicts = taken_ports(self._asked.values())
-        services = by_service(self._slices.values())
-        wanted = {}
-        for name, asked in self._asked.items():
-            if name in conflicts:
-                taken = f"port {asked.spec.port} is taken by ModelRoute {conflicts[name]}"
-                self._reporter.complain(name, asked.generation, taken)
-                continue
-            known = self._wanted.get(name)
-            before = known.standing if known else None
-            if known is None:
-                before = resume(asked.spec.backends, asked.generation, asked.own)
-            wanted[name] = want(asked, services, before, now)
-        self._wanted = wanted
-        self._suspects = deque(name for name in self._suspects if name in wanted)
-        self._refused = {name: each for name, each in self._refused.items() if name in wanted}
+    def _plan_routes(self) -> None:
+        now = self._clock()
+        conflicts = find_port_conflicts(self._desired.values())
+        services = group_by_service(self._slices.values())
+        plans = {}
 
-    def _publish(self, now: float) -> None:
+        for name, desired in self._desired.items():
+            if name in conflicts:
+                taken = f"port {desired.spec.port} is taken by ModelRoute {conflicts[name]}"
+                self._reporter.report_error(name, desired.generation, taken)
+                continue
+            known = self._plans.get(name)
+            before = (
+                resume_standing(desired.spec.backends, desired.generation, desired.own)
+                if known is None
+                else known.standing
+            )
+            plans[name] = plan_route(desired, services, before, now)
+
+        self._plans = plans
+        self._quarantine.keep_only(plans)
+
+    def _publish_clusters(self) -> None:
         """Endpoints and clusters go ahead of the routes that will name them."""
         used = {
             key: addresses
-            for wanted in self._wanted.values()
-            for key, addresses in wanted.clusters.items()
+            for plan in self._plans.values()
+            for key, addresses in plan.clusters.items()
         }
-        self._retire(used, now)
-        unused = {key: each.addresses for key, each in self._unused.items()}
-        self._addresses = {**unused, **used}
+        written = {key for each in self._written.values() for key in each.route.clusters}
+        self._clusters.update(used, written, self._clock())
+
+        addresses = self._clusters.addresses
         self._discovery.publish(
-            {
-                key.name: envoy.render_endpoints(key, addresses)
-                for key, addresses in self._addresses.items()
-            }
+            {key.name: envoy.render_endpoints(key, pods) for key, pods in addresses.items()}
         )
-        self._files.write(envoy.CLUSTERS_FILE, envoy.render_clusters(frozenset(self._addresses)))
+        self._files.write(envoy.CLUSTERS_FILE, envoy.render_clusters(frozenset(addresses)))
 
-    def _retire(self, used: Mapping[ClusterKey, tuple[Address, ...]], now: float) -> None:
-        """Keep a cluster for a while after the last route that named it was replaced."""
-        still_written = {key for each in self._written.values() for key in each.route.clusters}
-        for key, addresses in self._addresses.items():
-            if key not in used:
-                self._unused.setdefault(key, Unused(now, addresses))
-        self._unused = {
-            key: each
-            for key, each in self._unused.items()
-            if key not in used and (key in still_written or now - each.since < UNUSED_SECONDS)
-        }
-
-    def _write(self) -> None:
+    def _write_routes(self) -> None:
         """Write the routes; one whose clusters Envoy does not have yet stays as it was."""
         before, self._written = self._written, {}
-        for name, wanted in self._wanted.items():
-            chosen = wanted if self._may_write(wanted) else None
+        for name, plan in self._plans.items():
+            chosen = plan if self._may_write(plan) else None
             chosen = chosen or before.get(name) or self._running.get(name)
             if chosen is not None:
                 self._written[name] = chosen
+
+        # Routes first: a listener must find its virtual host when it begins to accept.
         routes = tuple(self._written[name].route for name in sorted(self._written))
         directory = str(self._files.directory)
         self._files.write(envoy.ROUTES_FILE, envoy.render_routes(routes))
         self._files.write(envoy.LISTENERS_FILE, envoy.render_listeners(directory, routes))
+        self.programmed.set()
 
-    def _may_write(self, wanted: Wanted) -> bool:
+    def _may_write(self, plan: RoutePlan) -> bool:
         """A cluster takes its first request only when Envoy has its newest endpoints.
 
-        One that carries requests already is no reason to wait: a weight may always be lowered.
+        A cluster that already carries requests is never waited for: a weight can always be lowered.
         """
-        name = wanted.route.name
-        if self._recovering:
-            return False
-        if self._refused.get(name) == wanted.route:
-            return False
-        if name in self._suspects and self._suspects[0] != name:
+        if not self._quarantine.may_write(plan.route):
             return False
         if self._observed is None:  # Envoy is not there: it will read all files together
             return True
-        running = self._running.get(name)
-        carrying = running.route.clusters if running else frozenset()
-        return self._has_endpoints(wanted.route.clusters - carrying, self._observed)
 
-    def _compare(self) -> None:
+        running = self._running.get(plan.route.name)
+        carrying = running.route.clusters if running else frozenset()
+        return self._has_endpoints(plan.route.clusters - carrying, self._observed)
+
+    def _compare_files(self) -> None:
         if self._observed is None:
             self.acknowledged.clear()
             return
-        outcome, files = judge_files(
+
+        state, files = judge_files(
             self._files.versions,
             self._observed,
-            self._refusals,
+            self._refused_updates,
             listeners=bool(self._written),
         )
-        self._recovering = max(0, self._recovering - 1)
-        if outcome is Outcome.REFUSED and not self._recovering:
-            self._blame(files)
-        if outcome is not Outcome.PENDING:
-            self._refusals.settle(self._observed)
-        if outcome is not Outcome.IN_FORCE:
+        self._quarantine.count_look()
+        if state is FileState.REFUSED and not self._quarantine.is_recovering:
+            self._restore_running(files)
+        if state is not FileState.PENDING:
+            self._refused_updates.settle(self._observed)
+
+        if state is not FileState.IN_FORCE:
             self.acknowledged.clear()
             return
-        self._recovering = 0
+        self._quarantine.end_recovery()
         self._accept(self._observed)
 
-    def _blame(self, files: list[str]) -> None:
-        """Go back to what runs; where several routes changed at once, try them one by one."""
-        self._recovering = RECOVERY_LOOKS
-        guilty = [
-            name
+    def _restore_running(self, files: list[str]) -> None:
+        """Go back to what runs, and blame the route that changed; of several, each is a suspect."""
+        changed = {
+            name: written.route
             for name, written in self._written.items()
             if name not in self._running or self._running[name].route != written.route
-        ]
-        log.error("Envoy refused %s after a change of %s", files, guilty)
-        if len(guilty) > 1:
-            self._suspects.extend(name for name in guilty if name not in self._suspects)
-        for name in guilty:
-            if len(guilty) == 1:
-                self._refused[name] = self._written[name].route
-                self._clear_suspect(name)
-                text = f"Envoy refused {', '.join(files)}; its log names the field"
-                self._reporter.complain(name, self._asked[name].generation, text)
+        }
+        log.error("Envoy refused %s after a change of %s", files, list(changed))
+
+        culprit = self._quarantine.blame(changed)
+        if culprit is not None:
+            text = f"Envoy refused {', '.join(files)}; its log names the field"
+            self._reporter.report_error(culprit, self._desired[culprit].generation, text)
+
+        for name in changed:
             del self._written[name]
             if name in self._running:
                 self._written[name] = self._running[name]
         self._changed.set()
 
-    def _clear_suspect(self, name: str) -> None:
-        if name in self._suspects:
-            self._suspects.remove(name)
-
     def _accept(self, observed: Observed) -> None:
-        complete = self._written.keys() >= self._wanted.keys() - self._refused.keys()
+        """Report each route whose clusters have their endpoints too: it is in force."""
+        refused = self._quarantine.refused
+        complete = self._written.keys() >= self._plans.keys() - refused
         self._running = {name: self._running[name] for name in self._written.keys() & self._running}
+
         for name, written in self._written.items():
             if not self._has_endpoints(written.route.clusters, observed):
                 complete = False
                 continue
             self._running[name] = written
-            current = self._wanted.get(name)
+            current = self._plans.get(name)
             if current is None or current.route != written.route:
-                complete = complete and self._refused.get(name) is not None
+                complete = complete and name in refused
                 continue
-            self._clear_suspect(name)
-            self._refused.pop(name, None)
+            self._quarantine.acquit(name)
             self._running[name] = current
-            self._reporter.report(name, _entry(current))
-        if complete and not self._suspects:
+            self._reporter.report(name, _effective_state(current))
+
+        if complete and not self._quarantine.has_suspects:
             self.acknowledged.set()
         else:
             self.acknowledged.clear()
@@ -323,6 +296,6 @@ class Conductor:
         )
 
 
-def _entry(running: Wanted) -> Entry:
-    waits = None if running.standing.admitted else "waits for endpoints of its revisions"
-    return Entry(running.generation, running.route.hash, dict(running.effective), waits)
+def _effective_state(running: RoutePlan) -> EffectiveState:
+    error = None if running.standing.admitted else "waiting for endpoints of its revisions"
+    return EffectiveState(running.generation, running.route.hash, dict(running.effective), error)

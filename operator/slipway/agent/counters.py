@@ -1,8 +1,8 @@
-"""What Envoy counted, per route and revision, as `slipway.api.counters` defines it.
+"""Envoy's counters per route and revision, as `slipway.api.counters` defines them.
 
-A request is judged once. Envoy's own sums would count some twice: a reset before the response is
-also the 503 that the client got, or a retry that succeeded; so of resets and timeouts only those
-beyond such answers are added to the errors.
+Each request counts once. Envoy's own sums would count some twice: a reset before the response is
+also the 503 that the client got, or a retry that succeeded. So only the resets and timeouts beyond
+such answers are added to the errors.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ _GRPC_DEADLINE, _GRPC_UNAVAILABLE = 4, 14
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class ClusterTally:
     """One cluster's numbers."""
 
     requests: int
@@ -34,8 +34,8 @@ class Tally:
     active: int
     buckets: tuple[int, ...]
 
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(
+    def __add__(self, other: "ClusterTally") -> "ClusterTally":
+        return ClusterTally(
             self.requests + other.requests,
             self.errors + other.errors,
             self.resets + other.resets,
@@ -50,30 +50,36 @@ def read_counters(
     proxy: str, start: str, at: datetime, clusters: Iterable[ClusterKey], stats: Sequence[Stat]
 ) -> Counters:
     """Return the document that the agent serves."""
-    values, histograms = _by_name(stats)
-    tallies = [(key, _tally(key, values, histograms)) for key in sorted(clusters)]
+    values, histograms = _index_by_name(stats)
+    tallies = [(key, _tally_cluster(key, values, histograms)) for key in sorted(clusters)]
+
     routes = []
     by_revision = groupby(
-        sorted(tallies, key=lambda each: _identity(each[0])), key=lambda each: _identity(each[0])
+        sorted(tallies, key=lambda each: _group_key(each[0])), key=lambda each: _group_key(each[0])
     )
     for (route, revision, pinned), group in by_revision:
-        tally = _sum(each for _, each in group)
+        tally = _sum_tallies(each for _, each in group)
         routes.append(_route_counters(route, revision, tally, pinned=pinned))
+
     return Counters(proxy=proxy, envoy_start=start, at=to_wire(at), routes=routes)
 
 
-def _identity(key: ClusterKey) -> tuple[str, str, bool]:
+def _group_key(key: ClusterKey) -> tuple[str, str, bool]:
     return key.route, key.revision, key.pinned
 
 
-def _sum(tallies: Iterable[Tally]) -> Tally:
-    total = Tally(0, 0, 0, 0, 0, 0, _no_buckets())
+def _sum_tallies(tallies: Iterable[ClusterTally]) -> ClusterTally:
+    total = ClusterTally(0, 0, 0, 0, 0, 0, _empty_buckets())
     for each in tallies:
         total = total + each
     return total
 
 
-def _route_counters(route: str, revision: str, tally: Tally, *, pinned: bool) -> RouteCounters:
+def _route_counters(
+    route: str, revision: str, tally: ClusterTally, *, pinned: bool
+) -> RouteCounters:
+    edges = [float(edge) for edge in latency_edges()]
+
     return RouteCounters(
         name=route,
         revision=revision,
@@ -84,15 +90,13 @@ def _route_counters(route: str, revision: str, tally: Tally, *, pinned: bool) ->
         timeouts=tally.timeouts,
         client_errors=tally.client_errors,
         active=tally.active,
-        latency=Latency(
-            edges_millis=[float(edge) for edge in latency_edges()], counts=list(tally.buckets)
-        ),
+        latency=Latency(edges_millis=edges, counts=list(tally.buckets)),
     )
 
 
-def _tally(
+def _tally_cluster(
     key: ClusterKey, values: Mapping[str, int], histograms: Mapping[str, tuple[int, ...]]
-) -> Tally:
+) -> ClusterTally:
     prefix = f"cluster.{key.name}."
 
     def value(name: str) -> int:
@@ -100,27 +104,30 @@ def _tally(
 
     resets = value("upstream_rq_rx_reset") + value("upstream_cx_destroy_remote_with_active_rq")
     timeouts = value("upstream_rq_timeout")
+
     if key.protocol is Protocol.GRPC:
-        codes = _grpc_codes(prefix, values)
+        codes = _count_grpc_codes(prefix, values)
         failed = sum(count for code, count in codes.items() if code in JUDGED_GRPC_CODES)
         refused = sum(codes.values()) - failed - codes[GRPC_OK]
         unreached, late = codes[_GRPC_UNAVAILABLE], codes[_GRPC_DEADLINE]
     else:
         failed, refused = value("upstream_rq_5xx"), value("upstream_rq_4xx")
         unreached, late = value("upstream_rq_503"), value("upstream_rq_504")
+
+    # Resets and timeouts that no answer has shown as an error yet.
     unseen = max(0, resets - unreached - value("upstream_rq_retry")) + max(0, timeouts - late)
-    return Tally(
+    return ClusterTally(
         requests=value("upstream_rq_completed"),
         errors=failed + unseen,
         resets=resets,
         timeouts=timeouts,
         client_errors=refused,
         active=value("upstream_rq_active") + value("upstream_rq_pending_active"),
-        buckets=histograms.get(f"{prefix}upstream_rq_time", _no_buckets()),
+        buckets=histograms.get(f"{prefix}upstream_rq_time", _empty_buckets()),
     )
 
 
-def _grpc_codes(prefix: str, values: Mapping[str, int]) -> Counter[int]:
+def _count_grpc_codes(prefix: str, values: Mapping[str, int]) -> Counter[int]:
     """Sum over the methods of ``grpc.<service>.<method>.<status>``."""
     start = f"{prefix}grpc.{GRPC_SERVICE}."
     codes: Counter[int] = Counter()
@@ -132,10 +139,10 @@ def _grpc_codes(prefix: str, values: Mapping[str, int]) -> Counter[int]:
     return codes
 
 
-def _by_name(stats: Sequence[Stat]) -> tuple[dict[str, int], dict[str, tuple[int, ...]]]:
+def _index_by_name(stats: Sequence[Stat]) -> tuple[dict[str, int], dict[str, tuple[int, ...]]]:
     values = {stat["name"]: stat["value"] for stat in stats if isinstance(stat.get("value"), int)}
     histograms = {
-        histogram["name"]: _buckets(histogram["buckets"])
+        histogram["name"]: _read_buckets(histogram["buckets"])
         for stat in stats
         if isinstance(stat.get("histograms"), list)
         for histogram in stat["histograms"]
@@ -143,14 +150,14 @@ def _by_name(stats: Sequence[Stat]) -> tuple[dict[str, int], dict[str, tuple[int
     return values, histograms
 
 
-def _buckets(found: Sequence[Mapping[str, int]]) -> tuple[int, ...]:
-    """Envoy's last edge is far above ours: its bucket is our last, the one without an edge."""
+def _read_buckets(found: Sequence[Mapping[str, int]]) -> tuple[int, ...]:
+    """Envoy's last edge is far above ours: its bucket is our last one, which has no edge."""
     counts = {bucket["upper_bound"]: bucket["cumulative"] for bucket in found}
     inside = [counts.pop(edge, 0) for edge in latency_edges()]
     return (*inside, sum(counts.values()))
 
 
-def _no_buckets() -> tuple[int, ...]:
+def _empty_buckets() -> tuple[int, ...]:
     return (0,) * (len(latency_edges()) + 1)
 
 
@@ -160,7 +167,7 @@ def render_metrics(counters: Counters) -> str:
     for name, help_text, kind in _METRICS:
         lines += [f"# HELP {_PREFIX}{name} {help_text}", f"# TYPE {_PREFIX}{name} {kind}"]
         for each in counters.routes:
-            lines += _samples(name, each)
+            lines += _render_samples(name, each)
     return "\n".join(lines) + "\n"
 
 
@@ -176,11 +183,12 @@ _METRICS = (
 )
 
 
-def _samples(name: str, route: RouteCounters) -> list[str]:
+def _render_samples(name: str, route: RouteCounters) -> list[str]:
     pinned = str(route.pinned).lower()
     labels = f'route="{route.name}",revision="{route.revision}",pinned="{pinned}"'
     if name == "latency_seconds":
-        return _histogram(name, labels, route.latency)
+        return _render_histogram(name, labels, route.latency)
+
     value = {
         "requests_total": route.requests,
         "errors_total": route.errors,
@@ -192,7 +200,7 @@ def _samples(name: str, route: RouteCounters) -> list[str]:
     return [f"{_PREFIX}{name}{{{labels}}} {value}"]
 
 
-def _histogram(name: str, labels: str, latency: Latency) -> list[str]:
+def _render_histogram(name: str, labels: str, latency: Latency) -> list[str]:
     lines, total = [], 0
     edges = [*(f"{edge / 1000:g}" for edge in latency.edges_millis), "+Inf"]
     for edge, count in zip(edges, latency.counts, strict=True):

@@ -1,4 +1,4 @@
-"""From what the cluster asks to what Envoy should run: pure."""
+"""From what the cluster asks to what Envoy should run. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from slipway.render.envoy import Address, ClusterKey
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DesiredRoute:
     """A ModelRoute as the API server has it."""
 
     name: str
@@ -24,14 +24,14 @@ class Asked:
     created: str
     spec: ModelRouteSpec
     own: ProxyStatus | None
-    """What this proxy last said about it."""
+    """What this proxy last reported about it."""
 
     @classmethod
-    def parse(cls, manifest: Manifest, pod_uid: str) -> "Asked":
+    def parse(cls, manifest: Manifest, pod_uid: str) -> "DesiredRoute":
         """Read a ModelRoute.
 
         Raises:
-            ValidationError: it is none that this agent understands.
+            ValidationError: this agent does not understand it.
 
         """
         metadata = manifest["metadata"]
@@ -43,12 +43,12 @@ class Asked:
             generation=metadata["generation"],
             created=metadata.get("creationTimestamp", ""),
             spec=ModelRouteSpec.model_validate(manifest["spec"]),
-            own=_own(own),
+            own=_parse_own_entry(own),
         )
 
 
-def _own(entry: Manifest | None) -> ProxyStatus | None:
-    """An entry that cannot be read is written anew."""
+def _parse_own_entry(entry: Manifest | None) -> ProxyStatus | None:
+    """An unreadable entry counts as none, and is written again."""
     try:
         return None if entry is None else ProxyStatus.model_validate(entry)
     except ValidationError:
@@ -56,7 +56,7 @@ def _own(entry: Manifest | None) -> ProxyStatus | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RoutePlan:
     """What one route should run now."""
 
     route: envoy.Route
@@ -64,51 +64,53 @@ class Wanted:
     effective: weights.Weights
     standing: weights.Standing
     clusters: Mapping[ClusterKey, tuple[Address, ...]]
-    """Every cluster of every backend, so that a weight finds it warm."""
-    look_again: float | None
+    """Every cluster of every backend, so that a new weight finds it warm."""
+    next_change_at: float | None
 
 
-def want(
-    asked: Asked,
+def plan_route(
+    desired: DesiredRoute,
     services: Mapping[str, Sequence[pods.Endpoint]],
     before: weights.Standing | None,
     now: float,
-) -> Wanted:
-    """Decide what a route runs.
+) -> RoutePlan:
+    """Return what a route should run now.
 
     Args:
-        asked: the route.
+        desired: the route.
         services: pods by Service.
         before: what is in force; None for a route that is new here.
         now: seconds of a monotonic clock.
 
     """
-    spec = asked.spec
+    spec = desired.spec
     names = {each.revision: each.service for each in (before.backends if before else ())}
     names |= {each.revision: each.service for each in spec.backends}
     found = {revision: services.get(service, ()) for revision, service in names.items()}
+
     ready = {revision: pods.count_ready(endpoints) for revision, endpoints in found.items()}
-    decision = weights.decide(spec.backends, asked.generation, ready, before, now)
+    decided = weights.decide_weights(spec.backends, desired.generation, ready, before, now)
+
     route = envoy.Route(
-        name=asked.name,
+        name=desired.name,
         port=spec.port,
-        weights=tuple(sorted(decision.effective.items())),
+        weights=tuple(sorted(decided.effective.items())),
         timeout_seconds=spec.timeout_seconds,
         candidate=spec.candidate if spec.candidate in found else None,
         header=spec.candidate_header,
     )
-    keys = _keys(route, found)
-    return Wanted(
+    keys = _cluster_keys(route, found)
+    return RoutePlan(
         route=route,
-        generation=decision.standing.generation,
-        effective=decision.effective,
-        standing=decision.standing,
-        clusters={key: pods.routable(found[key.revision], key.protocol) for key in keys},
-        look_again=decision.look_again,
+        generation=decided.standing.generation,
+        effective=decided.effective,
+        standing=decided.standing,
+        clusters={key: pods.routable_addresses(found[key.revision], key.protocol) for key in keys},
+        next_change_at=decided.next_change_at,
     )
 
 
-def _keys(route: envoy.Route, revisions: Iterable[str]) -> set[ClusterKey]:
+def _cluster_keys(route: envoy.Route, revisions: Iterable[str]) -> set[ClusterKey]:
     plain = {
         ClusterKey(route.name, revision, protocol)
         for revision in revisions
@@ -117,14 +119,14 @@ def _keys(route: envoy.Route, revisions: Iterable[str]) -> set[ClusterKey]:
     return plain | route.clusters
 
 
-def taken_ports(asked: Iterable[Asked]) -> dict[str, str]:
-    """Return, by the route that must wait, which older one has its port.
+def find_port_conflicts(routes: Iterable[DesiredRoute]) -> dict[str, str]:
+    """Return, for each route that must wait, the older one that has its port.
 
-    The operator never gives a port twice; a restored backup may.
+    The operator never assigns a port twice, but a restored backup may.
     """
     holders: dict[int, str] = {}
     losers: dict[str, str] = {}
-    for each in sorted(asked, key=lambda each: (each.created, each.name)):
+    for each in sorted(routes, key=lambda each: (each.created, each.name)):
         holder = holders.setdefault(each.spec.port, each.name)
         if holder != each.name:
             losers[each.name] = holder

@@ -1,8 +1,8 @@
 """Answers Envoy's polls for endpoints, over a UNIX socket.
 
-A poll is held until the cluster's endpoints differ from those that Envoy has; at rest nothing
-moves. Before the first `publish` every poll is held, so that an agent that restarts never takes
-endpoints away.
+A poll is held until the cluster's endpoints differ from those that Envoy has, so nothing moves at
+rest. Before the first `publish` every poll is held, so a restarting agent never takes endpoints
+away.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from slipway.api.base import Manifest
 from slipway.render.envoy import ENDPOINTS_PATH
 
 REFUSED_PAUSE_SECONDS = 5.0
-"""Envoy repeats a poll at once when it refused the answer."""
+"""Envoy repeats a poll at once after it refused the answer."""
 
 
 class Discovery:
@@ -27,9 +27,10 @@ class Discovery:
         self._changed = asyncio.Event()
 
     def publish(self, documents: Mapping[str, Manifest]) -> None:
-        """Replace all endpoints; wakes the polls if any differ."""
+        """Replace all endpoints, and answer the polls whose endpoints differ."""
         if documents == self._documents:
             return
+
         self._documents = dict(documents)
         woken, self._changed = self._changed, asyncio.Event()
         woken.set()
@@ -56,7 +57,7 @@ class Discovery:
 
 @dataclass(frozen=True, slots=True)
 class _Poll:
-    """The three words that matter of a poll; the rest, 300 kB of Envoy's extensions, goes."""
+    """The three fields of a poll that matter; the rest is 300 kB about Envoy's extensions."""
 
     cluster: str
     version: str | None

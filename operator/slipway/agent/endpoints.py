@@ -1,4 +1,4 @@
-"""Pods behind a revision, as EndpointSlices tell them."""
+"""The pods behind a revision, read from EndpointSlices."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ from slipway.render.envoy import Address
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 ADDRESS_TYPES = ("IPv4", "IPv6")
-"""Envoy takes addresses, no names; where a pod has both, the first counts."""
+"""Envoy takes addresses, not names; where a pod has both, the first counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Endpoint:
     """One pod."""
 
     pod: str
-    """Identifies the pod where it has an address of either family."""
+    """Identifies a pod that has an address of each family."""
     host: str
     ports: tuple[tuple[str, int], ...]
     """Name and number, named as the revision's Service names them."""
@@ -33,14 +33,14 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
-    """One EndpointSlice."""
+class EndpointSlice:
+    """One EndpointSlice: some of the pods of a Service."""
 
     service: str
     endpoints: tuple[Endpoint, ...]
 
 
-def parse_slice(manifest: Manifest) -> Slice | None:
+def parse_slice(manifest: Manifest) -> EndpointSlice | None:
     """Read an EndpointSlice; None where it belongs to no Service or has no IP addresses."""
     service = manifest["metadata"].get("labels", {}).get(SERVICE_LABEL)
     if service is None or manifest.get("addressType") not in ADDRESS_TYPES:
@@ -50,10 +50,12 @@ def parse_slice(manifest: Manifest) -> Slice | None:
         for port in manifest.get("ports") or ()
         if port.get("name") and port.get("port")
     )
-    return Slice(service, tuple(_endpoint(each, ports) for each in manifest.get("endpoints") or ()))
+    return EndpointSlice(
+        service, tuple(_parse_endpoint(each, ports) for each in manifest.get("endpoints") or ())
+    )
 
 
-def _endpoint(manifest: Manifest, ports: tuple[tuple[str, int], ...]) -> Endpoint:
+def _parse_endpoint(manifest: Manifest, ports: tuple[tuple[str, int], ...]) -> Endpoint:
     """An absent `ready` means ready, as the API defines it."""
     conditions = manifest.get("conditions", {})
     ready = conditions.get("ready") is not False
@@ -69,7 +71,7 @@ def _endpoint(manifest: Manifest, ports: tuple[tuple[str, int], ...]) -> Endpoin
     )
 
 
-def by_service(slices: Iterable[Slice]) -> dict[str, tuple[Endpoint, ...]]:
+def group_by_service(slices: Iterable[EndpointSlice]) -> dict[str, tuple[Endpoint, ...]]:
     """Return each Service's pods, each pod once, ordered so that equal sets are equal."""
     found: defaultdict[str, dict[str, Endpoint]] = defaultdict(dict)
     for each in slices:
@@ -89,7 +91,7 @@ def count_ready(endpoints: Sequence[Endpoint]) -> int:
     return sum(endpoint.ready for endpoint in endpoints)
 
 
-def routable(endpoints: Sequence[Endpoint], protocol: Protocol) -> tuple[Address, ...]:
+def routable_addresses(endpoints: Sequence[Endpoint], protocol: Protocol) -> tuple[Address, ...]:
     """Return where requests may go: ready pods; if there is none, those that still serve."""
     chosen = [each for each in endpoints if each.ready] or [
         each for each in endpoints if each.serving and each.terminating

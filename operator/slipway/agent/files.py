@@ -31,13 +31,13 @@ class Files:
         return changed
 
     def replace(self, name: str, document: Manifest) -> None:
-        """Replace a file by rename, so that nobody ever reads half of it."""
+        """Replace a file by rename, so that no reader ever sees half of it."""
         hidden = self.directory / f".{name}"
         hidden.write_text(json.dumps(document, separators=(",", ":")))
         hidden.rename(self.directory / name)
 
     def _read_version(self, name: str) -> str | None:
-        """An earlier life of this agent may have written the same."""
+        """An agent that ran here before may have written the same."""
         try:
             found = json.loads((self.directory / name).read_text())
             return str(found["version_info"])

@@ -1,13 +1,13 @@
-"""When this pod may take requests, and when it should leave."""
+"""The pod's probes: when it may start, take requests, and when it is leaving."""
 
 from slipway.agent.admin import Admin
 from slipway.agent.conductor import Conductor
 
 
 class Health:
-    """Answers the probes. Each answer is a reason against, or None.
+    """Answers the probes; each answer is the reason against, or None.
 
-    Losing the API server changes no answer: what Envoy has, it serves.
+    Losing the API server changes no answer: Envoy goes on serving what it has.
     """
 
     def __init__(self, conductor: Conductor, admin: Admin) -> None:
@@ -15,24 +15,28 @@ class Health:
         self._admin = admin
         self._was_complete = False
         self.inherited = False
-        """Envoy served before this agent started: it goes on, whatever the API server does."""
+        """Whether Envoy served before this agent started; it then goes on serving in any case."""
         self.draining = False
 
     async def why_not_started(self) -> str | None:
-        """Envoy may start: there is something for it to read."""
+        """Return why Envoy must not start yet: there is nothing for it to read."""
         if self.inherited or self._conductor.programmed.is_set():
             return None
         return "routes and endpoints are not known yet"
 
     async def why_not_healthy(self) -> str | None:
-        """The pod is not leaving."""
+        """Return whether the pod is leaving."""
         return "draining" if self.draining else None
 
     async def why_not_ready(self) -> str | None:
-        """Envoy runs everything that was known at start, and still lives."""
+        """Return why the pod must get no requests.
+
+        It is ready once Envoy runs everything that was known at start, and while Envoy answers.
+        """
         if self.draining:
             return "draining"
+
         self._was_complete |= self._conductor.acknowledged.is_set() or self.inherited
         if not self._was_complete:
-            return "Envoy does not run all listeners and clusters yet"
+            return "Envoy is not running all listeners and clusters yet"
         return None if await self._admin.is_live() else "Envoy does not answer"

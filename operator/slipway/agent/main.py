@@ -1,8 +1,8 @@
 """The router agent's process: composition, signals, and the order of start and end.
 
-The first SIGTERM begins the drain and nothing else: the pod's preStop hook sends it, because a
-native sidecar gets the kubelet's own only after Envoy is gone. The second one, or Envoy's end,
-ends the process. The xDS directory is shared with Envoy and outlives this process.
+The first SIGTERM only begins the drain. The pod's preStop hook sends it, because a native sidecar
+gets the kubelet's own signal only after Envoy is gone. The second signal, or Envoy's end, ends the
+process. The xDS directory is shared with Envoy and outlives this process.
 """
 
 import asyncio
@@ -20,16 +20,16 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from slipway.agent.admin import Admin, EnvoyUnavailable
-from slipway.agent.api_server import ApiServer, Cluster
+from slipway.agent.api_server import ApiServer, ApiServerClient
 from slipway.agent.conductor import Conductor
-from slipway.agent.desired import Asked
+from slipway.agent.desired import DesiredRoute
 from slipway.agent.discovery import Discovery
 from slipway.agent.endpoints import parse_slice
 from slipway.agent.files import Files
 from slipway.agent.follow import Follower
 from slipway.agent.health import Health
-from slipway.agent.report import Proxy, Reporter
-from slipway.agent.server import Server
+from slipway.agent.report import ProxyIdentity, Reporter
+from slipway.agent.server import AgentServer
 from slipway.api.base import Manifest
 from slipway.api.kinds import ENDPOINT_SLICE, MODEL_ROUTE
 from slipway.api.names import AGENT_PORT
@@ -45,26 +45,26 @@ POLL_BACKLOG = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class AgentSettings:
     """Where this agent runs."""
 
-    proxy: Proxy
+    proxy: ProxyIdentity
     namespace: str
     directory: Path
     port: int
     server: ApiServer
 
 
-def settings_from_environment() -> Settings:
-    """Read the settings that the pod's specification gives.
+def settings_from_environment() -> AgentSettings:
+    """Read the settings that the pod's specification sets.
 
     Raises:
         SettingsError: a variable is missing; the message names it.
 
     """
     try:
-        return Settings(
-            proxy=Proxy(environ["POD_NAME"], environ["POD_UID"]),
+        return AgentSettings(
+            proxy=ProxyIdentity(environ["POD_NAME"], environ["POD_UID"]),
             namespace=environ["POD_NAMESPACE"],
             directory=Path(environ.get("XDS_DIRECTORY", DEFAULT_DIRECTORY)),
             port=int(environ.get("AGENT_PORT", AGENT_PORT)),
@@ -77,31 +77,38 @@ def settings_from_environment() -> Settings:
 class Agent:
     """All parts of a running agent."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: AgentSettings) -> None:
         self._settings = settings
-        self._cluster = Cluster(settings.server, settings.namespace, settings.proxy.name)
+        self._api_server = ApiServerClient(settings.server, settings.namespace, settings.proxy.name)
         self._admin = Admin(settings.directory / envoy.ADMIN_SOCKET)
         self._discovery = Discovery()
         self._files = Files(settings.directory)
-        self._reporter = Reporter(settings.proxy, self._cluster.apply_status, _utc_now)
+
+        self._reporter = Reporter(settings.proxy, self._api_server.apply_status, _utc_now)
         self._conductor = Conductor(
             self._files, self._discovery, self._admin, self._reporter, time.monotonic
         )
         self._health = Health(self._conductor, self._admin)
-        self._server = Server(
+        self._server = AgentServer(
             settings.proxy.name, self._conductor, self._admin, self._health, _utc_now
         )
         self._followers = (
             Follower(
-                self._cluster, MODEL_ROUTE, put=self._put_route, remove=self._conductor.remove_route
+                self._api_server,
+                MODEL_ROUTE,
+                put=self._put_route,
+                remove=self._conductor.remove_route,
             ),
-            Follower(self._cluster, ENDPOINT_SLICE, put=self._put_slice, remove=self._remove_slice),
+            Follower(
+                self._api_server, ENDPOINT_SLICE, put=self._put_slice, remove=self._remove_slice
+            ),
         )
+
         self._terminated = asyncio.Event()
         self._terminated_again = asyncio.Event()
 
     def terminate(self) -> None:
-        """Begin the drain; called again: end."""
+        """Begin the drain; the second call ends the process."""
         (self._terminated_again if self._terminated.is_set() else self._terminated).set()
 
     async def run(self) -> None:
@@ -112,6 +119,7 @@ class Agent:
                 str(self._settings.directory), self._settings.proxy.name
             )
             self._files.replace(envoy.BOOTSTRAP_FILE, bootstrap)
+
         async with contextlib.AsyncExitStack() as stack:
             await self._listen(stack)
             async with asyncio.TaskGroup() as tasks:
@@ -119,8 +127,10 @@ class Agent:
                 running.append(tasks.create_task(self._conduct()))
                 await self._terminated.wait()
                 await self._drain()
+
                 for task in running:
                     task.cancel()
+            # Last: until here the operator waits for this proxy to acknowledge each weight.
             await self._reporter.retract()
 
     async def _conduct(self) -> None:
@@ -129,7 +139,7 @@ class Agent:
         await self._conductor.run()
 
     async def _drain(self) -> None:
-        """Follow the weights as long as Envoy serves."""
+        """Wait until Envoy is gone; meanwhile the conductor still follows the weights."""
         log.info("draining")
         self._health.draining = True
         try:
@@ -140,13 +150,13 @@ class Agent:
                     async with asyncio.timeout(LOOK_FOR_ENVOY_SECONDS):
                         await self._terminated_again.wait()
         except EnvoyUnavailable as error:
-            log.info("nothing to drain: %s", error)
+            log.info("Envoy no longer answers, so the drain is over: %s", error)
 
     def _put_route(self, manifest: Manifest) -> None:
         try:
-            self._conductor.put_route(Asked.parse(manifest, self._settings.proxy.uid))
+            self._conductor.put_route(DesiredRoute.parse(manifest, self._settings.proxy.uid))
         except (ValidationError, KeyError) as error:
-            log.warning("ModelRoute %s is skipped: %s", manifest["metadata"]["name"], error)
+            log.warning("skipping ModelRoute %s: %s", manifest["metadata"]["name"], error)
 
     def _put_slice(self, manifest: Manifest) -> None:
         self._conductor.put_slice(manifest["metadata"]["name"], parse_slice(manifest))
@@ -156,15 +166,19 @@ class Agent:
 
     async def _listen(self, stack: contextlib.AsyncExitStack) -> None:
         stack.push_async_callback(self._admin.close)
-        stack.push_async_callback(self._cluster.close)
+        stack.push_async_callback(self._api_server.close)
+
         socket = str(self._settings.directory / envoy.ENDPOINTS_SOCKET)
-        endpoints = await _runner(stack, self._discovery.application())
+        endpoints = await _start_runner(stack, self._discovery.application())
         await web.UnixSite(endpoints, socket, backlog=POLL_BACKLOG).start()
-        public = await _runner(stack, self._server.application())
+
+        public = await _start_runner(stack, self._server.application())
         await web.TCPSite(public, port=self._settings.port).start()
 
 
-async def _runner(stack: contextlib.AsyncExitStack, application: web.Application) -> web.AppRunner:
+async def _start_runner(
+    stack: contextlib.AsyncExitStack, application: web.Application
+) -> web.AppRunner:
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
@@ -175,8 +189,8 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-async def run(settings: Settings) -> None:
-    """Run an agent until its signals end it."""
+async def run_agent(settings: AgentSettings) -> None:
+    """Run an agent until a signal ends it."""
     agent = Agent(settings)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, agent.terminate)
     await agent.run()
@@ -190,7 +204,7 @@ def main() -> int:
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
     try:
-        asyncio.run(run(settings_from_environment()))
+        asyncio.run(run_agent(settings_from_environment()))
     except SettingsError as error:
         log.critical("%s", error)
         return 1

@@ -1,4 +1,4 @@
-"""Writes this proxy's own entry of ModelRoute.status, and only when it says something new."""
+"""Writes this proxy's own entry of ModelRoute.status, and only when the entry changed."""
 
 import asyncio
 import logging
@@ -19,8 +19,8 @@ RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """What is in force, apart from who says it and when."""
+class EffectiveState:
+    """What is in force, without the proxy and the time."""
 
     generation: int = 0
     hash: str = ""
@@ -29,7 +29,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Proxy:
+class ProxyIdentity:
     """This router pod."""
 
     name: str
@@ -37,12 +37,12 @@ class Proxy:
 
 
 @dataclass(slots=True)
-class _Line:
-    """One route's entry: as it should be, as it was last written."""
+class _RouteEntry:
+    """One route's entry: as it should be, and as it was last written."""
 
     uid: str
-    wanted: Entry
-    written: Entry | None
+    wanted: EffectiveState
+    written: EffectiveState | None
     sender: asyncio.Task[None] | None = None
 
 
@@ -55,90 +55,94 @@ Raises:
 
 
 class Reporter:
-    """Keeps the newest entry of each route and sends it until it is written."""
+    """Keeps the newest entry of each route, and sends it until it is written."""
 
-    def __init__(self, proxy: Proxy, apply: Apply, now: Callable[[], datetime]) -> None:
+    def __init__(self, proxy: ProxyIdentity, apply: Apply, now: Callable[[], datetime]) -> None:
         self._proxy = proxy
         self._apply = apply
         self._now = now
-        self._lines: dict[str, _Line] = {}
+        self._entries: dict[str, _RouteEntry] = {}
 
     def remember(self, route: str, uid: str, own: ProxyStatus | None) -> None:
-        """Begin a route, with what an earlier life of this proxy wrote."""
+        """Begin with a route, and with the entry that this proxy wrote before a restart."""
         self.forget(route)
         written = None
         if own is not None:
-            written = Entry(own.generation, own.hash, dict(own.effective_weights), own.error)
-        self._lines[route] = _Line(uid, written or Entry(), written)
+            written = EffectiveState(
+                own.generation, own.hash, dict(own.effective_weights), own.error
+            )
+        self._entries[route] = _RouteEntry(uid, written or EffectiveState(), written)
 
     def forget(self, route: str) -> None:
         """Stop writing about a route that is gone."""
-        line = self._lines.pop(route, None)
-        if line is not None and line.sender is not None:
-            line.sender.cancel()
+        kept = self._entries.pop(route, None)
+        if kept is not None and kept.sender is not None:
+            kept.sender.cancel()
 
-    def report(self, route: str, entry: Entry) -> None:
-        """Say what is in force."""
-        line = self._lines[route]
-        line.wanted = entry
-        self._send(route, line)
+    def report(self, route: str, state: EffectiveState) -> None:
+        """Report what is in force."""
+        kept = self._entries[route]
+        kept.wanted = state
+        self._send(route, kept)
 
-    def complain(self, route: str, generation: int, problem: str) -> None:
-        """Say why the newest generation is not in force; what is in force stays as it was."""
-        line = self._lines[route]
+    def report_error(self, route: str, generation: int, problem: str) -> None:
+        """Report why the newest generation is not in force; what is in force stays as it was."""
+        kept = self._entries[route]
         text = f"generation {generation}: {problem}"[:MAX_ERROR]
-        line.wanted = replace(line.wanted, error=text)
-        self._send(route, line)
+        kept.wanted = replace(kept.wanted, error=text)
+        self._send(route, kept)
 
     async def retract(self) -> None:
-        """Take this proxy's entries out: it serves no more."""
-        for route, line in list(self._lines.items()):
-            if line.sender is not None:
-                line.sender.cancel()
+        """Remove this proxy's entries: it no longer serves."""
+        for route, kept in list(self._entries.items()):
+            if kept.sender is not None:
+                kept.sender.cancel()
             try:
-                await self._apply(route, self._manifest(route, line.uid, []))
+                await self._apply(route, self._manifest(route, kept.uid, []))
             except DependencyError as error:
-                log.warning("entry of ModelRoute %s stays: %s", route, error)
+                log.warning("could not remove the entry from ModelRoute %s: %s", route, error)
 
-    def _send(self, route: str, line: _Line) -> None:
-        if line.wanted != line.written and line.sender is None:
-            line.sender = asyncio.create_task(self._deliver(route, line))
-            line.sender.add_done_callback(lambda _: setattr(line, "sender", None))
+    def _send(self, route: str, kept: _RouteEntry) -> None:
+        if kept.wanted != kept.written and kept.sender is None:
+            kept.sender = asyncio.create_task(self._deliver(route, kept))
+            kept.sender.add_done_callback(lambda _: setattr(kept, "sender", None))
 
-    async def _deliver(self, route: str, line: _Line) -> None:
+    async def _deliver(self, route: str, kept: _RouteEntry) -> None:
         failures = 0
-        while line.wanted != line.written:
-            entry = line.wanted
-            proxies = [self._status(entry).wire()]
+        while kept.wanted != kept.written:
+            state = kept.wanted
+            proxies = [self._status(state).wire()]
             try:
-                await self._apply(route, self._manifest(route, line.uid, proxies))
+                await self._apply(route, self._manifest(route, kept.uid, proxies))
             except DependencyError as error:
                 pause = RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)]
                 failures += 1
-                log.warning("status of ModelRoute %s: %s", route, error)
+                log.warning("could not write the status of ModelRoute %s: %s", route, error)
                 await asyncio.sleep(pause)
                 continue
-            line.written = entry
+
+            kept.written = state
+            trouble = f", {state.error}" if state.error else ""
             log.info(
                 "route %s: generation %d in force, weights %s%s",
                 route,
-                entry.generation,
-                entry.effective,
-                f", {entry.error}" if entry.error else "",
+                state.generation,
+                state.effective,
+                trouble,
             )
 
-    def _status(self, entry: Entry) -> ProxyStatus:
+    def _status(self, state: EffectiveState) -> ProxyStatus:
         return ProxyStatus(
             name=self._proxy.name,
             uid=self._proxy.uid,
-            generation=entry.generation,
-            hash=entry.hash,
-            effective_weights=entry.effective,
-            error=entry.error,
+            generation=state.generation,
+            hash=state.hash,
+            effective_weights=state.effective,
+            error=state.error,
             at=to_wire(self._now()),
         )
 
     def _manifest(self, route: str, uid: str, proxies: list[Manifest]) -> Manifest:
-        """The uid keeps the entry off a ModelRoute that was made anew under the name."""
+        """The uid keeps the entry off a ModelRoute that was created anew under the same name."""
         status = {"proxies": proxies} if proxies else {}
         return MODEL_ROUTE.manifest(None, route, metadata={"uid": uid}, status=status)

@@ -1,6 +1,6 @@
-"""What the agent serves on its port: counters for the operator, metrics, and the pod's probes.
+"""The agent's HTTP server: counters for the operator, metrics, and the pod's probes.
 
-Read-only: whoever reaches the port can change nothing.
+It is read-only: nothing can be changed through the port.
 """
 
 from collections.abc import Awaitable, Callable
@@ -17,8 +17,8 @@ from slipway.api.counters import PATH, Counters
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
-class Server:
-    """Answers for one router pod."""
+class AgentServer:
+    """Serves one router pod."""
 
     def __init__(
         self,
@@ -69,10 +69,8 @@ class Server:
     def _probe(self, why_not: Callable[[], Awaitable[str | None]]) -> Handler:
         async def answer(_: web.Request) -> web.Response:
             problem = await why_not()
-            return (
-                web.Response(text="ok\n")
-                if problem is None
-                else web.Response(status=503, text=f"{problem}\n")
-            )
+            if problem is not None:
+                return web.Response(status=503, text=f"{problem}\n")
+            return web.Response(text="ok\n")
 
         return answer

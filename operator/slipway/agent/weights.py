@@ -1,8 +1,8 @@
 """Which weights a proxy runs: the spec's, once its endpoints are there, and its own fail-over.
 
-Pure: endpoints are counted and the time is passed in. A proxy deviates from the spec in two cases
-only, and says so in `effectiveWeights`: a revision without ready endpoints has given its share
-away, or the proxy is new and some revision of the spec has no endpoints yet.
+Pure: endpoint counts and the time are passed in. A proxy deviates from the spec in two cases only,
+and says so in `effectiveWeights`: a revision without ready endpoints has given its share away, or
+the proxy is new and some revision of the spec has no endpoints yet.
 """
 
 from collections.abc import Collection, Mapping
@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from slipway.api.modelroute import Backend, ProxyStatus
 
 GIVE_UP_SECONDS = 1.0
-"""Without a ready endpoint for so long, a revision gives its share away."""
+"""A revision without a ready endpoint for this long gives its share away."""
 RETURN_SECONDS = 30.0
-"""With ready endpoints for so long, it gets it back."""
+"""A revision with ready endpoints for this long gets its share back."""
 FULL = 100
 
 Weights = Mapping[str, int]
@@ -21,13 +21,13 @@ Weights = Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
-    """How a revision's endpoints fared; seconds of a monotonic clock."""
+class EndpointHealth:
+    """Since when a revision has had ready endpoints, or none; seconds of a monotonic clock."""
 
     ready: bool
     since: float
     given_up: bool = False
-    """Its share has gone to others."""
+    """Whether its share has gone to others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Standing:
     backends: tuple[Backend, ...]
     admitted: bool
     """False while a new proxy waits for the endpoints of the first spec that it saw."""
-    health: Mapping[str, Health]
+    health: Mapping[str, EndpointHealth]
 
     @property
     def weights(self) -> Weights:
@@ -47,25 +47,26 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """What to run now."""
+class ProxyWeights:
+    """The weights to run now."""
 
     standing: Standing
     effective: Weights
     """Percent for every backend in force, also 0; the sum is 100, or 0 where nothing serves."""
-    look_again: float | None
-    """When the passing of time alone may change the decision."""
+    next_change_at: float | None
+    """When the weights may change by the passing of time alone; None: never."""
 
 
-def resume(
+def resume_standing(
     backends: Collection[Backend], generation: int, own: ProxyStatus | None
 ) -> Standing | None:
-    """Return what an earlier life of this proxy had in force, from its own words in the status.
+    """Return what this proxy had in force before a restart, from its own status entry.
 
     None for a new proxy. A revision that had given its share away still has.
     """
     if own is None:
         return None
+
     known = own.effective_weights
     if own.generation == generation:
         kept = tuple(backends)
@@ -75,21 +76,22 @@ def resume(
             for each in backends
             if each.revision in known
         )
+
     health = {
-        each.revision: Health(ready=False, since=float("-inf"), given_up=True)
+        each.revision: EndpointHealth(ready=False, since=float("-inf"), given_up=True)
         for each in kept
         if each.weight > 0 and known.get(each.revision) == 0
     }
     return Standing(own.generation, kept, admitted=True, health=health)
 
 
-def decide(
+def decide_weights(
     backends: Collection[Backend],
     generation: int,
     ready: Mapping[str, int],
     before: Standing | None,
     now: float,
-) -> Decision:
+) -> ProxyWeights:
     """Return the weights to run.
 
     Args:
@@ -100,27 +102,30 @@ def decide(
         now: seconds of a monotonic clock.
 
     """
-    standing = _admit(tuple(backends), generation, ready, before)
-    health = _observe(standing, ready, before.health if before else {}, now)
-    health = _give_up(standing.weights, health, now)
+    standing = _admit_spec(tuple(backends), generation, ready, before)
+    health = _observe_health(standing, ready, before.health if before else {}, now)
+    health = _give_up_shares(standing.weights, health, now)
     standing = replace(standing, health=health)
-    return Decision(standing, _effective(standing), _deadline(standing.weights, health, now))
+    return ProxyWeights(
+        standing, _effective_weights(standing), _next_deadline(standing.weights, health, now)
+    )
 
 
-def _admit(
+def _admit_spec(
     backends: tuple[Backend, ...],
     generation: int,
     ready: Mapping[str, int],
     before: Standing | None,
 ) -> Standing:
-    """The newest spec, once every backend whose share grows has its endpoints; then it stays.
+    """Admit the newest spec once every backend whose share grows has its endpoints.
 
-    A share that stays or shrinks is no reason to wait: the repair of a revision that is down has
-    to join the route beside it.
+    A share that stays or shrinks is no reason to wait: the replacement for a revision that is down
+    has to join the route beside it.
     """
     held = before.weights if before is not None and before.admitted else {}
     grows = [each for each in backends if each.weight > held.get(each.revision, 0)]
     enough = all(ready.get(each.revision, 0) >= each.min_endpoints for each in grows)
+
     if before is None or not before.admitted:
         return Standing(generation, backends, admitted=enough, health={})
     if before.generation == generation:
@@ -130,21 +135,25 @@ def _admit(
     return before
 
 
-def _observe(
-    standing: Standing, ready: Mapping[str, int], before: Mapping[str, Health], now: float
-) -> dict[str, Health]:
-    """A changed generation forgets who had given up; how long it is down, it remembers."""
+def _observe_health(
+    standing: Standing, ready: Mapping[str, int], before: Mapping[str, EndpointHealth], now: float
+) -> dict[str, EndpointHealth]:
+    """A new generation forgets which revisions had given up, but not how long they are down."""
     found = {}
     for revision in {each.revision for each in standing.backends} | set(ready):
         is_ready = ready.get(revision, 0) > 0
         known = before.get(revision)
         since = known.since if known and known.ready == is_ready else now
         kept = standing.health.get(revision)
-        found[revision] = Health(is_ready, since, given_up=kept is not None and kept.given_up)
+        found[revision] = EndpointHealth(
+            is_ready, since, given_up=kept is not None and kept.given_up
+        )
     return found
 
 
-def _give_up(weights: Weights, health: Mapping[str, Health], now: float) -> dict[str, Health]:
+def _give_up_shares(
+    weights: Weights, health: Mapping[str, EndpointHealth], now: float
+) -> dict[str, EndpointHealth]:
     changed = dict(health)
     for revision, state in health.items():
         if weights.get(revision, 0) == 0:
@@ -156,25 +165,27 @@ def _give_up(weights: Weights, health: Mapping[str, Health], now: float) -> dict
     return changed
 
 
-def _effective(standing: Standing) -> Weights:
-    """Nobody gives a share away to nobody: without a taker the weights stay as they are."""
+def _effective_weights(standing: Standing) -> Weights:
+    """Return the weights after fail-over; without a taker they stay as they are."""
     weights, health = standing.weights, standing.health
     weighted = [revision for revision, weight in weights.items() if weight > 0]
     if not standing.admitted:
         takers = [revision for revision in weighted if health[revision].ready]
-        return _shared(weights, takers)
+        return _share_out(weights, takers)
+
     if not any(health[revision].given_up for revision in weighted):
         return weights
     ready = [revision for revision in weighted if health[revision].ready]
     takers = [revision for revision in weighted if not health[revision].given_up] or ready
-    return _shared(weights, takers) if ready else weights
+    return _share_out(weights, takers) if ready else weights
 
 
-def _shared(weights: Weights, takers: Collection[str]) -> Weights:
-    """Give 100 to the takers in proportion to their weights; the first take what is left over."""
+def _share_out(weights: Weights, takers: Collection[str]) -> Weights:
+    """Split 100 among the takers in proportion; the largest remainders get what is left over."""
     total = sum(weights[revision] for revision in takers)
     if total == 0:
         return dict.fromkeys(weights, 0)
+
     shares = {
         revision: weight * FULL // total if revision in takers else 0
         for revision, weight in weights.items()
@@ -185,7 +196,9 @@ def _shared(weights: Weights, takers: Collection[str]) -> Weights:
     return shares
 
 
-def _deadline(weights: Weights, health: Mapping[str, Health], now: float) -> float | None:
+def _next_deadline(
+    weights: Weights, health: Mapping[str, EndpointHealth], now: float
+) -> float | None:
     due = [
         state.since + (RETURN_SECONDS if state.ready else GIVE_UP_SECONDS)
         for revision, state in health.items()

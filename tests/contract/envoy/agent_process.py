@@ -7,15 +7,15 @@ import sys
 from pathlib import Path
 
 from slipway.agent.api_server import ApiServer
-from slipway.agent.main import Settings, run
-from slipway.agent.report import Proxy
+from slipway.agent.main import AgentSettings, run_agent
+from slipway.agent.report import ProxyIdentity
 
 if __name__ == "__main__":
     logging.basicConfig(stream=sys.stderr, level=os.environ.get("LOG_LEVEL", "WARNING"))
     asyncio.run(
-        run(
-            Settings(
-                proxy=Proxy(os.environ["POD_NAME"], os.environ["POD_UID"]),
+        run_agent(
+            AgentSettings(
+                proxy=ProxyIdentity(os.environ["POD_NAME"], os.environ["POD_UID"]),
                 namespace=os.environ["POD_NAMESPACE"],
                 directory=Path(os.environ["XDS_DIRECTORY"]),
                 port=int(os.environ["AGENT_PORT"]),

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from slipway.agent.acknowledge import Outcome, Refusals, judge_files
+from slipway.agent.acknowledge import FileState, RefusedUpdates, judge_files
 from slipway.agent.admin import Observed, parse_observed
 from slipway.render.envoy import CLUSTERS_FILE, LISTENERS_FILE, ROUTES_FILE
 
@@ -10,32 +10,35 @@ CURRENT = Observed("monday", versions=WRITTEN, refused=dict.fromkeys(WRITTEN, 0)
 BEHIND = replace(CURRENT, versions=WRITTEN | {ROUTES_FILE: "r1"})
 
 
-def settled(observed: Observed) -> Refusals:
-    refusals = Refusals()
+def settled(observed: Observed) -> RefusedUpdates:
+    refusals = RefusedUpdates()
     refusals.settle(observed)
     return refusals
 
 
 def test_versions_that_match_are_in_force() -> None:
-    assert judge_files(WRITTEN, CURRENT, settled(CURRENT), listeners=True) == (Outcome.IN_FORCE, [])
+    assert judge_files(WRITTEN, CURRENT, settled(CURRENT), listeners=True) == (
+        FileState.IN_FORCE,
+        [],
+    )
 
 
 @pytest.mark.parametrize("file", [CLUSTERS_FILE, LISTENERS_FILE, ROUTES_FILE])
 def test_one_version_behind_is_pending(file: str) -> None:
     behind = replace(CURRENT, versions=WRITTEN | {file: "old"})
-    assert judge_files(WRITTEN, behind, settled(CURRENT), listeners=True) == (Outcome.PENDING, [])
+    assert judge_files(WRITTEN, behind, settled(CURRENT), listeners=True) == (FileState.PENDING, [])
 
 
 def test_without_a_listener_nobody_reads_the_routes() -> None:
     no_routes = replace(CURRENT, versions={CLUSTERS_FILE: "c2", LISTENERS_FILE: "l1"})
     outcome, _ = judge_files(WRITTEN, no_routes, settled(CURRENT), listeners=False)
-    assert outcome is Outcome.IN_FORCE
+    assert outcome is FileState.IN_FORCE
 
 
 def test_a_counter_that_grew_is_a_refusal_of_its_file() -> None:
     refused = replace(BEHIND, refused={ROUTES_FILE: 1, LISTENERS_FILE: 1})
     assert judge_files(WRITTEN, refused, settled(CURRENT), listeners=True) == (
-        Outcome.REFUSED,
+        FileState.REFUSED,
         [ROUTES_FILE],
     )
 
@@ -43,14 +46,14 @@ def test_a_counter_that_grew_is_a_refusal_of_its_file() -> None:
 def test_an_old_refusal_is_none() -> None:
     old = replace(BEHIND, refused={ROUTES_FILE: 1})
     outcome, _ = judge_files(WRITTEN, old, settled(old), listeners=True)
-    assert outcome is Outcome.PENDING
+    assert outcome is FileState.PENDING
 
 
 def test_a_new_envoy_counts_anew() -> None:
     old = replace(BEHIND, refused={ROUTES_FILE: 3})
     new = replace(BEHIND, start="tuesday", refused={ROUTES_FILE: 1})
     outcome, _ = judge_files(WRITTEN, new, settled(old), listeners=True)
-    assert outcome is Outcome.REFUSED
+    assert outcome is FileState.REFUSED
 
 
 def test_versions_and_refusals_are_read_from_the_statistics() -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from slipway.agent.admin import EnvoyGone, EnvoyUnavailable, Observed
-from slipway.agent.conductor import UNUSED_SECONDS, Conductor
-from slipway.agent.desired import Asked
+from slipway.agent.clusters import UNUSED_SECONDS
+from slipway.agent.conductor import Conductor
+from slipway.agent.desired import DesiredRoute
 from slipway.agent.discovery import Discovery
-from slipway.agent.endpoints import Endpoint, Slice
+from slipway.agent.endpoints import Endpoint, EndpointSlice
 from slipway.agent.files import Files
-from slipway.agent.report import Proxy, Reporter
+from slipway.agent.report import ProxyIdentity, Reporter
 from slipway.api.base import Manifest
 from slipway.render.envoy import CLUSTERS_FILE, LISTENERS_FILE, ROUTES_FILE
 
@@ -78,7 +79,7 @@ class Bench:
         self.writes = 0
         discovery = Discovery()
         self.envoy = FakeEnvoy(directory, discovery)
-        reporter = Reporter(Proxy("router-0", "u"), self._apply, lambda: datetime.now(UTC))
+        reporter = Reporter(ProxyIdentity("router-0", "u"), self._apply, lambda: datetime.now(UTC))
         self.conductor = Conductor(
             Files(directory), discovery, self.envoy, reporter, lambda: self.now
         )
@@ -98,14 +99,14 @@ class Bench:
             "metadata": {"name": name, "uid": name, "generation": self.generations[name]},
             "spec": {"port": port, "model": name, "backends": backends},
         }
-        self.conductor.put_route(Asked.parse(manifest, "u"))
+        self.conductor.put_route(DesiredRoute.parse(manifest, "u"))
 
     def serve(self, revision: str, *hosts: str) -> None:
         pods = tuple(
             Endpoint(host, host, (("http", 8000),), ready=True, serving=True, terminating=False)
             for host in hosts
         )
-        self.conductor.put_slice(revision, Slice(revision, pods))
+        self.conductor.put_slice(revision, EndpointSlice(revision, pods))
 
     async def turn(self, times: int = 1, *, take: bool = False) -> None:
         for _ in range(times):

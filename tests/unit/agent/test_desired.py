@@ -1,5 +1,5 @@
-from slipway.agent.desired import Asked, taken_ports, want
-from slipway.agent.endpoints import Endpoint, Slice, by_service
+from slipway.agent.desired import DesiredRoute, find_port_conflicts, plan_route
+from slipway.agent.endpoints import Endpoint, EndpointSlice, group_by_service
 from slipway.api.base import Manifest
 from slipway.api.protocol import Protocol
 from slipway.render.envoy import ClusterKey
@@ -8,9 +8,9 @@ STABLE, CANDIDATE = "aaaaaaaa", "bbbbbbbb"
 HEADER = {"name": "x-model-candidate", "value": "true"}
 
 
-def a_slice(revision: str, *hosts: str) -> Slice:
+def a_slice(revision: str, *hosts: str) -> EndpointSlice:
     ports = (("http", 8000), ("grpc", 8001))
-    return Slice(
+    return EndpointSlice(
         f"digits-{revision}",
         tuple(
             Endpoint(host, host, ports, ready=True, serving=True, terminating=False)
@@ -19,8 +19,8 @@ def a_slice(revision: str, *hosts: str) -> Slice:
     )
 
 
-ONE = by_service([a_slice(STABLE, "10.0.0.1")])
-BOTH = ONE | by_service([a_slice(CANDIDATE, "10.0.0.2")])
+ONE = group_by_service([a_slice(STABLE, "10.0.0.1")])
+BOTH = ONE | group_by_service([a_slice(CANDIDATE, "10.0.0.2")])
 
 
 def a_route(weights: dict[str, int], **spec: object) -> Manifest:
@@ -34,12 +34,12 @@ def a_route(weights: dict[str, int], **spec: object) -> Manifest:
     }
 
 
-def asked(weights: dict[str, int], **spec: object) -> Asked:
-    return Asked.parse(a_route(weights, **spec), "pod-uid")
+def asked(weights: dict[str, int], **spec: object) -> DesiredRoute:
+    return DesiredRoute.parse(a_route(weights, **spec), "pod-uid")
 
 
 def test_every_backend_has_its_clusters_also_at_weight_zero() -> None:
-    wanted = want(asked({STABLE: 100, CANDIDATE: 0}), BOTH, None, 0.0)
+    wanted = plan_route(asked({STABLE: 100, CANDIDATE: 0}), BOTH, None, 0.0)
     assert wanted.clusters == {
         ClusterKey("digits", STABLE, Protocol.HTTP): (("10.0.0.1", 8000),),
         ClusterKey("digits", STABLE, Protocol.GRPC): (("10.0.0.1", 8001),),
@@ -50,7 +50,7 @@ def test_every_backend_has_its_clusters_also_at_weight_zero() -> None:
 
 def test_the_header_route_has_clusters_of_its_own() -> None:
     route = asked({STABLE: 100, CANDIDATE: 0}, candidate=CANDIDATE, candidateHeader=HEADER)
-    pinned = {key for key in want(route, BOTH, None, 0.0).clusters if key.pinned}
+    pinned = {key for key in plan_route(route, BOTH, None, 0.0).clusters if key.pinned}
     assert {(key.revision, key.protocol) for key in pinned} == {
         (CANDIDATE, Protocol.HTTP),
         (CANDIDATE, Protocol.GRPC),
@@ -59,13 +59,13 @@ def test_the_header_route_has_clusters_of_its_own() -> None:
 
 def test_a_candidate_that_is_no_backend_has_no_header_route() -> None:
     route = asked({STABLE: 100}, candidate=CANDIDATE, candidateHeader=HEADER)
-    assert want(route, BOTH, None, 0.0).route.pinned is None
+    assert plan_route(route, BOTH, None, 0.0).route.pinned is None
 
 
 def test_a_backend_that_left_the_spec_keeps_serving_until_the_new_one_can() -> None:
-    first = want(asked({STABLE: 100}), BOTH, None, 0.0)
-    later = want(
-        Asked.parse(
+    first = plan_route(asked({STABLE: 100}), BOTH, None, 0.0)
+    later = plan_route(
+        DesiredRoute.parse(
             a_route({CANDIDATE: 100})
             | {"metadata": {"name": "digits", "uid": "u", "generation": 4}},
             "pod-uid",
@@ -92,21 +92,21 @@ def test_only_the_entry_of_this_pod_is_its_own() -> None:
         for uid in ("other", "pod-uid")
     ]
     route = a_route({STABLE: 100}) | {"status": {"proxies": entries}}
-    own = Asked.parse(route, "pod-uid").own
+    own = DesiredRoute.parse(route, "pod-uid").own
     assert own is not None
     assert own.name == "router-pod-uid"
-    assert Asked.parse(route, "third").own is None
+    assert DesiredRoute.parse(route, "third").own is None
 
 
 def test_the_older_of_two_routes_keeps_the_port() -> None:
-    def named(name: str, created: str, port: int) -> Asked:
+    def named(name: str, created: str, port: int) -> DesiredRoute:
         manifest = a_route({STABLE: 100}, port=port)
         manifest["metadata"] |= {"name": name, "creationTimestamp": created}
-        return Asked.parse(manifest, "pod-uid")
+        return DesiredRoute.parse(manifest, "pod-uid")
 
     routes = [
         named("young", "2026-11-21T21:00:02Z", 10_000),
         named("old", "2026-11-21T21:00:01Z", 10_000),
         named("apart", "2026-11-21T21:00:03Z", 10_001),
     ]
-    assert taken_ports(routes) == {"young": "old"}
+    assert find_port_conflicts(routes) == {"young": "old"}

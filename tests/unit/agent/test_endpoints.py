@@ -1,4 +1,11 @@
-from slipway.agent.endpoints import Endpoint, Slice, by_service, count_ready, parse_slice, routable
+from slipway.agent.endpoints import (
+    Endpoint,
+    EndpointSlice,
+    count_ready,
+    group_by_service,
+    parse_slice,
+    routable_addresses,
+)
 from slipway.api.base import Manifest
 from slipway.api.protocol import Protocol
 
@@ -25,7 +32,7 @@ def a_pod(host: str, *, ready: bool = True, serving: bool = True, ending: bool =
 
 def test_a_slice_is_read_with_ports_and_conditions() -> None:
     ending = an_endpoint("10.0.0.2", ready=False, serving=True, terminating=True)
-    assert parse_slice(a_slice(an_endpoint("10.0.0.1", ready=True), ending)) == Slice(
+    assert parse_slice(a_slice(an_endpoint("10.0.0.1", ready=True), ending)) == EndpointSlice(
         "digits-0123abcd",
         (a_pod("10.0.0.1"), a_pod("10.0.0.2", ready=False, ending=True)),
     )
@@ -43,26 +50,30 @@ def test_slices_of_nobody_or_of_names_are_left_alone() -> None:
 
 
 def test_a_slice_without_endpoints_is_empty() -> None:
-    assert parse_slice(a_slice(endpoints=None, ports=None)) == Slice("digits-0123abcd", ())
+    assert parse_slice(a_slice(endpoints=None, ports=None)) == EndpointSlice("digits-0123abcd", ())
 
 
 def test_a_pod_with_both_families_counts_once_and_speaks_ipv4() -> None:
     six = Endpoint("pod-a", "fd00::1", PORTS, ready=True, serving=True, terminating=False)
     four = Endpoint("pod-a", "10.0.0.1", PORTS, ready=True, serving=True, terminating=False)
     for order in ([six, four], [four, six]):
-        slices = [Slice("digits", (endpoint,)) for endpoint in order]
-        assert by_service(slices) == {"digits": (four,)}
+        slices = [EndpointSlice("digits", (endpoint,)) for endpoint in order]
+        assert group_by_service(slices) == {"digits": (four,)}
 
 
 def test_the_slices_of_a_service_are_put_together() -> None:
     one, two, other = (a_pod(f"10.0.0.{number}") for number in (1, 2, 3))
-    slices = [Slice("digits", (two,)), Slice("other", (other,)), Slice("digits", (one,))]
-    assert by_service(slices) == {"digits": (one, two), "other": (other,)}
+    slices = [
+        EndpointSlice("digits", (two,)),
+        EndpointSlice("other", (other,)),
+        EndpointSlice("digits", (one,)),
+    ]
+    assert group_by_service(slices) == {"digits": (one, two), "other": (other,)}
 
 
 def test_ready_pods_are_preferred_to_those_that_end() -> None:
     pods = [a_pod("10.0.0.1"), a_pod("10.0.0.2", ready=False, ending=True)]
-    assert routable(pods, Protocol.HTTP) == (("10.0.0.1", 8000),)
+    assert routable_addresses(pods, Protocol.HTTP) == (("10.0.0.1", 8000),)
 
 
 def test_pods_that_end_serve_where_nobody_else_does() -> None:
@@ -71,9 +82,9 @@ def test_pods_that_end_serve_where_nobody_else_does() -> None:
         a_pod("10.0.0.2", ready=False, serving=False, ending=True),
         a_pod("10.0.0.3", ready=False),
     ]
-    assert routable(pods, Protocol.GRPC) == (("10.0.0.1", 8001),)
+    assert routable_addresses(pods, Protocol.GRPC) == (("10.0.0.1", 8001),)
 
 
 def test_a_pod_without_the_protocol_is_not_asked_for_it() -> None:
     only_http = Endpoint("a", "10.0.0.1", PORTS[:1], ready=True, serving=True, terminating=False)
-    assert routable([only_http], Protocol.GRPC) == ()
+    assert routable_addresses([only_http], Protocol.GRPC) == ()

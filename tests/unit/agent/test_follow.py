@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from slipway.agent import follow
-from slipway.agent.api_server import ApiServer, Cluster
+from slipway.agent.api_server import ApiServer, ApiServerClient
 from slipway.agent.follow import Follower
 from slipway.api.base import Manifest
 from slipway.api.kinds import MODEL_ROUTE
@@ -39,7 +39,7 @@ async def api() -> AsyncIterator[FakeApi]:
 async def seen(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Seen]:
     monkeypatch.setattr(follow, "LONGEST_PAUSE_SECONDS", 0.01)
     api.put_route("first", SPEC)
-    cluster = Cluster(ApiServer(api.url), NAMESPACE, "router-0")
+    cluster = ApiServerClient(ApiServer(api.url), NAMESPACE, "router-0")
     seen = Seen()
     follower = Follower(cluster, MODEL_ROUTE, put=seen.put, remove=seen.remove)
     task = asyncio.create_task(follower.run())

@@ -4,14 +4,14 @@ from datetime import UTC, datetime
 
 import pytest
 from slipway.agent import report
-from slipway.agent.report import Entry, Proxy, Reporter
+from slipway.agent.report import EffectiveState, ProxyIdentity, Reporter
 from slipway.api.base import Manifest
 from slipway.api.modelroute import ProxyStatus
 from slipway.errors import ClusterUnavailable
 
 from tests.unit.agent.waiting import until
 
-HALF = Entry(2, "abc", {"aaaaaaaa": 50, "bbbbbbbb": 50})
+HALF = EffectiveState(2, "abc", {"aaaaaaaa": 50, "bbbbbbbb": 50})
 
 
 class Writes:
@@ -44,7 +44,7 @@ def writes(monkeypatch: pytest.MonkeyPatch) -> Writes:
 @pytest.fixture
 async def reporter(writes: Writes) -> AsyncIterator[Reporter]:
     clock = datetime(2026, 11, 21, 21, 0, 0, 123456, tzinfo=UTC)
-    reporter = Reporter(Proxy("router-0", "pod-uid"), writes.apply, lambda: clock)
+    reporter = Reporter(ProxyIdentity("router-0", "pod-uid"), writes.apply, lambda: clock)
     reporter.remember("digits", "route-uid", None)
     yield reporter
     reporter.forget("digits")
@@ -80,7 +80,7 @@ async def test_while_the_api_server_is_away_only_the_newest_is_kept(
     writes.away = True
     reporter.report("digits", HALF)
     await until("writes are refused", lambda: writes.refusals > 1)
-    reporter.report("digits", Entry(3, "def", {"aaaaaaaa": 100}))
+    reporter.report("digits", EffectiveState(3, "def", {"aaaaaaaa": 100}))
     before = writes.refusals
     await until("the newest is refused too", lambda: writes.refusals > before + 1)
     writes.away = False
@@ -88,10 +88,10 @@ async def test_while_the_api_server_is_away_only_the_newest_is_kept(
     assert [entry["generation"] for entry in writes.entries] == [3]
 
 
-async def test_a_complaint_keeps_what_is_in_force(reporter: Reporter, writes: Writes) -> None:
+async def test_an_error_keeps_what_is_in_force(reporter: Reporter, writes: Writes) -> None:
     reporter.report("digits", HALF)
     await delivered(writes, 1)
-    reporter.complain("digits", 3, "Envoy refused it")
+    reporter.report_error("digits", 3, "Envoy refused it")
     await delivered(writes, 2)
     assert writes.entries[1]["generation"] == 2
     assert writes.entries[1]["error"] == "generation 3: Envoy refused it"
@@ -113,7 +113,7 @@ async def test_what_an_earlier_life_said_is_not_said_again(
     )
     reporter.remember("digits", "route-uid", own)
     reporter.report("digits", HALF)
-    reporter.report("digits", Entry(3, "def", {"aaaaaaaa": 100}))
+    reporter.report("digits", EffectiveState(3, "def", {"aaaaaaaa": 100}))
     await delivered(writes, 1)
     assert [entry["generation"] for entry in writes.entries] == [3]
 

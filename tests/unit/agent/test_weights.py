@@ -9,10 +9,10 @@ from slipway.agent.weights import (
     FULL,
     GIVE_UP_SECONDS,
     RETURN_SECONDS,
-    Decision,
+    ProxyWeights,
     Standing,
-    decide,
-    resume,
+    decide_weights,
+    resume_standing,
 )
 from slipway.api.modelroute import Backend, ProxyStatus
 
@@ -46,14 +46,16 @@ class Proxy:
     generation: int = 1
     now: float = 0.0
     standing: Standing | None = None
-    decision: Decision = field(init=False)
+    decision: ProxyWeights = field(init=False)
 
     def __post_init__(self) -> None:
         self.look()
 
     def look(self, *, after: float = 0.0) -> dict[str, int]:
         self.now += after
-        self.decision = decide(self.spec, self.generation, self.ready, self.standing, self.now)
+        self.decision = decide_weights(
+            self.spec, self.generation, self.ready, self.standing, self.now
+        )
         self.standing = self.decision.standing
         return dict(self.decision.effective)
 
@@ -74,7 +76,7 @@ def half_and_half() -> Proxy:
 def test_the_spec_is_in_force_when_its_endpoints_are_there() -> None:
     proxy = half_and_half()
     assert proxy.decision.effective == {STABLE: 50, CANDIDATE: 50}
-    assert proxy.decision.look_again is None
+    assert proxy.decision.next_change_at is None
 
 
 def test_a_weight_waits_for_its_minimum_and_the_old_weights_stay() -> None:
@@ -130,10 +132,10 @@ def test_a_new_proxy_that_knows_no_endpoint_serves_nobody() -> None:
 def test_a_share_is_given_away_after_a_second_and_not_before() -> None:
     proxy = half_and_half()
     assert proxy.count(bbbbbbbb=0) == {STABLE: 50, CANDIDATE: 50}
-    assert proxy.decision.look_again == GIVE_UP_SECONDS
+    assert proxy.decision.next_change_at == GIVE_UP_SECONDS
     assert proxy.look(after=GIVE_UP_SECONDS - 0.1) == {STABLE: 50, CANDIDATE: 50}
     assert proxy.look(after=0.1) == {STABLE: 100, CANDIDATE: 0}
-    assert proxy.decision.look_again is None
+    assert proxy.decision.next_change_at is None
 
 
 def test_a_share_comes_back_after_thirty_seconds_of_ready_endpoints() -> None:
@@ -141,7 +143,7 @@ def test_a_share_comes_back_after_thirty_seconds_of_ready_endpoints() -> None:
     proxy.count(bbbbbbbb=0)
     proxy.look(after=GIVE_UP_SECONDS)
     assert proxy.count(bbbbbbbb=1) == {STABLE: 100, CANDIDATE: 0}
-    assert proxy.decision.look_again == proxy.now + RETURN_SECONDS
+    assert proxy.decision.next_change_at == proxy.now + RETURN_SECONDS
     assert proxy.look(after=RETURN_SECONDS - 1) == {STABLE: 100, CANDIDATE: 0}
     assert proxy.look(after=1) == {STABLE: 50, CANDIDATE: 50}
 
@@ -195,7 +197,7 @@ def test_a_share_is_split_in_proportion() -> None:
 
 def test_a_restarted_agent_keeps_the_weights_that_it_had_said() -> None:
     asked = backends({STABLE: 50, CANDIDATE: 50}, minimum=2)
-    before = resume(asked, 2, an_entry(1, {STABLE: 100, CANDIDATE: 0}))
+    before = resume_standing(asked, 2, an_entry(1, {STABLE: 100, CANDIDATE: 0}))
     proxy = Proxy(asked, {STABLE: 2, CANDIDATE: 1}, generation=2, standing=before)
     assert proxy.decision.effective == {STABLE: 100, CANDIDATE: 0}
     assert proxy.decision.standing.generation == 1
@@ -203,14 +205,14 @@ def test_a_restarted_agent_keeps_the_weights_that_it_had_said() -> None:
 
 def test_a_restarted_agent_remembers_who_had_given_up() -> None:
     asked = backends({STABLE: 50, CANDIDATE: 50})
-    before = resume(asked, 2, an_entry(2, {STABLE: 100, CANDIDATE: 0}))
+    before = resume_standing(asked, 2, an_entry(2, {STABLE: 100, CANDIDATE: 0}))
     proxy = Proxy(asked, {STABLE: 1, CANDIDATE: 1}, generation=2, standing=before)
     assert proxy.decision.effective == {STABLE: 100, CANDIDATE: 0}
     assert proxy.look(after=RETURN_SECONDS) == {STABLE: 50, CANDIDATE: 50}
 
 
 def test_a_proxy_without_an_entry_is_new() -> None:
-    assert resume(backends({STABLE: 100}), 1, None) is None
+    assert resume_standing(backends({STABLE: 100}), 1, None) is None
 
 
 SPLITS = st.tuples(st.integers(0, FULL), st.integers(0, FULL)).map(
