@@ -3,7 +3,10 @@
 import json
 import math
 import re
+from collections.abc import Iterable, Iterator
+from inspect import getsource
 from pathlib import Path
+from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
@@ -11,6 +14,7 @@ import yaml
 from slipway.api.chart import values_schema
 from slipway.api.golden import GoldenFile
 from slipway.api.modeldeployment import ModelDeploymentSpec
+from slipway.policy import invariants
 from slipway.policy.action_grammar import VERBS
 from slipway.policy.statistics.dispersion import ENOUGH
 
@@ -55,8 +59,7 @@ def test_examples_in_yaml_are_valid(block: Block) -> None:
     if manifest is not None:
         given = manifest["spec"]
         understood = ModelDeploymentSpec.model_validate(given).wire()
-        assert given.keys() <= understood.keys()
-        assert given["model"].keys() <= understood["model"].keys()
+        assert set(paths_in(given)) <= set(paths_in(understood))
     elif document.keys() == {"outputs"}:
         GoldenFile.model_validate(document)
     else:
@@ -93,9 +96,39 @@ def test_analysis_names_the_bayes_factor_that_a_fail_needs() -> None:
     assert f"Bayes factor of {math.exp(ENOUGH):.0f}" in text
 
 
+def test_invariants_that_are_checked_on_every_decision_are_told_from_the_others() -> None:
+    page = (ROOT / "docs/invariants.md").read_text()
+    checked, others = page.split("## Kept by design and by tests")
+    numbers = re.compile(r"^\* \*\*(I\d+) ", re.MULTILINE)
+
+    assert set(numbers.findall(checked)) == set(re.findall(r"\b(I\d+):", getsource(invariants)))
+    assert {*numbers.findall(checked), *numbers.findall(others)} == {f"I{n}" for n in range(1, 11)}
+
+
+@each_page
+def test_files_that_are_named_exist(page: Path) -> None:
+    folders = "operator|tests|charts|manifests|docs|crds"
+    named = re.findall(rf"`((?:{folders})/[\w./-]+)`", prose_of(page))
+
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def prose_of(page: Path) -> str:
     """Return a page without its blocks of code and output."""
     return FENCED.sub("", page.read_text())
+
+
+def paths_in(value: Any, path: str = "") -> Iterator[str]:
+    """Yield the paths of all fields below a value; elements of lists are told apart."""
+    children: Iterable[tuple[str, Any]] = ()
+    if isinstance(value, dict):
+        children = value.items()
+    elif isinstance(value, list):
+        children = ((f"[{number}]", item) for number, item in enumerate(value))
+
+    for key, child in children:
+        yield f"{path}.{key}"
+        yield from paths_in(child, f"{path}.{key}")
 
 
 def anchors(page: Path) -> set[str]:
