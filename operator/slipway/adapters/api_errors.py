@@ -14,14 +14,11 @@ from slipway.errors import (
     Forbidden,
     SlipwayError,
     SpecError,
-    WebhookUnavailable,
 )
 
 NOT_FOUND = 404
 TOO_MANY = 429
 SERVER_ERRORS = 500
-NO_WEBHOOK = "failed calling webhook"
-"""What the API server says of a webhook that does not answer; no other field tells."""
 
 
 def refusal(answer: Answer, what: str) -> SlipwayError:
@@ -40,8 +37,7 @@ def refusal(answer: Answer, what: str) -> SlipwayError:
         case 401 | 408 | 429:
             return ClusterUnavailable(message)
         case code if code >= SERVER_ERRORS:
-            is_webhook = NO_WEBHOOK in message
-            return WebhookUnavailable(message) if is_webhook else ClusterUnavailable(message)
+            return ClusterUnavailable(message)
     path = _path(status, what)
     if path == "metadata.uid":
         return ChangedUnderneath(message)  # how an apply says that the object was re-created

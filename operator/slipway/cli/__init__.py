@@ -1,5 +1,7 @@
-"""``kubectl slipway``: people's and scripts' way to rollouts. It talks through kubectl alone.
+"""``kubectl slipway``: inspect and control rollouts, for people and for scripts.
 
-kubectl brings kubeconfig, credentials and proxies. Nothing heavy is imported here: not the API
-types either, because pydantic alone would cost more than the whole start may.
+What belongs here: the commands, the screens that they print, and the objects as they are read
+through kubectl, which brings kubeconfig, credentials and proxies. What never does: a Kubernetes
+client, a decision about a rollout, and heavy imports; pydantic alone would cost more than the
+whole start may (docs/decisions/0011). Start reading at `main`, then a command and its view.
 """

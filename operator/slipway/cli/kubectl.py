@@ -1,6 +1,6 @@
-"""kubectl as a child process: what it prints, and its complaints turned into sentences.
+"""kubectl as a child process: its output as JSON, its failures as errors of this program.
 
-This program talks to nothing else; `slipway.cli.watching` runs the calls that go on.
+This program talks to nothing else; `slipway.cli.kubectl_watch` runs the calls that do not end.
 """
 
 import json
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from slipway.api.names import GROUP
-from slipway.cli.complaints import complaint
-from slipway.cli.problems import Passing, Problem
+from slipway.cli.cli_error import CliError, Transient
+from slipway.cli.kubectl_errors import explain_failure
 
 RESOURCE = f"modeldeployments.{GROUP}"
-"""In full: a cluster may know another type of that name."""
+"""In full: a cluster may have another type of that name."""
 PROGRAM_VARIABLE = "SLIPWAY_KUBECTL"
 CALL_SECONDS = 60.0
 FIELD_MANAGER = "kubectl-slipway"
@@ -31,10 +31,10 @@ class Kubectl:
     program: str = "kubectl"
 
     def run(self, *words: str, namespace: str = "", stdin: str | None = None) -> str:
-        """Return what it prints.
+        """Return what kubectl prints.
 
         Raises:
-            Problem: it is missing, failed, or took longer than a minute.
+            CliError: kubectl is missing, failed, or took longer than a minute.
 
         """
         try:
@@ -47,26 +47,27 @@ class Kubectl:
                 check=False,
             )
         except OSError as error:
-            raise missing(self.program, error) from error
+            raise missing_kubectl(self.program, error) from error
         except subprocess.TimeoutExpired as error:
-            raise Problem(
-                f"kubectl {words[0]} gave no answer in {CALL_SECONDS:.0f} s",
+            raise CliError(
+                f"kubectl {words[0]} timed out after {CALL_SECONDS:.0f}s",
                 hint="kubectl cluster-info",
-                passes=Passing.YES,
+                transient=Transient.YES,
             ) from error
+
         if done.returncode != 0:
-            raise complaint(done.stderr)
+            raise explain_failure(done.stderr)
         return done.stdout
 
     def json(self, *words: str, namespace: str = "") -> Manifest:
-        """Return the object that it prints.
+        """Return the object that kubectl prints.
 
         Raises:
-            Problem: as `run`; or what it printed is no JSON object.
+            CliError: as `run`; or what it printed is no JSON object.
 
         """
         printed = self.run(*words, "-o", "json", namespace=namespace)
-        return parsed(printed, f"kubectl {' '.join(words)}")
+        return parse_json_object(printed, f"kubectl {' '.join(words)}")
 
     def names(self, namespace: str = "") -> list[str]:
         """Return the names of all ModelDeployments of the namespace."""
@@ -81,41 +82,41 @@ class Kubectl:
         words = ("config", "view", "--minify", "-o", "jsonpath={..namespace}")
         try:
             return self.run(*words).strip() or "default"
-        except Problem:
+        except CliError:
             return "default"
 
     def command(self, *words: str, namespace: str = "") -> list[str]:
-        """Return the command line; `namespace` stands for the one that the flags choose."""
+        """Return the command line; `namespace` replaces the one that the flags choose."""
         flags = self.flags
         if namespace:
             flags = (*(f for f in flags if not f.startswith("--namespace=")), f"-n={namespace}")
         return [self.program, *flags, *words]
 
 
-def program() -> str:
+def find_kubectl() -> str:
     """Return the name or path of kubectl."""
     return os.environ.get(PROGRAM_VARIABLE) or "kubectl"
 
 
-def parsed(printed: str, what: str) -> Manifest:
-    """Return a JSON object from text.
+def parse_json_object(text: str, command: str) -> Manifest:
+    """Return the JSON object that a command printed.
 
     Raises:
-        Problem: it is none; `what` printed it.
+        CliError: the text is no JSON object.
 
     """
     try:
-        read = json.loads(printed)
+        parsed = json.loads(text)
     except ValueError as error:
-        raise Problem(f"{what} printed no JSON: {printed[:80]!r}") from error
-    if not isinstance(read, dict):
-        raise Problem(f"{what} printed {type(read).__name__}, expected an object")
-    return read
+        raise CliError(f"{command} printed invalid JSON: {text[:80]!r}") from error
+    if not isinstance(parsed, dict):
+        raise CliError(f"{command} printed {type(parsed).__name__}, expected an object")
+    return parsed
 
 
-def missing(name: str, error: OSError) -> Problem:
-    """Return that there is no kubectl of that name."""
-    return Problem(
-        f"cannot run kubectl ({name}): {error.strerror or error}; this program talks through it",
-        hint=f"install kubectl, or name it: export {PROGRAM_VARIABLE}=/path/to/kubectl",
+def missing_kubectl(program: str, error: OSError) -> CliError:
+    """Return that kubectl could not be started."""
+    return CliError(
+        f"cannot run kubectl ({program}): {error.strerror or error}; this program needs it",
+        hint=f"install kubectl, or set its path: export {PROGRAM_VARIABLE}=/path/to/kubectl",
     )

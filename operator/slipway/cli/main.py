@@ -1,6 +1,6 @@
 """The program ``kubectl-slipway``: kubectl finds it on PATH and runs it as ``kubectl slipway``.
 
-Each command's module is imported when it is called for, so that the start stays short.
+A command's module is imported when the command is called, so that the start stays short.
 """
 
 import importlib
@@ -12,61 +12,39 @@ import sys
 import click
 
 from slipway import __version__
-from slipway.cli.options import common
-from slipway.cli.problems import Exit, Problem
-from slipway.cli.session import Wishes
-from slipway.cli.terminal import ended_in_order
+from slipway.cli.cli_error import CliError, ExitCode
+from slipway.cli.options import common_options
+from slipway.cli.session import Flags
+from slipway.cli.terminal import exit_on_signals
 
 PROGRAM = "kubectl slipway"
 COMPLETE_VARIABLE = "_KUBECTL_SLIPWAY_COMPLETE"
 
 COMMANDS = {
-    "get": ("looking", "List ModelDeployments: versions, weights, stage, why."),
-    "describe": ("looking", "One screen about one: numbers, conditions, what happens next."),
-    "history": ("looking", "How its revisions ended, and why."),
-    "watch": ("following", "The same live: redrawn on a terminal, lines elsewhere."),
-    "wait": ("waiting", "Wait for an outcome; the exit code says which."),
-    "plan": ("planning", "How long a rollout takes at the present traffic, step by step."),
-    "promote": ("acting", "Go to 100 % now; history says that the evidence was skipped."),
-    "approve": ("acting", "Let the step begin that waits for approval."),
-    "skip": ("acting", "End the waiting at this step; the next one is judged again."),
-    "abort": ("acting", "Bring the traffic back; the version stays out."),
-    "retry": ("acting", "Give a rejected, held or failed version another try."),
-    "rollback": ("acting", "Go back to an earlier revision that was promoted."),
-    "pause": ("acting", "Stop advances and clocks; never a rollback."),
-    "resume": ("acting", "End the pause that `pause` began."),
-    "completion": ("completing", "Print the script that completes in your shell."),
+    "get": "List ModelDeployments: versions, weight, stage and reason.",
+    "describe": "Show one ModelDeployment: metrics, conditions, next steps.",
+    "history": "Show how revisions ended, and why.",
+    "watch": "Watch live.",
+    "wait": "Wait until a goal is reached; the exit code is the outcome.",
+    "plan": "Estimate how long a rollout takes, step by step.",
+    "completion": "Print the completion script for a shell.",
 }
-"""Module and help of each command."""
-
-
-class Lazy(click.Group):
-    """Imports a command's module when the command is called for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names, in the order of the help."""
-        del ctx
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the command, or None."""
-        del ctx
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"slipway.cli.commands.{COMMANDS[cmd_name][0]}")
-        made: click.Command = getattr(module, cmd_name)
-        return made
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list without importing one of them."""
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
+"""Help of each command; its module has the same name."""
+ACTIONS = {
+    "promote": "Send all traffic to the candidate now, without further evidence.",
+    "approve": "Approve the step that is waiting for approval.",
+    "skip": "Skip the rest of this step; the next one is judged again.",
+    "abort": "Roll back to stable; the version stays out until `retry`.",
+    "retry": "Retry a rejected, held or failed version.",
+    "rollback": "Roll back to an earlier promoted revision.",
+    "pause": "Pause the rollout; it can still roll back.",
+    "resume": "Resume what `pause` paused.",
+}
+"""Help of each action; all of them are in the module `actions`."""
 
 EPILOG = """\b
-Exit codes: 0 done, 1 error, 2 wrong usage, 3 rejected or rolled back,
-4 not in time, 5 the operator refused, 6 not found.
+Exit codes: 0 done, 1 error, 2 usage error, 3 rejected or rolled back,
+4 timed out, 5 refused by the operator, 6 not found.
 
 \b
 Start with:    kubectl slipway get -A
@@ -77,58 +55,88 @@ kubectl's own flags work too: --context, --kubeconfig, --as, --user, --token, â€
 """
 
 
+class LazyGroup(click.Group):
+    """Imports a command's module when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in the order of the help."""
+        del ctx
+        return [*COMMANDS, *ACTIONS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command, or None."""
+        del ctx
+        if cmd_name not in {*COMMANDS, *ACTIONS}:
+            return None
+        module = "actions" if cmd_name in ACTIONS else cmd_name
+        commands = importlib.import_module(f"slipway.cli.commands.{module}")
+        found: click.Command = getattr(commands, cmd_name)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list without importing one of them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+        with formatter.section("Actions, answered by the operator"):
+            formatter.write_dl(list(ACTIONS.items()))
+
+
 @click.group(
-    cls=Lazy,
+    cls=LazyGroup,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@common
+@common_options
 @click.version_option(__version__, "--version", message="kubectl-slipway %(version)s")
 def slipway() -> None:
-    """Look at rollouts of models, and take part in them."""
+    """Inspect and control model rollouts."""
 
 
 def main() -> int:
     """Run the program and return its exit code."""
-    wishes = Wishes()
+    flags = Flags()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
     try:
-        with ended_in_order():
+        with exit_on_signals():
             code = slipway.main(
-                prog_name=PROGRAM, complete_var=COMPLETE_VARIABLE, obj=wishes, standalone_mode=False
+                prog_name=PROGRAM, complete_var=COMPLETE_VARIABLE, obj=flags, standalone_mode=False
             )
-    except Problem as problem:
-        complain(problem, as_json=wishes.json)
-        return problem.code
+    except CliError as error:
+        print_error(error, as_json=flags.json)
+        return error.code
     except click.ClickException as error:
-        _misused(error, as_json=wishes.json or "--json" in sys.argv[1:])
+        _print_usage_error(error, as_json=flags.json or "--json" in sys.argv[1:])
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        return Exit.INTERRUPTED
+        return ExitCode.INTERRUPTED
     except BrokenPipeError:
+        # what is still buffered must not fail again when Python flushes it at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.OK
-    return code if isinstance(code, int) else Exit.OK
+        return ExitCode.OK
+    return code if isinstance(code, int) else ExitCode.OK
 
 
-def _misused(error: click.ClickException, *, as_json: bool) -> None:
-    """Say what is wrong with the command line; where --json stands in it, it may be unread yet."""
+def _print_usage_error(error: click.ClickException, *, as_json: bool) -> None:
+    """Print what is wrong with the command line; its --json may not have been read yet."""
     if not as_json:
         error.show()
         return
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else PROGRAM
-    complain(Problem(error.format_message(), Exit.USAGE, hint=f"{path} --help"), as_json=True)
+    usage = CliError(error.format_message(), ExitCode.USAGE, hint=f"{path} --help")
+    print_error(usage, as_json=True)
 
 
-def complain(problem: Problem, *, as_json: bool) -> None:
-    """Say on standard error what went wrong, and what to try."""
+def print_error(error: CliError, *, as_json: bool) -> None:
+    """Print on standard error what went wrong, and what to try."""
     if as_json:
-        said = {"code": int(problem.code), "message": problem.message, "try": problem.hint}
-        sys.stderr.write(json.dumps({"error": said}, ensure_ascii=False) + "\n")
+        printed = {"code": int(error.code), "message": error.message, "try": error.hint}
+        sys.stderr.write(json.dumps({"error": printed}, ensure_ascii=False) + "\n")
         return
-    sys.stderr.write(f"error: {problem.message}\n")
-    if problem.hint:
-        sys.stderr.write(f"  try: {problem.hint}\n")
+    sys.stderr.write(f"error: {error.message}\n")
+    if error.hint:
+        sys.stderr.write(f"  try: {error.hint}\n")

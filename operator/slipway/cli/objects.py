@@ -1,18 +1,23 @@
-"""A ModelDeployment as this program knows it: parsed once, by `slipway.cli.read`.
+"""A ModelDeployment as this program sees it: parsed once, tolerant of older and newer operators.
 
-Its JSON form is what ``--json`` prints: names in camelCase, moments as RFC 3339, every key always
-there. Fields are only ever added.
+These classes mirror those of `slipway.api` on purpose (docs/decisions/0011), and are the one place
+where a new status field is added: `slipway.cli.wire` reads and prints it by its name and type.
+Their JSON form is what ``--json`` prints. Fields are only ever added.
 """
 
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from slipway.cli.times import seconds_since
+from slipway.api.names import ANNOTATION_ACTION
+from slipway.api.reasons import Reason
+from slipway.cli.time_format import seconds_since
+from slipway.cli.wire import load, printable, wire_field
 
-HEALS = frozenset(
-    {"Refused", "Forbidden", "WebhookUnavailable", "ClusterUnavailable", "InternalError"}
-)
-"""Reasons that go away with their cause: the operator tries again by itself."""
+ACTION_ID = re.compile(r"#(\d{1,16})$")
+HEALING = frozenset(reason.value for reason in Reason if reason.heals_by_itself)
+"""Reasons after which the operator tries again; one that this program does not know is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,22 +26,33 @@ class Step:
 
     weight: int
     hold_seconds: int = 0
-    needs_approval: bool = False
+    needs_approval: bool = field(
+        default=False, metadata=wire_field("approval", parse=lambda raw: raw == "Required")
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """How the user wants rollouts to go; the defaults are the CRD's."""
 
-    steps: tuple[Step, ...] = ()
-    bake_seconds: int = 600
-    bake_control_percent: int = 5
-    deadline_seconds: int = 3600
-    mode: str = "Auto"
-    interval_seconds: int = 5
-    min_samples: int = 50
-    on_inconclusive: str = "Pause"
-    automatic_rollback: bool = True
+    steps: tuple[Step, ...] = field(default=(), metadata=wire_field("rollout", "steps"))
+    bake_seconds: int = field(default=600, metadata=wire_field("rollout", "bakeSeconds"))
+    bake_control_percent: int = field(
+        default=5, metadata=wire_field("rollout", "bakeControlPercent")
+    )
+    deadline_seconds: int = field(default=3600, metadata=wire_field("rollout", "deadlineSeconds"))
+    mode: str = field(default="Auto", metadata=wire_field("rollout", "analysis", "mode"))
+    interval_seconds: int = field(
+        default=5, metadata=wire_field("rollout", "analysis", "intervalSeconds")
+    )
+    min_samples: int = field(default=50, metadata=wire_field("rollout", "analysis", "minSamples"))
+    on_inconclusive: str = field(
+        default="Pause", metadata=wire_field("rollout", "analysis", "onInconclusive")
+    )
+    automatic_rollback: bool = field(
+        default=True,
+        metadata=wire_field("rollback", "automatic", parse=lambda raw: raw != "Disabled"),
+    )
     paused: bool = False
     """By the spec; `Rollout.paused` is the action's."""
 
@@ -49,7 +65,7 @@ class Replicas:
     min_replicas: int = 1
     max_replicas: int | None = None
     replicas: int | None = None
-    """Where somebody else scales: engine None."""
+    """Where an autoscaler of the user's scales: engine None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +84,7 @@ class Scaling:
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """The last word of a webhook that is asked before the weight rises."""
+    """The last answer of a webhook that is asked before the weight rises."""
 
     name: str
     step: int
@@ -100,10 +116,10 @@ class Metric:
     reason: str = ""
     message: str = ""
     candidate: float | None = None
-    stable: float | None = None
+    stable: float | None = field(default=None, metadata=wire_field("baseline"))
     limit: float | None = None
     samples: int = 0
-    stable_samples: int = 0
+    stable_samples: int = field(default=0, metadata=wire_field("baselineSamples"))
     role: str = "Required"
     """Required: promotion waits for its Pass, a Fail rolls back. Pause: waits too, and a Fail asks
     a person. Advisory: only rolls back. ReportOnly: neither."""
@@ -111,12 +127,12 @@ class Metric:
     """From when on its samples count."""
     last_check: datetime | None = None
     looks: tuple[float, ...] = ()
-    """The candidate's number at the last looks, the newest last; where the operator keeps them."""
+    """The candidate's last values, the newest last; where the operator keeps them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """The rollout under way, or the last word on the one that ended."""
+    """The rollout under way, or how the last one ended."""
 
     stage: str = "Idle"
     underlying: str = ""
@@ -132,21 +148,21 @@ class Rollout:
     retry_at: datetime | None = None
     paused: bool = False
     unjudged: str = ""
-    """Who or what skips the evidence: the candidate goes straight to 100."""
+    """Who or what skips the evidence: the candidate goes straight to 100%."""
     skipped: str = ""
     """Steps that `skip` cut short, and who asked."""
     cause: str = ""
     message: str = ""
-    metrics: tuple[Metric, ...] = ()
+    metrics: tuple[Metric, ...] = field(default=(), metadata=wire_field("analysis"))
     hooks: tuple[Hook, ...] = ()
 
-    def active(self, now: datetime) -> float:
+    def active_seconds_at(self, now: datetime) -> float:
         """Return the seconds of active time so far; the deadline counts these."""
         return self.active_seconds + max(0.0, seconds_since(self.clock_at, now) or 0.0)
 
-    def active_in_step(self, now: datetime) -> float:
+    def step_seconds_at(self, now: datetime) -> float:
         """Return the seconds of active time since every proxy had the step's weight."""
-        return self.active(now) - self.step_active_seconds
+        return self.active_seconds_at(now) - self.step_active_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +173,12 @@ class Condition:
     status: str
     reason: str = ""
     message: str = ""
-    since: datetime | None = None
+    since: datetime | None = field(default=None, metadata=wire_field("lastTransitionTime"))
+
+    @property
+    def heals_by_itself(self) -> bool:
+        """Whether the reason is trouble after which the operator tries again by itself."""
+        return self.reason in HEALING
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,48 +195,59 @@ class HistoryEntry:
 
 @dataclass(frozen=True, slots=True)
 class LastAction:
-    """The newest action that the operator answered."""
+    """An action that the operator has answered."""
 
     id: int
     verb: str
-    by: str
-    result: str
+    by: str = "unverified"
+    result: str = ""
     at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
-    """The action annotation, while its id is newer than the last answered one."""
+class PendingAction:
+    """An action that the operator has not answered yet."""
 
     id: int
     text: str
+    """The annotation's value."""
 
 
 @dataclass(frozen=True, slots=True)
 class LastRollback:
-    """The newest roll back."""
+    """The newest rollback."""
 
-    from_: str
-    to: str
+    from_revision: str = field(metadata=wire_field(json_key="from"))
+    to_revision: str = field(metadata=wire_field(json_key="to"))
+    """Empty where nothing served before."""
     trigger: str
     metric: str = ""
     decided_at: datetime | None = None
     traffic_restored_at: datetime | None = None
 
 
+def _pending_action(raw: object) -> PendingAction | None:
+    """Return the action that the annotation asks for; None where its id cannot be read."""
+    text = printable(str(raw))
+    found = ACTION_ID.search(text)
+    return None if found is None else PendingAction(id=int(found[1]), text=text)
+
+
 @dataclass(frozen=True, slots=True)
 class ModelDeployment:
-    """All that the screens are drawn from."""
+    """All that the screens are drawn from; without a path of its own a field is the status'."""
 
-    namespace: str
-    name: str
-    version: str = ""
+    namespace: str = field(metadata=wire_field("metadata", "namespace"))
+    name: str = field(metadata=wire_field("metadata", "name"))
+    version: str = field(default="", metadata=wire_field("spec", "model", "version"))
     """Of the spec: what the user asks for."""
-    generation: int = 0
+    generation: int = field(default=0, metadata=wire_field("metadata", "generation"))
     observed_generation: int = 0
-    created_at: datetime | None = None
-    policy: Policy = Policy()
-    replicas: Replicas = Replicas()
+    created_at: datetime | None = field(
+        default=None, metadata=wire_field("metadata", "creationTimestamp")
+    )
+    policy: Policy = field(default=Policy(), metadata=wire_field("spec"))
+    replicas: Replicas = field(default=Replicas(), metadata=wire_field("spec", "scaling"))
     stable: Revision | None = None
     candidate: Revision | None = None
     rollout: Rollout = Rollout()
@@ -224,14 +256,17 @@ class ModelDeployment:
     last_rollback: LastRollback | None = None
     last_action: LastAction | None = None
     refused_action: LastAction | None = None
-    """Did not count because of its id."""
-    pending_action: Pending | None = None
-    hold: str = ""
+    """The newest action that did not count because of its id."""
+    pending_action: PendingAction | None = field(
+        default=None,
+        metadata=wire_field("metadata", "annotations", ANNOTATION_ACTION, parse=_pending_action),
+    )
+    hold: str = field(default="", metadata=wire_field("hold", "reason"))
     """Why the spec's input stays out although nothing is against it."""
     endpoints: dict[str, str] = field(default_factory=dict)
 
     @property
-    def is_seen(self) -> bool:
+    def is_observed(self) -> bool:
         """Whether the operator has seen the newest spec."""
         return self.observed_generation >= self.generation
 
@@ -241,10 +276,16 @@ class ModelDeployment:
         return self.policy.paused or self.rollout.paused
 
     @property
-    def reason(self) -> str:
+    def ready_reason(self) -> str:
         """Why the spec is not promoted yet, or that it is, in one word."""
-        found = self.condition("Ready")
-        return found.reason if found is not None else ""
+        ready = self.condition("Ready")
+        return ready.reason if ready is not None else ""
+
+    @property
+    def ready_message(self) -> str:
+        """The same as a sentence."""
+        ready = self.condition("Ready")
+        return (ready.message if ready is not None else "") or self.rollout.message
 
     @property
     def stalled(self) -> Condition | None:
@@ -259,7 +300,7 @@ class ModelDeployment:
         """
         for found in (self.stalled, self.condition("Ready")):
             if found is not None:
-                return found if found.reason in HEALS else None
+                return found if found.heals_by_itself else None
         return None
 
     def condition(self, kind: str) -> Condition | None:
@@ -270,3 +311,16 @@ class ModelDeployment:
         """Return whether a condition is True."""
         found = self.condition(kind)
         return found is not None and found.status == "True"
+
+
+def parse_model_deployment(manifest: Mapping[str, object]) -> ModelDeployment:
+    """Return the ModelDeployment that kubectl printed, as far as it can be understood."""
+    status = manifest.get("status")
+    md = load(ModelDeployment, {**manifest, **(status if isinstance(status, dict) else {})})
+
+    pending, last, refused = md.pending_action, md.last_action, md.refused_action
+    if pending is None:
+        return md
+    is_answered = last is not None and pending.id <= last.id
+    is_refused = refused is not None and pending.id == refused.id
+    return replace(md, pending_action=None) if is_answered or is_refused else md

@@ -9,28 +9,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from slipway.cli.complaints import NotFound
-from slipway.cli.kubectl import RESOURCE, Kubectl, program
-from slipway.cli.objects import ModelDeployment
-from slipway.cli.problems import Exit, Problem
-from slipway.cli.read import Manifest, read
-from slipway.cli.text import WIDE, Line, paint
-from slipway.cli.wire import dump
+from slipway.cli.cli_error import CliError, ExitCode
+from slipway.cli.kubectl import RESOURCE, Kubectl, Manifest, find_kubectl
+from slipway.cli.kubectl_errors import NotFound
+from slipway.cli.objects import ModelDeployment, parse_model_deployment
+from slipway.cli.text import WIDE, Line, paint_screen
+from slipway.cli.wire import dump_text
 
 NARROWEST = 40
 NOT_REPEATED = ("--namespace=", "--token=", "--password=", "--request-timeout=")
 
 
 @dataclass(slots=True)
-class Wishes:
-    """What the flags say; filled while the command line is read."""
+class Flags:
+    """The flags that every command takes; filled while the command line is read."""
 
     kubectl: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Values by kubectl's own flag."""
     json: bool = False
     colour: str = "auto"
 
-    def flags(self) -> tuple[str, ...]:
+    def for_kubectl(self) -> tuple[str, ...]:
         """Return the flags for kubectl."""
         return tuple(f"{name}={value}" for name, values in self.kubectl.items() for value in values)
 
@@ -44,91 +43,97 @@ class Session:
     colours: bool = False
     width: int = WIDE
     """Columns of the terminal; without one nothing is cut or wrapped."""
-    draws: bool = False
+    can_redraw: bool = False
     """Whether the terminal can be drawn over; a dumb one and a file cannot."""
 
     def show(self, screen: Sequence[Line]) -> None:
         """Print a screen."""
-        sys.stdout.write(paint(screen, colours=self.colours))
+        sys.stdout.write(paint_screen(screen, colours=self.colours))
         sys.stdout.flush()
 
     def show_json(self, value: object, *, indent: int | None = 2) -> None:
         """Print the stable JSON form."""
-        sys.stdout.write(dump(value, indent=indent) + "\n")
+        sys.stdout.write(dump_text(value, indent=indent) + "\n")
         sys.stdout.flush()
 
     def find(self, name: str) -> ModelDeployment:
         """Return a ModelDeployment.
 
         Raises:
-            Problem: there is none of that name, with the nearest one; or kubectl failed.
+            CliError: nothing has that name, with the nearest one that exists; or kubectl failed.
 
         """
-        return read(self.manifest(name))
+        return parse_model_deployment(self.manifest(name))
 
     def manifest(self, name: str) -> Manifest:
         """Return a ModelDeployment as kubectl prints it.
 
         Raises:
-            Problem: as `find`.
+            CliError: as `find`.
 
         """
         try:
             return self.kubectl.json("get", RESOURCE, name)
         except NotFound as error:
-            raise self.unknown(name, error) from error
+            raise self.explain_not_found(name, error) from error
 
-    def unknown(self, name: str, error: NotFound) -> Problem:
-        """Return that nothing has that name, and what was meant perhaps."""
+    def explain_not_found(self, name: str, error: NotFound) -> CliError:
+        """Return that nothing has that name, and which name may have been meant."""
         namespace = self.kubectl.namespace()
         if "namespaces " in error.message:
-            return Problem(
-                f"there is no namespace '{namespace}'",
-                Exit.NOT_FOUND,
+            return CliError(
+                f"namespace '{namespace}' not found",
+                ExitCode.NOT_FOUND,
                 hint="kubectl get namespaces",
             )
+
         try:
             names = self.kubectl.names()
-        except Problem:
+        except CliError:
             names = []
         near = difflib.get_close_matches(name, names, n=1)
-        message = f"no ModelDeployment '{name}' in namespace {namespace}"
+        message = f"ModelDeployment '{name}' not found in namespace {namespace}"
         if near:
             message += f"; did you mean '{near[0]}'?"
         elif not names:
-            message += "; there is none at all"
+            message += ", which has none"
         where = ("-n", namespace) if names else ("-A",)
-        return Problem(message, Exit.NOT_FOUND, hint=self.command("get", *where))
+        return CliError(message, ExitCode.NOT_FOUND, hint=self.command_line("get", *where))
 
-    def say(self, *words: str, md: ModelDeployment) -> str:
+    def deleted_error(self, md: ModelDeployment) -> CliError:
+        """Return that the object was deleted meanwhile."""
+        hint = self.command_line("get", "-n", md.namespace)
+        return CliError(f"{md.name} was deleted", ExitCode.NOT_FOUND, hint=hint)
+
+    def command_about(self, md: ModelDeployment, *words: str) -> str:
         """Return a command line about `md` that can be pasted."""
-        return self.command(*words, md.name, "-n", md.namespace)
+        return self.command_line(*words, md.name, "-n", md.namespace)
 
-    def command(self, *words: str) -> str:
+    def command_line(self, *words: str) -> str:
         """Return a command line with the flags that were given, but no secret; for a shell."""
         given = [flag for flag in self.kubectl.flags if not flag.startswith(NOT_REPEATED)]
         return shlex.join(["kubectl", "slipway", *words, *given])
 
 
-def session(wishes: Wishes) -> Session:
+def open_session(flags: Flags) -> Session:
     """Return the session that the flags ask for."""
-    terminal = sys.stdout.isatty()
+    is_terminal = sys.stdout.isatty()
     return Session(
-        kubectl=Kubectl(flags=wishes.flags(), program=program()),
-        json=wishes.json,
-        draws=terminal and os.environ.get("TERM") not in {None, "", "dumb"},
-        colours=has_colours(wishes.colour, terminal=terminal),
-        width=max(NARROWEST, shutil.get_terminal_size().columns) if terminal else WIDE,
+        kubectl=Kubectl(flags=flags.for_kubectl(), program=find_kubectl()),
+        json=flags.json,
+        can_redraw=is_terminal and os.environ.get("TERM") not in {None, "", "dumb"},
+        colours=has_colours(flags.colour, terminal=is_terminal),
+        width=max(NARROWEST, shutil.get_terminal_size().columns) if is_terminal else WIDE,
     )
 
 
-def has_colours(wish: str, *, terminal: bool) -> bool:
-    """Return whether to print in colour: on a terminal, unless NO_COLOR or TERM says no."""
-    if wish != "auto":
-        return wish == "always"
+def has_colours(choice: str, *, terminal: bool) -> bool:
+    """Return whether to print in colour: on a terminal, unless NO_COLOR or TERM forbid it."""
+    if choice != "auto":
+        return choice == "always"
     return terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def now() -> datetime:
+def utc_now() -> datetime:
     """Return the time."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Lines of styled text: views make them, the terminal paints them. Widths count columns."""
+"""Lines of styled text: views make them, the terminal shows them. Widths count columns."""
 
 import re
 import textwrap
@@ -10,7 +10,7 @@ from itertools import accumulate
 
 
 class Style(Enum):
-    """How a piece of text is meant; the value is the terminal's code for it."""
+    """What a piece of text means; the value is the terminal's code for it."""
 
     PLAIN = ""
     STRONG = "1"
@@ -36,114 +36,129 @@ WIDE = 10_000
 """Where nothing is wrapped or cut: no terminal reads it."""
 
 
-def line(*values: Value) -> Line:
+def make_line(*values: Value) -> Line:
     """Return a line of these pieces, one after the other."""
     return tuple(value if isinstance(value, Cell) else Cell(value) for value in values)
 
 
-def paint(screen: Iterable[Line], *, colours: bool) -> str:
+def paint_screen(screen: Iterable[Line], *, colours: bool) -> str:
     """Return the text of a screen; without colours it is plain."""
     return "".join(
-        "".join(_painted(cell, colours) for cell in row).rstrip() + "\n" for row in screen
+        "".join(_paint_cell(cell, colours) for cell in row).rstrip() + "\n" for row in screen
     )
 
 
-def _painted(cell: Cell, colours: bool) -> str:
+def _paint_cell(cell: Cell, colours: bool) -> str:
     if not colours or not cell.style.value or not cell.text.strip():
         return cell.text
     return f"\x1b[{cell.style.value}m{cell.text}\x1b[0m"
 
 
-def columns(text: str) -> int:
+def text_width(text: str) -> int:
     """Return how many columns of a terminal the text takes: 2 for a wide character."""
-    return len(text) if text.isascii() else sum(_columns(char) for char in text)
+    return len(text) if text.isascii() else sum(_char_width(char) for char in text)
 
 
-def _columns(char: str) -> int:
+def _char_width(char: str) -> int:
     if unicodedata.category(char) in {"Mn", "Me", "Cf"}:
         return 0
     return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
 
 
-def cut(text: str, width: int) -> str:
+def screen_width(screen: Iterable[Line]) -> int:
+    """Return the columns of the widest line."""
+    return max((sum(text_width(cell.text) for cell in row) for row in screen), default=0)
+
+
+def cut_text(text: str, width: int) -> str:
     """Return the text in at most `width` columns."""
-    return text if columns(text) <= width else head(text, width - 1) + "…"
+    return text if text_width(text) <= width else fitting_prefix(text, width - 1) + "…"
 
 
-def head(text: str, width: int) -> str:
+def fitting_prefix(text: str, width: int) -> str:
     """Return as much of the text as fits."""
     if text.isascii():
         return text[: max(0, width)]
-    ends = accumulate(_columns(char) for char in text)
+    ends = accumulate(_char_width(char) for char in text)
     return text[: sum(1 for end in ends if end <= width)]
 
 
-def clipped(row: Line, width: int) -> Line:
+def clip_line(row: Line, width: int) -> Line:
     """Return the line in at most `width` columns."""
-    before = accumulate((columns(cell.text) for cell in row), initial=0)
+    before = accumulate((text_width(cell.text) for cell in row), initial=0)
     return tuple(
-        replace(cell, text=cut(cell.text, width - used))
+        replace(cell, text=cut_text(cell.text, width - used))
         for cell, used in zip(row, before, strict=False)
         if used < width
     )
 
 
-def padded(text: str, width: int, *, to_right: bool = False) -> str:
+def pad_text(text: str, width: int, *, to_right: bool = False) -> str:
     """Return the text with as many spaces as it lacks."""
-    spaces = " " * (width - columns(text))
+    spaces = " " * (width - text_width(text))
     return spaces + text if to_right else text + spaces
 
 
-def wrapped(
+def wrap_lines(
     text: str, width: int, *, indent: int = 2, first: str = "", style: Style = Style.PLAIN
 ) -> Screen:
     """Return the text on as many lines as it needs; `first` stands in the first one's indent."""
-    start = padded(first, indent)
+    start = pad_text(first, indent)
     return tuple(
-        line(start if number == 0 else " " * indent, Cell(part, style))
-        for number, part in enumerate(folded(text, max(20, width - indent)))
+        make_line(start if number == 0 else " " * indent, Cell(part, style))
+        for number, part in enumerate(fold_text(text, max(20, width - indent)))
     )
 
 
-def folded(text: str, width: int) -> list[str]:
+def fold_text(text: str, width: int) -> list[str]:
     """Return the text in parts of at most `width` columns, broken at spaces where there are any."""
     if text.isascii():
         return textwrap.wrap(text, width, break_on_hyphens=False) or [""]
+
     parts = [""]
     for word in re.findall(r"\s+|\S+", text):
         rest = word
-        if columns(parts[-1] + rest) > width and columns(rest) <= width:
+
+        if text_width(parts[-1] + rest) > width and text_width(rest) <= width:
             parts.append("")
-        while columns(parts[-1] + rest) > width:
-            fitting = head(rest, width - columns(parts[-1]))
+
+        # a word that no line can hold is broken
+        while text_width(parts[-1] + rest) > width:
+            fitting = fitting_prefix(rest, width - text_width(parts[-1]))
             parts[-1] += fitting
             parts.append("")
             rest = rest[len(fitting) :]
+
         parts[-1] += rest if parts[-1] or not rest.isspace() else ""
+
     return [part.rstrip() for part in parts if part.strip()] or [""]
 
 
-def table(
-    head: Sequence[str], rows: Sequence[Sequence[Value]], *, indent: int = 0, width: int = WIDE
+def make_table(
+    headings: Sequence[str], rows: Sequence[Sequence[Value]], *, indent: int = 0, width: int = WIDE
 ) -> Screen:
     """Return aligned columns; a heading that begins with ``>`` aligns to the right.
 
     The last column is cut to what the width leaves.
     """
-    names = [name.lstrip(">") for name in head]
-    right = [name.startswith(">") for name in head]
+    names = [name.lstrip(">") for name in headings]
+    right = [name.startswith(">") for name in headings]
     cells = [[value if isinstance(value, Cell) else Cell(value) for value in row] for row in rows]
     top = [Cell(name, Style.DIM) for name in names]
-    widths = [max(columns(row[n].text) for row in [top, *cells]) for n in range(len(head))]
-    room = width - indent - sum(widths[:-1]) - 2 * (len(head) - 1)
+
+    widths = [max(text_width(row[n].text) for row in [top, *cells]) for n in range(len(headings))]
+    room = width - indent - sum(widths[:-1]) - 2 * (len(headings) - 1)
     widths[-1] = max(min(widths[-1], room), 1)
-    return tuple(_row(row, widths, right, indent) for row in [top, *cells])
+
+    return tuple(_table_row(row, widths, right, indent) for row in [top, *cells])
 
 
-def _row(row: Sequence[Cell], widths: Sequence[int], right: Sequence[bool], indent: int) -> Line:
+def _table_row(
+    row: Sequence[Cell], widths: Sequence[int], right: Sequence[bool], indent: int
+) -> Line:
     pieces = [Cell(" " * indent)]
     for number, (cell, width, to_right) in enumerate(zip(row, widths, right, strict=True)):
-        text = cut(cell.text, width)
+        text = cut_text(cell.text, width)
         pieces += [Cell("  ")] if number else []
-        pieces.append(Cell(padded(text, width, to_right=to_right), cell.style))
+        pieces.append(Cell(pad_text(text, width, to_right=to_right), cell.style))
     return tuple(pieces)

@@ -14,7 +14,6 @@ from slipway.errors import (
     Forbidden,
     SlipwayError,
     SpecError,
-    WebhookUnavailable,
 )
 
 
@@ -98,7 +97,7 @@ CASES = [
     pytest.param(answer(429, "too many requests"), ClusterUnavailable, id="too many requests"),
     pytest.param(
         answer(500, 'Internal error: failed calling webhook "w": timeout'),
-        WebhookUnavailable,
+        ClusterUnavailable,
         id="a webhook that is away",
     ),
     pytest.param(Answer(503, None, b"<html>"), ClusterUnavailable, id="a proxy that speaks HTML"),

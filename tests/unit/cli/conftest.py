@@ -64,7 +64,7 @@ class Counting:
 @pytest.fixture
 def counting(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is followed ends after so many looks, not after so many seconds."""
-    monkeypatch.setattr("slipway.cli.follow.time", Counting())
+    monkeypatch.setattr("slipway.cli.changes.time", Counting())
 
 
 @pytest.fixture
@@ -81,5 +81,5 @@ def run(
     monkeypatch.setenv("SLIPWAY_KUBECTL", str(kubectl))
     monkeypatch.setenv("FAKE_CLUSTER", str(cluster))
     monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setattr("slipway.cli.patience.PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("slipway.cli.reconnect.PAUSE_SECONDS", 0.01)
     return Program(cluster, monkeypatch, capsys)

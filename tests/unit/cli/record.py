@@ -1,21 +1,20 @@
-"""Records the objects that the command line's tests look at: ``python -m tests.unit.cli.record``.
+"""Records what the command line's tests look at: ``python -m tests.unit.cli.record``.
 
-The operator's real passes write the statuses, in the memory cluster of the reconcile tests: they
-are what users get. They are kept as files, so that a screen changes only when the command line
-does; `test_recorded.py` says when they are stale.
+The operator's real passes write the objects, in the memory cluster of the reconcile tests: they
+are what users get. The screens are made of them, in files and in docs/cli.md. Read the difference
+before you commit it: `test_recordings.py` only says that something differs.
 """
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
-from slipway.api import kinds, names
+from slipway.api import kinds
 
+from tests.unit.cli.recordings import PAGE, RECORDED, SCREENS, page_with_screens, recording
 from tests.unit.reconcile.world import OperatorWorld
 
-RECORDED = Path(__file__).parent / "recorded"
 GOLDEN: dict[str, Any] = {"goldenSet": {"uri": "https://models.example/golden.tar"}}
 STEPS = {"steps": [{"weight": 10, "holdSeconds": 60}, {"weight": 50, "approval": "Required"}]}
 Story = Callable[[OperatorWorld], Awaitable[None]]
@@ -55,7 +54,7 @@ async def progressing(world: OperatorWorld) -> None:
     await served(world)
     await world.ask_for("2", rollout=STEPS, model=GOLDEN)
     await world.until(lambda: world.stage() == "Progressing" and world.weights().get("2") == 10)
-    await world.live(25)
+    await world.live(40)
 
 
 async def awaiting_approval(world: OperatorWorld) -> None:
@@ -138,21 +137,27 @@ STORIES: dict[str, Story] = {
 }
 
 
-async def told(story: Story) -> dict[str, Any]:
+async def record_story(story: Story) -> dict[str, Any]:
     """Return the object at the end of a story, and the time then."""
     world = OperatorWorld()
+
     await story(world)
+
     found = world.find(kinds.MODEL_DEPLOYMENT)
     found["metadata"].pop("managedFields", None)
+    for metric in found["status"].get("rollout", {}).get("analysis", ()):
+        metric.pop("state", None)  # opaque numbers, whose last digits depend on the machine
     return {"now": world.clock.now().isoformat(), "object": found}
 
 
 def main() -> None:
-    RECORDED.mkdir(exist_ok=True)
     for name, story in STORIES.items():
-        text = json.dumps(asyncio.run(told(story)), indent=1, ensure_ascii=False)
+        text = json.dumps(asyncio.run(record_story(story)), indent=1, ensure_ascii=False)
         (RECORDED / f"{name}.json").write_text(text + "\n")
-        print(f"recorded {name} ({names.API_VERSION})")
+        (SCREENS / f"{name}.txt").write_text(recording(name).screen())
+        print(f"recorded {name}")
+
+    PAGE.write_text(page_with_screens(PAGE.read_text()))
 
 
 if __name__ == "__main__":

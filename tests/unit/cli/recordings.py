@@ -1,4 +1,4 @@
-"""The recorded objects, as the command line reads them."""
+"""The recorded objects as the command line reads them, and the screens that it makes of them."""
 
 import json
 from dataclasses import dataclass
@@ -6,11 +6,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from slipway.cli.objects import ModelDeployment
-from slipway.cli.read import read
-from slipway.cli.text import Screen, paint
+from slipway.cli.forecast import forecast_rollout, parse_spec
+from slipway.cli.objects import ModelDeployment, parse_model_deployment
+from slipway.cli.request_rate import take_given_rate
+from slipway.cli.text import Screen, paint_screen
+from slipway.cli.views.description import format_description
+from slipway.cli.views.forecast_table import format_forecast
+from slipway.cli.views.next_steps import list_next_steps
+
+from tests.install.helm import ROOT
 
 RECORDED = Path(__file__).parent / "recorded"
+SCREENS = Path(__file__).parent / "screens"
+PAGE = ROOT / "docs/cli.md"
+COMMAND = "python -m tests.unit.cli.record"
+"""Records everything anew: objects, screens and the page."""
+WIDTH = 100
 ALL = sorted(path.stem for path in RECORDED.glob("*.json"))
 
 
@@ -21,7 +32,18 @@ class Recording:
 
     @property
     def md(self) -> ModelDeployment:
-        return read(self.manifest)
+        return parse_model_deployment(self.manifest)
+
+    def screen(self, width: int = WIDTH) -> str:
+        return plain(format_description(self.md, self.now, command_line, width=width))
+
+    def next_steps(self) -> list[str]:
+        return list_next_steps(self.md, self.now, command_line)
+
+    def plan(self, per_second: float, width: int = WIDTH) -> str:
+        rate = take_given_rate(per_second, self.md)
+        forecast = forecast_rollout(self.md, parse_spec(self.manifest), rate, self.now)
+        return plain(format_forecast(forecast, width=width))
 
 
 def recording(name: str) -> Recording:
@@ -29,9 +51,23 @@ def recording(name: str) -> Recording:
     return Recording(datetime.fromisoformat(raw["now"]), raw["object"])
 
 
-def say(*words: str) -> str:
+def command_line(*words: str) -> str:
     return " ".join(["kubectl slipway", *words, "digits -n vision"])
 
 
 def plain(screen: Screen) -> str:
-    return paint(screen, colours=False)
+    return paint_screen(screen, colours=False)
+
+
+def page_with_screens(page: str) -> str:
+    """Return docs/cli.md with its screens as the command line prints them now."""
+    screens = {
+        command_line("describe"): recording("progressing").screen(),
+        f"{command_line('plan')} --rps=20": recording("progressing").plan(20.0),
+    }
+    for command, screen in screens.items():
+        first, last = f"```console\n$ {command}\n", "```\n"
+        before, found, after = page.partition(first)
+        assert found, f"docs/cli.md does not show `{command}`"
+        page = before + first + screen + last + after.partition(last)[2]
+    return page

@@ -7,16 +7,20 @@ from dataclasses import replace
 
 import pytest
 from slipway.api.names import ANNOTATION_ACTION, ANNOTATION_REQUESTED_BY
-from slipway.cli import asking
-from slipway.cli.asking import Asked, answer, ask, earlier
-from slipway.cli.objects import Pending
-from slipway.cli.problems import Exit, Problem
-from slipway.cli.read import read
+from slipway.cli.action import (
+    MAX_AHEAD,
+    ActionRequest,
+    choose_earlier_revision,
+    find_result,
+    request_action,
+)
+from slipway.cli.cli_error import CliError, ExitCode
+from slipway.cli.objects import PendingAction, parse_model_deployment
 from slipway.policy.action_grammar import AHEAD, VERBS, millis, parse
 
 from tests.builders import NOON
 from tests.unit.cli.conftest import Program
-from tests.unit.cli.recordings import recording, say
+from tests.unit.cli.recordings import command_line, recording
 
 ACTIONS = ("promote", "approve", "skip", "abort", "retry", "rollback", "pause", "resume")
 
@@ -24,7 +28,7 @@ ACTIONS = ("promote", "approve", "skip", "abort", "retry", "rollback", "pause", 
 @pytest.mark.parametrize("verb", ACTIONS)
 def test_the_operator_understands_what_is_asked(verb: str) -> None:
     argument = "0123abcd" if verb == "rollback" else ""
-    asked = ask(recording("progressing").md, verb, NOON, argument)
+    asked = request_action(recording("progressing").md, verb, NOON, argument)
     read = parse(asked.text)
     assert read is not None
     assert (read.id, read.verb, read.argument or "") == (asked.id, verb, argument)
@@ -46,35 +50,37 @@ def test_an_action_names_the_revision_and_step_that_the_person_saw(run: Program)
 def test_an_id_is_greater_than_the_last_one_whatever_the_clock_says() -> None:
     md = recording("paused").md
     assert md.last_action is not None
-    asked = ask(md, "resume", NOON.replace(year=2020), "")
+    asked = request_action(md, "resume", NOON.replace(year=2020), "")
     assert asked.id == md.last_action.id + 1
 
 
 def test_an_id_that_the_operator_will_refuse_is_not_outbid() -> None:
-    md = replace(recording("progressing").md, pending_action=Pending(9999999999999, "pause#…"))
-    asked = ask(md, "resume", NOON)
+    md = replace(
+        recording("progressing").md, pending_action=PendingAction(9999999999999, "pause#…")
+    )
+    asked = request_action(md, "resume", NOON)
     assert asked.id < 9999999999999
     assert parse(asked.text) is not None
-    assert asking.AHEAD == AHEAD
+    assert MAX_AHEAD == AHEAD
 
 
 def test_an_id_is_no_older_than_the_object_whatever_the_clock_says() -> None:
     md = replace(recording("progressing").md, created_at=NOON)
-    assert ask(md, "pause", NOON.replace(year=2020)).id > millis(NOON)
+    assert request_action(md, "pause", NOON.replace(year=2020)).id > millis(NOON)
 
 
 def test_an_id_that_did_not_count_is_an_answer_and_not_pending() -> None:
     manifest = copy.deepcopy(recording("progressing").manifest)
     refused = {"id": 9999999999999, "verb": "pause", "result": "Refused: its id is …"}
     manifest["metadata"]["annotations"] = {ANNOTATION_ACTION: "pause#9999999999999"}
-    assert read(manifest).pending_action is not None
+    assert parse_model_deployment(manifest).pending_action is not None
     manifest["status"]["refusedAction"] = refused
-    md = read(manifest)
+    md = parse_model_deployment(manifest)
     assert md.pending_action is None
-    result = answer(md, Asked("pause", 9999999999999))
+    result = find_result(md, ActionRequest("pause", 9999999999999))
     assert result is not None
-    assert result.refused == "its id is …"
-    assert answer(md, Asked("pause", millis(NOON.replace(year=2030)))) is None
+    assert result.refusal == "its id is …"
+    assert find_result(md, ActionRequest("pause", millis(NOON.replace(year=2030)))) is None
 
 
 def test_a_refusal_has_its_reason_and_its_own_exit_code(run: Program) -> None:
@@ -117,36 +123,41 @@ def test_who_does_not_wait_is_told_what_was_asked(run: Program) -> None:
 def test_an_action_that_takes_anothers_place_says_so(run: Program) -> None:
     run("pause", "digits", "--wait=0")
     run.change(answers=["Done"])
-    assert "takes the place of pause#" in run("abort", "digits").err
+    assert "this replaces pause#" in run("abort", "digits").err
 
 
 def test_rollback_means_the_revision_that_was_promoted_before() -> None:
     md = recording("twice").md
     assert md.stable is not None
     before = next(entry for entry in md.history if entry.version == "1")
-    assert earlier(md, None, say) == earlier(md, "1", say) == before.revision != md.stable.revision
-    assert earlier(md, "0123abcd", say) == "0123abcd"
-    with pytest.raises(Problem) as problem:
-        earlier(md, "9", say)
-    assert problem.value.code is Exit.NOT_FOUND
+    assert (
+        choose_earlier_revision(md, None, command_line)
+        == choose_earlier_revision(md, "1", command_line)
+        == before.revision
+        != md.stable.revision
+    )
+    assert choose_earlier_revision(md, "0123abcd", command_line) == "0123abcd"
+    with pytest.raises(CliError) as problem:
+        choose_earlier_revision(md, "9", command_line)
+    assert problem.value.code is ExitCode.NOT_FOUND
     assert f"1 ({before.revision})" in problem.value.message
 
 
 def test_rollback_in_the_middle_of_a_rollout_takes_the_candidate_back() -> None:
-    assert earlier(recording("progressing").md, None, say) == ""
+    assert choose_earlier_revision(recording("progressing").md, None, command_line) == ""
 
 
 def test_rollback_without_a_past_is_refused() -> None:
-    with pytest.raises(Problem) as problem:
-        earlier(recording("idle").md, None, say)
-    assert problem.value.code is Exit.REFUSED
+    with pytest.raises(CliError) as problem:
+        choose_earlier_revision(recording("idle").md, None, command_line)
+    assert problem.value.code is ExitCode.REFUSED
 
 
 def test_rollback_to_what_runs_says_how_to_get_there(run: Program) -> None:
     back = run("rollback", "digits", "1")
     assert back.code == 5
     assert back.err == (
-        "error: version 1 (3a1e3eef) is stable already; version 2 is a candidate beside it\n"
+        "error: version 1 (3a1e3eef) is already stable; version 2 is the candidate\n"
         "  try: kubectl slipway abort digits -n vision\n"
     )
     on = run("rollback", "digits", "6b04114e")

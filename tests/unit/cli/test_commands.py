@@ -33,7 +33,7 @@ def test_json_has_every_key_and_moments_in_utc(run: Program) -> None:
     assert shown["rollout"]["stage"] == "Progressing"
     assert shown["rollout"]["stepStartedAt"].endswith("Z")
     assert shown["policy"]["steps"][1] == {"weight": 50, "holdSeconds": 0, "needsApproval": True}
-    assert shown["rollout"]["metrics"][1]["stableSamples"] == 360
+    assert shown["rollout"]["metrics"][1]["stableSamples"] == 5580
     assert shown["lastRollback"] is None
 
 
@@ -90,7 +90,7 @@ def test_a_name_that_is_nearly_right_is_guessed(run: Program) -> None:
     done = run("describe", "digts")
     assert done.code == 6
     assert done.err == (
-        "error: no ModelDeployment 'digts' in namespace vision; did you mean 'digits'?\n"
+        "error: ModelDeployment 'digts' not found in namespace vision; did you mean 'digits'?\n"
         "  try: kubectl slipway get -n vision\n"
     )
 
@@ -114,8 +114,8 @@ def test_one_by_name_and_many_by_flags_exclude_each_other(run: Program) -> None:
     for command in ("get", "watch"):
         done = run(command, "digits", "-A")
         assert done.code == 2
-        assert "-A cannot go with the name 'digits'" in done.err
-        assert "-l cannot go with" in run(command, "digits", "-l", "team=vision").err
+        assert "-A cannot be combined with the name 'digits'" in done.err
+        assert "-l cannot be combined with" in run(command, "digits", "-l", "team=vision").err
     assert "calls" not in run.state
 
 

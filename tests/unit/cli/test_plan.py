@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from slipway.cli.forecasting import forecast, spec_of
-from slipway.cli.traffic import by_hand, from_the_analysis
-from slipway.cli.views.plan import plan
+from slipway.cli.forecast import forecast_rollout, parse_spec
+from slipway.cli.request_rate import rate_from_analysis, take_given_rate
+from slipway.cli.views.forecast_table import format_forecast
 
 from tests.builders import counted
 from tests.unit.cli.conftest import Program
@@ -18,8 +18,10 @@ STABLE, CANDIDATE = "3a1e3eef", "6b04114e"
 def planned(name: str, per_second: float, **rollout: Any) -> str:
     found = recording(name)
     found.manifest["spec"]["rollout"] |= rollout
-    made = forecast(found.md, spec_of(found.manifest), by_hand(per_second, found.md), found.now)
-    return plain(plan(made, width=100))
+    made = forecast_rollout(
+        found.md, parse_spec(found.manifest), take_given_rate(per_second, found.md), found.now
+    )
+    return plain(format_forecast(made, width=100))
 
 
 def row(screen: str, step: str) -> list[str]:
@@ -35,14 +37,14 @@ def test_a_hold_and_the_bake_take_at_least_their_time() -> None:
 
 def test_the_step_under_way_takes_only_the_rest() -> None:
     screen = planned("progressing", 1000.0)
-    assert row(screen, "1 ")[-4:] == ["1m", "36s", "36s", "now"]
+    assert row(screen, "1 ")[-4:] == ["1m", "21s", "21s", "now"]
     assert "after approval" in screen
 
 
 def test_too_little_traffic_is_said_before_the_rollout_begins() -> None:
     screen = planned("idle", 0.01, deadlineSeconds=60)
-    assert "not in time: the steps take longer than the deadline of 1m" in screen
-    assert "onInconclusive says Pause" in screen
+    assert "too slow: the steps take longer than the deadline of 1m" in screen
+    assert "onInconclusive applies (Pause)" in screen
     assert "never" in planned("idle", 0.0)
 
 
@@ -58,7 +60,7 @@ def test_the_traffic_is_measured_at_the_router(run: Program) -> None:
     ]
     run.change(raw=counts)
     shown = json.loads(run("plan", "digits", "--measure=0.5s", "--json").out)
-    assert shown["source"].startswith("measured at the router for ")
+    assert shown["source"].startswith("measured at the router over ")
     assert 0 < shown["perSecond"] <= 2_000
     asked = [call[-1] for call in run.state["calls"] if "--raw" in call]
     path = "/api/v1/namespaces/vision/pods/http:router-a:9901/proxy/v1/counters"
@@ -68,10 +70,10 @@ def test_the_traffic_is_measured_at_the_router(run: Program) -> None:
 def test_who_may_not_measure_gets_what_the_analysis_counted(run: Program) -> None:
     done = run("plan", "digits")
     assert done.code == 0
-    assert "as the analysis counted in the step under way" in done.out
+    assert "as counted by the analysis in the current step" in done.out
     assert 'cannot get resource "pods/proxy"' in done.err
     md = recording("progressing").md
-    measured = from_the_analysis(md)
+    measured = rate_from_analysis(md)
     assert measured is not None
     assert measured.per_second == pytest.approx(200.0)
 
@@ -87,4 +89,4 @@ def test_the_first_revision_takes_no_steps(run: Program) -> None:
     manifest = recording("idle").manifest
     del manifest["status"]["stable"]
     run.put("digits", manifest)
-    assert "goes to 100 % as soon as" in run("plan", "digits", "--rps=5").out
+    assert "goes to 100% as soon as" in run("plan", "digits", "--rps=5").out

@@ -6,13 +6,13 @@ import time
 
 import pytest
 from slipway.cli.kubectl import Kubectl
-from slipway.cli.session import Session, Wishes, session
-from slipway.cli.terminal import ENTER, HOME, LEAVE, REST, canvas, ended_in_order
-from slipway.cli.text import columns, cut, folded, line, table
+from slipway.cli.session import Flags, Session, open_session
+from slipway.cli.terminal import ENTER, HOME, LEAVE, REST, exit_on_signals, open_canvas
+from slipway.cli.text import cut_text, fold_text, make_line, make_table, text_width
 
 from tests.unit.cli.recordings import plain
 
-SCREEN = [line(f"row {number}") for number in range(20)]
+SCREEN = [make_line(f"row {number}") for number in range(20)]
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_screen_is_drawn_over_the_last_one(capsys: pytest.CaptureFixture[str]) -> None:
-    with canvas(Session(Kubectl())) as drawn:
+    with open_canvas(Session(Kubectl())) as drawn:
         capsys.readouterr()
         drawn.draw(SCREEN)
         shown = capsys.readouterr().out
@@ -42,13 +42,13 @@ def test_the_last_screen_stays_whole_when_the_terminal_is_given_back(
 
 
 def draw_and_interrupt() -> None:
-    with canvas(Session(Kubectl())) as drawn:
+    with open_canvas(Session(Kubectl())) as drawn:
         drawn.draw(SCREEN)
         raise KeyboardInterrupt
 
 
 def test_a_signal_gives_the_terminal_back(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended, ended_in_order():
+    with pytest.raises(SystemExit) as ended, exit_on_signals():
         draw_and_be_terminated()
     assert ended.value.code == 128 + signal.SIGTERM
     assert LEAVE in capsys.readouterr().out
@@ -56,7 +56,7 @@ def test_a_signal_gives_the_terminal_back(capsys: pytest.CaptureFixture[str]) ->
 
 
 def draw_and_be_terminated() -> None:
-    with canvas(Session(Kubectl())) as drawn:
+    with open_canvas(Session(Kubectl())) as drawn:
         drawn.draw(SCREEN)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)
@@ -65,9 +65,11 @@ def draw_and_be_terminated() -> None:
 def test_rows_are_cut_to_the_terminal_and_wide_characters_take_two_columns(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with canvas(Session(Kubectl())) as drawn:
+    with open_canvas(Session(Kubectl())) as drawn:
         capsys.readouterr()
-        drawn.draw([line("x" * 70, "数字" * 10), line("e\u0301" * 80), line("y" * 81)])
+        drawn.draw(
+            [make_line("x" * 70, "数字" * 10), make_line("e\u0301" * 80), make_line("y" * 81)]
+        )
         rows = capsys.readouterr().out.removeprefix(HOME).split("\x1b[K\n")[:3]
     assert rows == ["x" * 70 + "数字数字…", "e\u0301" * 80, "y" * 79 + "…"]
 
@@ -76,16 +78,16 @@ def test_a_dumb_terminal_is_not_drawn_over(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("slipway.cli.session.sys.stdout.isatty", lambda: True, raising=False)
     for name, expected in (("dumb", False), ("", False), ("xterm", True)):
         monkeypatch.setenv("TERM", name)
-        assert session(Wishes()).draws is expected
+        assert open_session(Flags()).can_redraw is expected
 
 
 def test_wide_text_is_aligned_wrapped_and_cut_by_columns() -> None:
-    rows = plain(table(("A", "B"), [("模型", "x"), ("digits", "y")])).splitlines()
+    rows = plain(make_table(("A", "B"), [("模型", "x"), ("digits", "y")])).splitlines()
     assert rows == ["A       B", "模型    x", "digits  y"]
-    assert cut("模型模型", 7) == "模型模…"
+    assert cut_text("模型模型", 7) == "模型模…"
     text = "an error in 模型 " + "数" * 25
-    parts = folded(text, 20)
+    parts = fold_text(text, 20)
     assert "".join(parts).replace(" ", "") == text.replace(" ", "")
-    assert max(columns(part) for part in parts) <= 20
-    assert folded("two  spaces é stay", 40) == ["two  spaces é stay"]
-    assert folded("", 20) == folded("  ", 20) == [""]
+    assert max(text_width(part) for part in parts) <= 20
+    assert fold_text("two  spaces é stay", 40) == ["two  spaces é stay"]
+    assert fold_text("", 20) == fold_text("  ", 20) == [""]

@@ -1,54 +1,54 @@
 """Where clients send requests, and how many replicas answer them."""
 
 from slipway.cli.objects import ModelDeployment, Replicas, Scaling
-from slipway.cli.text import Screen, line, wrapped
+from slipway.cli.text import Screen, make_line, wrap_lines
 
 INDENT = 11
 
 
-def serving(md: ModelDeployment, width: int) -> Screen:
-    """Return where clients send requests, and how many replicas answer; an address is whole."""
+def format_serving(md: ModelDeployment, width: int) -> Screen:
+    """Return where clients send requests, and how many replicas answer; an address is not cut."""
     rows = [
-        line("  clients".ljust(INDENT) if number == 0 else " " * INDENT, text)
-        for number, text in enumerate(_addresses(md))
+        make_line("  clients".ljust(INDENT) if number == 0 else " " * INDENT, text)
+        for number, text in enumerate(_client_addresses(md))
     ]
-    for number, text in enumerate(_sizes(md)):
-        rows += wrapped(text, width, indent=INDENT, first="" if number else "  scaling")
+    for number, text in enumerate(_replica_counts(md)):
+        rows += wrap_lines(text, width, indent=INDENT, first="" if number else "  scaling")
     return tuple(rows)
 
 
-def _addresses(md: ModelDeployment) -> list[str]:
-    words = {"http": "{}", "grpc": "{} (gRPC)", "candidate": "the candidate alone: {}"}
-    return [words.get(kind, "{}").format(where) for kind, where in md.endpoints.items()]
+def _client_addresses(md: ModelDeployment) -> list[str]:
+    formats = {"http": "{}", "grpc": "{} (gRPC)", "candidate": "candidate only: {}"}
+    return [formats.get(kind, "{}").format(address) for kind, address in md.endpoints.items()]
 
 
-def _sizes(md: ModelDeployment) -> list[str]:
+def _replica_counts(md: ModelDeployment) -> list[str]:
     """Return what the engine says of each revision; where none does, what the spec asks for."""
-    said = [
-        f"{role} {found.version}: {_sized(found.scaling)}"
+    scaled = [
+        f"{role} {found.version}: {_describe_scaling(found.scaling)}"
         for role, found in (("stable", md.stable), ("candidate", md.candidate))
         if found is not None and found.scaling is not None
     ]
-    return said or [_asked(md.replicas)]
+    return scaled or [_describe_spec(md.replicas)]
 
 
-def _asked(asked: Replicas) -> str:
-    least, most = asked.min_replicas, asked.max_replicas or 0
-    if asked.engine == "None":
-        return f"{_counted(asked.replicas or least)} asked for, somebody else scales (engine None)"
-    if most > least:
-        return f"{least} to {_counted(most)}, engine {asked.engine}"
-    return f"{_counted(least)} for all of the traffic, fixed by the spec"
-
-
-def _counted(number: int) -> str:
-    return f"{number} replica" + ("" if number == 1 else "s")
-
-
-def _sized(scaling: Scaling) -> str:
-    """Return desired, current and why: signal, value, target, bound by what."""
+def _describe_scaling(scaling: Scaling) -> str:
+    """Return desired, current and why: signal, value, target, and what limits the number."""
     text = f"{scaling.current} of {scaling.desired} replicas"
     if scaling.signal and scaling.value is not None and scaling.target is not None:
         text += f", {scaling.signal} {scaling.value:.4g}, target {scaling.target:.4g} per replica"
-    text += f", bound by {scaling.bound_by}" if scaling.bound_by else ""
+    text += f", limited by {scaling.bound_by}" if scaling.bound_by else ""
     return text + (f": {scaling.message}" if scaling.message else "")
+
+
+def _describe_spec(spec: Replicas) -> str:
+    least, most = spec.min_replicas, spec.max_replicas or 0
+    if spec.engine == "None":
+        return f"{_count_replicas(spec.replicas or least)}, scaled externally (engine None)"
+    if most > least:
+        return f"{least} to {_count_replicas(most)}, engine {spec.engine}"
+    return f"{_count_replicas(least)} at full traffic, fixed by the spec"
+
+
+def _count_replicas(number: int) -> str:
+    return f"{number} replica" + ("" if number == 1 else "s")

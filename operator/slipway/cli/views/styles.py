@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
+from slipway.api.verdict import Verdict
 from slipway.cli.objects import ModelDeployment
 from slipway.cli.text import Cell, Style
 
-GOOD = frozenset({"Pass", "Passed", "Promoted", "Done", "True"})
+GOOD = frozenset({Verdict.PASS, "Passed", "Promoted", "Done", "True"})
 BAD = frozenset(
     {
-        "Fail",
+        Verdict.FAIL,
         "Rejected",
         "RolledBack",
         "RejectedByGoldenSet",
@@ -22,8 +23,8 @@ BAD = frozenset(
 )
 WAITING = frozenset(
     {
-        "Inconclusive",
-        "NoData",
+        Verdict.INCONCLUSIVE,
+        Verdict.NO_DATA,
         "Waiting",
         "Paused",
         "AwaitingApproval",
@@ -32,14 +33,16 @@ WAITING = frozenset(
         "Unknown",
     }
 )
-RATIOS = frozenset({"errors", "latency", "golden-set"})
-"""Metrics whose numbers are shares, shown as percent."""
+SHARES = ("errors", "latency-p", "golden-set", "traffic")
+"""Beginnings of the names of metrics that are shares of requests or cases, shown as percent."""
+MEAN_LATENCY = "latency-mean"
+"""The metric in milliseconds; what users bring has a unit of its own, which nothing names."""
 BARS = "▁▂▃▄▅▆▇█"
 TENTH = 0.0995
 """From here on one digit after the point is enough."""
 
 
-def word(text: str) -> Cell:
+def style_word(text: str) -> Cell:
     """Return a verdict, outcome or stage in the colour of what it means."""
     if text in GOOD:
         return Cell(text, Style.GOOD)
@@ -48,25 +51,25 @@ def word(text: str) -> Cell:
     return Cell(text, Style.WARN if text in WAITING else Style.PLAIN)
 
 
-def stage(md: ModelDeployment) -> Cell:
+def style_stage(md: ModelDeployment) -> Cell:
     """Return the stage, or why the rollout is stuck where a person is needed."""
-    stalled = md.condition("Stalled")
-    if stalled is not None and stalled.status == "True":
-        return Cell(stalled.reason, Style.BAD)
-    return word(md.rollout.stage)
+    stalled = md.stalled
+    return style_word(md.rollout.stage) if stalled is None else Cell(stalled.reason, Style.BAD)
 
 
-def figure(name: str, value: float | None) -> str:
-    """Return a metric's number: shares as percent, others as they are."""
+def format_figure(metric: str, value: float | None) -> str:
+    """Return a metric's number with its unit, as far as that is known."""
     if value is None:
         return "-"
-    if name not in RATIOS:
+    if metric == MEAN_LATENCY:
+        return f"{value:.4g} ms"
+    if not metric.startswith(SHARES):
         return f"{value:.4g}"
-    return f"{value * 100:.2f} %" if value < TENTH else f"{value * 100:.1f} %"
+    return f"{value * 100:.2f}%" if value < TENTH else f"{value * 100:.1f}%"
 
 
-def sparkline(values: Sequence[float], limit: float | None) -> str:
-    """Return one bar for each value, the last look on the right; the limit is half of the height.
+def draw_sparkline(values: Sequence[float], limit: float | None) -> str:
+    """Return one bar for each value, the newest on the right; the limit is half of the height.
 
     So a bar in the upper half is above the limit, however large the numbers are.
     """

@@ -1,0 +1,26 @@
+"""The command describe: all about one ModelDeployment."""
+
+from functools import partial
+
+from slipway.cli.options import name_argument, pass_session, slipway_command
+from slipway.cli.session import Session, utc_now
+from slipway.cli.views.description import format_description
+
+
+@slipway_command(
+    "describe",
+    examples="""
+    kubectl slipway describe digits -n vision
+    kubectl slipway describe digits -n vision --json | jq '.rollout.metrics'
+    """,
+)
+@name_argument()
+@pass_session
+def describe(session: Session, name: str) -> None:
+    """Show one ModelDeployment: versions, weights, stage, metrics, conditions, next steps."""
+    md = session.find(name)
+    if session.json:
+        session.show_json(md)
+        return
+    command_line = partial(session.command_about, md)
+    session.show(format_description(md, utc_now(), command_line, width=session.width))

@@ -1,0 +1,84 @@
+"""How long a rollout takes, step by step."""
+
+from slipway.cli.forecast import Forecast, Leg
+from slipway.cli.text import WIDE, Cell, Screen, Style, make_line, make_table, wrap_lines
+from slipway.cli.time_format import format_duration
+
+ASSUMPTIONS = (
+    "assumes a candidate as good as stable and average luck; excludes packaging, replica start-up, "
+    "checks, acknowledgements, external metrics and approvals"
+)
+
+
+def format_forecast(forecast: Forecast, *, width: int = WIDE) -> Screen:
+    """Return the table, the end, and what both assume."""
+    title = make_line(
+        Cell(f"{forecast.namespace}/{forecast.name}", Style.STRONG),
+        f"   version {forecast.version} at {forecast.per_second:.4g} requests/s, {forecast.source}",
+    )
+    if not forecast.legs:
+        text = "the first revision goes to 100% as soon as its replicas are ready and checked"
+        return (title, (), *wrap_lines(text, width, indent=0))
+
+    headings = ("STEP", ">WEIGHT", ">CANDIDATE", ">NEEDS", ">HOLD", ">TAKES", ">ENDS AFTER", "")
+    return (
+        title,
+        (),
+        *make_table(headings, _step_rows(forecast), indent=2, width=width),
+        (),
+        *_format_end(forecast, width),
+        *wrap_lines(ASSUMPTIONS, width, indent=0, style=Style.DIM),
+    )
+
+
+def _step_rows(forecast: Forecast) -> list[list[str | Cell]]:
+    rows: list[list[str | Cell]] = []
+    total: float | None = 0.0
+
+    for leg in forecast.legs:
+        seconds = leg.seconds
+        total = None if total is None or seconds is None else total + seconds
+        rows.append(
+            [
+                leg.name,
+                f"{leg.weight}%",
+                f"{leg.per_second:.3g}/s",
+                _requests_needed(leg),
+                format_duration(leg.hold_seconds) if leg.hold_seconds else "-",
+                _time_shown(seconds),
+                _time_shown(total),
+                _step_note(leg),
+            ]
+        )
+    return rows
+
+
+def _requests_needed(leg: Leg) -> str | Cell:
+    if leg.evidence_seconds == 0:
+        return "-"
+    if leg.requests is None:
+        return Cell("more traffic", Style.BAD)
+    return f"{leg.requests:,} requests"
+
+
+def _time_shown(seconds: float | None) -> str | Cell:
+    return Cell("never", Style.BAD) if seconds is None else format_duration(seconds)
+
+
+def _step_note(leg: Leg) -> Cell:
+    notes = [] if leg.state == "ahead" else [leg.state]
+    notes += ["after approval"] if leg.needs_approval and leg.state == "ahead" else []
+    return Cell(", ".join(notes), Style.ACCENT if leg.state == "now" else Style.DIM)
+
+
+def _format_end(forecast: Forecast, width: int) -> Screen:
+    if forecast.is_too_late:
+        limit = format_duration(forecast.deadline_seconds)
+        text = (
+            f"too slow: the steps take longer than the deadline of {limit}, after which "
+            f"onInconclusive applies ({forecast.on_inconclusive}); use fewer or larger steps, or a "
+            "longer rollout.deadlineSeconds"
+        )
+        return wrap_lines(text, width, indent=0, style=Style.BAD)
+    total = format_duration(forecast.seconds or 0)
+    return wrap_lines(f"promoted after {total}", width, indent=0, style=Style.GOOD)

@@ -1,0 +1,35 @@
+"""How the revisions of a ModelDeployment ended, the newest first."""
+
+from datetime import datetime
+
+from slipway.cli.objects import HistoryEntry, ModelDeployment
+from slipway.cli.text import WIDE, Cell, Screen, make_line, make_table
+from slipway.cli.time_format import format_age
+from slipway.cli.views.styles import style_word
+
+
+def format_history(md: ModelDeployment, now: datetime, *, width: int = WIDE) -> Screen:
+    """Return one row for every revision that ended."""
+    if not md.history:
+        return (make_line(f"no revision of {md.namespace}/{md.name} has ended yet"),)
+
+    rows: list[list[str | Cell]] = [
+        [
+            entry.version,
+            entry.revision or "-",
+            style_word(entry.outcome),
+            f"{format_age(entry.at, now)} ago",
+            entry.unjudged or "-",
+            _reason_shown(md, entry),
+        ]
+        for entry in reversed(md.history)
+    ]
+    headings = ("VERSION", "REVISION", "OUTCOME", ">WHEN", "EVIDENCE SKIPPED BY", "REASON")
+    return make_table(headings, rows, width=width)
+
+
+def _reason_shown(md: ModelDeployment, entry: HistoryEntry) -> str:
+    is_serving = md.stable is not None and md.stable.revision == entry.revision
+    if entry.outcome == "Promoted":
+        return "serving now" if is_serving else ""
+    return entry.reason
