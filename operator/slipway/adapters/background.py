@@ -1,7 +1,6 @@
-"""Questions that go on beside the passes: a slow answer delays nobody, and is there later.
+"""Requests in the background: a slow answer holds up no pass, and a later pass picks it up.
 
-A pass waits for a moment; what takes longer is taken by a later pass. One question with the same
-key is under way at most.
+A pass waits for a moment only. At most one request with the same key is under way.
 """
 
 import asyncio
@@ -13,19 +12,19 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 FORGOTTEN_SECONDS = 60.0
-"""An answer that nobody came for is too old by then."""
+"""An answer that no pass picked up is too old by then."""
 MOST_KEPT = 4096
 
 
 @dataclass(slots=True)
-class _Question(Generic[T]):
+class _PendingRequest(Generic[T]):
     task: asyncio.Task[T]
     ended: float | None = None
     is_taken: bool = False
 
 
-class Beside(Generic[T]):
-    """Asks, waits for at most `patience_seconds`, and repeats an answer for `fresh_seconds`."""
+class BackgroundRequests(Generic[T]):
+    """Waits for an answer for `patience_seconds`, and repeats it for `fresh_seconds`."""
 
     def __init__(
         self,
@@ -37,59 +36,59 @@ class Beside(Generic[T]):
         self._patience = patience_seconds
         self._fresh = fresh_seconds
         self._now = now
-        self._questions: dict[Hashable, _Question[T]] = {}
+        self._requests: dict[Hashable, _PendingRequest[T]] = {}
 
-    async def ask(self, key: Hashable, question: Callable[[], Awaitable[T]]) -> T | None:
-        """Return the answer; None: it is still on its way."""
-        asked = self._known(key) or self._begin(key, question)
-        if not asked.task.done():
-            await asyncio.wait({asked.task}, timeout=self._patience)
-        return self._take(key)
+    async def ask(self, key: Hashable, send: Callable[[], Awaitable[T]]) -> T | None:
+        """Return the answer; None while it is still on its way."""
+        pending = self._reusable(key) or self._begin(key, send)
+        if not pending.task.done():
+            await asyncio.wait({pending.task}, timeout=self._patience)
+        return self.pick_up(key)
 
-    def taken(self, key: Hashable) -> T | None:
-        """Return an answer that has come, without asking."""
-        return self._take(key)
+    def pick_up(self, key: Hashable) -> T | None:
+        """Return an answer that has arrived, without sending a request."""
+        pending = self._requests.get(key)
+        if pending is None or not pending.task.done():
+            return None
+        pending.is_taken = True
+        return pending.task.result()
 
     async def close(self) -> None:
-        """End what is under way."""
-        tasks = [asked.task for asked in self._questions.values()]
-        self._questions.clear()
+        """Cancel what is under way."""
+        tasks = [pending.task for pending in self._requests.values()]
+        self._requests.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _known(self, key: Hashable) -> _Question[T] | None:
-        asked = self._questions.get(key)
-        if asked is None or asked.ended is None:
-            return asked
-        age = self._now() - asked.ended
-        return asked if age < (self._fresh if asked.is_taken else FORGOTTEN_SECONDS) else None
+    def _reusable(self, key: Hashable) -> _PendingRequest[T] | None:
+        """Return the request that is under way, or whose answer may still be used."""
+        pending = self._requests.get(key)
+        if pending is None or pending.ended is None:
+            return pending
+        age = self._now() - pending.ended
+        return pending if age < (self._fresh if pending.is_taken else FORGOTTEN_SECONDS) else None
 
-    def _begin(self, key: Hashable, question: Callable[[], Awaitable[T]]) -> _Question[T]:
-        self._forget()
-        asked: _Question[T] = _Question(asyncio.ensure_future(_run(question)))
+    def _begin(self, key: Hashable, send: Callable[[], Awaitable[T]]) -> _PendingRequest[T]:
+        self._drop_old()
+        pending: _PendingRequest[T] = _PendingRequest(asyncio.ensure_future(_await_request(send)))
 
-        def note(_: asyncio.Task[T]) -> None:
-            asked.ended = self._now()
+        def note_end(_: asyncio.Task[T]) -> None:
+            pending.ended = self._now()
 
-        asked.task.add_done_callback(note)
-        self._questions[key] = asked
-        return asked
+        pending.task.add_done_callback(note_end)
+        self._requests[key] = pending
+        return pending
 
-    def _take(self, key: Hashable) -> T | None:
-        asked = self._questions.get(key)
-        if asked is None or not asked.task.done():
-            return None
-        asked.is_taken = True
-        return asked.task.result()
-
-    def _forget(self) -> None:
-        if len(self._questions) < MOST_KEPT // 4:
+    def _drop_old(self) -> None:
+        if len(self._requests) < MOST_KEPT // 4:
             return
-        self._questions = {
-            key: asked for key, asked in self._questions.items() if self._known(key) is not None
+        self._requests = {
+            key: pending
+            for key, pending in self._requests.items()
+            if self._reusable(key) is not None
         }
 
 
-async def _run(question: Callable[[], Awaitable[T]]) -> T:
-    return await question()
+async def _await_request(send: Callable[[], Awaitable[T]]) -> T:
+    return await send()

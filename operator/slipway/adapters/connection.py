@@ -1,8 +1,8 @@
 """One authenticated connection pool to the API server, speaking plain JSON.
 
-The Kubernetes client library brings configuration, credentials and TLS. Its generated calls are
-left out: they turn every object into validated models and back (measured: a fifth more processor
-time per call), need a class for each kind, and know no lists of metadata alone.
+The Kubernetes client library provides configuration, credentials and TLS. Its generated calls are
+not used: they turn every object into validated models and back (measured: a fifth more processor
+time per call), need a class for each kind, and have no metadata-only lists.
 """
 
 import asyncio
@@ -23,29 +23,29 @@ from slipway.errors import ClusterUnavailable
 from slipway.settings import REQUEST_SECONDS
 
 TIMEOUT_SECONDS = REQUEST_SECONDS
-"""Of one request, from start to last byte. The fence of the Lease counts on it."""
+"""Of one request, from start to last byte. The fence of the Lease relies on it."""
 POOL = 64
 
 JSON = "application/json"
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 
-NOT_AS_IT_IS = re.compile("[<>&\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
-"""What Go's JSON never holds unescaped, and what YAML forbids or reads otherwise."""
+ALWAYS_ESCAPED = re.compile("[<>&\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+"""What Go's JSON always escapes, and what YAML forbids or reads differently."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the API server said."""
+class ApiResponse:
+    """A whole response of the API server."""
 
     status: int
     retry_after: float | None
-    """In seconds, where the server asks for it."""
+    """In seconds; None where the server does not ask for it."""
     body: bytes
 
     @property
     def is_success(self) -> bool:
-        """Whether it did what was asked."""
+        """Whether the API server did what was asked."""
         return self.status < 300  # noqa: PLR2004
 
     def json(self) -> Manifest:
@@ -55,10 +55,10 @@ class Answer:
 
 
 Answered = Callable[[str, str, float], None]
-"""Method, status ("none" without an answer), and seconds of a request."""
+"""Told of a request: its method, status ("none" without a response), and seconds."""
 
 
-def _nobody_counts(_method: str, _status: str, _seconds: float) -> None:
+def _ignore_request(_method: str, _status: str, _seconds: float) -> None:
     pass
 
 
@@ -66,8 +66,8 @@ class Connection:
     """Requests to one API server."""
 
     def __init__(self, configuration: client.Configuration, *, user_agent: str) -> None:
-        self.answered: Answered = _nobody_counts
-        """Told of every request, for the metrics."""
+        self.answered: Answered = _ignore_request
+        """Called after every request, for the metrics."""
         self.configuration = configuration
         self._user_agent = user_agent
         self._session = aiohttp.ClientSession(
@@ -87,23 +87,24 @@ class Connection:
         content_type: str = JSON,
         accept: str = JSON,
         timeout_seconds: float = TIMEOUT_SECONDS,
-    ) -> Answer:
-        """Send one request and read the whole answer.
+    ) -> ApiResponse:
+        """Send one request and read the whole response.
 
         Raises:
-            ClusterUnavailable: no answer in time.
+            ClusterUnavailable: no response in time.
 
         """
         began, status = time.monotonic(), "none"
         url = self.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         headers = {"Content-Type": content_type, "Accept": accept, "User-Agent": self._user_agent}
+
         try:
             headers.update(await self._credentials())
             async with self._session.request(
                 method,
                 url,
                 headers=headers,
-                data=encoded(body) if body is not None else None,
+                data=encode_as_go(body) if body is not None else None,
                 timeout=aiohttp.ClientTimeout(total=timeout_seconds),
                 proxy=self.configuration.proxy,
                 proxy_headers=self.configuration.proxy_headers,
@@ -119,7 +120,10 @@ class Connection:
             raise ClusterUnavailable(f"{method} {path}: {error}") from error
         finally:
             self.answered(method, status, time.monotonic() - began)
-        return Answer(response.status, _seconds(response.headers.get("Retry-After")), data)
+
+        return ApiResponse(
+            response.status, _parse_seconds(response.headers.get("Retry-After")), data
+        )
 
     async def bearer(self) -> tuple[str | None, str | None]:
         """Return the scheme and token that requests carry now; None where they carry none."""
@@ -138,7 +142,7 @@ class Connection:
 
 
 async def connect(kubeconfig: Path | None, *, user_agent: str) -> Connection:
-    """Return a connection as the kubeconfig says, or, without one, as the pod's service account.
+    """Return a connection by the kubeconfig or, without one, as the pod's service account.
 
     Raises:
         ClusterUnavailable: neither is usable; the message says why.
@@ -158,18 +162,18 @@ async def connect(kubeconfig: Path | None, *, user_agent: str) -> Connection:
     return Connection(configuration, user_agent=user_agent)
 
 
-def encoded(body: Manifest) -> bytes:
-    """Return JSON as Go spells it, that is YAML too.
+def encode_as_go(body: Manifest) -> bytes:
+    """Return JSON as Go spells it, which is YAML as well.
 
-    The API server keeps the free data of a ControllerRevision as it came, and compares it, at every
-    later patch, with itself as Go spells it: spelled otherwise, the patch would be refused as a
-    change of what never changes. What is applied is read as YAML, which knows no surrogate pairs:
+    The API server keeps the free data of a ControllerRevision as it came, and compares it at every
+    later patch with Go's spelling of it: spelled differently, the patch would be refused as a
+    change of an immutable field. What is applied is read as YAML, which has no surrogate pairs: so
     nothing is escaped without need, and half a pair, which is no text, becomes a question mark.
     """
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    text = NOT_AS_IT_IS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    text = ALWAYS_ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     return text.encode("utf-8", "replace")
 
 
-def _seconds(header: str | None) -> float | None:
+def _parse_seconds(header: str | None) -> float | None:
     return float(header) if header and header.isdigit() else None

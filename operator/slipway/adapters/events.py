@@ -1,10 +1,10 @@
-"""Kubernetes events, as `kubectl describe` shows them."""
+"""Kubernetes Events, which `kubectl describe` shows."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from slipway.adapters.api_errors import is_missing, refusal
-from slipway.adapters.connection import JSON, MERGE, Answer, Connection
+from slipway.adapters.api_errors import is_missing, require_success
+from slipway.adapters.connection import JSON, MERGE, Connection
 from slipway.api.base import Manifest
 from slipway.api.kinds import EVENT
 from slipway.engine.recorder import EventRecord
@@ -29,49 +29,53 @@ class KubeEvents:
         self._instance = instance
         self._now = now
 
-    async def create(self, happening: EventRecord) -> None:
-        """Write it. Raises ConflictError where it exists, and other SlipwayErrors."""
-        body = self._manifest(happening)
+    async def create(self, event: EventRecord) -> None:
+        """Write the event. Raises ConflictError where it exists, and other SlipwayErrors."""
+        body = self._manifest(event)
         path = EVENT.path(body["metadata"]["namespace"])
         await self._write("POST", path, body, JSON)
 
-    async def repeat(self, happening: EventRecord, *, by: int, quiet_seconds: float) -> bool:
-        """Raise its count, unless it was written in the last `quiet_seconds`."""
-        path = EVENT.path(_namespace(happening), happening.name)
+    async def repeat(self, event: EventRecord, *, by: int, quiet_seconds: float) -> bool:
+        """Raise the event's count, unless it was written in the last `quiet_seconds`."""
+        path = EVENT.path(_namespace_of(event), event.name)
         found = await self._connection.request("GET", path)
         if is_missing(found):
             return False
-        event = _accepted(found, f"GET {path}").json()
-        if self._seconds_since(event.get("lastTimestamp")) < quiet_seconds:
+
+        live = require_success(found, f"GET {path}").json()
+        if self._seconds_since(live.get("lastTimestamp")) < quiet_seconds:
             return True
-        count = int(event.get("count") or 1) + by
+
+        count = int(live.get("count") or 1) + by
         await self._write("PATCH", path, {"count": count, "lastTimestamp": self._stamp()}, MERGE)
         return True
 
     async def _write(self, method: str, path: str, body: Manifest, content_type: str) -> None:
         self._fence()
-        answer = await self._connection.request(method, path, body=body, content_type=content_type)
-        _accepted(answer, f"{method} {path}")
+        response = await self._connection.request(
+            method, path, body=body, content_type=content_type
+        )
+        require_success(response, f"{method} {path}")
 
-    def _manifest(self, happening: EventRecord) -> Manifest:
+    def _manifest(self, event: EventRecord) -> Manifest:
         stamp = self._stamp()
-        regarding = happening.regarding
+        regarding = event.regarding
         metadata = regarding["metadata"]
         involved = {
             "apiVersion": regarding["apiVersion"],
             "kind": regarding["kind"],
             "name": metadata["name"],
-            "namespace": _namespace(happening),
+            "namespace": _namespace_of(event),
             "uid": metadata.get("uid", ""),
         }
 
         return EVENT.manifest(
-            _namespace(happening),
-            happening.name,
+            _namespace_of(event),
+            event.name,
             involvedObject=involved,
-            type="Warning" if happening.warning else "Normal",
-            reason=happening.reason,
-            message=happening.message,
+            type="Warning" if event.warning else "Normal",
+            reason=event.reason,
+            message=event.message,
             count=1,
             firstTimestamp=stamp,
             lastTimestamp=stamp,
@@ -89,11 +93,5 @@ class KubeEvents:
         return (self._now() - datetime.fromisoformat(stamp)).total_seconds()
 
 
-def _namespace(happening: EventRecord) -> str:
-    return str(happening.regarding["metadata"]["namespace"])
-
-
-def _accepted(answer: Answer, what: str) -> Answer:
-    if not answer.is_success:
-        raise refusal(answer, what)
-    return answer
+def _namespace_of(event: EventRecord) -> str:
+    return str(event.regarding["metadata"]["namespace"])

@@ -1,7 +1,7 @@
-"""Asks webhooks: one short POST without secrets, whose answer is its status code alone.
+"""Calls webhooks: one short POST without secrets, whose status code alone is the answer.
 
-Addresses are looked at when the connection is made, whatever a name claimed: loopback, link-local
-and the clouds' metadata addresses are never connected to, unless the admin allowed that address.
+Addresses are checked when the connection is made, whatever the name was: loopback, link-local and
+the clouds' metadata addresses are never connected to, unless the administrator allowed the address.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from slipway import __version__
 from slipway.adapters import untrusted_http
-from slipway.adapters.background import Beside
+from slipway.adapters.background import BackgroundRequests
 from slipway.api.names import API_VERSION
 from slipway.errors import FencedError
 from slipway.policy.hook_call import HookAnswer, HookCall, Said
@@ -23,17 +23,17 @@ from slipway.policy.rollout.hooks import is_allowed
 CONNECTIONS = 16
 PASSES = 200
 REJECTS = 409
-"""Not 403: meshes and gateways answer that by themselves, and they know nothing of the model."""
+"""Not 403: meshes and gateways answer that by themselves, without knowing the model."""
 METADATA = frozenset({"100.100.100.200", "168.63.129.16", "fd00:ec2::254"})
-"""Of clouds that do not use a link-local address."""
+"""Of clouds whose metadata address is not link-local."""
 
 
 class ForbiddenAddressError(OSError):
-    """The name leads to an address that nobody should be led to."""
+    """The name resolves to an address that must not be connected to."""
 
 
 class PublicResolver(AbstractResolver):
-    """Resolves names, and leaves out addresses of the machine itself and of cloud metadata."""
+    """Resolves names, without the addresses of the machine itself and of cloud metadata."""
 
     def __init__(self) -> None:
         self._resolver = aiohttp.ThreadedResolver()
@@ -54,15 +54,16 @@ class PublicResolver(AbstractResolver):
         return kept
 
     async def close(self) -> None:
-        """Close what resolves."""
+        """Close the resolver behind this one."""
         await self._resolver.close()
 
 
 def is_forbidden(address: str) -> bool:
-    """Return whether nobody may be led to an address by a name."""
+    """Return whether a name must not resolve to this address."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
         ip = ip.ipv4_mapped
+
     return (
         ip.is_loopback
         or ip.is_link_local
@@ -88,20 +89,22 @@ class Webhooks:
         self._ca_file = ca_file
         self._fence = fence
         self._session: aiohttp.ClientSession | None = None
-        self._beside: Beside[HookAnswer] = Beside(patience_seconds=0, fresh_seconds=3600)
+        self._requests: BackgroundRequests[HookAnswer] = BackgroundRequests(
+            patience_seconds=0, fresh_seconds=3600
+        )
 
     def answer(self, key: str) -> HookAnswer | None:
-        """Return the answer to a question, once it is there."""
-        return self._beside.taken(key)
+        """Return the answer to a call, once it has arrived."""
+        return self._requests.pick_up(key)
 
     async def ask(self, call: HookCall) -> None:
-        """Begin to ask; the same question is not asked twice."""
+        """Send a call in the background; the same call is not sent twice."""
         self._fence()
-        await self._beside.ask(call.key, lambda: self._post(call))
+        await self._requests.ask(call.key, lambda: self._post(call))
 
     async def close(self) -> None:
-        """End all questions and connections."""
-        await self._beside.close()
+        """Cancel all calls and close all connections."""
+        await self._requests.close()
         if self._session is not None:
             await self._session.close()
 
@@ -109,6 +112,7 @@ class Webhooks:
         webhook = call.hook.webhook
         if not is_allowed(webhook.url, call.namespace, self._allowed):
             return HookAnswer(Said.UNCLEAR, "HostNotAllowed")
+
         try:
             async with asyncio.timeout(webhook.timeout_seconds):
                 self._fence()
@@ -126,10 +130,11 @@ class Webhooks:
 
     async def _answer(self, call: HookCall) -> HookAnswer:
         headers = {"Idempotency-Key": call.id}
-        options = {"json": body_of(call), "headers": headers, "allow_redirects": False}
+        options = {"json": build_hook_body(call), "headers": headers, "allow_redirects": False}
         async with self._open().post(call.hook.webhook.url, **options) as response:  # type: ignore[arg-type]
             status = response.status
-            response.close()  # what else it says is of no interest, however long it is
+            response.close()  # the body is never read, however long it is
+
         if status == PASSES:
             return HookAnswer(Said.PASSED, "Agreed")
         if status == REJECTS:
@@ -141,7 +146,7 @@ class Webhooks:
             connector = aiohttp.TCPConnector(
                 limit=CONNECTIONS,
                 resolver=PublicResolver(),
-                ssl=untrusted_http.trust(self._ca_file),
+                ssl=untrusted_http.trusted_tls_context(self._ca_file),
                 force_close=True,
             )
             self._session = aiohttp.ClientSession(
@@ -150,8 +155,8 @@ class Webhooks:
         return self._session
 
 
-def body_of(call: HookCall) -> dict[str, object]:
-    """Return what a hook is told."""
+def build_hook_body(call: HookCall) -> dict[str, object]:
+    """Return the body of the request to a hook."""
     return {
         "apiVersion": API_VERSION,
         "kind": "HookRequest",

@@ -1,10 +1,11 @@
 """The API server: live reads, and fenced writes with preconditions."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
-from slipway.adapters.api_errors import TOO_MANY, is_missing, refusal
-from slipway.adapters.connection import APPLY, JSON, MERGE, Answer, Connection
+from slipway.adapters.api_errors import TOO_MANY, is_missing, require_success
+from slipway.adapters.connection import APPLY, JSON, MERGE, ApiResponse, Connection
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
 from slipway.api.kinds import Kind
@@ -14,12 +15,12 @@ from slipway.errors import ChangedUnderneath, ConflictError
 WRITES_PER_SECOND = 300.0
 WRITES_BURST = 600.0
 ATTEMPTS = 3
-"""Of one call, where the API server asks for patience (429)."""
+"""Of one call, while the API server asks to wait (429)."""
 PATIENCE_SECONDS = 1.0
-"""Where it asks for patience, but does not say how much."""
+"""The wait where the API server does not say how long."""
 LONGEST_PATIENCE_SECONDS = 5.0
 MUST_NOT_EXIST = "1"
-"""A resourceVersion that no object has: an apply that carries it only ever creates."""
+"""A resourceVersion that no object has: an apply that carries it can only create."""
 
 Written = Callable[[Kind, Manifest], None]
 
@@ -35,9 +36,9 @@ class KubeCluster:
         on_written: Written = lambda _kind, _manifest: None,
         limit: TokenBucket | None = None,
     ) -> None:
-        """Write only where `fence` does not raise, and show each written object to `on_written`.
+        """Write only where `fence` does not raise, and pass each written object to `on_written`.
 
-        The latter lets the cache know at once what the watch will tell later.
+        So the cache knows at once what the watch will report later.
         """
         self._connection = connection
         self._fence = fence
@@ -47,10 +48,10 @@ class KubeCluster:
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
         """Read one object live; None where it does not exist."""
         path = kind.path(namespace, name)
-        answer = await self._patiently("GET", path)
-        if is_missing(answer):
+        response = await self._patiently(partial(self._connection.request, "GET", path))
+        if is_missing(response):
             return None
-        return _accepted(answer, f"GET {path}").json()
+        return require_success(response, f"GET {path}").json()
 
     async def list(
         self, kind: Kind, namespace: str, labels: Mapping[str, str]
@@ -58,16 +59,21 @@ class KubeCluster:
         """Read the objects with these labels live."""
         path = kind.path(namespace)
         selector = ",".join(f"{label}={value}" for label, value in sorted(labels.items()))
-        answer = await self._patiently("GET", path, query={"labelSelector": selector})
-        items: Sequence[Manifest] = _accepted(answer, f"GET {path}").json().get("items") or []
-        return [{**kind.type_meta, **item} for item in items]
+        query = {"labelSelector": selector}
+        response = await self._patiently(
+            partial(self._connection.request, "GET", path, query=query)
+        )
+
+        found = require_success(response, f"GET {path}").json()
+        return [{**kind.type_meta, **item} for item in found.get("items") or ()]
 
     async def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         """Create an object whose content never changes. Raises ConflictError where it exists."""
-        kind, namespace, _ = _place(manifest)
+        kind, namespace, _ = _locate(manifest)
         query = {"fieldManager": names.FIELD_MANAGER, "fieldValidation": "Strict"}
         if dry_run:
             query["dryRun"] = "All"
+
         created = await self._write("POST", kind.path(namespace), query, manifest)
         if not dry_run:
             self._on_written(kind, created)
@@ -75,20 +81,23 @@ class KubeCluster:
 
     async def apply(self, manifest: Manifest, *, existing_uid: str | None) -> Manifest:
         """Server-side apply as manager ``slipway``; see the protocol for `existing_uid`."""
-        kind, namespace, name = _place(manifest)
+        kind, namespace, name = _locate(manifest)
         query = {"fieldManager": names.FIELD_MANAGER, "fieldValidation": "Strict"}
+
         if existing_uid is not None:
             query["force"] = "true"
             condition = {"uid": existing_uid}
         else:
             condition = {"resourceVersion": MUST_NOT_EXIST}
         body = {**manifest, "metadata": {**manifest["metadata"], **condition}}
+
         try:
             applied = await self._write("PATCH", kind.path(namespace, name), query, body, APPLY)
         except ChangedUnderneath as error:
             if existing_uid is None:
                 raise ConflictError(f"{kind.kind} {namespace}/{name} exists already") from error
             raise
+
         self._on_written(kind, applied)
         return applied
 
@@ -105,6 +114,7 @@ class KubeCluster:
         conditions = {"uid": uid}
         if resource_version is not None:
             conditions["resourceVersion"] = resource_version
+
         content = {} if replicas is None else {"spec": {"replicas": replicas}}
         body = kinds.DEPLOYMENT.manifest(namespace, name, metadata=conditions, **content)
         query = {"fieldManager": names.FIELD_MANAGER_SCALER, "force": "true"}
@@ -119,7 +129,7 @@ class KubeCluster:
         manager: str = names.FIELD_MANAGER_STATUS,
     ) -> Manifest:
         """Replace what `manager` owns of the status of the version that was read."""
-        kind, namespace, name = _place(manifest)
+        kind, namespace, name = _locate(manifest)
         precondition = {"resourceVersion": resource_version}
         body = kind.manifest(namespace, name, metadata=precondition, status=manifest["status"])
         query = {"fieldManager": manager, "force": "true"}
@@ -150,53 +160,45 @@ class KubeCluster:
         preconditions = {"uid": uid}
         if resource_version is not None:
             preconditions["resourceVersion"] = resource_version
+
         body: Manifest = {"propagationPolicy": "Background", "preconditions": preconditions}
         path = kind.path(namespace, name)
-        answer = await self._patiently("DELETE", path, body=body, is_write=True)
-        if not is_missing(answer):
-            _accepted(answer, f"DELETE {path}")
+        response = await self._patiently(
+            partial(self._connection.request, "DELETE", path, body=body), is_write=True
+        )
+        if not is_missing(response):
+            require_success(response, f"DELETE {path}")
 
     async def _write(
         self, method: str, path: str, query: Mapping[str, str], body: Manifest, content: str = JSON
     ) -> Manifest:
-        answer = await self._patiently(
-            method, path, query=query, body=body, content_type=content, is_write=True
+        send = partial(
+            self._connection.request, method, path, query=query, body=body, content_type=content
         )
-        return _accepted(answer, f"{method} {path}").json()
+        response = await self._patiently(send, is_write=True)
+        return require_success(response, f"{method} {path}").json()
 
     async def _patiently(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Manifest | None = None,
-        content_type: str = JSON,
-        is_write: bool = False,
-    ) -> Answer:
+        self, send: Callable[[], Awaitable[ApiResponse]], *, is_write: bool = False
+    ) -> ApiResponse:
+        """Send a request, and again while the API server asks to wait."""
         attempts = ATTEMPTS
         while True:
             if is_write:
                 await self._limit.take()
-                self._fence()
-            answer = await self._connection.request(
-                method, path, query=query, body=body, content_type=content_type
-            )
+                self._fence()  # after the wait for the limit: the Lease may be lost meanwhile
+
+            response = await send()
             attempts -= 1
-            if answer.status != TOO_MANY or not attempts:
-                return answer
-            asked = PATIENCE_SECONDS if answer.retry_after is None else answer.retry_after
+            if response.status != TOO_MANY or not attempts:
+                return response
+
+            asked = PATIENCE_SECONDS if response.retry_after is None else response.retry_after
             patience = min(asked, LONGEST_PATIENCE_SECONDS)
             self._limit.pause(patience)
             await asyncio.sleep(patience)
 
 
-def _accepted(answer: Answer, what: str) -> Answer:
-    if not answer.is_success:
-        raise refusal(answer, what)
-    return answer
-
-
-def _place(manifest: Manifest) -> tuple[Kind, str, str]:
+def _locate(manifest: Manifest) -> tuple[Kind, str, str]:
     metadata = manifest["metadata"]
     return kinds.BY_NAME[manifest["kind"]], metadata["namespace"], metadata["name"]

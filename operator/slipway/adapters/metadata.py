@@ -1,8 +1,8 @@
-"""What exists, without contents: the lists behind the uid sweep."""
+"""Metadata-only lists of what exists, which the uid sweep compares with the cache."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from slipway.adapters.api_errors import NOT_FOUND, refusal
+from slipway.adapters.api_errors import NOT_FOUND, require_success
 from slipway.adapters.connection import Connection
 from slipway.api import names
 from slipway.api.base import Manifest
@@ -14,10 +14,10 @@ CHUNK = 500
 TIMEOUT_SECONDS = 30.0
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 UNFILTERED = frozenset({MODEL_DEPLOYMENT, MODEL_ROUTE})
-"""Kinds that are ours altogether."""
+"""Kinds whose objects are all ours."""
 
 
-def selector(kind: Kind) -> str | None:
+def watch_selector(kind: Kind) -> str | None:
     """Return the label selector of what Slipway watches of a kind; None: everything."""
     return None if kind in UNFILTERED else f"{names.MANAGED_BY}={names.MANAGER}"
 
@@ -26,6 +26,7 @@ def ref_of(kind: Kind, manifest: Manifest) -> Ref:
     """Return the place and identity of an object."""
     metadata = manifest["metadata"]
     version = metadata.get("resourceVersion", "")
+
     return Ref(
         kind=kind,
         namespace=metadata.get("namespace", ""),
@@ -33,11 +34,11 @@ def ref_of(kind: Kind, manifest: Manifest) -> Ref:
         uid=metadata["uid"],
         version=int(version) if version.isdigit() else 0,
         generation=metadata.get("generation", 0),
-        owner=_controller(metadata.get("ownerReferences") or ()),
+        owner=_controller_uid(metadata.get("ownerReferences") or ()),
     )
 
 
-def _controller(references: Iterable[Mapping[str, object]]) -> str | None:
+def _controller_uid(references: Iterable[Mapping[str, object]]) -> str | None:
     return next((str(ref["uid"]) for ref in references if ref.get("controller")), None)
 
 
@@ -51,8 +52,9 @@ class KubeMetadata:
         """Return all objects of a kind that the watch should show. Raises DependencyError."""
         path = kind.path(namespace)
         query = {"limit": str(CHUNK)}
-        if (labels := selector(kind)) is not None:
+        if (labels := watch_selector(kind)) is not None:
             query["labelSelector"] = labels
+
         refs: list[Ref] = []
         while True:
             page = await self._page(path, query)
@@ -62,24 +64,21 @@ class KubeMetadata:
                 return refs
 
     async def probe(self, kind: Kind, namespace: str | None) -> None:
-        """Pass where the kind is served and may be listed.
+        """Check that the kind is served and may be listed.
 
         Raises:
             SlipwayError: it is not; the message says what is missing.
 
         """
-        answer = await self._connection.request("GET", kind.path(namespace), query={"limit": "1"})
-        if answer.status == NOT_FOUND:
+        response = await self._connection.request("GET", kind.path(namespace), query={"limit": "1"})
+        if response.status == NOT_FOUND:
             raise ClusterUnavailable(
                 f"{kind.plural} of {kind.api_version} are not served: is the CRD installed?"
             )
-        if not answer.is_success:
-            raise refusal(answer, f"list {kind.plural}")
+        require_success(response, f"list {kind.plural}")
 
     async def _page(self, path: str, query: Mapping[str, str]) -> Manifest:
-        answer = await self._connection.request(
+        response = await self._connection.request(
             "GET", path, query=query, accept=METADATA_ONLY, timeout_seconds=TIMEOUT_SECONDS
         )
-        if not answer.is_success:
-            raise refusal(answer, f"GET {path}")
-        return answer.json()
+        return require_success(response, f"GET {path}").json()

@@ -1,4 +1,4 @@
-"""HTTP to pods, by their addresses: one session for all of them, opened with the first request."""
+"""HTTP to pods by their addresses: one session for all pods, opened with the first request."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ import aiohttp
 
 
 class PodClient:
-    """What the adapters that read pods have in common."""
+    """Opens connections to one port of pods."""
 
     def __init__(self, port: int, **session: Any) -> None:
-        """Ask pods on `port`; `session` has the arguments of `aiohttp.ClientSession`."""
+        """Connect to `port`; `session` has the arguments of `aiohttp.ClientSession`."""
         self._port = port
         self._arguments = session
         self._session: aiohttp.ClientSession | None = None
@@ -20,7 +20,7 @@ class PodClient:
         return f"http://{host}:{self._port}{path}"
 
     def open(self) -> aiohttp.ClientSession:
-        """Return the session; it belongs to the loop that runs now."""
+        """Return the session; it belongs to the running loop."""
         if self._session is None:
             self._session = aiohttp.ClientSession(**self._arguments)
         return self._session

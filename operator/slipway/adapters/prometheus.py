@@ -14,7 +14,7 @@ import aiohttp
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from slipway.adapters import untrusted_http
-from slipway.adapters.background import Beside
+from slipway.adapters.background import BackgroundRequests
 from slipway.policy.analysis.external.answer import Answer, Problem, Series
 from slipway.settings import PrometheusServer
 
@@ -62,7 +62,7 @@ class PrometheusServers:
     def __init__(self, configured: Sequence[PrometheusServer]) -> None:
         self._configured = {provider.name: provider for provider in configured}
         self._sessions: dict[str, aiohttp.ClientSession] = {}
-        self._beside: Beside[tuple[Answer, ...]] = Beside(
+        self._beside: BackgroundRequests[tuple[Answer, ...]] = BackgroundRequests(
             patience_seconds=PATIENCE_SECONDS, fresh_seconds=FRESH_SECONDS
         )
 
@@ -104,7 +104,7 @@ class PrometheusServers:
     async def _get(self, provider: PrometheusServer, query: str) -> Answer:
         url = provider.url.rstrip("/") + "/api/v1/query"
         asked = {"query": query, "timeout": f"{provider.timeout_seconds:g}s"}
-        headers = _credentials(provider)
+        headers = _credential_headers(provider)
         session = self._session(provider)
         async with session.get(
             url, params=asked, headers=headers, allow_redirects=False
@@ -118,14 +118,14 @@ class PrometheusServers:
                 return Problem("ProviderError", f"it answers HTTP {response.status}")
             if response.headers.get("Content-Encoding", "identity") != "identity":
                 return Problem("AnswerMalformed", "the answer is compressed, and nobody asked")
-            return parse(
-                await untrusted_http.read(response, provider.max_bytes), provider.max_series
+            return parse_answer(
+                await untrusted_http.read_capped(response, provider.max_bytes), provider.max_series
             )
 
     def _session(self, provider: PrometheusServer) -> aiohttp.ClientSession:
         if provider.name not in self._sessions:
             connector = aiohttp.TCPConnector(
-                limit=CONNECTIONS, ssl=untrusted_http.trust(provider.ca_file)
+                limit=CONNECTIONS, ssl=untrusted_http.trusted_tls_context(provider.ca_file)
             )
             self._sessions[provider.name] = aiohttp.ClientSession(
                 connector=connector, headers=untrusted_http.HEADERS, auto_decompress=False
@@ -133,13 +133,13 @@ class PrometheusServers:
         return self._sessions[provider.name]
 
 
-def _credentials(provider: PrometheusServer) -> Mapping[str, str]:
+def _credential_headers(provider: PrometheusServer) -> Mapping[str, str]:
     if not provider.bearer_token_file:
         return {}
     return {"Authorization": f"Bearer {Path(provider.bearer_token_file).read_text().strip()}"}
 
 
-def parse(body: bytes, most: int) -> Answer:
+def parse_answer(body: bytes, most: int) -> Answer:
     """Read an answer of at most `most` series."""
     malformed = Problem("AnswerMalformed", "the answer is not what Prometheus answers to a query")
     try:

@@ -8,9 +8,7 @@ from slipway.api import names
 from slipway.api.counters import PATH, Counters
 
 TIMEOUT_SECONDS = 1.0
-"""A proxy that takes longer is silent; the next pass asks it again."""
-
-
+"""A proxy that takes longer counts as silent; the next pass asks it again."""
 MAX_BYTES = 8 * 2**20
 """More than 4,096 routes need; a longer answer is cut, so that it does not parse."""
 
@@ -26,7 +24,7 @@ class AgentCounters:
         try:
             async with self._pods.open().get(self._pods.url(address, PATH)) as response:
                 response.raise_for_status()
-                return Counters.model_validate_json(await _limited(response))
+                return Counters.model_validate_json(await _read_limited(response))
         except (aiohttp.ClientError, TimeoutError, OSError, ValidationError):
             return None
 
@@ -35,7 +33,7 @@ class AgentCounters:
         await self._pods.close()
 
 
-async def _limited(response: aiohttp.ClientResponse) -> bytes:
+async def _read_limited(response: aiohttp.ClientResponse) -> bytes:
     body = bytearray()
     async for chunk in response.content.iter_chunked(65_536):
         body += chunk

@@ -46,7 +46,7 @@ class TritonFailures:
             ):
                 if response.status != OK:
                     return Problem("ServerError", f"it answers HTTP {response.status}")
-                return parse(await untrusted_http.read(response, MAX_BYTES), model)
+                return parse(await untrusted_http.read_capped(response, MAX_BYTES), model)
         except TimeoutError:
             return Problem("ServerTimeout", f"no answer within {TIMEOUT_SECONDS:g} s")
         except untrusted_http.TooLarge:

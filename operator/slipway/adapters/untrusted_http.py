@@ -1,4 +1,4 @@
-"""HTTP of the operator to places that it does not trust: short, capped, and never led astray."""
+"""HTTP to servers that the operator does not trust: short, capped, and never redirected."""
 
 import ssl
 from pathlib import Path
@@ -12,16 +12,16 @@ HEADERS = {
     "User-Agent": f"slipway-operator/{__version__}",
     "Accept-Encoding": "identity",
 }
-"""Without compression, so that what is capped on the wire is capped in memory."""
+"""Without compression, so that a cap on the wire is a cap in memory."""
 BLOCK_BYTES = 65_536
 
 
 class TooLarge(Exception):
-    """The body is longer than it may be."""
+    """The body is longer than allowed."""
 
 
-def trust(ca_file: str) -> ssl.SSLContext:
-    """Return the system's certificates and the file's.
+def trusted_tls_context(ca_file: str) -> ssl.SSLContext:
+    """Return a context that trusts the system's certificates and the file's.
 
     Raises:
         OSError: the file cannot be read.
@@ -35,8 +35,8 @@ def trust(ca_file: str) -> ssl.SSLContext:
     return context
 
 
-async def read(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """Return the body.
+async def read_capped(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """Return the body of a response.
 
     Raises:
         TooLarge: it has more than `most` bytes.
@@ -44,6 +44,7 @@ async def read(response: aiohttp.ClientResponse, most: int) -> bytes:
     """
     if response.content_length is not None and response.content_length > most:
         raise TooLarge
+
     body = bytearray()
     async for block in response.content.iter_chunked(BLOCK_BYTES):
         body += block

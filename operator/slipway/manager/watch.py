@@ -15,7 +15,7 @@ from typing import Any
 import kopf
 
 from slipway.adapters.connection import Connection
-from slipway.adapters.metadata import selector
+from slipway.adapters.metadata import watch_selector
 from slipway.api import kinds
 from slipway.api.base import Manifest
 from slipway.api.kinds import Kind
@@ -165,7 +165,7 @@ def kopf_settings(on_alive: Callable[[str], None] = lambda _watch: None) -> kopf
     settings.process.ultimate_exiting_timeout = 25
 
     for kind in kinds.WATCHED:
-        if (labels := selector(kind)) is not None:
+        if (labels := watch_selector(kind)) is not None:
             settings.watching.label_selectors[kind.group, kind.version, kind.plural] = labels
     return settings
 

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from slipway.adapters.api_errors import is_missing, refusal
-from slipway.adapters.connection import Answer
+from slipway.adapters.api_errors import error_from, is_missing
+from slipway.adapters.connection import ApiResponse
 from slipway.errors import (
     AdmissionDenied,
     ChangedUnderneath,
@@ -17,7 +17,7 @@ from slipway.errors import (
 )
 
 
-def answer(code: int, message: str = "", reason: str = "", **details: Any) -> Answer:
+def answer(code: int, message: str = "", reason: str = "", **details: Any) -> ApiResponse:
     status = {
         "kind": "Status",
         "code": code,
@@ -25,7 +25,7 @@ def answer(code: int, message: str = "", reason: str = "", **details: Any) -> An
         "reason": reason,
         "details": details,
     }
-    return Answer(code, None, json.dumps(status).encode())
+    return ApiResponse(code, None, json.dumps(status).encode())
 
 
 CASES = [
@@ -58,7 +58,9 @@ CASES = [
         answer(404, 'pods "p" not found', "NotFound", name="p"), ChangedUnderneath, id="it is gone"
     ),
     pytest.param(
-        Answer(404, None, b"404 page not found\n"), ClusterUnavailable, id="the kind is not served"
+        ApiResponse(404, None, b"404 page not found\n"),
+        ClusterUnavailable,
+        id="the kind is not served",
     ),
     pytest.param(
         answer(403, 'pods "p" is forbidden: exceeded quota: q, requested: pods=1', "Forbidden"),
@@ -100,20 +102,22 @@ CASES = [
         ClusterUnavailable,
         id="a webhook that is away",
     ),
-    pytest.param(Answer(503, None, b"<html>"), ClusterUnavailable, id="a proxy that speaks HTML"),
+    pytest.param(
+        ApiResponse(503, None, b"<html>"), ClusterUnavailable, id="a proxy that speaks HTML"
+    ),
     pytest.param(answer(400, "strict decoding error"), SpecError, id="a field unknown"),
 ]
 
 
 @pytest.mark.parametrize(("said", "means"), CASES)
-def test_a_refusal_says_who_must_act(said: Answer, means: type[SlipwayError]) -> None:
-    error = refusal(said, "PATCH /pods/p")
+def test_a_refusal_says_who_must_act(said: ApiResponse, means: type[SlipwayError]) -> None:
+    error = error_from(said, "PATCH /pods/p")
     assert type(error) is means
 
 
 def test_a_wrong_value_is_blamed_on_its_field() -> None:
     said = answer(422, "spec.replicas: must be ≥ 0", "Invalid", causes=[{"field": "spec.replicas"}])
-    error = refusal(said, "PATCH /x")
+    error = error_from(said, "PATCH /x")
     assert isinstance(error, SpecError)
     assert error.path == "spec.replicas"
     assert "must be ≥ 0" in error.problem
@@ -122,4 +126,4 @@ def test_a_wrong_value_is_blamed_on_its_field() -> None:
 def test_only_an_object_can_be_missing_not_its_kind() -> None:
     assert is_missing(answer(404, "not found", "NotFound", name="p"))
     assert not is_missing(answer(404, "the server could not find the requested resource"))
-    assert not is_missing(Answer(404, None, b"404 page not found"))
+    assert not is_missing(ApiResponse(404, None, b"404 page not found"))

@@ -5,20 +5,22 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
-from slipway.adapters.background import FORGOTTEN_SECONDS, Beside
+from slipway.adapters.background import FORGOTTEN_SECONDS, BackgroundRequests
 
 
 @dataclass
 class Source:
     """Answers when it is told to; the time is told as well."""
 
-    beside: Beside[str] = field(init=False)
+    beside: BackgroundRequests[str] = field(init=False)
     moment: float = 0.0
     asked: int = 0
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self.beside = Beside(patience_seconds=0.01, fresh_seconds=5, now=lambda: self.moment)
+        self.beside = BackgroundRequests(
+            patience_seconds=0.01, fresh_seconds=5, now=lambda: self.moment
+        )
 
     async def question(self) -> str:
         self.asked += 1
@@ -69,7 +71,7 @@ async def test_an_answer_that_nobody_came_for_is_forgotten(source: Source) -> No
 
 
 async def test_what_was_never_asked_has_no_answer(source: Source) -> None:
-    assert source.beside.taken("other") is None
+    assert source.beside.pick_up("other") is None
 
 
 async def test_closing_ends_what_is_under_way() -> None:
