@@ -159,7 +159,7 @@ test-e2e: $(SETUP) ## Rollouts end to end (after make cluster images install)
 	@$(BIN)/python -m pytest tests/e2e $(ON_CLUSTER) $(PYTEST_ARGS)
 
 .PHONY: bench-cluster
-bench-cluster: $(SETUP) ## Figures that need pods: router, roll back, load step (after make cluster images install; BENCH_ARGS=--quick)
+bench-cluster: $(SETUP) ## Figures that need pods: router, rollback, load step (after make cluster images install; BENCH_ARGS=--quick)
 	$(call step,bench: on the cluster)
 	@$(BIN)/python -m tests.bench.cluster $(BENCH_ARGS)
 

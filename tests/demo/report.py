@@ -70,6 +70,7 @@ class Report:
 def report_version(story: Story, records: Sequence[Record], end: float) -> VersionReport:
     """Return the report of a version that was on its way from its apply until `end`."""
     ended = story.end
+
     return VersionReport(
         version=story.version,
         outcome=ended.outcome if ended else "",

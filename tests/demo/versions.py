@@ -49,34 +49,34 @@ VERSIONS = (
 
 def render_model_deployment(version: Version) -> Manifest:
     """Return the whole object; from version to version only the model changes."""
+    model = {
+        "version": version.version,
+        "source": {"uri": server.uri(NAMESPACE, version.file)},
+        "config": {
+            "maxBatchSize": 8,
+            "dynamicBatching": {"maxQueueDelayMicroseconds": 500},
+        },
+        "goldenSet": {"uri": server.uri(NAMESPACE, GOLDEN), "minAgreement": MIN_AGREEMENT},
+        "warmup": {"requests": 50},
+    }
+    analysis = {
+        "intervalSeconds": 1,
+        "minSamples": 50,
+        "warmUpSeconds": 5,
+        "tolerance": {"absolute": TOLERANCE},
+    }
+
     return {
         "apiVersion": API_VERSION,
         "kind": "ModelDeployment",
         "metadata": {"name": NAME, "namespace": NAMESPACE},
         "spec": {
-            "model": {
-                "version": version.version,
-                "source": {"uri": server.uri(NAMESPACE, version.file)},
-                "config": {
-                    "maxBatchSize": 8,
-                    "dynamicBatching": {"maxQueueDelayMicroseconds": 500},
-                },
-                "goldenSet": {
-                    "uri": server.uri(NAMESPACE, GOLDEN),
-                    "minAgreement": MIN_AGREEMENT,
-                },
-                "warmup": {"requests": 50},
-            },
+            "model": model,
             "packaging": {"mode": "Image"},
             "rollout": {
                 "steps": [{"weight": weight, "holdSeconds": 5} for weight in (5, 25, 50)],
                 "bakeSeconds": 10,
-                "analysis": {
-                    "intervalSeconds": 1,
-                    "minSamples": 50,
-                    "warmUpSeconds": 5,
-                    "tolerance": {"absolute": TOLERANCE},
-                },
+                "analysis": analysis,
             },
         },
     }

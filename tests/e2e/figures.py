@@ -29,7 +29,7 @@ class Figures:
     """Requests that a crashed candidate took along before the proxies had failed over."""
 
     def note_rollback(self, name: str, back: LastRollback | None) -> None:
-        """Note a roll back once the traffic is back."""
+        """Note a rollback once the traffic is back."""
         if back is None or back.traffic_restored_at is None:
             return
         decided = datetime.fromisoformat(back.decided_at)
@@ -51,7 +51,7 @@ class Figures:
         """Return the figures as people read them."""
         times = sorted(self.decision_to_zero_seconds.values())
         shown = ", ".join(f"{seconds:.2f}" for seconds in times) or "none"
-        said = [f"decision to weight 0 at all proxies, {len(times)} roll backs, s: {shown}"]
+        said = [f"decision to weight 0 at all proxies, {len(times)} rollbacks, s: {shown}"]
         for name, total in self.clients.items():
             said.append(
                 f"client {name}: {total.sent:,} requests, {total.lost} lost,"

@@ -37,7 +37,7 @@ PEERS: tuple[Peer, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """What a roll back cost."""
+    """What a rollback cost."""
 
     early: bool
     """Before there was a fault."""

@@ -48,7 +48,7 @@ def _bounded(cell: Cell) -> str:
 
 
 def detections(rows: Sequence[Sequence[Cell]]) -> str:
-    """Return requests and seconds until the roll back, and the requests harmed until then."""
+    """Return requests and seconds until the rollback, and the requests harmed until then."""
     head = ["fault", "limit", "runs", *(cell.rule for cell in rows[0])]
     return table(
         head,

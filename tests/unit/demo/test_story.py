@@ -64,6 +64,7 @@ def rolled_back() -> Story:
     story.observe(1005.0, status(Stage.PROGRESSING, weight=5))
     story.observe(1010.0, status(Stage.ROLLING_BACK, weight=5, analysis=(ERRORS,)))
     story.observe(1010.5, status(Stage.ROLLING_BACK, weight=0, analysis=(ERRORS,)))
+
     end = status(Stage.IDLE, outcome=Outcome.ROLLED_BACK)
     back = LastRollback.model_validate(
         {

@@ -1,7 +1,7 @@
 """Flagger: every interval each metric is compared with a constant; failed checks are counted.
 
 The count is over the whole analysis and never goes back; no data is a failed check; the count is
-compared at the next interval, before the checks run, so a roll back comes one interval later.
+compared at the next interval, before the checks run, so a rollback comes one interval later.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Flagger:
         return requests > 0 and requests - errors >= self.min_success * requests
 
     def stops(self, run: Run) -> int:
-        """Return the tick of the roll back at a fixed weight, -1 without one."""
+        """Return the tick of the rollback at a fixed weight, -1 without one."""
         requests, errors = run.of(CANDIDATE)
         looks = every(self.interval, len(requests))
         seen, bad = window(requests, self.interval)[looks], window(errors, self.interval)[looks]
