@@ -9,7 +9,8 @@ SlipwayError
 ├── RegistryRefused      the container registry refused, and would refuse again
 └── DependencyError      something outside did not answer; the caller retries later
     ├── ClusterUnavailable   the API server
-    │   └── Forbidden        the API server says that we lack the permission
+    │   ├── Forbidden            the API server says that we lack the permission
+    │   └── WebhookUnavailable   an admission webhook does not answer the API server
     ├── ChangedUnderneath    the object was changed or replaced since it was read
     ├── AdmissionDenied      quota, Pod Security, a webhook or a policy denied the object
     └── RegistryUnavailable  the container registry
@@ -72,6 +73,10 @@ class ClusterUnavailable(DependencyError):
 
 class Forbidden(ClusterUnavailable):
     """The API server says that the operator lacks the permission; also said while it starts up."""
+
+
+class WebhookUnavailable(ClusterUnavailable):
+    """An admission webhook that must agree to the write does not answer the API server."""
 
 
 class ChangedUnderneath(DependencyError):

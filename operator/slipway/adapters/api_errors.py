@@ -14,11 +14,14 @@ from slipway.errors import (
     Forbidden,
     SlipwayError,
     SpecError,
+    WebhookUnavailable,
 )
 
 NOT_FOUND = 404
 TOO_MANY = 429
 SERVER_ERRORS = 500
+NO_WEBHOOK = "failed calling webhook"
+"""What the API server says of a webhook that does not answer; no other field tells."""
 
 
 def require_success(response: ApiResponse, what: str) -> ApiResponse:
@@ -52,7 +55,8 @@ def error_from(response: ApiResponse, what: str) -> SlipwayError:
         case 401 | 408 | 429:
             return ClusterUnavailable(message)
         case code if code >= SERVER_ERRORS:
-            return ClusterUnavailable(message)
+            is_webhook = NO_WEBHOOK in message
+            return WebhookUnavailable(message) if is_webhook else ClusterUnavailable(message)
 
     path = _blamed_field(status, what)
     if path == "metadata.uid":

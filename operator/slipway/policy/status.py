@@ -19,6 +19,7 @@ from slipway.api.names import (
     COMPONENT_SERVER,
     common_labels,
 )
+from slipway.api.reasons import Reason, Why
 from slipway.api.times import from_wire, to_wire
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
@@ -310,3 +311,17 @@ def _capacity(decision: Decision, facts: Facts, claim: Claim) -> Condition:
         "ReplicasReady" if not short else "AwaitingReplicas",
         "; ".join(short) or full or "no revision is to run yet",
     )
+
+
+def invalid_status(problem: str, generation: int, now: datetime) -> ModelDeploymentStatus:
+    """Return the status of an object that its own schema rejects: Stalled, and nothing else."""
+    why = Why(Reason.INVALID_SPEC, problem)
+    stalled = Condition(
+        type=ConditionType.STALLED,
+        status=ConditionStatus.TRUE,
+        reason=why.reason,
+        message=why.message,
+        observed_generation=generation,
+        last_transition_time=to_wire(now),
+    )
+    return ModelDeploymentStatus(conditions=[stalled], observed_generation=generation)

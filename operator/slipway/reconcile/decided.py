@@ -1,8 +1,9 @@
-"""What the writes of one pass follow from, and what becomes of one that is refused."""
+"""What a pass has decided, and on what; every write of the pass follows from it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from slipway.api.reasons import Why
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
 from slipway.reconcile.observe import Children
@@ -16,18 +17,22 @@ class Decided:
     facts: Facts
     children: Children
     now: datetime
+    """When it was decided."""
 
     @property
     def namespace(self) -> str:
-        """Of the object and of everything that belongs to it."""
+        """Namespace of the object and of everything that belongs to it."""
         return self.facts.metadata.namespace
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A write that was refused for good."""
+    """Why something of a decision was not written."""
 
-    reason: str
-    message: str
-    is_beside: bool = False
-    """Only what prepares the next revision was refused; all else of the decision is done."""
+    why: Why
+    is_secondary: bool = False
+    """The decision itself is written; what failed only prepares or cleans up."""
+
+    def as_secondary(self) -> "Trouble":
+        """Return the same trouble, for a decision that is written nevertheless."""
+        return replace(self, is_secondary=True)

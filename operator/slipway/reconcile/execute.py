@@ -1,16 +1,16 @@
 """Writes what was decided, in the order that loses no request, and nothing that is so already.
 
 Capacity first, then weights, then what removes pods; what prepares the next revision comes last.
-Only traffic that goes back to who served it so far waits for nothing: it is written whatever else
-is refused. An object without a route has no traffic to keep: there the Job comes first, which takes
-longest.
+Only traffic that goes back to the revision that served it so far waits for nothing: it is written
+whatever else is refused. An object without a route has no traffic to keep: there the Job comes
+first, because it takes longest.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 from slipway.api import kinds, names
-from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus
+from slipway.api.base import Manifest
+from slipway.api.reasons import Reason, Why
 from slipway.api.times import to_wire
 from slipway.errors import (
     AdmissionDenied,
@@ -32,7 +32,7 @@ from slipway.reconcile.routes import RouteWriter
 from slipway.reconcile.writer import ObjectWriter
 from slipway.settings import Settings
 
-Step = Callable[[Decided], Awaitable[None]]
+WriteStep = Callable[[Decided], Awaitable[None]]
 
 
 class Executor:
@@ -50,6 +50,7 @@ class Executor:
         """`ports_of` returns the listener ports that are taken in a namespace."""
         self._cluster = cluster
         self._hooks = hooks
+
         writer = ObjectWriter(cluster)
         self._autoscalers = AutoscalerWriter(cluster, writer)
         self._revisions = RevisionWriter(cluster, writer, settings)
@@ -57,9 +58,9 @@ class Executor:
         self._jobs = JobWriter(cluster, writer, settings)
         self._budgets = BudgetWriter(cluster, writer)
 
-    async def revise(self, decided: Decided) -> Trouble | None:
+    async def make_revision(self, decided: Decided) -> Trouble | None:
         """Make the revision that was decided; return why it was refused, if it was."""
-        return _beside(await _attempt(decided, self._revisions.make))
+        return _secondary(await _attempt(decided, self._revisions.make))
 
     async def execute(self, decided: Decided) -> Trouble | None:
         """Write everything but the status; return what was refused, if anything.
@@ -68,107 +69,123 @@ class Executor:
             DependencyError: the pass ends here, and the next one finds out what is left to do.
 
         """
-        is_new = decided.facts.route is None
-        early = await self._prepare(decided) if is_new else None
+        # Without a route no request can be lost, and the package Job takes longest: it starts now.
+        has_route = decided.facts.route is not None
+        early = None if has_route else await self._prepare_next(decided)
+
         if brings_back(decided.decision, decided.facts):
             trouble = await self._bring_back(decided)
         else:
-            trouble = await _attempt(
-                decided,
-                self._mark_ended,
-                self._autoscalers.remove,
-                self._revisions.run,
-                self._autoscalers.write,
-                self._routes.write,
-                self._revisions.stop,
-                self._jobs.remove,
-                self._trim,
-                self._ask,
-            )
+            trouble = await self._advance(decided)
         if trouble is not None:
             return trouble
-        # last, so that a Job that nobody admits never stands before traffic that must come back
-        return early if is_new else await self._prepare(decided)
+
+        # Only now: a Job that admission refuses must not come before traffic that has to go back.
+        return await self._prepare_next(decided) if has_route else early
+
+    async def _advance(self, decided: Decided) -> Trouble | None:
+        """Take every step, until one is refused: what follows would rest on it."""
+        return await _attempt(
+            decided,
+            # an outcome is what later passes rest on, so it is stored before it has effects
+            self._store_outcomes,
+            # `replicas` has one writer at a time; capacity is there before the weight that needs it
+            self._autoscalers.remove,
+            self._revisions.run,
+            self._autoscalers.write,
+            self._routes.write,
+            # pods go after the weight that sent them requests
+            self._revisions.stop,
+            # what no request depends on
+            self._jobs.remove,
+            self._delete_surplus,
+            self._ask_hooks,
+        )
 
     async def _bring_back(self, decided: Decided) -> Trouble | None:
-        """Take the same steps; the weights and the candidate's end depend on none of the others.
+        """Take the same steps; the weights and the outcome wait for none of the others.
 
-        What else was refused is beside: the decision is done, and the status must tell of it.
+        What else was refused is secondary: the decision is written, and the status must tell of it.
         """
-        short = await _despite(
+        # Stable gets back the capacity that it lacks, as far as the cluster lets it.
+        short = await _attempt_anyway(
             decided, self._autoscalers.remove, self._revisions.run, self._autoscalers.write
         )
-        refused = await _attempt(decided, self._routes.weigh, self._mark_ended)
+
+        # The weights come before the outcome: a rejection that cannot be stored delays no request.
+        refused = await _attempt(decided, self._routes.weigh, self._store_outcomes)
         if refused is not None:
             return refused
+
         left = [
-            await _despite(decided, step)
+            await _attempt_anyway(decided, step)
             for step in (
                 self._routes.lead,
                 self._revisions.stop,
                 self._jobs.remove,
-                self._trim,
-                self._ask,
+                self._delete_surplus,
+                self._ask_hooks,
             )
         ]
         troubles = (trouble for trouble in (short, *left) if trouble is not None)
-        return _beside(next(troubles, None))
+        return _secondary(next(troubles, None))
 
-    async def _prepare(self, decided: Decided) -> Trouble | None:
-        return _beside(
+    async def _prepare_next(self, decided: Decided) -> Trouble | None:
+        """Take the steps that no request depends on yet."""
+        return _secondary(
             await _attempt(decided, self._revisions.make, self._jobs.start, self._budgets.write)
         )
 
-    async def write_status(self, md: ModelDeployment, status: ModelDeploymentStatus) -> None:
+    async def write_status(
+        self, namespace: str, name: str, status: Manifest, *, resource_version: str
+    ) -> None:
         """Replace the status; the version that was read is a precondition."""
-        meta = md.metadata
-        manifest = kinds.MODEL_DEPLOYMENT.manifest(meta.namespace, meta.name, status=status.wire())
-        await self._cluster.apply_status(manifest, resource_version=meta.resource_version)
+        manifest = kinds.MODEL_DEPLOYMENT.manifest(namespace, name, status=status)
+        await self._cluster.apply_status(manifest, resource_version=resource_version)
 
-    async def _mark_ended(self, decided: Decided) -> None:
+    async def _store_outcomes(self, decided: Decided) -> None:
         for end in decided.decision.outcomes:
             known = decided.facts.revisions[end.revision]
+            outcome = f"{end.outcome.value}@{to_wire(decided.now)}"
             await self._cluster.annotate(
                 kinds.CONTROLLER_REVISION,
                 decided.namespace,
                 known.meta.name,
                 uid=known.meta.uid,
-                annotations={
-                    names.ANNOTATION_OUTCOME: f"{end.outcome.value}@{to_wire(decided.now)}"
-                },
+                annotations={names.ANNOTATION_OUTCOME: outcome},
             )
 
-    async def _ask(self, decided: Decided) -> None:
+    async def _delete_surplus(self, decided: Decided) -> None:
+        await delete_surplus_revisions(self._cluster, decided)
+
+    async def _ask_hooks(self, decided: Decided) -> None:
         for call in decided.decision.calls:
             await self._hooks.ask(call)
 
-    async def _trim(self, decided: Decided) -> None:
-        await delete_surplus_revisions(self._cluster, decided)
+
+def _secondary(trouble: Trouble | None) -> Trouble | None:
+    return trouble.as_secondary() if trouble is not None else None
 
 
-def _beside(trouble: Trouble | None) -> Trouble | None:
-    return replace(trouble, is_beside=True) if trouble is not None else None
-
-
-async def _attempt(decided: Decided, *steps: Step) -> Trouble | None:
+async def _attempt(decided: Decided, *steps: WriteStep) -> Trouble | None:
     """Take the steps until one is refused."""
     try:
         for step in steps:
             await step(decided)
     except SpecError as error:
-        return Trouble("InvalidSpec", str(error))
+        return Trouble(Why(Reason.INVALID_SPEC, str(error)))
     except ConflictError as error:
-        return Trouble("Conflict", str(error))
+        return Trouble(Why(Reason.CONFLICT, str(error)))
     except AdmissionDenied as error:
-        return Trouble("Refused", str(error))
+        return Trouble(Why(Reason.REFUSED, str(error)))
     return None
 
 
-async def _despite(decided: Decided, *steps: Step) -> Trouble | None:
-    """Take the steps until one goes wrong, also where a pass would end and be tried again."""
+async def _attempt_anyway(decided: Decided, *steps: WriteStep) -> Trouble | None:
+    """Take the steps until one fails; an error that would end the pass is returned as trouble."""
     try:
         return await _attempt(decided, *steps)
     except ChangedUnderneath:
-        return None  # the next pass sees what there is now
+        return None  # the next pass sees what exists by then
     except DependencyError as error:
-        return Trouble(reason_of(error), str(error))
+        return Trouble(Why(reason_of(error), str(error)))

@@ -1,8 +1,8 @@
 """Starts the Jobs that package inputs and check candidates, and removes those that are over."""
 
-from slipway.api import kinds
+from slipway.api import kinds, names
 from slipway.api.base import Manifest
-from slipway.api.modeldeployment import ModelDeployment
+from slipway.api.modeldeployment import ModelDeployment, Stage
 from slipway.policy.facts import JobFact, JobState
 from slipway.policy.rollout.idle import check_subject
 from slipway.reconcile import render_inputs
@@ -12,6 +12,8 @@ from slipway.reconcile.projections import ANNOTATION_ATTEMPT, ANNOTATION_SUBJECT
 from slipway.reconcile.writer import ObjectWriter
 from slipway.render.jobs import CheckJob, PackageJob, render_check_job, render_package_job
 from slipway.settings import Settings
+
+NEEDS_CHECK = frozenset({Stage.STARTING, Stage.CHECKING})
 
 
 class JobWriter:
@@ -23,21 +25,21 @@ class JobWriter:
         self._settings = settings
 
     async def start(self, decided: Decided) -> None:
-        """Start what was decided."""
+        """Create the Jobs that were decided."""
         decision = decided.decision
         if decision.package is not None:
-            await self._writer.create(self._package(decided, decision.package))
+            await self._writer.create(self._package_job(decided, decision.package))
         if decision.check is not None and decision.candidate is not None:
-            await self._writer.create(self._check(decided, decision.candidate, decision.check))
+            await self._writer.create(self._check_job(decided, decision.candidate, decision.check))
 
     async def remove(self, decided: Decided) -> None:
-        """Delete the Jobs that nobody waits for."""
+        """Delete the Jobs whose result is stored, or not needed any more."""
         for job in decided.facts.jobs:
             if _is_over(job, decided):
                 name, uid = job.meta.name, job.meta.uid
                 await self._cluster.delete(kinds.JOB, decided.namespace, name, uid=uid)
 
-    def _package(self, decided: Decided, attempt: int) -> Manifest:
+    def _package_job(self, decided: Decided, attempt: int) -> Manifest:
         md, subject = decided.facts.md, decided.facts.input
         job = PackageJob(
             owner=render_inputs.owner_of(md),
@@ -49,9 +51,10 @@ class JobWriter:
             pull_secrets=render_inputs.pull_secrets(md),
             pods=self._settings.jobs,
         )
-        return _about(render_package_job(job), subject, attempt)
 
-    def _check(self, decided: Decided, candidate: str, attempt: int) -> Manifest:
+        return _with_subject(render_package_job(job), subject, attempt)
+
+    def _check_job(self, decided: Decided, candidate: str, attempt: int) -> Manifest:
         facts = decided.facts
         job = CheckJob(
             owner=render_inputs.owner_of(facts.md),
@@ -62,25 +65,31 @@ class JobWriter:
             request=render_inputs.check_request(facts, candidate, decided.decision.stable),
             pods=self._settings.jobs,
         )
-        return _about(render_check_job(job), check_subject(candidate, facts.golden), attempt)
+
+        return _with_subject(render_check_job(job), check_subject(candidate, facts.golden), attempt)
 
 
 def _is_over(job: JobFact, decided: Decided) -> bool:
-    """Return whether the result is stored or nobody waits for it; the newest failure stays."""
-    decision, facts = decided.decision, decided.facts
-    if "." in job.subject or len(job.subject) == 8:  # noqa: PLR2004 -- a revision
-        waits = decision.candidate is not None and job.subject == check_subject(
-            decision.candidate, facts.golden
-        )
-        if not waits or decision.memory.stage.value not in {"Starting", "Checking"}:
+    """Return whether a Job can go; of those that are needed, the newest stays with its failure."""
+    facts = decided.facts
+    if job.component == names.COMPONENT_CHECK:
+        if not _is_check_needed(job, decided):
             return facts.status.rollout is not None
     elif job.subject != facts.input or facts.wanted is not None:
         return True
+
     newest = max(other.attempt for other in facts.jobs if other.subject == job.subject)
     return job.attempt < newest and job.state is not JobState.ACTIVE
 
 
-def _about(job: Manifest, subject: str, attempt: int) -> Manifest:
+def _is_check_needed(job: JobFact, decided: Decided) -> bool:
+    decision = decided.decision
+    if decision.candidate is None or decision.memory.stage not in NEEDS_CHECK:
+        return False
+    return job.subject == check_subject(decision.candidate, decided.facts.golden)
+
+
+def _with_subject(job: Manifest, subject: str, attempt: int) -> Manifest:
     metadata = job["metadata"]
     annotations = {
         **metadata.get("annotations", {}),

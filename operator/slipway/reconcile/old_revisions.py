@@ -1,4 +1,4 @@
-"""Removes the oldest revisions beyond the limit; none that lives, waits or is remembered."""
+"""Deletes the oldest revisions beyond the limit; none that runs, is wanted or is held."""
 
 from slipway.api import kinds
 from slipway.policy.facts import RevisionFact
@@ -8,7 +8,7 @@ from slipway.reconcile.ports import Cluster
 
 
 async def delete_surplus_revisions(cluster: Cluster, decided: Decided) -> None:
-    """Delete what belongs to the surplus; the ControllerRevision, which names it, comes last."""
+    """Delete what belongs to surplus revisions; the ControllerRevision, which names it, is last."""
     for item in surplus_revisions(decided):
         name = item.meta.name
         running = decided.facts.workloads.get(item.name)
@@ -18,6 +18,7 @@ async def delete_surplus_revisions(cluster: Cluster, decided: Decided) -> None:
             kinds.SERVICE: service.meta if service else None,
             kinds.CONTROLLER_REVISION: item.meta,
         }
+
         for kind, meta in found.items():
             if meta is not None:
                 await cluster.delete(kind, decided.namespace, name, uid=meta.uid)
@@ -30,6 +31,7 @@ def surplus_revisions(decided: Decided) -> list[RevisionFact]:
     kept.add(decision.hold.revision if decision.hold else None)
     kept |= {name for name, number in decision.replicas.items() if number}
     kept |= set(facts.route.weights) if facts.route else set()
+
     old = sorted(
         (item for item in facts.revisions.values() if item.name not in kept),
         key=lambda item: item.created,

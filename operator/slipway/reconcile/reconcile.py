@@ -1,6 +1,6 @@
-"""One pass over one ModelDeployment: observe → decide → check the promises → write → say so.
+"""One pass over one ModelDeployment: observe, decide, check the invariants, write, publish.
 
-The cache says that something may have changed; whatever moves traffic, promotes, rejects or removes
+The cache says that something may have changed. Whatever moves traffic, promotes, rejects or removes
 is decided again on what the API server says at that moment.
 """
 
@@ -9,12 +9,11 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
 from slipway.api import kinds, names
-from slipway.api.base import Manifest
-from slipway.api.conditions import Condition, ConditionStatus, ConditionType
-from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus
-from slipway.api.times import to_wire
+from slipway.api.modeldeployment import ModelDeployment
+from slipway.api.reasons import Reason, Why
 from slipway.engine import log_context
 from slipway.engine.cache import Cache
 from slipway.engine.queue import Key
@@ -24,7 +23,7 @@ from slipway.policy.facts import Facts, RouteFact, WorkloadFact
 from slipway.policy.invariants import violations
 from slipway.policy.rollout.decide import decide, remember
 from slipway.policy.rollout.memory import recall
-from slipway.policy.status import desired_status, is_due
+from slipway.policy.status import desired_status, invalid_status, is_due
 from slipway.reconcile.ask_sources import Sources
 from slipway.reconcile.decided import Decided, Trouble
 from slipway.reconcile.execute import Executor
@@ -40,15 +39,15 @@ from slipway.reconcile.observe import (
 from slipway.reconcile.outages import Outages
 from slipway.reconcile.ports import Ports
 from slipway.reconcile.projections import InvalidModelDeployment, project_object
-from slipway.reconcile.refused_writes import AGAIN, RefusedWrites
+from slipway.reconcile.refused_writes import RETRY_AFTER, RefusedWrites
 from slipway.reconcile.router_pods import ProxyRepair
 from slipway.reconcile.scaling import Scaler
 from slipway.settings import Settings
 
 log = logging.getLogger(__name__)
 
-TROUBLE_AGAIN = AGAIN
-WAIT_FOR_COLLECTION = 2.0
+COLLECTION_SECONDS = 2.0
+"""Until the children of an earlier object are looked at again, which are being collected."""
 AT_ONCE = 0.0
 
 
@@ -79,67 +78,136 @@ class Reconciler:
         )
         self._proxies = ProxyRepair(ports.cluster)
         self._scaler = Scaler(ports.counters, ports.servers, ports.clock)
+
         self._outages = Outages(ports.clock)
-        self._refusals = RefusedWrites(ports.clock)
+        self._refused_revisions = RefusedWrites(ports.clock)
+        self._refused_writes = RefusedWrites(ports.clock)
 
     async def reconcile(self, key: Key) -> float | None:
-        """Make one object true; return the seconds until the next look, None: on change only."""
+        """Make one object true; return the seconds until the next pass, None: on change only."""
         try:
-            again_in = await self._pass(key)
+            requeue_after = await self._reconcile(key)
         except (FencedError, asyncio.CancelledError):
             raise
         except Exception as error:
-            trouble = self._outages.failed(key, error)
+            trouble = self._outages.note_failure(key, error)
             if trouble is not None:
                 await self._report_outage(key, trouble)
             raise
-        self._outages.over(key)
-        return again_in
 
-    async def _pass(self, key: Key) -> float | None:
+        self._outages.end(key)
+        return requeue_after
+
+    async def _reconcile(self, key: Key) -> float | None:
+        # An object that is gone, or invalid by its own schema, has nothing to decide.
         found = self._cache.get(kinds.MODEL_DEPLOYMENT, key.namespace, key.name, object)
         if isinstance(found, InvalidModelDeployment):
-            return await self._report_broken(key, found)
-        if not isinstance(found, ModelDeployment) or found.metadata.deletion_timestamp:
-            self._scaler.forget(key)
-            self._refusals.forget(key)
+            await self._report_invalid(key, found)
             return None
+        if not isinstance(found, ModelDeployment) or found.metadata.deletion_timestamp:
+            self._forget(key)
+            return None
+
+        # While the children of an earlier object of this name are being collected, wait.
         children = observe_cached(self._cache, found)
         if any(route.meta.deleting for route in children.of(RouteFact)):
-            return WAIT_FOR_COLLECTION
+            return COLLECTION_SECONDS
+
+        # A new leader first voids what an earlier one may still write.
         if await self._take_over(found, children):
             return AT_ONCE
-        facts, decision = await self._look(key, found, children)
-        if decision.needs_live_read:
+
+        # Decide on the cache; where a stale cache would do harm, decide again on live objects.
+        decided = await self._decide(key, found, children)
+        if decided.decision.needs_live_read:
             live = await self._read_live(key, found)
             if live is None:
                 return None
-            found = live
-            children = await observe_live(self._ports.cluster, found)
-            facts, decision = await self._look(key, found, children)
-        if decision.make_revision is not None and decision.candidate is None:
-            again_in = await self._begin(key, decision, facts, children)
-        else:
-            again_in = await self._write(key, decision, facts, children)
-        return self._scaler.next_look(key, again_in)
+            children = await observe_live(self._ports.cluster, live)
+            decided = await self._decide(key, live, children)
 
-    async def _begin(
-        self, key: Key, decision: Decision, facts: Facts, children: Children
-    ) -> float | None:
-        """Make the revision, and go on at once with what it makes possible."""
-        now = truncate_to_millis(self._ports.clock.now())
-        decided = Decided(decision, facts, children, now)
-        trouble = await self._refusals.unless_refused(
-            (key, "revise"), decision, facts, lambda: self._executor.revise(decided)
+        # A new revision comes first: what else is to be done depends on it.
+        if decided.decision.make_revision is not None and decided.decision.candidate is None:
+            requeue_after = await self._make_revision(key, decided)
+        else:
+            requeue_after = await self._carry_out(key, decided)
+
+        # An object whose load is followed is looked at every second.
+        return self._scaler.next_look(key, requeue_after)
+
+    async def _decide(self, key: Key, md: ModelDeployment, children: Children) -> Decided:
+        facts = self._facts_of(md, children)
+
+        # what is not in the cluster's objects: traffic and metrics, answers of hooks, the load
+        facts = await with_traffic(facts, self._ports.counters, self._sources, self._now())
+        facts = with_hook_answers(facts, self._ports.hooks)
+        facts = await self._scaler.sized(key, facts)
+
+        now = self._now()
+        decision = decide(facts, now)
+        log_context.add_fields(revision=decision.candidate or decision.stable)
+        return Decided(decision, facts, children, now)
+
+    async def _make_revision(self, key: Key, decided: Decided) -> float | None:
+        """Make the revision, and carry out at once what it makes possible."""
+        trouble = await self._refused_revisions.unless_refused(
+            key, decided, self._executor.make_revision
         )
         if trouble is not None:
-            decision = replace(decision, make_revision=None)
-            return await self._write(key, decision, facts, children, trouble)
-        children = observe_cached(self._cache, facts.md)
-        facts, decision = await self._look(key, facts.md, children)
-        if decision.needs_live_read or decision.make_revision is not None:
-            return AT_ONCE  # needs a look at what is live, or at what the cache does not show yet
-        return await self._write(key, decision, facts, children)
+            without = replace(decided.decision, make_revision=None)
+            return await self._carry_out(key, replace(decided, decision=without), trouble)
+
+        md = decided.facts.md
+        decided = await self._decide(key, md, observe_cached(self._cache, md))
+        if decided.decision.needs_live_read or decided.decision.make_revision is not None:
+            return AT_ONCE  # the next pass reads live, or the cache does not show the revision yet
+        return await self._carry_out(key, decided)
+
+    async def _carry_out(
+        self, key: Key, decided: Decided, earlier: Trouble | None = None
+    ) -> float | None:
+        decision, facts = decided.decision, decided.facts
+
+        # A decision that breaks an invariant is a bug of ours: nothing of it is written.
+        broken = violations(decision, facts, decided.now)
+        if broken:
+            log.error("invariant violated; nothing written", extra={"broken": broken})
+            trouble: Trouble | None = Trouble(Why(Reason.INTERNAL_ERROR, "; ".join(broken)))
+            await self._publish(recall(facts), facts, trouble)
+            return RETRY_AFTER.total_seconds()
+
+        trouble = await self._refused_writes.unless_refused(key, decided, self._executor.execute)
+        trouble = trouble or earlier
+        await self._proxies.repair(facts, decided.children.router_pods, decided.now)
+
+        # The status comes last: what was not written did not happen, and it must not say otherwise.
+        is_written = trouble is None or trouble.is_secondary
+        published = decision if is_written else remember(facts, decided.now)
+        await self._publish(published, facts, trouble)
+        return _requeue_seconds(decided, trouble)
+
+    async def _publish(self, decision: Decision, facts: Facts, trouble: Trouble | None) -> None:
+        """Write the status if it is due; events follow it, so that none is recorded twice."""
+        now = self._now()
+        why = (trouble.why.reason, trouble.why.message) if trouble else None
+        status = desired_status(decision, facts, why, now)
+        if not is_due(facts.status, status, now):
+            return
+
+        metadata = facts.metadata
+        await self._executor.write_status(
+            metadata.namespace,
+            metadata.name,
+            status.wire(),
+            resource_version=metadata.resource_version,
+        )
+        regarding = kinds.MODEL_DEPLOYMENT.manifest(
+            metadata.namespace, metadata.name, metadata={"uid": metadata.uid}
+        )
+        for event in decision.events:
+            await self._ports.recorder.record(
+                regarding, warning=event.warning, reason=event.reason, message=event.message
+            )
 
     async def _take_over(self, md: ModelDeployment, children: Children) -> bool:
         """Stamp the objects of a rollout under way, and return whether that was needed.
@@ -149,41 +217,20 @@ class Reconciler:
         route, epoch = children.route, self._ports.epoch()
         if md.status.candidate is None or route is None or route.epoch == epoch:
             return False
-        stamp = {names.ANNOTATION_EPOCH: epoch}
-        namespace = md.metadata.namespace
-        for workload in children.of(WorkloadFact):
-            if workload.replicas:
-                await self._ports.cluster.annotate(
-                    kinds.DEPLOYMENT,
-                    namespace,
-                    workload.meta.name,
-                    uid=workload.meta.uid,
-                    annotations=stamp,
-                )
-        await self._ports.cluster.annotate(
-            kinds.MODEL_ROUTE,
-            namespace,
-            route.meta.name,
-            uid=route.meta.uid,
-            annotations=stamp,
-        )
+
+        # the route is last: its stamp says that all of them have it
+        running = [item.meta for item in children.of(WorkloadFact) if item.replicas]
+        objects = [(kinds.DEPLOYMENT, meta) for meta in running]
+        objects.append((kinds.MODEL_ROUTE, route.meta))
+        for kind, meta in objects:
+            await self._ports.cluster.annotate(
+                kind,
+                md.metadata.namespace,
+                meta.name,
+                uid=meta.uid,
+                annotations={names.ANNOTATION_EPOCH: epoch},
+            )
         return True
-
-    async def _look(
-        self, key: Key, md: ModelDeployment, children: Children
-    ) -> tuple[Facts, Decision]:
-        facts = self._facts(md, children)
-        now = truncate_to_millis(self._ports.clock.now())
-        facts = await with_traffic(facts, self._ports.counters, self._sources, now)
-        facts = with_hook_answers(facts, self._ports.hooks)
-        facts = await self._scaler.sized(key, facts)
-        decision = decide(facts, truncate_to_millis(self._ports.clock.now()))
-        log_context.add_fields(revision=decision.candidate or decision.stable)
-        return facts, decision
-
-    def _facts(self, md: ModelDeployment, children: Children) -> Facts:
-        problem = self._router_problem(md.metadata.namespace)
-        return replace(facts_of(md, children, self._settings), router_problem=problem)
 
     async def _read_live(self, key: Key, cached: ModelDeployment) -> ModelDeployment | None:
         manifest = await self._ports.cluster.get(kinds.MODEL_DEPLOYMENT, key.namespace, key.name)
@@ -194,90 +241,57 @@ class Reconciler:
             raise ChangedUnderneath(f"{key} went back to generation {live.metadata.generation}")
         return live
 
-    async def _write(
-        self,
-        key: Key,
-        decision: Decision,
-        facts: Facts,
-        children: Children,
-        beside: Trouble | None = None,
-    ) -> float | None:
-        now = truncate_to_millis(self._ports.clock.now())
-        broken = violations(decision, facts, now)
-        if broken:
-            log.error("a promise would be broken, nothing is written", extra={"broken": broken})
-            trouble: Trouble | None = Trouble("InternalError", "; ".join(broken))
-            await self._publish(recall(facts), facts, trouble)
-            return TROUBLE_AGAIN.total_seconds()
-        decided = Decided(decision, facts, children, now)
-        trouble = await self._refusals.unless_refused(
-            (key, "execute"), decision, facts, lambda: self._executor.execute(decided)
+    async def _report_outage(self, key: Key, trouble: Trouble) -> None:
+        """Publish what keeps passes from ending, as far as it lets this write through."""
+        found = self._cache.get(kinds.MODEL_DEPLOYMENT, key.namespace, key.name, object)
+        if not isinstance(found, ModelDeployment):
+            return
+
+        with contextlib.suppress(Exception):  # what stopped the pass may stop this as well
+            facts = self._facts_of(found, observe_cached(self._cache, found))
+            facts = await self._scaler.sized(key, facts)
+            await self._publish(remember(facts, self._now()), facts, trouble)
+
+    async def _report_invalid(self, key: Key, invalid: InvalidModelDeployment) -> None:
+        """Publish what is invalid, unless the status says so already."""
+        manifest = await self._ports.cluster.get(kinds.MODEL_DEPLOYMENT, key.namespace, key.name)
+        if manifest is None:
+            return
+
+        status = invalid_status(invalid.problem, invalid.generation, self._now())
+        stored = manifest.get("status", {})
+        reported = {entry.get("message") for entry in stored.get("conditions") or ()}
+        if status.conditions[0].message in reported:
+            return
+
+        await self._executor.write_status(
+            key.namespace,
+            key.name,
+            {**stored, **status.wire()},
+            resource_version=manifest["metadata"]["resourceVersion"],
         )
-        trouble = trouble or beside
-        await self._proxies.heal(facts, children.router_pods, now)
-        # What was not written did not happen: the status must not say that it did.
-        is_done = trouble is None or trouble.is_beside
-        await self._publish(decision if is_done else remember(facts, now), facts, trouble)
-        look = decision.requeue_after
-        if trouble is not None:
-            is_judged = facts.written_weight(decision.candidate) > 0
-            look = min(look or TROUBLE_AGAIN, TROUBLE_AGAIN) if is_judged else TROUBLE_AGAIN
-        return look.total_seconds() if look is not None else None
+
+    def _facts_of(self, md: ModelDeployment, children: Children) -> Facts:
+        problem = self._router_problem(md.metadata.namespace)
+        return replace(facts_of(md, children, self._settings), router_problem=problem)
 
     def _ports_of(self, namespace: str) -> frozenset[int]:
         routes = self._cache.in_namespace(kinds.MODEL_ROUTE, namespace, RouteFact)
         return frozenset(route.port for route in routes)
 
-    async def _publish(self, decision: Decision, facts: Facts, trouble: Trouble | None) -> None:
-        now = truncate_to_millis(self._ports.clock.now())
-        pair = (trouble.reason, trouble.message[:2048]) if trouble else None
-        status = desired_status(decision, facts, pair, now)
-        if is_due(facts.status, status, now):
-            await self._executor.write_status(facts.md, status)
-            regarding = event_subject(facts.md)
-            for event in decision.events:
-                await self._ports.recorder.record(
-                    regarding, warning=event.warning, reason=event.reason, message=event.message
-                )
+    def _forget(self, key: Key) -> None:
+        self._scaler.forget(key)
+        self._refused_revisions.forget(key)
+        self._refused_writes.forget(key)
 
-    async def _report_outage(self, key: Key, trouble: Trouble) -> None:
-        found = self._cache.get(kinds.MODEL_DEPLOYMENT, key.namespace, key.name, object)
-        if not isinstance(found, ModelDeployment):
-            return
-        with contextlib.suppress(Exception):  # what stopped the pass may stop this too
-            facts = self._facts(found, observe_cached(self._cache, found))
-            facts = await self._scaler.sized(key, facts)
-            found = remember(facts, truncate_to_millis(self._ports.clock.now()))
-            await self._publish(found, facts, trouble)
-
-    async def _report_broken(self, key: Key, broken: InvalidModelDeployment) -> float | None:
-        manifest = await self._ports.cluster.get(kinds.MODEL_DEPLOYMENT, key.namespace, key.name)
-        if manifest is None:
-            return None
-        told = manifest.get("status", {}).get("conditions") or ()
-        if any(entry.get("message") == broken.problem for entry in told):
-            return None
-        condition = Condition(
-            type=ConditionType.STALLED,
-            status=ConditionStatus.TRUE,
-            reason="InvalidSpec",
-            message=broken.problem,
-            observed_generation=broken.generation,
-            last_transition_time=to_wire(self._ports.clock.now()),
-        )
-        status = ModelDeploymentStatus(
-            conditions=[condition], observed_generation=broken.generation
-        )
-        body = kinds.MODEL_DEPLOYMENT.manifest(
-            key.namespace, key.name, status={**manifest.get("status", {}), **status.wire()}
-        )
-        await self._ports.cluster.apply_status(
-            body, resource_version=manifest["metadata"]["resourceVersion"]
-        )
-        return None
+    def _now(self) -> datetime:
+        return truncate_to_millis(self._ports.clock.now())
 
 
-def event_subject(md: ModelDeployment) -> Manifest:
-    """Return the reference that events carry."""
-    meta = md.metadata
-    return kinds.MODEL_DEPLOYMENT.manifest(meta.namespace, meta.name, metadata={"uid": meta.uid})
+def _requeue_seconds(decided: Decided, trouble: Trouble | None) -> float | None:
+    after = decided.decision.requeue_after
+    if trouble is not None:
+        # refused writes are retried later; a candidate under traffic is judged as before
+        is_judged = decided.facts.written_weight(decided.decision.candidate) > 0
+        after = min(after or RETRY_AFTER, RETRY_AFTER) if is_judged else RETRY_AFTER
+    return after.total_seconds() if after is not None else None

@@ -14,6 +14,7 @@ from slipway.errors import (
     Forbidden,
     SlipwayError,
     SpecError,
+    WebhookUnavailable,
 )
 
 
@@ -99,7 +100,7 @@ CASES = [
     pytest.param(answer(429, "too many requests"), ClusterUnavailable, id="too many requests"),
     pytest.param(
         answer(500, 'Internal error: failed calling webhook "w": timeout'),
-        ClusterUnavailable,
+        WebhookUnavailable,
         id="a webhook that is away",
     ),
     pytest.param(

@@ -7,7 +7,14 @@ from typing import Any
 
 from slipway.api import kinds
 from slipway.api.base import Manifest
-from slipway.errors import AdmissionDenied, ClusterUnavailable, Forbidden, SlipwayError, SpecError
+from slipway.errors import (
+    AdmissionDenied,
+    ClusterUnavailable,
+    Forbidden,
+    SlipwayError,
+    SpecError,
+    WebhookUnavailable,
+)
 
 from tests.fakes.api import Change
 from tests.fakes.cluster import Trouble, Write
@@ -147,7 +154,7 @@ async def a_right_that_is_taken_while_a_version_serves(world: OperatorWorld) -> 
 
 async def a_rejected_version_and_no_webhook(world: OperatorWorld) -> None:
     await a_version_with_errors(world)
-    world.operator.cluster.trouble = Refuses(ClusterUnavailable(NO_WEBHOOK), "Service")
+    world.operator.cluster.trouble = Refuses(WebhookUnavailable(NO_WEBHOOK), "Service")
     world.delete(kinds.SERVICE)
     await world.live(60)
 
@@ -173,7 +180,7 @@ STORIES: dict[str, tuple[Story, str, str]] = {
     "a quota": (refused(AdmissionDenied(QUOTA)), "Failed", "Degraded"),
     "a field": (refused(SpecError("spec.x", "Invalid value")), "Failed", "Degraded"),
     "a hook elsewhere": (a_hook_of_another_namespace, "Failed", "Degraded"),
-    "a webhook away": (refused(ClusterUnavailable(NO_WEBHOOK)), "InProgress", "Progressing"),
+    "a webhook away": (refused(WebhookUnavailable(NO_WEBHOOK)), "InProgress", "Progressing"),
     "no right": (refused(Forbidden(NO_RIGHT)), "InProgress", "Progressing"),
     "a server that fails": (refused(ClusterUnavailable(NO_STORE)), "InProgress", "Progressing"),
     "a right taken": (a_right_that_is_taken_while_a_version_serves, "InProgress", "Progressing"),

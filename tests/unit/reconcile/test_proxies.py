@@ -61,5 +61,5 @@ async def test_dead_proxies_are_forgotten_one_at_a_time_but_never_the_last(
     facts = replace(facts_about(a_model_deployment("1")), route=route, proxies=())
     pods = tuple(a_pod(name) for name in alive)
     pods = tuple(replace(pod, meta=replace(pod.meta, uid=f"uid-{pod.meta.name}")) for pod in pods)
-    await ProxyRepair(cluster).heal(facts, pods, NOON)
+    await ProxyRepair(cluster).repair(facts, pods, NOON)
     assert [write.kind for write in cluster.writes] == [kinds.MODEL_ROUTE.kind] * forgotten

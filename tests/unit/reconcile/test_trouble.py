@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 from slipway.api import kinds, names
-from slipway.errors import AdmissionDenied, ClusterUnavailable, Forbidden, SlipwayError, SpecError
+from slipway.errors import (
+    AdmissionDenied,
+    ClusterUnavailable,
+    Forbidden,
+    SlipwayError,
+    SpecError,
+    WebhookUnavailable,
+)
 
 from tests.fakes.cluster import Trouble, Write
 from tests.unit.reconcile.world import NAMESPACE, OperatorWorld
@@ -41,7 +48,7 @@ def troubled(trouble: Trouble) -> OperatorWorld:
     ("error", "kind", "reason"),
     [
         (AdmissionDenied("exceeded quota: count/deployments.apps"), "Deployment", "Refused"),
-        (ClusterUnavailable(NO_WEBHOOK), "Deployment", "WebhookUnavailable"),
+        (WebhookUnavailable(NO_WEBHOOK), "Deployment", "WebhookUnavailable"),
         (AdmissionDenied(TERMINATING), "ControllerRevision", "Refused"),
         (AdmissionDenied("ValidatingAdmissionPolicy 'p' denied request"), "ModelRoute", "Refused"),
         (AdmissionDenied("exceeded quota: services"), "Service", "Refused"),
@@ -74,7 +81,7 @@ async def test_what_is_refused_is_said_with_its_cause_and_heals(
     assert world.condition("Stalled") == ("", "", "")
 
 
-LOST = [Forbidden(NO_RIGHT), ClusterUnavailable(NO_WEBHOOK), ClusterUnavailable("no answer")]
+LOST = [Forbidden(NO_RIGHT), WebhookUnavailable(NO_WEBHOOK), ClusterUnavailable("no answer")]
 
 
 @pytest.mark.parametrize("error", LOST, ids=["right", "webhook", "server"])
