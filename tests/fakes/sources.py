@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from slipway.policy.analysis.external.answer import Answer, Problem, Series
-from slipway.policy.analysis.port import Count
+from slipway.api.reasons import Reason, Why
+from slipway.policy.analysis.external.answer import Answer, Series
+from slipway.policy.analysis.inputs import Count
 from slipway.policy.hook_call import HookAnswer, HookCall
 
 
@@ -28,12 +29,12 @@ class FakePrometheus:
 class FakeFailures:
     """Fits `slipway.reconcile.ports.FailureSource`."""
 
-    counts: dict[str, Count | Problem] = field(default_factory=dict)
+    counts: dict[str, Count | Why] = field(default_factory=dict)
     """By the address of a pod."""
 
-    async def read(self, address: str, model: str) -> Count | Problem:
+    async def read(self, address: str, model: str) -> Count | Why:
         del model
-        return self.counts.get(address, Problem("ServerUnreachable", "it cannot be reached"))
+        return self.counts.get(address, Why(Reason.SERVER_UNREACHABLE, "it cannot be reached"))
 
 
 @dataclass

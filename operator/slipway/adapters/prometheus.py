@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from slipway.adapters import untrusted_http
 from slipway.adapters.background import BackgroundRequests
-from slipway.policy.analysis.external.answer import Answer, Problem, Series
+from slipway.api.reasons import Reason, Why
+from slipway.policy.analysis.external.answer import Answer, Series
 from slipway.settings import PrometheusServer
 
 PATIENCE_SECONDS = 1.0
@@ -71,7 +72,7 @@ class PrometheusServers:
         queries = tuple(queries)
         found = self._configured.get(provider)
         if found is None:
-            return (Problem("ProviderUnknown", "no such provider"),) * len(queries)
+            return (Why(Reason.PROVIDER_UNKNOWN, "no such provider"),) * len(queries)
         return await self._beside.ask((provider, queries), lambda: self._ask_all(found, queries))
 
     async def close(self) -> None:
@@ -92,14 +93,14 @@ class PrometheusServers:
             async with asyncio.timeout(seconds):
                 return await self._get(provider, query)
         except TimeoutError:
-            return Problem("ProviderTimeout", f"no answer within {seconds:g} s")
+            return Why(Reason.PROVIDER_TIMEOUT, f"no answer within {seconds:g} s")
         except untrusted_http.TooLarge:
             limit = f"{provider.max_bytes} bytes"
-            return Problem("AnswerTooLarge", f"the answer is larger than {limit}")
+            return Why(Reason.ANSWER_TOO_LARGE, f"the answer is larger than {limit}")
         except (aiohttp.ClientError, ValueError):
-            return Problem("ProviderUnreachable", "it cannot be reached, or breaks off")
+            return Why(Reason.PROVIDER_UNREACHABLE, "it cannot be reached, or breaks off")
         except OSError as error:
-            return Problem("ProviderUnreachable", f"it cannot be asked: {error.strerror}")
+            return Why(Reason.PROVIDER_UNREACHABLE, f"it cannot be asked: {error.strerror}")
 
     async def _get(self, provider: PrometheusServer, query: str) -> Answer:
         url = provider.url.rstrip("/") + "/api/v1/query"
@@ -110,14 +111,16 @@ class PrometheusServers:
             url, params=asked, headers=headers, allow_redirects=False
         ) as response:
             if response.status // 100 == 3:  # noqa: PLR2004
-                return Problem("ProviderRedirects", "it redirects, which is not followed")
+                return Why(Reason.PROVIDER_REDIRECTS, "it redirects, which is not followed")
             if response.status in REFUSED:
                 text = f"it refuses the query with HTTP {response.status}: is it PromQL?"
-                return Problem("QueryRefused", text)
+                return Why(Reason.QUERY_REFUSED, text)
             if response.status != OK:
-                return Problem("ProviderError", f"it answers HTTP {response.status}")
+                return Why(Reason.PROVIDER_ERROR, f"it answers HTTP {response.status}")
             if response.headers.get("Content-Encoding", "identity") != "identity":
-                return Problem("AnswerMalformed", "the answer is compressed, and nobody asked")
+                return Why(
+                    Reason.ANSWER_MALFORMED, "the answer is compressed, which was not asked for"
+                )
             return parse_answer(
                 await untrusted_http.read_capped(response, provider.max_bytes), provider.max_series
             )
@@ -141,7 +144,7 @@ def _credential_headers(provider: PrometheusServer) -> Mapping[str, str]:
 
 def parse_answer(body: bytes, most: int) -> Answer:
     """Read an answer of at most `most` series."""
-    malformed = Problem("AnswerMalformed", "the answer is not what Prometheus answers to a query")
+    malformed = Why(Reason.ANSWER_MALFORMED, "the answer is not what Prometheus answers to a query")
     try:
         found = _Body.model_validate_json(body).data
     except ValidationError:
@@ -152,9 +155,9 @@ def parse_answer(body: bytes, most: int) -> Answer:
         else [(item.metric, item.value) for item in found.result]
     )
     if len(items) > most:
-        return Problem(
-            "TooManySeries", f"the answer has {len(items)} series, at most {most} may be"
+        return Why(
+            Reason.TOO_MANY_SERIES, f"the answer has {len(items)} series, at most {most} may be"
         )
     if not all(NUMBER.fullmatch(text) for _, (_, text) in items):
-        return Problem("NotANumber", "a value of the answer is no number")
+        return Why(Reason.NOT_A_NUMBER, "a value of the answer is no number")
     return tuple(Series(labels, float(text)) for labels, (_, text) in items)

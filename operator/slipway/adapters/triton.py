@@ -16,8 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from slipway.adapters import untrusted_http
 from slipway.adapters.pod_http import PodClient
 from slipway.api import names
-from slipway.policy.analysis.external.answer import Problem
-from slipway.policy.analysis.port import Count
+from slipway.api.reasons import Reason, Why
+from slipway.policy.analysis.inputs import Count
 
 TIMEOUT_SECONDS = 1.0
 """As for a router's counters; the next pass asks again."""
@@ -36,7 +36,7 @@ class TritonFailures:
     def __init__(self, *, port: int = names.TRITON_METRICS_PORT) -> None:
         self._pods = PodClient(port, headers=untrusted_http.HEADERS, auto_decompress=False)
 
-    async def read(self, address: str, model: str) -> Count | Problem:
+    async def read(self, address: str, model: str) -> Count | Why:
         """Read one server (``<pod IP>``): all requests of a model, and those that failed in it."""
         url = self._pods.url(address, "/metrics")
         try:
@@ -45,23 +45,23 @@ class TritonFailures:
                 self._pods.open().get(url, allow_redirects=False) as response,
             ):
                 if response.status != OK:
-                    return Problem("ServerError", f"it answers HTTP {response.status}")
+                    return Why(Reason.SERVER_ERROR, f"it answers HTTP {response.status}")
                 return parse(await untrusted_http.read_capped(response, MAX_BYTES), model)
         except TimeoutError:
-            return Problem("ServerTimeout", f"no answer within {TIMEOUT_SECONDS:g} s")
+            return Why(Reason.SERVER_TIMEOUT, f"no answer within {TIMEOUT_SECONDS:g} s")
         except untrusted_http.TooLarge:
-            return Problem("AnswerTooLarge", f"the answer is larger than {MAX_BYTES} bytes")
+            return Why(Reason.ANSWER_TOO_LARGE, f"the answer is larger than {MAX_BYTES} bytes")
         except (aiohttp.ClientError, OSError):
-            return Problem("ServerUnreachable", "it cannot be reached, or breaks off")
+            return Why(Reason.SERVER_UNREACHABLE, "it cannot be reached, or breaks off")
 
     async def close(self) -> None:
         """Close all connections."""
         await self._pods.close()
 
 
-def parse(body: bytes, model: str) -> Count | Problem:
+def parse(body: bytes, model: str) -> Count | Why:
     """Read the exposition format of one server."""
-    malformed = Problem("AnswerMalformed", "the answer is not what a Triton server exposes")
+    malformed = Why(Reason.ANSWER_MALFORMED, "the answer is not what a Triton server exposes")
     try:
         lines = [line for line in body.decode().splitlines() if LINE.match(line)]
         families = text_string_to_metric_families("\n".join([*lines, ""]))
@@ -74,9 +74,9 @@ def parse(body: bytes, model: str) -> Count | Problem:
     except (ValueError, KeyError, IndexError):  # the parser raises what it meets
         return malformed
     if not samples:
-        return Problem("SeriesMissing", f"it counts nothing about the model {model}")
+        return Why(Reason.SERIES_MISSING, f"it counts nothing about the model {model}")
     if not all(0 <= value < float("inf") for _, _, value in samples):
-        return Problem("NotANumber", "a counter is negative, NaN or infinite")
+        return Why(Reason.NOT_A_NUMBER, "a counter is negative, NaN or infinite")
     failed = sum(
         value
         for name, labels, value in samples

@@ -382,7 +382,7 @@ class Reason(StrEnum):
     TOO_FEW_REQUESTS = (
         "TooFewRequests",
         Group.ANALYSIS,
-        "fewer requests than `minSamples`",
+        "too few requests yet to judge this metric",
         Course.COLLECTS,
     )
     TOO_FEW_PREDICTIONS = (
@@ -394,7 +394,7 @@ class Reason(StrEnum):
     NO_DRIFT = "NoDrift", Group.ANALYSIS, "predictions are distributed as on stable"
     NO_RESTARTS = "NoRestarts", Group.ANALYSIS, "no container of the candidate has ended"
     RESTARTED = "Restarted", Group.ANALYSIS, "containers ended; no evidence against it yet"
-    NOT_JUDGED = "NotJudged", Group.ANALYSIS, "the metric does not count at this stage"
+    NOT_JUDGED = "NotJudged", Group.ANALYSIS, "read, but not judged yet"
 
     # Why a metric or a load could not be read.
     INVALID_QUERY = "InvalidQuery", Group.PROVIDER, "a query has a placeholder that does not exist"

@@ -11,7 +11,7 @@ from slipway.cli.kubectl import Manifest
 from slipway.cli.objects import ModelDeployment
 from slipway.cli.request_rate import RequestRate
 from slipway.cli.wire import dump
-from slipway.policy.analysis.forecast import Expected, looks_to_pass
+from slipway.policy.analysis.forecast import ExpectedTraffic, looks_to_pass
 from slipway.policy.analysis.study import plan_at
 from slipway.policy.ladder import Rung, rungs_of
 
@@ -162,7 +162,7 @@ def _evidence_seconds(spec: ModelDeploymentSpec, rung: Rung, rate: RequestRate) 
         step=EPOCH,
         number=rung.number,
     )
-    traffic = Expected(rate.per_second, rate.error_ratio, rate.latency)
+    traffic = ExpectedTraffic(rate.per_second, rate.error_ratio, rate.latency)
     interval = analysis.interval_seconds
     most = max(1, 10 * spec.rollout.deadline_seconds // interval)
     looks = looks_to_pass(plan, traffic, interval, most)

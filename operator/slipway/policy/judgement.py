@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from slipway.api.reasons import Reason
+from slipway.api.verdict import Verdict
+
 
 class Role(StrEnum):
     """What the verdict of a metric may do."""
@@ -22,9 +25,8 @@ class Judgement:
     """What the analysis says of one metric."""
 
     name: str
-    verdict: str
-    """Pass, Fail, Inconclusive or NoData."""
-    reason: str
+    verdict: Verdict
+    reason: Reason
     message: str
     candidate: float | None = None
     baseline: float | None = None

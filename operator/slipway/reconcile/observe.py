@@ -14,9 +14,8 @@ from slipway.api.request import PackageMode
 from slipway.api.result import CheckResult, PackageResult
 from slipway.engine.cache import Cache
 from slipway.errors import SpecError
-from slipway.policy.analysis.external import readings
-from slipway.policy.analysis.port import Inputs
-from slipway.policy.analysis.study import judgements_of
+from slipway.policy.analysis.external.validation import metrics_problem
+from slipway.policy.analysis.study import study_of
 from slipway.policy.facts import (
     AutoscalerFact,
     Facts,
@@ -28,14 +27,19 @@ from slipway.policy.facts import (
 )
 from slipway.policy.identity import golden_hash, input_hash, resolve
 from slipway.policy.rollout import hooks
-from slipway.reconcile.ask_sources import Sources, gather, judged, planned
-from slipway.reconcile.ports import Cluster, CounterSource, HookSource
+from slipway.reconcile.ask_sources import MetricSources, ask_sources
+from slipway.reconcile.ports import Cluster, HookSource
 from slipway.reconcile.projections import (
     JobObject,
     JobPod,
     PlainObject,
     StoredRevision,
     project_object,
+)
+from slipway.reconcile.read_counters import (
+    CountersByPod,
+    RouterCounters,
+    in_flight_by_revision,
 )
 from slipway.settings import Settings
 
@@ -171,7 +175,7 @@ def _unknown_outside(md: ModelDeployment, settings: Settings) -> str | None:
     """Say which metrics and hooks this operator would not ask."""
     analysis, namespace = md.spec.rollout.analysis, md.metadata.namespace
     return (
-        readings.problem_of(analysis.metrics, settings.prometheus, namespace)
+        metrics_problem(analysis.metrics, settings.prometheus, namespace)
         or hooks.problem_of(analysis.hooks, namespace, settings.hooks.allowed_hosts)
         or None
     )
@@ -228,26 +232,22 @@ def needs_counters(facts: Facts) -> bool:
 
 
 async def with_traffic(
-    facts: Facts, source: CounterSource, sources: Sources, now: datetime
+    facts: Facts, counters: RouterCounters, sources: MetricSources, now: datetime
 ) -> Facts:
     """Return the facts with what was counted and measured just now, and the judgement on it."""
     if not needs_counters(facts):
         return facts
-    reads = (source.read(pod.address or "") for pod in facts.proxies)
-    ticks, found = await asyncio.gather(asyncio.gather(*reads), gather(facts, sources, now))
-    name = facts.metadata.name
-    in_flight: dict[str, int] = {}
-    for tick in ticks:
-        for entry in tick.routes if tick is not None else ():
-            if entry.name == name:
-                in_flight[entry.revision] = in_flight.get(entry.revision, 0) + entry.active
-    silent = frozenset(
-        pod.meta.name for pod, tick in zip(facts.proxies, ticks, strict=True) if tick is None
+    study = study_of(facts)
+    ticks, readings = await asyncio.gather(
+        counters.read_anew(facts.proxies), ask_sources(study, sources)
     )
-    facts = replace(facts, traffic=Traffic(in_flight, silent))
-    inputs = Inputs(tuple(ticks), found.readings)
-    merged = judgements_of(facts, inputs, now, planned(facts))
-    return replace(facts, judgements=judged(facts, found, merged))
+    judgements = study.judge(tuple(ticks.values()), readings, now) if study is not None else ()
+    return replace(facts, traffic=_traffic_of(facts, ticks), judgements=judgements)
+
+
+def _traffic_of(facts: Facts, ticks: CountersByPod) -> Traffic:
+    in_flight = in_flight_by_revision(ticks.values(), facts.metadata.name)
+    return Traffic(in_flight, frozenset(name for name, tick in ticks.items() if tick is None))
 
 
 def with_hook_answers(facts: Facts, source: HookSource) -> Facts:

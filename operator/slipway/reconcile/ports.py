@@ -9,8 +9,9 @@ from slipway.api.base import Manifest
 from slipway.api.counters import Counters
 from slipway.api.kinds import Kind
 from slipway.api.names import FIELD_MANAGER_STATUS
-from slipway.policy.analysis.external.answer import Answer, Problem
-from slipway.policy.analysis.port import Count
+from slipway.api.reasons import Why
+from slipway.policy.analysis.external.answer import Answer
+from slipway.policy.analysis.inputs import Count
 from slipway.policy.hook_call import HookAnswer, HookCall
 from slipway.policy.scaling.signals import ServerLoad
 
@@ -118,14 +119,14 @@ class MetricSource(Protocol):
     async def ask(self, provider: str, queries: Sequence[str]) -> tuple[Answer, ...] | None:
         """Ask everything at the same moment; None: the answers are still on their way.
 
-        It never raises and never takes long: what goes wrong is a `Problem` in the answers' place.
+        It never raises and never takes long: what goes wrong is a `Why` in the answers' place.
         """
 
 
 class FailureSource(Protocol):
     """The failures that Triton servers count."""
 
-    async def read(self, address: str, model: str) -> Count | Problem:
+    async def read(self, address: str, model: str) -> Count | Why:
         """Read one server (``<pod IP>``): all requests of a model, and those that failed in it."""
 
 

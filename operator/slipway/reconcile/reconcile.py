@@ -24,7 +24,7 @@ from slipway.policy.invariants import violations
 from slipway.policy.rollout.decide import decide, remember
 from slipway.policy.rollout.memory import recall
 from slipway.policy.status import desired_status, invalid_status, is_due
-from slipway.reconcile.ask_sources import Sources
+from slipway.reconcile.ask_sources import MetricSources
 from slipway.reconcile.decided import Decided, Trouble
 from slipway.reconcile.execute import Executor
 from slipway.reconcile.observe import (
@@ -39,9 +39,10 @@ from slipway.reconcile.observe import (
 from slipway.reconcile.outages import Outages
 from slipway.reconcile.ports import Ports
 from slipway.reconcile.projections import InvalidModelDeployment, project_object
+from slipway.reconcile.read_counters import RouterCounters
 from slipway.reconcile.refused_writes import RETRY_AFTER, RefusedWrites
 from slipway.reconcile.router_pods import ProxyRepair
-from slipway.reconcile.scaling import Scaler
+from slipway.reconcile.scaler import Scaler
 from slipway.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class Reconciler:
         self._ports = ports
         self._settings = settings
         self._router_problem = router_problem
-        self._sources = Sources(ports.metrics, ports.failures, tuple(settings.prometheus))
+        self._sources = MetricSources(ports.metrics, ports.failures, tuple(settings.prometheus))
 
         self._executor = Executor(
             ports.cluster,
@@ -77,7 +78,8 @@ class Reconciler:
             epoch=ports.epoch,
         )
         self._proxies = ProxyRepair(ports.cluster)
-        self._scaler = Scaler(ports.counters, ports.servers, ports.clock)
+        self._counters = RouterCounters(ports.counters, ports.clock)
+        self._scaler = Scaler(self._counters, ports.servers, ports.clock)
 
         self._outages = Outages(ports.clock)
         self._refused_revisions = RefusedWrites(ports.clock)
@@ -139,7 +141,7 @@ class Reconciler:
         facts = self._facts_of(md, children)
 
         # what is not in the cluster's objects: traffic and metrics, answers of hooks, the load
-        facts = await with_traffic(facts, self._ports.counters, self._sources, self._now())
+        facts = await with_traffic(facts, self._counters, self._sources, self._now())
         facts = with_hook_answers(facts, self._ports.hooks)
         facts = await self._scaler.sized(key, facts)
 

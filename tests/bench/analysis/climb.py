@@ -1,7 +1,7 @@
 """Whole rollouts with the operator's own state machine: weights follow from the verdicts.
 
-`policy.rollout.decide`, `policy.analysis.look` and the status between passes are the real ones; the
-small world of the unit tests stands for the cluster. Proxies acknowledge at once, replicas are
+`policy.rollout.decide`, `policy.analysis.study` and the status between passes are the real ones;
+the small world of the unit tests stands for the cluster. Proxies acknowledge at once, replicas are
 ready: what is measured is the time that evidence takes.
 """
 
@@ -13,8 +13,7 @@ from datetime import timedelta
 import numpy as np
 from slipway.api.counters import Counters, Latency, RouteCounters
 from slipway.api.modeldeployment import Outcome, Stage
-from slipway.policy.analysis.port import Inputs
-from slipway.policy.analysis.study import judgements_of
+from slipway.policy.analysis.study import study_of
 from slipway.policy.facts import Facts
 
 from tests.bench.analysis.arrivals import TICK
@@ -72,8 +71,9 @@ class Climb(DecisionWorld):
         facts = super().facts()
         if not hasattr(self, "case"):
             return facts
-        inputs = Inputs(tuple(self._answers()))
-        return replace(facts, judgements=judgements_of(facts, inputs, self.now))
+        study = study_of(facts)
+        judgements = study.judge(self._answers(), {}, self.now) if study is not None else ()
+        return replace(facts, judgements=judgements)
 
     def _roles(self) -> tuple[str, str]:
         versions = {item.snapshot.version: name for name, item in self.revisions.items()}

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 import numpy as np
-from slipway.policy.analysis.port import Count, Counted, Metric, Reading, Sum, Summed, Valued
+from slipway.policy.analysis.inputs import Count, Counted, Reading, Sum, Summed, Valued
+from slipway.policy.analysis.plan import MetricPlan
 
 from tests.bench.analysis.simulate import CANDIDATE, STABLE, Run, mean_delay
 
@@ -32,12 +33,12 @@ class Extras:
         self._values = np.exp(VALUE_NOISE * noise)
 
     @property
-    def metrics(self) -> tuple[Metric, ...]:
+    def metrics(self) -> tuple[MetricPlan, ...]:
         """What the plan names."""
         names = [f"share-{number}" for number in range(len(SHARES))]
         names += [f"sum-{number}" for number in range(SUMS)]
         names += [f"value-{number}" for number in range(VALUES)]
-        return tuple(Metric(name, max_increase=INCREASE) for name in names[: self.count])
+        return tuple(MetricPlan(name, max_increase=INCREASE) for name in names[: self.count])
 
     def readings(self, tick: int) -> Mapping[str, Reading]:
         """Return what is read at the end of a tick."""

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import beta
 
 from tests.bench.analysis.arrivals import TICK
-from tests.bench.analysis.ours import Slipway, Verdict
+from tests.bench.analysis.ours import RunVerdict, Slipway
 from tests.bench.analysis.peers.argo import Argo
 from tests.bench.analysis.peers.flagger import Flagger
 from tests.bench.analysis.peers.kayenta import Kayenta
@@ -86,7 +86,7 @@ def measure(
         run = simulate(scenario, rng)
         for peer in peers:
             stops[peer.name] += _stop(run, peer.stops(run))
-        verdict: Verdict = slipway.verdict(run, rng)
+        verdict: RunVerdict = slipway.verdict(run, rng)
         own += _stop(run, verdict.fail)
         if verdict.fail >= 0:
             reasons.append(f"{verdict.metric} {verdict.reason}")

@@ -10,8 +10,10 @@ from datetime import datetime, timedelta
 
 import numpy as np
 from slipway.api.modeldeployment import Tolerance
+from slipway.api.verdict import Verdict
+from slipway.policy.analysis.inputs import LookInputs
 from slipway.policy.analysis.judge import judge
-from slipway.policy.analysis.port import Inputs, Plan
+from slipway.policy.analysis.plan import Plan
 from slipway.policy.judgement import Judgement, Role
 
 from tests.bench.analysis.counted import REVISIONS, ROUTE, START, looks
@@ -24,7 +26,7 @@ STORED_EVERY = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RunVerdict:
     """How a run ended for the operator."""
 
     fail: int = -1
@@ -34,7 +36,7 @@ class Verdict:
     metric: str = ""
     reason: str = ""
     kinds: frozenset[str] = frozenset()
-    """Verdict and reason of every metric at the last look."""
+    """RunVerdict and reason of every metric at the last look."""
 
 
 class Status:
@@ -42,7 +44,7 @@ class Status:
 
     def __init__(self) -> None:
         self.memories: Mapping[str, str] = {}
-        self._verdicts: dict[str, str] = {}
+        self._verdicts: dict[str, Verdict] = {}
         self._at: datetime | None = None
 
     def keep(self, judged: tuple[Judgement, ...], now: datetime) -> None:
@@ -62,7 +64,9 @@ class Slipway:
     name: str = "Slipway"
     tolerance: Tolerance = field(default_factory=Tolerance)
 
-    def verdict(self, run: Run, rng: np.random.Generator, *, until_pass: bool = False) -> Verdict:
+    def verdict(
+        self, run: Run, rng: np.random.Generator, *, until_pass: bool = False
+    ) -> RunVerdict:
         """Look at a run until the first Fail, or the first Pass of all."""
         status, passed = Status(), -1
         weights = (run.scenario.weight_at() * 100).round().astype(int)
@@ -71,23 +75,23 @@ class Slipway:
         since, weight = START, int(weights[0])
         for look in looks(run, rng):
             now = int(weights[min(look.tick, len(weights) - 1)])
-            inputs = Inputs(look.answers, extras.readings(look.tick - 1))
+            inputs = LookInputs(look.answers, extras.readings(look.tick - 1))
             if now != weight:
                 since, weight = look.at, now
             plan = self.plan(weight, since, extras)
             judged = judge(status.memories, inputs, plan, look.at)
             status.keep(judged, look.at)
-            failed = [item for item in judged if _counts(item) and item.verdict == "Fail"]
+            failed = [item for item in judged if _counts(item) and item.verdict is Verdict.FAIL]
             if failed:
                 worst = failed[0]
-                return Verdict(look.tick - 1, passed, worst.name, worst.reason, _kinds(judged))
+                return RunVerdict(look.tick - 1, passed, worst.name, worst.reason, _kinds(judged))
             if passed < 0 and all(
-                item.verdict == "Pass" for item in judged if item.role is Role.REQUIRED
+                item.verdict is Verdict.PASS for item in judged if item.role is Role.REQUIRED
             ):
                 passed = look.tick - 1
                 if until_pass:
                     break
-        return Verdict(passed=passed, kinds=_kinds(judged))
+        return RunVerdict(passed=passed, kinds=_kinds(judged))
 
     def plan(self, weight: int, since: datetime, extras: Extras) -> Plan:
         """Return the plan of a step."""

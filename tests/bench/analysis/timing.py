@@ -3,8 +3,8 @@
 import time
 
 import numpy as np
+from slipway.policy.analysis.inputs import LookInputs
 from slipway.policy.analysis.judge import judge
-from slipway.policy.analysis.port import Inputs
 
 from tests.bench.analysis import tables
 from tests.bench.analysis.counted import START, looks
@@ -35,7 +35,7 @@ def look_millis(metrics: int, seconds: int = 3600) -> list[float]:
     run = simulate(scenario, rng)
     status, extras, spent = Status(), Extras(run, rng), []
     for look in looks(run, rng):
-        inputs = Inputs(look.answers, extras.readings(look.tick - 1))
+        inputs = LookInputs(look.answers, extras.readings(look.tick - 1))
         plan = Slipway().plan(5, START, extras)
         begin = time.process_time()
         judged = judge(status.memories, inputs, plan, look.at)

@@ -12,13 +12,13 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from slipway.adapters.prometheus import PrometheusServers
+from slipway.api.reasons import Reason, Why
 from slipway.policy.analysis.external.answer import (
     Answer,
-    Problem,
     Series,
-    counters_by,
-    number,
-    series_of,
+    counters_by_bin,
+    counters_by_labels,
+    single_number,
 )
 from slipway.reconcile.ports import MetricSource
 from slipway.settings import PrometheusServer
@@ -123,57 +123,67 @@ async def compressed(_: web.Request) -> web.Response:
 
 
 def counter(answer: Answer) -> object:
-    return series_of(answer, 16)
+    return counters_by_labels(answer, 16)
 
 
 def bins(answer: Answer) -> object:
-    return counters_by(answer, "class", 3)
+    return counters_by_bin(answer, "class", 3)
 
 
 @pytest.mark.parametrize(
     ("handler", "read", "expected"),
     [
-        pytest.param(says(vector("0.25")), number, 0.25, id="one series"),
-        pytest.param(says(vector("-3e2")), number, -300.0, id="a plain value may be negative"),
-        pytest.param(says(shaped("scalar", [1, "7"])), number, 7.0, id="a scalar"),
+        pytest.param(says(vector("0.25")), single_number, 0.25, id="one series"),
+        pytest.param(
+            says(vector("-3e2")), single_number, -300.0, id="a plain value may be negative"
+        ),
+        pytest.param(says(shaped("scalar", [1, "7"])), single_number, 7.0, id="a scalar"),
         pytest.param(says(vector("4", "0")), bins, {"0": 4.0, "1": 0.0}, id="bins"),
-        pytest.param(says(vector("NaN")), number, "NotANumber", id="NaN"),
-        pytest.param(says(vector("+Inf")), number, "NotANumber", id="infinity"),
+        pytest.param(says(vector("NaN")), single_number, "NotANumber", id="NaN"),
+        pytest.param(says(vector("+Inf")), single_number, "NotANumber", id="infinity"),
         pytest.param(says(vector("-Inf")), counter, "NotANumber", id="minus infinity"),
-        pytest.param(says(vector("a lot")), number, "NotANumber", id="words"),
-        pytest.param(says(vector("1_000")), number, "NotANumber", id="what only Python reads"),
-        pytest.param(says(vector("0x10")), number, "NotANumber", id="hexadecimal"),
-        pytest.param(says(vector("1e999")), number, "NotANumber", id="beyond floats"),
-        pytest.param(says(vector(17)), number, "AnswerMalformed", id="a number for a string"),
-        pytest.param(says(vector(None)), number, "AnswerMalformed", id="null"),
-        pytest.param(says(shaped("string", [1, "7"])), number, "AnswerMalformed", id="a string"),
-        pytest.param(says(shaped("matrix", [])), number, "AnswerMalformed", id="a range"),
-        pytest.param(says(vector()), number, "SeriesMissing", id="nothing"),
-        pytest.param(says(vector("1", "2")), number, "TooManySeries", id="several series"),
+        pytest.param(says(vector("a lot")), single_number, "NotANumber", id="words"),
+        pytest.param(
+            says(vector("1_000")), single_number, "NotANumber", id="what only Python reads"
+        ),
+        pytest.param(says(vector("0x10")), single_number, "NotANumber", id="hexadecimal"),
+        pytest.param(says(vector("1e999")), single_number, "NotANumber", id="beyond floats"),
+        pytest.param(
+            says(vector(17)), single_number, "AnswerMalformed", id="a number for a string"
+        ),
+        pytest.param(says(vector(None)), single_number, "AnswerMalformed", id="null"),
+        pytest.param(
+            says(shaped("string", [1, "7"])), single_number, "AnswerMalformed", id="a string"
+        ),
+        pytest.param(says(shaped("matrix", [])), single_number, "AnswerMalformed", id="a range"),
+        pytest.param(says(vector()), single_number, "SeriesMissing", id="nothing"),
+        pytest.param(says(vector("1", "2")), single_number, "TooManySeries", id="several series"),
         pytest.param(says(vector(*"1234")), bins, "TooManySeries", id="more bins than may be"),
         pytest.param(says(vector(*["1"] * 101)), bins, "TooManySeries", id="a flood of series"),
         pytest.param(says(vector("1", label="x")), bins, "LabelMissing", id="no such label"),
         pytest.param(says(vector("-1")), counter, "NegativeCounter", id="a negative counter"),
         pytest.param(says(vector("5", "-1")), bins, "NegativeCounter", id="a negative bin"),
         pytest.param(
-            says({"status": "error"}), number, "AnswerMalformed", id="error with HTTP 200"
+            says({"status": "error"}), single_number, "AnswerMalformed", id="error with HTTP 200"
         ),
-        pytest.param(says("[]"), number, "AnswerMalformed", id="wrong JSON"),
-        pytest.param(says("<html>"), number, "AnswerMalformed", id="no JSON"),
-        pytest.param(says(""), number, "AnswerMalformed", id="an empty body"),
-        pytest.param(says("[" * 100_000), number, "AnswerMalformed", id="deep JSON"),
-        pytest.param(says({}, status=400), number, "QueryRefused", id="no PromQL"),
-        pytest.param(says({}, status=422), number, "QueryRefused", id="PromQL that fails"),
-        pytest.param(says(vector("1"), status=500), number, "ProviderError", id="HTTP 500"),
-        pytest.param(says(vector("1"), status=401), number, "ProviderError", id="HTTP 401"),
-        pytest.param(says(vector("1"), status=204), number, "ProviderError", id="HTTP 204"),
-        pytest.param(redirects, number, "ProviderRedirects", id="a redirect"),
-        pytest.param(ten_megabytes, number, "AnswerTooLarge", id="10 MB"),
-        pytest.param(says_how_long, number, "AnswerTooLarge", id="2 MB, announced"),
-        pytest.param(slow, number, "ProviderTimeout", id="no answer in time"),
-        pytest.param(drips, number, "ProviderTimeout", id="byte by byte"),
-        pytest.param(breaks_off, number, "ProviderUnreachable", id="a connection that breaks"),
-        pytest.param(compressed, number, "AnswerMalformed", id="compressed, unasked"),
+        pytest.param(says("[]"), single_number, "AnswerMalformed", id="wrong JSON"),
+        pytest.param(says("<html>"), single_number, "AnswerMalformed", id="no JSON"),
+        pytest.param(says(""), single_number, "AnswerMalformed", id="an empty body"),
+        pytest.param(says("[" * 100_000), single_number, "AnswerMalformed", id="deep JSON"),
+        pytest.param(says({}, status=400), single_number, "QueryRefused", id="no PromQL"),
+        pytest.param(says({}, status=422), single_number, "QueryRefused", id="PromQL that fails"),
+        pytest.param(says(vector("1"), status=500), single_number, "ProviderError", id="HTTP 500"),
+        pytest.param(says(vector("1"), status=401), single_number, "ProviderError", id="HTTP 401"),
+        pytest.param(says(vector("1"), status=204), single_number, "ProviderError", id="HTTP 204"),
+        pytest.param(redirects, single_number, "ProviderRedirects", id="a redirect"),
+        pytest.param(ten_megabytes, single_number, "AnswerTooLarge", id="10 MB"),
+        pytest.param(says_how_long, single_number, "AnswerTooLarge", id="2 MB, announced"),
+        pytest.param(slow, single_number, "ProviderTimeout", id="no answer in time"),
+        pytest.param(drips, single_number, "ProviderTimeout", id="byte by byte"),
+        pytest.param(
+            breaks_off, single_number, "ProviderUnreachable", id="a connection that breaks"
+        ),
+        pytest.param(compressed, single_number, "AnswerMalformed", id="compressed, unasked"),
     ],
 )
 async def test_every_answer_has_its_outcome(
@@ -183,14 +193,14 @@ async def test_every_answer_has_its_outcome(
     async with serving(handler, timeout_seconds=seconds) as servers:
         [answer] = await ask(servers, "up")
     found = read(answer)
-    assert (found.reason if isinstance(found, Problem) else found) == expected
+    assert (found.reason if isinstance(found, Why) else found) == expected
 
 
 async def test_a_server_that_is_away_cannot_be_reached() -> None:
     servers = PrometheusServers([PrometheusServer(name="main", url="http://127.0.0.1:1")])
     [answer] = await ask(servers, "up")
     await servers.close()
-    assert isinstance(answer, Problem)
+    assert isinstance(answer, Why)
     assert answer.reason == "ProviderUnreachable"
 
 
@@ -198,7 +208,7 @@ async def test_a_provider_that_is_not_configured_is_not_asked() -> None:
     servers = PrometheusServers([])
     assert (
         await ask(servers, "a", "b", provider="other")
-        == [Problem("ProviderUnknown", "no such provider")] * 2
+        == [Why(Reason.PROVIDER_UNKNOWN, "no such provider")] * 2
     )
     await servers.close()
 
@@ -209,7 +219,7 @@ async def test_a_body_is_never_repeated(status: int, caplog: pytest.LogCaptureFi
     handler = says({"status": "error", "error": WORDS}, status=status, reason=WORDS)
     async with serving(handler) as servers:
         [answer] = await ask(servers, "up")
-    assert isinstance(answer, Problem)
+    assert isinstance(answer, Why)
     assert WORDS not in answer.message
     assert WORDS not in caplog.text.replace(f'"GET /api/v1/query?query=up" {status}', "")
 
@@ -241,7 +251,9 @@ async def test_the_questions_of_a_metric_are_asked_with_its_token(tmp_path: Path
 async def test_a_token_file_that_is_missing_is_said_without_its_name(tmp_path: Path) -> None:
     async with serving(says(vector("1")), bearer_token_file=str(tmp_path / "none")) as servers:
         [answer] = await ask(servers, "up")
-    assert answer == Problem("ProviderUnreachable", "it cannot be asked: No such file or directory")
+    assert answer == Why(
+        Reason.PROVIDER_UNREACHABLE, "it cannot be asked: No such file or directory"
+    )
 
 
 async def test_the_same_question_is_not_asked_twice_at_a_time() -> None:

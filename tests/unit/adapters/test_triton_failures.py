@@ -7,8 +7,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from slipway.adapters.triton import TritonFailures, parse
-from slipway.policy.analysis.external.answer import Problem
-from slipway.policy.analysis.port import Count
+from slipway.api.reasons import Why
+from slipway.policy.analysis.inputs import Count
 
 from tests.fakes.sources import FakeFailures
 
@@ -56,11 +56,11 @@ def replaced(value: str) -> str:
 )
 def test_what_a_server_exposes(text: str, expected: object) -> None:
     found = parse(text.encode(), "digits")
-    assert (found.reason if isinstance(found, Problem) else found) == expected
+    assert (found.reason if isinstance(found, Why) else found) == expected
 
 
 def test_what_is_no_text_is_malformed() -> None:
-    assert isinstance(parse(b"nv_inference_request_success{\xff", "digits"), Problem)
+    assert isinstance(parse(b"nv_inference_request_success{\xff", "digits"), Why)
 
 
 @asynccontextmanager
@@ -93,7 +93,7 @@ async def test_a_server_is_read_over_its_metrics_port(
 ) -> None:
     async with serving(text, status) as (counters, host):
         found = await counters.read(host, "digits")
-    assert (found.reason if isinstance(found, Problem) else found) == expected
+    assert (found.reason if isinstance(found, Why) else found) == expected
 
 
 @pytest.mark.parametrize("source", [TritonFailures(port=1), FakeFailures()], ids=["real", "fake"])
@@ -101,5 +101,5 @@ async def test_a_server_that_is_away_is_no_zero(source: TritonFailures | FakeFai
     found = await source.read("127.0.0.1", "digits")
     if isinstance(source, TritonFailures):
         await source.close()
-    assert isinstance(found, Problem)
+    assert isinstance(found, Why)
     assert found.reason == "ServerUnreachable"

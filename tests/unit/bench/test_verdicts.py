@@ -8,7 +8,7 @@ import pytest
 from tests.bench.analysis.climb import Case, climb
 from tests.bench.analysis.limits import limit
 from tests.bench.analysis.measure import Cell, measure, seeds
-from tests.bench.analysis.ours import Slipway, Verdict
+from tests.bench.analysis.ours import RunVerdict, Slipway
 from tests.bench.analysis.scenario import Scenario
 from tests.bench.analysis.simulate import simulate
 from tests.bench.analysis.tables import TOLERANCE, false_rollbacks, found
@@ -17,7 +17,7 @@ from tests.bench.analysis.timing import look_millis
 QUARTER = 600
 
 
-def verdicts(scenario: Scenario, runs: int) -> list[Verdict]:
+def verdicts(scenario: Scenario, runs: int) -> list[RunVerdict]:
     return [Slipway().verdict(simulate(scenario, rng), rng) for rng in seeds(scenario.name, runs)]
 
 

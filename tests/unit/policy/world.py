@@ -15,8 +15,7 @@ from datetime import datetime, timedelta
 from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus
 from slipway.api.names import ANNOTATION_ACTION
 from slipway.api.result import CheckResult, CheckVerdict, PackageResult
-from slipway.policy.analysis.port import Inputs
-from slipway.policy.analysis.study import judgements_of
+from slipway.policy.analysis.study import study_of
 from slipway.policy.decision import Decision
 from slipway.policy.facts import (
     Exit,
@@ -108,7 +107,9 @@ class DecisionWorld(RolloutWorld):
             counted(proxy, {name: (c[0], c[1], c[2]) for name, c in revisions.items()})
             for proxy, revisions in self.counts.items()
         ]
-        return replace(facts, judgements=judgements_of(facts, Inputs(tuple(ticks)), self.now))
+        study = study_of(facts)
+        judgements = study.judge(ticks, {}, self.now) if study is not None else ()
+        return replace(facts, judgements=judgements)
 
     def _workload(self, name: str) -> WorkloadFact:
         state = self.workloads[name]

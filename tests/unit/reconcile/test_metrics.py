@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from slipway.policy.analysis.external.answer import Answer, Problem, Series
+from slipway.api.reasons import Reason, Why
+from slipway.policy.analysis.external.answer import Answer, Series
 
 from tests.unit.reconcile.world import OperatorWorld
 
 QUERY = 'predictions{version="{{version}}"}'
-BROKEN = Problem("ProviderUnreachable", "it cannot be reached, or breaks off")
+BROKEN = Why(Reason.PROVIDER_UNREACHABLE, "it cannot be reached, or breaks off")
 
 
 def a_drift(mode: str) -> dict[str, Any]:

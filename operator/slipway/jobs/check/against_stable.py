@@ -7,14 +7,14 @@ from slipway.errors import JobFailure
 from slipway.jobs.check.ask_cases import CaseTally, Deadline, ask_case
 from slipway.jobs.check.golden_set import LoadedGoldenSet, fit_case
 from slipway.jobs.check.model_server import open_http_server
-from slipway.policy.statistics.agreement import Beside, beside
+from slipway.policy.statistics.agreement import PairedAgreement, compare_paired
 
 log = logging.getLogger(__name__)
 
 
 async def ask_stable(
     request: CheckRequest, golden: LoadedGoldenSet, tally: CaseTally, deadline: Deadline
-) -> Beside | None:
+) -> PairedAgreement | None:
     """Return how the candidate stands beside stable; None where stable cannot be asked in full.
 
     Stable may be down, and this candidate its repair: that must not hold up the check.
@@ -31,4 +31,4 @@ async def ask_stable(
     except JobFailure as error:
         log.warning("stable is not compared, it does not answer: %s", error)
         return None
-    return beside(tally.agrees, agrees)
+    return compare_paired(tally.agrees, agrees)

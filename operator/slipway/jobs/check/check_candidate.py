@@ -20,7 +20,7 @@ from slipway.jobs.check.ask_cases import (
 from slipway.jobs.check.golden_set import LoadedGoldenSet
 from slipway.jobs.check.model_server import ModelServer, open_grpc_server, open_http_server
 from slipway.jobs.check.signature import signature_differences
-from slipway.policy.statistics.agreement import CONFIDENCE, Beside, lower_bound
+from slipway.policy.statistics.agreement import CONFIDENCE, PairedAgreement, lower_bound
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Trial:
     needed: float
     """Least share of cases that must agree; ratio in [0, 1]."""
     tally: CaseTally
-    beside: Beside | None = None
+    beside: PairedAgreement | None = None
     """The same cases on stable; None where it was not asked."""
 
     @property
@@ -186,7 +186,7 @@ def _make_result(
     )
 
 
-def _stable_comparison(found: Beside) -> StableComparison:
+def _stable_comparison(found: PairedAgreement) -> StableComparison:
     return StableComparison(
         agreed=found.agreed, worse=found.worse, better=found.better, p=round(found.p, 6)
     )

@@ -1,6 +1,6 @@
 """From the proxies' counters to what each revision answered since the last stored look.
 
-`Base` is what status remembers: the counters that all evidence so far includes. Whoever reads it
+`CounterBase` is what status remembers: the counters that all evidence so far includes. Every look
 goes on where it ends, so a restart loses nothing, nothing counts twice, and what a proxy counted
 before it was first seen never counts. A proxy that is away for a while delivers later; one that
 restarted, or appears and was born after the base, delivers all that it has.
@@ -17,7 +17,7 @@ from itertools import pairwise
 from slipway.api.counters import Counters, Latency, RouteCounters
 from slipway.api.modeldeployment import AnalysisMode
 from slipway.api.times import from_wire, to_wire
-from slipway.policy.analysis.port import Plan
+from slipway.policy.analysis.plan import Plan
 
 SLOW_FLOOR_MILLIS = 25.0
 """Answers below it are never slow, whatever stable does."""
@@ -34,12 +34,12 @@ MILLI = 1000
 
 Row = tuple[int, ...]
 """Requests, errors, sum of the logarithm of milliseconds (in thousandths), slow by edge."""
-Seen = Mapping[str, tuple[int, Mapping[str, Row]]]
-"""By proxy: which life of Envoy, and the counters by revision."""
+ProxyRows = tuple[int, Mapping[str, Row]]
+"""Of one proxy: which life of Envoy, and the counters by revision."""
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class CounterBase:
     """Where the stored evidence ends."""
 
     candidate: str
@@ -54,7 +54,8 @@ class Base:
     """Milliseconds; empty until stable has shown its quantiles."""
     p99: float = 0.0
     """Of stable, in milliseconds."""
-    seen: Seen = field(default_factory=dict)
+    seen: Mapping[str, ProxyRows] = field(default_factory=dict)
+    """By proxy."""
     active: tuple[int, int] = (0, 0)
     """In flight at that moment: of the candidate, of stable."""
     lost: int = 0
@@ -74,6 +75,7 @@ class Base:
             "i": self.active,
             "x": self.lost,
         }
+
         seen = {}
         room = ROOM - len(json.dumps(raw, separators=(",", ":")))
         for proxy, counted in self.seen.items():
@@ -83,20 +85,22 @@ class Base:
         return {**raw, "n": seen}
 
 
-def load_base(raw: Mapping[str, object], plan: Plan) -> Base | None:
+def load_base(raw: Mapping[str, object], plan: Plan) -> CounterBase | None:
     """Read a base; None where there is none, it is unreadable, or another candidate's."""
     try:
         moments = [from_wire(str(raw[key])) for key in ("a", "f", "b")]
         at, since, born = (moment for moment in moments if moment is not None)
         if raw["c"] != plan.candidate:
             return None
+
         seen = {
-            proxy: (int(life), {name: _row(row) for name, row in rows.items()})
+            proxy: (int(life), {name: _to_row(row) for name, row in rows.items()})
             for proxy, (life, rows) in raw["n"].items()  # type: ignore[attr-defined]
         }
-        of_candidate, of_stable = _row(raw["i"])  # type: ignore[arg-type]
+        of_candidate, of_stable = _to_row(raw["i"])  # type: ignore[arg-type]
         edges = tuple(float(edge) for edge in raw["e"])  # type: ignore[attr-defined]
-        return Base(
+
+        return CounterBase(
             candidate=plan.candidate,
             step=str(raw["s"]),
             at=at,
@@ -113,12 +117,12 @@ def load_base(raw: Mapping[str, object], plan: Plan) -> Base | None:
         return None
 
 
-def _row(values: Iterable[int]) -> Row:
+def _to_row(values: Iterable[int]) -> Row:
     return tuple(int(value) for value in values)
 
 
 @dataclass(frozen=True, slots=True)
-class Delta:
+class CounterDelta:
     """What was answered between the base and now."""
 
     candidate: Row
@@ -127,9 +131,10 @@ class Delta:
     is_new_step: bool
     """The step began: evidence of a step is empty."""
     active: tuple[int, int] = (0, 0)
+    """In flight now: of the candidate, of stable."""
 
 
-def begin(raw: Mapping[str, object], plan: Plan, now: datetime) -> Base:
+def load_or_begin_base(raw: Mapping[str, object], plan: Plan, now: datetime) -> CounterBase:
     """Return the stored base, or a new one; a lost one is counted."""
     known = load_base(raw, plan)
     if known is not None:
@@ -137,28 +142,33 @@ def begin(raw: Mapping[str, object], plan: Plan, now: datetime) -> Base:
     started = from_wire(plan.step)
     is_late = started is not None and now - started > LOST_AFTER
     lost = 1 if plan.number > 1 or is_late else 0
-    return Base(plan.candidate, "", now, now, now, lost=lost)
+    return CounterBase(plan.candidate, "", now, now, now, lost=lost)
 
 
-def advance(base: Base, ticks: Sequence[Counters], plan: Plan, now: datetime) -> tuple[Base, Delta]:
+def advance_base(
+    base: CounterBase, ticks: Sequence[Counters], plan: Plan, now: datetime
+) -> tuple[CounterBase, CounterDelta]:
     """Return the base as of now, and what was counted since; nothing counts while it warms up."""
+    # Edges are chosen once: histograms with other edges could not be added up.
     edges, p99 = base.edges, base.p99
     if not edges:
         edges, p99 = slow_edges(ticks, plan)
-    rows = {tick.proxy: (_life(tick), _rows(tick, plan, edges)) for tick in ticks}
+    rows = {tick.proxy: (_envoy_life(tick), _rows_of(tick, plan, edges)) for tick in ticks}
+
+    # A look that begins a step, or ends the warm-up, only takes the counters down: what they show
+    # was answered at the weight before, or while the candidate was cold.
     is_warm = base.is_warm or (now - base.born).total_seconds() >= plan.warm_up_seconds
     is_new_step = base.step != plan.step
-    counts = is_warm and base.is_warm and not is_new_step
-    width = FIXED + len(edges)
-    candidate: Row = (0,) * width
-    stable: Row = (0,) * width
-    if counts:
-        for tick in ticks:
-            gained = _gained(base, tick, rows[tick.proxy])
-            candidate = _add(candidate, gained.get(plan.candidate, ()))
-            stable = _add(stable, gained.get(plan.stable, ()))
     restarts = is_new_step or (is_warm and not base.is_warm)
-    active = (_active(ticks, plan, plan.candidate), _active(ticks, plan, plan.stable))
+    candidate: Row = (0,) * (FIXED + len(edges))
+    stable = candidate
+    if is_warm and not restarts:
+        for tick in ticks:
+            gained = _gained_by_revision(base, tick, rows[tick.proxy])
+            candidate = _add_rows(candidate, gained.get(plan.candidate, ()))
+            stable = _add_rows(stable, gained.get(plan.stable, ()))
+
+    active = (_in_flight(ticks, plan, plan.candidate), _in_flight(ticks, plan, plan.stable))
     after = replace(
         base,
         step=plan.step,
@@ -171,14 +181,14 @@ def advance(base: Base, ticks: Sequence[Counters], plan: Plan, now: datetime) ->
         active=active,
     )
     seconds = (now - base.at).total_seconds()
-    return after, Delta(candidate, stable, seconds, restarts, active)
+    return after, CounterDelta(candidate, stable, seconds, restarts, active)
 
 
-def _life(tick: Counters) -> int:
+def _envoy_life(tick: Counters) -> int:
     return zlib.crc32(tick.envoy_start.encode())
 
 
-def _rows(tick: Counters, plan: Plan, edges: tuple[float, ...]) -> dict[str, Row]:
+def _rows_of(tick: Counters, plan: Plan, edges: tuple[float, ...]) -> dict[str, Row]:
     return {
         entry.revision: (
             entry.requests,
@@ -186,19 +196,19 @@ def _rows(tick: Counters, plan: Plan, edges: tuple[float, ...]) -> dict[str, Row
             log_millis(entry.latency),
             *(slow_requests(entry.latency, edge) for edge in edges),
         )
-        for entry in _judged(tick, plan)
+        for entry in _judged_entries(tick, plan)
         if entry.revision in {plan.candidate, plan.stable}
     }
 
 
-def _gained(base: Base, tick: Counters, now: tuple[int, dict[str, Row]]) -> dict[str, Row]:
+def _gained_by_revision(base: CounterBase, tick: Counters, now: ProxyRows) -> Mapping[str, Row]:
     life, rows = now
     before = base.seen.get(tick.proxy)
     if before is None:
         return rows if base.seen and _is_younger(tick, base.at) else {}
     if before[0] != life:
         return rows
-    return {name: _less(row, before[1].get(name, ())) for name, row in rows.items()}
+    return {name: _subtract_rows(row, before[1].get(name, ())) for name, row in rows.items()}
 
 
 def _is_younger(tick: Counters, moment: datetime) -> bool:
@@ -208,24 +218,24 @@ def _is_younger(tick: Counters, moment: datetime) -> bool:
         return False
 
 
-def _judged(tick: Counters, plan: Plan) -> list[RouteCounters]:
+def _judged_entries(tick: Counters, plan: Plan) -> list[RouteCounters]:
     return [entry for entry in tick.routes if entry.name == plan.route and not entry.pinned]
 
 
-def _active(ticks: Iterable[Counters], plan: Plan, revision: str) -> int:
+def _in_flight(ticks: Iterable[Counters], plan: Plan, revision: str) -> int:
     return sum(
         entry.active
         for tick in ticks
-        for entry in _judged(tick, plan)
+        for entry in _judged_entries(tick, plan)
         if entry.revision == revision
     )
 
 
-def _add(left: Row, right: Row) -> Row:
+def _add_rows(left: Row, right: Row) -> Row:
     return tuple(a + (right[i] if i < len(right) else 0) for i, a in enumerate(left))
 
 
-def _less(now: Row, before: Row) -> Row:
+def _subtract_rows(now: Row, before: Row) -> Row:
     """Return what was added; a counter that went back was reset, so all of it is new.
 
     A column that is new, like an edge just chosen, begins to count now.
@@ -251,7 +261,7 @@ def log_millis(latency: Latency) -> int:
     """Return the sum of the logarithm of milliseconds, in thousandths, by the buckets' middles.
 
     Envoy's admin interface has buckets and no sums. Buckets grow by a quarter, so a middle is
-    wrong by 11 % at most, in both arms alike.
+    wrong by 11% at most, in both arms alike.
     """
     edges = latency.edges_millis
     if not edges:
@@ -269,28 +279,36 @@ def slow_edges(ticks: Iterable[Counters], plan: Plan) -> tuple[tuple[float, ...]
     They are stable's p90 and p99, rounded up to the histogram's edges and to 25 ms at least; where
     both are the same there is one. In mode Threshold it is the user's number.
     """
+    edges, totals = _stable_histogram(ticks, plan)
+    if sum(totals) < EDGE_SAMPLES:
+        return (), 0.0
+
+    wanted = [_quantile_edge(edges, totals, share) for share in QUANTILES]
+    tail = wanted[-1]
+    floor = SLOW_FLOOR_MILLIS
+    if plan.mode is AnalysisMode.THRESHOLD:
+        wanted, floor = [0.0], plan.threshold.slow_millis
+
+    chosen = [_edge_from(edges, max(value, floor)) for value in wanted]
+    return tuple(sorted(set(chosen))), tail
+
+
+def _stable_histogram(ticks: Iterable[Counters], plan: Plan) -> tuple[list[float], list[int]]:
+    """Return the edges and counts of stable's latencies, over all proxies with the same edges."""
     edges: list[float] = []
     totals: list[int] = []
     for tick in ticks:
-        for entry in _judged(tick, plan):
+        for entry in _judged_entries(tick, plan):
             if entry.revision != plan.stable or not entry.latency.edges_millis:
                 continue
             edges = edges or list(entry.latency.edges_millis)
             totals = totals or [0] * len(entry.latency.counts)
             if len(totals) == len(entry.latency.counts):
                 totals = [a + b for a, b in zip(totals, entry.latency.counts, strict=True)]
-    if sum(totals) < EDGE_SAMPLES:
-        return (), 0.0
-    tail = _quantile(edges, totals, QUANTILES[-1])
-    wanted = [_quantile(edges, totals, share) for share in QUANTILES]
-    floor = SLOW_FLOOR_MILLIS
-    if plan.mode is AnalysisMode.THRESHOLD:
-        wanted, floor = [0.0], plan.threshold.slow_millis
-    chosen = [_at_least(edges, max(value, floor)) for value in wanted]
-    return tuple(sorted(set(chosen))), tail
+    return edges, totals
 
 
-def _quantile(edges: Sequence[float], totals: Sequence[int], share: float) -> float:
+def _quantile_edge(edges: Sequence[float], totals: Sequence[int], share: float) -> float:
     below = 0
     for edge, count in zip(edges, totals, strict=False):
         below += count
@@ -299,5 +317,5 @@ def _quantile(edges: Sequence[float], totals: Sequence[int], share: float) -> fl
     return edges[-1]
 
 
-def _at_least(edges: Sequence[float], millis: float) -> float:
+def _edge_from(edges: Sequence[float], millis: float) -> float:
     return next((edge for edge in edges if edge >= millis), edges[-1])

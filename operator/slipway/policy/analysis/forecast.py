@@ -1,7 +1,7 @@
-"""How long a step takes before a good candidate may go on: the judge itself is asked.
+"""The forecast of a step: how long it takes a good candidate to pass, by the judge itself.
 
 A candidate as good as stable is played to `judge`, with the traffic that is expected, look by look
-as the operator would. So the answer follows whatever the judge believes in. It is what happens
+as the operator does it. So the answer follows whatever the judge believes in. It is what happens
 with average luck: chance makes single rollouts faster or slower.
 """
 
@@ -12,17 +12,19 @@ from datetime import UTC, datetime, timedelta
 
 from slipway.api.counters import Counters, Latency, RouteCounters, latency_edges
 from slipway.api.times import to_wire
+from slipway.api.verdict import Verdict
+from slipway.policy.analysis.inputs import LookInputs
 from slipway.policy.analysis.judge import judge
-from slipway.policy.analysis.port import Inputs, Plan
+from slipway.policy.analysis.plan import Plan
 from slipway.policy.judgement import Role
 
 PAST_REQUESTS = 2_000
-"""That stable has answered before the step, so that what is slow is known."""
+"""That stable has answered before the step, so that it is known what is slow."""
 TYPICAL_MILLIS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class ExpectedTraffic:
     """The traffic of both revisions together."""
 
     per_second: float
@@ -32,32 +34,36 @@ class Expected:
     """Its shape counts, not its size; without one every request takes 10 ms."""
 
 
-def looks_to_pass(plan: Plan, traffic: Expected, interval: int, most: int) -> int | None:
+def looks_to_pass(plan: Plan, traffic: ExpectedTraffic, interval: int, most: int) -> int | None:
     """Return after how many looks every required metric passes; None: not within `most`.
 
     `interval` is the time between two looks, in seconds.
     """
     began = datetime(2026, 1, 1, tzinfo=UTC)
     warm = math.ceil(plan.warm_up_seconds)
-    memories: dict[str, str] = {}
+
+    # The two looks that only take the counters down: the first of all, and the end of the warm-up.
+    states: dict[str, str] = {}
     for seconds in (0, warm):
         now = began + timedelta(seconds=seconds)
-        first = judge(memories, Inputs((_tick(plan, traffic, now, seconds),)), plan, now)
-        memories = {item.name: item.state for item in first if item.state is not None}
+        first = judge(states, LookInputs((_expected_tick(plan, traffic, now, seconds),)), plan, now)
+        states = {item.name: item.state for item in first if item.state is not None}
 
     def passes(number: int) -> bool:
         seconds = number * interval
         if seconds <= warm:
             return False
         now = began + timedelta(seconds=seconds)
-        judged = judge(memories, Inputs((_tick(plan, traffic, now, seconds),)), plan, now)
+        judged = judge(
+            states, LookInputs((_expected_tick(plan, traffic, now, seconds),)), plan, now
+        )
         required = [item for item in judged if item.role is Role.REQUIRED]
-        return all(item.verdict == "Pass" for item in required)
+        return all(item.verdict is Verdict.PASS for item in required)
 
-    return _first(passes, most)
+    return _smallest_that_holds(passes, most)
 
 
-def _first(holds: Callable[[int], bool], most: int) -> int | None:
+def _smallest_that_holds(holds: Callable[[int], bool], most: int) -> int | None:
     """Return the smallest number from 1 for which it holds, if it holds from there on."""
     low, high = 0, 1
     while not holds(high):
@@ -70,17 +76,19 @@ def _first(holds: Callable[[int], bool], most: int) -> int | None:
     return high
 
 
-def _tick(plan: Plan, traffic: Expected, now: datetime, seconds: int) -> Counters:
+def _expected_tick(plan: Plan, traffic: ExpectedTraffic, now: datetime, seconds: int) -> Counters:
     total = traffic.per_second * seconds
     candidate = int(total * plan.weight / 100)
     routes = [
-        _counted(plan, plan.candidate, candidate, traffic),
-        _counted(plan, plan.stable, PAST_REQUESTS + int(total) - candidate, traffic),
+        _expected_counters(plan, plan.candidate, candidate, traffic),
+        _expected_counters(plan, plan.stable, PAST_REQUESTS + int(total) - candidate, traffic),
     ]
     return Counters(proxy="forecast", envoy_start="forecast", at=to_wire(now), routes=routes)
 
 
-def _counted(plan: Plan, revision: str, requests: int, traffic: Expected) -> RouteCounters:
+def _expected_counters(
+    plan: Plan, revision: str, requests: int, traffic: ExpectedTraffic
+) -> RouteCounters:
     return RouteCounters(
         name=plan.route,
         revision=revision,
@@ -91,17 +99,18 @@ def _counted(plan: Plan, revision: str, requests: int, traffic: Expected) -> Rou
         timeouts=0,
         client_errors=0,
         active=0,
-        latency=_latency(requests, traffic.latency),
+        latency=_scaled_latency(requests, traffic.latency),
     )
 
 
-def _latency(requests: int, shape: Latency | None) -> Latency:
+def _scaled_latency(requests: int, shape: Latency | None) -> Latency:
     """Return a histogram of that many requests, in the shape of another one."""
     if shape is None or not sum(shape.counts):
         edges = latency_edges()
         counts = [0] * (len(edges) + 1)
         counts[next(n for n, edge in enumerate(edges) if edge >= TYPICAL_MILLIS)] = requests
         return Latency(edges_millis=[float(edge) for edge in edges], counts=counts)
+
     total, below, seen = sum(shape.counts), 0, 0
     spread = []
     for count in shape.counts:

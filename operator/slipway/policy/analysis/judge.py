@@ -1,9 +1,9 @@
-"""The verdict of one look, by the port that `slipway.policy.analysis.port` describes.
+"""The verdict of one look.
 
     counters -> what was answered since the stored base -> one assessment per metric -> merged
 
-How each part decides stands where it is done: `eprocess`, `noise`, `means`, `split`, `threshold`,
-`merge`; docs/analysis.md tells the whole to people.
+How each part decides is said where it is done: one by one in `metrics`, all of them in `merge`, and
+the mathematics in `policy.statistics`; docs/analysis.md tells the whole to people.
 """
 
 import math
@@ -13,17 +13,27 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from slipway.api.modeldeployment import AnalysisMode
-from slipway.policy.analysis.counter_deltas import FIXED, MILLI, Base, Delta, advance, begin
-from slipway.policy.analysis.memory import Raw, dump, load
-from slipway.policy.analysis.merge import merged
-from slipway.policy.analysis.metrics.assessment import Assessed, Group, Look
-from slipway.policy.analysis.metrics.mean import Mean, assess_mean
-from slipway.policy.analysis.metrics.number import UNREAD, assess_external
-from slipway.policy.analysis.metrics.share import Share, assess_share
+from slipway.api.reasons import Reason
+from slipway.api.verdict import Verdict
+from slipway.policy.analysis.counter_deltas import (
+    FIXED,
+    MILLI,
+    CounterBase,
+    CounterDelta,
+    advance_base,
+    load_or_begin_base,
+)
+from slipway.policy.analysis.inputs import LookInputs, Stated
+from slipway.policy.analysis.merge import merge_evidence
+from slipway.policy.analysis.metric_memory import RawState, decode_state, encode_state
+from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look
+from slipway.policy.analysis.metrics.by_reading import UNREAD, assess_reading, judge_untested
+from slipway.policy.analysis.metrics.mean import MeanMetric, assess_mean
+from slipway.policy.analysis.metrics.share import ShareMetric, assess_share
 from slipway.policy.analysis.metrics.threshold import check_share
 from slipway.policy.analysis.metrics.traffic_split import NAME as TRAFFIC
-from slipway.policy.analysis.metrics.traffic_split import Split, assess_split, load_split
-from slipway.policy.analysis.port import Inputs, Plan, Said
+from slipway.policy.analysis.metrics.traffic_split import SplitMemory, assess_split, load_split
+from slipway.policy.analysis.plan import Plan
 from slipway.policy.judgement import Judgement, Role
 from slipway.policy.statistics.eprocess import Pair
 from slipway.policy.statistics.mean_windows import Window, limit_millis
@@ -36,108 +46,129 @@ SLOW_SHARED_AT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class _Memories:
+class _StoredStates:
     """The stored states that belong to the stored base."""
 
     texts: Mapping[str, str]
-    traffic: Raw
+    traffic: RawState
 
-    def of(self, name: str) -> Raw:
-        """Return a metric's memory; ``known`` says that there was one, readable or not."""
-        raw = load(self.texts.get(name))
+    def of(self, name: str) -> RawState:
+        """Return a metric's state; ``known`` says that there was one, readable or not."""
+        raw = decode_state(self.texts.get(name))
         stored = self.traffic.get("m")
-        known = isinstance(stored, list) and _tag(name) in stored
+        known = isinstance(stored, list) and _name_tag(name) in stored
         if raw.get("a") != self.traffic.get("a"):
             raw = {}
         return {**raw, "known": known}
 
 
 def judge(
-    memories: Mapping[str, str], inputs: Inputs, plan: Plan, now: datetime
+    states: Mapping[str, str], inputs: LookInputs, plan: Plan, now: datetime
 ) -> tuple[Judgement, ...]:
-    """Return what every metric says after this look; see `slipway.policy.analysis.port`."""
+    """Return what every metric says after this look; pure and total.
+
+    It is called at every look: each `intervalSeconds`, and whenever the object changes. `states`
+    are those of the judgements that were *stored* last, by metric. They need not be those of the
+    last look: status is written at once when a verdict changes, else every 30 s, so looks in
+    between start from the same states and see the same counters again, grown. Nothing is counted
+    twice by that. No states at all begin anew; lost ones are counted and said.
+
+    Every `Judgement` carries its own `state` (at most 2 KiB), to be stored and given back as it is.
+    `Judgement.role` says what its verdict may do. A Fail is already merged over all metrics: a Fail
+    of a metric that is not REPORT_ONLY may be acted upon.
+    """
     answered = [tick for tick in inputs.ticks if tick is not None]
     if not answered:
-        return _unread(memories, inputs, plan)
-    traffic = load(memories.get(TRAFFIC))
-    known = _Memories(memories, traffic)
-    before = begin(traffic, plan, now)
-    base, delta = advance(before, answered, plan, now)
+        return _judge_unread(states, inputs, plan)
+
+    traffic = decode_state(states.get(TRAFFIC))
+    stored = _StoredStates(states, traffic)
+    before = load_or_begin_base(traffic, plan, now)
+    base, delta = advance_base(before, answered, plan, now)
     look = Look(plan, base, delta.seconds, delta.is_new_step, now, before.at)
     if not base.is_warm:
-        return _warming_up(look)
-    split, after = assess_split(
-        load_split(traffic.get("sp")), _pair(delta, 1), delta.active, before.active, look
+        return _judge_warming_up(inputs, look)
+
+    split, split_memory = assess_split(
+        load_split(traffic.get("sp")), _column_pair(delta, 1), delta.active, before.active, look
     )
-    metrics = [*_router_metrics(delta, known, look), *_external_metrics(inputs, known, look)]
-    said = [*merged(metrics, plan.false_rollback), split]
-    return _stored(said, split, base, after)
+    metrics = [*_assess_router(delta, stored, look), *_assess_readings(inputs, stored, look)]
+
+    # The split is merged with nothing: whether requests come back at all is a fact of its own.
+    assessed = [*merge_evidence(metrics, plan.false_rollback), split]
+    return _with_states(assessed, split, base, split_memory)
 
 
-def _stored(
-    said: list[Assessed], split: Assessed, base: Base, memory: Split
+def _with_states(
+    assessed: list[Assessment], split: Assessment, base: CounterBase, memory: SplitMemory
 ) -> tuple[Judgement, ...]:
-    """Return the judgements with the states that are to be stored; they carry one stamp."""
+    """Return the judgements with the states that are to be stored.
+
+    They carry one stamp, since a state counts only together with the base that it was made with.
+    """
     traffic = base.dump()
-    names = [_tag(item.judgement.name) for item in said if item.raw]
-    made = []
-    for item in said:
-        raw: Raw = {**item.raw, "a": traffic["a"]}
+    tags = [_name_tag(item.judgement.name) for item in assessed if item.state]
+    judgements = []
+    for item in assessed:
+        raw: RawState = {**item.state, "a": traffic["a"]}
         if item is split:
-            raw = {**traffic, "sp": memory.raw(), "m": names}
-        made.append(replace(item.judgement, state=dump(raw)))
-    return tuple(made)
+            raw = {**traffic, "sp": memory.raw(), "m": tags}
+        judgements.append(replace(item.judgement, state=encode_state(raw)))
+    return tuple(judgements)
 
 
-def _tag(name: str) -> int:
+def _name_tag(name: str) -> int:
     return zlib.crc32(name.encode())
 
 
-def _pair(delta: Delta, column: int) -> Pair:
+def _column_pair(delta: CounterDelta, column: int) -> Pair:
     candidate, stable = delta.candidate, delta.stable
     return Pair(candidate[0], candidate[column], stable[0], stable[column])
 
 
-def _router_metrics(delta: Delta, known: _Memories, look: Look) -> list[Assessed]:
+def _assess_router(delta: CounterDelta, stored: _StoredStates, look: Look) -> list[Assessment]:
     assess = check_share if look.plan.mode is AnalysisMode.THRESHOLD else assess_share
-    shares = [(1, _errors(look)), *_slow(look)]
-    made = [
-        assess(share, _pair(delta, column), known.of(share.name), look) for column, share in shares
+    shares = [(1, _error_share(look)), *_slow_shares(look)]
+    assessed = [
+        assess(share, _column_pair(delta, column), stored.of(share.name), look)
+        for column, share in shares
     ]
     if not look.base.edges:
-        made.append(_edgeless(look))
+        assessed.append(_assess_without_edges(look))
     if look.plan.mode is AnalysisMode.AUTO:
-        made.append(assess_mean(_typical(look), _window(delta), known.of(MEAN), look))
-    return made
+        window = _latency_window(delta)
+        assessed.append(assess_mean(_latency_mean(look), window, stored.of(MEAN), look))
+    return assessed
 
 
-def _errors(look: Look) -> Share:
+def _error_share(look: Look) -> ShareMetric:
     plan = look.plan
     is_fixed = plan.mode is AnalysisMode.THRESHOLD
-    return Share(
+    return ShareMetric(
         ERRORS,
         "errors",
-        "ErrorRatio",
-        Group.ERRORS,
+        Reason.ERROR_RATIO,
+        BudgetGroup.ERRORS,
         relative=1 + plan.tolerance.relative,
         absolute=plan.tolerance.absolute,
         maximum=plan.threshold.max_error_ratio if is_fixed else None,
     )
 
 
-def _slow(look: Look) -> list[tuple[int, Share]]:
+def _slow_shares(look: Look) -> list[tuple[int, ShareMetric]]:
     """Return the shares of slow requests, each with its column; the last edge is the p99's."""
     plan, edges = look.plan, look.base.edges
     is_fixed = plan.mode is AnalysisMode.THRESHOLD
     names = [LATENCY] if is_fixed else [UPPER, TAIL][-len(edges) :] if edges else []
+
     return [
         (
             FIXED + number,
-            Share(
+            ShareMetric(
                 name,
-                f"slower than {edge:g} ms",
-                "SlowRatio",
-                Group.SLOW,
+                f"answers over {edge:g} ms",
+                Reason.SLOW_RATIO,
+                BudgetGroup.SLOW,
                 role=Role.ADVISORY if name == UPPER else Role.REQUIRED,
                 relative=1 + plan.tolerance.relative,
                 absolute=plan.tolerance.absolute,
@@ -149,67 +180,83 @@ def _slow(look: Look) -> list[tuple[int, Share]]:
     ]
 
 
-def _edgeless(look: Look) -> Assessed:
+def _assess_without_edges(look: Look) -> Assessment:
     name = LATENCY if look.plan.mode is AnalysisMode.THRESHOLD else TAIL
-    text = "stable has answered too few requests to say what slow is"
-    return Assessed(Judgement(name, "NoData", "TooFewRequests", text), {})
+    text = "stable has too few requests to say what is slow"
+    return Assessment(Judgement(name, Verdict.NO_DATA, Reason.TOO_FEW_REQUESTS, text), {})
 
 
-def _typical(look: Look) -> Mean:
+def _latency_mean(look: Look) -> MeanMetric:
     relative = look.plan.tolerance.relative
-    return Mean(
+    return MeanMetric(
         MEAN,
-        "typical latency in ms",
-        "SlowMean",
-        Group.SLOW,
+        "typical latency",
+        " ms",
+        Reason.SLOW_MEAN,
+        BudgetGroup.SLOW,
         Role.ADVISORY,
         lambda mean: limit_millis(mean, relative),
         lambda logs, count: math.exp(logs / count),
     )
 
 
-def _window(delta: Delta) -> Window:
+def _latency_window(delta: CounterDelta) -> Window:
     candidate, stable = delta.candidate, delta.stable
     return Window(candidate[0], candidate[2] / MILLI, stable[0], stable[2] / MILLI, delta.seconds)
 
 
-def _external_metrics(inputs: Inputs, known: _Memories, look: Look) -> list[Assessed]:
+def _assess_readings(inputs: LookInputs, stored: _StoredStates, look: Look) -> list[Assessment]:
     return [
-        assess_external(
-            metric, inputs.external.get(metric.name, UNREAD), known.of(metric.name), look
+        assess_reading(
+            metric, inputs.readings.get(metric.name, UNREAD), stored.of(metric.name), look
         )
         for metric in look.plan.metrics
     ]
 
 
-def _names(plan: Plan) -> list[str]:
+def _router_names(plan: Plan) -> list[str]:
     latency = LATENCY if plan.mode is AnalysisMode.THRESHOLD else TAIL
     return [ERRORS, latency, TRAFFIC]
 
 
-def _unread(memories: Mapping[str, str], inputs: Inputs, plan: Plan) -> tuple[Judgement, ...]:
-    """Nothing is decided where no proxy answers, but for what a source says itself."""
-    text = "no router pod could be read; nothing is decided on it"
-    names = list(dict.fromkeys([*_names(plan), *(metric.name for metric in plan.metrics)]))
+def _judge_unread(
+    states: Mapping[str, str], inputs: LookInputs, plan: Plan
+) -> tuple[Judgement, ...]:
+    """Nothing is decided where no proxy answers, but for what a source states itself."""
     stated = {
-        metric.name: Judgement(
-            metric.name, reading.verdict, reading.reason, reading.message, role=metric.role
-        )
+        metric.name: judge_untested(metric, reading)
         for metric in plan.metrics
-        if isinstance(reading := inputs.external.get(metric.name), Said)
+        if isinstance(reading := inputs.readings.get(metric.name), Stated)
     }
+
+    text = "no router pod answered; nothing is decided"
+    names = dict.fromkeys([*_router_names(plan), *(metric.name for metric in plan.metrics)])
     return tuple(
         stated.get(name)
-        or Judgement(name, "NoData", "MetricsUnavailable", text, state=memories.get(name))
+        or Judgement(
+            name, Verdict.NO_DATA, Reason.METRICS_UNAVAILABLE, text, state=states.get(name)
+        )
         for name in names
     )
 
 
-def _warming_up(look: Look) -> tuple[Judgement, ...]:
+def _judge_warming_up(inputs: LookInputs, look: Look) -> tuple[Judgement, ...]:
     seconds = look.plan.warm_up_seconds - (look.now - look.base.born).total_seconds()
-    text = f"the candidate warms up, its first requests do not count: {math.ceil(seconds)} s more"
-    state = dump({**look.base.dump(), "m": []})
-    return tuple(
-        Judgement(name, "NoData", "WarmingUp", text, state=state if name == TRAFFIC else None)
-        for name in _names(look.plan)
+    text = f"candidate warming up; requests count in {math.ceil(seconds)} s"
+    state = encode_state({**look.base.dump(), "m": []})
+    router = (
+        Judgement(
+            name,
+            Verdict.NO_DATA,
+            Reason.WARMING_UP,
+            text,
+            state=state if name == TRAFFIC else None,
+        )
+        for name in _router_names(look.plan)
     )
+
+    others = (
+        judge_untested(metric, inputs.readings.get(metric.name, UNREAD))
+        for metric in look.plan.metrics
+    )
+    return (*router, *others)

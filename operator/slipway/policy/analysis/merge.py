@@ -2,22 +2,24 @@
 
 A weighted mean of e-values is an e-value however they depend on each other, and in essence the only
 admissible way to merge them (V. Vovk and R. Wang, E-values: calibration, combination and
-applications, 2021). Errors have 40 % of the budget for false rollbacks, slow answers 30 %, all
-other metrics 30 %; a group without members leaves its part to the others. The candidate fails when
-the mean reaches 1 / falseRollback; the culprit is whoever contributed most. Promotion needs every
-required metric to pass, each at its own 5 %: no correction is needed for that.
+applications, 2021). Errors have 40% of the budget for false rollbacks, slow answers 30%, all
+other metrics 30%; a group without members leaves its part to the others. The candidate fails when
+the mean reaches 1 / falseRollback; the culprit is the metric that contributed most. Promotion needs
+every required metric to pass, each at its own 5%: no correction is needed for that.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from slipway.policy.analysis import wording
-from slipway.policy.analysis.metrics.assessment import Assessed, Group
+from slipway.api.reasons import Reason
+from slipway.api.verdict import Verdict
+from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup
+from slipway.policy.analysis.wording import odds_against
 from slipway.policy.judgement import Role
 from slipway.policy.statistics.eprocess import log_sum
 
-BUDGET = {Group.ERRORS: 0.4, Group.SLOW: 0.3, Group.REST: 0.3}
+BUDGET = {BudgetGroup.ERRORS: 0.4, BudgetGroup.SLOW: 0.3, BudgetGroup.REST: 0.3}
 ALMOST = math.log(10.0)
 """A metric is said to be under suspicion from a tenth of what it needs."""
 
@@ -26,7 +28,7 @@ ALMOST = math.log(10.0)
 class Stake:
     """A metric's part in the mean."""
 
-    metric: Assessed
+    metric: Assessment
     share: float
     need: float
     """Log e that fails the candidate by this metric alone."""
@@ -34,14 +36,14 @@ class Stake:
     @property
     def is_held(self) -> bool:
         """Whether only the dispersion guard stands between the evidence and a Fail."""
-        return self.metric.consent < 0 and self.metric.log_e >= self.need
+        return self.metric.guard_margin < 0 and self.metric.log_e >= self.need
 
     @property
     def log_e(self) -> float:
         """Log e, held below `need` where the guard does not consent: smaller stays valid."""
-        if self.metric.consent >= 0:
+        if self.metric.guard_margin >= 0:
             return self.metric.log_e
-        return min(self.metric.log_e, self.need + self.metric.consent)
+        return min(self.metric.log_e, self.need + self.metric.guard_margin)
 
     @property
     def weighted(self) -> float:
@@ -49,28 +51,30 @@ class Stake:
         return math.log(self.share) + self.log_e
 
 
-def merged(metrics: Sequence[Assessed], false_rollback: float) -> list[Assessed]:
-    """Return the metrics with the merged verdict said by the culprit."""
-    stakes = _stakes([item for item in metrics if _counts(item)], false_rollback)
-    alone = [item for item in metrics if not _counts(item)]
-    reported = [_reported(item, false_rollback) for item in alone]
+def merge_evidence(metrics: Sequence[Assessment], false_rollback: float) -> list[Assessment]:
+    """Return the metrics, in their order, with the merged verdict given by the culprit."""
+    stakes = _stakes_of([item for item in metrics if _spends_budget(item)], false_rollback)
     enough = math.log(1 / false_rollback)
     total = log_sum(stake.weighted for stake in stakes)
     culprit = max(stakes, key=lambda stake: stake.weighted, default=None)
+
     if culprit is None or total < enough:
-        said = {stake.metric.judgement.name: _doubted(stake) for stake in stakes}
+        said = {stake.metric.judgement.name: _hold_suspicious_pass(stake) for stake in stakes}
     else:
         said = {stake.metric.judgement.name: stake.metric for stake in stakes}
-        said[culprit.metric.judgement.name] = _failed(culprit, total, enough)
-    said |= {item.judgement.name: item for item in reported}
+        said[culprit.metric.judgement.name] = _fail_by(culprit, total, enough)
+
+    alone = (item for item in metrics if not _spends_budget(item))
+    said |= {item.judgement.name: _report_alone(item, false_rollback) for item in alone}
     return [said[item.judgement.name] for item in metrics]
 
 
-def _counts(item: Assessed) -> bool:
-    return item.group is not Group.NONE and item.judgement.role in {Role.REQUIRED, Role.ADVISORY}
+def _spends_budget(item: Assessment) -> bool:
+    is_grouped = item.group is not BudgetGroup.NONE
+    return is_grouped and item.judgement.role in {Role.REQUIRED, Role.ADVISORY}
 
 
-def _stakes(metrics: Sequence[Assessed], false_rollback: float) -> list[Stake]:
+def _stakes_of(metrics: Sequence[Assessment], false_rollback: float) -> list[Stake]:
     groups = [item.group for item in metrics]
     whole = sum(BUDGET[group] for group in set(groups))
     stakes = []
@@ -80,32 +84,35 @@ def _stakes(metrics: Sequence[Assessed], false_rollback: float) -> list[Stake]:
     return stakes
 
 
-def _failed(stake: Stake, total: float, enough: float) -> Assessed:
+def _fail_by(stake: Stake, total: float, enough: float) -> Assessment:
     metric = stake.metric
     text = (
-        f"{metric.words}; evidence {wording.odds(total)} to 1 against it, "
-        f"{wording.odds(enough)} to 1 rolls back"
+        f"{metric.figures}; evidence {odds_against(total)} against the candidate "
+        f"(rolls back at {odds_against(enough)})"
     )
-    return metric.said("Fail", metric.fail_reason, text)
+    return metric.with_verdict(Verdict.FAIL, metric.fail_reason, text)
 
 
-def _doubted(stake: Stake) -> Assessed:
+def _hold_suspicious_pass(stake: Stake) -> Assessment:
     """Say that evidence mounts; a Pass waits until it is gone, others keep their reason."""
     metric = stake.metric
     if stake.is_held:
-        text = f"worse, but no worse than single pods can be by themselves, so far: {metric.words}"
-        return metric.said("Inconclusive", "ArmNoise", text)
-    if stake.log_e >= stake.need - ALMOST and metric.judgement.verdict == "Pass":
+        text = f"worse, but still within pod-to-pod noise: {metric.figures}"
+        return metric.with_verdict(Verdict.INCONCLUSIVE, Reason.ARM_NOISE, text)
+
+    is_pass = metric.judgement.verdict is Verdict.PASS
+    if is_pass and stake.log_e >= stake.need - ALMOST:
         text = (
-            f"evidence {wording.odds(stake.log_e)} to 1 against it, "
-            f"{wording.odds(stake.need)} to 1 rolls back: {metric.words}"
+            f"evidence {odds_against(stake.log_e)} against the candidate "
+            f"(rolls back at {odds_against(stake.need)}): {metric.figures}"
         )
-        return metric.said("Inconclusive", "UnderSuspicion", text)
+        return metric.with_verdict(Verdict.INCONCLUSIVE, Reason.UNDER_SUSPICION, text)
     return metric
 
 
-def _reported(item: Assessed, false_rollback: float) -> Assessed:
+def _report_alone(item: Assessment, false_rollback: float) -> Assessment:
     """Return a metric that spends nothing; one that is only reported may still say Fail."""
-    if item.group is Group.NONE or item.log_e < math.log(1 / false_rollback):
+    if item.group is BudgetGroup.NONE or item.log_e < math.log(1 / false_rollback):
         return item
-    return item.said("Fail", item.fail_reason, f"{item.words}; it is only reported")
+    text = f"{item.figures}; reported only"
+    return item.with_verdict(Verdict.FAIL, item.fail_reason, text)

@@ -1,41 +1,122 @@
-"""One look at a rollout: what is to be judged now, and the judgements on it."""
+"""A study: one look at a rollout, from what is to be judged to the judgements.
 
-from dataclasses import replace
+    study = study_of(facts)                        what is compared, and which metrics are due
+    readings = await ask_sources(study, sources)   what the sources outside say
+    judgements = study.judge(ticks, readings, now)
+
+Whoever asks and whoever judges reads the same study, so nothing is worked out twice in a pass.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from slipway.api.modeldeployment import AnalysisMode, ModelDeploymentSpec, Stage
+from slipway.api.counters import Counters
+from slipway.api.modeldeployment import (
+    AnalysisMode,
+    Metric,
+    MetricMode,
+    MetricStage,
+    ModelDeploymentSpec,
+    RolloutStatus,
+    Stage,
+)
+from slipway.api.reasons import Why
+from slipway.policy.analysis.external.containers import RESOURCES, read_containers
+from slipway.policy.analysis.external.query import Arm, Arms
+from slipway.policy.analysis.inputs import Binned, LookInputs, Reading
 from slipway.policy.analysis.judge import judge
-from slipway.policy.analysis.port import Inputs, Metric, Plan
+from slipway.policy.analysis.metrics.by_reading import UNREAD
+from slipway.policy.analysis.metrics.prediction_drift import judge_drift
+from slipway.policy.analysis.plan import MetricPlan, Plan
 from slipway.policy.facts import Facts
-from slipway.policy.judgement import Judgement
+from slipway.policy.judgement import Judgement, Role
 from slipway.policy.ladder import next_rung, rungs_of
 
+ROLES = {
+    MetricMode.ENFORCE: Role.REQUIRED,
+    MetricMode.PAUSE: Role.REPORT_ONLY,
+    MetricMode.REPORT_ONLY: Role.REPORT_ONLY,
+}
+"""In the test that merges verdicts; a metric that pauses does so on its own."""
 
-def plan_of(facts: Facts) -> Plan | None:
-    """Return what is to be judged; nothing before every proxy has the step's weight."""
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What is judged in this look; made once, before anything is read."""
+
+    facts: Facts
+    plan: Plan
+    """With the metrics that the test merges: all but drift."""
+    arms: Arms
+    metrics: tuple[Metric, ...]
+    """Of the spec, those that count at this stage."""
+    states: Mapping[str, str]
+    """By metric, what the last stored look remembers."""
+
+    def judge(
+        self,
+        ticks: Sequence[Counters | None],
+        readings: Mapping[str, Reading],
+        now: datetime,
+    ) -> tuple[Judgement, ...]:
+        """Return what every metric says: those that are merged first, then drift.
+
+        `ticks` are the counters of every router pod that must be heard, `readings` what the sources
+        said, by metric.
+        """
+        containers = read_containers(self.facts, self.plan.candidate, self.plan.stable, now)
+        inputs = LookInputs(tuple(ticks), {RESOURCES: containers, **readings})
+        merged = judge(self.states, inputs, self.plan, now)
+        return (*self._with_pauses(merged), *self._judge_drift(readings))
+
+    def _with_pauses(self, merged: Sequence[Judgement]) -> list[Judgement]:
+        pausing = {metric.name for metric in self.metrics if metric.effect is MetricMode.PAUSE}
+        return [replace(item, role=Role.PAUSE) if item.name in pausing else item for item in merged]
+
+    def _judge_drift(self, readings: Mapping[str, Reading]) -> list[Judgement]:
+        judgements = []
+        for metric in self.metrics:
+            if metric.drift is not None:
+                reading = readings.get(metric.name)
+                found = reading if isinstance(reading, Binned | Why) else UNREAD
+                state = self.states.get(metric.name)
+                judgements.append(judge_drift(metric, found, self.plan.step, state))
+        return judgements
+
+
+def study_of(facts: Facts) -> Study | None:
+    """Return what is to be judged; None before every proxy runs the step's weight."""
     status, analysis = facts.status, facts.spec.rollout.analysis
-    memory = status.rollout
-    if memory is None or status.stable is None or status.candidate is None:
+    rollout = status.rollout
+    if rollout is None or status.stable is None or status.candidate is None:
         return None
-    candidate = status.candidate.revision
-    written = facts.written_weight(candidate)
-    is_step = (
-        (memory.underlying or memory.stage) in {Stage.PROGRESSING, Stage.BAKING}
-        and written > 0
-        and written == memory.acked_weight
-        and memory.step_started_at is not None
-        and facts.is_acknowledged
-    )
-    if not is_step or analysis.mode is AnalysisMode.OFF:
+    if analysis.mode is AnalysisMode.OFF or not _is_step_in_force(facts, rollout):
         return None
-    return plan_at(
+
+    stage = rollout.underlying or rollout.stage
+    metrics = metrics_due(analysis.metrics, stage)
+    plan = plan_at(
         facts.spec,
-        written,
+        facts.written_weight(status.candidate.revision),
         route=facts.metadata.name,
-        candidate=candidate,
+        candidate=status.candidate.revision,
         stable=status.stable.revision,
-        step=memory.step_started_at or "",
-        number=max(1, memory.step),
+        step=rollout.step_started_at or "",
+        number=max(1, rollout.step),
+    )
+
+    name, namespace = facts.metadata.name, facts.metadata.namespace
+    candidate, stable = (
+        Arm(name, namespace, entry.revision, entry.version)
+        for entry in (status.candidate, status.stable)
+    )
+    return Study(
+        facts=facts,
+        plan=replace(plan, metrics=plan_metrics(metrics)),
+        arms=Arms(candidate, stable),
+        metrics=metrics,
+        states={item.name: item.state for item in rollout.analysis if item.state is not None},
     )
 
 
@@ -70,13 +151,31 @@ def plan_at(
     )
 
 
-def judgements_of(
-    facts: Facts, inputs: Inputs, now: datetime, metrics: tuple[Metric, ...] = ()
-) -> tuple[Judgement, ...]:
-    """Judge the present step on what was found."""
-    plan = plan_of(facts)
-    rollout = facts.status.rollout
-    if plan is None or rollout is None:
-        return ()
-    memories = {entry.name: entry.state for entry in rollout.analysis if entry.state is not None}
-    return judge(memories, inputs, replace(plan, metrics=metrics), now)
+def metrics_due(metrics: Sequence[Metric], stage: Stage) -> tuple[Metric, ...]:
+    """Return the metrics that count at this stage."""
+    wanted = MetricStage.BAKE if stage is Stage.BAKING else MetricStage.STEPS
+    return tuple(metric for metric in metrics if metric.stage in {wanted, MetricStage.ALWAYS})
+
+
+def plan_metrics(metrics: Sequence[Metric]) -> tuple[MetricPlan, ...]:
+    """Return the metrics as the test knows them: the containers, and all but drift."""
+    merged = (metric for metric in metrics if metric.drift is None)
+    return (
+        MetricPlan(RESOURCES, Role.ADVISORY),
+        *(
+            MetricPlan(item.name, ROLES[item.effect], item.max, item.max_increase)
+            for item in merged
+        ),
+    )
+
+
+def _is_step_in_force(facts: Facts, rollout: RolloutStatus) -> bool:
+    """Return whether every proxy runs the weight at which the step is judged."""
+    weight = facts.written_weight(facts.candidate)
+    return (
+        (rollout.underlying or rollout.stage) in {Stage.PROGRESSING, Stage.BAKING}
+        and weight > 0
+        and weight == rollout.acked_weight
+        and rollout.step_started_at is not None
+        and facts.is_acknowledged
+    )

@@ -13,7 +13,7 @@ from slipway.policy.facts import Facts
 from slipway.policy.judgement import Judgement
 from slipway.policy.ladder import Rung, rungs_of
 from slipway.policy.rollout.transition import ACK_POLL, at
-from slipway.policy.statistics.wilson import FAIL_Z, PASS_Z, wilson
+from slipway.policy.statistics.wilson import FAIL_Z, PASS_Z, wilson_interval
 
 ALL = 100
 GIVEN_BACK = 20
@@ -62,9 +62,9 @@ def alarm(d: Decision, facts: Facts) -> str | None:
 
 def _is_worse(after: Judgement, before: Before, tolerance: Tolerance) -> bool:
     ratio = after.candidate or 0.0
-    was = wilson(round(before.ratio * before.samples), before.samples, PASS_Z)[1]
+    was = wilson_interval(round(before.ratio * before.samples), before.samples, PASS_Z)[1]
     limit = (1 + tolerance.relative) * was + tolerance.absolute
-    return wilson(round(ratio * after.samples), after.samples, FAIL_Z)[0] > limit
+    return wilson_interval(round(ratio * after.samples), after.samples, FAIL_Z)[0] > limit
 
 
 def give_back(d: Decision, why: str) -> Decision:

@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from slipway.api.modeldeployment import Stage
+from slipway.api.reasons import Reason
+from slipway.api.verdict import Verdict
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
 from slipway.policy.judgement import Judgement, Role
@@ -17,7 +19,9 @@ IN_TRAFFIC = frozenset({Stage.PROGRESSING, Stage.BAKING})
 def overall(facts: Facts) -> Judgement:
     """Return the judgement that decides: the worst of those that may; none at all is NoData."""
     order = ("Fail", "NoData", "Inconclusive", "Pass")
-    none = Judgement("analysis", "NoData", "NoData", "the router's counters were not read yet")
+    none = Judgement(
+        "analysis", Verdict.NO_DATA, Reason.NO_DATA, "the router's counters were not read yet"
+    )
     deciding = (item for item in facts.judgements if _decides(item))
     return min(deciding, key=lambda item: order.index(item.verdict), default=none)
 

@@ -46,7 +46,7 @@ def _at_least(count: int, total: int, share: float) -> float:
     return math.fsum(term(number) for number in range(count, total + 1))
 
 
-def mcnemar(worse: int, better: int) -> float:
+def mcnemar_p(worse: int, better: int) -> float:
     """Return the exact two-sided p-value of McNemar's test.
 
     Of the cases on which the two disagree, each falls on either side with probability one half if
@@ -61,7 +61,7 @@ def mcnemar(worse: int, better: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class PairedAgreement:
     """The same cases, asked of stable too."""
 
     agreed: int
@@ -74,7 +74,7 @@ class Beside:
     @property
     def p(self) -> float:
         """How often so uneven a split comes by chance; exact."""
-        return mcnemar(self.worse, self.better)
+        return mcnemar_p(self.worse, self.better)
 
     @property
     def has_regressed(self) -> bool:
@@ -85,10 +85,10 @@ class Beside:
         return f"beside stable: {self.worse} worse, {self.better} better, p = {self.p:.2g}"
 
 
-def beside(candidate: list[bool], stable: list[bool]) -> Beside:
+def compare_paired(candidate: list[bool], stable: list[bool]) -> PairedAgreement:
     """Compare who agreed, case by case."""
     pairs = list(zip(candidate, stable, strict=True))
-    return Beside(
+    return PairedAgreement(
         agreed=sum(stable),
         worse=pairs.count((False, True)),
         better=pairs.count((True, False)),

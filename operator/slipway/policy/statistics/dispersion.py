@@ -35,7 +35,7 @@ from slipway.policy.statistics.eprocess import (
     SMALLEST,
     Pair,
     log_sum,
-    share_of,
+    share_begun_within,
 )
 
 BLOCK_SECONDS = 180.0
@@ -55,7 +55,7 @@ _NODES = tuple(number * _NODE for number in range(-16, 33))
 """Logarithms of factors on the odds, over which a block is averaged."""
 
 
-def _prior(ratio: float, spread: float) -> tuple[float, ...]:
+def _ratio_prior(ratio: float, spread: float) -> tuple[float, ...]:
     """Return the probabilities of the nodes: a gamma distribution, shifted by `ratio`."""
     shape = 1 / spread
     logs = [shape * (node - math.log(ratio) - math.exp(node) / ratio) for node in _NODES]
@@ -65,12 +65,12 @@ def _prior(ratio: float, spread: float) -> tuple[float, ...]:
     return tuple(weight / whole for weight in weights)
 
 
-_SAME = tuple(_prior(1.0, spread) for spread in SPREADS)
-_SHIFTED = tuple(_prior(RATIOS[ratio], SPREADS[spread]) for ratio, spread in _CELLS)
+_SAME = tuple(_ratio_prior(1.0, spread) for spread in SPREADS)
+_SHIFTED = tuple(_ratio_prior(RATIOS[ratio], SPREADS[spread]) for ratio, spread in _CELLS)
 
 
 @dataclass(frozen=True, slots=True)
-class Noise:
+class DispersionGuard:
     """What the blocks said until the present one began, and what that one has counted."""
 
     shifted: tuple[float, ...] = (NEVER,) * len(_CELLS)
@@ -83,18 +83,18 @@ class Noise:
     """Since the block began."""
     block: Pair = NOTHING
 
-    def after(self, delta: Pair, seconds: float) -> "Noise":
+    def after(self, delta: Pair, seconds: float) -> "DispersionGuard":
         """Count on; a full block is closed and the next one begins empty."""
         now = replace(self, block=self.block + delta, seconds=self.seconds + seconds)
         return now.closed() if now.seconds >= BLOCK_SECONDS else now
 
-    def closed(self) -> "Noise":
+    def closed(self) -> "DispersionGuard":
         """Close the present block, as at a change of weight."""
         if not self.block.n_c or not self.block.n_s:
             return replace(self, block=NOTHING, seconds=0.0)
         shifted, same, kept = self._with_block()
         top = max(*shifted, *same)
-        return Noise(
+        return DispersionGuard(
             tuple(max(NEVER, value - top) for value in shifted),
             tuple(max(NEVER, value - top) for value in same),
             kept,
@@ -116,7 +116,7 @@ class Noise:
 
     def _with_block(self) -> tuple[tuple[float, ...], tuple[float, ...], float]:
         is_first = self.kept >= 1.0
-        share = FIRST_SHARE if is_first else share_of(BLOCK_SECONDS)
+        share = FIRST_SHARE if is_first else share_begun_within(BLOCK_SECONDS)
         placed = math.log(self.kept * share)
         begun = [
             log_sum((value, self.same[spread] + placed))
@@ -126,7 +126,7 @@ class Noise:
         kept = self.kept * (1 - share)
         if not block.n_c or not block.n_s:
             return tuple(begun), self.same, kept
-        likelihood, top = _likelihood(block)
+        likelihood, top = _block_likelihood(block)
         same = tuple(
             value + top + _log_mean(prior, likelihood)
             for value, prior in zip(self.same, _SAME, strict=True)
@@ -138,7 +138,7 @@ class Noise:
         return shifted, same, kept
 
 
-def _likelihood(block: Pair) -> tuple[list[float], float]:
+def _block_likelihood(block: Pair) -> tuple[list[float], float]:
     """Return the likelihood of a block's events at each node, and the logarithm of its scale."""
     events = block.k_c + block.k_s
     even = math.log(block.n_c / block.n_s)

@@ -30,17 +30,17 @@ LEAST_EXPECTED = 5.0
 MOST_BINS = 50
 """So many and no more have room in a memory of 2 KiB."""
 
-Counts = Mapping[str, float]
-Pair = tuple[int, int]
+Bins = Mapping[str, float]
+BinCounts = tuple[int, int]
 """Of the candidate and of stable."""
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class DriftMemory:
     """Counters at the beginning of the step, and what the last test said."""
 
     step: str
-    base: Mapping[str, Pair] = field(default_factory=dict)
+    base: Mapping[str, BinCounts] = field(default_factory=dict)
     """By hash of the bin's name; what is absent began at 0."""
     tests: int = 0
     index: float | None = None
@@ -56,7 +56,7 @@ class Memory:
 class Shift:
     """What is known now."""
 
-    memory: Memory
+    memory: DriftMemory
     samples: int
     baseline_samples: int
     index: float | None
@@ -69,59 +69,59 @@ class Shift:
         return self.index is not None and self.limit is not None and self.index > self.limit
 
 
-def load(text: str | None, step: str) -> Memory | None:
+def load_memory(text: str | None, step: str) -> DriftMemory | None:
     """Read the memory; None where there is none of this step."""
     try:
         kept, tests, index, limit, base = json.loads(text or "")
         if kept != step:
             return None
         pairs = {name: (int(pair[0]), int(pair[1])) for name, pair in base.items()}
-        return Memory(step, pairs, int(tests), index, limit)
+        return DriftMemory(step, pairs, int(tests), index, limit)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError):
         return None
 
 
-def look(text: str | None, step: str, candidate: Counts, stable: Counts) -> Shift:
+def measure_shift(text: str | None, step: str, candidate: Bins, stable: Bins) -> Shift:
     """Return what the counters say since the step began; the first look only remembers them."""
-    now = _pairs(candidate, stable)
-    memory = load(text, step)
+    now = _pair_bins(candidate, stable)
+    memory = load_memory(text, step)
     if memory is None or _went_back(memory.base, now):
-        memory = Memory(step, now)
-    deltas = {name: _less(pair, memory.base.get(name, (0, 0))) for name, pair in now.items()}
+        memory = DriftMemory(step, now)
+    deltas = {name: _subtract(pair, memory.base.get(name, (0, 0))) for name, pair in now.items()}
     samples = sum(pair[0] for pair in deltas.values())
     baseline = sum(pair[1] for pair in deltas.values())
     if min(samples, baseline) >= FIRST_SAMPLE * 2**memory.tests:
         tests = memory.tests + 1
-        index, limit = test(tuple(deltas.values()), FALSE_ALARM / (tests * (tests + 1)))
+        index, limit = psi_and_limit(tuple(deltas.values()), FALSE_ALARM / (tests * (tests + 1)))
         memory = replace(memory, tests=tests, index=round(index, 4), limit=round(limit, 4))
     return Shift(memory, samples, baseline, memory.index, memory.limit)
 
 
-def test(pairs: tuple[Pair, ...], level: float) -> tuple[float, float]:
+def psi_and_limit(pairs: tuple[BinCounts, ...], level: float) -> tuple[float, float]:
     """Return the PSI, and what it may be: `SHIFT`, or what chance passes once in 1/`level`."""
-    bins = _merged(pairs)
+    bins = _merge_rare_bins(pairs)
     if len(bins) < 2:  # noqa: PLR2004 -- a shift needs a place to go
         return 0.0, SHIFT
     n, m = (sum(pair[arm] for pair in bins) for arm in (0, 1))
-    chance = (1 / n + 1 / m) * chi_square(len(bins) - 1, 1 - level)
-    return psi(bins), max(SHIFT, chance)
+    chance = (1 / n + 1 / m) * chi_square_quantile(len(bins) - 1, 1 - level)
+    return stability_index(bins), max(SHIFT, chance)
 
 
-def psi(pairs: tuple[Pair, ...]) -> float:
+def stability_index(pairs: tuple[BinCounts, ...]) -> float:
     """Return the population stability index; an empty bin counts as half an event."""
     n, m = (sum(max(pair[arm], 0.5) for pair in pairs) for arm in (0, 1))
     shares = [(max(c, 0.5) / n, max(s, 0.5) / m) for c, s in pairs]
     return sum((p - q) * math.log(p / q) for p, q in shares)
 
 
-def chi_square(freedom: int, level: float) -> float:
+def chi_square_quantile(freedom: int, level: float) -> float:
     """Return a quantile of the chi-square distribution, within a percent of it."""
     part = 2 / (9 * freedom)
     root: float = 1 - part + NormalDist().inv_cdf(level) * math.sqrt(part)
     return freedom * root**3
 
 
-def _merged(pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
+def _merge_rare_bins(pairs: tuple[BinCounts, ...]) -> tuple[BinCounts, ...]:
     """Put the rare bins together: of few events nothing is known."""
     n, m = (sum(pair[arm] for pair in pairs) for arm in (0, 1))
     share = min(n, m) / (n + m)
@@ -132,9 +132,9 @@ def _merged(pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
     return tuple(bins)
 
 
-def _pairs(candidate: Counts, stable: Counts) -> dict[str, Pair]:
+def _pair_bins(candidate: Bins, stable: Bins) -> dict[str, BinCounts]:
     """Bring both together under short names; two bins of one hash are one bin to both."""
-    pairs: dict[str, Pair] = {}
+    pairs: dict[str, BinCounts] = {}
     for name in sorted({*candidate, *stable}):
         key = hashlib.sha256(name.encode()).hexdigest()[:4]
         c, s = pairs.get(key, (0, 0))
@@ -142,10 +142,10 @@ def _pairs(candidate: Counts, stable: Counts) -> dict[str, Pair]:
     return pairs
 
 
-def _went_back(base: Mapping[str, Pair], now: Mapping[str, Pair]) -> bool:
+def _went_back(base: Mapping[str, BinCounts], now: Mapping[str, BinCounts]) -> bool:
     """A counter was reset or a pod went: nothing can be said about what was between."""
-    return any(min(_less(now.get(name, (0, 0)), pair)) < 0 for name, pair in base.items())
+    return any(min(_subtract(now.get(name, (0, 0)), pair)) < 0 for name, pair in base.items())
 
 
-def _less(now: Pair, before: Pair) -> Pair:
+def _subtract(now: BinCounts, before: BinCounts) -> BinCounts:
     return now[0] - before[0], now[1] - before[1]

@@ -67,7 +67,7 @@ def log_sum(values: Iterable[float]) -> float:
     return top + math.log(sum(math.exp(value - top) for value in values)) if values else NEVER
 
 
-def worse(pair: Pair, relative: float, absolute: float) -> list[float]:
+def bet_on_worse(pair: Pair, relative: float, absolute: float) -> list[float]:
     """Return log e of each bet against p_c <= relative * p_s + absolute; without stable 0."""
     if not pair.n_c or not pair.n_s:
         return [0.0] * len(RATIOS)
@@ -82,14 +82,14 @@ def worse(pair: Pair, relative: float, absolute: float) -> list[float]:
     return found
 
 
-def above(pair: Pair, limit: float) -> list[float]:
+def bet_on_above(pair: Pair, limit: float) -> list[float]:
     """Return log e of each bet against p_c <= limit: exact for independent requests."""
     return [
         pair.k_c * math.log(ratio) - pair.n_c * math.log1p(limit * (ratio - 1)) for ratio in RATIOS
     ]
 
 
-def better(pair: Pair, relative: float, absolute: float) -> list[float]:
+def bet_on_better(pair: Pair, relative: float, absolute: float) -> list[float]:
     """Return log e of each bet against p_c >= relative * p_s + absolute."""
     split = pair.n_c / pair.n_s if pair.n_s else 0.0
     return [
@@ -101,7 +101,7 @@ def better(pair: Pair, relative: float, absolute: float) -> list[float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Starts:
+class StartMixture:
     """Wealth of each bet, over all looks at which the fault may have begun."""
 
     wealth: tuple[float, ...] = (NEVER,) * len(RATIOS)
@@ -109,14 +109,14 @@ class Starts:
     kept: float = 1.0
     """Not yet placed."""
 
-    def after(self, won: Sequence[float], share: float) -> "Starts":
+    def after(self, won: Sequence[float], share: float) -> "StartMixture":
         """Place `share` of what is kept, then win or lose."""
         placed = math.log(max(SMALLEST, self.kept * share))
         wealth = tuple(
             max(NEVER, log_sum((before, placed)) + gain)
             for before, gain in zip(self.wealth, won, strict=True)
         )
-        return Starts(wealth, self.kept * (1 - share))
+        return StartMixture(wealth, self.kept * (1 - share))
 
     @property
     def log_e(self) -> float:
@@ -128,7 +128,7 @@ class Starts:
         return log_sum((*parts, math.log(max(SMALLEST, self.kept))))
 
 
-def share_of(seconds: float) -> float:
+def share_begun_within(seconds: float) -> float:
     """Return which share of what is kept is placed on a fault that began in these seconds."""
     return -math.expm1(-max(0.0, seconds) / HORIZON_SECONDS)
 

@@ -59,7 +59,7 @@ EMPTY = Window()
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class MeanWindows:
     """What the windows said so far, and the one that is open."""
 
     windows: int = 0
@@ -69,7 +69,7 @@ class Means:
     """Log wealth of the sign test, by bet."""
     open: Window = EMPTY
 
-    def observed(self, difference: float) -> "Means":
+    def with_window(self, difference: float) -> "MeanWindows":
         """Add a window's D."""
         sign = (difference > 0) - (difference < 0)
         wins = (math.log1p(bet * sign) for bet in SIGN_BETS)

@@ -9,7 +9,7 @@ FAIL_Z = 3.0
 PASS_Z = 1.64
 
 
-def wilson(bad: int, total: int, z: float) -> tuple[float, float]:
+def wilson_interval(bad: int, total: int, z: float) -> tuple[float, float]:
     """Return the Wilson interval of a ratio; (0, 1) without samples."""
     if total <= 0:
         return 0.0, 1.0

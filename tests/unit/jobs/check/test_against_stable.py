@@ -10,7 +10,7 @@ from slipway.jobs.check import against_stable, ask_cases
 from slipway.jobs.check.against_stable import ask_stable
 from slipway.jobs.check.ask_cases import CaseTally, Deadline, ask_all_cases
 from slipway.jobs.check.model_server import ErrorResponse, Unreachable
-from slipway.policy.statistics.agreement import Beside
+from slipway.policy.statistics.agreement import PairedAgreement
 
 from tests.unit.jobs.check.test_ask_cases import RIGHT, WRONG, Answer, FakeServer, a_golden_set
 
@@ -27,7 +27,7 @@ async def compared(
     candidate: list[Answer],
     stable: list[Answer],
     order: CheckRequest = ORDER,
-) -> Beside | None:
+) -> PairedAgreement | None:
     @asynccontextmanager
     async def open_stable(_address: str, _model: str) -> AsyncIterator[FakeServer]:
         yield FakeServer(*stable)
@@ -41,13 +41,13 @@ async def compared(
 
 async def test_the_discordant_cases_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     found = await compared(monkeypatch, [RIGHT, WRONG, WRONG, RIGHT], [RIGHT, RIGHT, WRONG, WRONG])
-    assert found == Beside(agreed=2, worse=1, better=1)
+    assert found == PairedAgreement(agreed=2, worse=1, better=1)
 
 
 async def test_an_error_of_stable_is_a_disagreement(monkeypatch: pytest.MonkeyPatch) -> None:
     refused = ErrorResponse("the server answered 400: no", passing=False)
     found = await compared(monkeypatch, [RIGHT, RIGHT], [RIGHT, refused])
-    assert found == Beside(agreed=1, worse=0, better=1)
+    assert found == PairedAgreement(agreed=1, worse=0, better=1)
 
 
 async def test_a_stable_that_goes_away_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:

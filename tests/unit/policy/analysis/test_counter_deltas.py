@@ -5,14 +5,14 @@ from datetime import datetime
 import pytest
 from slipway.api.counters import Counters, latency_edges
 from slipway.policy.analysis.counter_deltas import (
-    Base,
+    CounterBase,
     Row,
-    advance,
-    begin,
+    advance_base,
+    load_or_begin_base,
     log_millis,
     slow_edges,
 )
-from slipway.policy.analysis.port import Plan
+from slipway.policy.analysis.plan import Plan
 
 from tests.builders import NOON, counted, later
 
@@ -32,9 +32,9 @@ def tick(
 
 def gained(*ticks: Counters) -> Row:
     """Advance by one tick after the other; return all that the candidate answered."""
-    base, total = begin({}, PLAN, NOON), (0, 0)
+    base, total = load_or_begin_base({}, PLAN, NOON), (0, 0)
     for number, one in enumerate(ticks):
-        base, delta = advance(base, [one], PLAN, later(number))
+        base, delta = advance_base(base, [one], PLAN, later(number))
         total = total[0] + delta.candidate[0], total[1] + delta.candidate[1]
     return total
 
@@ -79,22 +79,24 @@ def test_pinned_requests_and_other_routes_are_not_judged() -> None:
 
 
 def test_the_base_survives_a_restart_of_the_operator() -> None:
-    base, _ = advance(begin({}, PLAN, NOON), [tick("a", 70)], PLAN, later(1))
-    base, _ = advance(base, [tick("a", 100, errors=3)], PLAN, later(2))
-    assert begin(base.dump(), PLAN, later(3)) == base
+    base, _ = advance_base(load_or_begin_base({}, PLAN, NOON), [tick("a", 70)], PLAN, later(1))
+    base, _ = advance_base(base, [tick("a", 100, errors=3)], PLAN, later(2))
+    assert load_or_begin_base(base.dump(), PLAN, later(3)) == base
 
 
 def test_a_base_of_another_candidate_is_none_and_nothing_was_lost() -> None:
-    base, _ = advance(begin({}, PLAN, NOON), [tick("a", 70)], PLAN, later(1))
+    base, _ = advance_base(load_or_begin_base({}, PLAN, NOON), [tick("a", 70)], PLAN, later(1))
     other = Plan(route="digits", candidate="cccccccc", stable=STABLE, step=STEP)
-    assert begin(base.dump(), other, later(3)) == Base("cccccccc", "", later(3), later(3), later(3))
+    assert load_or_begin_base(base.dump(), other, later(3)) == CounterBase(
+        "cccccccc", "", later(3), later(3), later(3)
+    )
 
 
 @pytest.mark.parametrize(("moment", "lost"), [(later(10), 0), (later(61), 1)])
 def test_a_step_without_a_memory_has_lost_it_unless_it_is_young(
     moment: datetime, lost: int
 ) -> None:
-    assert begin({}, PLAN, moment).lost == lost
+    assert load_or_begin_base({}, PLAN, moment).lost == lost
 
 
 # ── what slow is ──
@@ -124,8 +126,10 @@ def test_too_few_requests_of_stable_say_not_what_slow_is() -> None:
 
 
 def test_when_the_edges_are_found_errors_go_on_and_slow_begins() -> None:
-    base, _ = advance(begin({}, PLAN, NOON), [tick("a", 10, stable=0)], PLAN, later(1))
-    base, delta = advance(base, [tick("a", 30, errors=2, stable=100)], PLAN, later(2))
+    base, _ = advance_base(
+        load_or_begin_base({}, PLAN, NOON), [tick("a", 10, stable=0)], PLAN, later(1)
+    )
+    base, delta = advance_base(base, [tick("a", 30, errors=2, stable=100)], PLAN, later(2))
     assert base.edges == (EDGE,)
     assert (delta.candidate[:2], delta.candidate[3:]) == ((20, 2), (0,))
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 from slipway.api.modeldeployment import ModelDeploymentSpec
-from slipway.policy.analysis.forecast import Expected, looks_to_pass
-from slipway.policy.analysis.study import plan_at, plan_of
+from slipway.policy.analysis.forecast import ExpectedTraffic, looks_to_pass
+from slipway.policy.analysis.study import plan_at
 
 from tests.builders import a_model_deployment
 
@@ -21,7 +21,7 @@ PLAN = plan_at(
 
 
 def looks(per_second: float, **changes: object) -> int | None:
-    return looks_to_pass(replace(PLAN, **changes), Expected(per_second), 5, 10_000)  # type: ignore[arg-type]
+    return looks_to_pass(replace(PLAN, **changes), ExpectedTraffic(per_second), 5, 10_000)  # type: ignore[arg-type]
 
 
 def test_more_traffic_takes_less_time() -> None:
@@ -44,7 +44,7 @@ def test_without_traffic_no_step_ends() -> None:
 
 
 def test_the_histogram_of_the_router_may_have_any_size() -> None:
-    slow = Expected(10.0, 0.001)
+    slow = ExpectedTraffic(10.0, 0.001)
     assert looks_to_pass(PLAN, slow, 5, 10_000) is not None
 
 
@@ -56,4 +56,3 @@ def test_the_promises_are_those_of_the_spec(weight: int) -> None:
     made = plan_at(spec, weight, route="r", candidate="c", stable="s", step="", number=1)
     assert (made.min_samples, made.tolerance.relative, made.weight) == (77, 0.5, weight)
     assert made.next_weight == {5: 10, 50: 95, 95: 95}[weight]
-    assert plan_of.__module__ == plan_at.__module__

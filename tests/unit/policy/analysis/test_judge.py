@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 from slipway.api.counters import Counters
 from slipway.api.modeldeployment import AnalysisMode, Threshold, Tolerance
-from slipway.policy.analysis.judge import judge
-from slipway.policy.analysis.port import (
+from slipway.api.reasons import Reason, Why
+from slipway.api.verdict import Verdict
+from slipway.policy.analysis.inputs import (
     Count,
     Counted,
-    Inputs,
-    Metric,
-    Missing,
-    Plan,
+    LookInputs,
     Reading,
-    Said,
+    Stated,
     Sum,
     Summed,
     Valued,
 )
+from slipway.policy.analysis.judge import judge
+from slipway.policy.analysis.plan import MetricPlan, Plan
 from slipway.policy.judgement import Judgement, Role
 
 from tests.builders import counted, later
@@ -73,7 +73,7 @@ class Run:
         self.at += seconds
         self.candidate = plus(self.candidate, candidate)
         self.stable = plus(self.stable, stable)
-        inputs = Inputs(ticks or (self.tick(),), external or {})
+        inputs = LookInputs(ticks or (self.tick(),), external or {})
         found = judge(self.memories, inputs, self.plan, later(self.at))
         self.memories |= {item.name: item.state for item in found if item.state is not None}
         return {item.name: item for item in found}
@@ -92,7 +92,7 @@ def test_a_candidate_without_errors_passes_with_the_numbers() -> None:
     assert said(found, "errors") == ("Pass", "WithinHarm")
     assert said(found, "latency-p99") == ("Pass", "WithinHarm")
     assert said(found, "traffic") == ("Pass", "Answering")
-    assert "0 of 200 (0.00%) errors beside 0 of 3,800 (0.00%) on stable" in found["errors"].message
+    assert "errors 0/200 (0.00%) vs 0/3,800 (0.00%) on stable" in found["errors"].message
     assert "since 12:00:05" in found["errors"].message
 
 
@@ -114,7 +114,7 @@ def test_what_is_missing_is_said_in_requests_and_time() -> None:
 def test_more_errors_than_stable_fail_and_the_culprit_is_named() -> None:
     found = Run().look((200, 20, 0), (3800, 38, 0))
     assert said(found, "errors") == ("Fail", "ErrorRatio")
-    assert "to 1 against it" in found["errors"].message
+    assert "against the candidate (rolls back at 100:1)" in found["errors"].message
     assert [name for name, item in found.items() if item.verdict == "Fail"] == ["errors"]
 
 
@@ -229,7 +229,7 @@ def test_a_new_step_begins_its_samples_anew_and_keeps_the_evidence_against() -> 
         weight=25,
         warm_up_seconds=0,
     )
-    found = judge(run.memories, Inputs((run.tick(),)), plan, later(300))
+    found = judge(run.memories, LookInputs((run.tick(),)), plan, later(300))
     errors = next(item for item in found if item.name == "errors")
     assert errors.samples == 0
     assert json.loads(errors.state or "")["f"][3] >= before[3]
@@ -237,11 +237,11 @@ def test_a_new_step_begins_its_samples_anew_and_keeps_the_evidence_against() -> 
 
 def test_a_lost_memory_is_said() -> None:
     run = Run({"number": 2})
-    assert "memory was lost once" in run.look((100, 0, 0), (1900, 0, 0))["errors"].message
+    assert "analysis state was lost once" in run.look((100, 0, 0), (1900, 0, 0))["errors"].message
     run = Run()
     run.look((100, 0, 0), (1900, 0, 0))
     run.memories["errors"] = "{broken"
-    assert "memory was lost once" in run.look((100, 0, 0), (1900, 0, 0))["errors"].message
+    assert "analysis state was lost once" in run.look((100, 0, 0), (1900, 0, 0))["errors"].message
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_a_step_passes_when_its_last_check_was_good() -> None:
 
 
 def with_metric(**changes: Any) -> Run:
-    return Run({"metrics": (Metric("m", **changes),)})
+    return Run({"metrics": (MetricPlan("m", **changes),)})
 
 
 def external(reading: Reading) -> dict[str, Reading]:
@@ -397,7 +397,9 @@ def test_a_mean_from_elsewhere_is_judged_in_windows() -> None:
 @pytest.mark.parametrize(
     ("reading", "wanted"),
     [
-        pytest.param(Missing("MetricsUnavailable", "timeout"), "MetricsUnavailable", id="missing"),
+        pytest.param(
+            Why(Reason.METRICS_UNAVAILABLE, "timeout"), "MetricsUnavailable", id="missing"
+        ),
         pytest.param(None, "MetricsUnavailable", id="not read"),
         pytest.param(Valued(math.nan), "MetricsUnavailable", id="nan"),
         pytest.param(Valued(math.inf, 1.0), "MetricsUnavailable", id="inf"),
@@ -415,9 +417,9 @@ def test_what_cannot_be_read_is_no_data(reading: Reading | None, wanted: str) ->
 
 def test_a_source_may_speak_for_itself_even_where_no_router_answers() -> None:
     run = with_metric()
-    reading = external(Said("Fail", "OOMKilled", "the candidate was killed"))
-    assert said(run.look(external=reading), "m") == ("Fail", "OOMKilled")
-    assert said(run.look(ticks=(None,), external=reading), "m") == ("Fail", "OOMKilled")
+    reading = external(Stated(Verdict.FAIL, Why(Reason.OUT_OF_MEMORY, "the candidate was killed")))
+    assert said(run.look(external=reading), "m") == ("Fail", "OutOfMemory")
+    assert said(run.look(ticks=(None,), external=reading), "m") == ("Fail", "OutOfMemory")
 
 
 # ── what is promised ──

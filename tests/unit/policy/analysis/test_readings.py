@@ -4,23 +4,18 @@ from typing import Any
 
 import pytest
 from slipway.api.modeldeployment import Metric, MetricMode, Stage
-from slipway.policy.analysis import port
-from slipway.policy.analysis.external.answer import Answer, Problem, Series
-from slipway.policy.analysis.external.query import Arm
-from slipway.policy.analysis.external.readings import (
-    Arms,
-    counted,
-    due,
-    planned,
-    problem_of,
-    questions,
-    reading,
-)
+from slipway.api.reasons import Reason, Why
+from slipway.policy.analysis.external.answer import Answer, Series
+from slipway.policy.analysis.external.query import Arm, Arms, build_queries
+from slipway.policy.analysis.external.readings import pair_counters, read_answers
+from slipway.policy.analysis.external.validation import metrics_problem
+from slipway.policy.analysis.inputs import Valued
+from slipway.policy.analysis.study import metrics_due, plan_metrics
 from slipway.policy.judgement import Role
 from slipway.settings import PrometheusServer
 
 ARMS = Arms(Arm("digits", "vision", "bbbbbbbb", "2"), Arm("digits", "vision", "aaaaaaaa", "1"))
-BROKEN = Problem("ProviderTimeout", "no answer within 5 s")
+BROKEN = Why(Reason.PROVIDER_TIMEOUT, "no answer within 5 s")
 NOTHING: Answer = ()
 MAIN = PrometheusServer(name="main", url="http://p")
 
@@ -40,15 +35,15 @@ def one(value: float, **labels: str) -> Answer:
 
 
 def test_both_revisions_are_asked_the_candidate_first() -> None:
-    assert questions(a_metric(), ARMS) == ('x{r="bbbbbbbb"}', 'x{r="aaaaaaaa"}')
-    assert questions(a_pair(), ARMS) == ("bbbbbbbbb", "tbbbbbbbb", "baaaaaaaa", "taaaaaaaa")
+    assert build_queries(a_metric(), ARMS) == ('x{r="bbbbbbbb"}', 'x{r="aaaaaaaa"}')
+    assert build_queries(a_pair(), ARMS) == ("bbbbbbbbb", "tbbbbbbbb", "baaaaaaaa", "taaaaaaaa")
 
 
 @pytest.mark.parametrize(
     ("metric", "answers", "expected"),
     [
-        (a_metric(), (one(2), one(1)), port.Valued(2, 1)),
-        (a_metric(), (one(2), NOTHING), port.Valued(2)),
+        (a_metric(), (one(2), one(1)), Valued(2, 1)),
+        (a_metric(), (one(2), NOTHING), Valued(2)),
         (a_metric(), (NOTHING, one(1)), "SeriesMissing"),
         (a_metric(), (BROKEN, one(1)), "ProviderTimeout"),
         (a_metric(), (one(float("nan")), one(1)), "NotANumber"),
@@ -60,21 +55,21 @@ def test_both_revisions_are_asked_the_candidate_first() -> None:
 def test_what_is_not_sound_is_missing_with_its_reason(
     metric: Metric, answers: tuple[Answer, ...], expected: object
 ) -> None:
-    found = reading(metric, answers)
-    assert (found.reason if isinstance(found, port.Missing) else found) == expected
+    found = read_answers(metric, answers)
+    assert (found.reason if isinstance(found, Why) else found) == expected
 
 
 def test_a_missing_reading_names_the_provider_and_the_revision() -> None:
-    found = reading(a_metric(), (BROKEN, one(1)))
-    assert isinstance(found, port.Missing)
+    found = read_answers(a_metric(), (BROKEN, one(1)))
+    assert isinstance(found, Why)
     assert found.message == "Prometheus main, about the candidate: no answer within 5 s"
 
 
 def test_pairs_are_told_apart_by_their_labels() -> None:
     totals = (Series({"pod": "a"}, 90.0), Series({"pod": "b"}, 10.0))
     bads = (Series({"pod": "b"}, 1.0), Series({"pod": "a"}, 4.0))
-    found = counted(bads, totals)
-    assert not isinstance(found, Problem)
+    found = pair_counters(bads, totals)
+    assert not isinstance(found, Why)
     assert sorted((count.total, count.bad) for count in found.values()) == [(10, 1), (90, 4)]
 
 
@@ -93,26 +88,26 @@ def test_pairs_are_told_apart_by_their_labels() -> None:
 def test_pairs_that_do_not_belong_together_are_missing(
     bad: Answer, total: Answer, reason: str
 ) -> None:
-    found = counted(bad, total)
-    assert isinstance(found, Problem)
+    found = pair_counters(bad, total)
+    assert isinstance(found, Why)
     assert found.reason == reason
 
 
 def test_counters_read_one_after_the_other_may_differ_by_a_few() -> None:
-    found = counted(one(12), one(10))
-    assert not isinstance(found, Problem)
+    found = pair_counters(one(12), one(10))
+    assert not isinstance(found, Why)
     assert [(count.total, count.bad) for count in found.values()] == [(10, 10)]
 
 
 def test_a_metric_counts_at_its_stage() -> None:
     metrics = [a_metric(stage=stage) for stage in ("Always", "Steps", "Bake")]
-    assert due(metrics, Stage.PROGRESSING) == (metrics[0], metrics[1])
-    assert due(metrics, Stage.BAKING) == (metrics[0], metrics[2])
+    assert metrics_due(metrics, Stage.PROGRESSING) == (metrics[0], metrics[1])
+    assert metrics_due(metrics, Stage.BAKING) == (metrics[0], metrics[2])
 
 
 def test_only_what_enforces_is_merged_with_the_other_verdicts() -> None:
     metrics = [a_metric(mode=mode) for mode in MetricMode]
-    assert [item.role for item in planned(metrics)] == [
+    assert [item.role for item in plan_metrics(metrics)[1:]] == [
         Role.REQUIRED,
         Role.REPORT_ONLY,
         Role.REPORT_ONLY,
@@ -123,19 +118,22 @@ def test_only_what_enforces_is_merged_with_the_other_verdicts() -> None:
     ("metric", "words"),
     [
         (a_metric(prometheus={"provider": "other", "query": "x"}), "expected one of main"),
-        (a_pair(prometheus={"provider": "main", "bad": "b", "total": "t"}), "asks the same"),
+        (
+            a_pair(prometheus={"provider": "main", "bad": "b", "total": "t"}),
+            "same for both revisions",
+        ),
         (a_metric(prometheus={"provider": "main", "query": "{{x}}"}), "found the placeholder"),
         (a_metric(prometheus={"provider": "main", "query": "x"}), ""),
         (a_metric(), ""),
     ],
 )
 def test_what_can_never_be_asked_is_said_at_once(metric: Metric, words: str) -> None:
-    problem = problem_of([metric], [MAIN], "vision")
+    problem = metrics_problem([metric], [MAIN], "vision")
     assert words in problem
     assert bool(problem) is bool(words)
 
 
 def test_a_provider_of_another_namespace_does_not_exist() -> None:
     theirs = MAIN.model_copy(update={"namespaces": ["theirs"]})
-    assert "expected none" in problem_of([a_metric()], [theirs], "vision")
-    assert not problem_of([a_metric()], [theirs], "theirs")
+    assert "expected none" in metrics_problem([a_metric()], [theirs], "vision")
+    assert not metrics_problem([a_metric()], [theirs], "theirs")

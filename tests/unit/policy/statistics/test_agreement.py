@@ -5,7 +5,12 @@ from itertools import product
 from math import comb
 
 import pytest
-from slipway.policy.statistics.agreement import Beside, beside, lower_bound, mcnemar
+from slipway.policy.statistics.agreement import (
+    PairedAgreement,
+    compare_paired,
+    lower_bound,
+    mcnemar_p,
+)
 
 
 def at_least(count: int, total: int, share: Fraction) -> Fraction:
@@ -57,7 +62,7 @@ def test_the_p_value_counts_every_outcome_that_is_as_uneven(discordant: int) -> 
             abs(2 * sum(sides) - discordant) >= abs(worse - better)
             for sides in product((0, 1), repeat=discordant)
         )
-        assert mcnemar(worse, better) == as_uneven / 2**discordant
+        assert mcnemar_p(worse, better) == as_uneven / 2**discordant
 
 
 @pytest.mark.parametrize(
@@ -75,12 +80,12 @@ def test_the_p_value_counts_every_outcome_that_is_as_uneven(discordant: int) -> 
 def test_a_candidate_regresses_beyond_chance_and_to_the_worse_only(
     worse: int, better: int, p: float, has_regressed: bool
 ) -> None:
-    found = Beside(agreed=40, worse=worse, better=better)
+    found = PairedAgreement(agreed=40, worse=worse, better=better)
     assert found.p == pytest.approx(p, rel=0.01)
     assert found.has_regressed is has_regressed
 
 
 def test_the_same_cases_are_compared_one_by_one() -> None:
-    found = beside([True, False, False, True, False], [True, True, True, False, False])
-    assert found == Beside(agreed=3, worse=2, better=1)
+    found = compare_paired([True, False, False, True, False], [True, True, True, False, False])
+    assert found == PairedAgreement(agreed=3, worse=2, better=1)
     assert str(found) == "beside stable: 2 worse, 1 better, p = 1"

@@ -3,14 +3,19 @@
 import math
 import random
 
-from slipway.policy.analysis.memory import ShareMemory, dump, load, load_share
-from slipway.policy.statistics.dispersion import BLOCK_SECONDS, ENOUGH, Noise
+from slipway.policy.analysis.metric_memory import (
+    ShareMemory,
+    decode_state,
+    encode_state,
+    load_share,
+)
+from slipway.policy.statistics.dispersion import BLOCK_SECONDS, ENOUGH, DispersionGuard
 from slipway.policy.statistics.eprocess import Pair
 
 
-def blocks(ratios: list[float], *, requests: int = 9000) -> Noise:
+def blocks(ratios: list[float], *, requests: int = 9000) -> DispersionGuard:
     """Return what full blocks say whose candidate has so many times stable's 1 % of events."""
-    noise = Noise()
+    noise = DispersionGuard()
     for ratio in ratios:
         pair = Pair(requests, round(requests * 0.01 * ratio), 19 * requests, 19 * requests // 100)
         noise = noise.after(pair, BLOCK_SECONDS)
@@ -41,12 +46,12 @@ def test_a_block_that_no_noise_explains_is_enough() -> None:
 
 def test_few_events_are_not_held_back() -> None:
     """Five errors of five requests, where stable has 1 %: as at 0.5 requests/s."""
-    noise = Noise().after(Pair(5, 5, 95, 1), 10.0)
+    noise = DispersionGuard().after(Pair(5, 5, 95, 1), 10.0)
     assert noise.log_factor > ENOUGH
 
 
 def test_a_fault_that_appears_in_the_bake_is_seen_on_a_twentieth_of_stable() -> None:
-    noise = Noise()
+    noise = DispersionGuard()
     for _ in range(60):
         noise = noise.after(Pair(475, 0, 25, 0), 5.0)
     for _ in range(6):
@@ -59,17 +64,17 @@ def test_what_is_stored_goes_on_as_what_was_not() -> None:
     kept = stored = ShareMemory()
     for _ in range(100):
         pair = Pair(50, int(chance.random() * 3), 950, int(chance.random() * 20))
-        kept = ShareMemory(noise=kept.noise.after(pair, 15.0))
-        stored = ShareMemory(noise=stored.noise.after(pair, 15.0))
-        found = load_share(load(dump(stored.raw())))
+        kept = ShareMemory(guard=kept.guard.after(pair, 15.0))
+        stored = ShareMemory(guard=stored.guard.after(pair, 15.0))
+        found = load_share(decode_state(encode_state(stored.raw())))
         assert found is not None
         stored = found
-    assert math.isclose(kept.noise.log_factor, stored.noise.log_factor, abs_tol=0.02)
+    assert math.isclose(kept.guard.log_factor, stored.guard.log_factor, abs_tol=0.02)
 
 
 def test_a_version_that_is_bad_at_once_is_believed_sooner_than_one_that_turns_bad() -> None:
     """Noise has one chance in the first block of a rollout, and dozens after it."""
     minute = Pair(300, 15, 5700, 57)
     quiet = [1.0] * 3
-    assert Noise().after(minute, 60.0).log_factor > ENOUGH
+    assert DispersionGuard().after(minute, 60.0).log_factor > ENOUGH
     assert blocks(quiet, requests=900).after(minute, 60.0).log_factor < ENOUGH

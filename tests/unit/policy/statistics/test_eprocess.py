@@ -12,12 +12,12 @@ from slipway.policy.statistics.eprocess import (
     FIRST_SHARE,
     RATIO_SHARES,
     Pair,
-    Starts,
-    above,
-    better,
+    StartMixture,
+    bet_on_above,
+    bet_on_better,
+    bet_on_worse,
     log_sum,
-    share_of,
-    worse,
+    share_begun_within,
 )
 
 ROUNDING = 1e-9
@@ -52,7 +52,7 @@ def test_a_candidate_that_is_no_worse_wins_nothing_against_itself(
     relative, absolute = tolerance
     for rate in RATES:
         worst = min(1.0, relative * rate + absolute)
-        found = expected(size, (worst, rate), lambda pair: worse(pair, relative, absolute))
+        found = expected(size, (worst, rate), lambda pair: bet_on_worse(pair, relative, absolute))
         assert max(found) <= 1 + ROUNDING, (rate, found)
 
 
@@ -65,14 +65,16 @@ def test_a_candidate_that_is_too_bad_wins_nothing_for_its_promotion(
     for rate in RATES:
         least = relative * rate + margin
         if least <= 1:
-            found = expected(size, (least, rate), lambda pair: better(pair, relative, margin))
+            found = expected(
+                size, (least, rate), lambda pair: bet_on_better(pair, relative, margin)
+            )
             assert max(found) <= 1 + ROUNDING, (rate, found)
 
 
 @pytest.mark.parametrize("limit", [0.001, 0.05, 0.5])
 @pytest.mark.parametrize("total", [1, 7, 40])
 def test_a_candidate_at_its_absolute_limit_wins_nothing(total: int, limit: float) -> None:
-    found = expected((total, 0), (limit, 0.0), lambda pair: above(pair, limit))
+    found = expected((total, 0), (limit, 0.0), lambda pair: bet_on_above(pair, limit))
     assert max(found) <= 1 + ROUNDING
 
 
@@ -86,23 +88,25 @@ def test_the_mixture_over_starts_is_worth_one_at_every_look() -> None:
     for looks in (1, 2, 3):
         total = 0.0
         for path in product(outcomes, repeat=looks):
-            starts, chance = Starts(), 1.0
+            starts, chance = StartMixture(), 1.0
             for number, (pair, likely) in enumerate(path):
                 share = FIRST_SHARE if not number else 0.25
-                starts = starts.after(worse(pair, 1.0, 0.0), share)
+                starts = starts.after(bet_on_worse(pair, 1.0, 0.0), share)
                 chance *= likely
             total += chance * math.exp(starts.log_e)
         assert total <= 1 + ROUNDING, looks
 
 
 def test_nothing_observed_is_worth_one() -> None:
-    assert Starts().log_e == pytest.approx(0)
-    assert Starts().after(worse(Pair(), 1.25, 0.002), FIRST_SHARE).log_e == pytest.approx(0)
+    assert StartMixture().log_e == pytest.approx(0)
+    assert StartMixture().after(
+        bet_on_worse(Pair(), 1.25, 0.002), FIRST_SHARE
+    ).log_e == pytest.approx(0)
     assert sum(RATIO_SHARES) == pytest.approx(1)
 
 
 def test_without_stable_there_is_no_evidence() -> None:
-    assert set(worse(Pair(100, 100, 0, 0), 1.25, 0.002)) == {0.0}
+    assert set(bet_on_worse(Pair(100, 100, 0, 0), 1.25, 0.002)) == {0.0}
 
 
 @given(
@@ -115,9 +119,9 @@ def test_every_count_gives_a_finite_number(
     n_c: int, n_s: int, bad: float, stable_bad: float
 ) -> None:
     pair = Pair(n_c, int(bad * n_c), n_s, int(stable_bad * n_s))
-    starts = Starts().after(worse(pair, 1.25, 0.002), FIRST_SHARE)
+    starts = StartMixture().after(bet_on_worse(pair, 1.25, 0.002), FIRST_SHARE)
     assert math.isfinite(starts.log_e)
-    assert all(map(math.isfinite, better(pair, 1.25, 0.01)))
+    assert all(map(math.isfinite, bet_on_better(pair, 1.25, 0.01)))
 
 
 @given(st.lists(st.floats(-800, 800), min_size=1))
@@ -132,10 +136,12 @@ def test_a_good_candidate_that_is_looked_at_every_five_seconds_rarely_fails() ->
     failed = 0
     for seed in range(300):
         chance = random.Random(seed)
-        starts = Starts()
+        starts = StartMixture()
         for look in range(120):
             pair = Pair(40, draw(chance, 40, 0.0145), 160, draw(chance, 160, 0.01))
-            starts = starts.after(worse(pair, 1.25, 0.002), share_of(15) if look else FIRST_SHARE)
+            starts = starts.after(
+                bet_on_worse(pair, 1.25, 0.002), share_begun_within(15) if look else FIRST_SHARE
+            )
             if starts.log_e >= math.log(100):
                 failed += 1
                 break

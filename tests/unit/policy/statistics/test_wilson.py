@@ -1,7 +1,7 @@
 """The Wilson interval: known values, and what says nothing."""
 
 import pytest
-from slipway.policy.statistics.wilson import wilson
+from slipway.policy.statistics.wilson import wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -17,8 +17,8 @@ def test_the_wilson_interval_is_the_published_one(
     bad: int, total: int, low: float, high: float
 ) -> None:
     """R. G. Newcombe, Statistics in Medicine 17 (1998) 857-872, table I, method 3."""
-    assert list(wilson(bad, total, 1.959964)) == pytest.approx([low, high], abs=1e-4)
+    assert list(wilson_interval(bad, total, 1.959964)) == pytest.approx([low, high], abs=1e-4)
 
 
 def test_no_samples_say_nothing() -> None:
-    assert wilson(0, 0, 3) == (0, 1)
+    assert wilson_interval(0, 0, 3) == (0, 1)

@@ -1,5 +1,6 @@
-"""Metrics from outside the router: queries, answers, and what they mean.
+"""Metrics from outside the router: queries about two revisions, and what their answers mean.
 
-What belongs here: turning a user's metric into questions, and answers into readings. What never
-does: asking (that is an adapter's), and judging (`analysis.metrics`). Start with `readings`.
+What belongs here: filling a user's queries, checking them, and turning answers (and the state of
+containers) into the readings of `analysis.inputs`. What never does: asking, which is an adapter's
+work, and judging, which is `analysis.metrics`. Start with `readings.read_answers`.
 """

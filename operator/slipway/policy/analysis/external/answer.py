@@ -1,22 +1,17 @@
-"""What a source outside says: numbers, or why there are none.
+"""The answer of a source outside: series of numbers, or why there are none.
 
-An answer is either series or a problem. A problem is never the candidate's fault: whatever is made
-of it is NoData with this reason. Its words are ours alone, nothing of a response is repeated.
+A `Why` in place of numbers is never the candidate's fault: whatever is made of it is NoData with
+this reason. Its words are ours alone, nothing of a response is repeated.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from slipway.api.reasons import Reason, Why
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why there is no number."""
-
-    reason: str
-    """Stable and CamelCase."""
-    message: str
-    """One sentence of ours."""
+Labels = tuple[tuple[str, str], ...]
+"""Sorted pairs of name and value, without the name of the metric."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,76 +20,79 @@ class Series:
 
     labels: Mapping[str, str]
     value: float
-    """May be NaN or infinite: what that means is the reader's business."""
+    """May be NaN or infinite: the reader decides what that means."""
 
 
-Answer = tuple[Series, ...] | Problem
+Answer = tuple[Series, ...] | Why
 
 
-def number(answer: Answer) -> float | Problem:
+def single_number(answer: Answer) -> float | Why:
     """Return the one finite number of an answer."""
-    if isinstance(answer, Problem):
+    if isinstance(answer, Why):
         return answer
     if not answer:
-        return Problem("SeriesMissing", "the query found nothing, expected one series")
+        return Why(Reason.SERIES_MISSING, "the query returned nothing, expected one series")
     if len(answer) > 1:
-        found = f"the query found {len(answer)} series, expected one"
-        return Problem("TooManySeries", found)
-    return _finite(answer[0].value)
+        found = f"the query returned {len(answer)} series, expected one"
+        return Why(Reason.TOO_MANY_SERIES, found)
+    return _finite_number(answer[0].value)
 
 
-def series_of(answer: Answer, most: int) -> Mapping[tuple[tuple[str, str], ...], float] | Problem:
-    """Return the counters of an answer by their labels, apart from the metric's name."""
-    if isinstance(answer, Problem):
+def counters_by_labels(answer: Answer, most: int) -> Mapping[Labels, float] | Why:
+    """Return the counters of an answer, at most `most` of them, by their labels."""
+    if isinstance(answer, Why):
         return answer
     if not answer:
-        return Problem("SeriesMissing", "the query found nothing, expected a counter")
+        return Why(Reason.SERIES_MISSING, "the query returned nothing, expected a counter")
     if len(answer) > most:
-        return Problem(
-            "TooManySeries", f"the query found {len(answer)} series, expected at most {most}"
-        )
-    found: dict[tuple[tuple[str, str], ...], float] = {}
+        found = f"the query returned {len(answer)} series, expected at most {most}"
+        return Why(Reason.TOO_MANY_SERIES, found)
+
+    counters: dict[Labels, float] = {}
     for series in answer:
         labels = tuple(sorted(item for item in series.labels.items() if item[0] != "__name__"))
-        count = _counted(_finite(series.value))
-        if isinstance(count, Problem):
+        count = _counter(series.value)
+        if isinstance(count, Why):
             return count
-        if labels in found:
-            return Problem("TooManySeries", "two series have the same labels")
-        found[labels] = count
-    return found
+        if labels in counters:
+            return Why(Reason.TOO_MANY_SERIES, "two series have the same labels")
+        counters[labels] = count
+    return counters
 
 
-def counters_by(answer: Answer, label: str, most: int) -> Mapping[str, float] | Problem:
+def counters_by_bin(answer: Answer, label: str, most: int) -> Mapping[str, float] | Why:
     """Return the counters of an answer by the value of `label`, at most `most` of them."""
-    if isinstance(answer, Problem):
+    if isinstance(answer, Why):
         return answer
     if not answer:
-        return Problem("SeriesMissing", "the query found nothing, expected a series per bin")
+        return Why(Reason.SERIES_MISSING, "the query returned nothing, expected a series per bin")
     if len(answer) > most:
-        text = f"the query found {len(answer)} series, expected at most {most} bins"
-        return Problem("TooManySeries", text)
+        found = f"the query returned {len(answer)} series, expected at most {most} bins"
+        return Why(Reason.TOO_MANY_SERIES, found)
+
     bins: dict[str, float] = {}
     for series in answer:
         name = series.labels.get(label)
         if name is None:
-            return Problem("LabelMissing", f"a series has no label {label!r} that names its bin")
+            return Why(Reason.LABEL_MISSING, f"a series has no label {label!r} to name its bin")
         if name in bins:
-            return Problem("TooManySeries", f"two series have the same value of label {label!r}")
-        count = _counted(_finite(series.value))
-        if isinstance(count, Problem):
+            found = f"two series have the same value of label {label!r}"
+            return Why(Reason.TOO_MANY_SERIES, found)
+        count = _counter(series.value)
+        if isinstance(count, Why):
             return count
         bins[name] = count
     return bins
 
 
-def _finite(value: float) -> float | Problem:
+def _finite_number(value: float) -> float | Why:
     if math.isfinite(value):
         return value
-    return Problem("NotANumber", "the query found NaN or an infinity, expected a number")
+    return Why(Reason.NOT_A_NUMBER, "the query returned NaN or an infinity, expected a number")
 
 
-def _counted(value: float | Problem) -> float | Problem:
-    if isinstance(value, Problem) or value >= 0:
-        return value
-    return Problem("NegativeCounter", "the query found a negative number, expected a counter")
+def _counter(value: float) -> float | Why:
+    number = _finite_number(value)
+    if isinstance(number, Why) or number >= 0:
+        return number
+    return Why(Reason.NEGATIVE_COUNTER, "the query returned a negative number, expected a counter")

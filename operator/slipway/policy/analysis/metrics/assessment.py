@@ -1,18 +1,20 @@
-"""One metric's own word, before the metrics are merged."""
+"""The assessment of one metric in one look, before the metrics are merged."""
 
 import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
-from slipway.policy.analysis.counter_deltas import Base
-from slipway.policy.analysis.memory import Raw
-from slipway.policy.analysis.port import Plan
+from slipway.api.reasons import Reason
+from slipway.api.verdict import Verdict
+from slipway.policy.analysis.counter_deltas import CounterBase
+from slipway.policy.analysis.metric_memory import RawState
+from slipway.policy.analysis.plan import Plan
 from slipway.policy.judgement import Judgement
 
 
-class Group(Enum):
-    """What of the budget for false rollbacks a metric may spend."""
+class BudgetGroup(Enum):
+    """Which part of the budget for false rollbacks a metric may spend."""
 
     ERRORS = "errors"
     SLOW = "slow"
@@ -23,10 +25,10 @@ class Group(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The frame of one look."""
+    """The frame of one look: the same for every metric."""
 
     plan: Plan
-    base: Base
+    base: CounterBase
     seconds: float
     """Since the stored memories were made."""
     is_new_step: bool
@@ -35,43 +37,35 @@ class Look:
     """When the stored memories were made."""
 
     @property
-    def is_first(self) -> bool:
-        """Whether the candidate's first evidence begins here."""
-        return self.base.since == self.now and self.plan.number <= 1
-
-    @property
     def step_time(self) -> timedelta:
         """How long the step's samples have counted."""
         return self.now - self.base.since
 
     @property
-    def next_share(self) -> float:
-        """Share of all requests that the candidate would get next."""
-        return self.plan.next_weight / 100
-
-    @property
     def margin(self) -> float:
         """How much worse a ratio may be at the next weight, within the harm that is allowed."""
-        return self.plan.max_harm / max(self.next_share, 0.01)
+        return self.plan.max_harm / max(self.plan.next_weight / 100, 0.01)
 
 
 @dataclass(frozen=True, slots=True)
-class Assessed:
+class Assessment:
     """A metric's judgement, its evidence, and what it remembers."""
 
     judgement: Judgement
     """Its own verdict: Pass, Inconclusive, NoData, or Fail where that is a fact."""
-    raw: Raw
-    group: Group = Group.NONE
+    state: RawState
+    """To be stored."""
+    group: BudgetGroup = BudgetGroup.NONE
     log_e: float = 0.0
     """Evidence against the candidate; counted only in a group."""
-    consent: float = math.inf
+    guard_margin: float = math.inf
     """How far the dispersion guard's Bayes factor is above what a Fail needs; a logarithm."""
-    fail_reason: str = "Worse"
-    words: str = ""
-    """The numbers, for whatever verdict."""
+    fail_reason: Reason = Reason.ABOVE_LIMIT
+    """Where the evidence fails the candidate."""
+    figures: str = ""
+    """The numbers in words, the same for every verdict."""
 
-    def said(self, verdict: str, reason: str, message: str) -> "Assessed":
+    def with_verdict(self, verdict: Verdict, reason: Reason, message: str) -> "Assessment":
         """Return the same metric with another verdict."""
         changed = replace(self.judgement, verdict=verdict, reason=reason, message=message)
         return replace(self, judgement=changed)

@@ -1,91 +1,116 @@
-"""A mean beside stable's: of the router's latencies, or of sums and counts from elsewhere."""
+"""A mean, compared with stable's: of the router's latencies, or of sums from elsewhere."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from slipway.api.reasons import Reason
 from slipway.api.times import to_wire
+from slipway.api.verdict import Verdict
 from slipway.policy.analysis import wording
-from slipway.policy.analysis.memory import MeanMemory, Raw, and_look, load_mean
-from slipway.policy.analysis.metrics.assessment import Assessed, Group, Look
+from slipway.policy.analysis.metric_memory import MeanMemory, RawState, append_look, load_mean
+from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look
 from slipway.policy.judgement import Judgement, Role
 from slipway.policy.statistics.mean_windows import EMPTY, Window
 
-DECIMALS = 3
-
 
 @dataclass(frozen=True, slots=True)
-class Mean:
+class MeanMetric:
     """What is special about one mean."""
 
     name: str
     what: str
-    fail_reason: str
-    group: Group
+    """What is averaged, as messages begin: ``typical latency``."""
+    unit: str
+    """Behind every number, with a space before it: `` ms``; empty where it is not known."""
+    fail_reason: Reason
+    group: BudgetGroup
     role: Role
     limit: Callable[[float], float]
     """The highest mean that is no worse than this one of stable."""
-    value: Callable[[float, int], float]
+    mean: Callable[[float, int], float]
     """From sum and count to the mean; the router sums logarithms."""
 
 
-def assess_mean(mean: Mean, delta: Window, raw: Raw, look: Look) -> Assessed:
+def assess_mean(metric: MeanMetric, delta: Window, raw: RawState, look: Look) -> Assessment:
     """Return what a mean says after `delta` more."""
     memory = load_mean(raw) or MeanMemory(lost=int(bool(raw.get("known"))))
     if look.is_new_step:
         memory = replace(memory, step=EMPTY, means=replace(memory.means, open=EMPTY))
-    memory = _updated(mean, memory, delta)
+    memory = _count_look(metric, memory, delta)
+
     step = memory.step
-    candidate = mean.value(step.sum_c, step.n_c) if step.n_c else None
-    stable = mean.value(step.sum_s, step.n_s) if step.n_s else None
-    limit = mean.limit(stable) if stable is not None else None
-    text = f"too few requests for a mean, since {look.base.since:%H:%M:%S}"
-    if candidate is not None and stable is not None and limit is not None:
-        text = (
-            f"{mean.what} {candidate:.4g} over {step.n_c:,} requests beside {stable:.4g} over "
-            f"{step.n_s:,} on stable, limit {limit:.4g}, {memory.means.windows} windows, "
-            f"since {look.base.since:%H:%M:%S}"
-        )
-    text += wording.lost(max(memory.lost, look.base.lost))
+    candidate = metric.mean(step.sum_c, step.n_c) if step.n_c else None
+    stable = metric.mean(step.sum_s, step.n_s) if step.n_s else None
+    limit = metric.limit(stable) if stable is not None else None
+
+    text = _compare_means(metric, memory, candidate, stable, look)
+    text += wording.lost_state_note(max(memory.lost, look.base.lost))
     judgement = Judgement(
-        mean.name,
-        "Pass",
-        "NothingAgainst",
+        metric.name,
+        Verdict.PASS,
+        Reason.NOTHING_AGAINST,
         text,
         candidate=candidate,
         baseline=stable,
         limit=limit,
         samples=step.n_c,
         baseline_samples=step.n_s,
-        role=mean.role,
+        role=metric.role,
         since=to_wire(look.base.since),
         looks=memory.looks,
     )
-    made = Assessed(
+    assessment = Assessment(
         judgement,
         memory.raw(),
-        mean.group,
+        metric.group,
         memory.means.log_e,
-        fail_reason=mean.fail_reason,
-        words=text,
+        fail_reason=metric.fail_reason,
+        figures=text,
     )
-    if not step.n_c:
-        return made.said("NoData", "NoTraffic", text)
-    if not memory.means.windows:
-        return made.said("Inconclusive", "TooFewRequests", f"no window is full yet: {text}")
-    return made
+    return _with_own_verdict(memory, assessment)
 
 
-def _updated(mean: Mean, memory: MeanMemory, delta: Window) -> MeanMemory:
+def _count_look(metric: MeanMetric, memory: MeanMemory, delta: Window) -> MeanMemory:
     opened = memory.means.open + delta
     memory = replace(memory, step=memory.step + delta, means=replace(memory.means, open=opened))
     if delta.n_c:
-        memory = replace(memory, looks=and_look(memory.looks, mean.value(delta.sum_c, delta.n_c)))
+        looks = append_look(memory.looks, metric.mean(delta.sum_c, delta.n_c))
+        memory = replace(memory, looks=looks)
     if not opened.is_full:
         return memory
-    candidate = mean.value(opened.sum_c, opened.n_c)
-    limit = mean.limit(mean.value(opened.sum_s, opened.n_s))
+
+    candidate = metric.mean(opened.sum_c, opened.n_c)
+    limit = metric.limit(metric.mean(opened.sum_s, opened.n_s))
     emptied = replace(memory.means, open=EMPTY)
     if candidate <= 0 or limit <= 0:
         return replace(memory, means=emptied)
-    return replace(memory, means=emptied.observed(math.log(candidate / limit)))
+    return replace(memory, means=emptied.with_window(math.log(candidate / limit)))
+
+
+def _compare_means(
+    metric: MeanMetric,
+    memory: MeanMemory,
+    candidate: float | None,
+    stable: float | None,
+    look: Look,
+) -> str:
+    since = f"since {look.base.since:%H:%M:%S}"
+    if candidate is None or stable is None:
+        return f"too few requests for a mean, {since}"
+    step, unit = memory.step, metric.unit
+    return (
+        f"{metric.what} {candidate:.4g}{unit} ({step.n_c:,} requests) "
+        f"vs {stable:.4g}{unit} ({step.n_s:,} requests) on stable, "
+        f"limit {metric.limit(stable):.4g}{unit}, {memory.means.windows} windows, {since}"
+    )
+
+
+def _with_own_verdict(memory: MeanMemory, assessment: Assessment) -> Assessment:
+    text = assessment.figures
+    if not memory.step.n_c:
+        return assessment.with_verdict(Verdict.NO_DATA, Reason.NO_TRAFFIC, text)
+    if not memory.means.windows:
+        message = f"no full window yet: {text}"
+        return assessment.with_verdict(Verdict.INCONCLUSIVE, Reason.TOO_FEW_REQUESTS, message)
+    return assessment

@@ -1,16 +1,14 @@
 """Measures the load of the ModelDeployments that Slipway scales, and of no other.
 
-One look per second at the counters of routers and servers; one answer serves every object that
-asks for it within that time. What was seen is remembered here and nowhere else: a process that has
-just started holds every number until it has seen enough of its own.
+One look per second at the counters of routers and servers. What was seen is remembered here and
+nowhere else: a process that has just started holds every number until it has seen enough of its
+own.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
-from typing import Generic, TypeVar
 
 from slipway.api.counters import Counters, Latency
 from slipway.api.modeldeployment import ModelDeployment
@@ -19,38 +17,12 @@ from slipway.policy.facts import Facts
 from slipway.policy.scaling.recommend import Memory, bounds_of, recommend
 from slipway.policy.scaling.signals import Look, ProxyLoad, ServerLoad, reading
 from slipway.policy.sizing import Sizing
-from slipway.reconcile.ports import Clock, CounterSource, ServerSource
+from slipway.reconcile.ports import Clock, ServerSource
+from slipway.reconcile.read_counters import FRESH, RouterCounters, in_flight_by_revision
 
 LOOK_SECONDS = 1.0
 SOON_SECONDS = 0.1
-FRESH = timedelta(seconds=0.8)
-"""An answer so young serves the next who asks as well."""
-
 NOTHING = Memory()
-T = TypeVar("T")
-
-
-class SharedReads(Generic[T]):
-    """Reads by address, shared by all who ask within `FRESH`."""
-
-    def __init__(self, read: Callable[[str], Awaitable[T]], clock: Clock) -> None:
-        self._read = read
-        self._clock = clock
-        self._answers: dict[str, tuple[datetime, asyncio.Future[T]]] = {}
-
-    async def read(self, key: str, address: str) -> T:
-        """Read an address; `key` tells answers apart that one address gives."""
-        now = self._clock.now()
-        known = self._answers.get(key)
-        if known is None or now - known[0] >= FRESH:
-            self._answers = {
-                name: answer
-                for name, answer in self._answers.items()
-                if now - answer[0] < FRESH or not answer[1].done()
-            }
-            known = (now, asyncio.ensure_future(self._read(address)))
-            self._answers[key] = known
-        return await asyncio.shield(known[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +38,8 @@ class Followed:
 class Scaler:
     """Says what the measured load needs."""
 
-    def __init__(self, counters: CounterSource, servers: ServerSource, clock: Clock) -> None:
-        self._counters: SharedReads[Counters | None] = SharedReads(counters.read, clock)
+    def __init__(self, counters: RouterCounters, servers: ServerSource, clock: Clock) -> None:
+        self._counters = counters
         self._servers = servers
         self._clock = clock
         self._followed: dict[Key, Followed] = {}
@@ -118,14 +90,8 @@ class Scaler:
         return Look(now, proxies, servers)
 
     async def _ask_proxies(self, facts: Facts) -> dict[str, ProxyLoad | None]:
-        pods = [pod for pod in facts.proxies if pod.address]
-        answers = await asyncio.gather(
-            *(self._counters.read(pod.meta.uid, pod.address or "") for pod in pods)
-        )
-        route = facts.metadata.name
-        return {
-            pod.meta.name: _load(answer, route) for pod, answer in zip(pods, answers, strict=True)
-        }
+        answers = await self._counters.read_recent(facts.proxies)
+        return {name: _load(answer, facts.metadata.name) for name, answer in answers.items()}
 
     async def _ask_servers(self, facts: Facts) -> dict[str, ServerLoad | None]:
         model = facts.md.model_name
@@ -153,14 +119,13 @@ def _homeless(facts: Facts, revision: str) -> int:
 def _load(answer: Counters | None, route: str) -> ProxyLoad | None:
     if answer is None:
         return None
-    found: dict[str, int] = {}
-    requests, took = 0, 0.0
-    for entry in answer.routes:
-        if entry.name == route:
-            found[entry.revision] = found.get(entry.revision, 0) + entry.active
-            requests += entry.requests
-            took += _took(entry.latency)
-    return ProxyLoad(found, requests, took, answer.envoy_start)
+    entries = [entry for entry in answer.routes if entry.name == route]
+    return ProxyLoad(
+        in_flight=in_flight_by_revision([answer], route),
+        requests=sum(entry.requests for entry in entries),
+        took_millis=sum(_took(entry.latency) for entry in entries),
+        start=answer.envoy_start,
+    )
 
 
 def _took(latency: Latency) -> float:

@@ -1,26 +1,27 @@
-"""What a metric remembers, as text for status: short keys, four decimals."""
+"""The memory of a metric between looks, as text for status: short keys, four decimals."""
 
 import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from slipway.policy.statistics.dispersion import Noise
-from slipway.policy.statistics.eprocess import BETTER_BETS, NOTHING, Pair, Starts
-from slipway.policy.statistics.mean_windows import EMPTY, Means, Window
+from slipway.policy.statistics.dispersion import DispersionGuard
+from slipway.policy.statistics.eprocess import BETTER_BETS, NOTHING, Pair, StartMixture
+from slipway.policy.statistics.mean_windows import EMPTY, MeanWindows, Window
 
 MOST_LOOKS = 20
 DIGITS = 4
-Raw = Mapping[str, object]
-UNBET, QUIET, NO_WINDOWS = Starts(), Noise(), Means()
+RawState = Mapping[str, object]
+"""A state as it is stored, decoded and not checked."""
+UNBET, QUIET, NO_WINDOWS = StartMixture(), DispersionGuard(), MeanWindows()
 
 
-def dump(raw: Raw) -> str:
+def encode_state(raw: RawState) -> str:
     """Return the text for status."""
-    return _ENCODER.encode(_rounded(raw))
+    return _ENCODER.encode(_round_floats(raw))
 
 
-def load(text: str | None) -> Raw:
+def decode_state(text: str | None) -> RawState:
     """Read a text of ours; anything else is empty."""
     try:
         raw = _DECODER.decode(text or "{}")
@@ -29,24 +30,24 @@ def load(text: str | None) -> Raw:
     return raw if isinstance(raw, dict) else {}
 
 
-def _refuse(constant: str) -> float:
+def _refuse_constant(constant: str) -> float:
     raise ValueError(constant)
 
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
-_DECODER = json.JSONDecoder(parse_constant=_refuse)
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 """Made once: `json.loads` with an option makes one per call."""
 
 
-def _rounded(value: object) -> object:
+def _round_floats(value: object) -> object:
     if isinstance(value, float):
         return round(value, DIGITS)
     if isinstance(value, int | str):
         return value
     if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
+        return [_round_floats(item) for item in value]
     if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
+        return {key: _round_floats(item) for key, item in value.items()}
     return value
 
 
@@ -54,8 +55,8 @@ def _rounded(value: object) -> object:
 class ShareMemory:
     """Of a share: errors, slow requests, counters from elsewhere."""
 
-    starts: Starts = UNBET
-    noise: Noise = QUIET
+    starts: StartMixture = UNBET
+    guard: DispersionGuard = QUIET
     wealth: tuple[float, ...] = (0.0,) * len(BETTER_BETS)
     """Log, of each bet that the next weight does too much harm; of this step."""
     best: float = 0.0
@@ -74,49 +75,52 @@ class ShareMemory:
     looks: tuple[float, ...] = ()
     lost: int = 0
 
-    def raw(self) -> Raw:
+    def raw(self) -> RawState:
         """Return the value for status."""
-        noise = self.noise
+        guard = self.guard
         return {
             "f": [*self.starts.wealth, self.starts.kept],
-            "n": [*noise.shifted, *noise.same, noise.kept, noise.seconds],
-            "b": _counts(noise.block),
+            "n": [*guard.shifted, *guard.same, guard.kept, guard.seconds],
+            "b": _pair_to_list(guard.block),
             "p": [*self.wealth, self.best],
-            "s": _counts(self.step),
+            "s": _pair_to_list(self.step),
             "r": self.recent,
-            "t": [*_counts(self.block), self.failed, self.checked],
+            "t": [*_pair_to_list(self.block), self.failed, self.checked],
             "l": self.looks,
             "x": self.lost,
         }
 
 
-def load_share(raw: Raw) -> ShareMemory | None:
+def load_share(raw: RawState) -> ShareMemory | None:
     """Read a share's memory; None where it is not one."""
     try:
-        *wealth, kept = _floats(raw["f"], len(UNBET.wealth) + 1)
+        *wealth, kept = _read_floats(raw["f"], len(UNBET.wealth) + 1)
         ratios, spreads = len(QUIET.shifted), len(QUIET.same)
-        cells = _floats(raw["n"], ratios + spreads + 2)
-        *block, failed, checked = _ints(raw["t"], 6)
-        noise = Noise(
+        cells = _read_floats(raw["n"], ratios + spreads + 2)
+        *block, failed, checked = _read_ints(raw["t"], 6)
+
+        guard = DispersionGuard(
             shifted=cells[:ratios],
             same=cells[ratios : ratios + spreads],
             kept=cells[-2],
             seconds=cells[-1],
-            block=Pair(*_ints(raw["b"], 4)),
+            block=Pair(*_read_ints(raw["b"], 4)),
         )
-        requests, events = _floats(raw["r"], 2)
-        *passed, best = _floats(raw["p"], len(BETTER_BETS) + 1)
+
+        requests, events = _read_floats(raw["r"], 2)
+        *passed, best = _read_floats(raw["p"], len(BETTER_BETS) + 1)
+
         return ShareMemory(
-            starts=Starts(tuple(wealth), kept),
-            noise=noise,
+            starts=StartMixture(tuple(wealth), kept),
+            guard=guard,
             wealth=tuple(passed),
             best=best,
-            step=Pair(*_ints(raw["s"], 4)),
+            step=Pair(*_read_ints(raw["s"], 4)),
             recent=(requests, events),
             block=Pair(*block),
             failed=failed,
             checked=checked,
-            looks=_looks(raw["l"]),
+            looks=_read_looks(raw["l"]),
             lost=int(raw["x"]),  # type: ignore[call-overload]
         )
     except (ValueError, KeyError, TypeError):
@@ -127,31 +131,31 @@ def load_share(raw: Raw) -> ShareMemory | None:
 class MeanMemory:
     """Of a mean."""
 
-    means: Means = NO_WINDOWS
+    means: MeanWindows = NO_WINDOWS
     step: Window = EMPTY
     """Counts and sums of this step."""
     looks: tuple[float, ...] = ()
     lost: int = 0
 
-    def raw(self) -> Raw:
+    def raw(self) -> RawState:
         """Return the value for status."""
         means = self.means
         return {
             "m": [means.windows, means.total, means.squares, *means.signs],
-            "o": _window(means.open),
-            "s": _window(self.step),
+            "o": _window_to_list(means.open),
+            "s": _window_to_list(self.step),
             "l": self.looks,
             "x": self.lost,
         }
 
 
-def load_mean(raw: Raw) -> MeanMemory | None:
+def load_mean(raw: RawState) -> MeanMemory | None:
     """Read a mean's memory; None where it is not one."""
     try:
-        windows, total, squares, *signs = _floats(raw["m"], 3 + len(NO_WINDOWS.signs))
-        means = Means(int(windows), total, squares, tuple(signs), _to_window(raw["o"]))
+        windows, total, squares, *signs = _read_floats(raw["m"], 3 + len(NO_WINDOWS.signs))
+        means = MeanWindows(int(windows), total, squares, tuple(signs), _window_from(raw["o"]))
         lost = int(raw["x"])  # type: ignore[call-overload]
-        return MeanMemory(means, _to_window(raw["s"]), _looks(raw["l"]), lost)
+        return MeanMemory(means, _window_from(raw["s"]), _read_looks(raw["l"]), lost)
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -169,7 +173,7 @@ class ValueMemory:
     looks: tuple[float, ...] = field(default=())
     lost: int = 0
 
-    def raw(self) -> Raw:
+    def raw(self) -> RawState:
         """Return the value for status."""
         return {
             "v": self.signs,
@@ -180,53 +184,58 @@ class ValueMemory:
         }
 
 
-def load_value(raw: Raw) -> ValueMemory | None:
+def load_value(raw: RawState) -> ValueMemory | None:
     """Read a number's memory; None where it is not one."""
     try:
-        within, samples = _ints(raw["w"], 2)
-        signs = _floats(raw["v"], len(ValueMemory().signs))
-        (age,) = _floats([raw["g"]], 1)
+        within, samples = _read_ints(raw["w"], 2)
+        signs = _read_floats(raw["v"], len(ValueMemory().signs))
+        (age,) = _read_floats([raw["g"]], 1)
         lost = int(raw["x"])  # type: ignore[call-overload]
-        return ValueMemory(signs, within, samples, age, _looks(raw["l"]), lost)
+        return ValueMemory(signs, within, samples, age, _read_looks(raw["l"]), lost)
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def and_look(looks: tuple[float, ...], value: float) -> tuple[float, ...]:
+def are_finite(*values: float) -> bool:
+    """Return whether every value can be stored and calculated with."""
+    return all(map(math.isfinite, values))
+
+
+def append_look(looks: tuple[float, ...], value: float) -> tuple[float, ...]:
     """Return the last looks with one more."""
     return (*looks, float(f"{value:.4g}"))[-MOST_LOOKS:]
 
 
-def _counts(pair: Pair) -> list[int]:
+def _pair_to_list(pair: Pair) -> list[int]:
     return [pair.n_c, pair.k_c, pair.n_s, pair.k_s]
 
 
-def _window(window: Window) -> list[float]:
+def _window_to_list(window: Window) -> list[float]:
     return [window.n_c, window.sum_c, window.n_s, window.sum_s, window.seconds]
 
 
-def _to_window(raw: object) -> Window:
-    n_c, sum_c, n_s, sum_s, seconds = _floats(raw, 5)
+def _window_from(raw: object) -> Window:
+    n_c, sum_c, n_s, sum_s, seconds = _read_floats(raw, 5)
     return Window(int(n_c), sum_c, int(n_s), sum_s, seconds)
 
 
-def _floats(raw: object, length: int) -> tuple[float, ...]:
-    values = tuple(float(value) for value in _items(raw))
-    if len(values) != length or not all(map(math.isfinite, values)):
+def _read_floats(raw: object, length: int) -> tuple[float, ...]:
+    values = tuple(float(value) for value in _list_items(raw))
+    if len(values) != length or not are_finite(*values):
         raise ValueError(raw)
     return values
 
 
-def _ints(raw: object, length: int) -> tuple[int, ...]:
-    return tuple(int(value) for value in _floats(raw, length))
+def _read_ints(raw: object, length: int) -> tuple[int, ...]:
+    return tuple(int(value) for value in _read_floats(raw, length))
 
 
-def _looks(raw: object) -> tuple[float, ...]:
-    values = tuple(_items(raw))[-MOST_LOOKS:]
-    return _floats(values, len(values))
+def _read_looks(raw: object) -> tuple[float, ...]:
+    values = tuple(_list_items(raw))[-MOST_LOOKS:]
+    return _read_floats(values, len(values))
 
 
-def _items(raw: object) -> Iterable[float]:
+def _list_items(raw: object) -> Iterable[float]:
     if not isinstance(raw, list | tuple):
         raise TypeError(raw)
     return raw

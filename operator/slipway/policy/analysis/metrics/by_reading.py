@@ -1,0 +1,173 @@
+"""A metric from outside the router, assessed by the kind of its reading.
+
+`Counted` is a share and `Summed` a mean, of what their sources counted since the last stored look;
+`Valued` is a number (`number`), `Stated` is taken at its word. `Binned` is not assessed here:
+drift is judged on its own (`prediction_drift`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from slipway.api.reasons import Reason, Why
+from slipway.api.verdict import Verdict
+from slipway.policy.analysis.inputs import (
+    Binned,
+    Count,
+    Counted,
+    Reading,
+    Stated,
+    Sum,
+    Summed,
+    Valued,
+)
+from slipway.policy.analysis.metric_memory import RawState, are_finite
+from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look
+from slipway.policy.analysis.metrics.mean import MeanMetric, assess_mean
+from slipway.policy.analysis.metrics.number import assess_number, limit_beside
+from slipway.policy.analysis.metrics.share import ShareMetric, assess_share
+from slipway.policy.analysis.plan import MetricPlan
+from slipway.policy.judgement import Judgement
+from slipway.policy.statistics.eprocess import Pair
+from slipway.policy.statistics.mean_windows import Window
+
+MOST_SOURCES = 40
+COUNTERS = "c"
+"""Key of what was read last; no key of the memories of a share or a mean."""
+UNREAD = Why(Reason.METRICS_UNAVAILABLE, "this metric was not read")
+UNSOUND = Why(Reason.METRICS_UNAVAILABLE, "a value is negative or not a number")
+NOT_JUDGED = Why(Reason.NOT_JUDGED, "read, but not judged while the candidate is warming up")
+
+CounterPair = tuple[float, float]
+"""All that one source counted, and the bad of it or the sum of it."""
+Seen = Mapping[str, CounterPair]
+"""By arm and source: ``c/pod-1``."""
+
+
+def assess_reading(metric: MetricPlan, reading: Reading, raw: RawState, look: Look) -> Assessment:
+    """Return what a metric says."""
+    match reading:
+        case Why():
+            return _no_data(metric, reading, raw)
+        case Stated():
+            return Assessment(judge_untested(metric, reading), {})
+        case Counted():
+            return _assess_counted(metric, reading, raw, look)
+        case Summed():
+            return _assess_summed(metric, reading, raw, look)
+        case Valued():
+            if not are_finite(reading.candidate, reading.stable or 0.0):
+                return _no_data(metric, UNSOUND, raw)
+            return assess_number(metric, reading, raw, look)
+        case Binned():
+            return _no_data(metric, NOT_JUDGED, raw)
+
+
+def judge_untested(metric: MetricPlan, reading: Reading) -> Judgement:
+    """Return what a reading says by itself, where no test can be made of it."""
+    if isinstance(reading, Stated):
+        verdict, why = reading.verdict, reading.why
+    else:
+        verdict, why = Verdict.NO_DATA, reading if isinstance(reading, Why) else NOT_JUDGED
+    return Judgement(
+        metric.name, verdict, why.reason, why.message, role=metric.role, limit=metric.maximum
+    )
+
+
+def _no_data(metric: MetricPlan, why: Why, raw: RawState) -> Assessment:
+    """Return a look that could not read the metric; what it remembered stays."""
+    kept = {key: raw[key] for key in raw if key not in {"known", "a"}}
+    return Assessment(judge_untested(metric, why), kept)
+
+
+def _assess_counted(metric: MetricPlan, reading: Counted, raw: RawState, look: Look) -> Assessment:
+    now = _by_source(reading.candidate, reading.stable)
+    if not _is_sound(now):
+        return _no_data(metric, UNSOUND, raw)
+
+    (n_c, k_c), (n_s, k_s) = _gained_by_arm(reading.candidate, reading.stable, now, raw, look)
+    tolerance = look.plan.tolerance
+    increase = metric.max_increase if metric.max_increase is not None else tolerance.relative
+    share = ShareMetric(
+        metric.name,
+        "bad events",
+        Reason.TOO_MANY,
+        BudgetGroup.REST,
+        metric.role,
+        relative=1 + increase,
+        absolute=tolerance.absolute,
+        maximum=metric.maximum,
+        shared_at=0.5,
+    )
+    assessment = assess_share(share, Pair(int(n_c), int(k_c), int(n_s), int(k_s)), raw, look)
+    return replace(assessment, state={**assessment.state, COUNTERS: now})
+
+
+def _assess_summed(metric: MetricPlan, reading: Summed, raw: RawState, look: Look) -> Assessment:
+    now = _by_source(reading.candidate, reading.stable)
+    if not _is_sound(now):
+        return _no_data(metric, UNSOUND, raw)
+
+    (n_c, sum_c), (n_s, sum_s) = _gained_by_arm(reading.candidate, reading.stable, now, raw, look)
+    mean = MeanMetric(
+        metric.name,
+        "mean",
+        "",
+        Reason.TOO_HIGH,
+        BudgetGroup.REST,
+        metric.role,
+        lambda stable: limit_beside(stable, metric, look.plan),
+        lambda total, count: total / count,
+    )
+    delta = Window(int(n_c), sum_c, int(n_s), sum_s, look.seconds)
+    assessment = assess_mean(mean, delta, raw, look)
+    return replace(assessment, state={**assessment.state, COUNTERS: now})
+
+
+def _by_source(
+    candidate: Mapping[str, Count | Sum], stable: Mapping[str, Count | Sum]
+) -> dict[str, CounterPair]:
+    """Return all counters by arm and source, as far as a memory has room for them."""
+    found = {f"c/{name}": _to_pair(item) for name, item in sorted(candidate.items())}
+    found |= {f"s/{name}": _to_pair(item) for name, item in sorted(stable.items())}
+    return dict(list(found.items())[:MOST_SOURCES])
+
+
+def _to_pair(item: Count | Sum) -> CounterPair:
+    return float(item.total), float(item.bad if isinstance(item, Count) else item.sum)
+
+
+def _is_sound(counters: Seen) -> bool:
+    values = [value for pair in counters.values() for value in pair]
+    return are_finite(*values) and min(values, default=0.0) >= 0
+
+
+def _gained_by_arm(
+    candidate: Mapping[str, Count | Sum],
+    stable: Mapping[str, Count | Sum],
+    now: Seen,
+    raw: RawState,
+    look: Look,
+) -> tuple[CounterPair, CounterPair]:
+    """Return what each revision's sources counted since the base; a step begins with nothing."""
+    before = raw.get(COUNTERS)
+    known = before if isinstance(before, dict) and not look.is_new_step else None
+
+    arms: list[CounterPair] = []
+    for arm, items in (("c", candidate), ("s", stable)):
+        total = second = 0.0
+        for name, item in items.items():
+            pair = now.get(f"{arm}/{name}")
+            if pair is None or known is None:
+                continue
+            gained = _subtract_pair(pair, known.get(f"{arm}/{name}"), is_new=item.is_new)
+            total, second = total + gained[0], second + gained[1]
+        arms.append((total, second))
+    return arms[0], arms[1]
+
+
+def _subtract_pair(now: CounterPair, before: object, *, is_new: bool) -> CounterPair:
+    if not isinstance(before, list | tuple):
+        return now if is_new else (0.0, 0.0)
+    if now[0] < before[0]:
+        return now
+    return now[0] - before[0], max(0.0, now[1] - before[1])
