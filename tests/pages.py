@@ -17,6 +17,14 @@ BLOCK = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 COMMENT = re.compile(r"(^|\s+)#\s.*$")
+RUN_BY = {
+    "make ": "tests/unit/docs/test_console.py",
+    "find ": "tests/unit/docs/test_console.py",
+    "kubectl slipway ": "tests/unit/cli/test_pages.py",
+    "kubectl ": "tests/contract/install/test_pages.py",
+    "helm uninstall ": "tests/contract/install/test_pages.py",
+}
+"""Who runs the commands of a console, by how they begin; the first one that fits."""
 CUT_DIGEST = re.compile(r"sha256:[0-9a-f]+…")
 DIGEST = "sha256:" + "0f" * 32
 
@@ -43,7 +51,7 @@ class Block:
         if any(line.startswith("$ ") for line in lines):
             lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
         bare = (COMMENT.sub("", line).strip() for line in lines)
-        return [command for command in bare if command]
+        return [command for line in bare for command in line.split(" && ") if command]
 
 
 def blocks(language: str) -> list[Block]:
@@ -60,6 +68,23 @@ def blocks(language: str) -> list[Block]:
         for found in BLOCK.finditer(text)
         if found["language"] == language
     ]
+
+
+def consoles() -> list[Block]:
+    """The blocks of commands that tests run: all but those that are marked."""
+    return [block for block in blocks("console") if not block.not_run]
+
+
+def runner_of(command: str) -> str:
+    """The test file that runs a command; empty: none does."""
+    return next((path for start, path in RUN_BY.items() if command.startswith(start)), "")
+
+
+def commands_run_by(path: str) -> list[str]:
+    """The different commands that a test file must run, in the order of the pages."""
+    commands = [command for block in consoles() for command in block.commands]
+    here = str(Path(path).resolve().relative_to(ROOT))
+    return list(dict.fromkeys(command for command in commands if runner_of(command) == here))
 
 
 def document_of(block: Block) -> dict[str, Any]:

@@ -22,7 +22,6 @@ STILL = {
     "test-paragraphs": 81.0,
     "words": 64.0,
     "classes": 36.0,
-    "policy-circles": 1.0,
 }
 """Figures that miss their targets so far, and where they are: lowered as they come down."""
 
