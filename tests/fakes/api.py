@@ -1,6 +1,6 @@
 """An API server in memory: objects with identity, versions, field owners and garbage collection.
 
-Stored manifests are never changed in place, so that they are handed out without a copy.
+Stored manifests are never changed in place, so they are handed out without a copy.
 """
 
 import copy
@@ -31,7 +31,7 @@ TYPES: Mapping[Kind, type[ApiModel]] = {
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a watch would say, with what was there before."""
+    """What a watch would report, with the object as it was before."""
 
     kind: Kind
     before: Manifest | None
@@ -62,12 +62,12 @@ class FakeApi:
         self._uids = itertools.count(1)
         self.changes = 0
         self.watch: deque[Change] = deque()
-        """What the watches have not told yet."""
+        """What the watches have not reported yet."""
         self.witness: Callable[[Change], None] = lambda _change: None
         """Sees every change at the moment it is made."""
 
     def fork(self, clock: FakeClock) -> "FakeApi":
-        """Return a server that goes its own way from here; what is stored is never changed."""
+        """Return a server that starts with the same objects and then goes its own way."""
         twin = FakeApi(clock)
         twin._objects = dict(self._objects)
         twin._owners = dict(self._owners)
@@ -97,6 +97,7 @@ class FakeApi:
             raise ConflictError(f"{place[0].kind} {place[2]} already exists")
         if dry_run:
             return manifest
+
         made = copy.deepcopy(manifest)
         owner = (manager, "Update", "")
         return self._make(made, {owner: frozenset(fields.owned_leaves(manifest))})
@@ -107,6 +108,7 @@ class FakeApi:
         """Server-side apply; metadata.uid and resourceVersion are preconditions."""
         place, metadata = place_of(manifest), manifest["metadata"]
         found = self._objects.get(place)
+
         if found is None:
             if "uid" in metadata or subresource:
                 raise ChangedUnderneath(f"{place[0].kind} {place[2]} does not exist")
@@ -116,6 +118,7 @@ class FakeApi:
             }
             made["metadata"].pop("resourceVersion", None)
             return self._make(made, {(manager, "Apply", ""): frozenset(wanted)})
+
         self._check(found, metadata)
         me = (manager, "Apply", subresource)
         owners = self._owners[found["metadata"]["uid"]]
@@ -133,6 +136,7 @@ class FakeApi:
         if found is None:
             raise ChangedUnderneath(f"{kind.kind} {name} does not exist")
         self._check(found, body.get("metadata", {}))
+
         subresource = "status" if "status" in body else ""
         new = fields.merged(found, copy.deepcopy(body))
         owners = self._owners[found["metadata"]["uid"]]
@@ -140,7 +144,7 @@ class FakeApi:
         return self._store((kind, namespace, name), new, after)
 
     def put_status(self, kind: Kind, manifest: Manifest, status: Manifest) -> None:
-        """Replace the status as a controller does; no write where it is so already."""
+        """Replace the status as a controller does; nothing is written where nothing changes."""
         if manifest.get("status") == status:
             return
         metadata = manifest["metadata"]
@@ -166,7 +170,7 @@ class FakeApi:
         self._tell(Change(kind, found, None))
 
     def collect_garbage(self) -> None:
-        """Delete what belongs to owners that exist no more, and what belongs to that."""
+        """Delete what belongs to owners that no longer exist, and what belongs to that in turn."""
         while True:
             alive = {item["metadata"]["uid"] for item in self._objects.values()}
             lost = [
@@ -194,11 +198,13 @@ class FakeApi:
         if place[0] is kinds.DEPLOYMENT:
             manifest["spec"] = {"replicas": 1, **manifest["spec"]}
         _validate(place, manifest)
+
         metadata = manifest["metadata"] = dict(manifest["metadata"])
         metadata["managedFields"] = fields.managed_fields(owners)
         self._owners[metadata["uid"]] = owners
         if before is not None and before == manifest:
             return before
+
         metadata["generation"] = _generation(before, manifest)
         metadata["resourceVersion"] = str(next(self._numbers))
         self._objects[place] = manifest
@@ -250,11 +256,13 @@ def _validate(place: Place, manifest: Manifest) -> None:
     kind = TYPES.get(place[0])
     if kind is None:
         return
+
     try:
         made = kind.model_validate(manifest)
     except ValidationError as error:
         issue = error.errors()[0]
         raise SpecError(".".join(str(part) for part in issue["loc"]), issue["msg"]) from error
+
     if isinstance(made, ModelRoute) and made.spec.backends:
         total = sum(backend.weight for backend in made.spec.backends)
         if total != 100:

@@ -1,6 +1,6 @@
-"""The operator's way to the API server in memory; runs the same contract tests as the real one.
+"""The operator's client of the API server in memory; passes the contract tests of the real one.
 
-Every write is counted, and may be disturbed: before it reaches the server or after it was made.
+Every write is counted, and may fail: before it reaches the server, or after it was made.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ Written = Callable[[Kind, Manifest], None]
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One write, as an audit log has it."""
+    """One write, as an audit log would show it."""
 
     verb: str
     kind: str
@@ -31,7 +31,7 @@ class Write:
 
 
 class Trouble:
-    """Undisturbed; a test overrides what should go wrong, and how."""
+    """Nothing goes wrong; a test overrides what should."""
 
     def before(self, write: Write) -> None:
         """Raise what happens instead of the write."""
@@ -101,12 +101,12 @@ class FakeCluster:
         replicas: int | None,
         resource_version: str | None = None,
     ) -> None:
-        body = _bare(kinds.DEPLOYMENT, namespace, name)
-        body["metadata"]["uid"] = uid
+        conditions = {"uid": uid}
         if resource_version is not None:
-            body["metadata"]["resourceVersion"] = resource_version
-        if replicas is not None:
-            body["spec"] = {"replicas": replicas}
+            conditions["resourceVersion"] = resource_version
+        content = {} if replicas is None else {"spec": {"replicas": replicas}}
+        body = kinds.DEPLOYMENT.manifest(namespace, name, metadata=conditions, **content)
+
         await self._write(
             "scale",
             body,
@@ -120,9 +120,10 @@ class FakeCluster:
         resource_version: str,
         manager: str = names.FIELD_MANAGER_STATUS,
     ) -> Manifest:
-        body = _bare(*place_of(manifest))
-        body["metadata"]["resourceVersion"] = resource_version
-        body["status"] = manifest["status"]
+        kind, namespace, name = place_of(manifest)
+        precondition = {"resourceVersion": resource_version}
+        body = kind.manifest(namespace, name, metadata=precondition, status=manifest["status"])
+
         return await self._write(
             "status",
             body,
@@ -135,7 +136,7 @@ class FakeCluster:
         body: Manifest = {"metadata": {"uid": uid, "annotations": dict(annotations)}}
         await self._write(
             "annotate",
-            _bare(kind, namespace, name),
+            kind.manifest(namespace, name),
             lambda: self._api.patch(kind, namespace, name, body, manager=names.FIELD_MANAGER),
         )
 
@@ -167,8 +168,3 @@ class FakeCluster:
         self.trouble.after(write)
         self._on_written(kind, written)
         return written
-
-
-def _bare(kind: Kind, namespace: str, name: str) -> Manifest:
-    metadata = {"namespace": namespace, "name": name}
-    return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}

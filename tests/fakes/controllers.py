@@ -1,4 +1,4 @@
-"""What a cluster does by itself: garbage goes, Jobs end, pods turn ready, proxies take weights.
+"""What a cluster does by itself: it collects garbage, ends Jobs, readies pods and takes weights.
 
 Everything happens in `step`, once per second of the clock, always in the same order.
 """
@@ -21,7 +21,7 @@ from tests.fakes.clock import FakeClock
 DIGEST = "sha256:" + "ab" * 32
 ERROR_EVERY = 4
 LINGER_SECONDS = 2
-"""For so long after its last request a revision still has some in flight."""
+"""How long after its last request a revision still has one in flight."""
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Served:
 
 @dataclass
 class Servers:
-    """Fits `slipway.reconcile.ports.ServerSource`: Tritons that tell the same, or nothing."""
+    """Fits `slipway.reconcile.ports.ServerSource`: Tritons with the same load, or none."""
 
     load: ServerLoad | None = None
 
@@ -53,7 +53,7 @@ class Controllers:
     traffic: int = 100
     """Requests per second and proxy."""
     deaf: set[str] = field(default_factory=set)
-    """uids of router pods whose agents take no weights any more."""
+    """uids of router pods whose agents take no more weights."""
     served: defaultdict[tuple[str, str, str, str], Served] = field(
         default_factory=lambda: defaultdict(Served)
     )
@@ -61,19 +61,19 @@ class Controllers:
     starts_jobs: bool = True
     """Whether the pods of Jobs are admitted."""
     quota: str = ""
-    """Why no server pod is admitted any more; empty: they are."""
+    """Why no further server pod is admitted; empty: they all are."""
     lost: Counter[str] = field(default_factory=Counter)
     """Requests by route that no ready pod could answer."""
 
     concurrency: int | None = None
     """Requests in flight at all proxies together, split by weight; None: what lingers."""
     silent: set[str] = field(default_factory=set)
-    """Names of router pods that tell nobody what they counted."""
+    """Names of router pods that do not answer for their counters."""
     servers: Servers = field(default_factory=Servers)
     broken: set[str] = field(default_factory=set)
-    """Components whose pods do not turn ready any more."""
+    """Components whose pods no longer turn ready."""
     held: dict[str, Manifest | None] = field(default_factory=dict)
-    """Namespaces whose router pods come to nothing, and the condition that says so, if one does."""
+    """Namespaces whose router pods never come up, and the condition that says so, if any."""
 
     def step(self) -> None:
         self.api.collect_garbage()
@@ -96,10 +96,12 @@ class Controllers:
             return
         if not self.starts_jobs:
             return
+
         component = metadata["labels"][names.LABEL_COMPONENT]
         message = self._package(job) if component == "package" else self._check(job)
         labels = {**metadata["labels"], "batch.kubernetes.io/job-name": metadata["name"]}
         ended = {"exitCode": 0, "reason": "Completed", "message": json.dumps(message)}
+
         pod = self._pod(job, f"{metadata['name']}-x", labels)
         state = {"name": component, "restartCount": 0, "state": {"terminated": ended}}
         self.api.put_status(kinds.POD, pod, {"containerStatuses": [state]})
@@ -140,17 +142,20 @@ class Controllers:
         metadata, spec = deployment["metadata"], deployment["spec"]
         labels = spec["template"]["metadata"]["labels"]
         pods = list(self.pods_of(deployment))
+
         for pod in pods[spec["replicas"] :]:
             self.api.delete(*_place(pod))
         pods = pods[: spec["replicas"]]
         for pod in pods:
             self._turn_ready(pod)
+
         taken = {pod["metadata"]["name"] for pod in pods}
         free = (name for n in range(99) if (name := f"{metadata['name']}-{n}") not in taken)
         is_full = self.quota and labels[names.LABEL_COMPONENT] == names.COMPONENT_SERVER
         lacks = len(pods) < spec["replicas"]
         for _ in range(len(pods), spec["replicas"] if not is_full else 0):
             self._pod(deployment, next(free), labels)
+
         ready = sum(is_ready(pod) for pod in self.pods_of(deployment))
         self._report(deployment, ready, self.quota if is_full and lacks else "")
 
@@ -161,11 +166,13 @@ class Controllers:
         known: Manifest = next(iter(old.get("conditions", [])), {})
         same = known.get("status") == claim["status"]
         claim["lastTransitionTime"] = known["lastTransitionTime"] if same else self._now()
+
         status = {
             "observedGeneration": deployment["metadata"]["generation"],
             "replicas": wanted,
             "conditions": [claim],
         }
+
         namespace = deployment["metadata"]["namespace"]
         if deployment["metadata"]["name"] == names.ROUTER_NAME and namespace in self.held:
             said = self.held[namespace]
@@ -176,6 +183,7 @@ class Controllers:
             status["conditions"].append({**failure, "message": refused})
         if ready:
             status |= {"readyReplicas": ready, "updatedReplicas": ready}
+
         self.api.put_status(kinds.DEPLOYMENT, deployment, status)
 
     def pods_of(self, owner: Manifest) -> Iterator[Manifest]:
@@ -185,13 +193,10 @@ class Controllers:
                 yield pod
 
     def _pod(self, owner: Manifest, name: str, labels: Manifest) -> Manifest:
-        metadata = {
-            "name": name,
-            "namespace": owner["metadata"]["namespace"],
-            "labels": labels,
-            "ownerReferences": [{"uid": owner["metadata"]["uid"], "controller": True}],
-        }
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {}}
+        reference = {"uid": owner["metadata"]["uid"], "controller": True}
+        metadata = {"labels": labels, "ownerReferences": [reference]}
+        namespace = owner["metadata"]["namespace"]
+        pod = kinds.POD.manifest(namespace, name, metadata=metadata, spec={})
         return self.api.create(pod, manager="controller")
 
     def _turn_ready(self, pod: Manifest) -> None:
@@ -200,6 +205,7 @@ class Controllers:
             return
         if labels[names.LABEL_COMPONENT] in self.broken:
             return
+
         is_router = labels[names.LABEL_COMPONENT] == names.COMPONENT_ROUTER
         main: Manifest = {
             "name": "envoy" if is_router else "triton",
@@ -208,6 +214,7 @@ class Controllers:
             "state": {"running": {}},
         }
         ready = {"type": "Ready", "status": "True", "lastTransitionTime": self._now()}
+
         # the fake's address of a pod is its name, so that its counters are found again
         address = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
         status = {"conditions": [ready], "containerStatuses": [main], "podIP": address}
@@ -249,6 +256,7 @@ class Controllers:
         )
         if missing or pod["metadata"]["uid"] in self.deaf:
             return None
+
         return {
             "name": pod["metadata"]["name"],
             "uid": pod["metadata"]["uid"],
@@ -262,6 +270,7 @@ class Controllers:
         metadata = route["metadata"]
         namespace, name = metadata["namespace"], metadata["name"]
         current = self.api.get(kinds.MODEL_ROUTE, namespace, name) or route
+
         for entry in current.get("status", {}).get("proxies", ()):
             for revision, weight in entry["effectiveWeights"].items():
                 share = self.traffic * weight // 100
@@ -270,6 +279,7 @@ class Controllers:
                 if not self.ready_pods(namespace, revision):
                     self.lost[name] += share
                     continue
+
                 served = self.served[namespace, entry["name"], name, revision]
                 served.requests += share
                 served.last = self.clock.seconds()
@@ -291,6 +301,7 @@ class Controllers:
             return None
         if proxy not in {pod["metadata"]["name"] for pod in self.proxies(namespace)}:
             return None
+
         found: list[Counters] = []
         for (where, who, route, revision), served in self.served.items():
             if (where, who) == (namespace, proxy):
@@ -298,6 +309,7 @@ class Controllers:
                 active = self._active(namespace, proxy, route, revision, served)
                 at = self.clock.now()
                 found.append(counted(proxy, counts, route=route, at=at, active=active))
+
         routes = [entry for tick in found for entry in tick.routes]
         return Counters(proxy=proxy, envoy_start="1", at=self._now(), routes=routes)
 
@@ -305,6 +317,7 @@ class Controllers:
         lingers = int(self.clock.seconds() - served.last < LINGER_SECONDS)
         if self.concurrency is None or not lingers:
             return lingers
+
         found = self.api.get(kinds.MODEL_ROUTE, namespace, route) or {}
         told = found.get("status", {}).get("proxies", ())
         share = next(

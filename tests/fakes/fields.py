@@ -1,4 +1,4 @@
-"""Who owns which field: server-side apply, as far as Slipway builds on it.
+"""Which manager owns which field: server-side apply, as far as Slipway relies on it.
 
 A field is a path to a scalar, an empty map or a list; lists are taken as a whole.
 """
@@ -38,7 +38,7 @@ def leaves(value: Any, path: Path = ()) -> dict[Path, Any]:
 
 
 def owned_leaves(manifest: Manifest, subresource: str = "") -> dict[Path, Any]:
-    """Return the fields of an object that somebody can own through a (sub)resource."""
+    """Return the fields of an object that a manager can own through a (sub)resource."""
     found = {}
     for path, value in leaves(manifest).items():
         if path[0] in {"apiVersion", "kind"} or (path[0] == "status") != (subresource == "status"):
@@ -69,16 +69,18 @@ def applied(
     changed = {path for path, value in wanted.items() if present.get(path) != value}
     after = _without(owners, changed, but=me)
     others = {path for owner, paths in after.items() if owner != me for path in paths}
+
     for path in after.get(me, frozenset()) - wanted.keys() - others:
         manifest = without(manifest, path)
     for path in changed:
         manifest = put(manifest, path, wanted[path])
+
     after[me] = frozenset(wanted)
     return manifest, after
 
 
 def updated(owners: Owners, before: Manifest, after: Manifest, me: Owner) -> Owners:
-    """Return the owners after somebody changed the object without apply."""
+    """Return the owners after `me` changed the object without apply."""
     old, new = leaves(before), leaves(after)
     changed = {path for path in old.keys() | new.keys() if old.get(path) != new.get(path)}
     changed = {path for path in changed if path[:2] != ("metadata", "managedFields")}
@@ -126,7 +128,7 @@ def put(manifest: Manifest, path: Path, value: Any) -> Manifest:
 
 
 def without(manifest: Manifest, path: Path) -> Manifest:
-    """Return the object without a field, and without what is empty then."""
+    """Return the object without a field, and without the maps that this leaves empty."""
     rest = {key: value for key, value in manifest.items() if key != path[0]}
     below = manifest.get(path[0])
     if len(path) > 1 and isinstance(below, dict) and (left := without(below, path[1:])):

@@ -69,7 +69,7 @@ class KubeCluster:
 
     async def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         """Create an object whose content never changes. Raises ConflictError where it exists."""
-        kind, namespace, _ = _locate(manifest)
+        kind, namespace, _ = _place_of(manifest)
         query = {"fieldManager": names.FIELD_MANAGER, "fieldValidation": "Strict"}
         if dry_run:
             query["dryRun"] = "All"
@@ -81,7 +81,7 @@ class KubeCluster:
 
     async def apply(self, manifest: Manifest, *, existing_uid: str | None) -> Manifest:
         """Server-side apply as manager ``slipway``; see the protocol for `existing_uid`."""
-        kind, namespace, name = _locate(manifest)
+        kind, namespace, name = _place_of(manifest)
         query = {"fieldManager": names.FIELD_MANAGER, "fieldValidation": "Strict"}
 
         if existing_uid is not None:
@@ -129,7 +129,7 @@ class KubeCluster:
         manager: str = names.FIELD_MANAGER_STATUS,
     ) -> Manifest:
         """Replace what `manager` owns of the status of the version that was read."""
-        kind, namespace, name = _locate(manifest)
+        kind, namespace, name = _place_of(manifest)
         precondition = {"resourceVersion": resource_version}
         body = kind.manifest(namespace, name, metadata=precondition, status=manifest["status"])
         query = {"fieldManager": manager, "force": "true"}
@@ -199,6 +199,6 @@ class KubeCluster:
             await asyncio.sleep(patience)
 
 
-def _locate(manifest: Manifest) -> tuple[Kind, str, str]:
+def _place_of(manifest: Manifest) -> tuple[Kind, str, str]:
     metadata = manifest["metadata"]
     return kinds.BY_NAME[manifest["kind"]], metadata["namespace"], metadata["name"]

@@ -192,12 +192,12 @@ def _pod_spec(job: PackageJob | CheckJob, task: _Task) -> Manifest:
             "runAsGroup": USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(job, task, mounts)],
+        "containers": [_job_container(job, task, mounts)],
         "volumes": volumes,
     }
 
 
-def _container(job: PackageJob | CheckJob, task: _Task, mounts: list[Manifest]) -> Manifest:
+def _job_container(job: PackageJob | CheckJob, task: _Task, mounts: list[Manifest]) -> Manifest:
     return {
         "name": task.component,
         "image": job.image,

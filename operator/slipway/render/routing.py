@@ -43,7 +43,7 @@ def render_model_route(
         backends=list(backends),
     )
 
-    return owner.render_child(MODEL_ROUTE, owner.name, _labels(owner), spec=spec.wire())
+    return owner.render_child(MODEL_ROUTE, owner.name, _router_labels(owner), spec=spec.wire())
 
 
 def render_client_service(owner: Owner, port: int, protocols: Collection[str]) -> Manifest:
@@ -63,8 +63,8 @@ def render_client_service(owner: Owner, port: int, protocols: Collection[str]) -
     selector = {names.LABEL_COMPONENT: names.COMPONENT_ROUTER}
     spec = {"type": "ClusterIP", "selector": selector, "ports": ports}
 
-    return owner.render_child(SERVICE, owner.name, _labels(owner), spec=spec)
+    return owner.render_child(SERVICE, owner.name, _router_labels(owner), spec=spec)
 
 
-def _labels(owner: Owner) -> dict[str, str]:
+def _router_labels(owner: Owner) -> dict[str, str]:
     return names.common_labels(owner.name, names.COMPONENT_ROUTER)

@@ -111,7 +111,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("said", "means"), CASES)
-def test_a_refusal_says_who_must_act(said: ApiResponse, means: type[SlipwayError]) -> None:
+def test_an_error_response_names_who_must_act(said: ApiResponse, means: type[SlipwayError]) -> None:
     error = error_from(said, "PATCH /pods/p")
     assert type(error) is means
 

@@ -1,4 +1,4 @@
-"""Questions beside the passes: a slow answer is there later, an old one is asked anew."""
+"""Requests in the background: a slow answer arrives later, an old one is asked for again."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -48,33 +48,37 @@ async def until_there(source: Source) -> None:
 async def test_a_slow_answer_is_taken_later_and_asked_for_once(source: Source) -> None:
     assert await source.ask() is None
     assert await source.ask() is None
+
     await until_there(source)
     source.moment = 30
-    assert await source.ask() == "answer 1", "nobody has seen it yet"
+
+    assert await source.ask() == "answer 1", "it was not picked up yet"
     assert source.asked == 1
 
 
 async def test_an_answer_is_repeated_while_it_is_fresh(source: Source) -> None:
     source.gate.set()
     assert await source.ask() == "answer 1"
+
     source.moment = 4
     assert await source.ask() == "answer 1"
+
     source.moment = 6
     assert await source.ask() == "answer 2"
 
 
-async def test_an_answer_that_nobody_came_for_is_forgotten(source: Source) -> None:
+async def test_an_answer_that_is_never_picked_up_is_forgotten(source: Source) -> None:
     assert await source.ask() is None
     await until_there(source)
     source.moment = FORGOTTEN_SECONDS + 1
     assert await source.ask() == "answer 2"
 
 
-async def test_what_was_never_asked_has_no_answer(source: Source) -> None:
+async def test_a_key_without_a_request_has_no_answer(source: Source) -> None:
     assert source.beside.pick_up("other") is None
 
 
-async def test_closing_ends_what_is_under_way() -> None:
+async def test_closing_cancels_what_is_under_way() -> None:
     source = Source()
     assert await source.ask() is None
     await source.beside.close()

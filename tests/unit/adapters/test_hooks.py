@@ -1,4 +1,4 @@
-"""Webhooks over real connections: what each answer means, and where nobody is led to."""
+"""Webhooks over real connections: what each answer means, and which addresses are never called."""
 
 import asyncio
 import logging
@@ -98,7 +98,7 @@ async def endless(request: web.Request) -> web.StreamResponse:
         pytest.param(status(302), Said.UNCLEAR, "HTTP302", id="a redirect"),
         pytest.param(status(307), Said.UNCLEAR, "HTTP307", id="a redirect that would post"),
         pytest.param(status(403), Said.UNCLEAR, "HTTP403", id="a gateway that refuses"),
-        pytest.param(status(404), Said.UNCLEAR, "HTTP404", id="nobody there"),
+        pytest.param(status(404), Said.UNCLEAR, "HTTP404", id="a path that is not there"),
         pytest.param(status(500), Said.UNCLEAR, "HTTP500", id="a broken hook"),
         pytest.param(slow, Said.UNCLEAR, "Timeout", id="no answer in time"),
     ],
@@ -109,7 +109,7 @@ async def test_the_status_code_is_the_answer(handler: Handler, said: Said, reaso
         assert await answered(source, a_call(url, seconds=seconds)) == HookAnswer(said, reason)
 
 
-async def test_a_hook_is_told_what_it_is_about_and_no_secret() -> None:
+async def test_a_hook_gets_the_facts_and_no_secret() -> None:
     seen: list[tuple[object, object]] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -139,14 +139,14 @@ async def test_a_hook_is_told_what_it_is_about_and_no_secret() -> None:
     assert headers.keys() == {"Idempotency-Key", "User-Agent"}
 
 
-async def test_words_of_an_answer_reach_nobody(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_body_of_an_answer_is_never_repeated(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     async with serving(status(500)) as url, hooks() as source:
         answer = await answered(source, a_call(url))
     assert WORDS not in f"{answer}{caplog.text}"
 
 
-async def test_a_host_that_nobody_allowed_is_not_asked() -> None:
+async def test_a_host_that_is_not_allowed_is_not_called() -> None:
     asked: list[int] = []
 
     async def answer(_: web.Request) -> web.Response:
@@ -158,7 +158,7 @@ async def test_a_host_that_nobody_allowed_is_not_asked() -> None:
     assert (found.reason, asked) == ("HostNotAllowed", [])
 
 
-async def test_a_name_that_leads_to_this_machine_is_not_followed() -> None:
+async def test_a_name_that_resolves_to_this_machine_is_not_called() -> None:
     async with serving(status(200)) as url, hooks(("localhost",)) as source:
         found = await answered(source, a_call(url.replace("127.0.0.1", "localhost")))
     assert found == HookAnswer(Said.UNCLEAR, "AddressNotAllowed")
@@ -184,19 +184,19 @@ async def test_a_name_that_leads_to_this_machine_is_not_followed() -> None:
         ("93.184.216.34", False),
     ],
 )
-def test_names_lead_to_services_and_not_to_the_machine_or_its_cloud(
+def test_names_resolve_to_services_and_not_to_the_machine_or_its_cloud(
     address: str, forbidden: bool
 ) -> None:
     assert is_forbidden(address) is forbidden
 
 
-async def test_nobody_home_is_asked_again_later() -> None:
+async def test_an_unreachable_hook_gives_no_clear_answer() -> None:
     async with hooks() as source:
         found = await answered(source, a_call("http://127.0.0.1:1/gate"))
     assert found == HookAnswer(Said.UNCLEAR, "Unreachable")
 
 
-async def test_who_is_not_the_leader_asks_nobody() -> None:
+async def test_a_process_that_is_not_the_leader_calls_no_hook() -> None:
     def fence() -> None:
         raise FencedError("not the leader")
 
@@ -215,12 +215,12 @@ async def source(request: pytest.FixtureRequest) -> AsyncIterator[tuple[HookSour
         yield real, url
 
 
-async def test_there_is_no_answer_before_the_question(source: tuple[HookSource, str]) -> None:
+async def test_there_is_no_answer_before_the_call(source: tuple[HookSource, str]) -> None:
     asked, url = source
     assert asked.answer(a_call(url).key) is None
 
 
-async def test_an_answer_stays_with_its_question(source: tuple[HookSource, str]) -> None:
+async def test_an_answer_stays_with_its_call(source: tuple[HookSource, str]) -> None:
     asked, url = source
     first = await answered(asked, a_call(url))
     await asked.ask(a_call(url))

@@ -1,4 +1,4 @@
-"""The adapter's manners, against a small server: patience, the fence, what is sent along."""
+"""How the adapter behaves against a small server: patience, the fence, and its headers."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -62,13 +62,13 @@ def cluster_with(connection: Connection, fence: Callable[[], None]) -> KubeClust
     return KubeCluster(connection, fence=fence)
 
 
-async def test_a_server_that_is_busy_is_asked_again(server: Server, connection: Connection) -> None:
+async def test_a_busy_api_server_is_asked_again(server: Server, connection: Connection) -> None:
     server.answers = [busy(), busy()]
     await cluster_with(connection, lambda: None).create(ACCOUNT)
     assert len(server.requests) == 3
 
 
-async def test_a_server_that_stays_busy_is_left_alone(
+async def test_an_api_server_that_stays_busy_is_left_alone(
     server: Server, connection: Connection
 ) -> None:
     server.answers = [busy() for _ in range(10)]
@@ -92,7 +92,7 @@ async def test_the_fence_is_asked_before_every_attempt(
     assert len(server.requests) == 1
 
 
-async def test_requests_say_who_sends_them_and_as_which_manager(
+async def test_requests_carry_the_user_agent_and_the_field_manager(
     server: Server, connection: Connection
 ) -> None:
     await cluster_with(connection, lambda: None).apply(ACCOUNT, existing_uid="u1")
@@ -109,11 +109,13 @@ async def test_what_is_believed_absent_is_applied_without_force(
     assert "force" not in server.requests[0].query
 
 
-async def test_no_server_at_all_is_passing_trouble(server: Server) -> None:
+async def test_an_unreachable_api_server_is_a_transient_failure(server: Server) -> None:
     configuration = client.Configuration(host="http://127.0.0.1:1")
     connection = Connection(configuration, user_agent="test")
+
     with pytest.raises(ClusterUnavailable):
         await cluster_with(connection, lambda: None).get(SERVICE_ACCOUNT, "vision", "digits")
+
     await connection.close()
     assert not server.requests
 
@@ -126,7 +128,7 @@ async def test_a_kind_that_is_not_served_points_at_its_crd(
         await KubeMetadata(connection).probe(MODEL_ROUTE, None)
 
 
-async def test_a_right_that_is_missing_is_named(server: Server, connection: Connection) -> None:
+async def test_a_missing_permission_is_named(server: Server, connection: Connection) -> None:
     message = 'jobs.batch is forbidden: User "u" cannot list resource "jobs" in API group "batch"'
     body = {"kind": "Status", "message": message}
     server.answers = [web.json_response(body, status=403)]
@@ -167,6 +169,8 @@ async def test_an_agents_counters_are_read(server: Server) -> None:
     body = {"proxy": "p", "envoyStart": "1", "at": "2026-01-01T00:00:00Z", "routes": []}
     server.answers = [web.json_response(body)]
     answer = await counters.read("127.0.0.1")
+
     assert answer is not None
     assert answer.proxy == "p"
+
     await counters.close()

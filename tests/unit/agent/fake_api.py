@@ -1,4 +1,4 @@
-"""An API server that knows lists, watches and status applies of one namespace."""
+"""An API server with the lists, watches and status applies of one namespace."""
 
 import asyncio
 import json
@@ -60,13 +60,13 @@ class FakeApi:
         generation = known["metadata"]["generation"] + 1 if known else 1
         self._store(
             MODEL_ROUTE.plural,
-            {
-                "apiVersion": MODEL_ROUTE.api_version,
-                "kind": MODEL_ROUTE.kind,
-                "metadata": {"name": name, "generation": generation, "uid": self._uid(known)},
-                "spec": dict(spec),
-                "status": known["status"] if known else {},
-            },
+            MODEL_ROUTE.manifest(
+                None,
+                name,
+                metadata={"generation": generation, "uid": self._uid(known)},
+                spec=dict(spec),
+                status=known["status"] if known else {},
+            ),
         )
 
     def put_endpoints(
@@ -79,6 +79,7 @@ class FakeApi:
     ) -> None:
         endpoints = [_endpoint(host, ready=True) for host in ready]
         endpoints += [_endpoint(host, ready=False) for host in terminating]
+
         name = f"{service}-slice"
         known = self.objects.get((ENDPOINT_SLICE.plural, name))
         self._store(
@@ -148,6 +149,7 @@ class FakeApi:
         version = int(request.query["resourceVersion"])
         if version < self.oldest:
             return web.json_response({"code": 410, "message": "too old"}, status=410)
+
         answer = web.StreamResponse(headers={"Content-Type": "application/json"})
         await answer.prepare(request)
         while version >= self.oldest:
@@ -157,6 +159,7 @@ class FakeApi:
                 if change.plural == plural:
                     await answer.write(json.dumps(change.event).encode() + b"\n")
             await grown.wait()
+
         gone = {"type": "ERROR", "object": {"code": 410, "message": "too old"}}
         await answer.write(json.dumps(gone).encode() + b"\n")
         return answer
@@ -169,6 +172,7 @@ class FakeApi:
         found = self.objects.get((MODEL_ROUTE.plural, name))
         if found is None or found["metadata"]["uid"] != body["metadata"]["uid"]:
             return web.json_response({"message": "not found"}, status=404)
+
         self.applies.append((name, manager, body))
         pod = manager.partition("/")[2]
         others = [entry for entry in self.proxies(name) if entry["name"] != pod]

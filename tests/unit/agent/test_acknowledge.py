@@ -29,7 +29,7 @@ def test_one_version_behind_is_pending(file: str) -> None:
     assert judge_files(WRITTEN, behind, settled(CURRENT), listeners=True) == (FileState.PENDING, [])
 
 
-def test_without_a_listener_nobody_reads_the_routes() -> None:
+def test_without_a_listener_envoy_reads_no_routes() -> None:
     no_routes = replace(CURRENT, versions={CLUSTERS_FILE: "c2", LISTENERS_FILE: "l1"})
     outcome, _ = judge_files(WRITTEN, no_routes, settled(CURRENT), listeners=False)
     assert outcome is FileState.IN_FORCE
@@ -43,13 +43,13 @@ def test_a_counter_that_grew_is_a_refusal_of_its_file() -> None:
     )
 
 
-def test_an_old_refusal_is_none() -> None:
+def test_a_refusal_that_was_dealt_with_does_not_count_again() -> None:
     old = replace(BEHIND, refused={ROUTES_FILE: 1})
     outcome, _ = judge_files(WRITTEN, old, settled(old), listeners=True)
     assert outcome is FileState.PENDING
 
 
-def test_a_new_envoy_counts_anew() -> None:
+def test_a_restarted_envoy_counts_from_zero() -> None:
     old = replace(BEHIND, refused={ROUTES_FILE: 3})
     new = replace(BEHIND, start="tuesday", refused={ROUTES_FILE: 1})
     outcome, _ = judge_files(WRITTEN, new, settled(old), listeners=True)
@@ -69,6 +69,7 @@ def test_versions_and_refusals_are_read_from_the_statistics() -> None:
             {"histograms": []},
         ],
     )
+
     assert found.versions == {LISTENERS_FILE: "l1"}
     assert found.refused == {LISTENERS_FILE: 0, CLUSTERS_FILE: 0, ROUTES_FILE: 2}
     assert found.endpoints == {"digits/0123abcd/http": "e1"}

@@ -1,4 +1,4 @@
-"""The loop, turn by turn, with an Envoy that does only what it is told."""
+"""The loop, turn by turn, with an Envoy that does only what a test says."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ FILES = (CLUSTERS_FILE, LISTENERS_FILE, ROUTES_FILE)
 
 @dataclass
 class FakeEnvoy:
-    """Has taken what `take` gave it; counts what it was asked."""
+    """Runs what `take` gave it, and counts how often it was looked at."""
 
     directory: Path
     discovery: Discovery
@@ -134,10 +134,13 @@ async def test_nothing_is_acknowledged_before_envoy_has_it(bench: Bench) -> None
     await bench.turn()
     bench.envoy.take_endpoints()
     await bench.turn(3)
+
     assert bench.envoy.weights() == {STABLE: 50, CANDIDATE: 50}
     assert bench.entries["digits"]["generation"] == 1
+
     bench.envoy.take(ROUTES_FILE)
     await bench.turn()
+
     assert bench.entries["digits"]["generation"] == 2
 
 
@@ -145,9 +148,12 @@ async def test_a_revision_gets_no_weight_before_envoy_has_its_endpoints(bench: B
     bench.serve(CANDIDATE, "10.0.0.2")
     bench.ask({STABLE: 50, CANDIDATE: 50})
     await bench.turn(5)
+
     assert bench.envoy.weights() == {STABLE: 100}
+
     bench.envoy.take_endpoints()
     await bench.turn()
+
     assert bench.envoy.weights() == {STABLE: 50, CANDIDATE: 50}
 
 
@@ -158,6 +164,7 @@ async def test_a_weight_is_lowered_whatever_the_endpoints_do(bench: Bench) -> No
     bench.serve(STABLE, "10.0.0.9")
     bench.ask({STABLE: 100, CANDIDATE: 0})
     await bench.turn()
+
     assert bench.envoy.weights() == {STABLE: 100}
 
 
@@ -172,6 +179,7 @@ async def test_new_endpoints_write_no_status(bench: Bench) -> None:
     for number in range(5):
         bench.serve(STABLE, f"10.0.1.{number}")
         await bench.turn(2, take=True)
+
     assert bench.writes == writes
     assert bench.conductor.acknowledged.is_set()
 
@@ -181,6 +189,7 @@ async def test_while_envoy_is_gone_everything_is_written_for_its_start(bench: Be
     bench.serve(CANDIDATE, "10.0.0.2")
     bench.ask({STABLE: 50, CANDIDATE: 50})
     await bench.turn(2)
+
     assert bench.envoy.weights() == {STABLE: 50, CANDIDATE: 50}
     assert bench.entries["digits"]["generation"] == 1
 
@@ -193,7 +202,7 @@ async def test_an_envoy_that_is_slow_to_answer_is_not_gone(bench: Bench) -> None
     assert bench.envoy.weights() == {STABLE: 100}
 
 
-async def test_a_refused_route_goes_back_and_says_so(bench: Bench) -> None:
+async def test_a_refused_route_goes_back_and_reports_it(bench: Bench) -> None:
     bench.serve(CANDIDATE, "10.0.0.2")
     bench.ask({STABLE: 50, CANDIDATE: 50})
     await bench.turn()
@@ -201,13 +210,15 @@ async def test_a_refused_route_goes_back_and_says_so(bench: Bench) -> None:
     await bench.turn()
     bench.envoy.refused = {ROUTES_FILE: 1}
     await bench.turn(2)
+
     assert bench.envoy.weights() == {STABLE: 100}
+
     entry = bench.entries["digits"]
     assert (entry["generation"], entry["effectiveWeights"]) == (1, {STABLE: 100, CANDIDATE: 0})
     assert entry["error"].startswith("generation 2: Envoy refused rds.json")
 
 
-async def test_of_two_changed_routes_the_good_one_gets_through(bench: Bench) -> None:
+async def test_of_two_changed_routes_the_good_one_takes_effect(bench: Bench) -> None:
     bench.ask({STABLE: 100}, name="good", port=10_001)
     bench.ask({STABLE: 100}, name="bad", port=10_002)
     for _ in range(20):
@@ -219,6 +230,7 @@ async def test_of_two_changed_routes_the_good_one_gets_through(bench: Bench) -> 
         elif "bad" not in listeners:
             bench.envoy.take(*FILES)
         bench.envoy.take_endpoints()
+
     assert bench.entries["good"]["effectiveWeights"] == {STABLE: 100}
     assert "refused" in bench.entries["bad"]["error"]
     assert bench.conductor.acknowledged.is_set()

@@ -55,6 +55,7 @@ def test_both_protocols_are_summed_and_pinned_requests_kept_apart() -> None:
         *stats(PINNED, upstream_rq_completed=9),
         keys=(HTTP, GRPC, PINNED),
     )
+
     assert [(each.pinned, each.requests, each.active) for each in found.routes] == [
         (False, 7, 3),
         (True, 9, 0),
@@ -110,6 +111,7 @@ def test_latencies_above_the_last_edge_are_in_the_last_bucket() -> None:
 def test_metrics_are_cumulative_and_in_seconds() -> None:
     text = render_metrics(read(histogram(HTTP, {1: 5, 2: 1, OVERFLOW_EDGE_MILLIS: 3})))
     labels = 'route="digits",revision="0123abcd",pinned="false"'
+
     assert f'slipway_router_latency_seconds_bucket{{{labels},le="0.001"}} 5' in text
     assert f'slipway_router_latency_seconds_bucket{{{labels},le="0.002"}} 6' in text
     assert f'slipway_router_latency_seconds_bucket{{{labels},le="60"}} 6' in text

@@ -51,13 +51,14 @@ def test_every_backend_has_its_clusters_also_at_weight_zero() -> None:
 def test_the_header_route_has_clusters_of_its_own() -> None:
     route = asked({STABLE: 100, CANDIDATE: 0}, candidate=CANDIDATE, candidateHeader=HEADER)
     pinned = {key for key in plan_route(route, BOTH, None, 0.0).clusters if key.pinned}
+
     assert {(key.revision, key.protocol) for key in pinned} == {
         (CANDIDATE, Protocol.HTTP),
         (CANDIDATE, Protocol.GRPC),
     }
 
 
-def test_a_candidate_that_is_no_backend_has_no_header_route() -> None:
+def test_a_candidate_that_is_not_a_backend_has_no_header_route() -> None:
     route = asked({STABLE: 100}, candidate=CANDIDATE, candidateHeader=HEADER)
     assert plan_route(route, BOTH, None, 0.0).route.pinned is None
 
@@ -74,6 +75,7 @@ def test_a_backend_that_left_the_spec_keeps_serving_until_the_new_one_can() -> N
         first.standing,
         1.0,
     )
+
     assert (later.generation, later.effective) == (3, {STABLE: 100})
     assert ClusterKey("digits", STABLE, Protocol.HTTP) in later.clusters
     assert ClusterKey("digits", CANDIDATE, Protocol.HTTP) in later.clusters
@@ -93,6 +95,7 @@ def test_only_the_entry_of_this_pod_is_its_own() -> None:
     ]
     route = a_route({STABLE: 100}) | {"status": {"proxies": entries}}
     own = DesiredRoute.parse(route, "pod-uid").own
+
     assert own is not None
     assert own.name == "router-pod-uid"
     assert DesiredRoute.parse(route, "third").own is None

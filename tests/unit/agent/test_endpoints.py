@@ -44,7 +44,7 @@ def test_absent_conditions_mean_ready() -> None:
     assert count_ready(found.endpoints) == 1
 
 
-def test_slices_of_nobody_or_of_names_are_left_alone() -> None:
+def test_slices_without_a_service_or_with_names_are_ignored() -> None:
     assert parse_slice(a_slice(metadata={"name": "s"})) is None
     assert parse_slice(a_slice(addressType="FQDN")) is None
 
@@ -68,20 +68,22 @@ def test_the_slices_of_a_service_are_put_together() -> None:
         EndpointSlice("other", (other,)),
         EndpointSlice("digits", (one,)),
     ]
+
     assert group_by_service(slices) == {"digits": (one, two), "other": (other,)}
 
 
-def test_ready_pods_are_preferred_to_those_that_end() -> None:
+def test_ready_pods_are_preferred_to_terminating_ones() -> None:
     pods = [a_pod("10.0.0.1"), a_pod("10.0.0.2", ready=False, ending=True)]
     assert routable_addresses(pods, Protocol.HTTP) == (("10.0.0.1", 8000),)
 
 
-def test_pods_that_end_serve_where_nobody_else_does() -> None:
+def test_terminating_pods_serve_where_no_other_pod_does() -> None:
     pods = [
         a_pod("10.0.0.1", ready=False, ending=True),
         a_pod("10.0.0.2", ready=False, serving=False, ending=True),
         a_pod("10.0.0.3", ready=False),
     ]
+
     assert routable_addresses(pods, Protocol.GRPC) == (("10.0.0.1", 8001),)
 
 

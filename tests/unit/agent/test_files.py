@@ -17,11 +17,12 @@ def test_a_new_version_replaces_the_file_by_rename(tmp_path: Path) -> None:
     with (tmp_path / "cds.json").open() as reader:
         files.write("cds.json", {"version_info": "b", "resources": []})
         assert '"a"' in reader.read()
+
     assert files.versions == {"cds.json": "b"}
     assert [path.name for path in tmp_path.iterdir()] == ["cds.json"]
 
 
-def test_what_an_earlier_life_wrote_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_from_before_a_restart_is_left_alone(tmp_path: Path) -> None:
     Files(tmp_path).write("cds.json", {"version_info": "a", "resources": []})
     again = Files(tmp_path)
     assert not again.write("cds.json", {"version_info": "a", "resources": []})

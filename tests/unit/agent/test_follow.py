@@ -15,7 +15,7 @@ SPEC = {"port": 10_000, "model": "digits", "backends": []}
 
 
 class Seen:
-    """What a follower told."""
+    """What a follower reported."""
 
     def __init__(self) -> None:
         self.objects: dict[str, int] = {}
@@ -50,20 +50,21 @@ async def seen(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[S
     await cluster.close()
 
 
-async def test_the_first_list_is_told(seen: Seen) -> None:
+async def test_the_first_list_is_reported(seen: Seen) -> None:
     assert seen.objects == {"first": 1}
 
 
-async def test_changes_are_told_as_they_come(seen: Seen, api: FakeApi) -> None:
+async def test_changes_are_reported_as_they_come(seen: Seen, api: FakeApi) -> None:
     api.put_route("second", SPEC)
     api.put_route("first", SPEC)
-    await until("the follower told it", lambda: seen.objects == {"first": 2, "second": 1})
+    await until("the follower reported it", lambda: seen.objects == {"first": 2, "second": 1})
     api.delete(MODEL_ROUTE.plural, "first")
-    await until("the follower told it", lambda: seen.objects == {"second": 1})
+    await until("the follower reported it", lambda: seen.objects == {"second": 1})
+
     assert api.requests.count("list modelroutes") == 1
 
 
-async def test_what_vanished_during_an_outage_is_told_after_a_new_list(
+async def test_what_vanished_during_an_outage_is_reported_after_a_new_list(
     seen: Seen, api: FakeApi
 ) -> None:
     await api.stop()
@@ -71,25 +72,28 @@ async def test_what_vanished_during_an_outage_is_told_after_a_new_list(
     api.put_route("second", SPEC)
     api.forget_history()
     await api.start()
-    await until("the follower told it", lambda: seen.objects == {"second": 1})
+    await until("the follower reported it", lambda: seen.objects == {"second": 1})
 
 
 async def test_a_short_outage_needs_no_new_list(seen: Seen, api: FakeApi) -> None:
     await api.stop()
     api.put_route("second", SPEC)
+
     assert seen.objects == {"first": 1}
+
     await api.start()
-    await until("the follower told it", lambda: "second" in seen.objects)
+    await until("the follower reported it", lambda: "second" in seen.objects)
+
     assert api.requests.count("list modelroutes") == 1
 
 
 async def test_a_version_that_is_too_old_leads_to_a_new_list(seen: Seen, api: FakeApi) -> None:
     api.forget_history()
-    await until("the follower told it", lambda: api.requests.count("list modelroutes") == 2)
+    await until("the follower reported it", lambda: api.requests.count("list modelroutes") == 2)
     api.put_route("first", SPEC)
-    await until("the follower told it", lambda: seen.objects == {"first": 2})
+    await until("the follower reported it", lambda: seen.objects == {"first": 2})
 
 
 async def test_objects_longer_than_a_network_buffer_arrive_whole(seen: Seen, api: FakeApi) -> None:
     api.put_route("long", {**SPEC, "model": "m" * 500_000})
-    await until("the follower told it", lambda: "long" in seen.objects)
+    await until("the follower reported it", lambda: "long" in seen.objects)

@@ -61,6 +61,7 @@ async def test_an_entry_is_written_once(reporter: Reporter, writes: Writes) -> N
     await delivered(writes, 1)
     reporter.report("digits", HALF)
     await delivered(writes, 1)
+
     assert writes.bodies[0]["metadata"] == {"name": "digits", "uid": "route-uid"}
     assert writes.entries == [
         {
@@ -85,6 +86,7 @@ async def test_while_the_api_server_is_away_only_the_newest_is_kept(
     await until("the newest is refused too", lambda: writes.refusals > before + 1)
     writes.away = False
     await delivered(writes, 1)
+
     assert [entry["generation"] for entry in writes.entries] == [3]
 
 
@@ -93,14 +95,17 @@ async def test_an_error_keeps_what_is_in_force(reporter: Reporter, writes: Write
     await delivered(writes, 1)
     reporter.report_error("digits", 3, "Envoy refused it")
     await delivered(writes, 2)
+
     assert writes.entries[1]["generation"] == 2
     assert writes.entries[1]["error"] == "generation 3: Envoy refused it"
+
     reporter.report("digits", HALF)
     await delivered(writes, 3)
+
     assert "error" not in writes.entries[2]
 
 
-async def test_what_an_earlier_life_said_is_not_said_again(
+async def test_what_was_reported_before_a_restart_is_not_reported_again(
     reporter: Reporter, writes: Writes
 ) -> None:
     own = ProxyStatus(
@@ -115,9 +120,10 @@ async def test_what_an_earlier_life_said_is_not_said_again(
     reporter.report("digits", HALF)
     reporter.report("digits", EffectiveState(3, "def", {"aaaaaaaa": 100}))
     await delivered(writes, 1)
+
     assert [entry["generation"] for entry in writes.entries] == [3]
 
 
-async def test_a_proxy_that_leaves_takes_its_entry_out(reporter: Reporter, writes: Writes) -> None:
+async def test_a_leaving_proxy_removes_its_entry(reporter: Reporter, writes: Writes) -> None:
     await reporter.retract()
     assert [body["status"] for body in writes.bodies] == [{}]

@@ -82,6 +82,7 @@ def test_the_spec_is_in_force_when_its_endpoints_are_there() -> None:
 def test_a_weight_waits_for_its_minimum_and_the_old_weights_stay() -> None:
     proxy = Proxy(backends({STABLE: 100}), {STABLE: 2})
     asked = backends({STABLE: 50, CANDIDATE: 50}, minimum=2)
+
     assert proxy.ask(asked) == {STABLE: 100}
     assert proxy.decision.standing.generation == 1
     assert proxy.count(bbbbbbbb=1) == {STABLE: 100}
@@ -95,7 +96,7 @@ def test_a_weight_of_zero_waits_for_nothing() -> None:
     assert proxy.ask(backends({STABLE: 100, CANDIDATE: 0})) == {STABLE: 100, CANDIDATE: 0}
 
 
-def test_the_repair_of_a_revision_that_is_down_joins_beside_it_and_takes_over() -> None:
+def test_the_replacement_of_a_revision_that_is_down_joins_beside_it_and_takes_over() -> None:
     proxy = Proxy(backends({STABLE: 100}), {STABLE: 1})
     proxy.count(aaaaaaaa=0, bbbbbbbb=1)
     proxy.ask(backends({STABLE: 100, CANDIDATE: 0}))
@@ -103,21 +104,23 @@ def test_the_repair_of_a_revision_that_is_down_joins_beside_it_and_takes_over() 
     assert proxy.ask(backends({STABLE: 0, CANDIDATE: 100})) == {STABLE: 0, CANDIDATE: 100}
 
 
-def test_traffic_goes_back_only_where_somebody_answers() -> None:
+def test_traffic_goes_back_only_to_a_revision_with_endpoints() -> None:
     proxy = half_and_half()
     proxy.count(aaaaaaaa=0)
     proxy.ask(backends({STABLE: 100, CANDIDATE: 0}))
+
     assert proxy.decision.standing.generation == 1
+
     proxy.count(aaaaaaaa=1)
     assert proxy.decision.effective == {STABLE: 100, CANDIDATE: 0}
 
 
-def test_once_in_force_the_gate_is_not_asked_again() -> None:
+def test_a_weight_in_force_no_longer_waits_for_its_minimum() -> None:
     proxy = Proxy(backends({STABLE: 50, CANDIDATE: 50}, minimum=2), {STABLE: 2, CANDIDATE: 2})
     assert proxy.count(bbbbbbbb=1) == {STABLE: 50, CANDIDATE: 50}
 
 
-def test_a_new_proxy_serves_with_whoever_is_there_and_is_not_admitted() -> None:
+def test_a_new_proxy_serves_with_the_endpoints_there_are_and_is_not_admitted() -> None:
     proxy = Proxy(backends({STABLE: 50, CANDIDATE: 50}), {STABLE: 1})
     assert proxy.decision.effective == {STABLE: 100, CANDIDATE: 0}
     assert not proxy.decision.standing.admitted
@@ -125,7 +128,7 @@ def test_a_new_proxy_serves_with_whoever_is_there_and_is_not_admitted() -> None:
     assert proxy.decision.standing.admitted
 
 
-def test_a_new_proxy_that_knows_no_endpoint_serves_nobody() -> None:
+def test_a_new_proxy_without_endpoints_gives_no_revision_traffic() -> None:
     assert Proxy(backends({STABLE: 100}), {}).decision.effective == {STABLE: 0}
 
 
@@ -142,6 +145,7 @@ def test_a_share_comes_back_after_thirty_seconds_of_ready_endpoints() -> None:
     proxy = half_and_half()
     proxy.count(bbbbbbbb=0)
     proxy.look(after=GIVE_UP_SECONDS)
+
     assert proxy.count(bbbbbbbb=1) == {STABLE: 100, CANDIDATE: 0}
     assert proxy.decision.next_change_at == proxy.now + RETURN_SECONDS
     assert proxy.look(after=RETURN_SECONDS - 1) == {STABLE: 100, CANDIDATE: 0}
@@ -195,7 +199,7 @@ def test_a_share_is_split_in_proportion() -> None:
     assert proxy.look(after=GIVE_UP_SECONDS) == {STABLE: 75, CANDIDATE: 25, THIRD: 0}
 
 
-def test_a_restarted_agent_keeps_the_weights_that_it_had_said() -> None:
+def test_a_restarted_agent_keeps_the_weights_that_it_had_reported() -> None:
     asked = backends({STABLE: 50, CANDIDATE: 50}, minimum=2)
     before = resume_standing(asked, 2, an_entry(1, {STABLE: 100, CANDIDATE: 0}))
     proxy = Proxy(asked, {STABLE: 2, CANDIDATE: 1}, generation=2, standing=before)
@@ -203,7 +207,7 @@ def test_a_restarted_agent_keeps_the_weights_that_it_had_said() -> None:
     assert proxy.decision.standing.generation == 1
 
 
-def test_a_restarted_agent_remembers_who_had_given_up() -> None:
+def test_a_restarted_agent_remembers_which_revision_had_given_up() -> None:
     asked = backends({STABLE: 50, CANDIDATE: 50})
     before = resume_standing(asked, 2, an_entry(2, {STABLE: 100, CANDIDATE: 0}))
     proxy = Proxy(asked, {STABLE: 1, CANDIDATE: 1}, generation=2, standing=before)
@@ -218,12 +222,14 @@ def test_a_proxy_without_an_entry_is_new() -> None:
 SPLITS = st.tuples(st.integers(0, FULL), st.integers(0, FULL)).map(
     lambda cuts: (min(cuts), max(cuts) - min(cuts), FULL - max(cuts))
 )
+SECONDS = st.integers(0, 320).map(lambda eighths: eighths / 8)
+"""Eighths of a second, which floats add up without rounding."""
 MOVES = st.lists(
     st.tuples(
         st.sampled_from(["spec", "ready", "wait"]),
         SPLITS,
         st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 2)),
-        st.floats(0, 40),
+        SECONDS,
     ),
     max_size=30,
 )
@@ -236,12 +242,14 @@ def test_weights_are_whole_and_sum_to_a_hundred_whatever_happens(
 ) -> None:
     revisions = (STABLE, CANDIDATE, THIRD)
     proxy = Proxy(backends({STABLE: 100}, minimum), {STABLE: 2})
+
     for kind, split, ready, seconds in moves:
         if kind == "spec":
             proxy.ask(backends(dict(zip(revisions, split, strict=True)), minimum))
         elif kind == "ready":
             proxy.count(**dict(zip(revisions, ready, strict=True)))
         proxy.look(after=seconds)
+
         weights = proxy.decision.effective
         assert sum(weights.values()) == FULL
         assert all(weight >= 0 for weight in weights.values())
@@ -250,5 +258,5 @@ def test_weights_are_whole_and_sum_to_a_hundred_whatever_happens(
         down = [name for name in asked if not proxy.ready.get(name)]
         if up and seconds >= GIVE_UP_SECONDS:
             assert all(weights[name] == 0 for name in down), (
-                "nobody sends to a revision that is down"
+                "no request goes to a revision that is down"
             )

@@ -8,7 +8,7 @@ PAUSE_SECONDS = 0.005
 
 
 async def until(what: str, holds: Callable[[], bool] | Callable[[], Awaitable[bool]]) -> None:
-    """Wait for a condition; `what` names it where it never comes true."""
+    """Wait for a condition; `what` names it if it never comes true."""
     clock = asyncio.get_running_loop().time
     deadline = clock() + DEADLINE_SECONDS
     while True:

@@ -15,13 +15,14 @@ def rendered(least: int = 1, **scaling: object) -> dict[str, object]:
     return found
 
 
-def test_it_scales_the_revisions_deployment_on_cpu_unless_told_otherwise() -> None:
+def test_it_scales_the_revisions_deployment_on_cpu_by_default() -> None:
     spec = rendered()
     assert spec["scaleTargetRef"] == {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "name": "digits-0a1b2c3d",
     }
+
     target = {"type": "Utilization", "averageUtilization": 70}
     assert spec["metrics"] == [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
 

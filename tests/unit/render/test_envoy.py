@@ -117,6 +117,7 @@ def test_endpoints_are_addresses_and_ports() -> None:
     key = ClusterKey("digits", STABLE, Protocol.GRPC)
     document = envoy.render_endpoints(key, (("10.0.0.1", 8001), ("fd00::1", 8001)))
     (assignment,) = document["resources"]
+
     assert assignment["cluster_name"] == f"digits/{STABLE}/grpc"
     assert [
         each["endpoint"]["address"]["socket_address"]

@@ -213,7 +213,7 @@ def test_the_fetch_container_writes_to_the_model_volume_only() -> None:
 
 
 @pytest.mark.parametrize("render", [package, check])
-def test_the_clusters_owner_says_where_and_with_which_secrets_jobs_run(
+def test_the_administrator_sets_where_and_with_which_secrets_jobs_run(
     render: Callable[..., Manifest],
 ) -> None:
     pods = PodSettings.model_validate(
@@ -225,8 +225,10 @@ def test_the_clusters_owner_says_where_and_with_which_secrets_jobs_run(
     )
     usual = render()["spec"]["template"]["spec"]
     pod = render(pods=pods)["spec"]["template"]["spec"]
+
     assert "imagePullSecrets" not in usual
     assert pod["imagePullSecrets"] == [{"name": "mirror"}]
     assert pod["nodeSelector"] == {"pool": "batch"}
+
     [container], [before] = pod["containers"], usual["containers"]
     assert container["resources"] == {**before["resources"], "limits": {"memory": "8Gi"}}

@@ -21,6 +21,7 @@ def test_manifests_are_valid_kubernetes() -> None:
 
 def test_everything_but_the_anchor_belongs_to_the_anchor() -> None:
     assert "ownerReferences" not in router.render_anchor("vision")["metadata"]
+
     for manifest in BY_KIND.values():
         (owner,) = manifest["metadata"]["ownerReferences"]
         assert (owner["kind"], owner["name"], owner["uid"]) == (
@@ -58,6 +59,7 @@ def test_only_the_agent_gets_the_token() -> None:
 def test_pods_meet_the_restricted_pod_security_standard() -> None:
     assert POD["securityContext"]["runAsNonRoot"] is True
     assert POD["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+
     for container in (AGENT, ENVOY):
         context = container["securityContext"]
         assert context["allowPrivilegeEscalation"] is False
@@ -96,7 +98,7 @@ def test_a_single_router_does_not_forbid_drains(replicas: int, budgets: int) -> 
     assert kinds.count("PodDisruptionBudget") == budgets
 
 
-def test_a_router_that_runs_is_not_replaced_for_settings_that_are_not_set() -> None:
+def test_a_running_router_is_not_replaced_for_settings_that_are_not_set() -> None:
     """Where another release must change its pods, AGENT_VERSION is raised, and this with it."""
     assert (router.AGENT_VERSION, sha256_of(BY_KIND["Deployment"])[:16]) == (
         "1",
@@ -104,7 +106,7 @@ def test_a_router_that_runs_is_not_replaced_for_settings_that_are_not_set() -> N
     )
 
 
-def test_the_clusters_owner_says_where_and_with_which_secrets_routers_run() -> None:
+def test_the_administrator_sets_where_and_with_which_secrets_routers_run() -> None:
     pods = PodSettings.model_validate(
         {
             "imagePullSecrets": [{"name": "mirror"}],
@@ -118,6 +120,7 @@ def test_the_clusters_owner_says_where_and_with_which_secrets_routers_run() -> N
     *_, deployment = router.render_router("vision", "u", spec)
     kubernetes_validate.validate(deployment, kubernetes_validate.latest_version(), strict=True)
     pod = deployment["spec"]["template"]["spec"]
+
     assert pod["imagePullSecrets"] == [{"name": "mirror"}]
     assert pod["nodeSelector"] == {"pool": "edge"}
     assert pod["tolerations"] == [{"key": "edge", "operator": "Exists"}]

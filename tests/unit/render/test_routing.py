@@ -8,7 +8,7 @@ OWNER = Owner("digits", "vision", "0f5c9f5e-7b1c-4bb0-8d7a-3b1f4d2f6a10")
 BACKEND = Backend(revision="0123abcd", service="digits-0123abcd", weight=100, min_endpoints=1)
 
 
-def test_a_route_says_what_the_router_needs() -> None:
+def test_a_route_holds_what_the_router_needs() -> None:
     manifest = routing.render_model_route(
         OWNER,
         port=10_000,
@@ -17,6 +17,7 @@ def test_a_route_says_what_the_router_needs() -> None:
         candidate_header=HeaderMatch(name="x-model-candidate", value="true"),
         candidate="0123abcd",
     )
+
     assert manifest["spec"] == {
         "port": 10_000,
         "model": "digits",
@@ -42,6 +43,7 @@ def test_a_route_without_a_candidate_names_none() -> None:
 def test_clients_reach_the_one_listener_by_either_port() -> None:
     service = routing.render_client_service(OWNER, 10_007, ("HTTP", "GRPC"))
     kubernetes_validate.validate(service, kubernetes_validate.latest_version(), strict=True)
+
     assert [
         (port["name"], port["port"], port["targetPort"], port["appProtocol"])
         for port in service["spec"]["ports"]

@@ -25,7 +25,7 @@ def flags(server: triton.TritonServer) -> dict[str, str]:
     return dict(argument.removeprefix("--").split("=", 1) for argument in arguments)
 
 
-def test_a_bad_model_ends_the_server_with_its_reason_as_the_last_words() -> None:
+def test_a_bad_model_ends_the_server_with_the_reason_as_its_last_output() -> None:
     assert (
         flags(a_server()).items()
         >= {
@@ -45,7 +45,7 @@ def test_a_bad_model_ends_the_server_with_its_reason_as_the_last_words() -> None
     ("version", "known"),
     [("2.51.0", False), ("2.68", False), ("2.69.0", True), ("3.0.0", True), (None, False)],
 )
-def test_a_flag_is_given_only_to_servers_that_know_it(version: str | None, known: bool) -> None:
+def test_only_servers_that_know_a_flag_get_it(version: str | None, known: bool) -> None:
     assert ("allow-client-shm" in flags(a_server(version=version))) is known
 
 

@@ -21,25 +21,28 @@ FETCH = Fetch(
 
 
 def a_revision(**changes: object) -> RevisionSpec:
+    server = triton.TritonServer(
+        image="registry.local/models/digits@sha256:" + "a" * 64,
+        version="2.51.0",
+        model_name="digits",
+        protocols=(Protocol.HTTP, Protocol.GRPC),
+        requests={"cpu": "100m", "memory": "512Mi"},
+        limits={"nvidia.com/gpu": "1"},
+        start_seconds=600,
+        drain_seconds=30,
+    )
+    pod_options = PodOptions(
+        node_selector={"pool": "gpu"},
+        tolerations=[Toleration(key="nvidia.com/gpu", operator="Exists", effect="NoSchedule")],
+        priority_class_name="serving",
+    )
+
     revision = RevisionSpec(
         owner=Owner(name="digits", namespace="vision", uid="0f5c9f5e-7b1c-4bb0-8d7a-3b1f4d2f6a10"),
         revision="0123abcd",
         version="3",
-        server=triton.TritonServer(
-            image="registry.local/models/digits@sha256:" + "a" * 64,
-            version="2.51.0",
-            model_name="digits",
-            protocols=(Protocol.HTTP, Protocol.GRPC),
-            requests={"cpu": "100m", "memory": "512Mi"},
-            limits={"nvidia.com/gpu": "1"},
-            start_seconds=600,
-            drain_seconds=30,
-        ),
-        pod=PodOptions(
-            node_selector={"pool": "gpu"},
-            tolerations=[Toleration(key="nvidia.com/gpu", operator="Exists", effect="NoSchedule")],
-            priority_class_name="serving",
-        ),
+        server=server,
+        pod=pod_options,
         pull_secrets=("registry-pull",),
     )
     return replace(revision, **changes)  # type: ignore[arg-type]
@@ -82,6 +85,7 @@ def test_service_and_pdb_select_exactly_the_pods_of_the_revision() -> None:
     deployment, service, pdb = everything(a_revision())
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     selector = deployment["spec"]["selector"]["matchLabels"]
+
     assert selector == service["spec"]["selector"] == pdb["spec"]["selector"]["matchLabels"]
     assert selector.items() <= labels.items()
     assert labels["slipway.dev/revision"] == "0123abcd"
@@ -98,7 +102,7 @@ def test_no_label_is_argo_cds() -> None:
         assert "app.kubernetes.io/instance" not in manifest["metadata"]["labels"]
 
 
-def test_the_service_says_what_the_ports_speak() -> None:
+def test_the_service_names_the_protocol_of_each_port() -> None:
     ports = workload.render_service(a_revision())["spec"]["ports"]
     assert [(port["name"], port["port"], port["appProtocol"]) for port in ports] == [
         ("http", 8000, "http"),
@@ -112,11 +116,13 @@ def test_pods_meet_the_restricted_pod_security_standard(fetch: Fetch | None) -> 
     spec = pod(a_revision(fetch=fetch))
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+
     for container in [*spec["containers"], *spec.get("initContainers", [])]:
         context = container["securityContext"]
         assert context["allowPrivilegeEscalation"] is False
         assert context["capabilities"] == {"drop": ["ALL"]}
         assert context["readOnlyRootFilesystem"] is True
+
     assert all({"emptyDir", "persistentVolumeClaim"} & set(volume) for volume in spec["volumes"])
 
 
@@ -146,6 +152,7 @@ def test_in_fetch_mode_the_init_container_writes_what_the_server_only_reads() ->
     [fetcher], [server] = spec["initContainers"], spec["containers"]
     [written] = [m for m in fetcher["volumeMounts"] if m["mountPath"] == "/models"]
     [read] = [m for m in server["volumeMounts"] if m["mountPath"] == "/models"]
+
     assert written["name"] == read["name"]
     assert read["readOnly"] is True
     assert "readOnly" not in written
@@ -156,6 +163,7 @@ def test_a_claim_is_mounted_for_the_init_container_only() -> None:
     request = FETCH.request.model_copy(update={"source": SourceRequest(uri="pvc://models/v3")})
     spec = pod(a_revision(fetch=replace(FETCH, request=request)))
     [claim] = [volume for volume in spec["volumes"] if "persistentVolumeClaim" in volume]
+
     assert claim["persistentVolumeClaim"] == {"claimName": "models", "readOnly": True}
     assert claim["name"] in {mount["name"] for mount in spec["initContainers"][0]["volumeMounts"]}
     assert claim["name"] not in {mount["name"] for mount in spec["containers"][0]["volumeMounts"]}
