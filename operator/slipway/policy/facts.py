@@ -121,7 +121,7 @@ class AutoscalerFact:
     """Measured utilization, in percent."""
     limited: str | None
     """Reason for which it wants another number than it may have: TooFewReplicas …"""
-    problem: str | None
+    problem: tuple[str, str] | None
     """Why it does not scale: reason and message of its condition ScalingActive."""
 
 

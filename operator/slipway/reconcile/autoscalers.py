@@ -1,7 +1,7 @@
-"""Writes the HorizontalPodAutoscalers of revisions, so that one alone writes `replicas`.
+"""Writes the HorizontalPodAutoscalers of revisions, so that `replicas` has one writer at a time.
 
-A Deployment's number stays when its writer changes, because nobody ever gives the field back: who
-stops writing it leaves the number behind, and the next one begins from there. Ours are gone before
+The number of replicas survives a change of its writer, because the field is never released: the old
+writer leaves its number behind, and the new one starts from it. Our autoscalers are gone before
 Slipway writes, and before a revision loses its pods.
 """
 
@@ -23,7 +23,7 @@ class AutoscalerWriter:
         self._writer = writer
 
     async def remove(self, decided: Decided) -> None:
-        """Delete those that must not write any more."""
+        """Delete the autoscalers that must not write any more."""
         wanted = autoscaled_revisions(decided)
         for found in decided.children.of(AutoscalerFact):
             if found.revision not in wanted:
@@ -32,7 +32,7 @@ class AutoscalerWriter:
                 await self._cluster.delete(kind, decided.namespace, name, uid=uid)
 
     async def write(self, decided: Decided) -> None:
-        """Apply those of live revisions whose Deployments exist."""
+        """Apply the autoscalers of live revisions whose Deployments exist."""
         md = decided.facts.md
         found = {item.revision: item.meta for item in decided.children.of(AutoscalerFact)}
         for revision in sorted(autoscaled_revisions(decided) & decided.facts.workloads.keys()):

@@ -1,6 +1,6 @@
-"""A PodDisruptionBudget for every running revision of two or more replicas, and for no other.
+"""Writes a PodDisruptionBudget for each running revision of two or more replicas, and no other.
 
-A drain then takes one of its pods at a time. With a single replica there is nothing to keep.
+A drain then takes one of its pods at a time. A single replica cannot be protected from a drain.
 """
 
 from slipway.api import kinds
@@ -24,13 +24,14 @@ class BudgetWriter:
         self._writer = writer
 
     async def write(self, decided: Decided) -> None:
-        """Make those that are missing, mend those that were changed, delete the others."""
+        """Create budgets that are missing, restore changed ones, delete the others."""
         md = decided.facts.md
         owner = render_inputs.owner_of(md)
-        found = _found(decided)
-        wanted = {revision_name(owner.name, name): name for name in _wanted(decided)}
+        found = _existing_budgets(decided)
+        wanted = {revision_name(owner.name, name): name for name in _protected_revisions(decided)}
         for name, revision in wanted.items():
             await self._writer.apply_if_due(render_pdb(owner, revision), found.get(name))
+
         for name, meta in found.items():
             if name not in wanted and not meta.deleting:
                 await self._cluster.delete(
@@ -38,14 +39,14 @@ class BudgetWriter:
                 )
 
 
-def _found(decided: Decided) -> dict[str, Meta]:
+def _existing_budgets(decided: Decided) -> dict[str, Meta]:
     kind = kinds.POD_DISRUPTION_BUDGET.kind
     return {
         item.meta.name: item.meta for item in decided.children.of(PlainObject) if item.kind == kind
     }
 
 
-def _wanted(decided: Decided) -> list[str]:
+def _protected_revisions(decided: Decided) -> list[str]:
     if decided.facts.spec.scaling.min_replicas < LEAST:
         return []
     known = decided.facts.revisions

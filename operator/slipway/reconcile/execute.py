@@ -113,14 +113,14 @@ class Executor:
         )
 
         # The weights come before the outcome: a rejection that cannot be stored delays no request.
-        refused = await _attempt(decided, self._routes.weigh, self._store_outcomes)
+        refused = await _attempt(decided, self._routes.write_weights, self._store_outcomes)
         if refused is not None:
             return refused
 
         left = [
             await _attempt_anyway(decided, step)
             for step in (
-                self._routes.lead,
+                self._routes.write_client_service,
                 self._revisions.stop,
                 self._jobs.remove,
                 self._delete_surplus,

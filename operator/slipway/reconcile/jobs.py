@@ -46,7 +46,7 @@ class JobWriter:
             image=self._settings.operator_image,
             input_hash=subject,
             attempt=attempt,
-            request=render_inputs.package_request(md, self._settings),
+            request=render_inputs.build_package_request(md, self._settings),
             push_secret=_push_secret(md),
             pull_secrets=render_inputs.pull_secrets(md),
             pods=self._settings.jobs,
@@ -62,7 +62,7 @@ class JobWriter:
             revision=candidate,
             step=0,
             attempt=attempt,
-            request=render_inputs.check_request(facts, candidate, decided.decision.stable),
+            request=render_inputs.build_check_request(facts, candidate, decided.decision.stable),
             pods=self._settings.jobs,
         )
 

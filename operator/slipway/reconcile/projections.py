@@ -1,4 +1,4 @@
-"""Kubernetes objects → facts. The only place of a pass that looks inside manifests."""
+"""Projects Kubernetes objects to facts; the only place of a pass that looks inside manifests."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -37,11 +37,12 @@ MAIN_CONTAINERS = {
     names.COMPONENT_PACKAGE: "package",
     names.COMPONENT_CHECK: "check",
 }
+NOT_EVALUATED = ("NotEvaluated", "waiting for the HorizontalPodAutoscaler's controller")
 
 
 @dataclass(frozen=True, slots=True)
 class InvalidModelDeployment:
-    """A ModelDeployment that its own schema refuses: stored before a rule existed."""
+    """A ModelDeployment that its own schema rejects: stored before a rule existed."""
 
     meta: Meta
     generation: int
@@ -59,7 +60,7 @@ class StoredRevision:
 
 @dataclass(frozen=True, slots=True)
 class JobObject:
-    """A Job without what its pod left."""
+    """A Job, without the result that its pod left."""
 
     meta: Meta
     component: str
@@ -83,7 +84,7 @@ class JobPod:
 
 @dataclass(frozen=True, slots=True)
 class PlainObject:
-    """An object of which only its existence matters."""
+    """An object of which only the existence matters."""
 
     meta: Meta
     kind: str
@@ -96,16 +97,16 @@ class RouterWorkload:
     meta: Meta
     ready: int
     is_complete: bool
-    """All of its pods are of the newest template, and ready."""
+    """All of its pods have the newest template and are ready."""
     agent: AgentMark | None
     failure: str | None = None
     """Message of its ReplicaFailure condition: quota, admission."""
     is_stuck: bool = False
-    """Refused, or nothing has come of its newest template for ten minutes."""
+    """Its pods are refused, or its newest template has made no progress for ten minutes."""
 
 
 def project_object(kind: Kind, manifest: Manifest) -> object:
-    """Return the fact that is kept of an object; None: of no interest."""
+    """Return the fact that is kept of an object; None: nothing of it is kept."""
     return PROJECTIONS[kind](manifest)
 
 
@@ -114,22 +115,22 @@ def read_meta(manifest: Manifest) -> Meta:
     metadata = manifest["metadata"]
     owners = metadata.get("ownerReferences") or ()
     controller = next((owner["uid"] for owner in owners if owner.get("controller")), None)
-    annotations = metadata.get("annotations") or {}
+
     return Meta(
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
         owner_uid=controller,
-        managed=(metadata.get("labels") or {}).get(names.MANAGED_BY) == names.MANAGER,
+        managed=_labels(manifest).get(names.MANAGED_BY) == names.MANAGER,
         deleting="deletionTimestamp" in metadata,
-        applied_hash=annotations.get(names.ANNOTATION_HASH),
+        applied_hash=_annotations(manifest).get(names.ANNOTATION_HASH),
         fields_hash=hash_owned_fields(
             manifest, names.FIELD_MANAGER, ignored_annotation=names.ANNOTATION_EPOCH
         ),
     )
 
 
-def _model_deployment(manifest: Manifest) -> ModelDeployment | InvalidModelDeployment:
+def _project_model_deployment(manifest: Manifest) -> ModelDeployment | InvalidModelDeployment:
     try:
         return share_field_sets(ModelDeployment.model_validate(manifest))
     except ValidationError as error:
@@ -137,13 +138,24 @@ def _model_deployment(manifest: Manifest) -> ModelDeployment | InvalidModelDeplo
             f"{'.'.join(str(part) for part in issue['loc'])}: {issue['msg']}"
             for issue in error.errors()
         )
-        return InvalidModelDeployment(
-            read_meta(manifest), manifest["metadata"].get("generation", 0), problem
-        )
+        generation = manifest["metadata"].get("generation", 0)
+        return InvalidModelDeployment(read_meta(manifest), generation, problem)
 
 
-def _route(manifest: Manifest) -> RouteFact:
+def _project_route(manifest: Manifest) -> RouteFact:
     route = ModelRoute.model_validate(manifest)
+    proxies = tuple(
+        ProxyFact(
+            name=proxy.name,
+            uid=proxy.uid,
+            generation=proxy.generation,
+            weights=proxy.effective_weights,
+            error=proxy.error,
+            at=_parse_time(proxy.at),
+        )
+        for proxy in route.status.proxies
+    )
+
     return RouteFact(
         meta=read_meta(manifest),
         generation=manifest["metadata"]["generation"],
@@ -151,29 +163,20 @@ def _route(manifest: Manifest) -> RouteFact:
         weights={backend.revision: backend.weight for backend in route.spec.backends},
         min_endpoints={item.revision: item.min_endpoints for item in route.spec.backends},
         candidate=route.spec.candidate,
-        proxies=tuple(
-            ProxyFact(
-                name=proxy.name,
-                uid=proxy.uid,
-                generation=proxy.generation,
-                weights=proxy.effective_weights,
-                error=proxy.error,
-                at=_moment(proxy.at),
-            )
-            for proxy in route.status.proxies
-        ),
-        epoch=(manifest["metadata"].get("annotations") or {}).get(names.ANNOTATION_EPOCH),
+        proxies=proxies,
+        epoch=_annotations(manifest).get(names.ANNOTATION_EPOCH),
     )
 
 
-def _revision(manifest: Manifest) -> StoredRevision:
+def _project_revision(manifest: Manifest) -> StoredRevision:
     snapshot = RevisionSnapshot.model_validate(manifest["data"])
-    annotations = manifest["metadata"].get("annotations") or {}
-    outcome, _, moment = annotations.get(names.ANNOTATION_OUTCOME, "").partition("@")
+    outcome, _, moment = _annotations(manifest).get(names.ANNOTATION_OUTCOME, "").partition("@")
+
+    # of the objects in the snapshot only the hashes are kept: they are large
     fact = RevisionFact(
         meta=read_meta(manifest),
         snapshot=share_field_sets(snapshot.model_copy(update={"deployment": {}, "service": {}})),
-        created=_moment(manifest["metadata"]["creationTimestamp"]),
+        created=_parse_time(manifest["metadata"]["creationTimestamp"]),
         outcome=Outcome(outcome) if outcome in set(Outcome) else None,
         outcome_at=from_wire(moment) if moment else None,
     )
@@ -184,122 +187,169 @@ def _revision(manifest: Manifest) -> StoredRevision:
     return StoredRevision(fact, hashes)
 
 
-def _deployment(manifest: Manifest) -> WorkloadFact | RouterWorkload:
-    labels = manifest["metadata"].get("labels") or {}
+def _project_deployment(manifest: Manifest) -> WorkloadFact | RouterWorkload:
+    is_router = _labels(manifest).get(names.LABEL_COMPONENT) == names.COMPONENT_ROUTER
+    return _project_router(manifest) if is_router else _project_workload(manifest)
+
+
+def _project_router(manifest: Manifest) -> RouterWorkload:
     status = manifest.get("status", {})
-    meta = read_meta(manifest)
-    if labels.get(names.LABEL_COMPONENT) == names.COMPONENT_ROUTER:
-        wanted = manifest["spec"].get("replicas", 1)
-        ready = status.get("readyReplicas", 0)
-        is_new = status.get("observedGeneration", 0) >= manifest["metadata"]["generation"]
-        updated = status.get("updatedReplicas", 0)
-        is_complete = is_new and min(ready, updated) >= wanted
-        failure = _refused(status)
-        return RouterWorkload(
-            meta,
-            ready,
-            is_complete,
-            _agent(manifest),
-            failure,
-            is_stuck=is_new and (failure is not None or _gave_up(status)),
-        )
-    found = {entry["type"]: entry for entry in status.get("conditions") or ()}
-    available = found.get("Available", {})
-    moment = _moment(available["lastTransitionTime"]) if available else None
+    conditions = _conditions(manifest)
+    mark = _annotations(manifest).get(names.ANNOTATION_AGENT)
+
+    is_observed = _is_observed(manifest)
+    wanted, ready = manifest["spec"].get("replicas", 1), status.get("readyReplicas", 0)
+    failure = _replica_failure(conditions)
+    gave_up = conditions.get("Progressing", {}).get("status") == "False"
+
+    return RouterWorkload(
+        meta=read_meta(manifest),
+        ready=ready,
+        is_complete=is_observed and min(ready, status.get("updatedReplicas", 0)) >= wanted,
+        agent=AgentMark.parse(mark) if mark is not None else None,
+        failure=failure,
+        is_stuck=is_observed and (failure is not None or gave_up),
+    )
+
+
+def _project_workload(manifest: Manifest) -> WorkloadFact:
+    conditions = _conditions(manifest)
+    available = conditions.get("Available", {})
+    changed = _parse_time(available["lastTransitionTime"]) if available else None
+
     return WorkloadFact(
-        meta=meta,
-        revision=labels.get(names.LABEL_REVISION, ""),
+        meta=read_meta(manifest),
+        revision=_labels(manifest).get(names.LABEL_REVISION, ""),
         replicas=manifest["spec"].get("replicas", 1),
-        ready=status.get("readyReplicas", 0),
-        unavailable_since=moment if available.get("status") == "False" else None,
-        settled=status.get("observedGeneration", 0) >= manifest["metadata"]["generation"],
-        failure=_refused(status),
+        ready=manifest.get("status", {}).get("readyReplicas", 0),
+        unavailable_since=changed if available.get("status") == "False" else None,
+        settled=_is_observed(manifest),
+        failure=_replica_failure(conditions),
     )
 
 
-def _refused(status: Manifest) -> str | None:
-    """Return why the pods of a Deployment are refused."""
-    found = {entry["type"]: entry for entry in status.get("conditions") or ()}
-    failure = found.get("ReplicaFailure", {})
-    return failure.get("message") if failure.get("status") == "True" else None
-
-
-def _gave_up(status: Manifest) -> bool:
-    """Return whether a Deployment is past its progress deadline."""
-    return any(
-        (entry["type"], entry["status"]) == ("Progressing", "False")
-        for entry in status.get("conditions") or ()
-    )
-
-
-def _job(manifest: Manifest) -> JobObject:
-    annotations = manifest["metadata"].get("annotations") or {}
-    found = {
-        entry["type"]: entry
-        for entry in manifest.get("status", {}).get("conditions") or ()
-        if entry["status"] == "True"
-    }
-    end = found.get("Complete") or found.get("Failed")
+def _project_job(manifest: Manifest) -> JobObject:
+    metadata, annotations = manifest["metadata"], _annotations(manifest)
+    true = {name for name, entry in _conditions(manifest).items() if entry["status"] == "True"}
     state = JobState.ACTIVE
-    if end is not None:
-        state = JobState.COMPLETE if "Complete" in found else JobState.FAILED
+    if true & {"Complete", "Failed"}:
+        state = JobState.COMPLETE if "Complete" in true else JobState.FAILED
+    end = _conditions(manifest)[state.value] if state is not JobState.ACTIVE else None
+
     return JobObject(
         meta=read_meta(manifest),
-        component=manifest["metadata"]["labels"].get(names.LABEL_COMPONENT, ""),
+        component=_labels(manifest).get(names.LABEL_COMPONENT, ""),
         subject=annotations.get(ANNOTATION_SUBJECT, ""),
         attempt=int(annotations.get(ANNOTATION_ATTEMPT, "1")),
         state=state,
-        finished=_moment(end["lastTransitionTime"]) if end else None,
+        finished=_parse_time(end["lastTransitionTime"]) if end else None,
         failure=end.get("message", "") if end else "",
-        created=_moment(manifest["metadata"]["creationTimestamp"]),
+        created=_parse_time(metadata["creationTimestamp"]),
     )
 
 
-def _pod(manifest: Manifest) -> PodFact | JobPod:
-    metadata, status = manifest["metadata"], manifest.get("status", {})
-    labels = metadata.get("labels") or {}
-    component = labels.get(names.LABEL_COMPONENT, "")
-    statuses = {
+def _project_pod(manifest: Manifest) -> PodFact | JobPod:
+    metadata, status, labels = manifest["metadata"], manifest.get("status", {}), _labels(manifest)
+    meta, created = read_meta(manifest), _parse_time(metadata["creationTimestamp"])
+    containers = {
         entry["name"]: entry
         for field in ("initContainerStatuses", "containerStatuses")
         for entry in status.get(field) or ()
     }
-    main = statuses.get(MAIN_CONTAINERS.get(component, ""), {})
+    main = containers.get(MAIN_CONTAINERS.get(labels.get(names.LABEL_COMPONENT, ""), ""), {})
+
     job = labels.get("batch.kubernetes.io/job-name")
-    meta = read_meta(manifest)
     if job is not None:
-        return JobPod(meta, job, _moment(metadata["creationTimestamp"]), _end(main))
-    found = {entry["type"]: entry for entry in status.get("conditions") or ()}
-    ready, scheduled = found.get("Ready", {}), found.get("PodScheduled", {})
+        return JobPod(meta, job, created, _container_exit(main))
+
+    conditions = _conditions(manifest)
+    ready, scheduled = conditions.get("Ready", {}), conditions.get("PodScheduled", {})
     is_ready = ready.get("status") == "True"
-    is_running = "running" in main.get("state", {})
-    ended = "terminated" in main.get("state", {})
-    started = main.get("started") or (main.get("restartCount", 0) > 0 and is_ready)
+    has_ended = "terminated" in main.get("state", {})
+    restarts = main.get("restartCount", 0)
     return PodFact(
         meta=meta,
         revision=labels.get(names.LABEL_REVISION),
         address=status.get("podIP"),
-        created=_moment(metadata["creationTimestamp"]),
+        created=created,
         ready=is_ready,
-        ever_ready=bool(started),
-        running=is_running,
-        not_ready_since=_moment(ready["lastTransitionTime"]) if ready and not is_ready else None,
-        exits=main.get("restartCount", 0) + (1 if ended else 0),
-        last_exit=_end(main),
-        waiting=_waiting(statuses),
-        fetch_exit=_end(statuses.get("fetch", {})),
+        ever_ready=bool(main.get("started") or (restarts > 0 and is_ready)),
+        running="running" in main.get("state", {}),
+        not_ready_since=(
+            _parse_time(ready["lastTransitionTime"]) if ready and not is_ready else None
+        ),
+        exits=restarts + (1 if has_ended else 0),
+        last_exit=_container_exit(main),
+        waiting=_waiting_reason(containers),
+        fetch_exit=_container_exit(containers.get("fetch", {})),
         unschedulable=(
             scheduled.get("message", "") if scheduled.get("status") == "False" else None
         ),
     )
 
 
-def _agent(manifest: Manifest) -> AgentMark | None:
-    text = (manifest["metadata"].get("annotations") or {}).get(names.ANNOTATION_AGENT)
-    return AgentMark.parse(text) if text is not None else None
+def _project_autoscaler(manifest: Manifest) -> AutoscalerFact:
+    status, conditions = manifest.get("status", {}), _conditions(manifest)
+    limited = conditions.get("ScalingLimited", {})
+    values = [
+        entry["resource"]["current"].get("averageUtilization")
+        for entry in status.get("currentMetrics") or ()
+        if entry.get("type") == "Resource"
+    ]
+
+    return AutoscalerFact(
+        meta=read_meta(manifest),
+        revision=_labels(manifest).get(names.LABEL_REVISION, ""),
+        desired=status.get("desiredReplicas", 0),
+        value=values[0] if values else None,
+        limited=limited.get("reason") if limited.get("status") == "True" else None,
+        problem=_scaling_problem(conditions.get("ScalingActive", {})),
+    )
 
 
-def _end(container: Mapping[str, Any]) -> Exit | None:
+def _scaling_problem(active: Manifest) -> tuple[str, str] | None:
+    if not active:
+        return NOT_EVALUATED
+    if active.get("status") == "True" or active.get("reason") == "ScalingDisabled":
+        return None
+    return active["reason"], active.get("message", "")
+
+
+def _project_plain(kind: Kind) -> Callable[[Manifest], PlainObject]:
+    def projection(manifest: Manifest) -> PlainObject:
+        return PlainObject(read_meta(manifest), kind.kind)
+
+    return projection
+
+
+def _labels(manifest: Manifest) -> Mapping[str, str]:
+    return manifest["metadata"].get("labels") or {}
+
+
+def _annotations(manifest: Manifest) -> Mapping[str, str]:
+    return manifest["metadata"].get("annotations") or {}
+
+
+def _conditions(manifest: Manifest) -> Mapping[str, Manifest]:
+    """Return the conditions by type."""
+    conditions = manifest.get("status", {}).get("conditions") or ()
+    return {entry["type"]: entry for entry in conditions}
+
+
+def _is_observed(manifest: Manifest) -> bool:
+    """Return whether the Deployment's controller has seen the newest generation."""
+    observed: int = manifest.get("status", {}).get("observedGeneration", 0)
+    newest: int = manifest["metadata"]["generation"]
+    return observed >= newest
+
+
+def _replica_failure(conditions: Mapping[str, Manifest]) -> str | None:
+    """Return why the pods of a Deployment are refused."""
+    failure = conditions.get("ReplicaFailure", {})
+    return failure.get("message") if failure.get("status") == "True" else None
+
+
+def _container_exit(container: Mapping[str, Any]) -> Exit | None:
     for field in ("state", "lastState"):
         end = container.get(field, {}).get("terminated")
         if end is not None:
@@ -307,60 +357,27 @@ def _end(container: Mapping[str, Any]) -> Exit | None:
     return None
 
 
-def _waiting(statuses: Mapping[str, Any]) -> tuple[str, str] | None:
-    for entry in statuses.values():
+def _waiting_reason(containers: Mapping[str, Any]) -> tuple[str, str] | None:
+    for entry in containers.values():
         waiting = entry.get("state", {}).get("waiting")
         if waiting and waiting.get("reason") not in {"PodInitializing", "ContainerCreating", None}:
             return waiting["reason"], waiting.get("message", "")
     return None
 
 
-def _autoscaler(manifest: Manifest) -> AutoscalerFact:
-    status = manifest.get("status", {})
-    found = {entry["type"]: entry for entry in status.get("conditions") or ()}
-    active, limited = found.get("ScalingActive", {}), found.get("ScalingLimited", {})
-    values = [
-        entry["resource"]["current"].get("averageUtilization")
-        for entry in status.get("currentMetrics") or ()
-        if entry.get("type") == "Resource"
-    ]
-    problem = None
-    if not active:
-        problem = (
-            "NotEvaluated: the HorizontalPodAutoscaler was not looked at by its controller yet"
-        )
-    elif active.get("status") != "True" and active.get("reason") != "ScalingDisabled":
-        problem = f"{active['reason']}: {active.get('message', '')}"
-    return AutoscalerFact(
-        meta=read_meta(manifest),
-        revision=(manifest["metadata"].get("labels") or {}).get(names.LABEL_REVISION, ""),
-        desired=status.get("desiredReplicas", 0),
-        value=values[0] if values else None,
-        limited=limited.get("reason") if limited.get("status") == "True" else None,
-        problem=problem,
-    )
-
-
-def _plain(kind: str) -> Callable[[Manifest], PlainObject]:
-    def projection(manifest: Manifest) -> PlainObject:
-        return PlainObject(read_meta(manifest), kind)
-
-    return projection
-
-
-def _moment(text: str) -> datetime:
+def _parse_time(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
 PROJECTIONS: Mapping[Kind, Callable[[Manifest], object]] = {
-    kinds.MODEL_DEPLOYMENT: _model_deployment,
-    kinds.MODEL_ROUTE: _route,
-    kinds.CONTROLLER_REVISION: _revision,
-    kinds.DEPLOYMENT: _deployment,
-    kinds.JOB: _job,
-    kinds.POD: _pod,
-    kinds.SERVICE: _plain("Service"),
-    kinds.SERVICE_ACCOUNT: _plain("ServiceAccount"),
-    kinds.POD_DISRUPTION_BUDGET: _plain("PodDisruptionBudget"),
-    kinds.HORIZONTAL_POD_AUTOSCALER: _autoscaler,
+    kinds.MODEL_DEPLOYMENT: _project_model_deployment,
+    kinds.MODEL_ROUTE: _project_route,
+    kinds.CONTROLLER_REVISION: _project_revision,
+    kinds.DEPLOYMENT: _project_deployment,
+    kinds.JOB: _project_job,
+    kinds.POD: _project_pod,
+    kinds.SERVICE: _project_plain(kinds.SERVICE),
+    kinds.SERVICE_ACCOUNT: _project_plain(kinds.SERVICE_ACCOUNT),
+    kinds.POD_DISRUPTION_BUDGET: _project_plain(kinds.POD_DISRUPTION_BUDGET),
+    kinds.HORIZONTAL_POD_AUTOSCALER: _project_autoscaler,
 }

@@ -1,11 +1,21 @@
-"""Facts and settings → the arguments of the renderers. Pure; sits here because it needs both."""
+"""Turns specs and settings into what the renderers take: requests of Jobs, snapshots, owners.
+
+Pure; it is here because it needs policy and render, which do not know each other.
+"""
 
 from datetime import datetime
 
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
 from slipway.api.golden import Regression
-from slipway.api.modeldeployment import ModelDeployment, PodOptions, Resources, Server
+from slipway.api.modeldeployment import (
+    GoldenSet,
+    ModelDeployment,
+    PodOptions,
+    Protocol,
+    Resources,
+    Server,
+)
 from slipway.api.request import (
     CheckRequest,
     ConfigRequest,
@@ -32,16 +42,17 @@ def owner_of(md: ModelDeployment) -> Owner:
     return Owner(name=meta.name, namespace=meta.namespace, uid=meta.uid)
 
 
-def package_request(md: ModelDeployment, settings: Settings) -> PackageRequest:
-    """Return the order of the package Job of the wanted input."""
+def build_package_request(md: ModelDeployment, settings: Settings) -> PackageRequest:
+    """Return what the package Job of the wanted input is asked to do."""
     resolved = resolve(md, settings)
     packaging = md.spec.packaging
     secrets = pull_secrets(md)
     is_image = resolved.mode is PackageMode.IMAGE
+
     return PackageRequest(
         mode=resolved.mode,
-        source=_source(md, settings, md.spec.model.source.digest),
-        config=_config(md),
+        source=_build_source(md, settings, md.spec.model.source.digest),
+        config=_build_config(md),
         base_image=resolved.base_image if is_image else None,
         repository=resolved.repository,
         registries=settings.registries if is_image else [],
@@ -50,41 +61,39 @@ def package_request(md: ModelDeployment, settings: Settings) -> PackageRequest:
     )
 
 
-def fetch_request(md: ModelDeployment, settings: Settings, digest: str) -> PackageRequest:
-    """Return the order of the init container: the same source, with its digest known."""
+def build_fetch_request(md: ModelDeployment, settings: Settings, digest: str) -> PackageRequest:
+    """Return what the init container is asked to do: the same source, with its digest known."""
     return PackageRequest(
         mode=PackageMode.FETCH,
         deliver_to=names.MODEL_ROOT,
-        source=_source(md, settings, digest),
-        config=_config(md),
+        source=_build_source(md, settings, digest),
+        config=_build_config(md),
         version=md.spec.model.version,
     )
 
 
-def check_request(facts: Facts, revision: str, stable: str | None) -> CheckRequest:
-    """Return the order of the check Job of a candidate."""
+def build_check_request(facts: Facts, revision: str, stable: str | None) -> CheckRequest:
+    """Return what the check Job of a candidate is asked to do."""
     md = facts.md
     golden = md.spec.model.golden_set
     host = _service_host(md, revision)
-    protocols = facts.revisions[revision].snapshot.protocols
+    has_grpc = Protocol.GRPC in facts.revisions[revision].snapshot.protocols
+    stable_host = _service_host(md, stable) if stable is not None else None
+
     return CheckRequest(
         http=f"{host}:{names.TRITON_HTTP_PORT}",
-        grpc=f"{host}:{names.TRITON_GRPC_PORT}" if "GRPC" in protocols else None,
+        grpc=f"{host}:{names.TRITON_GRPC_PORT}" if has_grpc else None,
         model_name=md.model_name,
-        golden=GoldenRequest(
-            source=SourceRequest(
-                uri=golden.uri,
-                digest=golden.digest,
-                allow_plain_http=True,
-            ),
-            min_agreement=golden.min_agreement,
-            regression=golden.regression or Regression.FAIL,
-        )
-        if golden is not None
-        else None,
-        stable_http=f"{_service_host(md, stable)}:{names.TRITON_HTTP_PORT}"
-        if stable is not None
-        else None,
+        golden=_build_golden_request(golden) if golden is not None else None,
+        stable_http=f"{stable_host}:{names.TRITON_HTTP_PORT}" if stable_host else None,
+    )
+
+
+def _build_golden_request(golden: GoldenSet) -> GoldenRequest:
+    return GoldenRequest(
+        source=SourceRequest(uri=golden.uri, digest=golden.digest, allow_plain_http=True),
+        min_agreement=golden.min_agreement,
+        regression=golden.regression or Regression.FAIL,
     )
 
 
@@ -93,7 +102,7 @@ def _service_host(md: ModelDeployment, revision: str) -> str:
 
 
 def pull_secrets(md: ModelDeployment) -> tuple[str, ...]:
-    """Return the names of the Secrets that images are read with."""
+    """Return the names of the Secrets that images are pulled with."""
     packaging = md.spec.packaging
     if packaging is None:
         return ()
@@ -105,41 +114,46 @@ def pull_secrets(md: ModelDeployment) -> tuple[str, ...]:
 def _pods_pull_secrets(
     md: ModelDeployment, mode: PackageMode, settings: Settings
 ) -> tuple[str, ...]:
-    """Return what the pods pull with: where they fetch, the operator's image is one of theirs."""
+    """Return the pods' pull Secrets; pods that fetch pull the operator's image as well."""
     ours = [secret.name for secret in settings.jobs.image_pull_secrets]
     fetches = ours if mode is PackageMode.FETCH else []
     return tuple(dict.fromkeys([*pull_secrets(md), *fetches]))
 
 
-def snapshot_of(md: ModelDeployment, result: PackageResult, settings: Settings) -> RevisionSnapshot:
+def build_snapshot(
+    md: ModelDeployment, result: PackageResult, settings: Settings
+) -> RevisionSnapshot:
     """Return what a new revision freezes."""
     resolved = resolve(md, settings)
     digest = result.model_digest or ""
-    input_ = input_hash(md.spec)
-    revision = revision_of(input_, digest, result.base_digest)
-    image = result.image if resolved.mode is PackageMode.IMAGE else resolved.base_image
+    revision = revision_of(input_hash(md.spec), digest, result.base_digest)
+
+    is_image = resolved.mode is PackageMode.IMAGE
+    image = (result.image if is_image else None) or resolved.base_image
+    fetch = None
+    if resolved.mode is PackageMode.FETCH:
+        request = build_fetch_request(md, settings, digest)
+        fetch = workload.Fetch(image=settings.operator_image, request=request)
+
     spec = workload.RevisionSpec(
         owner=owner_of(md),
         revision=revision,
         version=md.spec.model.version,
-        server=_server(md, resolved, result, image or resolved.base_image),
+        server=_build_server(md, resolved, result, image),
         pod=(md.spec.server or Server()).pod or PodOptions(),
         pull_secrets=_pods_pull_secrets(md, resolved.mode, settings),
-        fetch=workload.Fetch(
-            image=settings.operator_image, request=fetch_request(md, settings, digest)
-        )
-        if resolved.mode is PackageMode.FETCH
-        else None,
+        fetch=fetch,
     )
+
     return RevisionSnapshot(
         revision=revision,
-        input=input_,
+        input=input_hash(md.spec),
         version=md.spec.model.version,
         model_name=md.model_name,
         mode=resolved.mode,
         model_digest=digest,
         base_digest=result.base_digest,
-        image=image or resolved.base_image,
+        image=image,
         server_version=result.server_version,
         signature=result.signature,
         protocols=list(resolved.protocols),
@@ -150,12 +164,13 @@ def snapshot_of(md: ModelDeployment, result: PackageResult, settings: Settings) 
     )
 
 
-def _server(
+def _build_server(
     md: ModelDeployment, resolved: Resolved, result: PackageResult, image: str
 ) -> triton.TritonServer:
     resources = (md.spec.server or Server()).resources
     asked = (resources or Resources()).wire()
     group = md.spec.model.config.instance_group if md.spec.model.config else None
+
     return triton.TritonServer(
         image=image,
         version=triton.derive_server_version(result.server_version, resolved.base_image),
@@ -169,7 +184,9 @@ def _server(
     )
 
 
-def controller_revision(md: ModelDeployment, snapshot: RevisionSnapshot, now: datetime) -> Manifest:
+def render_controller_revision(
+    md: ModelDeployment, snapshot: RevisionSnapshot, now: datetime
+) -> Manifest:
     """Return the ControllerRevision that holds the snapshot."""
     owner, revision = owner_of(md), snapshot.revision
     return owner.render_child(
@@ -181,7 +198,7 @@ def controller_revision(md: ModelDeployment, snapshot: RevisionSnapshot, now: da
     )
 
 
-def _source(md: ModelDeployment, settings: Settings, digest: str | None) -> SourceRequest:
+def _build_source(md: ModelDeployment, settings: Settings, digest: str | None) -> SourceRequest:
     return SourceRequest(
         uri=md.spec.model.source.uri,
         digest=digest,
@@ -189,10 +206,11 @@ def _source(md: ModelDeployment, settings: Settings, digest: str | None) -> Sour
     )
 
 
-def _config(md: ModelDeployment) -> ConfigRequest:
+def _build_config(md: ModelDeployment) -> ConfigRequest:
     config, model = md.spec.model.config, md.spec.model
     batching = config.dynamic_batching if config else None
     group = config.instance_group if config else None
+
     return ConfigRequest(
         model_name=md.model_name,
         format=model.format,

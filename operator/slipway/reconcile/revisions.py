@@ -1,4 +1,4 @@
-"""Makes revisions, and runs as many replicas of each as was decided."""
+"""Makes revisions, and gives each the replicas that were decided."""
 
 from collections import OrderedDict
 
@@ -26,32 +26,34 @@ class RevisionWriter:
         self._writer = writer
         self._settings = settings
         self._made: OrderedDict[str, RevisionSnapshot] = OrderedDict()
-        """What was made a moment ago and has yet to run, by uid: it need not be read again."""
+        """Snapshots made a moment ago and not run yet, by uid: they need not be read again."""
 
     async def make(self, decided: Decided) -> None:
-        """Freeze the wanted input as a revision; what Kubernetes refuses of it is refused now."""
+        """Freeze the wanted input as a revision; what Kubernetes rejects of it is rejected now."""
         md, result = decided.facts.md, decided.decision.make_revision
         if result is None:
             return
-        snapshot = render_inputs.snapshot_of(md, result, self._settings)
+
+        snapshot = render_inputs.build_snapshot(md, result, self._settings)
         if _shapes_the_pod(md):
             await self._cluster.create(snapshot.deployment, dry_run=True)
-        manifest = render_inputs.controller_revision(md, snapshot, decided.now)
+
+        manifest = render_inputs.render_controller_revision(md, snapshot, decided.now)
         made = await self._writer.create(manifest)
         self._made[made["metadata"]["uid"]] = RevisionSnapshot.model_validate(made["data"])
         if len(self._made) > REMEMBERED:
             self._made.popitem(last=False)
 
     async def run(self, decided: Decided) -> None:
-        """Give revisions the replicas that they lack."""
+        """Give revisions the replicas that they lack; none is taken away."""
         stored = {item.fact.name: item for item in decided.children.of(StoredRevision)}
         for name, replicas in decided.decision.replicas.items():
             revision = stored.get(name)
             if replicas and revision is not None:
-                await self._run(decided, revision, replicas)
+                await self._run_revision(decided, revision, replicas)
 
     async def stop(self, decided: Decided) -> None:
-        """Take away replicas of the versions that were read."""
+        """Take replicas away, as long as each Deployment is still the version that was read."""
         for name, replicas in decided.decision.replicas.items():
             running = decided.facts.workloads.get(name)
             if running is not None and replicas < running.replicas:
@@ -63,10 +65,12 @@ class RevisionWriter:
                     resource_version=running.meta.resource_version,
                 )
 
-    async def _run(self, decided: Decided, stored: StoredRevision, replicas: int) -> None:
+    async def _run_revision(self, decided: Decided, stored: StoredRevision, replicas: int) -> None:
         name = stored.fact.meta.name
         running = decided.facts.workloads.get(stored.fact.name)
         service = find_service(decided.children, name)
+
+        # what is missing or was touched is applied from the snapshot
         found: dict[Kind, Meta | None] = {
             kinds.DEPLOYMENT: running.meta if running else None,
             kinds.SERVICE: service.meta if service else None,
@@ -77,15 +81,16 @@ class RevisionWriter:
             if self._writer.is_due(meta, stored.hashes[kind.kind])
         ]
         if due:
-            snapshot = await self._snapshot(decided.namespace, stored.fact.meta)
+            snapshot = await self._read_snapshot(decided.namespace, stored.fact.meta)
             if snapshot is None:
                 return
             desired = {kinds.SERVICE: snapshot.service, kinds.DEPLOYMENT: snapshot.deployment}
             for kind in due:
                 await self._writer.apply(desired[kind], stored.hashes[kind.kind], found[kind])
+
         await self._scale_up(decided.namespace, name, running, replicas)
 
-    async def _snapshot(self, namespace: str, meta: Meta) -> RevisionSnapshot | None:
+    async def _read_snapshot(self, namespace: str, meta: Meta) -> RevisionSnapshot | None:
         if meta.uid in self._made:
             return self._made.pop(meta.uid)
         manifest = await self._cluster.get(kinds.CONTROLLER_REVISION, namespace, meta.name)
@@ -96,7 +101,7 @@ class RevisionWriter:
     ) -> None:
         if running is None:
             if replicas == 1:
-                return  # a new Deployment has one replica by itself
+                return  # a new Deployment has one replica by default
             made = await self._cluster.get(kinds.DEPLOYMENT, namespace, name)
             if made is not None:
                 uid = made["metadata"]["uid"]
@@ -106,6 +111,6 @@ class RevisionWriter:
 
 
 def _shapes_the_pod(md: ModelDeployment) -> bool:
-    """Whether the user gave what only Kubernetes itself checks in full."""
+    """Return whether the spec has fields that only Kubernetes itself validates in full."""
     server = md.spec.server
     return server is not None and (server.pod is not None or server.resources is not None)

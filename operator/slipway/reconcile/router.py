@@ -1,7 +1,7 @@
-"""One pass over a namespace's router: there while a ModelDeployment wants it, gone a minute after.
+"""One pass over a namespace's router: it exists while a ModelDeployment does, and a minute longer.
 
 The router outlives the operator, and an upgrade of the operator leaves it alone: its pods change
-only with the agent's version or the router's own settings, one namespace at a time.
+only with the agent's version or the router's own settings, in one namespace at a time.
 """
 
 import asyncio
@@ -32,9 +32,9 @@ from slipway.settings import Settings
 log = logging.getLogger(__name__)
 
 GONE_AFTER = timedelta(seconds=60)
-"""A ModelDeployment that is deleted and created anew finds its router still there."""
+"""A ModelDeployment that is deleted and created again finds its router still there."""
 RENDERED = 64
-"""Routers whose objects are kept; every new ModelDeployment asks for those of its namespace."""
+"""Routers whose rendered objects are kept: each new ModelDeployment brings a pass of its router."""
 
 
 class RouterReconciler:
@@ -49,66 +49,72 @@ class RouterReconciler:
         wake: Callable[[Key], None] = lambda _key: None,
     ) -> None:
         """`wake` asks for a pass of another key."""
-        self._wake = wake
         self._cache = cache
         self._cluster = cluster
-        self._writer = ObjectWriter(cluster)
         self._clock = clock
         self._settings = settings
+        self._wake = wake
+        self._writer = ObjectWriter(cluster)
+        self._objects = RouterObjects(cache, cluster, clock, self._writer)
+
         self._unused_since: dict[str, datetime] = {}
-        self._upkeep = RouterObjects(cache, cluster, clock, self._writer)
-        self._turn = asyncio.Lock()
+        self._upgrade = asyncio.Lock()
         """Held from the look at the other namespaces' routers until ours is written."""
-        self._waits: dict[str, list[str]] = {}
-        """Namespaces that wait, and for which: said once."""
+        self._waiting_for: dict[str, list[str]] = {}
+        """By namespace, those whose routers it waits for; logged once."""
         self._problems: dict[str, str] = {}
 
     def problem_of(self, namespace: str) -> str | None:
-        """Return why the namespace's router is not as it should be; None: it is, or will be."""
+        """Return why the namespace's router is not as it should be; None: no problem is known."""
         known = self._cache.get(kinds.DEPLOYMENT, namespace, names.ROUTER_NAME, RouterWorkload)
         return self._problems.get(namespace) or (known.failure if known else None)
 
     async def reconcile(self, key: Key) -> float | None:
-        """Make one namespace's router true; return the seconds until the next look."""
+        """Make one namespace's router true; return the seconds until the next pass."""
         try:
-            again_in = await self._pass(key)
+            requeue_after = await self._reconcile(key.namespace)
         except (ChangedUnderneath, FencedError):
             raise
         except SlipwayError as error:
-            self._note(key.namespace, f"the router is refused: {error}")
+            self._note_problem(key.namespace, f"the router was refused: {error}")
             raise
-        self._note(key.namespace, None)
-        return again_in
 
-    def _note(self, namespace: str, problem: str | None) -> None:
-        """Remember a problem, and let those who serve through the router say so."""
+        self._note_problem(key.namespace, None)
+        return requeue_after
+
+    def _note_problem(self, namespace: str, problem: str | None) -> None:
+        """Remember a problem; the ModelDeployments behind the router report it."""
         if self._problems.get(namespace) == problem:
             return
         self._problems.pop(namespace, None)
         if problem is not None:
             self._problems[namespace] = problem
+
         for found in self._cache.in_namespace(kinds.MODEL_DEPLOYMENT, namespace, ModelDeployment):
             self._wake(Key(kinds.MODEL_DEPLOYMENT.kind, namespace, found.metadata.name))
 
-    async def _pass(self, key: Key) -> float | None:
-        namespace = key.namespace
+    async def _reconcile(self, namespace: str) -> float | None:
+        # The anchor owns the router's objects: they are deleted with it.
         anchor = self._cache.get(kinds.SERVICE_ACCOUNT, namespace, names.ROUTER_NAME, PlainObject)
         if not self._is_wanted(namespace):
             return await self._retire(namespace, anchor)
         self._unused_since.pop(namespace, None)
         if anchor is not None and anchor.meta.deleting:
             return WAIT_SECONDS
-        uid = await self._anchor(namespace, anchor)
-        spec = self._spec(namespace)
-        for manifest, manifest_hash in _rendered(namespace, uid, spec):
-            wait = await self._ensure(manifest, manifest_hash, uid)
+        uid = await self._ensure_anchor(namespace, anchor)
+
+        # Its objects in their order: rights and policies before the pods that need them.
+        spec = self._spec_of(namespace)
+        for manifest, manifest_hash in _render_hashed(namespace, uid, spec):
+            wait = await self._ensure_object(manifest, manifest_hash, uid)
             if wait is not None:
                 return wait
         if not needs_budget(spec):
-            await self._upkeep.drop_budget(namespace, uid)
-        return self._upkeep.look_in(namespace)
+            await self._objects.drop_budget(namespace, uid)
 
-    def _spec(self, namespace: str) -> RouterSpec:
+        return self._objects.next_check(namespace)
+
+    def _spec_of(self, namespace: str) -> RouterSpec:
         router = self._settings.router
         known = self._cache.get(kinds.DEPLOYMENT, namespace, names.ROUTER_NAME, RouterWorkload)
         running = known.agent if known is not None else None
@@ -133,12 +139,15 @@ class RouterReconciler:
     async def _retire(self, namespace: str, anchor: PlainObject | None) -> float | None:
         if anchor is None:
             self._unused_since.pop(namespace, None)
-            self._upkeep.forget(namespace)
+            self._objects.forget(namespace)
             return None
+
         now = self._clock.now()
         left = self._unused_since.setdefault(namespace, now) + GONE_AFTER - now
         if left > timedelta():
             return left.total_seconds()
+
+        # the version is a precondition: a new ModelDeployment may have its router written meanwhile
         live = await self._cluster.get(kinds.SERVICE_ACCOUNT, namespace, names.ROUTER_NAME)
         if live is not None and live["metadata"]["uid"] == anchor.meta.uid:
             await self._cluster.delete(
@@ -150,7 +159,7 @@ class RouterReconciler:
             )
         return None
 
-    async def _anchor(self, namespace: str, anchor: PlainObject | None) -> str:
+    async def _ensure_anchor(self, namespace: str, anchor: PlainObject | None) -> str:
         manifest = render_anchor(namespace)
         manifest_hash = hash_manifest(manifest)
         if anchor is not None and not self._writer.is_due(anchor.meta, manifest_hash):
@@ -159,12 +168,13 @@ class RouterReconciler:
         uid: str = applied["metadata"]["uid"]
         return uid
 
-    async def _ensure(
+    async def _ensure_object(
         self, manifest: Manifest, manifest_hash: str, anchor_uid: str
     ) -> float | None:
         """Write one object if it is due; return the seconds to wait where it must not be yet."""
         if manifest["kind"] != kinds.DEPLOYMENT.kind:
-            return await self._upkeep.ensure(manifest, manifest_hash, anchor_uid)
+            return await self._objects.ensure(manifest, manifest_hash, anchor_uid)
+
         namespace = manifest["metadata"]["namespace"]
         known = self._cache.get(kinds.DEPLOYMENT, namespace, names.ROUTER_NAME, RouterWorkload)
         if known is None:
@@ -174,45 +184,46 @@ class RouterReconciler:
             return WAIT_SECONDS
         if not self._writer.is_due(known.meta, manifest_hash):
             return None
-        async with self._turn:
-            if known.is_complete and self._must_wait(namespace):
+
+        async with self._upgrade:
+            if known.is_complete and self._waits_for_others(namespace):
                 return WAIT_SECONDS
             await self._writer.apply(manifest, manifest_hash, known.meta)
         return None
 
-    def _must_wait(self, namespace: str) -> bool:
-        """Return whether another namespace's router is being replaced; say so once.
+    def _waits_for_others(self, namespace: str) -> bool:
+        """Return whether another namespace's router is being replaced, and log once which.
 
-        A router that is not whole itself never waits: it may be what the others wait for.
+        A router that is not complete itself never waits: the others may be waiting for it.
         """
-        others = self._replaced_now(namespace)
-        if others and self._waits.get(namespace) != others:
-            log.info(
-                "router waits for those of %s to be ready", ", ".join(others), extra={"of": others}
-            )
-        self._waits.pop(namespace, None)
+        others = self._routers_being_replaced(namespace)
+        if others and self._waiting_for.get(namespace) != others:
+            log.info("waiting for the routers of %s", ", ".join(others), extra={"of": others})
+
+        self._waiting_for.pop(namespace, None)
         if others:
-            self._waits[namespace] = others
+            self._waiting_for[namespace] = others
         return bool(others)
 
-    def _replaced_now(self, namespace: str) -> list[str]:
+    def _routers_being_replaced(self, namespace: str) -> list[str]:
+        """Return the other namespaces whose routers are being replaced."""
         return sorted(
             entry.ref.namespace
             for entry in self._cache.entries(kinds.DEPLOYMENT)
             if isinstance(entry.value, RouterWorkload)
             and entry.ref.namespace != namespace
-            and self._is_under_way(entry.ref.namespace, entry.value)
+            and self._is_being_replaced(entry.ref.namespace, entry.value)
         )
 
-    def _is_under_way(self, namespace: str, router: RouterWorkload) -> bool:
-        """Return whether a router was replaced and is not whole yet, but may still come to be."""
+    def _is_being_replaced(self, namespace: str, router: RouterWorkload) -> bool:
+        """Return whether a router has the newest template, and is not complete yet but may be."""
         uid = router.meta.owner_uid
         if router.is_complete or router.is_stuck or uid is None:
             return False
-        rendered = _rendered(namespace, uid, self._spec(namespace))
+        rendered = _render_hashed(namespace, uid, self._spec_of(namespace))
         return any(manifest_hash == router.meta.applied_hash for _, manifest_hash in rendered)
 
 
 @lru_cache(RENDERED)
-def _rendered(namespace: str, uid: str, spec: RouterSpec) -> tuple[tuple[Manifest, str], ...]:
+def _render_hashed(namespace: str, uid: str, spec: RouterSpec) -> tuple[tuple[Manifest, str], ...]:
     return tuple((item, hash_manifest(item)) for item in render_router(namespace, uid, spec))

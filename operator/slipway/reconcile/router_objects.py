@@ -1,7 +1,7 @@
-"""What a router needs beside its Deployment: mended when somebody deletes or edits it.
+"""What a router needs besides its Deployment: restored when it is deleted or edited.
 
-Rights and NetworkPolicies are not watched: they are read again now and then, and written only where
-they are not as they should be. The disruption budget is watched, and mended at once.
+Roles and NetworkPolicies are not watched: they are read again every ten minutes, and written only
+where they are not as they should be. The disruption budget is watched, and restored at once.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from slipway.reconcile.ports import Clock, Cluster
 from slipway.reconcile.projections import PlainObject, read_meta
 from slipway.reconcile.writer import ObjectWriter
 
-LOOK_AGAIN = timedelta(minutes=10)
+CHECK_EVERY = timedelta(minutes=10)
 WAIT_SECONDS = 2.0
 IDENTITY = frozenset({"apiVersion", "kind", "metadata"})
 
@@ -32,57 +32,61 @@ class LastCheck:
 
 
 class RouterObjects:
-    """Keeps the objects of all routers that have no pods."""
+    """Keeps the objects of all routers, except those with pods."""
 
     def __init__(self, cache: Cache, cluster: Cluster, clock: Clock, writer: ObjectWriter) -> None:
         self._cache = cache
         self._cluster = cluster
         self._clock = clock
         self._writer = writer
-        self._looks: dict[tuple[str, Kind], LastCheck] = {}
+        self._checks: dict[tuple[str, Kind], LastCheck] = {}
 
     async def ensure(self, manifest: Manifest, manifest_hash: str, anchor_uid: str) -> float | None:
-        """Mend one object; return the seconds to wait where that cannot be yet."""
+        """Restore one object; return the seconds to wait where it cannot be written yet."""
         kind, namespace = kinds.BY_NAME[manifest["kind"]], manifest["metadata"]["namespace"]
         if self._is_known_good(kind, namespace, manifest_hash, anchor_uid):
             return None
+
         live = await self._cluster.get(kind, namespace, names.ROUTER_NAME)
         found = read_meta(live) if live is not None else None
         if found is not None and (found.deleting or found.owner_uid not in {None, anchor_uid}):
             return WAIT_SECONDS
+
         if self._writer.is_due(found, manifest_hash) or not has_desired_fields(live, manifest):
             await self._writer.apply(manifest, manifest_hash, found)
-        self._looks[namespace, kind] = LastCheck(anchor_uid, manifest_hash, self._clock.now())
+
+        self._checks[namespace, kind] = LastCheck(anchor_uid, manifest_hash, self._clock.now())
         return None
 
     async def drop_budget(self, namespace: str, anchor_uid: str) -> None:
         """Delete the budget that a single router pod must not have: no node could be drained."""
         kind = kinds.POD_DISRUPTION_BUDGET
-        self._looks.pop((namespace, kind), None)
+        self._checks.pop((namespace, kind), None)
         known = self._cache.get(kind, namespace, names.ROUTER_NAME, PlainObject)
         if known is not None and known.meta.owner_uid == anchor_uid and not known.meta.deleting:
             await self._cluster.delete(kind, namespace, names.ROUTER_NAME, uid=known.meta.uid)
 
-    def look_in(self, namespace: str) -> float | None:
-        """Return the seconds until something of this namespace is to be read again."""
-        looks = [look.at for (place, _), look in self._looks.items() if place == namespace]
-        if not looks:
+    def next_check(self, namespace: str) -> float | None:
+        """Return the seconds until an object of this namespace is to be read again."""
+        checked = [check.at for (place, _), check in self._checks.items() if place == namespace]
+        if not checked:
             return None
-        return max((min(looks) + LOOK_AGAIN - self._clock.now()).total_seconds(), 0.0)
+        return max((min(checked) + CHECK_EVERY - self._clock.now()).total_seconds(), 0.0)
 
     def forget(self, namespace: str) -> None:
-        """Remember nothing of a router that goes."""
-        for place in [place for place in self._looks if place[0] == namespace]:
-            del self._looks[place]
+        """Forget a router that is going away."""
+        for place in [place for place in self._checks if place[0] == namespace]:
+            del self._checks[place]
 
     def _is_known_good(
         self, kind: Kind, namespace: str, manifest_hash: str, anchor_uid: str
     ) -> bool:
-        look = self._looks.get((namespace, kind))
-        if look is None or (look.anchor_uid, look.hash) != (anchor_uid, manifest_hash):
+        check = self._checks.get((namespace, kind))
+        if check is None or (check.anchor_uid, check.hash) != (anchor_uid, manifest_hash):
             return False
-        if self._clock.now() - look.at >= LOOK_AGAIN:
+        if self._clock.now() - check.at >= CHECK_EVERY:
             return False
+
         if kind not in kinds.WATCHED:
             return True
         known = self._cache.get(kind, namespace, names.ROUTER_NAME, PlainObject)
@@ -90,21 +94,25 @@ class RouterObjects:
 
 
 def has_desired_fields(live: Manifest | None, manifest: Manifest) -> bool:
-    """Return whether an object says what we said, whoever else says more.
+    """Return whether an object has the fields of the manifest, whatever others added.
 
-    Our managedFields entry tells that only of changes since this process saw the object first.
+    Our managedFields entry shows only changes since this process saw the object for the first time.
     """
-    told = manifest.keys() - IDENTITY
-    return live is not None and all(_holds(live.get(key), manifest[key]) for key in told)
+    desired = manifest.keys() - IDENTITY
+    return live is not None and all(_contains(live.get(key), manifest[key]) for key in desired)
 
 
-def _holds(found: Any, told: Any) -> bool:
-    if isinstance(told, dict):
-        return isinstance(found, dict) and all(_holds(found.get(k), v) for k, v in told.items())
-    if isinstance(told, list):
-        return isinstance(found, list) and len(found) == len(told) and _all_hold(found, told)
-    return bool(found == told)
+def _contains(found: Any, desired: Any) -> bool:
+    if isinstance(desired, dict):
+        return isinstance(found, dict) and all(
+            _contains(found.get(k), v) for k, v in desired.items()
+        )
+    if isinstance(desired, list):
+        return (
+            isinstance(found, list) and len(found) == len(desired) and _all_contain(found, desired)
+        )
+    return bool(found == desired)
 
 
-def _all_hold(found: Iterable[Any], told: Iterable[Any]) -> bool:
-    return all(_holds(one, other) for one, other in zip(found, told, strict=True))
+def _all_contain(found: Iterable[Any], desired: Iterable[Any]) -> bool:
+    return all(_contains(one, other) for one, other in zip(found, desired, strict=True))

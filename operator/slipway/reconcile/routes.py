@@ -1,4 +1,4 @@
-"""Writes what leads requests to revisions: the ModelRoute and the Service of the clients."""
+"""Writes what sends requests to revisions: the ModelRoute, and the Service of the clients."""
 
 import asyncio
 from collections import defaultdict
@@ -17,7 +17,7 @@ from slipway.render import routing
 
 
 class RouteWriter:
-    """Writes routes."""
+    """Writes ModelRoutes and client Services."""
 
     def __init__(
         self,
@@ -30,32 +30,34 @@ class RouteWriter:
         self._ports_of = ports_of
         self._epoch = epoch
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """By namespace, held while a port is chosen and taken."""
 
     async def write(self, decided: Decided) -> None:
-        """Make the route, or give it the weights that were decided; then lead clients there."""
+        """Create the route, or give it the weights that were decided; send clients to its port."""
         if decided.facts.route is None:
-            await self._lead(decided, await self._make(decided))
+            port = await self._create_route(decided)
+            await self._write_client_service(decided, port)
         else:
-            await self.lead(decided)
-            await self.weigh(decided)
+            await self.write_client_service(decided)
+            await self.write_weights(decided)
 
-    async def weigh(self, decided: Decided) -> None:
-        """Give the route that there is the weights that were decided."""
+    async def write_weights(self, decided: Decided) -> None:
+        """Give an existing route the weights that were decided."""
         route = decided.facts.route
         if route is not None:
             await self._writer.apply_if_due(
-                _render(decided, route.port),
+                _render_route(decided, route.port),
                 route.meta,
                 of_this_version=True,
                 stamp=self._stamp(),
             )
 
-    async def lead(self, decided: Decided) -> None:
-        """Lead clients to the route that there is."""
+    async def write_client_service(self, decided: Decided) -> None:
+        """Send clients to the port of an existing route."""
         if decided.facts.route is not None:
-            await self._lead(decided, decided.facts.route.port)
+            await self._write_client_service(decided, decided.facts.route.port)
 
-    async def _lead(self, decided: Decided, port: int) -> None:
+    async def _write_client_service(self, decided: Decided, port: int) -> None:
         md = decided.facts.md
         service = find_service(decided.children, md.metadata.name)
         server = md.spec.server or Server()
@@ -63,12 +65,12 @@ class RouteWriter:
         desired = routing.render_client_service(render_inputs.owner_of(md), port, protocols)
         await self._writer.apply_if_due(desired, service.meta if service else None)
 
-    async def _make(self, decided: Decided) -> int:
+    async def _create_route(self, decided: Decided) -> int:
         """Create the route, and return its port: the lowest that is free in the namespace."""
         async with self._locks[decided.namespace]:
             taken = self._ports_of(decided.namespace)
             port = next(number for number in names.ROUTE_PORTS if number not in taken)
-            manifest = _render(decided, port)
+            manifest = _render_route(decided, port)
             made = await self._writer.apply(
                 manifest, hash_manifest(manifest), None, stamp=self._stamp()
             )
@@ -76,11 +78,11 @@ class RouteWriter:
         return found
 
     def _stamp(self) -> dict[str, str]:
-        """A route that this leader wrote needs no stamp of its own before a rollout."""
+        """Return this leader's stamp: a route that has it is not stamped again at a rollout."""
         return {names.ANNOTATION_EPOCH: self._epoch()}
 
 
-def _render(decided: Decided, port: int) -> Manifest:
+def _render_route(decided: Decided, port: int) -> Manifest:
     decision, md = decided.decision, decided.facts.md
     backends = tuple(
         Backend(
@@ -91,6 +93,7 @@ def _render(decided: Decided, port: int) -> Manifest:
         )
         for name, weight in decision.weights.items()
     )
+
     return routing.render_model_route(
         render_inputs.owner_of(md),
         port=port,
@@ -103,9 +106,9 @@ def _render(decided: Decided, port: int) -> Manifest:
 
 
 def _min_endpoints(decided: Decided, name: str, weight: int) -> int:
-    """Return the endpoints without which proxies must not take the weight.
+    """Return how many endpoints a proxy must see before it takes the weight.
 
-    They stay while the weight does, so that a load that goes up and down changes no route.
+    The number stays while the weight does, so that a changing load changes no route.
     """
     decision, route = decided.decision, decided.facts.route
     if name != decision.candidate:

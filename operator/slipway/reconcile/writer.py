@@ -1,6 +1,6 @@
-"""One way to write an object of ours: skipped where it was done, refused where it is foreign.
+"""The one way to write an object of ours: skipped where it is done, refused where it is foreign.
 
-An object says by itself that it was written: our hash is on it, and nobody has touched our fields
+The object itself shows that it was written: it carries our hash, and our fields were not touched
 since.
 """
 
@@ -18,16 +18,16 @@ from slipway.reconcile.projections import read_meta
 
 NO_STAMP: Mapping[str, str] = MappingProxyType({})
 REMEMBERED = 50_000
-"""Objects; one that is forgotten counts as untouched when it is seen again."""
+"""Objects; a forgotten one counts as untouched when it is seen again."""
 
 
 def hash_manifest(manifest: Manifest) -> str:
-    """Return what an applied object carries to say which manifest it was made of."""
+    """Return the hash that an applied object carries of its manifest."""
     return sha256_of(manifest)[:16]
 
 
 class ObjectWriter:
-    """Applies and creates objects; remembers how our fields looked after it."""
+    """Applies and creates objects, and remembers how our fields looked afterwards."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -35,9 +35,10 @@ class ObjectWriter:
         """Hash of our managedFields entry by uid, after our last apply or at first sight."""
 
     def is_due(self, found: Meta | None, manifest_hash: str) -> bool:
-        """Return whether an object must be applied: absent, made of something else, or touched."""
+        """Return whether an object must be applied: absent, of another manifest, or touched."""
         if found is None or found.applied_hash != manifest_hash or found.fields_hash is None:
             return True
+
         known = self._fields.get(found.uid)
         if known is None:
             self._remember(found)
@@ -52,16 +53,18 @@ class ObjectWriter:
         of_this_version: bool = False,
         stamp: Mapping[str, str] = NO_STAMP,
     ) -> None:
-        """Apply an object unless it is so already.
+        """Apply an object unless that is done already.
 
         `of_this_version`: the version that was read is a precondition of the write.
         """
         manifest_hash = hash_manifest(manifest)
         if not self.is_due(found, manifest_hash):
             return
+
         if of_this_version and found is not None:
             read = {"resourceVersion": found.resource_version}
             manifest = {**manifest, "metadata": {**manifest["metadata"], **read}}
+
         await self.apply(manifest, manifest_hash, found, stamp=stamp)
 
     async def apply(
@@ -74,33 +77,36 @@ class ObjectWriter:
     ) -> Manifest:
         """Apply an object, and return it as it is now.
 
-        `stamp` are annotations that go along, but alone are no reason to write.
+        `stamp` has annotations that are written along, but are no reason to write.
 
         Raises:
-            ChangedUnderneath: it is being deleted, or was made anew since it was read.
-            ConflictError: an object of this name is not ours.
+            ChangedUnderneath: the object is being deleted, or was created again since it was read.
+            ConflictError: the object of this name is not ours.
 
         """
         if found is not None and found.deleting:
             raise ChangedUnderneath(f"{manifest['kind']} {found.name} is being deleted")
+
         metadata = manifest["metadata"]
         annotations = (
             metadata.get("annotations", {}) | stamp | {names.ANNOTATION_HASH: manifest_hash}
         )
         marked = {**manifest, "metadata": {**metadata, "annotations": annotations}}
+
         try:
             applied = await self._cluster.apply(marked, existing_uid=found.uid if found else None)
         except ConflictError as error:
-            return await self._ours(manifest, error)
+            return await self._adopt_existing(manifest, error)
+
         self._remember(read_meta(applied))
         return applied
 
     async def create(self, manifest: Manifest) -> Manifest:
-        """Create an object whose name says its content: one of that name, if ours, is the same."""
+        """Create an object whose name identifies its content: one of ours that exists is equal."""
         try:
             return await self._cluster.create(manifest)
         except ConflictError as error:
-            return await self._ours(manifest, error)
+            return await self._adopt_existing(manifest, error)
 
     def _remember(self, found: Meta) -> None:
         if found.fields_hash is None:
@@ -109,21 +115,26 @@ class ObjectWriter:
         if len(self._fields) > REMEMBERED:
             self._fields.popitem(last=False)
 
-    async def _ours(self, manifest: Manifest, error: ConflictError) -> Manifest:
-        """Return the object that is there if it is ours: the cache was only late.
+    async def _adopt_existing(self, manifest: Manifest, error: ConflictError) -> Manifest:
+        """Return the object that exists if it is ours: then the cache was only late.
 
-        A child of an earlier object of this name is being collected: that is waited for.
+        Raises:
+            ChangedUnderneath: it is gone, or is being collected with an earlier object of our name.
+            ConflictError: it is not ours.
+
         """
         metadata = manifest["metadata"]
         kind = kinds.BY_NAME[manifest["kind"]]
         live = await self._cluster.get(kind, metadata["namespace"], metadata["name"])
         if live is None:
             raise ChangedUnderneath(f"{kind.kind} {metadata['name']} is gone again") from error
+
         found = read_meta(live)
         owners = [owner["uid"] for owner in metadata.get("ownerReferences", ())]
         is_ours = found.owner_uid in owners or (found.managed and not owners)
         if is_ours and not found.deleting:
             return live
+
         if is_ours or (found.managed and found.owner_uid is not None):
             raise ChangedUnderneath(f"{kind.kind} {found.name} is being collected") from error
         raise ConflictError(

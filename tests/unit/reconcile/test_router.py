@@ -85,8 +85,8 @@ async def test_a_new_router_that_is_not_ready_stops_the_others_until_it_is_given
         twin.controllers.held = {first: None}
         await twin.live(60)
     assert upgraded(twin) == {first}
-    waits = [record.message for record in caplog.records if "router waits" in record.message]
-    assert waits == [f"router waits for those of {first} to be ready"] * 2, "once per namespace"
+    waits = [record.message for record in caplog.records if "waiting for" in record.message]
+    assert waits == [f"waiting for the routers of {first}"] * 2, "once per namespace"
     twin.controllers.held[first] = GAVE_UP
     await twin.live(60)
     assert upgraded(twin) == set(NAMESPACES)

@@ -128,8 +128,7 @@ def scaling_claim(facts: Facts, revisions: tuple[str | None, ...]) -> tuple[bool
         if (found := facts.autoscalers.get(name or "")) is not None and found.problem
     ]
     if problems:
-        reason, _, message = problems[0].partition(": ")
-        return False, reason, message
+        return False, *problems[0]
     if facts.autoscalers:
         return True, "Measured", "a HorizontalPodAutoscaler follows the pods' metrics"
     return None

@@ -140,7 +140,7 @@ def test_a_least_that_the_rollout_raised_is_the_rollouts(floor: int, bound: str)
 
 def test_an_autoscaler_with_a_problem_is_not_active() -> None:
     assert scaling_claim(scaled(), (NAME,)) is not None
-    told = scaling_claim(scaled(problem="NotEvaluated: not looked at yet"), (NAME,))
+    told = scaling_claim(scaled(problem=("NotEvaluated", "not looked at yet")), (NAME,))
     assert told == (False, "NotEvaluated", "not looked at yet")
 
 
