@@ -84,7 +84,9 @@ def test_faulty_version_is_rolled_back_on_live_traffic(digits: Deployed) -> None
         )
     )
     ended = digits.wait_for_end("4")
+
     assert ended.outcome is Outcome.ROLLED_BACK
+
     digits.comes_to(refused(Outcome.ROLLED_BACK, stable="2"), "4")
     back = digits.status.last_rollback
     assert back is not None

@@ -16,15 +16,18 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("unharmed")]
 def test_a_step_waits_for_approval_and_an_abort_ends_it(digits: Deployed) -> None:
     stable = serving(digits)
     steps = [step(25), step(50, approval=True, hold=HELD)]
+
     digits.apply(Model(version="approved", steps=steps))
     awaiting = digits.wait_for_stage(Stage.AWAITING_APPROVAL)
     assert awaiting.rollout is not None
     assert awaiting.rollout.acked_weight == 25
+
     approved = digits.act("approve")
     digits.wait_for_stage(Stage.PROGRESSING, 50)
     aborted = digits.act("abort")
     ended = digits.wait_for_end("approved")
     assert ended.outcome is Outcome.ABORTED
+
     digits.comes_to(refused(Outcome.ABORTED, stable=stable, why="Held"), "approved")
     done = {s.last_action.id: s.last_action.result for s in digits.seen if s.last_action}
     assert (done[approved], done[aborted]) == ("Done", "Done")
@@ -62,6 +65,7 @@ def test_a_return_to_the_stable_version_ends_a_rollout(digits: Deployed) -> None
 def test_a_roll_back_to_an_earlier_version_goes_there_without_steps(digits: Deployed) -> None:
     before = digits.status
     assert before.stable is not None
+
     earlier = next(
         entry
         for entry in reversed(before.history)
@@ -72,12 +76,14 @@ def test_a_roll_back_to_an_earlier_version_goes_there_without_steps(digits: Depl
         lambda status: status.stable is not None and status.stable.revision == earlier.revision,
         "the earlier version to serve",
     )
+
     assert status.last_action is not None
     assert (status.last_action.id, status.last_action.result) == (asked, "Done")
     assert status.history[-1].version == earlier.version
     assert str(status.history[-1].unjudged).startswith(f"rollback to {earlier.revision}")
     assert status.last_rollback is not None
     assert status.last_rollback.from_ == before.stable.revision
+
     digits.wait_for(
         lambda status: any(entry.reason == "Held" for entry in status.conditions),
         "the version in the spec to stay out",

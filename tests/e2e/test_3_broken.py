@@ -63,11 +63,14 @@ def test_a_missing_model_is_said_and_served_once_it_is_there(
         "the reason SourceNotFound",
     )
     said = {c.type: c for c in status.conditions}
+
     assert said["Ready"].status == "False"
     assert said["ArtifactReady"].reason == "SourceNotFound"
     assert "late.onnx" in said["Ready"].message
+
     put({"late.onnx": samples.files["digits-1.onnx"]})
     assert late.wait_for_end("1").outcome is Outcome.PROMOTED
+
     late.comes_to(promoted("1"), "1")
 
 
@@ -83,9 +86,12 @@ def test_a_fix_goes_straight_through_where_nothing_serves_any_more(
         kubectl.run("delete", "pod", pod["metadata"]["name"], "-n", NAMESPACE, "--wait=false")
     until(lambda: not serving(outage, kubectl), "the outage", 60)
     outage.apply(Model(name="outage", version="fix", mode="Fetch"))
+
     ended = outage.wait_for_end("fix")
+
     assert ended.outcome is Outcome.PROMOTED
     assert ended.unjudged == "StableDown"
+
     outage.comes_to(promoted("fix"), "fix")
 
 

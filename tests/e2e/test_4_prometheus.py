@@ -83,6 +83,7 @@ def test_sources_are_judged_missed_and_waited_for(judged: Deployed, kubectl: Kub
 
 def test_drift_holds_for_a_person_where_that_is_asked_for(judged: Deployed) -> None:
     metrics = [drift("Pause")]
+
     judged.apply(
         Model(
             name="judged",
@@ -95,7 +96,9 @@ def test_drift_holds_for_a_person_where_that_is_asked_for(judged: Deployed) -> N
         )
     )
     judged.wait_for_stage(Stage.AWAITING_APPROVAL, 50)
+
     assert "stability index" in why(judged.status)
+
     judged.act("approve")
     judged.wait_for(lambda s: s.rollout is not None and s.rollout.acked_weight > 50, "to go on")
     judged.act("promote")

@@ -53,6 +53,7 @@ def test_a_router_pod_deleted_in_a_rollout_costs_no_request(
     grpc_client: Client, scans: Deployed, kubectl: Kubectl
 ) -> None:
     before = router_pods(kubectl)
+
     with grpc_client.loses_nothing():
         scans.apply(Model(name="scans", version="2", mode="Fetch", steps=[step(50, hold=HELD)]))
         since = time.time()
@@ -63,9 +64,11 @@ def test_a_router_pod_deleted_in_a_rollout_costs_no_request(
         until(lambda: len(router_pods(kubectl)) == 2, "another router pod", 60)
         scans.apply(Model(name="scans", version="2", mode="Fetch", steps=[step(50)]))
         assert scans.wait_for_end("2").outcome is Outcome.PROMOTED
+
     assert status.candidate is not None
     assert status.stable is not None
     assert answered(grpc_client, since) == {status.stable.revision, status.candidate.revision}
+
     scans.comes_to(promoted("2"), "2")
 
 

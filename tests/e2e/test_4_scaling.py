@@ -82,9 +82,12 @@ def test_a_step_of_four_is_asked_for_within_seconds_and_left_again(
             if found.scaling.desired >= RIGHT
         )
         figures.seconds["4x load step to the right replica count asked for"] = reached - began
+
         why = said(scaled)
+
         assert (why.signal, why.target) == ("concurrency", 2)
         assert "in flight" in why.message
+
         scaled.wait_for(lambda _: said(scaled).current >= RIGHT, "ready replicas", 90)
     until(lambda: asked(kubectl, scaled) == 1, "one replica", 150)
     until(lambda: said(scaled).desired == 1, "the status to say so", 10)
@@ -99,12 +102,14 @@ def test_the_engine_changes_without_a_jump_and_the_other_one_works(
         until(lambda: bool(autoscalers(kubectl)), "an autoscaler", 30)
         until(lambda: asked(kubectl, scaled) == 2, "the autoscaler's number", 90)
         assert "kube-controller-manager" in managers(kubectl, scaled)
+
         scaled.apply(model({**BUILTIN, "downSeconds": 300}))
         until(lambda: not autoscalers(kubectl), "no autoscaler", 30)
         end = time.monotonic() + 20
         while time.monotonic() < end:
             assert asked(kubectl, scaled) >= 2, "the number that was found is held"
             time.sleep(1)
+
         assert said(scaled).desired >= 2
 
 

@@ -44,7 +44,9 @@ def test_a_rollout_whose_operators_are_killed_in_every_stage_ends_the_same(
     )
     for stage, weight in FORWARD:
         kill_at(digits, killable, stage, weight)
+
     assert digits.wait_for_end("killed").outcome is Outcome.PROMOTED
+
     digits.comes_to(promoted("killed"), "killed")
 
 

@@ -34,9 +34,11 @@ def test_proxies_fail_over_by_themselves_and_the_operator_rolls_back_later(
 ) -> None:
     stable = digits.status.stable
     assert stable is not None
+
     digits.apply(Model(version="poisoned", file="poisoned.tar.gz", steps=[step(50, hold=HELD)]))
     status = digits.wait_for_stage(Stage.PROGRESSING, 50)
     assert status.candidate is not None
+
     candidate = status.candidate.revision
     no_operator.scale(0)
     died, before = time.time(), client.load.total
@@ -44,15 +46,19 @@ def test_proxies_fail_over_by_themselves_and_the_operator_rolls_back_later(
     until(lambda: weights_in_force(digits, candidate) == {0}, "the proxies' fail-over", 30)
     over = time.time()
     client.sends_on(3.0)
+
     assert sum(record.counts.lost for record in client.records_since(over + 1)) == 0
+
     figures.seconds["crash of the candidate to fail-over at all proxies"] = over - died
     figures.lost_to_crashes = client.load.total.minus(before).lost
     with client.loses_nothing():
         until(lambda: poison(kubectl, digits, candidate) == 2, "its second end", 90)
         no_operator.scale(REPLICAS)
         ended = digits.wait_for_end("poisoned")
+
     assert ended.outcome is Outcome.ROLLED_BACK
     assert ended.reason.startswith("Crashing: ")
+
     digits.comes_to(refused(Outcome.ROLLED_BACK, stable=stable.version), "poisoned")
 
 

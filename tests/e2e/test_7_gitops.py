@@ -104,6 +104,7 @@ def test_applying_again_in_the_middle_of_a_step_changes_nothing(
     unharmed: Client, digits: Deployed, kubectl: Kubectl
 ) -> None:
     held = Model(version="held", steps=[step(25, hold=HELD)])
+
     digits.apply(held)
     digits.wait_for_stage(Stage.PROGRESSING, 25)
     generation = generation_of(kubectl)
@@ -114,8 +115,10 @@ def test_applying_again_in_the_middle_of_a_step_changes_nothing(
             stdin=json.dumps(held.manifest()),
         )
     unharmed.sends_on(2.0)
+
     assert generation_of(kubectl) == generation
     assert digits.status.candidate is not None
+
     digits.act("promote")
     digits.wait_for_end("held")
     digits.comes_to(promoted("held"), "held")

@@ -35,7 +35,9 @@ def test_an_upgrade_of_operator_and_chart_leaves_all_that_serves_alone(
     unharmed: Client, digits: Deployed, operators: Operators, kubectl: Kubectl, audit: AuditLog
 ) -> None:
     digits.apply(Model(version="upgraded-over"))
+
     assert digits.wait_for_end("upgraded-over").outcome is Outcome.PROMOTED
+
     digits.comes_to(promoted("upgraded-over"), "upgraded-over")
     until(lambda: not leaving(kubectl), "the pods that leave to be gone", 90)
     mark = settle(audit, NAMESPACE)
@@ -122,6 +124,7 @@ def test_models_serve_on_without_the_release_and_are_known_again_with_it(
 ) -> None:
     digits.apply(Model(version="lasting"))
     assert digits.wait_for_end("lasting").outcome is Outcome.PROMOTED
+
     revision = digits.stable_revision
     release.down()
     operators.wait_ready(0)
@@ -132,6 +135,7 @@ def test_models_serve_on_without_the_release_and_are_known_again_with_it(
         release.up(VALUES)
     operators.wait_for_leader()
     digits.comes_to(promoted("lasting"), "lasting")
+
     assert digits.stable_revision == revision
     assert first not in names(digits, revision)
 

@@ -224,6 +224,7 @@ def test_every_aggregated_api_is_available(cluster: Cluster) -> None:
 
 def test_the_audit_log_has_writes_and_no_reads(cluster: Cluster, server: str) -> None:
     path = cluster.description["auditLog"]
+
     if not path:
         pytest.skip("this cluster keeps no audit log")
     with open(path) as log:  # noqa: PTH123
@@ -234,6 +235,7 @@ def test_the_audit_log_has_writes_and_no_reads(cluster: Cluster, server: str) ->
         if event["verb"] == "patch" or event["verb"] == "create"
         if event.get("objectRef", {}).get("name") == server
     ]
+
     assert created
     assert {event["verb"] for event in events}.isdisjoint({"get", "list", "watch"})
 

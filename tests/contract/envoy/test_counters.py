@@ -142,6 +142,7 @@ async def test_churn_of_endpoints_keeps_the_counters(
     router: Router, models: tuple[Model, Model]
 ) -> None:
     models[0].http_status = 500
+
     await send_many(router.url, 20)
     await settled(router, 20)
     models[0].http_status = 200
@@ -155,6 +156,7 @@ async def test_churn_of_endpoints_keeps_the_counters(
     await settled(router, before + 20)
     found = await router.counters_of(STABLE)
     await other.stop()
+
     assert not load.failures
     assert (found.requests, found.errors) == (before + 20, 20)
 

@@ -70,6 +70,7 @@ async def test_churn_of_endpoints_loses_no_request_and_writes_no_status(
     router: Router, models: tuple[Model, Model], api: FakeApi
 ) -> None:
     pods = [models[0], Model(STABLE), Model(STABLE)]
+
     for pod in pods[1:]:
         await pod.start()
     writes = len(api.applies)
@@ -80,5 +81,6 @@ async def test_churn_of_endpoints_loses_no_request_and_writes_no_status(
             await until("a few requests", lambda before=before: load.sent > before + 5)
     for pod in pods[1:]:
         await pod.stop()
+
     assert not load.failures
     assert len(api.applies) == writes

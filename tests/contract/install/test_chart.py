@@ -92,7 +92,9 @@ def test_settings_arrive_as_given(tmp_path: Path) -> None:
         "workers": 3,
     }
     path = tmp_path / "settings.yaml"
+
     path.write_text(only("ConfigMap", values)["data"]["settings.yaml"])
+
     assert settings.load_settings(path) == settings.Settings(
         namespace=helm.NAMESPACE,
         operator_image=IMAGES.operator,
@@ -183,8 +185,10 @@ def test_service_policy_and_monitor_choose_the_operators_pods_alone() -> None:
     ):
         assert selector.items() <= labels.items()
         assert not selector.items() <= test_pod.items()
+
     chosen = objects["ServiceMonitor"]["spec"]["selector"]["matchLabels"]
     assert chosen.items() <= objects["Service"]["metadata"]["labels"].items()
+
     allowed = objects["NetworkPolicy"]["spec"]["ingress"][0]["from"]
     assert allowed[-1]["podSelector"]["matchLabels"].items() <= test_pod.items()
 
@@ -276,6 +280,7 @@ def test_kustomize_installs_the_same_objects_as_helm() -> None:
 
 def test_the_overlay_builds_with_images_and_settings_that_belong_together(tmp_path: Path) -> None:
     objects = build(ROOT / "manifests/overlays/example")
+
     for manifest in objects:
         kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
     [deployment] = [one for one in objects if one["kind"] == "Deployment"]
@@ -285,10 +290,12 @@ def test_the_overlay_builds_with_images_and_settings_that_belong_together(tmp_pa
     path = tmp_path / "settings.yaml"
     path.write_text(config["data"]["settings.yaml"])
     loaded = settings.load_settings(path)
+
     assert container["image"] == loaded.operator_image
     assert loaded.router.envoy_image.startswith("registry.example.com/")
     assert deployment["spec"]["replicas"] == 3
     assert container["securityContext"]["readOnlyRootFilesystem"], "patched, not replaced"
+
     [volume] = [one for one in pod["volumes"] if one["name"] == "settings"]
     assert volume["configMap"]["name"] == config["metadata"]["name"]
     assert {one["metadata"].get("labels", {}).get("team") for one in objects} == {"ml-platform"}

@@ -105,7 +105,9 @@ async def test_it_does_all_its_work_with_roles_alone(narrow: Narrow, replica: Re
         async with asyncio.timeout(SECONDS):
             while not await asyncio.to_thread(has_router, narrow.kubectl):  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
+
     assert has_router(narrow.kubectl)
+
     found = await answers(replica)
     refused = {key: count for key, count in found.items() if key[1] in {"401", "403"}}
     assert refused == {}, replica.log.read_text()[-3000:]

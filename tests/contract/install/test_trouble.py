@@ -271,11 +271,15 @@ def test_what_only_kubernetes_refuses_is_named_before_a_revision_exists(kubectl:
     wrong["spec"]["server"]["pod"]["tolerations"] = [
         {"key": "a", "operator": "Exists", "value": "never beside Exists"}
     ]
+
     kubectl.apply(wrong)
     until(lambda: stalled(kubectl, "wrong")[0] == "InvalidSpec", "the refusal", SAID_SECONDS)
+
     assert "tolerations[0]" in stalled(kubectl, "wrong")[1]
+
     selector = f"{names.LABEL_OWNER}=wrong"
     assert not kubectl.items(NAMESPACE, "controllerrevisions", selector)
+
     wrong["spec"]["server"]["pod"]["tolerations"] = [{"key": "a", "operator": "Exists"}]
     kubectl.apply(wrong)
     until(lambda: "wrong" in workloads(kubectl), "the corrected one to run", HEALED_SECONDS)

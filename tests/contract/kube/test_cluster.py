@@ -103,7 +103,9 @@ async def test_a_namespace_that_is_being_deleted_refuses_in_words_fit_for_a_cond
         "metadata": {"name": "keeper", "finalizers": ["slipway.dev/test"]},
     }
     path = f"/api/v1/namespaces/{namespace}"
+
     assert (await connection.request("POST", f"{path}/configmaps", body=keeper)).is_success
+
     try:
         assert (await connection.request("DELETE", path)).is_success
         with pytest.raises(AdmissionDenied, match="because it is being terminated"):

@@ -60,8 +60,10 @@ async def test_what_happens_while_the_api_server_is_away_is_known_soon_after(
     cluster = KubeCluster(connection, fence=lambda: None)
     before = await cluster.create(a_service_account(namespace, "before"))
     replica = await office.start("only", tmp_path / "kubeconfig")
+
     await replica.until("is_leader", 1)
     assert await replica.metric("cache_objects") == 1
+
     wire.cut()
     await replica.until("is_leader", 0)
     uid = before["metadata"]["uid"]
@@ -71,5 +73,6 @@ async def test_what_happens_while_the_api_server_is_away_is_known_soon_after(
     wire.mend()
     await replica.until("is_leader", 1)
     await replica.until("cache_objects", 3)
+
     assert await replica.get("healthz") == "ok\n"
     assert await replica.end(signal.SIGTERM) == 0

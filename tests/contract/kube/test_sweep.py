@@ -31,7 +31,9 @@ async def test_a_sweep_sees_our_objects_with_identity_version_and_owner(
         }
     ]
     made = await cluster.create(owned)
+
     refs = await KubeMetadata(connection).refs(SERVICE_ACCOUNT, namespace)
+
     assert sorted(ref.name for ref in refs) == ["owned", "owner"], "'default' is not ours"
     assert ref_of(SERVICE_ACCOUNT, made) in refs
     assert next(ref for ref in refs if ref.name == "owned").owner == owner["metadata"]["uid"]
@@ -42,6 +44,7 @@ async def test_a_ghost_is_found(connection: Connection, namespace: str) -> None:
     made = await cluster.create(a_service_account(namespace))
     ref = ref_of(SERVICE_ACCOUNT, made)
     cache = Cache()
+
     cache.store(ref, "projection")
     sweep = Sweep(
         cache,
@@ -51,7 +54,9 @@ async def test_a_ghost_is_found(connection: Connection, namespace: str) -> None:
         on_ghost=cache.remove,
     )
     await sweep.sweep()
+
     assert len(cache) == 1
+
     await cluster.delete(SERVICE_ACCOUNT, namespace, "digits", uid=ref.uid)
     await sweep.sweep()
     assert len(cache) == 0

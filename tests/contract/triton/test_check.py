@@ -120,6 +120,7 @@ def test_a_model_that_answers_as_recorded_passes(
         output_label=labels(pixels),
     )
     code, result = check(an_order(server, stable_http=server.http))
+
     assert (code, result.verdict, result.reason) == (
         0,
         CheckVerdict.PASS,
@@ -139,6 +140,7 @@ def test_shuffled_labels_fail_with_the_numbers_and_the_first_case(
 ) -> None:
     expected = softmax(pixels)
     expected[3:7] = np.roll(expected[3:7], 1, axis=1)
+
     write_arrays(
         tmp_path,
         {"probabilities": {"compare": "ArgMax"}},
@@ -147,6 +149,7 @@ def test_shuffled_labels_fail_with_the_numbers_and_the_first_case(
     )
     code, result = check(an_order(server, share=0.95))
     best = int(pixels[3].argmax())
+
     assert (code, result.verdict) == (0, CheckVerdict.FAIL)
     assert result.reason is Reason.GOLDEN_SET_FAILED
     assert result.message == (
@@ -270,10 +273,12 @@ def test_a_changed_signature_fails_before_the_golden_set_is_fetched(
     server: Running, check: Check, tmp_path: Path
 ) -> None:
     repository = tmp_path / "stable"
+
     models.add_onnx(repository, "digits")
     with running(a_server("digits"), repository, tmp_path) as stable:
         stable.wait_ready()
         code, result = check(an_order(server, stable_http=stable.http))
+
     assert (code, result.verdict, result.reason) == (
         0,
         CheckVerdict.FAIL,
@@ -297,6 +302,7 @@ def test_enough_agreement_is_not_enough_where_stable_is_better_on_the_same_cases
     recorded = softmax(pixels)
     recorded[:10] = np.roll(recorded[:10], 1, axis=1)
     rules = {"probabilities": {"compare": "ArgMax"}}
+
     write_arrays(tmp_path, rules, input_pixels=pixels, output_probabilities=recorded)
     repository = tmp_path / "stable"
     models.add_classifier(repository)
@@ -310,6 +316,7 @@ def test_enough_agreement_is_not_enough_where_stable_is_better_on_the_same_cases
         stable.wait_ready()
         _, result = check(an_order(server, golden=golden, stable_http=stable.http))
     failed = regression is Regression.FAIL
+
     assert result.verdict is (CheckVerdict.FAIL if failed else CheckVerdict.PASS)
     assert (result.reason is Reason.GOLDEN_SET_REGRESSED) is failed
     assert result.stable == StableComparison(agreed=40, worse=10, better=0, p=0.001953)

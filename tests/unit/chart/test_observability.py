@@ -66,6 +66,7 @@ def test_a_query_asks_for_what_exists(query: str) -> None:
     for name, labels in found:
         assert name in known, f"{name} is not exposed"
         assert labels <= known[name], f"{name} has no label {labels - known[name]}"
+
     grouped = {
         label
         for inside in re.findall(r"(?:by|on|group_left) \(([\w, ]*)\)", query)
@@ -101,6 +102,7 @@ def test_every_metric_of_an_object_is_on_the_dashboard() -> None:
         "slipway_rollout_steps",
         "slipway_rollout_started_timestamp_seconds",
     }
+
     assert about - shown == left_out
 
 

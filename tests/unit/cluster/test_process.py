@@ -90,11 +90,13 @@ def test_a_command_name_may_hold_parentheses_and_spaces() -> None:
     ) as child:
         assert child.stdin
         assert child.stdout
+
         before = identity_of(child.pid)
         child.stdin.write(b"\n")
         child.stdout.readline()
         assert STRANGE_NAME in Path(f"/proc/{child.pid}/comm").read_text()
         assert process.identify(child.pid) == before
+
         child.kill()
 
 
@@ -107,7 +109,9 @@ def test_processes_are_found_by_the_end_of_their_command_line() -> None:
         stdout=subprocess.PIPE,
     ) as child:
         assert child.stdout
+
         child.stdout.readline()
         assert process.running(("one", marker)) == [identity_of(child.pid)]
         assert process.running((marker[1:],)) == []
+
         child.kill()

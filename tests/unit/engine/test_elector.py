@@ -48,17 +48,21 @@ async def test_the_fence_falls_before_another_may_take_over(
     leases: FakeLeases, clock: FakeClock
 ) -> None:
     a, b = elector("a", leases, clock), elector("b", leases, clock)
+
     await a.tick()
     await b.tick()
     clock.forward(7)
     assert a.may_write()
+
     clock.forward(0.1)
     assert not a.may_write()
     with pytest.raises(FencedError):
         a.ensure_may_write()
+
     clock.forward(7.8)
     await b.tick()
     assert not b.leading.is_set(), "the lease has not run out"
+
     clock.forward(0.2)
     await b.tick()
     assert b.may_write()
@@ -81,15 +85,18 @@ async def test_a_connection_error_is_survived_and_the_lease_kept(
     leases: FakeLeases, clock: FakeClock
 ) -> None:
     a = elector("a", leases, clock)
+
     await a.tick()
     leases.is_down = True
     clock.forward(5)
     assert not await a.tick()
     assert a.may_write(), "the last renewal is recent enough"
+
     clock.forward(5)
     await a.tick()
     assert not a.may_write()
     assert a.leading.is_set(), "nobody can have taken it yet"
+
     leases.is_down = False
     await a.tick()
     assert a.may_write()

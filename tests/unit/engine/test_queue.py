@@ -90,12 +90,14 @@ def test_back_off_doubles_up_to_its_limit_and_starts_anew_after_a_success(
     queue: WorkQueue, clock: FakeClock
 ) -> None:
     waits = []
+
     for _ in range(12):
         queue.add(DIGITS)
         queue.take()
         waits.append(queue.failed(DIGITS))
     assert waits[:4] == pytest.approx([0.2, 0.4, 0.8, 1.6])
     assert waits[-1] == LAST_BACKOFF_SECONDS
+
     clock.forward(LAST_BACKOFF_SECONDS)
     queue.take()
     queue.done(DIGITS)
@@ -149,19 +151,23 @@ async def test_a_cancelled_worker_passes_its_wake_up_on() -> None:
 
 def test_the_oldest_key_is_the_one_that_waits_longest(queue: WorkQueue, clock: FakeClock) -> None:
     assert queue.longest_wait == 0
+
     queue.add(DIGITS)
     clock.forward(3)
     queue.add(FACES)
     queue.add(DIGITS)
     assert queue.longest_wait == 3
+
     queue.take()
     assert queue.longest_wait == 0
+
     clock.forward(2)
     queue.add(DIGITS)
     clock.forward(5)
     assert queue.longest_wait == 7, (
         "faces has waited longer than the word that came during the pass"
     )
+
     queue.take()
     queue.done(DIGITS)
     assert queue.longest_wait == 5, "what came during the pass waits since it came"

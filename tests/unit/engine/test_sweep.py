@@ -86,12 +86,15 @@ async def test_nothing_is_removed_when_the_api_server_does_not_answer() -> None:
 async def test_a_namespace_whose_rights_are_gone_costs_no_other_its_sweep() -> None:
     world = World("gone", "vision")
     lost = Ref(DEPLOYMENT, "gone", "digits", uid="u9")
+
     world.show(lost, DIGITS, FACES)
     world.lister.add(DIGITS)
     world.lister.forbidden = {(kind, "gone") for kind in KINDS}
     await world.sweep.sweep()
+
     assert world.ghosts == [FACES], "of what cannot be listed nothing is known"
     assert set(world.sweep.failures) == world.lister.forbidden
+
     world.lister.forbidden = set()
     await world.sweep.sweep()
     assert world.ghosts == [FACES, lost]
@@ -171,6 +174,7 @@ async def test_work_waits_until_the_watches_have_shown_every_object() -> None:
 
 async def test_work_waits_longer_while_the_watches_show_more_and_more() -> None:
     world = World()
+
     world.lister.add(DIGITS, FACES, LAST)
     running = asyncio.create_task(world.sweep.run())
     for ref, left in ((DIGITS, 2), (FACES, 1)):
@@ -181,7 +185,9 @@ async def test_work_waits_longer_while_the_watches_show_more_and_more() -> None:
         assert not world.sweep.synced.is_set()
     world.clock.forward(BARRIER_SECONDS)
     await until(world.sweep.synced.is_set)
+
     assert world.sweep.behind == 1
+
     running.cancel()
 
 

@@ -18,10 +18,8 @@ from tests.house.words import (
 )
 
 STILL = {
-    "paragraphs": 97.0,
-    "test-paragraphs": 81.0,
-    "words": 64.0,
-    "classes": 36.0,
+    "paragraphs": 40.0,
+    "test-paragraphs": 43.0,
 }
 """Figures that miss their targets so far, and where they are: lowered as they come down."""
 

@@ -266,7 +266,9 @@ def test_a_graph_that_can_batch_gets_batching_and_its_tensors(
 ) -> None:
     session.outputs = [Axis("label", "tensor(int64)", ("N",)), Axis("odds", shape=(None, 10))]
     completion = Completion()
+
     backend.complete(completion, session)
+
     assert completion.config == {
         "max_batch_size": 4,
         "dynamic_batching": {},

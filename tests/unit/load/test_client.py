@@ -180,6 +180,7 @@ async def test_connections_are_kept_until_the_server_says_close() -> None:
 
 async def test_a_stopped_client_ends_before_its_time() -> None:
     printed = io.StringIO()
+
     async with serving(answer_well) as address:
         plan = LoadPlan(address=address, model="digits", images=[[0.0]], seconds=3600)
         with contextlib.redirect_stdout(printed):
@@ -189,5 +190,6 @@ async def test_a_stopped_client_ends_before_its_time() -> None:
                 client.stop()
                 await running
     last = parse_line(printed.getvalue().splitlines()[-1])
+
     assert last is not None
     assert last.last

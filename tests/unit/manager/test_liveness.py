@@ -76,6 +76,7 @@ async def test_an_api_server_that_is_away_is_no_reason_for_a_restart(exposed: Ex
     leases = FakeLeases(is_down=True)
     exposed.machine.elector._store = leases
     lister(exposed).is_down = True
+
     for minute in range(120):
         for _ in range(6):
             exposed.clock.forward(10)
@@ -85,6 +86,7 @@ async def test_an_api_server_that_is_away_is_no_reason_for_a_restart(exposed: Ex
         assert broken(exposed) == [], f"after {minute} minutes"
     leases.is_down = False
     await exposed.machine.elector.tick()
+
     assert broken(exposed) == [], "the watches need a moment, too"
 
 

@@ -11,8 +11,11 @@ async def test_what_the_cache_holds_is_no_business_of_the_collector_once_it_is_f
     filled = asyncio.Event()
     before = gc.get_freeze_count()
     keeping = asyncio.create_task(keep_memory_small(filled, settle_seconds=0))
+
     await asyncio.sleep(0.01)
+
     assert gc.get_freeze_count() == before
+
     filled.set()
     try:
         async with asyncio.timeout(30):

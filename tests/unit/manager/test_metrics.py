@@ -122,6 +122,7 @@ async def test_a_rollout_shows_its_stage_weights_replicas_and_verdicts(
     status = world.status()
     of = {"namespace": "vision", "name": "digits"}
     assert exposed.values("slipway_modeldeployment_stage", stage="Progressing", **of) == [1]
+
     candidate = status["candidate"]["revision"]
     weights = {
         key: exposed.values("slipway_revision_weight_ratio", revision=key, **of)
@@ -206,9 +207,12 @@ async def test_an_object_that_is_not_understood_shows_why_it_stalls(
     world.change(kinds.MODEL_DEPLOYMENT, "digits", spec={"model": "none"})
     await world.work()
     of = {"namespace": "vision", "name": "digits"}
+
     told = world.condition("Stalled")
+
     assert told[:2] == ("True", "InvalidSpec")
     assert exposed.values("slipway_modeldeployment_stage", stage="Idle", **of) == [1]
+
     stalled = exposed.values(
         "slipway_modeldeployment_condition", type="Stalled", reason="InvalidSpec", **of
     )

@@ -41,6 +41,7 @@ async def test_health_names_what_is_not_true(unused_tcp_port: int) -> None:
         ready=[Check("the cache is filled", lambda: facts["ready"])],
         metrics=lambda: lambda: b"slipway_is_leader 1.0\n",
     )
+
     await server.start()
     url = f"http://127.0.0.1:{unused_tcp_port}"
     async with aiohttp.ClientSession() as session:
@@ -51,16 +52,19 @@ async def test_health_names_what_is_not_true(unused_tcp_port: int) -> None:
         assert (await session.get(f"{url}/readyz")).status == 200
         metrics = await (await session.get(f"{url}/metrics")).text()
     await server.stop()
+
     assert metrics == "slipway_is_leader 1.0\n"
 
 
 def test_a_log_line_is_one_json_object_with_what_it_is_about_and_the_callers_keys() -> None:
     record = logging.makeLogRecord({"name": "slipway", "msg": "step %d", "args": (2,)})
     record.__dict__["reason"] = "Promoted"
+
     log_context.begin_pass(kind="ModelDeployment", namespace="vision", name="digits")
     log_context.add_fields(revision="0badcafe", other=None)
     record.exc_info = (ValueError, ValueError("boom"), None)
     line = json.loads(JsonFormatter().format(record))
+
     assert line["message"] == "step 2"
     assert line["reason"] == "Promoted"
     assert [line[key] for key in ("kind", "namespace", "name")] == [

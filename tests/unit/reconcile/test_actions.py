@@ -67,14 +67,17 @@ async def test_a_pause_counts_while_no_object_can_be_written(error: Exception) -
     world = await denied_in_a_hold(error)
     assert await answer(world, "pause") == "Done"
     assert world.status()["rollout"]["paused"]
+
     before = world.status()["rollout"]["activeSeconds"]
     await world.live(60)
     assert world.status()["rollout"]["activeSeconds"] == before
     assert world.weights() == {"1": 90, "2": 10}
     assert world.status()["candidate"]["weight"] == 10
+
     writes = [write for write in world.writes if write.verb == "status"]
     await world.live(60)
     assert [write for write in world.writes if write.verb == "status"] == writes
+
     world.trouble = Trouble()
     world.start()
     await world.live(700)
@@ -115,6 +118,7 @@ async def test_what_was_promoted_by_a_person_is_not_claimed_before_it_is_written
 
 async def test_a_retry_asks_a_hook_again_at_once() -> None:
     world = OperatorWorld()
+
     await world.ask_for("1")
     await world.until(lambda: world.serving() == "1")
     hook = {"name": "gate", "stage": "Step", "webhook": {"url": "http://gate.vision.svc/ask"}}
@@ -125,6 +129,7 @@ async def test_a_retry_asks_a_hook_again_at_once() -> None:
     await world.live(2)
     await world.act("retry")
     await world.live(3)
+
     assert world.status()["lastAction"]["result"] == "Done"
     assert [call.tries for call in world.hooks.calls[:6]] == [0, 1, 2, 3, 4, 5]
     assert world.status()["rollout"]["hooks"][0]["verdict"] == "Passed"

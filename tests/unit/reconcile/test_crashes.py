@@ -227,13 +227,17 @@ async def test_a_kill_around_any_write_of_an_action_changes_nothing_in_the_end(v
     first = world.status()["history"][0]["revision"]
     candidate = world.status().get("candidate", {}).get("revision")
     world.trouble = watched = Watched(world)
+
     world.start()
     await world.act(verb.format(first=first, candidate=candidate))
     await world.settle(quiet_seconds=QUIET_SECONDS)
+
     assert world.weights() == wanted
     assert world.status()["lastAction"]["result"] == "Done"
+
     end = final_state(world)
     assert watched.killed
+
     for moment, twin in watched.killed:
         await twin.settle(quiet_seconds=QUIET_SECONDS)
         assert not differences(final_state(twin), end), moment

@@ -82,6 +82,7 @@ def refused(component: str, quota: str = "cpu") -> Manifest:
 def test_the_quota_that_refuses_pods_is_what_the_user_reads(quota: str) -> None:
     workload = project_object(kinds.DEPLOYMENT, refused(names.COMPONENT_SERVER, quota))
     assert isinstance(workload, WorkloadFact)
+
     facts = facts_about(
         OBJECT,
         revisions={REVISION.name: REVISION},
@@ -90,6 +91,7 @@ def test_the_quota_that_refuses_pods_is_what_the_user_reads(quota: str) -> None:
     )
     status = desired_status(decide(facts, later(60)), facts, None, NOON)
     found = {entry.type: entry for entry in status.conditions}
+
     for kind in ("Ready", "Reconciling"):
         assert found[kind].reason == "PodsRefused"
         assert found[kind].message == f"pods are refused: {refusal(quota)}"

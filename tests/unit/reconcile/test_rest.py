@@ -77,6 +77,7 @@ async def test_a_rollout_of_three_steps_takes_few_writes() -> None:
 async def test_at_rest_nothing_is_written_whoever_looks_and_however_often() -> None:
     world = await at_rest("1", "2")
     before = list(world.writes)
+
     await world.live(600)
     for _ in range(3):
         for kind in ("ModelDeployment", "Router"):
@@ -86,6 +87,7 @@ async def test_at_rest_nothing_is_written_whoever_looks_and_however_often() -> N
     for found, manifest in list(world.api.all()):
         world.operator.hear(Change(found, manifest, manifest))
     await world.live(60)
+
     assert world.writes == before
 
 
@@ -109,14 +111,17 @@ async def test_a_restart_after_a_refused_version_writes_nothing() -> None:
 
 async def test_a_new_leader_stamps_a_rollout_under_way_before_it_moves_anything() -> None:
     world = await at_rest()
+
     await world.ask_for("2", rollout={"bakeSeconds": 600})
     await world.until(lambda: world.stage() == "Baking")
     route = world.find(kinds.MODEL_ROUTE)
     twin = world.fork()
     await twin.live(5)
     stamped = [write for write in twin.writes if write.verb == "annotate"]
+
     assert twin.writes[: len(stamped)] == stamped
     assert [write.kind for write in stamped] == ["Deployment", "Deployment", "ModelRoute"]
+
     now = twin.find(kinds.MODEL_ROUTE)
     assert now["metadata"]["annotations"][names.ANNOTATION_EPOCH] == f"{twin.leaders}.operator"
     assert now["metadata"]["resourceVersion"] != route["metadata"]["resourceVersion"]
@@ -166,6 +171,7 @@ async def test_what_an_old_leader_still_holds_is_void_after_the_stamp(
 async def test_every_object_of_a_namespace_has_a_port_of_its_own() -> None:
     world = OperatorWorld()
     wanted = [f"model-{number}" for number in range(40)]
+
     for name in wanted:
         world.api.apply(
             {
@@ -181,11 +187,13 @@ async def test_every_object_of_a_namespace_has_a_port_of_its_own() -> None:
         world.operator.hear(world.api.watch.popleft())
     await world.at_once()
     ports = sorted(route["spec"]["port"] for _, route in world.api.all(kinds.MODEL_ROUTE))
+
     assert ports == list(range(10_000, 10_040))
 
 
 async def test_a_port_that_is_free_again_is_given_again() -> None:
     world = OperatorWorld()
+
     for name in ("first", "second"):
         await world.ask_for(name=name)
     await world.live(5)
@@ -196,6 +204,7 @@ async def test_a_port_that_is_free_again_is_given_again() -> None:
     ports = {
         name: world.find(kinds.MODEL_ROUTE, name)["spec"]["port"] for name in ("second", "third")
     }
+
     assert ports == {"second": 10_001, "third": 10_000}
 
 

@@ -52,16 +52,20 @@ async def test_revisions_of_two_replicas_have_a_disruption_budget_while_they_run
     old = f"digits-{world.status()['stable']['revision']}"
     budgets = kinds.POD_DISRUPTION_BUDGET
     assert world.names(budgets) == [old, names.ROUTER_NAME]
+
     await world.ask_for("2", **two)
     await world.until(lambda: world.stage() == "Baking")
     assert len(world.names(budgets)) == 3
+
     await world.until(lambda: world.serving() == "2")
     await world.settle()
     new = f"digits-{world.status()['stable']['revision']}"
     assert world.names(budgets) == [new, names.ROUTER_NAME]
+
     world.delete(budgets, new)
     await world.live(5)
     assert new in world.names(budgets), "it is made anew"
+
     world.api.witness = lambda _change: None  # the user takes the capacity away, not we
     await world.ask_for("2", scaling={"minReplicas": 1})
     await world.settle()
@@ -85,10 +89,12 @@ async def test_a_version_that_fails_the_golden_set_gets_no_request() -> None:
 async def test_a_version_that_answers_with_errors_is_rolled_back_and_stays_out() -> None:
     world = await promoted()
     world.controllers.faults["2"] = "errors"
+
     await world.ask_for("2")
     await world.until(lambda: world.outcomes()[-1] == ("2", "RolledBack"))
     await world.settle()
     bad = world.status()["lastRollback"]["from"]
+
     assert world.serving() == "1"
     assert world.status()["lastRollback"]["metric"] == "errors"
     assert world.find(kinds.DEPLOYMENT, f"digits-{bad}")["spec"]["replicas"] == 0
@@ -123,11 +129,13 @@ async def test_the_spec_back_at_stable_takes_the_candidate_away() -> None:
 async def test_an_object_that_is_made_anew_waits_until_the_old_ones_children_are_gone() -> None:
     world = await promoted()
     old = {item["metadata"]["uid"] for _, item in world.api.all()}
+
     world.delete(kinds.MODEL_DEPLOYMENT)
     await world.ask_for("1")  # the garbage is collected only when the clock goes on
     left = {item["metadata"]["uid"] for _, item in world.api.all()}
     assert left - old == {world.find(kinds.MODEL_DEPLOYMENT)["metadata"]["uid"]}
     assert world.condition("Stalled") == ("", "", "")
+
     await world.until(lambda: world.serving() == "1")
     await world.settle()
     uid = world.find(kinds.MODEL_DEPLOYMENT)["metadata"]["uid"]
@@ -146,16 +154,19 @@ async def test_a_deleted_object_takes_everything_along() -> None:
 async def test_a_roll_back_to_an_earlier_version_loses_no_request() -> None:
     world = await promoted(scaling={"minReplicas": 3})
     old = world.status()["stable"]["revision"]
+
     await world.ask_for("2", scaling={"minReplicas": 3})
     await world.until(lambda: world.serving() == "2")
     await world.settle()
     await world.act(f"rollback={old}")
     await world.until(lambda: world.serving() == "1", 60)
     await world.settle()
+
     assert world.status()["stable"]["revision"] == old
     assert world.find(kinds.DEPLOYMENT, f"digits-{old}")["spec"]["replicas"] == 3
     assert world.condition("Stalled")[:2] == ("True", "Held")
     assert not world.controllers.lost
+
     before = len(world.writes)
     world.start()
     await world.settle()
@@ -195,14 +206,17 @@ async def test_old_revisions_beyond_the_limit_go_and_the_serving_one_stays() -> 
 
 async def test_a_weight_that_not_every_proxy_has_is_never_raised() -> None:
     world = await promoted()
+
     await world.ask_for("2")
     await world.until(lambda: world.weights().get("2") == 10)
     world.controllers.deaf.update(pod["metadata"]["uid"] for pod in world.proxies())
     await world.live(120)
     assert world.weights() in ({"1": 90, "2": 10}, {"1": 50, "2": 50})
+
     status, _, message = world.condition("RouteProgrammed")
     assert status == "False"
     assert names.ROUTER_NAME in message
+
     world.controllers.deaf.clear()
     await world.until(lambda: world.serving() == "2")
     await world.settle()
@@ -301,18 +315,23 @@ async def test_a_foreign_object_of_that_name_is_reported_and_left_alone(kind: ki
         "spec": spec if kind is kinds.MODEL_ROUTE else {"selector": {"theirs": "yes"}},
     }
     theirs = world.api.create(foreign, manager="somebody")
+
     await world.ask_for("1")
     await world.live(30)
+
     assert world.find(kind)["spec"] == theirs["spec"]
     assert "ownerReferences" not in world.find(kind)["metadata"]
+
     status, reason, message = world.condition("Stalled")
     assert (status, reason) == ("True", "Conflict")
     assert f"{kind.kind} {NAMESPACE}/digits exists" in message
+
     before = len(world.writes)
     await world.live(300)
     tried = [str(write) for write in world.writes[before:]]
     assert set(tried) == {f"apply {kind.kind} {NAMESPACE}/digits"}, "it is said once"
     assert len(tried) <= 300 / 30
+
     world.delete(kind)
     await world.until(lambda: world.serving() == "1")
     await world.settle()
@@ -332,12 +351,15 @@ class Quota(Trouble):
 async def test_a_quota_is_said_in_a_condition_and_heals() -> None:
     world = OperatorWorld()
     world.trouble = quota = Quota()
+
     world.start()
     await world.ask_for("1")
     await world.live(30)
     status, reason, message = world.condition("Stalled")
+
     assert (status, reason) == ("True", "Refused")
     assert "exceeded quota" in message
+
     quota.is_full = False
     await world.until(lambda: world.serving() == "1", 60)
     await world.settle()
@@ -354,6 +376,7 @@ class NoJobs(Trouble):
 
 async def test_traffic_comes_back_though_the_next_version_may_not_be_packaged() -> None:
     world = await promoted()
+
     await world.ask_for("2", rollout={"bakeSeconds": 600})
     await world.until(lambda: world.stage() == "Baking")
     world.operator.cluster.trouble = world.trouble = NoJobs()
@@ -361,7 +384,9 @@ async def test_traffic_comes_back_though_the_next_version_may_not_be_packaged() 
     await world.ask_for("3", model=unpinned, rollout={"bakeSeconds": 600})
     world.controllers.faults["2"] = "errors"
     await world.until(lambda: world.outcomes()[-1] == ("2", "RolledBack"), 60)
+
     assert world.weights() == {"1": 100}
     assert world.condition("Stalled")[1] == "Refused"
+
     world.operator.cluster.trouble = Trouble()
     await world.until(lambda: world.serving() == "3", 900)

@@ -78,15 +78,19 @@ async def test_a_new_router_that_is_not_ready_stops_the_others_until_it_is_given
 ) -> None:
     twin = with_settings(await with_routers(), envoy_image="envoy:2")
     twin.controllers.held = dict.fromkeys(NAMESPACES)
+
     twin.clock.pass_on(1)
     with caplog.at_level(logging.INFO):
         await twin.at_once()
         [first] = upgraded(twin)
         twin.controllers.held = {first: None}
         await twin.live(60)
+
     assert upgraded(twin) == {first}
+
     waits = [record.message for record in caplog.records if "waiting for" in record.message]
     assert waits == [f"waiting for the routers of {first}"] * 2, "once per namespace"
+
     twin.controllers.held[first] = GAVE_UP
     await twin.live(60)
     assert upgraded(twin) == set(NAMESPACES)

@@ -62,15 +62,19 @@ def scalers(world: OperatorWorld) -> list[str]:
 async def test_a_load_step_is_followed_within_seconds_and_left_on_evidence() -> None:
     world = await serving(BUILTIN, 3)
     assert replicas(world) == {"1": 1}
+
     world.controllers.concurrency = 16
     await world.live(5)
     assert replicas(world) == {"1": 4}
+
     said = scaling(world)
     assert (said["desired"], said["signal"], said["target"]) == (4, "concurrency", 4)
     assert "requests in flight, 4 per replica" in said["message"]
+
     world.controllers.concurrency = 0
     await world.live(50)
     assert replicas(world) == {"1": 4}
+
     await world.live(100)
     assert replicas(world) == {"1": 1}
     assert scaling(world)["current"] == 1
@@ -107,13 +111,16 @@ async def test_an_object_with_one_size_is_not_looked_at() -> None:
 async def test_without_signals_replicas_are_held_and_it_is_said() -> None:
     world = await serving(BUILTIN, 16)
     assert replicas(world) == {"1": 4}
+
     world.controllers.silent = {world.proxies()[0]["metadata"]["name"]}
     world.controllers.concurrency = 0
     await world.live(200)
     assert replicas(world) == {"1": 4}
+
     status, reason, message = world.condition("ScalingActive")
     assert (status, reason) == ("False", "SignalsMissing")
     assert "does not answer" in message
+
     world.controllers.silent = set()
     await world.live(200)
     assert replicas(world) == {"1": 1}
@@ -257,6 +264,7 @@ async def test_another_engine_begins_with_the_number_that_it_finds(
     old: Manifest, new: Manifest
 ) -> None:
     world = await serving(old, 16)
+
     if replicas(world) != {"1": 4}:
         autoscale(world, "1", 4)
     numbers = set()
@@ -265,6 +273,7 @@ async def test_another_engine_begins_with_the_number_that_it_finds(
     )
     await world.ask_for("1", scaling=new)
     await world.live(150)
+
     assert numbers - {None, 2} <= {4}, "no other number in between (2 is the router's)"
     assert replicas(world) == {"1": 4}
     assert len(autoscalers(world)) == int(new["engine"] == "HPA" if "engine" in new else 0)
@@ -287,18 +296,22 @@ async def test_somebody_elses_number_stays_on_the_deployment() -> None:
 async def test_the_number_of_the_scale_subresource_is_what_runs() -> None:
     world = await serving({"engine": "None", "replicas": 3})
     assert replicas(world) == {"1": 3}
+
     world.change(kinds.MODEL_DEPLOYMENT, "digits", spec={"scaling": {"replicas": 6}})
     await world.live(10)
     assert replicas(world) == {"1": 6}
+
     world.change(kinds.MODEL_DEPLOYMENT, "digits", spec={"scaling": {"replicas": 2}})
     await world.live(10)
     assert replicas(world) == {"1": 2}
+
     told = dict(part.split("=") for part in world.status()["stable"]["selector"].split(","))
     [pod] = {
         tuple(sorted(item["metadata"]["labels"].items()))
         for _, item in world.api.all(kinds.POD)
         if item["metadata"]["labels"].get(names.LABEL_REVISION)
     }
+
     assert told.items() <= dict(pod).items()
     assert names.LABEL_REVISION not in told
 
@@ -306,14 +319,18 @@ async def test_the_number_of_the_scale_subresource_is_what_runs() -> None:
 async def test_somebody_elses_number_falls_only_when_the_rollout_is_over() -> None:
     world = await serving({"engine": "None", "replicas": 4})
     rollout = {"bakeSeconds": 60}
+
     await world.ask_for("2", scaling={"engine": "None", "replicas": 4}, rollout=rollout)
     await world.until(lambda: world.stage() == "Baking")
     world.change(kinds.MODEL_DEPLOYMENT, "digits", spec={"scaling": {"replicas": 1}})
     await world.live(20)
+
     assert replicas(world) == {"1": 4, "2": 4}
+
     world.change(kinds.MODEL_DEPLOYMENT, "digits", spec={"scaling": {"replicas": 5}})
     await world.live(5)
     assert replicas(world) == {"1": 5, "2": 5}
+
     world.change(kinds.MODEL_DEPLOYMENT, "digits", spec={"scaling": {"replicas": 2}})
     await world.until(lambda: world.serving() == "2")
     await world.live(20)

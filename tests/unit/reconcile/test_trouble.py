@@ -63,18 +63,22 @@ async def test_what_is_refused_is_said_with_its_cause_and_heals(
 ) -> None:
     trouble = Refuses(error, kind=kind)
     world = troubled(trouble)
+
     await world.ask_for("1")
     await world.live(90)
     is_passing = isinstance(error, ClusterUnavailable)
     claims = "Reconciling" if is_passing else "Stalled"
     status, said, message = world.condition(claims)
+
     assert (status, said[: len(reason)]) == ("True", reason)
     assert str(error) in message
     assert world.condition("Stalled" if is_passing else "Reconciling") == ("", "", "")
     assert world.condition("Ready")[0] == "False"
+
     before = [write for write in world.writes if write.verb == "status"]
     await world.live(120)
     assert [write for write in world.writes if write.verb == "status"] == before
+
     trouble.is_on = False
     await world.until(lambda: world.serving() == "1", 120)
     await world.settle()
@@ -89,16 +93,19 @@ async def test_what_serves_stays_available_while_the_operator_can_do_nothing(
     error: SlipwayError,
 ) -> None:
     world = OperatorWorld()
+
     await world.ask_for("1")
     await world.settle()
     world.operator.cluster.trouble = trouble = Refuses(error, verb="apply")
     world.delete(kinds.SERVICE)
     await world.live(60)
+
     assert world.condition("Available")[:2] == ("True", "Serving")
     assert world.condition("Ready")[0] == "False"
     assert str(error) in world.condition("Ready")[2]
     assert world.condition("Reconciling")[0] == "True"
     assert world.condition("Stalled") == ("", "", "")
+
     trouble.is_on = False
     await world.until(lambda: world.condition("Ready")[0] == "True", 60)
     assert world.condition("Reconciling") == ("", "", "")
@@ -106,21 +113,26 @@ async def test_what_serves_stays_available_while_the_operator_can_do_nothing(
 
 async def test_a_refused_version_waits_for_a_person_though_the_operator_lost_a_right() -> None:
     world = OperatorWorld()
+
     await world.ask_for("1")
     await world.settle()
     world.controllers.faults["2"] = "errors"
     await world.ask_for("2")
     await world.settle()
     verdict = world.condition("Stalled")
+
     assert verdict[1] == "RevisionRejected"
+
     world.operator.cluster.trouble = Refuses(Forbidden(NO_RIGHT), verb="apply")
     world.delete(kinds.SERVICE)
     await world.live(60)
     assert world.condition("Ready")[1] == "Forbidden"
     assert world.condition("Stalled") == verdict
+
     await world.act("retry")
     await world.live(60)
     assert world.condition("Stalled") == ("", "", ""), "a person has decided"
+
     await world.ask_for("3")
     await world.live(60)
     assert world.condition("Stalled") == ("", "", ""), "of another spec nothing is known yet"
@@ -140,12 +152,14 @@ async def test_a_moment_without_rights_is_not_worth_a_word() -> None:
 async def test_a_router_that_is_refused_is_named_by_those_who_need_it() -> None:
     trouble = Refuses(AdmissionDenied("exceeded quota: deployments"), name=names.ROUTER_NAME)
     world = troubled(trouble)
+
     await world.ask_for("1")
     await world.live(60)
     status, _, message = world.condition("RouteProgrammed")
     assert status == "False"
     assert "exceeded quota: deployments" in message
     assert "exceeded quota: deployments" in world.condition("Ready")[2]
+
     trouble.is_on = False
     await world.until(lambda: world.serving() == "1", 180)
     await world.settle()
@@ -179,6 +193,7 @@ async def test_a_poisoned_object_among_ten_good_ones_delays_nobody(poison: str) 
     trouble.before = lambda write: poisoned(trouble, write)  # type: ignore[method-assign]
     world = troubled(trouble)
     world.operator.passes.results = Counter()  # bugs are the point here
+
     await world.ask_for("1", name="poison")
     for number in range(10):
         await world.ask_for("1", name=f"good-{number}")
@@ -187,12 +202,15 @@ async def test_a_poisoned_object_among_ten_good_ones_delays_nobody(poison: str) 
         world.controllers.step()
         await world.operator.work(world._tell)
     served = [route for _, route in world.api.all(kinds.MODEL_ROUTE) if route["spec"]["backends"]]
+
     assert len(served) == 10
     assert 0 < trouble.refused < 40, "a poisoned object is backed off"
+
     told = world.find(kinds.MODEL_DEPLOYMENT, "poison")["status"]["conditions"]
     claims = "Reconciling" if isinstance(POISONS[poison], ClusterUnavailable) else "Stalled"
     [said] = [entry for entry in told if entry["type"] == claims]
     assert str(POISONS[poison]) in said["message"]
+
     trouble.is_on = False
     await world.live(120)
     route = world.api.get(kinds.MODEL_ROUTE, NAMESPACE, "poison")
@@ -222,6 +240,7 @@ async def test_a_stored_object_that_its_own_schema_refuses_says_so_and_delays_no
     await world.until(lambda: world.serving() == "1", 60)
     found = world.find(kinds.MODEL_DEPLOYMENT, "stored-long-ago")
     [condition] = found["status"]["conditions"]
+
     assert condition["reason"] == "InvalidSpec"
     assert "spec.model.source.uri" in condition["message"]
 
@@ -243,6 +262,7 @@ async def test_what_is_refused_is_asked_for_twice_a_minute_also_where_the_load_i
     trouble.is_on = False
     world = troubled(trouble)
     world.controllers.concurrency = 8
+
     await world.ask_for("1", scaling=scaling)
     await world.until(lambda: world.serving() == "1")
     await world.live(60)
@@ -251,7 +271,9 @@ async def test_what_is_refused_is_asked_for_twice_a_minute_also_where_the_load_i
     await world.live(20)
     trouble.refused = 0
     await world.live(120)
+
     assert 0 < trouble.refused <= 8
+
     trouble.is_on = False
     await world.until(lambda: world.serving() == "2", 240)
 
@@ -261,12 +283,15 @@ async def test_a_load_is_followed_while_something_beside_is_refused() -> None:
     trouble.is_on = False
     world = troubled(trouble)
     world.controllers.concurrency = 8
+
     await world.ask_for("1", scaling={"minReplicas": 1, "maxReplicas": 8})
     await world.until(lambda: world.serving() == "1")
     trouble.is_on = True
     await world.ask_for("1", scaling={"minReplicas": 2, "maxReplicas": 8})
     await world.live(90)
+
     assert trouble.refused
+
     world.controllers.concurrency = 32
     await world.live(5)
     assert max(item["spec"]["replicas"] for _, item in world.api.all(kinds.DEPLOYMENT)) == 8

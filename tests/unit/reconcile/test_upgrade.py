@@ -97,8 +97,10 @@ PRIVATE = SETTINGS.model_copy(
 
 async def test_pull_secrets_of_the_cluster_reach_new_revisions_and_leave_old_ones_alone() -> None:
     twin = upgrade(await with_two_versions(), PRIVATE)
+
     await twin.live(120)
     assert twin.writes == []
+
     await twin.ask_for("3")
     await twin.settle()
     pods = {
@@ -107,5 +109,6 @@ async def test_pull_secrets_of_the_cluster_reach_new_revisions_and_leave_old_one
         ]["template"]["spec"]
         for _, deployment in twin.api.all(kinds.DEPLOYMENT)
     }
+
     assert pods["3"]["imagePullSecrets"] == [{"name": "mirror"}]
     assert "imagePullSecrets" not in pods["2"]

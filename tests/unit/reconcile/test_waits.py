@@ -78,17 +78,21 @@ async def test_a_share_that_lacks_replicas_says_why_there_are_none() -> None:
 
 async def test_capacity_that_does_not_come_until_the_deadline_stalls_and_heals() -> None:
     world = await climbing()
+
     await world.until(lambda: world.condition("Ready")[1] == "AwaitingCapacity", 60)
     await world.live(60)
     assert not stalled(world), "the deadline has not come"
+
     await world.until(lambda: stalled(world) == "DeadlineExceeded", 60)
     assert "no advance within 120 s of active time: 95 % needs 2" in world.condition("Stalled")[2]
     assert world.condition("Reconciling") == ("", "", "")
     assert world.condition("Available")[0] == "True"
     assert (world.stage(), world.weights()) == ("Paused", {"1": 50, "2": 50})
+
     before = len(world.writes)
     await world.live(600)
     assert len(world.writes) <= before + 600 / 30, "numbers of the analysis, and nothing else"
+
     world.controllers.quota = ""
     await world.until(lambda: world.serving() == "2", 120)
     await world.settle()

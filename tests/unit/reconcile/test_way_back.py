@@ -65,14 +65,17 @@ async def test_an_abort_brings_the_traffic_back_and_tells_what_was_refused(
 ) -> None:
     trouble = Refuses(error, **about)
     world = await held_at(50, trouble, scaling)
+
     await world.live(10)
     await world.act("abort")
     assert world.weights() == {"1": 100, "2": 0}
+
     await world.live(60)
     assert trouble.refused
     assert world.serving() == "1"
     assert ("2", "Aborted") in world.outcomes()
     assert str(error) in world.condition("Ready")[2]
+
     trouble.is_on = False
     await world.live(60)
     assert world.condition("Stalled")[1] == "Held"

@@ -217,6 +217,7 @@ def test_looks_between_two_stored_ones_count_nothing_twice() -> None:
 
 def test_a_new_step_begins_its_samples_anew_and_keeps_the_evidence_against() -> None:
     run = Run()
+
     run.look((100, 4, 0), (1900, 19, 0))
     before = json.loads(run.memories["errors"])["f"]
     run.changes["step"] = "ignored"
@@ -231,6 +232,7 @@ def test_a_new_step_begins_its_samples_anew_and_keeps_the_evidence_against() -> 
     )
     found = judge(run.memories, LookInputs((run.tick(),)), plan, later(300))
     errors = next(item for item in found if item.name == "errors")
+
     assert errors.samples == 0
     assert json.loads(errors.state or "")["f"][3] >= before[3]
 

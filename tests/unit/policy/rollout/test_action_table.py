@@ -348,6 +348,7 @@ def test_a_roll_back_to_an_earlier_revision_starts_its_pods_before_it_gets_weigh
     world = two_promoted()
     old = name_of(world, "1")
     assert world.workloads[old].wanted == 0
+
     act_as(world, f"rollback={old}", "editor-a")
     world.settle(100)
     weights = [line for line in world.log if line.startswith("weights")]
@@ -357,9 +358,11 @@ def test_a_roll_back_to_an_earlier_revision_starts_its_pods_before_it_gets_weigh
         "weights {'2': 0, '1': 100",
         "weights {'1': 100",
     ]
+
     entry = world.md.status.history[-1]
     assert (entry.version, entry.outcome) == ("1", Outcome.PROMOTED)
     assert entry.unjudged == f"rollback to {old} (version 1) by editor-a"
+
     last = world.md.status.last_rollback
     assert last is not None
     assert (last.from_, last.to) == (name_of(world, "2"), old)
@@ -528,6 +531,7 @@ def test_a_promotion_ends_a_pause_of_an_action(stage: str) -> None:
 @pytest.mark.parametrize(("verb", "control"), [("skip", 5), ("skip", 0), ("promote", 5)])
 def test_a_pause_after_it_stops_the_promotion(verb: str, control: int) -> None:
     world = at(Stage.BAKING, rollout=LONG_BAKE | {"bakeControlPercent": control})()
+
     pass_on(world, 5)
     candidate = name_of(world, "3")
     ready = world.workloads[candidate].ready
@@ -538,9 +542,11 @@ def test_a_pause_after_it_stops_the_promotion(verb: str, control: int) -> None:
     world.act("pause")
     world.workloads[candidate].ready = ready
     pass_on(world, 30)
+
     assert world.md.status.candidate is not None
     assert world.md.status.rollout is not None
     assert world.md.status.rollout.stage is Stage.PAUSED
+
     world.act("resume")
     pass_on(world, 30)
     assert world.serving() == "3"
@@ -563,14 +569,18 @@ def unchecked() -> DecisionWorld:
 def test_a_retry_makes_a_check_again_at_once() -> None:
     world = unchecked()
     before = len(world.jobs)
+
     pass_on(world, 2)
     assert len(world.jobs) == before
+
     world.act("retry")
     world.reconcile()
     assert len(world.jobs) == before + 1
+
     last = world.md.status.last_action
     assert last is not None
     assert last.result == "Done"
+
     for _ in range(20):
         pass_on(world, 1)
         if world.jobs[-1].state is JobState.COMPLETE:
@@ -649,8 +659,10 @@ def test_a_clock_that_is_a_little_ahead_counts_and_so_does_who_comes_next() -> N
 
 def test_an_old_id_is_said_once_and_one_that_was_consumed_never_again() -> None:
     world = holding()
+
     ask_with(world, "pause#1000")
     ask_with(world, "resume#2000")
+
     assert ask_with(world, "pause#1000") == [], "a GitOps tool applies what it has"
     assert ask_with(world, "pause#1500") == [
         "pause by unverified: Refused: its id is not newer than that of the last action, 2000"
@@ -694,6 +706,7 @@ def test_a_pause_shows_at_once_and_the_step_is_what_goes_on_after_it(stage: str)
     world = WORLDS[stage]()
     rollout = world.md.status.rollout
     assert rollout is not None
+
     underlying = rollout.stage
     pass_on(world, 3)
     world.act("pause")
@@ -702,6 +715,7 @@ def test_a_pause_shows_at_once_and_the_step_is_what_goes_on_after_it(stage: str)
     assert rollout is not None
     assert (rollout.stage, rollout.underlying) == (Stage.PAUSED, underlying)
     assert rollout.message.startswith("paused; ")
+
     world.act("resume")
     pass_on(world, 1)
     assert world.md.status.rollout is not None

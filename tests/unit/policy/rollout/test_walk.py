@@ -30,9 +30,11 @@ def test_the_first_revision_serves_without_steps() -> None:
 
 def test_a_good_version_climbs_every_step_bakes_and_is_promoted() -> None:
     world = promoted()
+
     world.ask_for("2")
     world.settle(200)
     written = [line.split("} ")[0] + "}" for line in world.log if line.startswith("weights")]
+
     assert world.serving() == "2"
     assert written[2:] == [
         "weights {'1': 100, '2': 0}",
@@ -259,6 +261,7 @@ def test_a_random_walk_keeps_every_promise_and_ends_where_a_calm_one_does(seed: 
     world = promoted(seed=seed)
     chance = random.Random(seed)
     version = 1
+
     for _ in range(chance.randint(30, 150)):
         world.advance(chance.choice((0.2, 1, 1, 5)))
         world.reconcile(kill_after=chance.choice((None, None, 0, 1, 2, 3)))
@@ -279,6 +282,7 @@ def test_a_random_walk_keeps_every_promise_and_ends_where_a_calm_one_does(seed: 
             state = chance.choice(list(world.workloads.values()))
             state.ready = 0
             state.down_since = world.now
+
     world.faults.clear()
     for state in world.workloads.values():
         state.exits = 0
@@ -286,8 +290,10 @@ def test_a_random_walk_keeps_every_promise_and_ends_where_a_calm_one_does(seed: 
     world.settle(5)
     world.act("retry")
     world.settle(500)
+
     assert world.serving() == world.md.spec.model.version, world.log[-15:]
     assert sum(state.wanted for state in world.workloads.values()) == 1
+
     before = world.writes
     world.settle(60)
     assert world.writes == before, ("writes at rest", world.log[-5:])

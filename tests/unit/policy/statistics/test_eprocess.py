@@ -134,6 +134,7 @@ def test_the_sum_of_logarithms_is_between_its_greatest_and_all_of_them(
 def test_a_good_candidate_that_is_looked_at_every_five_seconds_rarely_fails() -> None:
     """300 runs of half an hour; 1 % may reach 100, so more than 9 would be a surprise of 0.1 %."""
     failed = 0
+
     for seed in range(300):
         chance = random.Random(seed)
         starts = StartMixture()
@@ -145,6 +146,7 @@ def test_a_good_candidate_that_is_looked_at_every_five_seconds_rarely_fails() ->
             if starts.log_e >= math.log(100):
                 failed += 1
                 break
+
     assert failed <= 9
 
 
