@@ -1,4 +1,4 @@
-"""Files as they come out of a source: relative names, and where each lies now."""
+"""The files that a source has: their relative names, and the path at which each lies now."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -12,9 +12,9 @@ from slipway.errors import JobFailure
 MAX_NAME_BYTES = 1024
 MAX_PART_BYTES = 255
 WHITEOUT = ".wh."
-"""Prefix that deletes files of lower layers when it stands in an image."""
+"""Prefix of a file that, in an image, deletes files of lower layers."""
 MODEL_DIRECTORY_SUFFIXES = (".onnx", ".savedmodel")
-"""Directories that are a model themselves; entering them would lose their name."""
+"""Directories that are models themselves; removing them from the path would lose their name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class TreeFile:
     """One regular file."""
 
     name: str
-    """Relative, with slashes."""
+    """Relative path with slashes."""
     path: Path
 
 
@@ -32,12 +32,17 @@ class Tree:
 
     files: tuple[TreeFile, ...]
     download_digest: str | None = None
-    """sha256 of the downloaded file, where the source is one file."""
+    """``sha256:…`` of the downloaded file; None where the source is not one file."""
     is_private: bool = False
-    """True where nobody else can change the files, and they may be moved."""
+    """True where no other program can change the files, and they may be moved."""
 
     def __getitem__(self, name: str) -> Path:
-        """Return where the file lies; KeyError where there is none of that name."""
+        """Return the path of a file.
+
+        Raises:
+            KeyError: there is no file of that name.
+
+        """
         for file in self.files:
             if file.name == name:
                 return file.path
@@ -45,35 +50,36 @@ class Tree:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All names."""
+        """The names of all files."""
         return tuple(file.name for file in self.files)
 
 
 def make_tree(
     files: Iterable[TreeFile], download_digest: str | None = None, *, is_private: bool = False
 ) -> Tree:
-    """Return the tree below single top directories, in byte order.
+    """Return the tree without a single top directory, in byte order of the names.
 
-    Source archives often wrap their content in a directory; it says nothing, so it is entered. A
-    directory that is a number (a model version) or a model itself stays.
+    Archives often wrap their content in a directory whose name means nothing, so it is removed from
+    the names. A directory that is a number (a model version) or a model itself stays.
     """
     entries = sorted(files, key=lambda file: file.name.encode())
-    while (top := _single_top(entries)) is not None:
+    while (top := _single_top_directory(entries)) is not None:
         entries = [TreeFile(file.name[len(top) + 1 :], file.path) for file in entries]
     return Tree(tuple(entries), download_digest, is_private)
 
 
 def walk_files(root: Path, *, skip: frozenset[str] = frozenset()) -> Iterator[TreeFile]:
-    """Yield the regular files below `root`; `skip` names entries of the top that are left out.
+    """Yield the regular files below `root`, without the top entries named in `skip`.
 
     Raises:
-        JobFailure: a link, a device, a name that is not allowed, or something unreadable.
+        JobFailure: SourceRefused for a link, a device, a forbidden name or an unreadable entry.
 
     """
     for here, folders, files in os.walk(root, onerror=_refuse_unreadable):
         folder = Path(here)
         if folder == root:
             folders[:] = [name for name in folders if name not in skip]
+
         for name in [*folders, *files]:
             path = folder / name
             relative = path.relative_to(root).as_posix()
@@ -83,30 +89,33 @@ def walk_files(root: Path, *, skip: frozenset[str] = frozenset()) -> Iterator[Tr
 
 
 def name_problem(name: str) -> str | None:
-    """Say what is wrong with a relative file name from outside; None where nothing is."""
+    """Return what is wrong with a relative file name from outside; None where nothing is."""
     parts = PurePosixPath(name).parts
     if name.startswith("/"):
-        return "is absolute"
+        return "is absolute; expected a relative path"
     if ".." in parts:
-        return "climbs out with '..'"
+        return "contains '..'; expected a path inside the source"
     if not parts:
         return "is empty"
+
     if any(part.startswith(WHITEOUT) for part in parts):
-        return f"starts with {WHITEOUT!r}, which deletes files in an image"
+        return f"begins with {WHITEOUT!r}, which would delete files in an image"
     if "\\" in name or any(not character.isprintable() for character in name):
-        return "holds a backslash or a character that does not print"
-    if (
-        len(name.encode()) > MAX_NAME_BYTES
-        or max(len(part.encode()) for part in parts) > MAX_PART_BYTES
-    ):
-        return f"is longer than {MAX_NAME_BYTES} bytes, or {MAX_PART_BYTES} between slashes"
+        return "contains a backslash or an unprintable character"
+
+    longest_part = max(len(part.encode()) for part in parts)
+    if len(name.encode()) > MAX_NAME_BYTES or longest_part > MAX_PART_BYTES:
+        return (
+            f"is longer than {MAX_NAME_BYTES} bytes, or than {MAX_PART_BYTES} between two slashes"
+        )
     return None
 
 
-def _single_top(files: list[TreeFile]) -> str | None:
+def _single_top_directory(files: list[TreeFile]) -> str | None:
     tops = {file.name.partition("/")[0] for file in files}
     if len(tops) != 1 or any("/" not in file.name for file in files):
         return None
+
     (top,) = tops
     return None if top.isdigit() or top.endswith(MODEL_DIRECTORY_SUFFIXES) else top
 
@@ -114,9 +123,9 @@ def _single_top(files: list[TreeFile]) -> str | None:
 def _require_plain(relative: str, path: Path) -> None:
     problem = name_problem(relative)
     if problem is None and path.is_symlink():
-        problem = "is a symbolic link; expected files and directories only"
+        problem = "is a symbolic link; expected only files and directories"
     elif problem is None and not (path.is_dir() or path.is_file()):
-        problem = "is a device, pipe or socket; expected files and directories only"
+        problem = "is a device, pipe or socket; expected only files and directories"
     if problem is not None:
         raise JobFailure(Reason.SOURCE_REFUSED, f"source: {relative!r} {problem}")
 
@@ -124,5 +133,5 @@ def _require_plain(relative: str, path: Path) -> None:
 def _refuse_unreadable(error: OSError) -> NoReturn:
     raise JobFailure(
         Reason.SOURCE_REFUSED,
-        f"source: {error.filename} cannot be read by user {os.getuid()}: {error.strerror}",
+        f"source: {error.filename} is not readable for user {os.getuid()}: {error.strerror}",
     ) from error

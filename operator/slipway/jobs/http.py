@@ -1,6 +1,6 @@
-"""HTTP for Jobs, which stream gigabytes: one connection pool, TLS trust, and how to be patient.
+"""HTTP for Jobs, which stream gigabytes: the connection pool, TLS trust and back-off.
 
-Redirects and retries are never automatic here: both carry decisions about trust.
+The pool never follows a redirect or retries by itself: both are decisions about trust.
 """
 
 import ssl
@@ -17,7 +17,7 @@ import urllib3
 USER_AGENT = "slipway"
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
-"""Longest silence on a connection; not the length of a transfer."""
+"""Longest silence on a connection; a transfer may take longer."""
 BLOCK_BYTES = 2**20
 
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509})
@@ -26,7 +26,7 @@ MAX_RETRY_AFTER_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How often to try again, and how long to wait in between."""
+    """How often to try, and how long to wait between two attempts."""
 
     attempts: int = 6
     first_seconds: float = 0.5
@@ -34,13 +34,13 @@ class Backoff:
     sleep: Callable[[float], None] = time.sleep
 
     def wait(self, failures: int, retry_after: str | None = None) -> None:
-        """Wait after the `failures`-th failure in a row, counted from 1."""
+        """Wait after so many consecutive failures, at least as long as Retry-After asks for."""
         delay = min(self.first_seconds * 2 ** (failures - 1), self.most_seconds)
         self.sleep(max(delay, _retry_after_seconds(retry_after)))
 
 
 def open_pool(ca_file: Path | None = None) -> urllib3.PoolManager:
-    """Return a pool that trusts the system's certificates and `ca_file`'s."""
+    """Return a pool that trusts the system's certificates and those of `ca_file`."""
     return urllib3.PoolManager(
         retries=False,
         timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
@@ -51,18 +51,20 @@ def open_pool(ca_file: Path | None = None) -> urllib3.PoolManager:
 
 
 def without_secrets(url: str) -> str:
-    """Return the URL without what may be a secret: user, password and query."""
+    """Return the URL for messages, without user, password and query, which may be secret."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}"
 
 
 def is_untrusted(error: BaseException) -> bool:
-    """Tell whether a connection failed because the other side's certificate is not trusted."""
+    """Return whether a connection failed because the server's certificate is not trusted."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return True
+
+        # urllib3 wraps the cause as the last argument, not always as __cause__.
         inner = cause.args[-1] if cause.args else None
         cause = cause.__cause__ or (inner if isinstance(inner, BaseException) else None)
     return False
@@ -71,15 +73,17 @@ def is_untrusted(error: BaseException) -> bool:
 def _make_tls_context(ca_file: Path | None) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if not context.cert_store_stats()["x509_ca"]:
-        context.load_verify_locations(certifi.where())  # slim images have no store of their own
+        context.load_verify_locations(certifi.where())  # slim images have no certificates
     if ca_file is not None:
         context.load_verify_locations(ca_file)
     return context
 
 
 def _retry_after_seconds(retry_after: str | None) -> float:
+    """Return the wait that a Retry-After header asks for, in seconds or as a date; 0 without."""
     if retry_after is None:
         return 0.0
+
     try:
         seconds = float(retry_after)
     except ValueError:
@@ -87,4 +91,5 @@ def _retry_after_seconds(retry_after: str | None) -> float:
             seconds = parsedate_to_datetime(retry_after).timestamp() - time.time()
         except ValueError:
             return 0.0
+
     return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)

@@ -1,8 +1,7 @@
-r"""The model digest: the same files have the same digest, wherever they came from.
+r"""The model digest: the same files have the same digest, whatever source they came from.
 
-It is the sha256 of the text that ``sha256sum`` prints over all regular files, in byte order of
-their names: ``(cd model && find . -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum |
-sha256sum)``.
+It is the sha256 of what ``sha256sum`` prints for all regular files, in byte order of their names:
+``(cd model && find . -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum)``.
 """
 
 import hashlib
@@ -20,7 +19,7 @@ BLOCK_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class FileDigest:
-    """One file's content."""
+    """The digest of one file."""
 
     name: str
     sha256: str
@@ -31,7 +30,7 @@ class FileDigest:
 
 @dataclass(frozen=True, slots=True)
 class TreeDigest:
-    """A tree's content."""
+    """The digests of all files of a tree."""
 
     files: tuple[FileDigest, ...]
 
@@ -43,39 +42,41 @@ class TreeDigest:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
+        """Bytes of all files together."""
         return sum(file.size for file in self.files)
 
 
 def hash_tree(tree: Tree) -> TreeDigest:
-    """Read every file once.
+    """Return the digests of all files; reads every file once.
 
     Raises:
-        JobFailure: a file cannot be read.
+        JobFailure: SourceRefused for a file that is not readable.
 
     """
     return TreeDigest(tuple(_hash_file(file.name, file.path) for file in tree.files))
 
 
 def require_digest(tree: Tree, found: TreeDigest, expected: str | None, *, what: str) -> None:
-    """Compare with the pinned digest, where there is one.
+    """Compare the digest with the pinned one; None accepts any.
 
     Raises:
-        JobFailure: they differ; the message has what a person needs to pin the right one.
+        JobFailure: DigestMismatch; the message has what a person needs to pin the right one.
 
     """
     if expected is None or expected == found.digest:
         return
+
+    # A common mistake is to pin the sha256 of the archive, so the message shows that one too.
     download = f"; the downloaded file has {tree.download_digest}" if tree.download_digest else ""
     raise JobFailure(
         Reason.DIGEST_MISMATCH,
-        f"{what}: expected {expected}, found {found.digest} over {len(found.files)} "
+        f"{what}: expected digest {expected}, found {found.digest} over {len(found.files)} "
         f"files{download}",
     )
 
 
 def read_blocks(path: Path) -> Iterator[bytes]:
-    """Yield a file's content in blocks of a good size for hashing and sending."""
+    """Yield the content of a file in blocks, for hashing and sending."""
     with path.open("rb", buffering=0) as file:
         while block := file.read(BLOCK_BYTES):
             yield block
@@ -90,6 +91,6 @@ def _hash_file(name: str, path: Path) -> FileDigest:
             size += len(block)
     except PermissionError as error:
         raise JobFailure(
-            Reason.SOURCE_REFUSED, f"source: {name!r} cannot be read by user {os.getuid()}"
+            Reason.SOURCE_REFUSED, f"source: {name!r} is not readable for user {os.getuid()}"
         ) from error
     return FileDigest(name, hasher.hexdigest(), size)

@@ -1,6 +1,6 @@
-"""How a Job ends: one JSON object in the termination message, and an exit code that says enough.
+"""The end of a Job: one JSON object in the termination message, and a matching exit code.
 
-Nothing escapes: what nobody expected becomes an InternalError with its traceback in the log.
+No exception escapes: an unexpected one becomes an InternalError, with its traceback in the log.
 """
 
 import errno
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 TERMINATION_LOG = Path("/dev/termination-log")
 TEXT_LIMITS = (2000, 1000, 500, 200)
-"""Lengths to which texts are cut, one after the other, until the object fits."""
+"""Lengths in bytes to which texts are cut, one after the other, until the object fits."""
 
 
 class JobResult(Protocol):
@@ -37,7 +37,7 @@ class JobResult(Protocol):
 
     @property
     def error(self) -> JobError | None:
-        """Why there is no other result."""
+        """Why the Job failed; None where it did not."""
 
     def wire(self) -> Manifest:
         """Return the JSON form."""
@@ -48,62 +48,70 @@ def run_and_report(
     failed: Callable[[JobError], JobResult],
     termination_log: Path = TERMINATION_LOG,
 ) -> int:
-    """Run `work`, write what came of it and return the exit code."""
+    """Run `work`, write its result, and return the exit code.
+
+    Args:
+        work: does the Job and returns its result; may raise anything.
+        failed: makes the result of a Job that failed.
+        termination_log: file that the kubelet reads.
+
+    """
     result = _run_work(work, failed)
+
     text = serialize_result(result.wire())
     log.info("result %s", text)
     try:
         termination_log.write_text(text)
     except OSError as error:
-        log.warning("termination message not written: %s", error)
+        log.warning("could not write the termination message: %s", error)
+
     if result.error is None:
         return EXIT_OK
     return EXIT_TRANSIENT if result.error.transient else EXIT_PERMANENT
 
 
 def serialize_result(wire: Manifest, limit: int = MAX_BYTES) -> str:
-    """Return the JSON text, cut so that it has no more than `limit` bytes.
+    """Return the JSON text, cut to at most `limit` bytes.
 
-    Texts are shortened first, then warnings go, and the signature last: with a warning that says
-    so, since an absent signature means "not known".
+    Texts are shortened first, then warnings are left out, and the signature last. A warning then
+    says so, since an absent signature otherwise means that it is not known.
     """
     text = _dump_json(wire)
     for longest in TEXT_LIMITS:
         if len(text.encode()) <= limit:
             return text
         text = _dump_json(_shorten_texts(wire, longest))
+
     rest = _shorten_texts({**wire, "warnings": []}, TEXT_LIMITS[-1])
     if len(_dump_json(rest).encode()) > limit and "signature" in rest:
         del rest["signature"]
         rest["warnings"] = ["the signature is too long to report"]
+
     return _dump_json(rest)
 
 
 def to_job_error(error: BaseException) -> JobError:
-    """Translate an exception into what the operator reads."""
+    """Translate an exception into the error that the operator reads."""
+    message, transient = str(error), False
+
     match error:
         case JobFailure():
-            return JobError(reason=error.reason, message=str(error), transient=error.transient)
+            return JobError(reason=error.reason, message=message, transient=error.transient)
         case RegistryRefused():
-            return JobError(reason=Reason.REGISTRY_REFUSED, message=str(error))
+            reason = Reason.REGISTRY_REFUSED
         case RegistryUnavailable():
-            return JobError(reason=Reason.REGISTRY_UNAVAILABLE, message=str(error), transient=True)
+            reason, transient = Reason.REGISTRY_UNAVAILABLE, True
         case ValidationError():
-            return JobError(reason=Reason.INVALID_REQUEST, message=f"request: {error}")
+            reason, message = Reason.INVALID_REQUEST, f"request: {error}"
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            return JobError(
-                reason=Reason.STORAGE_FULL,
-                message=f"no space left for the model: {error}",
-                transient=True,
-            )
+            reason, transient = Reason.STORAGE_FULL, True
+            message = f"no space left for the model: {error}"
         case SystemExit():
-            return JobError(
-                reason=Reason.INTERRUPTED, message="the pod was told to stop", transient=True
-            )
+            reason, message, transient = Reason.INTERRUPTED, "the pod was stopped", True
         case _:
-            return JobError(
-                reason=Reason.INTERNAL_ERROR, message=f"{type(error).__name__}: {error}"
-            )
+            reason, message = Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}"
+
+    return JobError(reason=reason, message=message, transient=transient)
 
 
 def _run_work(work: Callable[[], JobResult], failed: Callable[[JobError], JobResult]) -> JobResult:
@@ -120,12 +128,12 @@ def _run_work(work: Callable[[], JobResult], failed: Callable[[JobError], JobRes
 
 
 def _exit_on_sigterm(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """As process 1 of a container, SIGTERM would be ignored without a handler."""
+    """Handle SIGTERM, which process 1 of a container would otherwise ignore."""
     raise SystemExit(EXIT_TRANSIENT)
 
 
 def _shorten_texts(value: Any, longest: int) -> Any:
-    """Cut messages and warnings; names and digests stay whole, or they would lie."""
+    """Cut messages and warnings; names and digests stay whole, or they would be wrong."""
     if not isinstance(value, dict):
         return value
     return {key: _shorten_field(key, item, longest) for key, item in value.items()}

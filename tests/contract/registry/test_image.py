@@ -208,9 +208,9 @@ def test_of_an_index_the_image_for_this_machine_is_taken(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("base", "says"),
     [
-        pytest.param("base/absent:1", "1 is not in", id="no such repository"),
-        pytest.param("base/triton:absent", "absent is not in", id="no such tag"),
-        pytest.param(f"base/triton@sha256:{'0' * 64}", "is not in", id="no such digest"),
+        pytest.param("base/absent:1", "found no 1 in", id="no such repository"),
+        pytest.param("base/triton:absent", "found no absent in", id="no such tag"),
+        pytest.param(f"base/triton@sha256:{'0' * 64}", "found no sha256:", id="no such digest"),
         pytest.param("base/foreign:multi", "found platforms linux/s390x, expected", id="platform"),
     ],
 )

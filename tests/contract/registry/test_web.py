@@ -133,11 +133,11 @@ def test_plain_http_needs_a_pin_or_the_operators_word(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("uri", "says"),
     [
-        pytest.param("http://host/models/", "names no file", id="a directory"),
+        pytest.param("http://host/models/", "ends in '/'", id="a directory"),
         pytest.param("http://user:secret-word@host/m.onnx", "user name", id="credentials"),
-        pytest.param("http://host/..", "climbs out", id="a climbing name"),
-        pytest.param("http://host/a%2Fb", "holds a slash", id="a slash in the name"),
-        pytest.param("ftp://host/m.onnx", "scheme 'ftp' is unknown", id="another scheme"),
+        pytest.param("http://host/..", "contains '..'", id="a climbing name"),
+        pytest.param("http://host/a%2Fb", "contains a slash", id="a slash in the name"),
+        pytest.param("ftp://host/m.onnx", "found scheme 'ftp'", id="another scheme"),
     ],
 )
 def test_addresses_that_cannot_be_right_are_refused(bench: Bench, uri: str, says: str) -> None:

@@ -129,7 +129,7 @@ def test_a_model_that_answers_as_recorded_passes(
     assert (result.agreed, result.cases) == (40, 40)
     assert result.message == (
         "40 of 40 cases agree (1.000, needed 1.000, at least 0.928 with 95% confidence); "
-        "beside stable: 0 worse, 0 better, p = 1; signature as stable's"
+        "beside stable: 0 worse, 0 better, p = 1; same signature as stable"
     )
     assert result.signature == SIGNATURE
     assert result.golden_digest is not None
@@ -266,7 +266,7 @@ def test_without_a_golden_set_the_signature_alone_decides(server: Running, check
         CheckVerdict.PASS,
         Reason.NO_GOLDEN_SET,
     )
-    assert result.message == "no golden set is given; signature as stable's"
+    assert result.message == "no golden set; same signature as stable"
 
 
 def test_a_changed_signature_fails_before_the_golden_set_is_fetched(
@@ -285,7 +285,7 @@ def test_a_changed_signature_fails_before_the_golden_set_is_fetched(
         Reason.SIGNATURE_CHANGED,
     )
     assert result.message == (
-        "other than stable: input 'x' is gone; input 'pixels' is new and required; "
+        "signature differs from stable's: input 'x' is gone; input 'pixels' is new and required; "
         "output 'y' is gone; output 'probabilities' is new; output 'label' is new"
     )
 

@@ -1,4 +1,4 @@
-"""Asking stable the candidate's questions: who is worse shows best on the same cases."""
+"""The same cases, asked of stable: a regression shows best on equal questions."""
 
 import logging
 
@@ -13,22 +13,25 @@ log = logging.getLogger(__name__)
 
 
 async def ask_stable(
-    request: CheckRequest, golden: LoadedGoldenSet, tally: CaseTally, deadline: Deadline
+    request: CheckRequest, golden: LoadedGoldenSet, candidate: CaseTally, deadline: Deadline
 ) -> PairedAgreement | None:
-    """Return how the candidate stands beside stable; None where stable cannot be asked in full.
+    """Return how the candidate compares with stable; None if stable cannot be asked every case.
 
-    Stable may be down, and this candidate its repair: that must not hold up the check.
+    Stable may be down, and this candidate may repair it: that must not fail the check.
     """
-    if request.stable_http is None or tally.asked < tally.total:
+    if request.stable_http is None or candidate.asked < candidate.total:
         return None
+
+    # Half of the rest: the comparison by gRPC comes afterwards.
     limit = Deadline.after(deadline.remaining / 2)
     agrees = []
     try:
         async with open_http_server(request.stable_http, request.model_name) as server:
             for case in golden.cases:
-                problem = await ask_case(server, golden, fit_case(case, tally.signature), limit)
-                agrees.append(problem is None)
+                fitted = fit_case(case, candidate.signature)
+                agrees.append(await ask_case(server, golden, fitted, limit) is None)
     except JobFailure as error:
-        log.warning("stable is not compared, it does not answer: %s", error)
+        log.warning("not comparing with stable: it does not answer: %s", error)
         return None
-    return compare_paired(tally.agrees, agrees)
+
+    return compare_paired(candidate.agrees, agrees)

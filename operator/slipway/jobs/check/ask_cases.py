@@ -1,4 +1,4 @@
-"""Asking the candidate every case, within the check's time."""
+"""Asking a server the cases of a golden set, within the time of the check."""
 
 import asyncio
 import logging
@@ -18,25 +18,26 @@ from slipway.jobs.check.tensors import Tensors
 log = logging.getLogger(__name__)
 
 TRIES = 3
-"""How often a server that blames itself is asked the same."""
+"""Attempts at a request that the server answers with an error of its own."""
 PAUSE_SECONDS = 0.2
-"""Between tries; for an unreachable server it grows to `LONGEST_PAUSE_SECONDS`."""
+"""Pause between two attempts; for an unreachable server it grows to `LONGEST_PAUSE_SECONDS`."""
 LONGEST_PAUSE_SECONDS = 2.0
 REQUEST_SECONDS = 60.0
-"""A request without an answer is given up and sent anew, for the connection may be the fault."""
+"""Time after which an unanswered request is sent again: the connection may be broken."""
 
 Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When the check's time is over, on the monotonic clock, in seconds."""
+    """The moment at which the time of a check is over."""
 
     at: float
+    """Seconds on the monotonic clock."""
 
     @classmethod
     def after(cls, seconds: float) -> "Deadline":
-        """Return the moment that many seconds from now."""
+        """Return the deadline so many seconds from now."""
         return cls(time.monotonic() + seconds)
 
     @property
@@ -47,54 +48,57 @@ class Deadline:
 
 @dataclass(slots=True)
 class CaseTally:
-    """How far a golden set came."""
+    """How many cases of a golden set were asked, and how many agreed."""
 
     total: int
     asked: int = 0
     agreed: int = 0
     first: str = ""
-    """The first disagreement, with its case."""
+    """The first disagreement, with the name of its case; a fatal one replaces it."""
     fatal: bool = False
-    """An answer was broken, so that the share does not matter."""
+    """True when an answer was broken, so that the share does not matter."""
     example: Case | None = None
-    """A case that agreed, in the shapes of the model."""
+    """A case that agreed, with the shapes of the model."""
     agrees: list[bool] = field(default_factory=list)
-    """Case by case, in the order of the golden set."""
+    """Whether each case agreed, in the order of the golden set."""
     signature: Signature = field(default_factory=Signature)
-    """The shapes in which the cases were asked."""
+    """The signature by which the cases were fitted."""
 
     def can_reach(self, share: float) -> bool:
-        """Whether enough cases agree, or still could."""
+        """Return whether enough cases agree, or still can."""
         return self.agreed + self.total - self.asked >= share * self.total - 1e-9
 
     def count(self, case: Case, problem: Disagreement | None) -> None:
-        """Add the outcome of one case."""
+        """Add the answer to one case; None for one that agrees."""
         self.asked += 1
         self.agrees.append(problem is None)
         if problem is None:
             self.agreed += 1
             self.example = self.example or case
             return
+
         self.fatal = self.fatal or problem.fatal
         if not self.first or problem.fatal:
             self.first = f"case {case.name}: {problem.text}"
 
 
 async def call_until_reached(call: Callable[[], Awaitable[Answer]], deadline: Deadline) -> Answer:
-    """Return the answer of a server that may not be there yet.
+    """Return the answer of a server that may not be reachable yet.
 
     Raises:
-        JobFailure: it did not answer in the check's time; transient.
-        Refused: it answered with an error.
+        JobFailure: ServerUnreachable, which is transient, when the time of the check is over.
+        ErrorResponse: the server answered with an error.
 
     """
     pause = PAUSE_SECONDS
+
     while True:
         try:
             async with asyncio.timeout(min(deadline.remaining, REQUEST_SECONDS)):
                 return await call()
         except (Unreachable, TimeoutError) as error:
             problem = str(error) or "no answer"
+
         if deadline.remaining < pause:
             raise JobFailure(
                 Reason.SERVER_UNREACHABLE,
@@ -107,10 +111,10 @@ async def call_until_reached(call: Callable[[], Awaitable[Answer]], deadline: De
 
 
 async def wait_for_signature(server: ModelServer, deadline: Deadline) -> Signature:
-    """Return the signature as soon as the server has the model.
+    """Return the signature as soon as the server has loaded the model.
 
     Raises:
-        JobFailure: it did not say in the check's time; transient.
+        JobFailure: ServerUnreachable, which is transient, when the time of the check is over.
 
     """
 
@@ -130,20 +134,22 @@ async def ask_all_cases(
     tally: CaseTally,
     deadline: Deadline,
 ) -> None:
-    """Ask every case and count into `tally`; a broken answer ends it.
+    """Ask every case and count the answers in `tally`, up to the first fatal one.
 
     Raises:
-        JobFailure: the server was not reachable, or the time is over; transient.
+        JobFailure: ServerUnreachable or CheckTimedOut; both are transient.
 
     """
     tally.signature = signature
+
     for case in golden.cases:
         if not deadline.remaining:
             raise JobFailure(
                 Reason.CHECK_TIMED_OUT,
-                f"asked {tally.asked} of {tally.total} cases in the check's time",
+                f"asked {tally.asked} of {tally.total} cases before the check's time was over",
                 transient=True,
             )
+
         fitted = fit_case(case, signature)
         tally.count(fitted, await ask_case(server, golden, fitted, deadline))
         if tally.fatal:
@@ -153,16 +159,17 @@ async def ask_all_cases(
 async def ask_case(
     server: ModelServer, golden: LoadedGoldenSet, case: Case, deadline: Deadline
 ) -> Disagreement | None:
-    """Return why the server's answer disagrees; None where it agrees.
+    """Return why the server's answer disagrees; None if it agrees.
 
     Raises:
-        JobFailure: the server was not reachable; transient.
+        JobFailure: ServerUnreachable, which is transient.
 
     """
     try:
         found = await _infer_with_retries(server, case, deadline)
     except ErrorResponse as error:
         return Disagreement(str(error))
+
     for name, expected in case.outputs.items():
         problem = compare_output(golden.rules[name], expected, found.get(name))
         if problem is not None:
@@ -171,12 +178,12 @@ async def ask_case(
 
 
 async def _infer_with_retries(server: ModelServer, case: Case, deadline: Deadline) -> Tensors:
-    """Return the outputs; a server that blames itself gets `TRIES` tries."""
+    """Return the outputs, after up to `TRIES` attempts if the server has an error of its own."""
     for _ in range(TRIES - 1):
         try:
             return await call_until_reached(lambda: server.infer(case.inputs), deadline)
         except ErrorResponse as error:
-            if not error.passing:
+            if not error.is_transient:
                 raise
         await asyncio.sleep(PAUSE_SECONDS)
     return await call_until_reached(lambda: server.infer(case.inputs), deadline)

@@ -1,4 +1,4 @@
-"""The check from first contact to its verdict: signature, golden set, and the same by gRPC."""
+"""The check of a candidate: signature, golden set, comparison with stable, and the same by gRPC."""
 
 import logging
 from collections.abc import Callable
@@ -25,41 +25,41 @@ from slipway.policy.statistics.agreement import CONFIDENCE, PairedAgreement, low
 log = logging.getLogger(__name__)
 
 STABLE_SECONDS = 20.0
-"""Time that stable gets to say its signature."""
+"""Time that stable gets to report its signature."""
 
 GoldenSource = Callable[[], tuple[LoadedGoldenSet, str] | None]
-"""Fetches the golden set with its digest, when it is needed; None where none is given."""
+"""Fetches the golden set, with its digest, once it is needed; None without a golden set."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A golden set that the candidate was asked."""
+    """A golden set with the candidate's answers."""
 
     golden: LoadedGoldenSet
     digest: str
     needed: float
-    """Least share of cases that must agree; ratio in [0, 1]."""
+    """Smallest share of cases that must agree; ratio in [0, 1]."""
     tally: CaseTally
-    beside: PairedAgreement | None = None
-    """The same cases on stable; None where it was not asked."""
+    against_stable: PairedAgreement | None = None
+    """How stable answered the same cases; None if it was not asked."""
 
     @property
     def failed(self) -> bool:
-        """Whether the candidate cannot pass any more."""
+        """Whether the candidate can no longer pass."""
         return self.tally.fatal or not self.tally.can_reach(self.needed)
 
     def __str__(self) -> str:
         tally = self.tally
         share = f"{tally.agreed} of {tally.asked} cases agree"
         if tally.asked < tally.total:
-            share += f", {tally.total - tally.asked} were not asked"
+            share += f", {tally.total - tally.asked} not asked"
         share += f" ({tally.agreed / max(1, tally.asked):.3f}, needed {self.needed:.3f}"
         share += f", at least {self.at_least:.3f} with {CONFIDENCE:.0%} confidence)"
-        return "; ".join(filter(None, (share, str(self.beside or ""), tally.first)))
+        return "; ".join(filter(None, (share, str(self.against_stable or ""), tally.first)))
 
     @property
     def at_least(self) -> float:
-        """What the true share of agreement is at least, if the cases are a fair sample."""
+        """Lower bound of the true share of agreement, if the cases are a fair sample."""
         return lower_bound(self.tally.agreed, self.tally.asked)
 
 
@@ -67,24 +67,29 @@ async def check_candidate(request: CheckRequest, golden_source: GoldenSource) ->
     """Return the verdict on the candidate.
 
     Raises:
-        JobFailure: there can be none: the golden set is not to be had or wrong, or the server did
-            not answer.
+        JobFailure: no verdict is possible: the golden set cannot be fetched or is wrong, or the
+            server did not answer.
 
     """
     deadline = Deadline.after(request.timeout_seconds)
+
+    # The signature comes first: with another one, every case would fail for the same reason.
     async with open_http_server(request.http, request.model_name) as server:
         signature = await wait_for_signature(server, deadline)
         stable = await _stable_signature(request)
         if changed := _signature_change(stable, signature):
             return _failed_result(Reason.SIGNATURE_CHANGED, changed, signature)
         trial = await _ask_golden_set(server, signature, request, golden_source, deadline)
+
     if trial is not None and trial.failed:
         return _failed_result(Reason.GOLDEN_SET_FAILED, str(trial), signature, trial)
+
     if trial is not None and stable is not None:
         found = await ask_stable(request, trial.golden, trial.tally, deadline)
-        trial = replace(trial, beside=found)
+        trial = replace(trial, against_stable=found)
         if found is not None and found.has_regressed and _forbids_regression(request):
             return _failed_result(Reason.GOLDEN_SET_REGRESSED, str(trial), signature, trial)
+
     if problem := await _find_grpc_difference(request, signature, trial, deadline):
         reason = Reason.GOLDEN_SET_FAILED if trial else Reason.SIGNATURE_CHANGED
         return _failed_result(reason, problem, signature, trial)
@@ -96,9 +101,9 @@ def _forbids_regression(request: CheckRequest) -> bool:
 
 
 async def _stable_signature(request: CheckRequest) -> Signature | None:
-    """Return what stable's clients are used to; None where nobody can say.
+    """Return the signature that stable's clients use; None if stable cannot be asked.
 
-    Stable may be down, and this candidate its repair: that must not fail the check.
+    Stable may be down, and this candidate may repair it: that must not fail the check.
     """
     if request.stable_http is None:
         return None
@@ -106,13 +111,13 @@ async def _stable_signature(request: CheckRequest) -> Signature | None:
         async with open_http_server(request.stable_http, request.model_name) as server:
             return await wait_for_signature(server, Deadline.after(STABLE_SECONDS))
     except JobFailure as error:
-        log.warning("the signature is not compared, stable does not say it: %s", error)
+        log.warning("not comparing the signature: stable does not answer: %s", error)
         return None
 
 
 def _signature_change(stable: Signature | None, candidate: Signature) -> str | None:
     changed = signature_differences(stable, candidate) if stable is not None else []
-    return f"other than stable: {'; '.join(changed)}" if changed else None
+    return f"signature differs from stable's: {'; '.join(changed)}" if changed else None
 
 
 async def _ask_golden_set(
@@ -125,25 +130,28 @@ async def _ask_golden_set(
     found = golden_source()
     if found is None or request.golden is None:
         return None
+
     golden, digest = found
     trial = Trial(golden, digest, request.golden.min_agreement, CaseTally(len(golden.cases)))
     try:
         await ask_all_cases(server, golden, signature, trial.tally, deadline)
     except JobFailure:
-        if not trial.failed:
+        if not trial.failed:  # a verdict that is certain needs no more cases
             raise
+
     return trial
 
 
 async def _find_grpc_difference(
     request: CheckRequest, signature: Signature, trial: Trial | None, deadline: Deadline
 ) -> str | None:
-    """Return what gRPC answers otherwise than HTTP did; one case is enough to see that."""
+    """Return how gRPC answers differently from HTTP; one case is enough to see that."""
     if request.grpc is None:
         return None
+
     async with open_grpc_server(request.grpc, request.model_name) as server:
         if changed := signature_differences(signature, await wait_for_signature(server, deadline)):
-            return f"by gRPC other than by HTTP: {'; '.join(changed)}"
+            return f"signature by gRPC differs from that by HTTP: {'; '.join(changed)}"
         case = trial.tally.example if trial else None
         if trial is None or case is None:
             return None
@@ -155,8 +163,8 @@ def _passed_result(
     signature: Signature, stable: Signature | None, trial: Trial | None
 ) -> CheckResult:
     reason = Reason.GOLDEN_SET_PASSED if trial else Reason.NO_GOLDEN_SET
-    compared = "" if stable is None else "; signature as stable's"
-    message = f"{trial or 'no golden set is given'}{compared}"
+    compared = "" if stable is None else "; same signature as stable"
+    message = f"{trial or 'no golden set'}{compared}"
     return _make_result(CheckVerdict.PASS, reason, message, signature, trial)
 
 
@@ -173,15 +181,18 @@ def _make_result(
     signature: Signature,
     trial: Trial | None,
 ) -> CheckResult:
+    if trial is None:
+        return CheckResult(verdict=verdict, reason=reason, message=message, signature=signature)
+
     return CheckResult(
         verdict=verdict,
         reason=reason,
         message=message,
-        cases=trial.tally.total if trial else 0,
-        agreed=trial.tally.agreed if trial else 0,
-        golden_digest=trial.digest if trial else None,
-        at_least=round(trial.at_least, 4) if trial else None,
-        stable=_stable_comparison(trial.beside) if trial and trial.beside else None,
+        cases=trial.tally.total,
+        agreed=trial.tally.agreed,
+        golden_digest=trial.digest,
+        at_least=round(trial.at_least, 4),
+        stable=_stable_comparison(trial.against_stable) if trial.against_stable else None,
         signature=signature,
     )
 

@@ -1,4 +1,4 @@
-"""Whether one output agrees with the expected one. Pure."""
+"""Comparison of one output with the expected one; pure."""
 
 from dataclasses import dataclass
 from typing import assert_never
@@ -11,15 +11,16 @@ from slipway.jobs.check.tensors import Array, Tensor, as_numbers, has_nan
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """Why an output does not agree."""
+    """Why an output does not agree with the expected one."""
 
     text: str
+    """The sentence, without its subject."""
     fatal: bool = False
-    """The model is broken, not merely different: no share of agreeing cases makes up for it."""
+    """True when the model is broken and not just different, so that no other case matters."""
 
 
 def compare_output(rule: Rule, expected: Tensor, found: Tensor | None) -> Disagreement | None:
-    """Return why `found` disagrees; None where it agrees."""
+    """Return why `found` disagrees with `expected` by a rule; None if it agrees."""
     if found is None:
         return Disagreement("is missing", fatal=True)
     if found.datatype != expected.datatype:
@@ -29,7 +30,8 @@ def compare_output(rule: Rule, expected: Tensor, found: Tensor | None) -> Disagr
             f"has shape {list(found.shape)}, expected {list(expected.shape)}", fatal=True
         )
     if has_nan(found):
-        return Disagreement("holds NaN", fatal=True)
+        return Disagreement("contains NaN", fatal=True)
+
     return _compare_by_rule(rule, expected, found)
 
 

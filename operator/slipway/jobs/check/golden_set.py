@@ -1,6 +1,6 @@
-"""Reading a golden set from its files.
+"""Golden sets, read from their files.
 
-Every `GoldenSetInvalid` names the file and the field: a set that cannot be read judges nobody.
+A golden set that cannot be read judges nothing: a `GoldenSetInvalid` names the file and the field.
 """
 
 import zipfile
@@ -50,14 +50,14 @@ class GoldenSetInvalid(JobFailure):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One recorded question with its answer."""
+    """Recorded inputs with the expected outputs."""
 
     name: str
     inputs: Tensors
     outputs: Tensors
-    """Those that have a rule."""
+    """Expected outputs, as far as they have a rule."""
     without_batch: bool = False
-    """From an npz file, where the first axis was the case."""
+    """True for a row of an npz file, which has no batch dimension."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +65,24 @@ class LoadedGoldenSet:
     """All cases, and how their outputs are compared."""
 
     rules: Mapping[str, Rule]
+    """Rules by the name of the output."""
     cases: tuple[Case, ...]
 
 
 def load_golden_set(tree: Tree) -> LoadedGoldenSet:
-    """Return the golden set that lies in these files.
+    """Return the golden set in these files.
 
     Raises:
         GoldenSetInvalid: a file is missing or wrong.
 
     """
     rules = _read_rules(tree)
+
     files = [name for name in tree.names if name.startswith(CASES) and name.endswith(".json")]
     if bool(files) == (ARRAYS in tree.names):
         found = "both" if files else f"neither among {len(tree.files)} files"
         raise GoldenSetInvalid(FILE, f"expected either {CASES}*.json or {ARRAYS}, found {found}")
+
     cases = (
         tuple(_read_case(tree[name], name, rules) for name in files)
         if files
@@ -89,9 +92,9 @@ def load_golden_set(tree: Tree) -> LoadedGoldenSet:
 
 
 def fit_case(case: Case, signature: Signature) -> Case:
-    """Return the case in the shapes and types that the model's clients use.
+    """Return the case with the shapes and types that the model's clients use.
 
-    Arrays of an npz file know no batch dimension and no BF16.
+    Rows of an npz file have no batch dimension, and npz has no type for BF16.
     """
     if not case.without_batch:
         return case
@@ -108,7 +111,7 @@ def _read_rules(tree: Tree) -> Mapping[str, Rule]:
         return GoldenFile.model_validate(raw).outputs
     except KeyError:
         some = ", ".join(tree.names[:3]) or "nothing"
-        raise GoldenSetInvalid(FILE, f"there is none; found {some}") from None
+        raise GoldenSetInvalid(FILE, f"the file is missing; found {some}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise GoldenSetInvalid(FILE, " ".join(str(error).split())) from error
     except ValidationError as error:
@@ -154,14 +157,16 @@ def _load_arrays(path: Path) -> dict[str, Array]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise GoldenSetInvalid(ARRAYS, f"no npz file without objects: {error}") from error
+        raise GoldenSetInvalid(ARRAYS, f"expected an npz file of plain arrays: {error}") from error
 
 
 def _count_cases(arrays: Mapping[str, Array]) -> int:
     counts = {name: len(array) if array.ndim else 0 for name, array in arrays.items()}
     if len(set(counts.values())) != 1 or 0 in counts.values():
         found = ", ".join(f"'{name}' {count}" for name, count in counts.items()) or "no array"
-        raise GoldenSetInvalid(ARRAYS, f"expected the same number of cases in all, found {found}")
+        raise GoldenSetInvalid(
+            ARRAYS, f"expected the same number of cases in all arrays, found {found}"
+        )
     return next(iter(counts.values()))
 
 
@@ -187,14 +192,17 @@ def _select_row(columns: Tensors, index: int) -> Tensors:
 
 
 def _select_compared(file: str, outputs: Tensors, rules: Mapping[str, Rule]) -> Tensors:
-    """Return the outputs that have a rule, each fit for it."""
+    """Return the outputs that have a rule, after checking that the rule can judge them."""
     for name, rule in rules.items():
         if name not in outputs:
             found = ", ".join(f"'{output}'" for output in outputs) or "none"
             raise GoldenSetInvalid(file, f"outputs: expected '{name}' of {FILE}, found {found}")
         if has_nan(outputs[name]):
-            raise GoldenSetInvalid(file, f"outputs: '{name}' holds NaN, with which nothing agrees")
+            raise GoldenSetInvalid(
+                file, f"outputs: '{name}' contains NaN, with which no answer agrees"
+            )
         _require_comparable(file, name, rule, outputs[name])
+
     return {name: outputs[name] for name in rules}
 
 

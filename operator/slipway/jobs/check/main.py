@@ -1,6 +1,6 @@
-"""``slipway check``: the candidate answers a golden set before any user sees it.
+"""``slipway check``: the candidate answers a golden set before it gets any traffic.
 
-Nothing here talks to the cluster: the order comes by environment, the result leaves by the
+Nothing here talks to the cluster: the request comes from the environment, the result goes into the
 termination message.
 """
 
@@ -24,41 +24,41 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CheckMounts:
-    """Where things are mounted."""
+    """Where the Job's volumes are mounted."""
 
     scratch: Path = Path(SCRATCH_MOUNT)
     golden: Path = Path(GOLDEN_MOUNT)
 
 
 def main() -> int:
-    """Run the order of the environment and return the exit code.
+    """Serve the request in the environment, and return the exit code.
 
-    It is 0 whenever there is a verdict, also Fail: then the check itself has worked.
+    It is 0 for every verdict, also for Fail: the check itself has worked.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     return run_check_job(os.environ.get(ENVIRONMENT_VARIABLE), CheckMounts(), TERMINATION_LOG)
 
 
-def run_check_job(text: str | None, places: CheckMounts, termination_log: Path) -> int:
-    """Run the order in `text`; everything that happens ends in the termination message."""
+def run_check_job(text: str | None, mounts: CheckMounts, termination_log: Path) -> int:
+    """Serve the request in `text`, write the termination message, and return the exit code."""
 
     def work() -> CheckResult:
         if text is None:
             raise JobFailure(
-                Reason.INVALID_REQUEST, f"found no ${ENVIRONMENT_VARIABLE}, expected an order"
+                Reason.INVALID_REQUEST, f"found no ${ENVIRONMENT_VARIABLE}, expected a request"
             )
         request = CheckRequest.model_validate_json(text)
-        return asyncio.run(check_candidate(request, lambda: _fetch_golden_set(request, places)))
+        return asyncio.run(check_candidate(request, lambda: _fetch_golden_set(request, mounts)))
 
     return run_and_report(work, _failed_check, termination_log)
 
 
 def _fetch_golden_set(
-    request: CheckRequest, places: CheckMounts
+    request: CheckRequest, mounts: CheckMounts
 ) -> tuple[LoadedGoldenSet, str] | None:
     if request.golden is None:
         return None
-    tree = fetch_source(request.golden.source, places.scratch, places.golden)
+    tree = fetch_source(request.golden.source, mounts.scratch, mounts.golden)
     digest = verify_digest(request.golden.source, tree).digest
     golden = load_golden_set(tree)
     log.info("golden set %s: %d cases", digest, len(golden.cases))

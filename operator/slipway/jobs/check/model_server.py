@@ -1,7 +1,7 @@
-"""The candidate's endpoints, by tritonclient.
+"""The endpoints of a running server, by tritonclient.
 
-Two kinds of trouble are kept apart: `Refused` is the model's own answer and counts against it,
-`Unreachable` says nothing about the model and is tried again.
+Two kinds of trouble are told apart: an `ErrorResponse` is the model's own answer and counts against
+it, `Unreachable` says nothing about the model and is retried.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -23,7 +23,7 @@ from slipway.jobs.check.tensors import Tensor, Tensors
 
 SERVER_ERROR = 500
 GATEWAY_STATUS = frozenset({502, 504})
-"""Triton sends neither: something before it did not reach it."""
+"""Statuses that Triton never sends: a proxy did not reach it."""
 
 GRPC_UNREACHABLE = frozenset({"StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED"})
 GRPC_TRANSIENT = frozenset({"StatusCode.INTERNAL", "StatusCode.UNKNOWN", "StatusCode.ABORTED"})
@@ -38,14 +38,14 @@ class Unreachable(SlipwayError):
 class ErrorResponse(SlipwayError):
     """The server answered with an error."""
 
-    def __init__(self, message: str, *, passing: bool) -> None:
-        """`passing`: the server blames itself, so that another try may succeed."""
+    def __init__(self, message: str, *, is_transient: bool) -> None:
+        """Take the message, and whether the error is the server's, so that a retry may help."""
         super().__init__(message)
-        self.passing = passing
+        self.is_transient = is_transient
 
 
 class ModelServer(Protocol):
-    """One endpoint that serves the model. Its methods raise `Unreachable` and `Refused`."""
+    """An endpoint that serves the model; its methods raise `Unreachable` and `ErrorResponse`."""
 
     async def signature(self) -> Signature:
         """Return the model's inputs and outputs."""
@@ -55,19 +55,19 @@ class ModelServer(Protocol):
 
 
 class HttpServer:
-    """The HTTP endpoint."""
+    """An HTTP endpoint."""
 
     def __init__(self, client: Any, model: str) -> None:
         self._client = client
         self._model = model
 
     async def signature(self) -> Signature:
-        """Return the signature, with what only the configuration knows where it may be read."""
+        """Return the signature, with the optional inputs if the configuration may be read."""
         metadata = await _call_http(self._client.get_model_metadata(self._model))
         return read_signature(metadata, await self._config())
 
     async def infer(self, inputs: Tensors) -> Tensors:
-        """Send the tensors as binary, because JSON has no half precision."""
+        """Send the tensors in binary form, since JSON has no half precision."""
         request = _make_inputs(http_types.InferInput, inputs)
         result = await _call_http(self._client.infer(self._model, request))
         outputs = result.get_response().get("outputs", [])
@@ -82,19 +82,19 @@ class HttpServer:
 
 
 class GrpcServer:
-    """The gRPC endpoint."""
+    """A gRPC endpoint."""
 
     def __init__(self, client: Any, model: str) -> None:
         self._client = client
         self._model = model
 
     async def signature(self) -> Signature:
-        """Return the signature, with what only the configuration knows where it may be read."""
+        """Return the signature, with the optional inputs if the configuration may be read."""
         call = self._client.get_model_metadata(self._model, as_json=True)
         return read_signature(await _call_grpc(call), await self._config())
 
     async def infer(self, inputs: Tensors) -> Tensors:
-        """Send the tensors as binary."""
+        """Send the tensors in binary form."""
         request = _make_inputs(grpc_types.InferInput, inputs)
         result = await _call_grpc(self._client.infer(self._model, request))
         outputs = result.get_response().outputs
@@ -111,9 +111,9 @@ class GrpcServer:
 
 @asynccontextmanager
 async def open_http_server(address: str, model: str) -> AsyncIterator[HttpServer]:
-    """Open the HTTP endpoint ``host:port``; callers bound the time of their requests.
+    """Open the HTTP endpoint ``host:port``; callers limit the time of their requests.
 
-    The connections are closed at the end: one that stays open would hold up the server's drain.
+    All connections are closed at the end: an open one would delay the drain of the server.
     """
     async with http_client.InferenceServerClient(address, conn_timeout=None) as client:
         yield HttpServer(client, model)
@@ -139,7 +139,7 @@ async def _call_http(call: Awaitable[Any]) -> Any:
         if not status or status in GATEWAY_STATUS:
             raise Unreachable(str(error)) from error
         raise ErrorResponse(
-            f"the server answered {status}: {error.message()}", passing=status >= SERVER_ERROR
+            f"the server answered {status}: {error.message()}", is_transient=status >= SERVER_ERROR
         ) from error
     except (aiohttp.ClientError, OSError) as error:
         raise Unreachable(str(error) or type(error).__name__) from error
@@ -154,7 +154,7 @@ async def _call_grpc(call: Awaitable[Any]) -> Any:
             raise Unreachable(str(error)) from error
         code = status.removeprefix("StatusCode.")
         raise ErrorResponse(
-            f"the server answered {code}: {error.message()}", passing=status in GRPC_TRANSIENT
+            f"the server answered {code}: {error.message()}", is_transient=status in GRPC_TRANSIENT
         ) from error
 
 

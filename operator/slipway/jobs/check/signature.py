@@ -1,4 +1,4 @@
-"""The inputs and outputs of a running model, and how they differ from stable's. Pure."""
+"""Signatures of running models, and how they differ; pure."""
 
 from collections.abc import Iterable, Iterator
 
@@ -7,10 +7,10 @@ from slipway.api.result import Signature, TensorSpec
 
 
 def read_signature(metadata: Manifest, config: Manifest | None) -> Signature:
-    """Return the signature from the server's metadata.
+    """Return the signature in a server's metadata.
 
-    The metadata have the shapes that clients must send; which inputs are optional stands only in
-    the configuration. Where the server keeps that to itself, all count as required.
+    The metadata have the shapes that clients must send. Only the configuration tells which inputs
+    are optional; without it, all count as required.
     """
     optional = {
         tensor["name"] for tensor in (config or {}).get("input", []) if tensor.get("optional")
@@ -22,7 +22,7 @@ def read_signature(metadata: Manifest, config: Manifest | None) -> Signature:
 
 
 def signature_differences(stable: Signature, candidate: Signature) -> list[str]:
-    """Return what would surprise a client of stable; an added optional input does not."""
+    """Return every difference that a client of stable would notice."""
     return [
         *_list_changes("input", stable.inputs, candidate.inputs),
         *_list_changes("output", stable.outputs, candidate.outputs),
@@ -43,12 +43,14 @@ def _list_changes(
 ) -> Iterator[str]:
     before = {tensor.name: tensor for tensor in stable}
     after = {tensor.name: tensor for tensor in candidate}
+
     for name, old in before.items():
         if name not in after:
             yield f"{kind} '{name}' is gone"
             continue
         for change in _tensor_changes(old, after[name]):
             yield f"{kind} '{name}' {change}"
+
     for name, new in after.items():
         if name not in before and not new.optional:
             yield f"{kind} '{name}' is new" + (" and required" if kind == "input" else "")

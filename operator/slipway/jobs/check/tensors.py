@@ -1,4 +1,4 @@
-"""Tensors on their way between golden sets, numpy and Triton."""
+"""Tensors, converted between golden sets, numpy and Triton."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """An array with Triton's name of its type; BYTES are numpy objects that hold bytes."""
+    """An array with Triton's name of its type; an array of BYTES has bytes objects."""
 
     datatype: str
     array: Array
@@ -33,24 +33,28 @@ def read_json(tensor: GoldenTensor) -> Tensor:
     """Return the tensor of a case file.
 
     Raises:
-        ValueError: the datatype is unknown, or the data do not fit it or the shape.
+        ValueError: the datatype is unknown, or the data fit neither it nor the shape.
 
     """
     target = triton_to_np_dtype(tensor.datatype)
     if target is None:
-        raise ValueError(f"datatype {tensor.datatype!r} is unknown; expected one as FP32 or BYTES")
+        raise ValueError(
+            f"found datatype {tensor.datatype!r}, expected one of Triton's, for example FP32"
+        )
+
     flat = list(_flatten_data(tensor.data))
     expected = int(np.prod(tensor.shape, dtype=np.int64))
     if len(flat) != expected:
         raise ValueError(
-            f"data has {len(flat)} elements; expected {expected} for shape {tensor.shape}"
+            f"data has {len(flat)} elements, expected {expected} for shape {tensor.shape}"
         )
+
     array = _from_list(flat, tensor.datatype, np.dtype(target))
     return Tensor(tensor.datatype, array.reshape(tensor.shape))
 
 
 def read_array(array: Array) -> Tensor:
-    """Return the tensor of an npz file's array.
+    """Return the tensor of an array in an npz file.
 
     Raises:
         ValueError: Triton has no such type.
@@ -60,12 +64,12 @@ def read_array(array: Array) -> Tensor:
         return Tensor("BYTES", _as_bytes(array))
     datatype = np_to_triton_dtype(array.dtype)
     if datatype is None or datatype == "BYTES":
-        raise ValueError(f"type {array.dtype} is none of Triton's")
+        raise ValueError(f"found type {array.dtype}, expected one that Triton has")
     return Tensor(datatype, array)
 
 
 def cast_bfloat16(tensor: Tensor) -> Tensor:
-    """Return a float32 tensor as BF16, which npz files cannot hold."""
+    """Return a float32 tensor as BF16, for which npz files have no type."""
     return Tensor("BF16", tensor.array.astype(triton_to_np_dtype("BF16")))
 
 
@@ -75,7 +79,7 @@ def as_numbers(tensor: Tensor) -> Array:
 
 
 def has_nan(tensor: Tensor) -> bool:
-    """Return whether a number is missing."""
+    """Return whether an element is not a number."""
     floating = tensor.datatype.startswith(("FP", "BF"))
     return floating and bool(np.isnan(as_numbers(tensor)).any())
 
@@ -92,15 +96,18 @@ def _from_list(flat: list[Any], datatype: str, target: np.dtype[Any]) -> Array:
     wanted = _python_type(datatype)
     for item in flat:
         if not isinstance(item, wanted) or (isinstance(item, bool) and bool not in wanted):
-            raise ValueError(f"data holds {item!r}; expected {datatype}")
+            raise ValueError(f"data contains {item!r}, expected {datatype}")
+
     if datatype == "BYTES":
         return _as_bytes(np.array(flat, dtype=object))
+
     if np.issubdtype(target, np.integer):
         limits = np.iinfo(target)
         for item in flat:
             if not limits.min <= item <= limits.max:
-                raise ValueError(f"data holds {item}, which is outside {datatype}")
+                raise ValueError(f"data contains {item}, which is outside the range of {datatype}")
         return np.array(flat, dtype=target)
+
     return np.array(flat, dtype=np.float64).astype(target)
 
 

@@ -24,7 +24,7 @@ LAYER_TYPES = {
     "application/vnd.docker.image.rootfs.diff.tar.gzip": f"{OCI_LAYER}+gzip",
     "application/vnd.docker.image.rootfs.diff.tar": OCI_LAYER,
 }
-"""Docker's names of the same layers; the image that we make is OCI's."""
+"""Docker's media types of the same layers; the image that is made is an OCI image."""
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 VERSION_LABEL = "com.nvidia.tritonserver.version"
@@ -33,18 +33,19 @@ VERSION_VARIABLES = ("TRITON_SERVER_VERSION", "NVIDIA_TRITON_SERVER_VERSION")
 
 @dataclass(frozen=True, slots=True)
 class BaseImage:
-    """One platform of an image."""
+    """An image for this machine's architecture."""
 
     reference: ImageReference
     digest: str
-    """Of the platform's own manifest."""
+    """Digest of the architecture's own manifest."""
     layers: tuple[Manifest, ...]
-    """OCI descriptors."""
+    """OCI descriptors of the layers."""
     config: Manifest
+    """The image's configuration document."""
 
     @property
     def server_version(self) -> str | None:
-        """Triton's version, ``2.71.0``, or NVIDIA's release, ``26.07``, as the image says it."""
+        """Triton's version (``2.71.0``) or NVIDIA's release (``26.07``); None if not declared."""
         inner = self.config.get("config") or {}
         label = (inner.get("Labels") or {}).get(VERSION_LABEL)
         variables = dict(item.partition("=")[::2] for item in inner.get("Env") or [])
@@ -54,21 +55,23 @@ class BaseImage:
 
 
 def resolve_base(reference: ImageReference, repository: Repository) -> BaseImage:
-    """Read the image.
+    """Return the image that a reference names.
 
     Raises:
-        RegistryRefused: it is not there, not for this architecture, or of an unknown kind.
-        RegistryUnavailable: no answer.
+        RegistryRefused: there is none, none for this architecture, or one of an unknown kind.
+        RegistryUnavailable: the registry does not answer.
 
     """
     manifest = _read_manifest(reference, repository, reference.version)
     if manifest.media_type in INDEXES:
         digest = _choose_platform(reference, json.loads(manifest.data))
         manifest = _read_manifest(reference, repository, digest)
+
     if manifest.media_type not in MANIFESTS:
         raise RegistryRefused(
             f"image {reference}: found media type {manifest.media_type!r}, expected an image"
         )
+
     content = json.loads(manifest.data)
     return BaseImage(
         reference=reference,
@@ -81,19 +84,21 @@ def resolve_base(reference: ImageReference, repository: Repository) -> BaseImage
 def _read_manifest(reference: ImageReference, repository: Repository, version: str) -> RawManifest:
     manifest = repository.manifest(version, (*MANIFESTS, *INDEXES))
     if manifest is None:
-        raise RegistryRefused(f"image {reference}: {version} is not in {reference.name}")
+        raise RegistryRefused(f"image {reference}: found no {version} in {reference.name}")
     return manifest
 
 
 def _choose_platform(reference: ImageReference, index: Mapping[str, Any]) -> str:
     machine = platform.machine()
     wanted = ("linux", ARCHITECTURES.get(machine, machine))
+
     found = []
     for item in index["manifests"]:
         described = item.get("platform") or {}
         found.append(f"{described.get('os')}/{described.get('architecture')}")
         if (described.get("os"), described.get("architecture")) == wanted:
             return str(item["digest"])
+
     raise RegistryRefused(
         f"image {reference}: found platforms {', '.join(found)}, expected {'/'.join(wanted)}"
     )
@@ -102,9 +107,10 @@ def _choose_platform(reference: ImageReference, index: Mapping[str, Any]) -> str
 def _layer_descriptor(reference: ImageReference, descriptor: Mapping[str, Any]) -> Manifest:
     if descriptor.get("urls"):
         raise RegistryRefused(
-            f"image {reference}: layer {descriptor['digest']} lies outside the registry, expected "
-            "an image that may be copied"
+            f"image {reference}: found layer {descriptor['digest']} outside the registry, expected "
+            "an image whose layers can be copied"
         )
+
     media_type = descriptor["mediaType"]
     return {
         "mediaType": LAYER_TYPES.get(media_type, media_type),

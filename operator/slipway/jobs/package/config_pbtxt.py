@@ -1,7 +1,7 @@
-"""config.pbtxt: the source's own file wins, the order fills what it leaves out, raw text is last.
+"""config.pbtxt: the source's own file wins, the request fills in the rest, raw text is merged last.
 
-What the source sets at the top level is never edited, with two exceptions that the fixed layout
-asks for: ``name`` and ``version_policy`` are dropped.
+What the source sets at the top level is never changed, except for ``name`` and ``version_policy``:
+both are dropped, because the layout of the model repository decides them.
 """
 
 from dataclasses import dataclass, field
@@ -20,13 +20,14 @@ from slipway.jobs.package.pbtxt_fields import top_level_fields
 from slipway.render.model_formats import BY_FORMAT, Declared
 
 DEFAULT_MAX_QUEUE_SIZE = 256
-"""Requests that wait in a server before it answers 503: unbounded, clients would wait for ever."""
+"""Requests that wait in a server before it answers 503; without a limit clients could wait for
+ever."""
 DEFAULT_MAX_BATCH_SIZE = 4
-"""What Triton's ONNX backend takes for a graph that can batch when nobody says a number."""
+"""Triton's own default for an ONNX graph that can batch."""
 REVISION_TAG = "revision"
 WARMUP_NAME = "slipway"
 BY_PLATFORM = frozenset({ModelFormat.TENSORRT, ModelFormat.TENSORFLOW})
-"""Formats for which Triton wants the platform, since the backend serves several."""
+"""Formats that Triton knows by their platform, because their backend serves several."""
 INSTANCE_KINDS = {"Auto": "KIND_AUTO", "CPU": "KIND_CPU", "GPU": "KIND_GPU"}
 
 
@@ -35,13 +36,13 @@ class SourceConfig:
     """The config.pbtxt that came with the model."""
 
     message: Any
-    """A ModelConfig."""
+    """Triton's ModelConfig message."""
     fields: frozenset[str]
-    """Top-level fields that the text sets, also to their default."""
+    """Top-level fields that the text sets, even to their default."""
 
     @property
     def declared(self) -> Declared:
-        """What it says about the model file."""
+        """What it declares about the model file."""
         message = self.message
         return Declared(message.backend, message.platform, message.default_model_filename)
 
@@ -51,42 +52,51 @@ NO_SOURCE_CONFIG = SourceConfig(ModelConfig(), frozenset())
 
 @dataclass(slots=True)
 class FinishedConfig:
-    """A finished config.pbtxt."""
+    """A complete config.pbtxt."""
 
     text: str
     signature: Signature | None
+    """The model's inputs and outputs; None where nothing declares them."""
     warnings: list[str] = field(default_factory=list)
 
 
 def parse_config(text: str, where: str) -> SourceConfig:
-    """Read protobuf text; `where` names it in errors.
+    """Return the configuration in a protobuf text, which errors call `where`.
 
-    A field that this version of Triton's schema does not know is an error, since nothing may get
-    lost in silence.
+    A field that this version of Triton's schema does not know is an error: nothing that a user
+    wrote may be ignored silently.
 
     Raises:
-        JobFailure: reason ConfigInvalid, with line, column and field.
+        JobFailure: ConfigInvalid, with line, column and field.
 
     """
     try:
         message = text_format.Parse(text, ModelConfig())
     except text_format.ParseError as error:
         raise _config_invalid(f"{where}: {error}") from error
+
     return SourceConfig(message, top_level_fields(text))
 
 
 def fill_config(
-    source: SourceConfig, order: ConfigRequest, format_: ModelFormat, graph: OnnxGraph | None
+    source: SourceConfig, request: ConfigRequest, model_format: ModelFormat, graph: OnnxGraph | None
 ) -> FinishedConfig:
-    """Return the config.pbtxt that Triton gets, and the signature as far as it is known.
+    """Return the config.pbtxt that Triton gets, and the signature if it is known.
+
+    Args:
+        source: the source's own config.pbtxt.
+        request: the fields of the spec.
+        model_format: how the model is stored.
+        graph: the model's graph, if it is an ONNX model that could be read.
 
     Raises:
-        JobFailure: ConfigInvalid where fields contradict each other; WarmupImpossible where
-            warm-up is asked for and nobody says what the inputs are.
+        JobFailure: ConfigInvalid if fields contradict each other; WarmupImpossible if warm-up is
+            requested and nothing declares the inputs.
 
     """
-    draft = _Draft(source, order, format_, graph)
+    draft = _ConfigDraft(source, request, model_format, graph)
     draft.fill()
+
     return FinishedConfig(
         text_format.MessageToString(draft.config),
         declared_signature(draft.config, graph),
@@ -94,31 +104,33 @@ def fill_config(
     )
 
 
-class _Draft:
-    """A config in the making; each step adds one top-level field unless it is set."""
+class _ConfigDraft:
+    """A configuration in the making; each step fills in one top-level field unless it is set."""
 
     def __init__(
         self,
         source: SourceConfig,
-        order: ConfigRequest,
-        format_: ModelFormat,
+        request: ConfigRequest,
+        model_format: ModelFormat,
         graph: OnnxGraph | None,
     ) -> None:
         self.config: Any = ModelConfig()
         self.config.CopyFrom(source.message)
         self.warnings: list[str] = []
         self._set = source.fields
-        self._order = order
-        self._format = format_
+        self._request = request
+        self._format = model_format
         self._graph = graph
 
     def fill(self) -> None:
         self._drop_what_the_layout_decides()
         self._fill_backend()
         self._fill_max_batch_size()
-        self._fill_batching()
+        self._fill_batching()  # after the batch size, which decides whether there is any
         self._fill_instances()
         self._fill_revision_tag()
+
+        # Raw text overrides all of the above, so what follows looks at its result.
         self._merge_raw()
         self._require_batchable()
         self._fill_warmup()
@@ -127,17 +139,19 @@ class _Draft:
         return name not in self._set
 
     def _drop_what_the_layout_decides(self) -> None:
-        name, model = self.config.name, self._order.model_name
+        name, model = self.config.name, self._request.model_name
         if name not in {"", model}:
-            self.warnings.append(f"config.pbtxt is for {name!r}; it is served as {model!r}")
+            self.warnings.append(f"config.pbtxt names {name!r}; the model is served as {model!r}")
         self.config.ClearField("name")
+
         if self.config.HasField("version_policy"):
-            self.warnings.append("version_policy is left out: a server has one version")
+            self.warnings.append("dropped version_policy: a server has exactly one version")
             self.config.ClearField("version_policy")
 
     def _fill_backend(self) -> None:
         if self._format is ModelFormat.REPOSITORY or self._set & {"backend", "platform"}:
             return
+
         known = BY_FORMAT[self._format]
         if self._format in BY_PLATFORM:
             self.config.platform = known.platforms[0]
@@ -147,18 +161,20 @@ class _Draft:
     def _fill_max_batch_size(self) -> None:
         if not self._is_free("max_batch_size"):
             return
-        asked = self._order.max_batch_size
-        if asked is not None:
-            self.config.max_batch_size = asked
-            if asked == 0:
-                self._spell_out_tensors()
+
+        requested = self._request.max_batch_size
+        if requested is not None:
+            self.config.max_batch_size = requested
+            if requested == 0:
+                self._declare_tensors()
         elif self._graph is not None and self._graph.can_batch and not self.config.input:
             self.config.max_batch_size = DEFAULT_MAX_BATCH_SIZE
 
-    def _spell_out_tensors(self) -> None:
-        """A zero says "find out" to Triton's ONNX backend, unless the tensors are given in full."""
+    def _declare_tensors(self) -> None:
+        """Declare all tensors, without which Triton takes a batch size of zero for "detect it"."""
         if self._graph is None or self._set & {"input", "output"}:
             return
+
         for target, tensors in (
             (self.config.input, self._graph.inputs),
             (self.config.output, self._graph.outputs),
@@ -169,24 +185,25 @@ class _Draft:
                 )
 
     def _fill_batching(self) -> None:
-        asked = self._order.dynamic_batching
-        present = self.config.WhichOneof("scheduling_choice")
-        if present is not None:
+        requested = self._request.dynamic_batching
+        if self.config.WhichOneof("scheduling_choice") is not None:
             self._warn_of_unbounded_queue()
             return
+
         if self.config.max_batch_size < 1:
-            if asked is not None:
+            if requested is not None:
                 raise _config_invalid(
                     "spec.model.config.dynamicBatching is set, but the model does not batch: "
                     f"found maxBatchSize {self.config.max_batch_size}, expected 1 or more"
                 )
             return
+
         batching = self.config.dynamic_batching
-        size = asked.max_queue_size if asked else None
+        size = requested.max_queue_size if requested else None
         batching.default_queue_policy.max_queue_size = size or DEFAULT_MAX_QUEUE_SIZE
-        if asked is not None:
-            batching.preferred_batch_size.extend(asked.preferred_batch_sizes or [])
-            batching.max_queue_delay_microseconds = asked.max_queue_delay_microseconds or 0
+        if requested is not None:
+            batching.preferred_batch_size.extend(requested.preferred_batch_sizes or [])
+            batching.max_queue_delay_microseconds = requested.max_queue_delay_microseconds or 0
 
     def _warn_of_unbounded_queue(self) -> None:
         batching = self.config.dynamic_batching
@@ -196,28 +213,31 @@ class _Draft:
         ):
             self.warnings.append(
                 "config.pbtxt sets dynamic_batching without default_queue_policy.max_queue_size: "
-                "under overload, requests wait without bound"
+                "under overload, requests wait without limit"
             )
 
     def _fill_instances(self) -> None:
-        order = self._order
-        wanted = order.instance_count is not None or order.instance_kind is not None
+        request = self._request
+        wanted = request.instance_count is not None or request.instance_kind is not None
         if wanted and self._is_free("instance_group"):
-            kind = INSTANCE_KINDS[order.instance_kind or "Auto"]
-            self.config.instance_group.add(count=order.instance_count or 1, kind=kind)
+            kind = INSTANCE_KINDS[request.instance_kind or "Auto"]
+            self.config.instance_group.add(count=request.instance_count or 1, kind=kind)
 
     def _fill_revision_tag(self) -> None:
-        if self._order.revision_tag is not None and self._is_free("metric_tags"):
-            self.config.metric_tags[REVISION_TAG] = self._order.revision_tag
+        if self._request.revision_tag is not None and self._is_free("metric_tags"):
+            self.config.metric_tags[REVISION_TAG] = self._request.revision_tag
 
     def _merge_raw(self) -> None:
-        """Messages are merged, maps by key, lists and numbers replaced."""
-        if not self._order.raw:
+        """Merge messages, and maps by key; replace lists and numbers."""
+        if not self._request.raw:
             return
-        raw = parse_config(self._order.raw, "spec.model.config.raw")
+
+        raw = parse_config(self._request.raw, "spec.model.config.raw")
         overridden = sorted(raw.fields & {item.name for item, _ in self.config.ListFields()})
         if overridden:
             self.warnings.append(f"spec.model.config.raw overrides {', '.join(overridden)}")
+
+        # MergeFrom appends to lists and skips zeros, so what is to be replaced is cleared first.
         for name in raw.fields:
             descriptor = ModelConfig.DESCRIPTOR.fields_by_name[name]
             is_message = descriptor.type == descriptor.TYPE_MESSAGE
@@ -230,26 +250,29 @@ class _Draft:
         graph, size = self._graph, self.config.max_batch_size
         if graph is None or size == 0 or self.config.input or graph.can_batch:
             return
+
         fixed = next(
             item for item in (*graph.inputs, *graph.outputs) if not item.dims or item.dims[0] > 0
         )
         raise _config_invalid(
-            f"max_batch_size is {size}, but the graph does not batch: tensor {fixed.name!r} has "
-            f"the dimensions {fixed.dims}, expected a first one that may vary (export the model "
-            "with a dynamic batch, or set maxBatchSize 0)"
+            f"max_batch_size is {size}, but the graph does not batch: found tensor {fixed.name!r} "
+            f"with dimensions {fixed.dims}, expected a variable first dimension (export the model "
+            "with a dynamic batch, or set maxBatchSize to 0)"
         )
 
     def _fill_warmup(self) -> None:
-        requests = self._order.warmup_requests
+        requests = self._request.warmup_requests
         if not requests or self.config.model_warmup:
             return
+
         signature = declared_signature(self.config, self._graph)
         if signature is None or not signature.inputs:
             raise JobFailure(
                 Reason.WARMUP_IMPOSSIBLE,
-                "spec.model.warmup is set, but neither config.pbtxt nor an ONNX graph says what "
-                "the inputs are; give `input` in config.pbtxt or spec.model.config.raw",
+                "spec.model.warmup is set, but neither config.pbtxt nor an ONNX graph declares the "
+                "inputs; expected `input` in config.pbtxt or in spec.model.config.raw",
             )
+
         warmup = self.config.model_warmup.add(name=WARMUP_NAME, batch_size=1, count=requests)
         for tensor in signature.inputs:
             if not tensor.optional:

@@ -1,4 +1,4 @@
-"""A model's inputs and outputs as clients see them."""
+"""A model's inputs and outputs as config.pbtxt or its ONNX graph declares them."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,7 +10,7 @@ from slipway.jobs.package.onnx_graph import OnnxGraph
 
 
 def declared_signature(config: Any, graph: OnnxGraph | None) -> Signature | None:
-    """Return what a ModelConfig says, else what the graph says, else None."""
+    """Return what a ModelConfig declares, else what the graph declares, else None."""
     if config.input or config.output:
         return Signature(
             inputs=[_declared_tensor(item) for item in config.input],
@@ -18,6 +18,7 @@ def declared_signature(config: Any, graph: OnnxGraph | None) -> Signature | None
         )
     if graph is None:
         return None
+
     batched = config.max_batch_size > 0
     return Signature(
         inputs=_drop_batch_dimension(graph.inputs, batched=batched),
@@ -26,7 +27,7 @@ def declared_signature(config: Any, graph: OnnxGraph | None) -> Signature | None
 
 
 def triton_type(datatype: str) -> Any:
-    """Return the number in config.pbtxt of a datatype such as FP32."""
+    """Return the number that config.pbtxt has for a datatype such as FP32."""
     return DataType.Value("TYPE_STRING" if datatype == "BYTES" else f"TYPE_{datatype}")
 
 
@@ -41,7 +42,7 @@ def _declared_tensor(item: Any) -> TensorSpec:
 
 
 def _drop_batch_dimension(tensors: Iterable[TensorSpec], *, batched: bool) -> list[TensorSpec]:
-    """Return the tensors as a client sees them: without the batch dimension."""
+    """Return the tensors as config.pbtxt declares them: without the batch dimension."""
     if not batched:
         return list(tensors)
     return [item.model_copy(update={"dims": item.dims[1:]}) for item in tensors]

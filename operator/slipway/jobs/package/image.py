@@ -1,4 +1,4 @@
-"""A model's image: two layers appended to the base image, made once for the same inputs."""
+"""The image of a model: two layers on top of the base image, made only once for the same inputs."""
 
 import hashlib
 import json
@@ -17,9 +17,9 @@ from slipway.jobs.package.repository_plan import RepositoryPlan
 from slipway.render.model_repository import Placement
 
 PACKAGER_FORMAT = "1"
-"""Raised when the same inputs make another image."""
+"""Version of the packager; increased when the same inputs give another image."""
 EPOCH = "1970-01-01T00:00:00Z"
-"""Creation time of everything: the same inputs give the same bytes."""
+"""Creation time of everything, so that the same inputs give the same bytes."""
 
 MODEL_DIGEST = f"{GROUP}/model-digest"
 CONFIGURATION = f"{GROUP}/configuration"
@@ -31,16 +31,16 @@ IMAGE_VERSION = "org.opencontainers.image.version"
 
 @dataclass(frozen=True, slots=True)
 class ImageInputs:
-    """Everything that decides an image's content."""
+    """Everything that determines the content of an image."""
 
     model_digest: str
     configuration: str
-    """``sha256:…`` of the configuration layer and of every file's place."""
+    """``sha256:…`` of the configuration layer and of where every file goes."""
     base_digest: str
 
     @property
     def annotations(self) -> dict[str, str]:
-        """How the image remembers its inputs."""
+        """Annotations by which an image records its inputs."""
         return {
             MODEL_DIGEST: self.model_digest,
             CONFIGURATION: self.configuration,
@@ -50,11 +50,11 @@ class ImageInputs:
 
     @property
     def tag(self) -> str:
-        """``m-<16 hex>``: for finding, never for running."""
+        """``m-<16 hex>``: for finding the image, never for running it."""
         return f"m-{sha256_of(self.annotations)[:16]}"
 
-    def made(self, manifest: bytes) -> bool:
-        """Tell whether a manifest found under the tag really is of these inputs."""
+    def match(self, manifest: bytes) -> bool:
+        """Return whether a manifest that was found under the tag really has these inputs."""
         try:
             found = json.loads(manifest).get("annotations") or {}
         except (ValueError, AttributeError):
@@ -64,26 +64,27 @@ class ImageInputs:
 
 @dataclass(frozen=True, slots=True)
 class ModelImage:
-    """The new image's documents."""
+    """The documents of a new image."""
 
     manifest: bytes
     config: bytes
+    """The configuration document."""
 
 
-def weight_files(prepared: RepositoryPlan, tree: Tree, found: TreeDigest) -> list[LayerFile]:
+def weight_files(plan: RepositoryPlan, tree: Tree, found: TreeDigest) -> list[LayerFile]:
     """Return the files of the weights layer."""
-    return _layer_files(prepared.layout.weights, tree, found)
+    return _layer_files(plan.layout.weights, tree, found)
 
 
-def configuration_files(prepared: RepositoryPlan, tree: Tree, found: TreeDigest) -> list[LayerFile]:
+def configuration_files(plan: RepositoryPlan, tree: Tree, found: TreeDigest) -> list[LayerFile]:
     """Return the files of the configuration layer."""
-    config = make_text_file(_path_in_image(prepared.config_target), prepared.config)
-    return [*_layer_files(prepared.layout.extras, tree, found), config]
+    config = make_text_file(_path_in_image(plan.config_target), plan.config)
+    return [*_layer_files(plan.layout.extras, tree, found), config]
 
 
-def configuration_digest(prepared: RepositoryPlan, layer: Layer) -> str:
-    """Return what stands for the configuration: its layer, and where the weights go."""
-    places = [[place.source, place.target] for place in prepared.layout.weights]
+def configuration_digest(plan: RepositoryPlan, layer: Layer) -> str:
+    """Return the digest of the configuration: of its layer, and of where the weights go."""
+    places = [[place.source, place.target] for place in plan.layout.weights]
     return _sha256_digest(_canonical_json([layer.digest, places]))
 
 
@@ -92,7 +93,7 @@ def append_layers(
 ) -> ModelImage:
     """Return manifest and configuration of the base image with `layers` on top.
 
-    `version` is the first one that was packaged from these inputs; a later one finds the image.
+    `version` is the first version with these inputs; a later one finds this image and reuses it.
     """
     described = {
         **inputs.annotations,
@@ -100,6 +101,7 @@ def append_layers(
         IMAGE_VERSION: version,
         "org.opencontainers.image.title": model,
     }
+
     config = _canonical_json(_image_config(base.config, layers, described))
     manifest = {
         "schemaVersion": 2,

@@ -1,7 +1,7 @@
-"""Image layers: the same files give the same bytes, streamed twice and never copied.
+"""Image layers: the same files give the same bytes, and are streamed twice but never copied.
 
-The first pass hashes, the second sends. Uncompressed: weights hardly shrink, and compressed bytes
-would differ between versions of zlib.
+The first pass hashes, the second one sends. Layers are not compressed: weights hardly shrink, and
+compressed bytes would differ between versions of zlib.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ END_OF_ARCHIVE = bytes(2 * tarfile.BLOCKSIZE)
 
 @dataclass(frozen=True, slots=True)
 class LayerFile:
-    """One file of a layer."""
+    """A file of a layer."""
 
     target: str
     """Absolute path in the image without the leading slash."""
@@ -29,24 +29,24 @@ class LayerFile:
     size: int
     """Bytes."""
     sha256: str | None = None
-    """What the content must have, 64 hex digits; None where nobody else can change it."""
+    """Digest that the content must have, 64 hex digits; None where nothing can change it."""
 
 
 def make_text_file(target: str, text: str) -> LayerFile:
-    """Return a file of ours."""
+    """Return a file with the given text."""
     data = text.encode()
     return LayerFile(target, data, len(data))
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """An uncompressed tar that is made while it is read; it fits `registry.blob.Blob`."""
+    """An uncompressed tar that is made while it is read; a `registry.blob.Blob`."""
 
     files: tuple[LayerFile, ...]
     size: int
     """Bytes of the tar."""
     digest: str
-    """``sha256:…`` of the tar; its diff id too, as it is not compressed."""
+    """``sha256:…`` of the tar; also its diff id, since it is not compressed."""
 
     def chunks(self, offset: int) -> Iterator[bytes]:
         """Yield the bytes from `offset` on."""
@@ -57,18 +57,20 @@ class Layer:
 
 
 def make_layer(files: Iterable[LayerFile]) -> Layer:
-    """Read all files once to learn the layer's digest.
+    """Return the layer of these files; reads every file once.
 
     Raises:
-        JobFailure: a file is not what it was when it was hashed.
+        JobFailure: SourceChanged, which is transient: a file is no longer what was hashed.
 
     """
     ordered = tuple(sorted(files, key=lambda file: file.target.encode()))
+
     hasher = hashlib.sha256()
     size = 0
     for chunk in _tar_chunks(ordered, verify=True):
         hasher.update(chunk)
         size += len(chunk)
+
     return Layer(ordered, size, f"sha256:{hasher.hexdigest()}")
 
 
@@ -85,19 +87,21 @@ def _tar_chunks(files: tuple[LayerFile, ...], *, verify: bool = False) -> Iterat
 def _file_chunks(file: LayerFile, *, verify: bool) -> Iterator[bytes]:
     verify = verify and file.sha256 is not None
     chunks = [file.content] if isinstance(file.content, bytes) else read_blocks(file.content)
+
     hasher = hashlib.sha256()
     size = 0
     for chunk in chunks:
         size += len(chunk)
-        if size > file.size:
+        if size > file.size:  # a byte more than the header says would shift all that follows
             break
         if verify:
             hasher.update(chunk)
         yield chunk
+
     if size != file.size or (verify and file.sha256 != hasher.hexdigest()):
         raise JobFailure(
             Reason.SOURCE_CHANGED,
-            f"the source of {file.target} changed while it was packaged",
+            f"source: the file of {file.target} changed while it was being packaged",
             transient=True,
         )
 

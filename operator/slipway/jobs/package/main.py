@@ -1,7 +1,7 @@
-"""``slipway package``: a model becomes a container image, or files in a directory.
+"""``slipway package``: turns a model into a container image, or into files in a directory.
 
-One program for the package Job and for the init container of Fetch mode: the order in
-``$SLIPWAY_REQUEST`` says which.
+It is the program of the package Job and of the init container of Fetch mode; the request in
+``$SLIPWAY_REQUEST`` decides what it does.
 """
 
 import logging
@@ -50,12 +50,13 @@ from slipway.jobs.termination_message import TERMINATION_LOG, run_and_report
 log = logging.getLogger(__name__)
 
 FETCH_SCRATCH = ".slipway-fetch"
-"""Beside the model repository, so that fetched files can be moved; gone before Triton looks."""
+"""Directory in the model repository, so that fetched files can be moved; deleted before Triton
+starts."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackageMounts:
-    """Where things are mounted."""
+    """Where the Job's volumes are mounted."""
 
     scratch: Path = Path(SCRATCH_MOUNT)
     source: Path = Path(SOURCE_MOUNT)
@@ -66,13 +67,14 @@ class PackageMounts:
 
 @dataclass(slots=True)
 class PhaseTimer:
-    """Wall time by phase, in seconds."""
+    """Measures the wall time of each phase."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    """Seconds by phase."""
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Measure what happens inside."""
+        """Add the time inside the block to a phase."""
         start = time.monotonic()
         try:
             yield
@@ -83,22 +85,23 @@ class PhaseTimer:
 
 
 def main() -> int:
-    """Run the order of the environment and return the exit code."""
+    """Serve the request in the environment, and return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     return run_package_job(os.environ.get(ENVIRONMENT_VARIABLE), PackageMounts(), TERMINATION_LOG)
 
 
 def run_package_job(
-    text: str | None, places: PackageMounts, termination_log: Path, backoff: Backoff | None = None
+    text: str | None, mounts: PackageMounts, termination_log: Path, backoff: Backoff | None = None
 ) -> int:
-    """Run the order in `text`; everything that happens ends in the termination message."""
+    """Serve the request in `text`, write the termination message, and return the exit code."""
 
     def work() -> PackageResult:
         if text is None:
             raise JobFailure(
-                Reason.INVALID_REQUEST, f"found no ${ENVIRONMENT_VARIABLE}, expected an order"
+                Reason.INVALID_REQUEST, f"found no ${ENVIRONMENT_VARIABLE}, expected a request"
             )
-        return package_model(PackageRequest.model_validate_json(text), places, backoff or Backoff())
+        request = PackageRequest.model_validate_json(text)
+        return PackageJob(request, mounts, backoff or Backoff()).run()
 
     def failed(error: JobError) -> PackageResult:
         return PackageResult(error=error)
@@ -106,115 +109,126 @@ def run_package_job(
     return run_and_report(work, failed, termination_log)
 
 
-def package_model(
-    request: PackageRequest, places: PackageMounts, backoff: Backoff
-) -> PackageResult:
-    """Do what the order says.
-
-    Raises:
-        JobFailure: the model cannot be had, or is not what it should be.
-        RegistryRefused: an image cannot be read or written.
-        RegistryUnavailable: the registry does not answer.
-
-    """
-    phases = PhaseTimer()
-    scratch = places.scratch
-    if request.deliver_to is not None:
-        scratch = make_empty_directory(Path(request.deliver_to) / FETCH_SCRATCH)
-    with phases.phase("fetch"):
-        tree = fetch_source(request.source, scratch, places.source, backoff)
-    with phases.phase("hash"):
-        found = verify_digest(request.source, tree)
-    prepared = plan_model_repository(tree, request.config)
-    model = FetchedModel(tree, found, prepared)
-    if request.deliver_to is not None:
-        with phases.phase("deliver"):
-            write_repository(prepared, tree, found, Path(request.deliver_to))
-            make_empty_directory(scratch).rmdir()
-        result = model.result()
-    elif request.mode is PackageMode.IMAGE:
-        result = build_image(request, model, places, backoff, phases)
-    else:
-        result = model.result()
-    return result.model_copy(update={"seconds": phases.seconds})
-
-
 @dataclass(frozen=True, slots=True)
 class FetchedModel:
-    """A model that was fetched, hashed and planned."""
+    """A model that was fetched, verified and planned."""
 
     tree: Tree
     digest: TreeDigest
-    prepared: RepositoryPlan
+    plan: RepositoryPlan
 
-    def result(self) -> PackageResult:
-        """Return what is known without an image."""
+
+@dataclass(frozen=True, slots=True)
+class PackagedImage:
+    """An image of a model in its repository."""
+
+    name: str
+    """``repository@sha256:…``."""
+    base: BaseImage
+    reused: bool
+    """True when the registry already had it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackageJob:
+    """The work of one request."""
+
+    request: PackageRequest
+    mounts: PackageMounts
+    backoff: Backoff
+    timer: PhaseTimer = field(default_factory=PhaseTimer)
+
+    def run(self) -> PackageResult:
+        """Package the model as the request says.
+
+        Raises:
+            JobFailure: the model cannot be fetched, or cannot be packaged as it is.
+            RegistryRefused: an image cannot be read or written.
+            RegistryUnavailable: the registry does not answer.
+
+        """
+        if self.request.deliver_to is not None:
+            target = Path(self.request.deliver_to)
+            scratch = make_empty_directory(target / FETCH_SCRATCH)
+            model = self._fetch_model(scratch)
+            with self.timer.phase("deliver"):
+                write_repository(model.plan, model.tree, model.digest, target)
+                make_empty_directory(scratch).rmdir()
+            return self._result(model)
+
+        model = self._fetch_model(self.mounts.scratch)
+        if self.request.mode is PackageMode.IMAGE:
+            return self._result(model, self._provide_image(model))
+
+        return self._result(model)
+
+    def _fetch_model(self, scratch: Path) -> FetchedModel:
+        with self.timer.phase("fetch"):
+            tree = fetch_source(self.request.source, scratch, self.mounts.source, self.backoff)
+        with self.timer.phase("hash"):
+            digest = verify_digest(self.request.source, tree)
+
+        # Only after the digest: what is not the pinned model is not looked into.
+        return FetchedModel(tree, digest, plan_model_repository(tree, self.request.config))
+
+    def _provide_image(self, model: FetchedModel) -> PackagedImage:
+        """Make and push the image, unless the registry has it."""
+        request, mounts = self.request, self.mounts
+        if request.base_image is None or request.repository is None:
+            raise JobFailure(
+                Reason.INVALID_REQUEST,
+                "request: found mode Image without baseImage or repository, expected both",
+            )
+
+        pulls = [mounts.pull_secrets / str(index) for index in range(request.pull_secrets)]
+        origin, target = parse_reference(request.base_image), parse_reference(request.repository)
+        with Registries(request.registries, mounts.ca, self.backoff) as registries:
+            transfer = Transfer(
+                origin=registries.repository(origin, load_keyring([*pulls, mounts.push_secret])),
+                target=registries.repository(
+                    target, load_keyring([mounts.push_secret, *pulls]), is_writable=True
+                ),
+            )
+            with self.timer.phase("base"):
+                base = resolve_base(origin, transfer.origin)
+            digest, reused = self._find_or_push(model, base, transfer)
+
+        return PackagedImage(f"{target.name}@{digest}", base, reused)
+
+    def _find_or_push(
+        self, model: FetchedModel, base: BaseImage, transfer: Transfer
+    ) -> tuple[str, bool]:
+        """Return the image's digest, and whether it was there already."""
+        configuration = make_layer(configuration_files(model.plan, model.tree, model.digest))
+        inputs = ImageInputs(
+            model.digest.digest, configuration_digest(model.plan, configuration), base.digest
+        )
+        with self.timer.phase("push"):
+            known = find_image(transfer.target, inputs)
+        if known is not None:
+            return known, True
+
+        # Weights come last, because reading them takes longest and is often not needed.
+        with self.timer.phase("pack"):
+            weights = make_layer(weight_files(model.plan, model.tree, model.digest))
+        layers = {"weights": weights, "configuration": configuration}
+        name, version = self.request.config.model_name, self.request.version
+        image = append_layers(base, layers, inputs, model=name, version=version)
+        with self.timer.phase("push"):
+            digest = publish_image(transfer, base, list(layers.values()), image, inputs.tag)
+        return digest, False
+
+    def _result(self, model: FetchedModel, image: PackagedImage | None = None) -> PackageResult:
         return PackageResult(
-            model_digest=self.digest.digest,
-            download_digest=self.tree.download_digest,
-            signature=self.prepared.signature,
-            format=self.prepared.layout.format,
-            bytes=self.digest.size,
-            warnings=self.prepared.warnings,
+            model_digest=model.digest.digest,
+            download_digest=model.tree.download_digest,
+            image=image.name if image else None,
+            base_digest=image.base.digest if image else None,
+            server_version=image.base.server_version if image else None,
+            signature=model.plan.signature,
+            format=model.plan.layout.format,
+            bytes=model.digest.size,
+            reused=image is not None and image.reused,
+            seconds=self.timer.seconds,
+            warnings=model.plan.warnings,
         )
-
-
-def build_image(
-    request: PackageRequest,
-    model: FetchedModel,
-    places: PackageMounts,
-    backoff: Backoff,
-    phases: PhaseTimer,
-) -> PackageResult:
-    """Make the image, unless the registry has it."""
-    if request.base_image is None or request.repository is None:
-        raise JobFailure(
-            Reason.INVALID_REQUEST, "mode Image: expected baseImage and repository in the order"
-        )
-    pulls = [places.pull_secrets / str(index) for index in range(request.pull_secrets)]
-    reference, goal = parse_reference(request.base_image), parse_reference(request.repository)
-    with Registries(request.registries, places.ca, backoff) as registries:
-        route = Transfer(
-            origin=registries.repository(reference, load_keyring([*pulls, places.push_secret])),
-            target=registries.repository(
-                goal, load_keyring([places.push_secret, *pulls]), is_writable=True
-            ),
-        )
-        with phases.phase("base"):
-            base = resolve_base(reference, route.origin)
-        digest, reused = _find_or_make(request, model, base, route, phases)
-    return model.result().model_copy(
-        update={
-            "image": f"{goal.name}@{digest}",
-            "base_digest": base.digest,
-            "server_version": base.server_version,
-            "reused": reused,
-        }
-    )
-
-
-def _find_or_make(
-    request: PackageRequest,
-    model: FetchedModel,
-    base: BaseImage,
-    route: Transfer,
-    phases: PhaseTimer,
-) -> tuple[str, bool]:
-    """Return the image's digest, and whether it was there."""
-    sources = (model.prepared, model.tree, model.digest)
-    configuration = make_layer(configuration_files(*sources))
-    inputs = ImageInputs(
-        model.digest.digest, configuration_digest(model.prepared, configuration), base.digest
-    )
-    with phases.phase("push"):
-        known = find_image(route.target, inputs)
-    if known is not None:
-        return known, True
-    with phases.phase("pack"):
-        weights = make_layer(weight_files(*sources))
-    layers = {"weights": weights, "configuration": configuration}
-    image = append_layers(
-        base, layers, inputs, model=request.config.model_name, version=request.version
-    )
-    with phases.phase("push"):
-        return publish_image(route, base, list(layers.values()), image, inputs.tag), False

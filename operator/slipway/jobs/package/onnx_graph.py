@@ -1,7 +1,7 @@
 """Inputs and outputs of an ONNX graph, read from the file without its weights.
 
-ONNX is protobuf; six message types are needed, so the wire format is read directly: gigabytes of
-initializers are stepped over, never loaded. Source: onnx/onnx.proto of the ONNX project.
+ONNX is protobuf. Only six message types are needed, so the wire format is read directly: gigabytes
+of initializers are skipped and never loaded. Source: onnx/onnx.proto of the ONNX project.
 """
 
 import mmap
@@ -43,42 +43,44 @@ LONGEST_VARINT = 10
 
 
 class GraphUnreadable(ValueError):
-    """The file is no ONNX model, or one of a kind that Triton does not serve."""
+    """The file is not an ONNX model, or of a kind that Triton does not serve."""
 
 
 @dataclass(frozen=True, slots=True)
 class OnnxGraph:
-    """Inputs and outputs with all dimensions: the batch's too, where there is one."""
+    """Inputs and outputs with all dimensions, including the batch's if there is one."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 
     @property
     def can_batch(self) -> bool:
-        """True where the first dimension of every tensor may vary: Triton's own criterion."""
+        """Whether the first dimension of every tensor may vary, which is Triton's criterion."""
         tensors = (*self.inputs, *self.outputs)
         return bool(tensors) and all(item.dims and item.dims[0] < 0 for item in tensors)
 
 
 Span = tuple[int, int]
-"""First byte, and the one after the last."""
+"""Offsets of the first byte, and of the byte after the last."""
 
 
 def read_graph(path: Path) -> OnnxGraph:
-    """Read inputs and outputs.
+    """Return the graph of an ONNX file.
 
     Raises:
-        GraphUnreadable: as its name says.
+        GraphUnreadable: the file is not an ONNX model, or of a kind that Triton does not serve.
 
     """
     with path.open("rb") as file:
         if path.stat().st_size == 0:
             raise GraphUnreadable("the file is empty")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return _Reader(data).graph()
+            return _OnnxReader(data).graph()
 
 
-class _Reader:
+class _OnnxReader:
+    """Reads the protobuf wire format of an ONNX file."""
+
     def __init__(self, data: mmap.mmap) -> None:
         self._data = data
 
@@ -86,19 +88,21 @@ class _Reader:
         whole = (0, len(self._data))
         spans = self._children(whole, MODEL_GRAPH)
         if not spans:
-            raise GraphUnreadable("the file holds no ONNX graph")
+            raise GraphUnreadable("the file contains no ONNX graph")
+
         graph = spans[-1]
         constants = self._constants(graph)
         inputs = [self._tensor(span) for span in self._children(graph, GRAPH_INPUT)]
         outputs = [self._tensor(span) for span in self._children(graph, GRAPH_OUTPUT)]
         if not outputs:
             raise GraphUnreadable("the ONNX graph has no outputs")
+
         return OnnxGraph(
             tuple(tensor for tensor in inputs if tensor.name not in constants), tuple(outputs)
         )
 
     def _constants(self, graph: Span) -> set[str]:
-        """Names with a value of their own: graphs of old also list them as inputs."""
+        """Return the names of initializers, which old graphs also list as inputs."""
         dense = self._children(graph, GRAPH_INITIALIZER)
         sparse = self._children(graph, GRAPH_SPARSE)
         values = [span for item in sparse for span in self._children(item, SPARSE_VALUES)]
@@ -108,15 +112,17 @@ class _Reader:
         name = self._text(value, VALUE_NAME)
         types = [
             span
-            for type_ in self._children(value, VALUE_TYPE)
-            for span in self._children(type_, TYPE_TENSOR)
+            for value_type in self._children(value, VALUE_TYPE)
+            for span in self._children(value_type, TYPE_TENSOR)
         ]
         if not types:
             raise GraphUnreadable(f"{name!r} is a sequence, map or optional, expected a tensor")
+
         element = self._number(types[0], TENSOR_ELEMENT)
         datatype = DATATYPES.get(element or 0)
         if datatype is None:
             raise GraphUnreadable(f"{name!r} has element type {element}, which Triton has not")
+
         dims = [
             self._dim(span)
             for shape in self._children(types[0], TENSOR_SHAPE)
@@ -149,7 +155,7 @@ class _Reader:
         return values[-1] if values else None
 
     def _fields(self, span: Span) -> Iterator[tuple[int, int, Span]]:
-        """Yield number, wire type and content: a span, or a number in its first place."""
+        """Yield field number, wire type and content: a span, or (number, 0) for a varint."""
         position, end = span
         while position < end:
             key, position = self._varint(position, end)
@@ -158,11 +164,13 @@ class _Reader:
                 value, position = self._varint(position, end)
                 yield key >> 3, kind, (value, 0)
                 continue
+
             size = {FIXED64: 8, FIXED32: 4}.get(kind)
             if kind == LENGTH:
                 size, position = self._varint(position, end)
             if size is None or position + size > end:
                 raise GraphUnreadable(f"no protobuf at byte {position}")
+
             yield key >> 3, kind, (position, position + size)
             position += size
 

@@ -1,4 +1,4 @@
-"""Sending an image to its repository: base layers are mounted or copied, new ones streamed."""
+"""Pushing an image to its repository: base layers are mounted or copied, new ones are streamed."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,34 +13,35 @@ from slipway.jobs.registry.upload import push_blob
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """From where to where."""
+    """The repositories that an image is made from and pushed to."""
 
     origin: Repository
-    """The base image's."""
+    """Repository of the base image."""
     target: Repository
 
     @property
     def is_one_registry(self) -> bool:
-        """True where blobs can be mounted instead of sent."""
+        """Whether both are in the same registry, so that blobs can be mounted instead of sent."""
         return self.origin.registry.host == self.target.registry.host
 
 
 def find_image(target: Repository, inputs: ImageInputs) -> str | None:
-    """Return the digest of the image that was made of these inputs before; None without one."""
+    """Return the digest of an image that was made from these inputs before; None without one."""
     found = target.manifest(inputs.tag, (OCI_MANIFEST,))
-    return found.digest if found is not None and inputs.made(found.data) else None
+    return found.digest if found is not None and inputs.match(found.data) else None
 
 
 def publish_image(
     route: Transfer, base: BaseImage, layers: Sequence[Blob], image: ModelImage, tag: str
 ) -> str:
-    """Send everything that is not there yet, the manifest last, and return its digest.
+    """Push what the repository lacks, and return the digest of the image.
 
     Raises:
-        RegistryRefused: not allowed.
+        RegistryRefused: the push is not allowed.
         RegistryUnavailable: no answer after all attempts.
 
     """
+    # The manifest is last: a registry accepts it only when all blobs are there.
     for descriptor in base.layers:
         _transfer_layer(route, descriptor)
     for layer in layers:
@@ -60,7 +61,7 @@ def _transfer_layer(route: Transfer, descriptor: Manifest) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _RemoteBlob:
-    """A blob of another repository, streamed through."""
+    """A blob of another repository, streamed from there."""
 
     origin: Repository
     digest: str

@@ -1,4 +1,4 @@
-"""From a fetched tree to a model repository: every file's place, and the finished config.pbtxt."""
+"""The plan of a model repository: where every fetched file goes, and the complete config.pbtxt."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,6 @@ from slipway.errors import JobFailure
 from slipway.jobs.file_tree import Tree
 from slipway.jobs.package.config_pbtxt import (
     NO_SOURCE_CONFIG,
-    FinishedConfig,
     SourceConfig,
     fill_config,
     parse_config,
@@ -22,33 +21,38 @@ MAX_CONFIG_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class RepositoryPlan:
-    """A model repository that only has to be written somewhere."""
+    """A model repository that only has to be written, into an image or a directory."""
 
     layout: Layout
     config_target: str
     """``<model>/config.pbtxt``."""
     config: str
+    """Text of the complete config.pbtxt."""
     signature: Signature | None
+    """The model's inputs and outputs; None where nothing declares them."""
     warnings: list[str] = field(default_factory=list)
 
 
-def plan_model_repository(tree: Tree, order: ConfigRequest) -> RepositoryPlan:
-    """Plan the model repository.
+def plan_model_repository(tree: Tree, request: ConfigRequest) -> RepositoryPlan:
+    """Return the plan of the model repository.
 
     Raises:
-        JobFailure: the files, their config.pbtxt and the order do not fit together.
+        JobFailure: LayoutUnknown, FormatMismatch, ConfigInvalid or WarmupImpossible: the files,
+            their config.pbtxt and the spec do not fit together.
 
     """
-    source = _read_source_config(tree, order.model_name)
-    layout = plan_layout(tree.names, order.model_name, order.format, source.declared)
+    source = _read_source_config(tree, request.model_name)
+    layout = plan_layout(tree.names, request.model_name, request.format, source.declared)
+
     graph, problem = _read_onnx_graph(tree, layout)
-    filled: FinishedConfig = fill_config(source, order, layout.format, graph)
+    finished = fill_config(source, request, layout.format, graph)
+
     return RepositoryPlan(
         layout=layout,
-        config_target=f"{order.model_name}/{CONFIG}",
-        config=filled.text,
-        signature=filled.signature,
-        warnings=[*problem, *filled.warnings],
+        config_target=f"{request.model_name}/{CONFIG}",
+        config=finished.text,
+        signature=finished.signature,
+        warnings=[*problem, *finished.warnings],
     )
 
 
@@ -59,20 +63,25 @@ def _read_source_config(tree: Tree, model: str) -> SourceConfig:
     path = tree[name]
     if path.stat().st_size > MAX_CONFIG_BYTES:
         raise JobFailure(
-            Reason.CONFIG_INVALID, f"source {name}: more than {MAX_CONFIG_BYTES} bytes"
+            Reason.CONFIG_INVALID,
+            f"source {name}: found {path.stat().st_size} bytes, expected {MAX_CONFIG_BYTES} or "
+            "fewer",
         )
+
     try:
         return parse_config(path.read_text("utf-8"), f"source {name}")
     except UnicodeDecodeError as error:
-        raise JobFailure(Reason.CONFIG_INVALID, f"source {name}: not UTF-8: {error}") from error
+        raise JobFailure(
+            Reason.CONFIG_INVALID, f"source {name}: expected UTF-8 text: {error}"
+        ) from error
 
 
 def _read_onnx_graph(tree: Tree, layout: Layout) -> tuple[OnnxGraph | None, list[str]]:
-    """Read the ONNX graph where there is one; Triton is the judge of one that we cannot read."""
+    """Return the ONNX graph, or a warning: whether the model works is for Triton to decide."""
     name = layout.model_file
     if name is None or not name.endswith(".onnx") or name not in tree.names:
         return None, []
     try:
         return read_graph(tree[name]), []
     except GraphUnreadable as error:
-        return None, [f"{name}: the graph's inputs and outputs are not known: {error}"]
+        return None, [f"{name}: could not read the graph's inputs and outputs: {error}"]

@@ -1,4 +1,4 @@
-"""Laying the model repository into a directory: what the init container of Fetch mode does."""
+"""Writing the model repository into a directory, as the init container of Fetch mode does."""
 
 import hashlib
 import os
@@ -14,20 +14,21 @@ from slipway.jobs.sources.archive import make_empty_directory
 FILE_MODE = 0o644
 
 
-def write_repository(prepared: RepositoryPlan, tree: Tree, found: TreeDigest, into: Path) -> None:
-    """Write the repository below `into`.
+def write_repository(plan: RepositoryPlan, tree: Tree, found: TreeDigest, into: Path) -> None:
+    """Write the model repository below `into`.
 
-    Files of our own are moved, so that a model needs its size only once; files of a claim are
-    copied, and verified on the way, since the claim may change.
+    Private files are moved, so that a model takes its space only once. Files of a claim are copied
+    and verified while they are, because the claim may change.
 
     Raises:
-        JobFailure: a file changed since it was hashed.
+        JobFailure: SourceChanged, which is transient: a file is no longer what was hashed.
 
     """
     hashes = {file.name: file.sha256 for file in found.files}
-    for model in {placement.target.partition("/")[0] for placement in prepared.layout.weights}:
+    for model in {placement.target.partition("/")[0] for placement in plan.layout.weights}:
         make_empty_directory(into / model)
-    for placement in (*prepared.layout.weights, *prepared.layout.extras):
+
+    for placement in (*plan.layout.weights, *plan.layout.extras):
         target = into / placement.target
         target.parent.mkdir(parents=True, exist_ok=True)
         source = tree[placement.source]
@@ -36,7 +37,8 @@ def write_repository(prepared: RepositoryPlan, tree: Tree, found: TreeDigest, in
             target.chmod(FILE_MODE)
         else:
             _copy_verified(source, target, hashes[placement.source])
-    (into / prepared.config_target).write_text(prepared.config)
+
+    (into / plan.config_target).write_text(plan.config)
 
 
 def _copy_verified(source: Path, target: Path, sha256: str) -> None:
@@ -49,6 +51,6 @@ def _copy_verified(source: Path, target: Path, sha256: str) -> None:
     if hasher.hexdigest() != sha256:
         raise JobFailure(
             Reason.SOURCE_CHANGED,
-            f"source file {source} changed while it was copied",
+            f"source: {source} changed while it was being copied",
             transient=True,
         )

@@ -1,4 +1,4 @@
-"""What can be sent to a registry."""
+"""Blobs: bytes that can be sent to a registry."""
 
 import hashlib
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Blob(Protocol):
-    """Bytes that can be sent, again and from the middle."""
+    """Bytes that can be sent repeatedly, and from any offset."""
 
     @property
     def digest(self) -> str:
@@ -23,7 +23,7 @@ class Blob(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BytesBlob:
-    """A small blob."""
+    """A blob in memory."""
 
     data: bytes
 
@@ -38,5 +38,5 @@ class BytesBlob:
         return len(self.data)
 
     def chunks(self, offset: int) -> Iterator[bytes]:
-        """Yield the rest at once."""
+        """Yield the bytes from `offset` on, in one piece."""
         yield self.data[offset:]

@@ -1,7 +1,7 @@
-"""Requests to one registry: authentication, patience, and errors in words.
+"""Requests to one registry: authentication, redirects, retries and error messages.
 
-Credentials and tokens go to the registry's own address only; an upload or download that is sent
-elsewhere goes there without them.
+Credentials and tokens are sent to the registry's own address only; a request that is redirected
+elsewhere is sent there without them.
 """
 
 import json
@@ -18,7 +18,7 @@ from slipway.jobs.http import TRANSIENT_STATUS, Backoff, is_untrusted, without_s
 from slipway.jobs.registry.credentials import Keyring
 
 Scopes = tuple[str, ...]
-"""As in tokens: ``repository:<name>:pull,push``."""
+"""Rights that a token grants: ``repository:<name>:pull,push``."""
 Body = bytes | Callable[[], Iterable[bytes]] | None
 """A body that can be sent again."""
 
@@ -29,10 +29,10 @@ CHALLENGE_FIELD = re.compile(r'(\w+)="([^"]*)"')
 
 
 class NoAnswer(RegistryUnavailable):
-    """One request got no answer, or one about passing trouble."""
+    """A request got no answer, or one about transient trouble."""
 
     def __init__(self, problem: str, retry_after: str | None = None) -> None:
-        """`retry_after` is the registry's own wish, as in the header."""
+        """Take the problem, and the Retry-After header of the answer if it had one."""
         super().__init__(problem)
         self.retry_after = retry_after
 
@@ -49,7 +49,7 @@ def push_scope(repository: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """A request, wherever it is sent."""
+    """A request, whichever address it is sent to."""
 
     method: str
     scopes: Scopes
@@ -60,10 +60,10 @@ class _Request:
 
 @dataclass(slots=True)
 class RegistryClient:
-    """One registry host."""
+    """A client of one registry."""
 
     host: str
-    """As in image names."""
+    """Host as in image names."""
     base: str
     """``scheme://host[:port]`` to connect to."""
     pool: urllib3.PoolManager
@@ -72,7 +72,7 @@ class RegistryClient:
     _authorizations: dict[Scopes, str] = field(default_factory=dict)
 
     def url(self, repository: str, path: str) -> str:
-        """Return the address of something in a repository."""
+        """Return the URL of a path in a repository."""
         return f"{self.base}/v2/{repository}/{path}"
 
     def call(
@@ -85,70 +85,75 @@ class RegistryClient:
         body: Body = None,
         stream: bool = False,
     ) -> urllib3.BaseHTTPResponse:
-        """Send a request until there is an answer that is not about passing trouble.
+        """Send a request, with retries, until there is an answer that is not transient trouble.
 
         Raises:
             RegistryUnavailable: no such answer after all attempts.
             RegistryRefused: the credentials are not accepted, or the certificate is not trusted.
 
         """
+        request = _Request(method, scopes, headers or {}, body, stream)
         failures = 0
+
         while True:
             try:
-                return self.once(method, url, scopes, headers=headers, body=body, stream=stream)
+                return self._call_once(request, url)
             except NoAnswer as problem:
                 failures += 1
                 if failures >= self.backoff.attempts:
                     raise
                 self.backoff.wait(failures, problem.retry_after)
 
-    def once(
-        self,
-        method: str,
-        url: str,
-        scopes: Scopes,
-        *,
-        headers: Mapping[str, str] | None = None,
-        body: Body = None,
-        stream: bool = False,
+    def send_once(
+        self, method: str, url: str, scopes: Scopes, headers: Mapping[str, str], body: Body
     ) -> urllib3.BaseHTTPResponse:
-        """Send a request once, or twice where a token was missing or had run out.
+        """Send a request without retries, for a body that must not be sent again from its start.
 
         Raises:
-            RegistryUnavailable: no answer, or one about passing trouble.
+            RegistryUnavailable: no answer, or one about transient trouble.
             RegistryRefused: as in `call`.
 
         """
-        request = _Request(method, scopes, headers or {}, body, stream)
-        response = self._send(request, url)
-        if response.status == UNAUTHORIZED and self._is_own(url):
-            self._authorizations.pop(scopes, None)
-            response.drain_conn()
-            self._authorize(response, url, scopes)
-            response = self._send(request, url)
-        if response.status in TRANSIENT_STATUS:
-            raise _no_answer(method, url, f"status {response.status}", response)
-        return response
+        return self._call_once(_Request(method, scopes, headers, body), url)
 
     def location(self, response: urllib3.BaseHTTPResponse, url: str) -> str:
-        """Return where an answer leads to.
-
-        A registry behind a proxy often names itself with http: its own address keeps its scheme.
+        """Return the URL that the Location header of an answer leads to.
 
         Raises:
-            RegistryRefused: no Location, or one that leaves TLS.
+            RegistryRefused: there is no Location, or one that leaves TLS.
 
         """
         found = response.headers.get("Location")
         if found is None:
-            raise RegistryRefused(f"registry {without_secrets(url)}: an answer without a Location")
+            raise RegistryRefused(
+                f"registry {without_secrets(url)}: found an answer without a Location"
+            )
+
+        # A registry behind a proxy often names itself with http; its own address stays https.
         target = urlsplit(urljoin(url, found))
         own = urlsplit(self.base)
         if target.netloc == own.netloc:
             target = target._replace(scheme=own.scheme)
+
         if own.scheme == "https" and target.scheme != "https":
-            raise RegistryRefused(f"registry {without_secrets(url)}: its Location leaves https")
+            raise RegistryRefused(
+                f"registry {without_secrets(url)}: found a Location with {target.scheme}, "
+                "expected https"
+            )
         return target.geturl()
+
+    def _call_once(self, request: _Request, url: str) -> urllib3.BaseHTTPResponse:
+        """Send a request once, or again where a token was missing or had expired."""
+        response = self._send(request, url)
+        if response.status == UNAUTHORIZED and self._is_own(url):
+            self._authorizations.pop(request.scopes, None)
+            response.drain_conn()
+            self._authorize(response, url, request.scopes)
+            response = self._send(request, url)
+
+        if response.status in TRANSIENT_STATUS:
+            raise _no_answer(request.method, url, f"status {response.status}", response)
+        return response
 
     def _send(self, request: _Request, url: str) -> urllib3.BaseHTTPResponse:
         for _ in range(MAX_REDIRECTS + 1):
@@ -158,7 +163,7 @@ class RegistryClient:
             response.close()
             url = self.location(response, url)
         raise RegistryRefused(
-            f"registry {without_secrets(url)}: more than {MAX_REDIRECTS} redirects"
+            f"registry {without_secrets(url)}: found more than {MAX_REDIRECTS} redirects in a row"
         )
 
     def _exchange(
@@ -173,10 +178,11 @@ class RegistryClient:
                 preload_content=not request.stream,
                 redirect=False,
             )
+
         except HTTPError as error:
             if is_untrusted(error):
                 raise RegistryRefused(
-                    f"registry {without_secrets(url)}: its certificate is not trusted: {error}"
+                    f"registry {without_secrets(url)}: the certificate is not trusted: {error}"
                 ) from error
             raise _no_answer(request.method, url, f"no answer ({type(error).__name__})") from error
 
@@ -191,10 +197,11 @@ class RegistryClient:
         return url.startswith(f"{self.base}/")
 
     def _authorize(self, response: urllib3.BaseHTTPResponse, url: str, scopes: Scopes) -> None:
-        """Answer the challenge of a 401, and keep the answer for these scopes."""
+        """Answer the challenge of a 401, and keep the authorization for these scopes."""
         challenge = response.headers.get("WWW-Authenticate", "")
         scheme = challenge.partition(" ")[0].lower()
         credential = self.keyring.find(self._image(scopes))
+
         if scheme == "bearer":
             fields = dict(CHALLENGE_FIELD.findall(challenge))
             basic = credential.authorization if credential else None
@@ -202,34 +209,41 @@ class RegistryClient:
         elif scheme == "basic" and credential is not None:
             self._authorizations[scopes] = credential.authorization
         else:
-            known = "refused the credentials" if credential else "asks for credentials, found none"
-            raise RegistryRefused(f"registry {without_secrets(url)}: {known} for {self.host}")
+            problem = (
+                "refused the credentials" if credential else "asks for credentials, found none"
+            )
+            raise RegistryRefused(f"registry {without_secrets(url)}: {problem} for {self.host}")
 
     def _image(self, scopes: Scopes) -> str:
         return f"{self.host}/{scopes[0].split(':')[1]}"
 
     def _token(self, fields: Mapping[str, str], scopes: Scopes, basic: str | None) -> str:
+        """Return a token from the address that a challenge names."""
         realm = fields.get("realm", "")
         if urlsplit(realm).scheme not in {"https", urlsplit(self.base).scheme}:
-            raise RegistryRefused(f"registry {self.host}: its token address {realm!r} is not https")
+            raise RegistryRefused(
+                f"registry {self.host}: found token address {realm!r}, expected https"
+            )
+
         query = [("service", fields.get("service", "")), *(("scope", scope) for scope in scopes)]
         headers = {**self.pool.headers, **({"Authorization": basic} if basic else {})}
         url = f"{realm}?{urlencode(query)}"
         response = self._exchange(_Request("GET", scopes), url, headers)
         if response.status in TRANSIENT_STATUS:
             raise _no_answer("GET", realm, f"status {response.status}", response)
+
         try:
             answer = json.loads(response.data)
             return str(answer.get("token") or answer["access_token"])
         except (ValueError, KeyError, AttributeError) as error:
             raise RegistryRefused(
-                f"registry {self.host}: no token for {', '.join(scopes)}, status {response.status}"
-                f"{'' if basic else ', no credentials found'}"
+                f"registry {self.host}: found no token for {', '.join(scopes)}, "
+                f"status {response.status}{'' if basic else ', no credentials found'}"
             ) from error
 
 
 def unexpected_status(method: str, url: str, response: urllib3.BaseHTTPResponse) -> RegistryRefused:
-    """Return the error for an answer that nobody wanted, with the registry's own words."""
+    """Return the error for an unexpected status, with the registry's own explanation."""
     if not response.closed:
         response.read(cache_content=True)
     return RegistryRefused(

@@ -1,6 +1,6 @@
 """Credentials from mounted Secrets of type kubernetes.io/dockerconfigjson.
 
-Each is for one host, or for one path at a host; it is never sent anywhere else.
+A credential is for one host, or for one path of a host, and is never sent anywhere else.
 """
 
 import base64
@@ -20,15 +20,15 @@ HUB_NAMES = frozenset({"index.docker.io", "registry-1.docker.io", DOCKER_HUB})
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A user and password, and where they belong."""
+    """A user and password, and what they are for."""
 
     scope: str
     """``host`` or ``host/path``."""
     authorization: str
-    """Value of an Authorization header, Basic."""
+    """Value of a Basic Authorization header."""
 
     def fits(self, image: str) -> bool:
-        """Tell whether this is for `image`, ``host/repository``."""
+        """Return whether this is for `image`, ``host/repository``."""
         return image == self.scope or image.startswith(f"{self.scope}/")
 
     def __repr__(self) -> str:
@@ -37,31 +37,27 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """All credentials of a Job; the first fitting one with the longest scope counts."""
+    """All credentials of a Job; the one with the longest fitting scope counts."""
 
     credentials: tuple[Credential, ...] = ()
 
     def find(self, image: str) -> Credential | None:
-        """Return the credential for `image`, ``host/repository``."""
+        """Return the credential for `image`, ``host/repository``; None without one."""
         fitting = [item for item in self.credentials if item.fits(image)]
         return max(fitting, key=lambda item: len(item.scope), default=None)
 
 
 def load_keyring(directories: Iterable[Path]) -> Keyring:
-    """Read the mounted Secrets; a directory without one is skipped.
+    """Return the credentials of mounted Secrets; a directory without a Secret is skipped.
 
     Raises:
-        RegistryRefused: a Secret cannot be understood; the message shows nothing of it.
+        RegistryRefused: a Secret cannot be parsed; the message shows nothing of it.
 
     """
+    paths = [directory / name for directory in directories for name in FILES]
+
     return Keyring(
-        tuple(
-            credential
-            for directory in directories
-            for name in FILES
-            if (directory / name).is_file()
-            for credential in _read_secret(directory / name)
-        )
+        tuple(credential for path in paths if path.is_file() for credential in _read_secret(path))
     )
 
 
@@ -75,7 +71,7 @@ def _read_secret(path: Path) -> Iterable[Credential]:
         ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RegistryRefused(
-            f"registry secret {path}: expected a docker config with auths of user and password, "
+            f"registry secret {path}: expected a docker config with user and password under auths, "
             f"found something else ({type(error).__name__})"
         ) from None  # the cause would show the secret
 
@@ -94,7 +90,7 @@ def _basic_authorization(entry: Mapping[str, Any]) -> str:
         try:
             base64.b64decode(entry["auth"], validate=True)
         except binascii.Error as error:
-            raise ValueError("auth is no base64") from error
+            raise ValueError("auth is not base64") from error
         return f"Basic {entry['auth']}"
     pair = f"{entry['username']}:{entry['password']}"
     return f"Basic {base64.b64encode(pair.encode()).decode()}"

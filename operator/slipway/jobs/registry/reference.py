@@ -1,4 +1,4 @@
-"""Names of images, as container runtimes read them."""
+"""Names of images, parsed as container runtimes parse them."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ DOCKER_HUB_ENDPOINT = "registry-1.docker.io"
 
 @dataclass(frozen=True, slots=True)
 class ImageReference:
-    """An image's name in its parts."""
+    """The parts of an image's name."""
 
     host: str
-    """With the port where one is given."""
+    """Host, with the port if there is one."""
     repository: str
     tag: str | None = None
     digest: str | None = None
@@ -25,7 +25,7 @@ class ImageReference:
 
     @property
     def version(self) -> str:
-        """What to ask the registry for: the digest counts more than a tag beside it."""
+        """Digest or tag to ask the registry for; if there are both, the digest counts."""
         return self.digest or self.tag or "latest"
 
     def __str__(self) -> str:
@@ -35,21 +35,25 @@ class ImageReference:
 
 
 def parse_reference(text: str) -> ImageReference:
-    """Read an image name; a name without a host is Docker Hub's.
+    """Return the parts of an image name; a name without a host is one of Docker Hub.
 
     Raises:
-        RegistryRefused: it is no image name.
+        RegistryRefused: the text is not an image name.
 
     """
     rest, _, digest = text.partition("@")
+
+    # The first part is a host only if it cannot be a user of Docker Hub.
     first, slash, remainder = rest.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost"):
         host, path = first, remainder
     else:
         host, path = DOCKER_HUB, rest
+
     repository, _, tag = path.partition(":")
     if host == DOCKER_HUB and repository and "/" not in repository:
         repository = f"library/{repository}"
+
     if not repository or repository != repository.lower() or any(map(str.isspace, text)):
         raise RegistryRefused(
             f"image {text!r}: expected [host[:port]/]path[:tag][@digest] in lower case"

@@ -1,4 +1,4 @@
-"""From an image's host to a client of its registry."""
+"""The registries that a Job talks to, found by the host of an image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,11 +17,11 @@ CA_FILE = "ca.crt"
 
 @dataclass(slots=True)
 class Registries:
-    """All registries that a Job talks to; one client per host, so that tokens are kept."""
+    """Clients of all registries, one per host and keyring, so that tokens are reused."""
 
     settings: Sequence[RegistryAccess]
     ca_directory: Path
-    """The CA of the n-th setting lies in ``<n>/ca.crt`` below it."""
+    """Directory in which the CA of setting n is ``<n>/ca.crt``."""
     backoff: Backoff = field(default_factory=Backoff)
     _clients: dict[tuple[str, Keyring], RegistryClient] = field(default_factory=dict)
 
@@ -42,7 +42,7 @@ class Registries:
         return Repository(self._clients[key], image.repository, is_writable)
 
     def _connect(self, host: str, keyring: Keyring) -> RegistryClient:
-        """Plain HTTP is for hosts that the settings list as such, and for nobody else."""
+        """Connect with TLS, except to hosts for which the settings allow plain HTTP."""
         for index, setting in enumerate(self.settings):
             if setting.host == host:
                 ca_file = self.ca_directory / str(index) / CA_FILE
@@ -50,5 +50,6 @@ class Registries:
                 scheme = "http" if setting.plain_http else "https"
                 base = f"{scheme}://{setting.endpoint or host}"
                 return RegistryClient(host, base, pool, keyring, self.backoff)
+
         endpoint = DOCKER_HUB_ENDPOINT if host == DOCKER_HUB else host
         return RegistryClient(host, f"https://{endpoint}", open_pool(), keyring, self.backoff)

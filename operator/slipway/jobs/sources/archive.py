@@ -1,4 +1,4 @@
-"""Unpacking of archives that nobody vouches for: regular files only, inside, and not too much."""
+"""Unpacking of untrusted archives: only regular files, only inside the target, within limits."""
 
 import shutil
 import tarfile
@@ -25,38 +25,46 @@ CORRUPT_ARCHIVE_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
-    NotImplementedError,  # zipfile: a compression that it does not know
+    NotImplementedError,  # zipfile: an unknown compression
     UnicodeError,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveLimits:
-    """How much an archive may hold."""
+    """How much an archive may unpack to."""
 
     max_bytes: int
     max_files: int = 100_000
+    """Files and directories."""
     max_ratio: int = 200
-    """Unpacked by packed bytes; weights do not shrink like that, bombs do."""
+    """Unpacked bytes per packed byte; weights never compress that well, archive bombs do."""
     ratio_floor_bytes: int = 256 * 2**20
-    """Below this size nobody asks for the ratio."""
+    """Unpacked size below which the ratio does not matter."""
 
 
 def is_archive(name: str) -> bool:
-    """Tell by the file name whether it is an archive that we unpack."""
+    """Return whether a file name has the suffix of an archive that is unpacked."""
     return name.lower().endswith(TAR_SUFFIXES + ZIP_SUFFIXES)
 
 
 def unpack_archive(
     archive: Path, name: str, into: Path, limits: ArchiveLimits
 ) -> tuple[TreeFile, ...]:
-    """Unpack `archive`, called `name` where it came from, into the empty directory `into`.
+    """Unpack an archive into an empty directory, and return its files.
+
+    Args:
+        archive: where the archive lies.
+        name: its name at the source; the suffix decides how it is read.
+        into: an empty directory.
+        limits: how much it may unpack to.
 
     Raises:
-        JobFailure: something in it is unsafe or too large, or it is damaged.
+        JobFailure: UnsafeArchive, SourceTooLarge or CorruptArchive.
 
     """
     target = _Target(into, name, limits, packed_bytes=archive.stat().st_size)
+
     try:
         if name.lower().endswith(ZIP_SUFFIXES):
             _unpack_zip(archive, target)
@@ -64,16 +72,17 @@ def unpack_archive(
             _unpack_tar(archive, target)
     except (*CORRUPT_ARCHIVE_ERRORS, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk, not the archive: BadGzipFile has no number
+            raise  # the disk failed, not the archive: BadGzipFile has no errno
         raise JobFailure(
-            Reason.CORRUPT_ARCHIVE, f"archive {name}: damaged or cut off: {error}"
+            Reason.CORRUPT_ARCHIVE, f"archive {name}: damaged or incomplete: {error}"
         ) from error
+
     return tuple(target.files)
 
 
 @dataclass(slots=True)
 class _Target:
-    """Where files go, and what has been written."""
+    """The directory that an archive is unpacked into, and how much it has grown."""
 
     into: Path
     archive: str
@@ -84,17 +93,28 @@ class _Target:
     entries: int = 0
 
     def check(self, name: str, problem: str | None = None) -> str:
-        """Return the name without ``.`` parts; refuse one that is not allowed."""
+        """Return the entry's name without ``.`` parts.
+
+        Raises:
+            JobFailure: the name or the kind of the entry is not allowed, or it is one too many.
+
+        """
         self.entries += 1
         if self.entries > self.limits.max_files:
-            self.refuse_size(f"more than {self.limits.max_files} entries")
+            self._refuse_size(f"has more than {self.limits.max_files} entries")
+
         problem = problem or name_problem(name)
         if problem is not None:
             raise JobFailure(Reason.UNSAFE_ARCHIVE, f"archive {self.archive}: {name!r} {problem}")
         return str(PurePosixPath(name))
 
     def write(self, name: str, content: IO[bytes]) -> None:
-        """Write one file, block by block, under all limits."""
+        """Write a file block by block, within the limits.
+
+        Raises:
+            JobFailure: the name is taken, or the archive unpacks to too much.
+
+        """
         path = self.into / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,27 +122,28 @@ class _Target:
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
             raise JobFailure(
                 Reason.UNSAFE_ARCHIVE,
-                f"archive {self.archive}: {name!r} is there twice, or is a file and a directory",
+                f"archive {self.archive}: {name!r} occurs twice, or as both file and directory",
             ) from error
+
         with file:
             while block := content.read(BLOCK_BYTES):
-                self._count(len(block))
+                self._add_bytes(len(block))
                 file.write(block)
         self.files.append(TreeFile(name, path))
 
-    def refuse_size(self, problem: str) -> None:
-        """Stop: it is too large."""
-        raise JobFailure(Reason.SOURCE_TOO_LARGE, f"archive {self.archive}: {problem}")
-
-    def _count(self, size: int) -> None:
+    def _add_bytes(self, size: int) -> None:
         self.written += size
         if self.written > self.limits.max_bytes:
-            self.refuse_size(f"unpacks to more than {self.limits.max_bytes} bytes")
+            self._refuse_size(f"unpacks to more than {self.limits.max_bytes} bytes")
+
         allowed = max(self.packed_bytes * self.limits.max_ratio, self.limits.ratio_floor_bytes)
         if self.written > allowed:
-            self.refuse_size(
+            self._refuse_size(
                 f"unpacks to more than {self.limits.max_ratio} times its {self.packed_bytes} bytes"
             )
+
+    def _refuse_size(self, problem: str) -> None:
+        raise JobFailure(Reason.SOURCE_TOO_LARGE, f"archive {self.archive}: {problem}")
 
 
 def _unpack_tar(archive: Path, target: _Target) -> None:
@@ -139,9 +160,9 @@ def _unpack_tar(archive: Path, target: _Target) -> None:
 
 def _tar_problem(member: tarfile.TarInfo) -> str | None:
     if member.issym() or member.islnk():
-        return "is a link; expected files and directories only"
+        return "is a link; expected only files and directories"
     if not (member.isreg() or member.isdir()):
-        return "is a device, pipe or unknown thing; expected files and directories only"
+        return "is a device, a pipe or of an unknown kind; expected only files and directories"
     return None
 
 
@@ -166,14 +187,14 @@ def _unpack_zip(archive: Path, target: _Target) -> None:
 
 def _zip_problem(info: zipfile.ZipInfo) -> str | None:
     if S_IFMT(info.external_attr >> 16) not in {0, S_IFREG} and not info.is_dir():
-        return "is a link or a device; expected files and directories only"
+        return "is a link or a device; expected only files and directories"
     if info.flag_bits & ENCRYPTED_FLAG:
-        return "is encrypted"
+        return "is encrypted; expected a plain file"
     return None
 
 
 def make_empty_directory(folder: Path) -> Path:
-    """Make `folder` an empty directory: an earlier attempt may have left something."""
+    """Make `folder` an empty directory, whatever an earlier attempt left there; return it."""
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)

@@ -1,6 +1,6 @@
-"""``pvc://<claim>/<path>``: a PersistentVolumeClaim, mounted read-only.
+"""Sources ``pvc://<claim>/<path>``: a PersistentVolumeClaim, mounted read-only.
 
-A directory is read where it lies; an archive is unpacked; a file is one model file.
+A directory is read in place, an archive is unpacked, and any other file is one model file.
 """
 
 from pathlib import Path, PurePosixPath
@@ -14,21 +14,23 @@ from slipway.jobs.http import Backoff
 from slipway.jobs.sources import archive
 
 FILESYSTEM_LEFTOVERS = frozenset({"lost+found"})
-"""Made by the file system at the top of a volume, for root only."""
+"""Directories that a file system makes at the top of a volume, readable for root only."""
 
 
 def fetch_from_claim(request: SourceRequest, scratch: Path, mount: Path, backoff: Backoff) -> Tree:
     """Return the files of a claim that is mounted at `mount`.
 
     Raises:
-        JobFailure: the path is not there, leaves the claim, or is no plain file or directory.
+        JobFailure: SourceNotFound or SourceRefused for the path; or the archive's own reasons.
 
     """
-    del backoff  # a disk answers at once
+    del backoff  # a disk needs no second attempt
     path = _locate_source(request, mount)
+
     if path.is_dir():
         skip = FILESYSTEM_LEFTOVERS if path == mount.resolve() else frozenset[str]()
         return make_tree(walk_files(path, skip=skip))
+
     if archive.is_archive(path.name):
         files = archive.unpack_archive(
             path,
@@ -37,6 +39,7 @@ def fetch_from_claim(request: SourceRequest, scratch: Path, mount: Path, backoff
             archive.ArchiveLimits(request.max_bytes),
         )
         return make_tree(files, is_private=True)
+
     return make_tree([TreeFile(path.name, path)])
 
 
@@ -47,17 +50,21 @@ def _locate_source(request: SourceRequest, mount: Path) -> Path:
         raise JobFailure(
             Reason.SOURCE_REFUSED, f"source {request.uri}: the path inside the claim {problem}"
         )
+
     path = (mount / PurePosixPath(inside)).resolve()
+    # Before exists(): the answer must not reveal what lies outside the claim.
     if not path.is_relative_to(mount.resolve()):
         raise JobFailure(
             Reason.SOURCE_REFUSED, f"source {request.uri}: a link leads out of the claim"
         )
+
     if not path.exists():
         raise JobFailure(
             Reason.SOURCE_NOT_FOUND, f"source {request.uri}: no such file or directory in the claim"
         )
     if not (path.is_dir() or path.is_file()):
         raise JobFailure(
-            Reason.SOURCE_REFUSED, f"source {request.uri}: expected a file or directory"
+            Reason.SOURCE_REFUSED,
+            f"source {request.uri}: found a device, pipe or socket; expected a file or directory",
         )
     return path

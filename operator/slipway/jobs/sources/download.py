@@ -1,4 +1,4 @@
-"""A download that survives broken connections: it goes on where it stopped, when the server can."""
+"""A download that survives broken connections: it resumes where it stopped, if the server can."""
 
 import hashlib
 from dataclasses import dataclass
@@ -27,10 +27,11 @@ class Download:
     digest: str
     """``sha256:…`` of its bytes."""
     size: int
+    """Bytes."""
 
 
 class _TransientProblem(Exception):
-    """Try again."""
+    """The download was interrupted; another attempt may complete it."""
 
     def __init__(self, problem: str, retry_after: str | None = None) -> None:
         super().__init__(problem)
@@ -42,16 +43,18 @@ def download_file(
 ) -> Download:
     """Download `url` to `path`.
 
-    Failures in a row are counted; bytes that no earlier attempt had reached start the count anew.
+    Consecutive failures are counted; progress beyond what any earlier attempt reached resets the
+    count, so that a large file may take many attempts.
 
     Raises:
-        JobFailure: SourceNotFound, SourceRefused, SourceTooLarge, or, transient,
-            SourceUnavailable after the last attempt.
+        JobFailure: SourceNotFound, SourceRefused or SourceTooLarge; or SourceUnavailable, which is
+            transient, after the last attempt.
 
     """
     with path.open("wb") as file:
-        transfer = _Transfer(pool, url, file, max_bytes)
+        transfer = _FileTransfer(pool, url, file, max_bytes)
         failures, reached = 0, 0
+
         while True:
             try:
                 transfer.run()
@@ -69,8 +72,8 @@ def download_file(
                 backoff.wait(failures, problem.retry_after)
 
 
-class _Transfer:
-    """One file on its way, over as many requests as it takes."""
+class _FileTransfer:
+    """A file that is being downloaded, over as many requests as it takes."""
 
     def __init__(
         self, pool: urllib3.PoolManager, url: str, file: IO[bytes], max_bytes: int
@@ -84,21 +87,28 @@ class _Transfer:
         self.size = 0
 
     def run(self) -> None:
-        """Send one request, and take what comes."""
+        """Send one request, and write what it returns.
+
+        Raises:
+            _TransientProblem: the answer is incomplete, or about transient trouble.
+            JobFailure: another request would get the same answer.
+
+        """
         try:
             response = self._open()
             try:
                 self._receive(response)
             finally:
                 response.close()
+
         except LocationParseError as error:
-            raise self._failure(Reason.SOURCE_REFUSED, "no valid address") from error
+            raise self._failure(Reason.SOURCE_REFUSED, "not a valid address") from error
         except HTTPError as error:
             if is_untrusted(error):
                 raise self._failure(
                     Reason.SOURCE_REFUSED, f"the server's certificate is not trusted: {error}"
                 ) from error
-            raise _TransientProblem(f"no complete answer ({type(error).__name__})") from error
+            raise _TransientProblem(f"incomplete answer ({type(error).__name__})") from error
 
     def _open(self) -> urllib3.BaseHTTPResponse:
         url = self._url
@@ -110,7 +120,9 @@ class _Transfer:
                 return response
             response.close()
             url = self._next(url, response.headers.get("Location"))
-        raise self._failure(Reason.SOURCE_REFUSED, f"more than {MAX_REDIRECTS} redirects")
+        raise self._failure(
+            Reason.SOURCE_REFUSED, f"found more than {MAX_REDIRECTS} redirects in a row"
+        )
 
     def _headers(self) -> dict[str, str]:
         headers = dict[str, str](self._pool.headers)
@@ -120,7 +132,8 @@ class _Transfer:
 
     def _next(self, url: str, location: str | None) -> str:
         if location is None:
-            raise self._failure(Reason.SOURCE_REFUSED, "a redirect without a Location")
+            raise self._failure(Reason.SOURCE_REFUSED, "found a redirect without a Location")
+
         target = urljoin(url, location)
         secure = urlsplit(url).scheme == "https"
         if urlsplit(target).scheme not in ({"https"} if secure else {"http", "https"}):
@@ -133,35 +146,39 @@ class _Transfer:
     def _receive(self, response: urllib3.BaseHTTPResponse) -> None:
         self._require_success(response)
         if response.status == OK or not self._continues(response):
-            self._start_anew()
+            self._start_over()
         if response.status == PARTIAL and self.size == 0:
-            raise _TransientProblem("a part that was not asked for")
+            raise _TransientProblem("found a part that was not requested")
+
         self._validator = _range_validator(response)
+        # Checked before the first byte, so that an oversized file is not downloaded at all.
         announced = response.length_remaining
         expected = None if announced is None else self.size + announced
         if expected is not None and expected > self._max_bytes:
             self._refuse_size()
+
         for block in response.stream(BLOCK_BYTES, decode_content=False):
             self._write(block)
         if expected is not None and self.size != expected:
-            raise _TransientProblem(f"{self.size} of {expected} bytes")
+            raise _TransientProblem(f"found {self.size} of {expected} bytes")
 
     def _require_success(self, response: urllib3.BaseHTTPResponse) -> None:
         status = response.status
         if status in {OK, PARTIAL}:
             return
         if status == RANGE_REFUSED and self.size:
-            self._start_anew()
-            raise _TransientProblem("the range was refused")
+            self._start_over()
+            raise _TransientProblem("the server refused to resume")
         if status in TRANSIENT_STATUS or status >= 500:  # noqa: PLR2004 - the server's own trouble
-            raise _TransientProblem(f"status {status}", response.headers.get("Retry-After"))
+            raise _TransientProblem(f"found status {status}", response.headers.get("Retry-After"))
+
         reason = Reason.SOURCE_NOT_FOUND if status in ABSENT else Reason.SOURCE_REFUSED
         raise self._failure(reason, f"found status {status}, expected 200")
 
     def _continues(self, response: urllib3.BaseHTTPResponse) -> bool:
         return response.headers.get("Content-Range", "").startswith(f"bytes {self.size}-")
 
-    def _start_anew(self) -> None:
+    def _start_over(self) -> None:
         self._file.seek(0)
         self._file.truncate()
         self.hasher = hashlib.sha256()
@@ -176,7 +193,7 @@ class _Transfer:
 
     def _refuse_size(self) -> None:
         raise self._failure(
-            Reason.SOURCE_TOO_LARGE, f"holds more than the allowed {self._max_bytes} bytes"
+            Reason.SOURCE_TOO_LARGE, f"found more than the allowed {self._max_bytes} bytes"
         )
 
     def _failure(self, reason: Reason, problem: str) -> JobFailure:
@@ -184,7 +201,7 @@ class _Transfer:
 
 
 def _range_validator(response: urllib3.BaseHTTPResponse) -> str | None:
-    """Return what proves that a later part belongs to the same file."""
+    """Return the header that proves that a later part belongs to the same file; None without."""
     etag = response.headers.get("ETag")
     if etag is not None and not etag.startswith("W/"):
         return etag

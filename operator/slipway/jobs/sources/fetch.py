@@ -1,4 +1,4 @@
-"""Getting the files of a model or golden set from wherever its URI points to."""
+"""Fetching the files of a model or golden set from the source that its URI names."""
 
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +14,7 @@ from slipway.jobs.sources import claim, web
 
 
 class SourceFetcher(Protocol):
-    """One way to get files; a scheme is one module with such a function."""
+    """The function of a scheme's module that fetches files."""
 
     def __call__(
         self, request: SourceRequest, scratch: Path, mount: Path, backoff: Backoff
@@ -22,7 +22,7 @@ class SourceFetcher(Protocol):
         """Return the files, which lie below `scratch` (writable) or `mount` (the claim).
 
         Raises:
-            JobFailure: they cannot be had; transient where trying again may help.
+            JobFailure: the files cannot be fetched; transient where a retry may help.
 
         """
 
@@ -37,35 +37,41 @@ SCHEMES: dict[str, SourceFetcher] = {
 def fetch_source(
     request: SourceRequest, scratch: Path, mount: Path, backoff: Backoff | None = None
 ) -> Tree:
-    """Fetch without looking at the content.
+    """Return the files of a source, without looking into them.
 
-    `scratch` is a writable directory; `mount` is where the claim of a ``pvc://`` URI lies.
+    Args:
+        request: what to fetch.
+        scratch: a writable directory.
+        mount: where the claim of a ``pvc://`` URI is mounted.
+        backoff: how patient to be; None for the default.
 
     Raises:
-        JobFailure: the files cannot be had.
+        JobFailure: the files cannot be fetched, or there are none.
 
     """
     scheme = urlsplit(request.uri).scheme
-    source = SCHEMES.get(scheme)
-    if source is None:
+    fetch_from = SCHEMES.get(scheme)
+    if fetch_from is None:
         raise JobFailure(
             Reason.SOURCE_REFUSED,
-            f"source {without_secrets(request.uri)}: scheme {scheme!r} is unknown; expected one of "
+            f"source {without_secrets(request.uri)}: found scheme {scheme!r}, expected one of "
             f"{', '.join(sorted(SCHEMES))}",
         )
-    tree = source(request, scratch, mount, backoff or Backoff())
+
+    tree = fetch_from(request, scratch, mount, backoff or Backoff())
     if not tree.files:
         raise JobFailure(
-            Reason.SOURCE_NOT_FOUND, f"source {without_secrets(request.uri)}: holds no files"
+            Reason.SOURCE_NOT_FOUND,
+            f"source {without_secrets(request.uri)}: found no files, expected at least one",
         )
     return tree
 
 
 def verify_digest(request: SourceRequest, tree: Tree) -> TreeDigest:
-    """Hash the files, and compare with the pin where there is one.
+    """Return the digests of the files, after comparing with the pinned one if there is one.
 
     Raises:
-        JobFailure: reason DigestMismatch.
+        JobFailure: DigestMismatch.
 
     """
     found = hash_tree(tree)

@@ -1,4 +1,4 @@
-"""``https://`` and ``http://``: an archive, or one model file."""
+"""Sources ``https://`` and ``http://``: an archive, or one model file."""
 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -13,15 +13,16 @@ from slipway.jobs.sources.download import Download, download_file
 
 
 def fetch_from_web(request: SourceRequest, scratch: Path, mount: Path, backoff: Backoff) -> Tree:
-    """Download, and unpack where the name says that it is an archive.
+    """Return the files of a download, unpacked if its name is that of an archive.
 
     Raises:
-        JobFailure: not allowed, not there, not reachable, or not safe to unpack.
+        JobFailure: the reasons of `download_file` and `unpack_archive`, or SourceRefused.
 
     """
-    del mount  # a claim's
+    del mount  # is for claims
     name = _choose_file_name(request)
     _require_trust(request)
+
     with open_pool() as pool:
         got = download_file(
             pool,
@@ -30,6 +31,7 @@ def fetch_from_web(request: SourceRequest, scratch: Path, mount: Path, backoff: 
             max_bytes=request.max_bytes,
             backoff=backoff,
         )
+
     if not archive.is_archive(name):
         return make_tree([TreeFile(name, got.path)], got.digest, is_private=True)
     return _unpack_download(got, name, scratch, request.max_bytes)
@@ -38,7 +40,7 @@ def fetch_from_web(request: SourceRequest, scratch: Path, mount: Path, backoff: 
 def _unpack_download(got: Download, name: str, scratch: Path, max_bytes: int) -> Tree:
     into = archive.make_empty_directory(scratch / "tree")
     files = archive.unpack_archive(got.path, name, into, archive.ArchiveLimits(max_bytes))
-    got.path.unlink()  # models are large, and this one is there twice
+    got.path.unlink()  # models are large, and this one now takes its space twice
     return make_tree(files, got.digest, is_private=True)
 
 
@@ -50,14 +52,16 @@ def _choose_file_name(request: SourceRequest) -> str:
             f"source {without_secrets(request.uri)}: found a user name in the address, where "
             "everyone can read it; expected none",
         )
+
     name = unquote(parts.path.rpartition("/")[2])
     if not name:
         raise JobFailure(
             Reason.SOURCE_REFUSED,
-            f"source {without_secrets(request.uri)}: a web address that ends in '/' names no file; "
-            "expected the archive or model file itself",
+            f"source {without_secrets(request.uri)}: found an address that ends in '/', expected "
+            "that of an archive or a model file",
         )
-    problem = "holds a slash" if "/" in name else name_problem(name)
+
+    problem = "contains a slash" if "/" in name else name_problem(name)
     if problem is not None:
         raise JobFailure(
             Reason.SOURCE_REFUSED,
@@ -67,11 +71,11 @@ def _choose_file_name(request: SourceRequest) -> str:
 
 
 def _require_trust(request: SourceRequest) -> None:
-    """Without TLS, only a pinned digest tells whose bytes they are."""
+    """Require TLS or a pinned digest: without both, anyone on the way can change the bytes."""
     plain = urlsplit(request.uri).scheme == "http"
     if plain and request.digest is None and not request.allow_plain_http:
         raise JobFailure(
             Reason.SOURCE_REFUSED,
-            f"source {without_secrets(request.uri)}: found plain http without a digest; expected "
-            "https, spec.model.source.digest, or the operator's setting sources.allowPlainHTTP",
+            f"source {without_secrets(request.uri)}: found http without a digest; expected https, "
+            "spec.model.source.digest, or the operator's setting sources.allowPlainHTTP",
         )

@@ -45,7 +45,7 @@ async def test_the_discordant_cases_are_counted(monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_an_error_of_stable_is_a_disagreement(monkeypatch: pytest.MonkeyPatch) -> None:
-    refused = ErrorResponse("the server answered 400: no", passing=False)
+    refused = ErrorResponse("the server answered 400: no", is_transient=False)
     found = await compared(monkeypatch, [RIGHT, RIGHT], [RIGHT, refused])
     assert found == PairedAgreement(agreed=1, worse=0, better=1)
 

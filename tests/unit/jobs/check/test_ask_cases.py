@@ -72,19 +72,19 @@ async def test_a_broken_answer_ends_the_check() -> None:
 
 
 async def test_a_server_error_that_passes_is_forgiven() -> None:
-    busy = ErrorResponse("busy", passing=True)
+    busy = ErrorResponse("busy", is_transient=True)
     assert (await ask(FakeServer(busy, busy, RIGHT))).agreed == 3
 
 
 async def test_a_server_error_that_stays_is_a_disagreement() -> None:
-    server = FakeServer(ErrorResponse("the server answered 500: boom", passing=True))
+    server = FakeServer(ErrorResponse("the server answered 500: boom", is_transient=True))
     tally = await ask(server, cases=1)
     assert (server.asked, tally.agreed, tally.fatal) == (ask_cases.TRIES, 0, False)
     assert tally.first == "case 0: the server answered 500: boom"
 
 
 async def test_a_refused_request_is_not_asked_again() -> None:
-    server = FakeServer(ErrorResponse("the server answered 400", passing=False), RIGHT)
+    server = FakeServer(ErrorResponse("the server answered 400", is_transient=False), RIGHT)
     tally = await ask(server)
     assert (server.asked, tally.agreed) == (3, 2)
 
@@ -108,7 +108,7 @@ async def test_when_the_time_is_over_it_says_how_far_it_came() -> None:
 
 
 async def test_a_model_that_is_not_loaded_yet_is_waited_for() -> None:
-    loading = ErrorResponse("unknown model", passing=False)
+    loading = ErrorResponse("unknown model", is_transient=False)
     server = FakeServer(loading, loading, RIGHT)
     assert await wait_for_signature(server, Deadline.after(30)) == Signature()
 

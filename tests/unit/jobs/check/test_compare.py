@@ -61,7 +61,7 @@ def test_the_first_difference_is_named(
     ("found", "text"),
     [
         (None, "is missing"),
-        (floats(1, np.nan), "holds NaN"),
+        (floats(1, np.nan), "contains NaN"),
         (floats(1), "has shape [1], expected [2]"),
         (floats([1, 2]), "has shape [1, 2], expected [2]"),
         (Tensor("FP64", np.array([1.0, 2.0])), "is FP64, expected FP32"),

@@ -133,11 +133,15 @@ def test_a_wrong_rule_is_named(load: Load, rules: Any, problem: str) -> None:
     ("path", "value", "problem"),
     [
         ("inputs", [], "inputs: List should have at least 1 item"),
-        ("inputs.0.datatype", "FLOAT", "inputs: 'x': datatype 'FLOAT' is unknown"),
-        ("inputs.0.shape", [3], "inputs: 'x': data has 2 elements; expected 3 for shape [3]"),
-        ("inputs.0.data", ["a", "b"], "inputs: 'x': data holds 'a'; expected FP32"),
-        ("inputs.0.data", [True, 1.0], "inputs: 'x': data holds True; expected FP32"),
-        ("outputs.1.data", [300], "outputs: 'unused': data holds 300, which is outside INT8"),
+        ("inputs.0.datatype", "FLOAT", "inputs: 'x': found datatype 'FLOAT'"),
+        ("inputs.0.shape", [3], "inputs: 'x': data has 2 elements, expected 3 for shape [3]"),
+        ("inputs.0.data", ["a", "b"], "inputs: 'x': data contains 'a', expected FP32"),
+        ("inputs.0.data", [True, 1.0], "inputs: 'x': data contains True, expected FP32"),
+        (
+            "outputs.1.data",
+            [300],
+            "outputs: 'unused': data contains 300, which is outside the range of INT8",
+        ),
         ("outputs.0.name", "other", "outputs: expected 'label' of golden.yaml, found 'other'"),
         ("input", [], "input: Extra inputs are not permitted"),
     ],
@@ -153,14 +157,17 @@ def test_a_wrong_field_of_a_case_is_named(load: Load, path: str, value: Any, pro
     [
         (
             {"input.x": [1, 2], "output.label": ["a"]},
-            "expected the same number of cases in all, found 'input.x' 2, 'output.label' 1",
+            "expected the same number of cases in all arrays, found 'input.x' 2, 'output.label' 1",
         ),
         ({"input.x": [], "output.label": []}, "expected the same number of cases"),
         ({"output.label": ["a"]}, "expected an array 'input.<name>', found none"),
         ({"x": [1], "output.label": ["a"]}, "array 'x': expected input.<name> or output.<name>"),
         ({"input.x": [1]}, "outputs: expected 'label' of golden.yaml, found none"),
-        ({"input.x": [1j], "output.label": ["a"]}, "array 'input.x': type complex128"),
-        ({"input.x": np.array([{}], object), "output.label": ["a"]}, "no npz file without objects"),
+        ({"input.x": [1j], "output.label": ["a"]}, "array 'input.x': found type complex128"),
+        (
+            {"input.x": np.array([{}], object), "output.label": ["a"]},
+            "expected an npz file of plain arrays",
+        ),
     ],
 )
 def test_wrong_arrays_are_named(load: Load, arrays: dict[str, Any], problem: str) -> None:
@@ -175,7 +182,7 @@ def test_wrong_arrays_are_named(load: Load, arrays: dict[str, Any], problem: str
         ("ArgMax", ["a"], "'label' is BYTES; ArgMax needs numbers, use Equal"),
         ("Tolerance", [True], "'label' is BOOL; Tolerance needs numbers, use Equal"),
         ("ArgMax", [1.0], "'label' has shape []; ArgMax needs a last axis"),
-        ("Tolerance", [float("nan")], "'label' holds NaN"),
+        ("Tolerance", [float("nan")], "'label' contains NaN"),
     ],
 )
 def test_a_rule_that_cannot_judge_its_output_is_refused(
@@ -198,7 +205,7 @@ def test_a_set_without_cases_is_refused(load: Load) -> None:
 
 def test_a_set_without_golden_yaml_says_what_was_found_instead(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").touch()
-    with pytest.raises(GoldenSetInvalid, match=r"there is none; found model\.onnx"):
+    with pytest.raises(GoldenSetInvalid, match=r"the file is missing; found model\.onnx"):
         load_golden_set(make_tree(walk_files(tmp_path)))
 
 

@@ -158,7 +158,7 @@ def test_zero_switches_batching_off_by_spelling_the_tensors_out() -> None:
 
 
 def test_batching_against_the_graph_is_an_error_that_names_the_tensor() -> None:
-    with pytest.raises(JobFailure, match=r"max_batch_size is 8.*'x' has the dimensions \[1, 64\]"):
+    with pytest.raises(JobFailure, match=r"max_batch_size is 8.*'x' with dimensions \[1, 64\]"):
         fill(graph=FIXED, max_batch_size=8)
 
 
