@@ -39,7 +39,7 @@ class Servers:
 
     load: ServerLoad | None = None
 
-    async def read(self, address: str, model: str) -> ServerLoad | None:
+    async def read_load(self, address: str, model: str) -> ServerLoad | None:
         del address, model
         return self.load
 

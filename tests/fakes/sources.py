@@ -32,9 +32,9 @@ class FakeFailures:
     counts: dict[str, Count | Why] = field(default_factory=dict)
     """By the address of a pod."""
 
-    async def read(self, address: str, model: str) -> Count | Why:
+    async def read_failures(self, address: str, model: str) -> Count | Why:
         del model
-        return self.counts.get(address, Why(Reason.SERVER_UNREACHABLE, "it cannot be reached"))
+        return self.counts.get(address, Why(Reason.SERVER_UNREACHABLE, "unreachable"))
 
 
 @dataclass

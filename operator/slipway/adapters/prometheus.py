@@ -1,7 +1,7 @@
-"""Prometheus servers that the operator's admin configured: instant queries, read strictly.
+"""Prometheus servers that the administrator configured: instant queries, read strictly.
 
-Whatever comes back, the outcome is numbers or a reason: a body is never repeated, not in a status,
-an event or a log, since it may hold what the asker may not read.
+Whatever comes back, the outcome is numbers or a reason. A body is never repeated in a status, an
+event or a log: it may hold what the user who asks must not read.
 """
 
 import asyncio
@@ -20,15 +20,15 @@ from slipway.policy.analysis.external.answer import Answer, Series
 from slipway.settings import PrometheusServer
 
 PATIENCE_SECONDS = 1.0
-"""As long as for a router's counters; a slower answer is taken by the next pass."""
+"""As long as for a router's counters; the next pass picks up a slower answer."""
 FRESH_SECONDS = 1.0
-"""Two passes within a second are one question."""
+"""Two passes within a second share one request."""
 CONNECTIONS = 8
-"""At a time to one server."""
+"""At a time, to one server."""
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|NaN|[+-]?Inf")
 OK = 200
 REFUSED = frozenset({400, 422})
-"""Prometheus' words for a query that it cannot read, or cannot answer."""
+"""Prometheus' statuses for a query that it cannot read, or cannot answer."""
 
 
 class _Strict(BaseModel):
@@ -63,21 +63,21 @@ class PrometheusServers:
     def __init__(self, configured: Sequence[PrometheusServer]) -> None:
         self._configured = {provider.name: provider for provider in configured}
         self._sessions: dict[str, aiohttp.ClientSession] = {}
-        self._beside: BackgroundRequests[tuple[Answer, ...]] = BackgroundRequests(
+        self._requests: BackgroundRequests[tuple[Answer, ...]] = BackgroundRequests(
             patience_seconds=PATIENCE_SECONDS, fresh_seconds=FRESH_SECONDS
         )
 
     async def ask(self, provider: str, queries: Sequence[str]) -> tuple[Answer, ...] | None:
-        """Ask everything at the same moment; None: the answers are still on their way."""
+        """Send all queries at the same moment; None while the answers are still on their way."""
         queries = tuple(queries)
         found = self._configured.get(provider)
         if found is None:
             return (Why(Reason.PROVIDER_UNKNOWN, "no such provider"),) * len(queries)
-        return await self._beside.ask((provider, queries), lambda: self._ask_all(found, queries))
+        return await self._requests.ask((provider, queries), lambda: self._ask_all(found, queries))
 
     async def close(self) -> None:
-        """End all questions and connections."""
-        await self._beside.close()
+        """Cancel all requests and close all connections."""
+        await self._requests.close()
         for session in self._sessions.values():
             await session.close()
 
@@ -89,41 +89,44 @@ class PrometheusServers:
     async def _ask_one(self, provider: PrometheusServer, query: str) -> Answer:
         seconds = provider.timeout_seconds
         try:
-            # the session's own limit begins when the connection does, not in the queue for one
+            # The session's own limit begins with the connection, not in the queue for one.
             async with asyncio.timeout(seconds):
                 return await self._get(provider, query)
         except TimeoutError:
             return Why(Reason.PROVIDER_TIMEOUT, f"no answer within {seconds:g} s")
         except untrusted_http.TooLarge:
             limit = f"{provider.max_bytes} bytes"
-            return Why(Reason.ANSWER_TOO_LARGE, f"the answer is larger than {limit}")
+            return Why(Reason.ANSWER_TOO_LARGE, f"the answer exceeds {limit}")
         except (aiohttp.ClientError, ValueError):
-            return Why(Reason.PROVIDER_UNREACHABLE, "it cannot be reached, or breaks off")
+            return Why(Reason.PROVIDER_UNREACHABLE, "unreachable, or the connection broke")
         except OSError as error:
-            return Why(Reason.PROVIDER_UNREACHABLE, f"it cannot be asked: {error.strerror}")
+            return Why(Reason.PROVIDER_UNREACHABLE, f"could not be asked: {error.strerror}")
 
     async def _get(self, provider: PrometheusServer, query: str) -> Answer:
         url = provider.url.rstrip("/") + "/api/v1/query"
         asked = {"query": query, "timeout": f"{provider.timeout_seconds:g}s"}
         headers = _credential_headers(provider)
         session = self._session(provider)
+
         async with session.get(
             url, params=asked, headers=headers, allow_redirects=False
         ) as response:
             if response.status // 100 == 3:  # noqa: PLR2004
-                return Why(Reason.PROVIDER_REDIRECTS, "it redirects, which is not followed")
+                return Why(
+                    Reason.PROVIDER_REDIRECTS, "answered with a redirect, which is not followed"
+                )
             if response.status in REFUSED:
-                text = f"it refuses the query with HTTP {response.status}: is it PromQL?"
+                text = f"refused the query with HTTP {response.status}: is it PromQL?"
                 return Why(Reason.QUERY_REFUSED, text)
             if response.status != OK:
-                return Why(Reason.PROVIDER_ERROR, f"it answers HTTP {response.status}")
+                return Why(Reason.PROVIDER_ERROR, f"answered HTTP {response.status}")
             if response.headers.get("Content-Encoding", "identity") != "identity":
                 return Why(
                     Reason.ANSWER_MALFORMED, "the answer is compressed, which was not asked for"
                 )
-            return parse_answer(
-                await untrusted_http.read_capped(response, provider.max_bytes), provider.max_series
-            )
+
+            body = await untrusted_http.read_capped(response, provider.max_bytes)
+            return parse_answer(body, provider.max_series)
 
     def _session(self, provider: PrometheusServer) -> aiohttp.ClientSession:
         if provider.name not in self._sessions:
@@ -144,20 +147,19 @@ def _credential_headers(provider: PrometheusServer) -> Mapping[str, str]:
 
 def parse_answer(body: bytes, most: int) -> Answer:
     """Read an answer of at most `most` series."""
-    malformed = Why(Reason.ANSWER_MALFORMED, "the answer is not what Prometheus answers to a query")
     try:
         found = _Body.model_validate_json(body).data
     except ValidationError:
-        return malformed
+        return Why(Reason.ANSWER_MALFORMED, "the answer is not a Prometheus query result")
+
     items: list[tuple[Mapping[str, str], Sample]] = (
         [({}, found.result)]
         if isinstance(found, _Scalar)
         else [(item.metric, item.value) for item in found.result]
     )
     if len(items) > most:
-        return Why(
-            Reason.TOO_MANY_SERIES, f"the answer has {len(items)} series, at most {most} may be"
-        )
+        text = f"the answer has {len(items)} series, at most {most} are allowed"
+        return Why(Reason.TOO_MANY_SERIES, text)
     if not all(NUMBER.fullmatch(text) for _, (_, text) in items):
-        return Why(Reason.NOT_A_NUMBER, "a value of the answer is no number")
+        return Why(Reason.NOT_A_NUMBER, "a value of the answer is not a number")
     return tuple(Series(labels, float(text)) for labels, (_, text) in items)

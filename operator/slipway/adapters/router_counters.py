@@ -3,6 +3,7 @@
 import aiohttp
 from pydantic import ValidationError
 
+from slipway.adapters import untrusted_http
 from slipway.adapters.pod_http import PodClient
 from slipway.api import names
 from slipway.api.counters import PATH, Counters
@@ -10,7 +11,7 @@ from slipway.api.counters import PATH, Counters
 TIMEOUT_SECONDS = 1.0
 """A proxy that takes longer counts as silent; the next pass asks it again."""
 MAX_BYTES = 8 * 2**20
-"""More than 4,096 routes need; a longer answer is cut, so that it does not parse."""
+"""More than 4,096 routes need."""
 
 
 class AgentCounters:
@@ -24,19 +25,12 @@ class AgentCounters:
         try:
             async with self._pods.open().get(self._pods.url(address, PATH)) as response:
                 response.raise_for_status()
-                return Counters.model_validate_json(await _read_limited(response))
-        except (aiohttp.ClientError, TimeoutError, OSError, ValidationError):
+                return Counters.model_validate_json(
+                    await untrusted_http.read_capped(response, MAX_BYTES)
+                )
+        except (aiohttp.ClientError, untrusted_http.TooLarge, OSError, ValidationError):
             return None
 
     async def close(self) -> None:
         """Close all connections."""
         await self._pods.close()
-
-
-async def _read_limited(response: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_chunked(65_536):
-        body += chunk
-        if len(body) > MAX_BYTES:
-            break
-    return bytes(body[:MAX_BYTES])

@@ -15,8 +15,7 @@ from slipway.adapters.leases import KubeLeases
 from slipway.adapters.metadata import KubeMetadata
 from slipway.adapters.prometheus import PrometheusServers
 from slipway.adapters.router_counters import AgentCounters
-from slipway.adapters.servers import TritonServers
-from slipway.adapters.triton import TritonFailures
+from slipway.adapters.triton import TritonMetrics
 from slipway.api import kinds
 from slipway.api.modeldeployment import ModelDeployment
 from slipway.engine.cache import Cache
@@ -94,15 +93,15 @@ def build(settings: Settings, connection: Connection, *, instance: str) -> Parts
     connection.answered = metrics.answered
 
     # what runs the passes
-    counters, servers, failures = AgentCounters(), TritonServers(), TritonFailures()
+    counters, triton = AgentCounters(), TritonMetrics()
     prometheus = PrometheusServers(settings.prometheus)
     hooks = Webhooks(settings.hooks.allowed_hosts, ca_file=settings.hooks.ca_file, fence=fence)
     ports = Ports(
         cluster=KubeCluster(connection, fence=fence, on_written=feed.on_written),
         counters=counters,
-        servers=servers,
+        servers=triton,
         metrics=prometheus,
-        failures=failures,
+        failures=triton,
         hooks=hooks,
         recorder=recorder,
         clock=SystemClock(),
@@ -122,7 +121,7 @@ def build(settings: Settings, connection: Connection, *, instance: str) -> Parts
         preflight=Preflight(metadata, kinds.WATCHED, namespaces),
         worker=worker,
         metrics=metrics,
-        sources=(counters, servers, prometheus, failures, hooks),
+        sources=(counters, triton, prometheus, hooks),
     )
 
 

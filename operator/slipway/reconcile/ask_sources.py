@@ -79,7 +79,7 @@ async def _ask_pods(
     if not pods:
         return Why(Reason.NO_SERVER, "no pod is ready")
     answers = await asyncio.gather(
-        *(servers.read(pod.address or "", facts.md.model_name) for pod in pods)
+        *(servers.read_failures(pod.address or "", facts.md.model_name) for pod in pods)
     )
 
     began = from_wire(study.plan.step)

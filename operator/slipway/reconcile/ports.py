@@ -107,10 +107,10 @@ class CounterSource(Protocol):
 
 
 class ServerSource(Protocol):
-    """The counters of Triton pods."""
+    """The load of Triton pods."""
 
-    async def read(self, address: str, model: str) -> ServerLoad | None:
-        """Read one pod (``<pod IP>``); None where it does not answer within its time limit."""
+    async def read_load(self, address: str, model: str) -> ServerLoad | None:
+        """Read the load of one pod (``<pod IP>``); None where it gives no numbers in time."""
 
 
 class MetricSource(Protocol):
@@ -126,7 +126,7 @@ class MetricSource(Protocol):
 class FailureSource(Protocol):
     """The failures that Triton servers count."""
 
-    async def read(self, address: str, model: str) -> Count | Why:
+    async def read_failures(self, address: str, model: str) -> Count | Why:
         """Read one server (``<pod IP>``): all requests of a model, and those that failed in it."""
 
 

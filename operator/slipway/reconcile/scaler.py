@@ -102,7 +102,7 @@ class Scaler:
             if pod.ready and pod.address and not pod.meta.deleting
         ]
         answers = await asyncio.gather(
-            *(self._servers.read(pod.address or "", model) for pod in pods)
+            *(self._servers.read_load(pod.address or "", model) for pod in pods)
         )
         return {pod.meta.uid: answer for pod, answer in zip(pods, answers, strict=True)}
 

@@ -196,7 +196,7 @@ async def test_every_answer_has_its_outcome(
     assert (found.reason if isinstance(found, Why) else found) == expected
 
 
-async def test_a_server_that_is_away_cannot_be_reached() -> None:
+async def test_an_absent_server_is_unreachable() -> None:
     servers = PrometheusServers([PrometheusServer(name="main", url="http://127.0.0.1:1")])
     [answer] = await ask(servers, "up")
     await servers.close()
@@ -210,6 +210,7 @@ async def test_a_provider_that_is_not_configured_is_not_asked() -> None:
         await ask(servers, "a", "b", provider="other")
         == [Why(Reason.PROVIDER_UNKNOWN, "no such provider")] * 2
     )
+
     await servers.close()
 
 
@@ -219,12 +220,13 @@ async def test_a_body_is_never_repeated(status: int, caplog: pytest.LogCaptureFi
     handler = says({"status": "error", "error": WORDS}, status=status, reason=WORDS)
     async with serving(handler) as servers:
         [answer] = await ask(servers, "up")
+
     assert isinstance(answer, Why)
     assert WORDS not in answer.message
     assert WORDS not in caplog.text.replace(f'"GET /api/v1/query?query=up" {status}', "")
 
 
-async def test_the_questions_of_a_metric_are_asked_with_its_token(tmp_path: Path) -> None:
+async def test_queries_carry_the_token_of_their_provider(tmp_path: Path) -> None:
     seen: list[tuple[str, str, str]] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -248,15 +250,15 @@ async def test_the_questions_of_a_metric_are_asked_with_its_token(tmp_path: Path
     ]
 
 
-async def test_a_token_file_that_is_missing_is_said_without_its_name(tmp_path: Path) -> None:
+async def test_a_missing_token_file_is_reported_without_its_name(tmp_path: Path) -> None:
     async with serving(says(vector("1")), bearer_token_file=str(tmp_path / "none")) as servers:
         [answer] = await ask(servers, "up")
     assert answer == Why(
-        Reason.PROVIDER_UNREACHABLE, "it cannot be asked: No such file or directory"
+        Reason.PROVIDER_UNREACHABLE, "could not be asked: No such file or directory"
     )
 
 
-async def test_the_same_question_is_not_asked_twice_at_a_time() -> None:
+async def test_the_same_queries_are_not_sent_twice_at_a_time() -> None:
     asked: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -287,5 +289,5 @@ async def source(request: pytest.FixtureRequest) -> AsyncIterator[MetricSource]:
         yield real
 
 
-async def test_every_question_has_its_answer_in_their_order(source: MetricSource) -> None:
+async def test_answers_come_in_the_order_of_the_queries(source: MetricSource) -> None:
     assert await ask(source, "b", "nobody knows", "a") == [a_number(2.0), (), a_number(1.0)]

@@ -8,7 +8,7 @@ from slipway.policy.analysis.external.answer import Answer, Series
 from tests.unit.reconcile.world import OperatorWorld
 
 QUERY = 'predictions{version="{{version}}"}'
-BROKEN = Why(Reason.PROVIDER_UNREACHABLE, "it cannot be reached, or breaks off")
+BROKEN = Why(Reason.PROVIDER_UNREACHABLE, "unreachable, or the connection broke")
 
 
 def a_drift(mode: str) -> dict[str, Any]:
@@ -91,7 +91,7 @@ async def test_a_provider_that_is_down_holds_what_pauses_and_names_itself() -> N
     assert (world.stage(), world.weights()) == ("Progressing", {"1": 90, "2": 10})
     reason, message = world.condition("Ready")[1:]
     assert reason == "ProviderUnreachable"
-    assert "Prometheus main, about the candidate: it cannot be reached" in message
+    assert "Prometheus main, about the candidate: unreachable" in message
     await live(world, 90)
     assert world.serving() == "2"
 

@@ -41,7 +41,7 @@ def test_every_answer_names_its_revision() -> None:
             assert header["header"]["value"] == share["name"].split("/")[1]
 
 
-def test_the_header_is_asked_before_the_weights() -> None:
+def test_the_header_is_matched_before_the_weights() -> None:
     pinned, weighted, *_ = (each["route"] for each in routes_of(PINNED) if "route" in each)
     assert pinned["cluster"] == f"digits/{CANDIDATE}/grpc/pinned"
     assert "weighted_clusters" in weighted

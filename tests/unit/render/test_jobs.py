@@ -150,7 +150,7 @@ class TestBoth:
         assert {"/scratch", "/tmp"} <= mounts(job).keys()  # noqa: S108
 
 
-def test_the_order_arrives_as_it_was_given() -> None:
+def test_the_request_arrives_as_it_was_given() -> None:
     raw = 'parameters { key: "a" value { string_value: "$(HOME) $$ $x" } }'
     config = ConfigRequest(model_name="digits", raw=raw)
 
@@ -165,7 +165,7 @@ def test_secrets_are_mounted_by_number() -> None:
     assert sent(job)["pullSecrets"] == 2
 
 
-def test_only_authorities_of_registries_that_it_talks_to_are_mounted() -> None:
+def test_only_authorities_of_registries_that_it_uses_are_mounted() -> None:
     registries = [
         RegistryAccess(host="other.local", ca_config_map="other"),
         RegistryAccess(host="registry.local", ca_config_map="ours"),

@@ -91,7 +91,7 @@ def test_sources_become_a_model_directory_of_version_one(
     assert moves(layout) == want
 
 
-def test_weights_and_configuration_are_told_apart() -> None:
+def test_weights_and_configuration_are_kept_apart() -> None:
     layout = plan(["config.pbtxt", "1/model.onnx", "labels.txt"])
 
     assert [place.source for place in layout.weights] == ["1/model.onnx"]
@@ -115,7 +115,7 @@ def test_the_config_decides_between_a_python_model_and_its_data() -> None:
 
 
 @pytest.mark.parametrize("asked", [None, REPOSITORY])
-def test_files_of_a_backend_that_we_do_not_know_stay_as_they_are(
+def test_files_of_an_unknown_backend_stay_as_they_are(
     asked: ModelFormat | None,
 ) -> None:
     layout = plan(["config.pbtxt", "1/xgboost.json"], asked, Declared(backend="fil"))
@@ -225,7 +225,7 @@ def test_a_repository_of_several_models_is_taken_over() -> None:
         ),
     ],
 )
-def test_what_does_not_fit_is_said_with_found_and_expected(
+def test_a_layout_that_does_not_fit_is_reported_with_found_and_expected(
     names: list[str], asked: ModelFormat | None, declared: Declared, reason: Reason, says: str
 ) -> None:
     with pytest.raises(JobFailure) as refused:
