@@ -40,6 +40,7 @@ def a_model_deployment(
         **spec.pop("model", {}),
     }
     quick = {"bakeSeconds": 5, "analysis": QUICK}
+
     wire = {
         "metadata": {
             "name": "digits",
@@ -51,6 +52,7 @@ def a_model_deployment(
         },
         "spec": {"model": model, "rollout": {**quick, **(rollout or {})}, **spec},
     }
+
     made = ModelDeployment.model_validate(wire)
     return made.model_copy(update={"status": status}) if status is not None else made
 
@@ -67,6 +69,7 @@ def a_revision(
     input_ = input_hash(md.spec)
     digest = "sha256:" + sha256_of(md.spec.model.source.uri)
     revision = sha256_of([input_, digest])[:8]
+
     snapshot = RevisionSnapshot(
         revision=revision,
         input=input_,
@@ -81,6 +84,7 @@ def a_revision(
         deployment={},
         service={},
     )
+
     return RevisionFact(
         meta=meta(f"digits-{revision}"),
         snapshot=snapshot,
@@ -121,6 +125,7 @@ def a_pod(name: str, revision: str | None = None, **changes: Any) -> PodFact:
         fetch_exit=None,
         unschedulable=None,
     )
+
     return replace(pod, **changes)
 
 
@@ -168,11 +173,13 @@ def counted(
 ) -> Counters:
     """Return a proxy's counters: by revision requests, errors, and how many of them were slow."""
     edges = [float(edge) for edge in latency_edges()]
+
     routes = []
     for revision, (total, errors, slow) in requests.items():
         counts = [0] * (len(edges) + 1)
         counts[4] = total - slow
         counts[-2] = slow
+
         routes.append(
             RouteCounters(
                 name=route,
@@ -187,6 +194,7 @@ def counted(
                 latency=Latency(edges_millis=edges, counts=counts),
             )
         )
+
     return Counters(proxy=proxy, envoy_start=start, at=at.isoformat(), routes=routes)
 
 

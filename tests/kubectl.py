@@ -60,6 +60,7 @@ class Kubectl:
             raise KubectlError(
                 f"kubectl {' '.join(words)}: no answer in {seconds:.0f} s"
             ) from error
+
         if done.returncode != 0:
             raise KubectlError(f"kubectl {' '.join(words)}: {done.stderr.strip()}")
         return done.stdout

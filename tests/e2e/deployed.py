@@ -212,6 +212,7 @@ class Deployed:
             ].get(LABEL_VERSION)
             for item in workloads
         }
+
         jobs = self._kubectl.items(self.namespace, "jobs", f"{LABEL_OWNER}={self.name}")
         return Rest(
             stable=status.stable.version if status.stable else "",

@@ -106,6 +106,7 @@ def _configuration(namespace: str) -> Manifest:
     Found by DNS: Debian builds Prometheus without the discovery by the Kubernetes API.
     """
     ports = {ROUTERS: AGENT_PORT, PREDICTIONS: PREDICTIONS_PORT}
+
     return {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
         "scrape_configs": [
@@ -157,6 +158,7 @@ def _pod() -> Manifest:
         {"name": "configuration", "configMap": {"name": NAME}},
         {"name": "data", "emptyDir": {}},
     ]
+
     return {"containers": [container], "volumes": volumes}
 
 

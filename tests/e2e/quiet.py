@@ -56,9 +56,11 @@ def begin(kubectl: Kubectl, audit: AuditLog, content: bytes, scratch: Path) -> Q
         )
         for number in range(MODELS)
     ]
+
     kubectl.apply(*(model.manifest() for model in models))
     words = ("wait", "modeldeployments", "--all", "-n", NAMESPACE, "--for=condition=Ready")
     kubectl.run(*words, f"--timeout={READY_SECONDS:.0f}s", seconds=READY_SECONDS + 10)
+
     mark = settle(audit, NAMESPACE)
     return Quiet(audit, mark, time.monotonic())
 

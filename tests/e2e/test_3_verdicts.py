@@ -95,10 +95,12 @@ def trials(
 ) -> Iterator[Trials]:
     """All trials, with half of the traffic on what is tried."""
     trials = Trials({trial.name: follow(trial.name) for trial in TRIALS})
+
     for trial in TRIALS:
         trials.of(trial).apply(trial.first())
     for trial in TRIALS:
         trials.of(trial).wait_for_end("1")
+
     try:
         with ExitStack() as stack:
             for trial in TRIALS:

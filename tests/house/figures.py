@@ -39,6 +39,7 @@ def figures() -> list[Figure]:
     """All figures of the repository, in the order of the table."""
     code = read_modules("operator/slipway", "operator")
     tests = read_modules("tests")
+
     return [
         _paragraphs("paragraphs", "long bodies without a blank line", code, 20),
         _paragraphs("test-paragraphs", "the same in tests", tests, 20),
@@ -85,6 +86,7 @@ def _floor_plan(key: str, plan: Plan, floors: int | None) -> list[Figure]:
         for level, rooms in enumerate(plan.floors, start=1)
         for room in rooms
     ]
+
     in_circles = [
         plan.arrows[room][target]
         for circle in plan.circles

@@ -12,6 +12,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.install", description=__doc__)
     parser.add_argument("command", choices=("up", "down", "manifests"))
     command = parser.parse_args().command
+
     try:
         match command:
             case "up":
@@ -23,6 +24,7 @@ def main() -> int:
     except InstallError as error:
         print(error, file=sys.stderr)
         return 1
+
     return 0
 
 

@@ -22,6 +22,7 @@ def another_image(image: str) -> str:
     host, _, path = image.partition("/")
     repository, _, digest = path.partition("@")
     at = f"http://{host}/v2/{repository}/manifests"
+
     try:
         read = urllib.request.Request(f"{at}/{digest}", headers={"Accept": MANIFESTS})  # noqa: S310
         with urllib.request.urlopen(read, timeout=30) as answer:  # noqa: S310

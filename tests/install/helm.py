@@ -50,6 +50,7 @@ def run(*arguments: str, values: Values | None = None, kubeconfig: Path | None =
     helm = find_helm()
     if helm is None:
         raise InstallError("helm is not on PATH: install Helm, or 'make cluster' brings one")
+
     given = [] if values is None else ["--values", "-"]
     at = [] if kubeconfig is None else ["--kubeconfig", str(kubeconfig)]
     done = subprocess.run(
@@ -59,6 +60,7 @@ def run(*arguments: str, values: Values | None = None, kubeconfig: Path | None =
         text=True,
         check=False,
     )
+
     if done.returncode != 0:
         raise InstallError(f"helm {arguments[0]}: {done.stderr.strip()}")
     return done.stdout

@@ -58,6 +58,7 @@ class Ledger:
         counts = Totals(len(done.millis), done.failed, done.failed_by_model)
         self._total = self._total.plus(counts)
         done.millis.sort()
+
         return Record(
             t=done.t,
             counts=counts,

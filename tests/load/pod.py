@@ -167,6 +167,7 @@ def render_load(namespace: str, name: str, image: str, plan: LoadPlan) -> list[M
     places = [{"key": source, "path": f"tests/load/{source}"} for source in SOURCES]
     plan_place = {"key": "plan.json", "path": "plan.json"}
     volume = {"name": "code", "configMap": {"name": name, "items": [*places, plan_place]}}
+
     return [
         {
             "apiVersion": "v1",

@@ -91,9 +91,11 @@ def _with_column_of_labels(model: Any) -> Any:
     graph = model.graph
     for node in graph.node:
         node.output[:] = [FLAT_LABEL if name == LABEL else name for name in node.output]
+
     axes = numpy_helper.from_array(np.array([1], dtype=np.int64), "label_axes")
     graph.initializer.append(axes)
     graph.node.append(helper.make_node("Unsqueeze", [FLAT_LABEL, "label_axes"], [LABEL]))
+
     del graph.output[:]
     graph.output.extend(
         [
@@ -101,5 +103,6 @@ def _with_column_of_labels(model: Any) -> Any:
             helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["N", CLASSES]),
         ]
     )
+
     onnx.checker.check_model(model)
     return model

@@ -80,6 +80,7 @@ def build_samples() -> Samples:
     second = train_network(split.training, seed=3)
     third = train_network(shuffled(split.training, seed=3), seed=3)
     fifth = train_network(split.training, seed=4)
+
     files = {
         "digits-1.onnx": export(first),
         "digits-2.onnx": export(second),
@@ -104,6 +105,7 @@ def build_samples() -> Samples:
         "hanging.tar.gz": python_model(second, Faults(hang_after=150)),
         GOLDEN: golden_set(split.golden),
     }
+
     accuracy = {
         "digits-1.onnx": first.accuracy(split.golden),
         "digits-2.onnx": second.accuracy(split.golden),
@@ -111,6 +113,7 @@ def build_samples() -> Samples:
         "digits-4.tar.gz": second.accuracy(split.golden),
         "digits-5.onnx": fifth.accuracy(split.golden),
     }
+
     return Samples(files, as_in_production(split.production).images, accuracy)
 
 

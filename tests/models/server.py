@@ -34,6 +34,7 @@ def render_server(namespace: str, image: str, files: Mapping[str, bytes]) -> lis
     metadata = {"name": NAME, "namespace": namespace, "labels": {"app": NAME}}
     content = {name: base64.b64encode(data).decode() for name, data in sorted(files.items())}
     port = {"name": "http", "port": PORT, "targetPort": "http"}
+
     return [
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "binaryData": content},
         {
@@ -67,6 +68,7 @@ def _pod(image: str, digest: str) -> Manifest:
         "securityContext": RESTRICTED,
         "volumeMounts": [{"name": "files", "mountPath": DIRECTORY, "readOnly": True}],
     }
+
     return {
         "metadata": {"labels": {"app": NAME}, "annotations": {"files": digest}},
         "spec": {

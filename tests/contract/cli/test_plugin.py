@@ -59,6 +59,7 @@ def plugin(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         program = programs / name
         program.write_text(f'#!/bin/sh\nexec {sys.executable} -m {module} "$@"\n')
         program.chmod(0o755)
+
     namespace = f"cli-{uuid.uuid4().hex[:8]}"
     source = {"uri": "https://models.invalid/1.onnx"}
     manifest = {
@@ -67,6 +68,7 @@ def plugin(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         "metadata": {"name": "digits", "namespace": namespace},
         "spec": {"model": {"version": "1", "source": source}, "packaging": {"mode": "Fetch"}},
     }
+
     kubectl.run("create", "namespace", namespace)
     kubectl.apply(manifest)
     until(
@@ -74,10 +76,12 @@ def plugin(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         "the operator to look at it",
         SECONDS,
     )
+
     path = f"{programs}:{CLUSTER / 'bin'}:{Path(shutil.which('sh') or '/bin/sh').parent}"
     python = f"{CLONE / 'operator'}"
     home = {"HOME": str(tmp_path_factory.mktemp("home"))}
     env = {"PATH": path, "PYTHONPATH": python, "KUBECONFIG": str(kubectl.kubeconfig), **home}
+
     yield Plugin({**env, "LANG": os.environ.get("LANG", "C.UTF-8")}, namespace)
     kubectl.delete_namespace(namespace, wait_seconds=0)
 

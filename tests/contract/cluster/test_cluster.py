@@ -73,6 +73,7 @@ def a_pod(cluster: Cluster, name: str, arguments: tuple[str, ...]) -> dict[str, 
         "ports": [{"containerPort": PORT}],
         "securityContext": security,
     }
+
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -94,15 +95,19 @@ def cluster() -> Iterator[Cluster]:
         pytest.skip("no cluster: run 'make cluster' first")
     if not description["registry"]:
         pytest.skip("this cluster has no registry")
+
     try:
         build.build([build.PROBE], Progress())
     except ClusterError as error:
         pytest.skip(str(error))
+
     probe = image.of_binary(build.PROBE.path)
     reference = image.push(probe, description["registry"], "slipway/probe")
     ours = Cluster(description, f"cluster-{uuid.uuid4().hex[:8]}", reference)
+
     ours.kubectl("create", "namespace", ours.namespace)
     ours.kubectl("label", "namespace", ours.namespace, RESTRICTED)
+
     yield ours
     ours.kubectl("delete", "namespace", ours.namespace, "--wait=false")
 

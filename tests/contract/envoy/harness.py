@@ -148,6 +148,7 @@ class Router:
     def spec(self, weights: dict[str, int], **more: Any) -> Manifest:
         """Return a ModelRoute's spec with a Service ``digits-<revision>`` for each revision."""
         minimum = more.pop("min_endpoints", 1)
+
         return {
             "port": self.port,
             "model": "digits",

@@ -75,6 +75,7 @@ def alerting(rules: Path, series: Series, minute: int, alert: str, *labels: str)
         expected = [
             {"exp_labels": {**found["labels"], **given}, "exp_annotations": {"summary": summary}}
         ]
+
     test = {"eval_time": f"{minute}m", "alertname": alert, "exp_alerts": list(expected)}
     tell(rules, series, alert_rule_test=[test])
 

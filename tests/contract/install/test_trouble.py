@@ -92,6 +92,7 @@ def a_quota(kubectl: Kubectl) -> Iterator[None]:
         "metadata": {"name": "no-revisions", "namespace": NAMESPACE},
         "spec": {"hard": {"count/controllerrevisions.apps": "0"}},
     }
+
     kubectl.apply(quota)
     try:
         until(
@@ -109,6 +110,7 @@ def a_policy(kubectl: Kubectl) -> Iterator[None]:
     only_here = _only_here("deployments", "apps")
     denies = "!has(object.metadata.labels) || !('slipway.dev/modeldeployment' in "
     denies += "object.metadata.labels) || object.metadata.labels['slipway.dev/modeldeployment']"
+
     policy = {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingAdmissionPolicy",
@@ -130,6 +132,7 @@ def a_policy(kubectl: Kubectl) -> Iterator[None]:
         "metadata": {"name": "slipway-test-denies"},
         "spec": {"policyName": "slipway-test-denies", "validationActions": ["Deny"]},
     }
+
     kubectl.apply(policy, binding)
     probe = json.dumps(
         {
@@ -149,6 +152,7 @@ def a_policy(kubectl: Kubectl) -> Iterator[None]:
             },
         }
     )
+
     try:
         until(lambda: _is_denied(kubectl, probe), "the policy to be in force", 60)
         yield
@@ -182,6 +186,7 @@ def a_webhook_that_is_away(kubectl: Kubectl) -> Iterator[None]:
         "metadata": {"name": "slipway-test-away"},
         "webhooks": [hook],
     }
+
     kubectl.apply(configuration)
     try:
         yield

@@ -13,6 +13,7 @@ def a_deployment(namespace: str, name: str = "digits", **spec: Any) -> Manifest:
         "metadata": {"labels": {"app": name}},
         "spec": {"containers": [{"name": "triton", "image": "triton:1"}]},
     }
+
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

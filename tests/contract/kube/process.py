@@ -139,6 +139,7 @@ class Office:
     async def start(self, name: str, kubeconfig: Path) -> Replica:
         log = self._path / f"{name}.log"
         port = free_port()
+
         with log.open("w") as stderr:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -149,11 +150,14 @@ class Office:
                 env={**os.environ, "POD_NAME": name},
                 stderr=stderr,
             )
+
         replica = Replica(process, port, log)
         self._replicas.append(replica)
+
         async with asyncio.timeout(START_SECONDS):
             while await replica.get("readyz") != "ok\n":  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
+
         return replica
 
     async def close(self) -> None:

@@ -155,11 +155,14 @@ class ClusterContract:
     ) -> None:
         old = await cluster.apply(a_service_account(namespace), existing_uid=None)
         uid = old["metadata"]["uid"]
+
         await cluster.delete(SERVICE_ACCOUNT, namespace, "digits", uid=uid)
         with pytest.raises(ChangedUnderneath):  # gone: an apply with a uid never creates
             await cluster.apply(a_service_account(namespace), existing_uid=uid)
+
         new = await cluster.apply(a_service_account(namespace), existing_uid=None)
         assert new["metadata"]["uid"] != uid
+
         with pytest.raises(ChangedUnderneath):
             await cluster.apply(a_service_account(namespace), existing_uid=uid)
         with pytest.raises(ChangedUnderneath):

@@ -131,8 +131,10 @@ def push_base_to(
             }
         ).encode()
     )
+
     for blob in (layer, config):
         push_blob(target, blob)
+
     types = (
         (DOCKER_MANIFEST, DOCKER_CONFIG, DOCKER_LAYER)
         if docker
@@ -142,12 +144,14 @@ def push_base_to(
             "application/vnd.oci.image.layer.v1.tar+gzip",
         )
     )
+
     manifest = {
         "schemaVersion": 2,
         "mediaType": types[0],
         "config": {"mediaType": types[1], "digest": config.digest, "size": config.size},
         "layers": [{"mediaType": types[2], "digest": layer.digest, "size": layer.size}],
     }
+
     return target.put_manifest("1", json.dumps(manifest).encode(), types[0])
 
 
@@ -166,6 +170,7 @@ def push_index(host: str, repository: str, entries: Sequence[tuple[str, str]]) -
             for digest, architecture in entries
         ],
     }
+
     target = Repository(client(host), repository)
     return target.put_manifest("multi", json.dumps(index).encode(), OCI_INDEX)
 

@@ -73,6 +73,7 @@ def running_registry(folder: Path, tls: Certificate | None = None) -> Iterator[s
     if tls is not None:
         text += f"  tls: {{certificate: {tls.certificate}, key: {tls.key}}}\n"
     config.write_text(text)
+
     environment = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
     process = subprocess.Popen(
         [BINARY, "serve", str(config)],
@@ -80,6 +81,7 @@ def running_registry(folder: Path, tls: Certificate | None = None) -> Iterator[s
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+
     try:
         wait_for_port(port, process)
         yield f"127.0.0.1:{port}"
@@ -230,6 +232,7 @@ class Gate:
                 upstream.close()
                 talk.cut()
                 return
+
             response = upstream.getresponse()
             body = response.read()
             if limit is not None:

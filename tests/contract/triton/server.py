@@ -104,6 +104,7 @@ def running(spec: triton.TritonServer, repository: Path, scratch: Path) -> Itera
     log = scratch / "triton.log"
     ports = dict(zip(("http", "grpc", "metrics"), _free_ports(3), strict=True))
     container, environment = triton.render_container(spec), install.installed()
+
     with log.open("wb") as output:
         process = subprocess.Popen(
             [
@@ -117,6 +118,7 @@ def running(spec: triton.TritonServer, repository: Path, scratch: Path) -> Itera
             stderr=output,
             start_new_session=True,
         )
+
     try:
         yield Running(spec, ports, process, log)
     finally:

@@ -24,10 +24,12 @@ def canary(minutes: list[tuple[int, int]], baseline: tuple[int, int] = (100, 1))
     run = simulate(scenario, np.random.default_rng(1))
     requests, errors = np.zeros((2, len(minutes) * MINUTE), int)
     beside = np.zeros((2, len(minutes) * MINUTE), int)
+
     for number, (seen, bad) in enumerate(minutes):
         last = (number + 1) * MINUTE - 1
         requests[last], errors[last] = seen, bad
         beside[:, last] = baseline
+
     both = np.stack([requests, requests], 1)[:, :, None]
     return replace(
         run,

@@ -36,12 +36,14 @@ def main(words: list[str]) -> int:
     save(cluster)
     flags = [word for word in words if word.startswith("-")]
     plain = [word for word in words if not word.startswith("-") and word != "json"]
+
     if cluster.get("says"):
         return fail(cluster["says"])
     if plain[0] == "get" and cluster.get("refuses"):
         said = cluster["refuses"].pop(0)
         save(cluster)
         return fail(said)
+
     match plain[0]:
         case "config":
             print("vision", end="")
@@ -53,6 +55,7 @@ def main(words: list[str]) -> int:
             return get(cluster, plain[1:], flags)
         case _:
             return fail(f"error: unknown command {plain[0]}")
+
     return 0
 
 
@@ -66,22 +69,28 @@ def get(cluster: dict[str, Any], plain: list[str], flags: list[str]) -> int:
         print(json.dumps(answers.pop(0)))
         save(cluster)
         return 0
+
     if plain[0] == "pods":
         items = [{"metadata": {"name": "router-a"}, "status": {"phase": "Running"}}]
         print(json.dumps({"items": items}))
         return 0
+
     if plain[0] == "namespaces":
         print("namespace/vision\nnamespace/speech")
         return 0
+
     if len(plain) > 1 and plain[1] == "name":
         print("\n".join(f"modeldeployment.slipway.dev/{name}" for name in cluster["objects"]))
         return 0
+
     if len(plain) > 1 and plain[1] not in cluster["objects"]:
         text = 'Error from server (NotFound): modeldeployments.slipway.dev "{}" not found'
         return fail(text.format(plain[1]))
+
     names = plain[1:] or sorted(cluster["objects"])
     if "--watch" in flags:
         return watch(cluster, names)
+
     found = [cluster["objects"][name] for name in names]
     print(json.dumps(found[0] if plain[1:] else {"kind": "List", "items": found}, indent=4))
     return 0
@@ -92,12 +101,15 @@ def watch(cluster: dict[str, Any], names: list[str]) -> int:
     objects = cluster["objects"]
     prepared = cluster.get("watches", [])
     mine = prepared.pop(0) if prepared else None
+
     for name in names:
         if mine is None or not mine.get("away"):
             tell("ADDED", objects[name])
+
     if mine is None:
         time.sleep(60)
         return 0
+
     for event in mine.get("events", []):
         if event is None:
             tell("DELETED", objects.pop(names[0]))
@@ -106,6 +118,7 @@ def watch(cluster: dict[str, Any], names: list[str]) -> int:
             tell("MODIFIED", event)
     for name in mine.get("drops", []):
         del objects[name]
+
     save(cluster)
     return fail(mine["says"]) if mine.get("says") else 0
 
@@ -117,12 +130,14 @@ def tell(kind: str, manifest: dict[str, Any]) -> None:
 def annotate(cluster: dict[str, Any], name: str, pairs: list[str]) -> int:
     object_ = cluster["objects"][name]
     annotations = object_["metadata"].setdefault("annotations", {})
+
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if equals:
             annotations[key] = value
         else:
             annotations.pop(key.removesuffix("-"), None)
+
     answers = cluster.get("answers", [])
     if answers:
         verb, _, id_ = annotations[ACTION].rpartition("#")
@@ -133,6 +148,7 @@ def annotate(cluster: dict[str, Any], name: str, pairs: list[str]) -> int:
             "at": "2026-11-21T12:00:00.000Z",
             "result": answers.pop(0),
         }
+
     object_["status"].get("rollout", {}).update(cluster.get("then", {}))
     save(cluster)
     print(f"modeldeployment.slipway.dev/{name} annotated")

@@ -58,9 +58,11 @@ def test_every_flag_that_chooses_a_cluster_or_a_user_is_passed_on(run: Program) 
         "--as-user-extra": "team=ml",
     }
     given = [f"{name}={value}" for name, value in values.items()]
+
     run("describe", "digits", *given)
     run("describe", "digits", "-s", values["--server"])
     first, second = run.state["calls"]
+
     assert set(first) >= set(given)
     assert "--server=https://10.0.0.1:6443" in second
 

@@ -120,6 +120,7 @@ def test_replicas_and_what_decides_them() -> None:
         "boundBy": "rollout",
         "message": "14.2 in flight",
     }
+
     screen = found.screen(width=120)
     assert (
         "  scaling  candidate 2: 3 of 4 replicas, concurrency 14.2, target 4 per replica, "
@@ -166,6 +167,7 @@ def test_what_happens_next_in_every_stage() -> None:
         for name in ("packaging", "starting", "checking", "baking", "rejected", "failed", "paused")
         for found in [recording(name)]
     }
+
     assert said == {
         "packaging": "replicas start once the package is ready",
         "starting": "checks start once every replica is ready",

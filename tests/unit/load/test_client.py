@@ -49,10 +49,12 @@ async def run_load(
             seconds=seconds,
             timeout_seconds=patience,
         )
+
         with contextlib.redirect_stdout(printed):
             async with HttpSender(plan) as sender:
                 async with asyncio.timeout(DEADLINE_SECONDS):
                     await Client(sender, plan).run()
+
     records = [parse_line(line) for line in printed.getvalue().splitlines()]
     assert records
     assert all(record is not None for record in records)

@@ -70,6 +70,7 @@ def expose(world: OperatorWorld, *, namespaces: Sequence[str] = ()) -> Exposed:
         heartbeats=Heartbeats(watch_names(namespaces), now=clock),
         lag=LoopLag(),
     )
+
     leads = machine.elector.leading.is_set
     metrics = Metrics((MachineMetrics(machine), ModelMetrics(cache, leads)))
     return Exposed(machine, metrics, clock)

@@ -65,6 +65,7 @@ def router_families() -> list[Metric]:
         active=1,
         latency=Latency(edges_millis=edges, counts=[1, *([0] * (len(edges) - 1)), 1]),
     )
+
     at = datetime.now(UTC).isoformat()
     counters = Counters(proxy="router-a", envoy_start="1", at=at, routes=[route])
     return list(text_string_to_metric_families(render_metrics(counters)))

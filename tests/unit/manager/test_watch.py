@@ -64,6 +64,7 @@ def discovery(path: str) -> dict[str, Any]:
     if path == "/apis":
         groups = {(kind.group, kind.version) for kind in kinds.WATCHED if kind.group}
         return {"groups": [group(name, version) for name, version in sorted(groups)]}
+
     all_kinds = (*kinds.WATCHED, NAMESPACE)
     found = [kind for kind in all_kinds if kind.path(None).rpartition("/")[0] == path]
     return {
@@ -110,12 +111,14 @@ class Watching(threading.Thread):
         self._loop, self._asked = asyncio.get_running_loop(), asyncio.Event()
         configuration = client.Configuration(host=self._url)
         connection = Connection(configuration, user_agent="test")
+
         listener = WatchListener(
             on_seen=lambda _kind, _manifest: None,
             on_gone=lambda _kind, _manifest: None,
             on_listed=lambda: None,
             on_alive=lambda name: self.beats.update([name]),
         )
+
         await run_watches(
             connection,
             listener,
@@ -123,6 +126,7 @@ class Watching(threading.Thread):
             stop=self._asked,
             on_started=lambda: None,
         )
+
         await connection.close()
 
 

@@ -91,6 +91,7 @@ class DecisionWorld(RolloutWorld):
             route = RouteFact(
                 meta("digits"), self.generation, 10_000, dict(self.weights), None, proxies
             )
+
         facts = Facts(
             md=self.md,
             input=input_hash(self.md.spec),
@@ -103,10 +104,12 @@ class DecisionWorld(RolloutWorld):
             proxies=tuple(a_pod(name) for name in PROXIES),
             traffic=Traffic({}, frozenset()),
         )
+
         ticks = [
             counted(proxy, {name: (c[0], c[1], c[2]) for name, c in revisions.items()})
             for proxy, revisions in self.counts.items()
         ]
+
         study = study_of(facts)
         judgements = study.judge(ticks, {}, self.now) if study is not None else ()
         return replace(facts, judgements=judgements)
@@ -159,17 +162,21 @@ class DecisionWorld(RolloutWorld):
             write()
             made = a_revision(self.md, created=self.now)
             self.revisions[made.name] = made
+
         if decision.package is not None:
             write()
             self.jobs.append(self._job("package", facts.input, decision.package))
+
         if decision.check is not None:
             write()
             subject = check_subject(decision.candidate or "", facts.golden)
             self.jobs.append(self._job("check", subject, decision.check))
+
         for end in decision.outcomes:
             write()
             known = self.revisions[end.revision]
             self.revisions[end.revision] = replace(known, outcome=end.outcome, outcome_at=self.now)
+
         for name, number in decision.replicas.items():
             if number and name in self.revisions:
                 if name not in self.workloads:
@@ -178,18 +185,21 @@ class DecisionWorld(RolloutWorld):
                 if self.workloads[name].wanted < number:
                     write()
                     self.workloads[name].wanted = number
+
         if dict(decision.weights) != self.weights:
             write()
             self.weights = dict(decision.weights)
             self.generation += 1
             self.weight_log.append(self._named(self.weights))
             self.log.append(f"weights {self.weight_log[-1]} {decision.reason}")
+
         for name, number in decision.replicas.items():
             running = self.workloads.get(name)
             if running is not None and number < running.wanted:
                 write()
                 running.wanted = number
                 running.ready = min(running.ready, number)
+
         self.jobs = [job for job in self.jobs if not self._is_over(job, decision, facts)]
         status = desired_status(decision, facts, None, self.now)
         if is_due(self.md.status, status, self.now):
@@ -253,6 +263,7 @@ class DecisionWorld(RolloutWorld):
             ):
                 state.ready += 1
                 state.ever_ready = True
+
             if state.ready:
                 state.down_since = None
             elif state.down_since is None:

@@ -49,6 +49,7 @@ def a_deployment(component: str, *conditions: Manifest, **status: Any) -> Manife
         names.LABEL_REVISION: REVISION.name,
         names.LABEL_COMPONENT: component,
     }
+
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

@@ -24,6 +24,7 @@ def a_stored_route(api: FakeApi, *proxies: str) -> RouteFact:
         "spec": {"port": 10_000, "model": "digits", "backends": []},
     }
     made = api.create(manifest, manager=names.FIELD_MANAGER)
+
     said = [
         {
             "name": name,
@@ -36,6 +37,7 @@ def a_stored_route(api: FakeApi, *proxies: str) -> RouteFact:
         for name in proxies
     ]
     api.put_status(kinds.MODEL_ROUTE, made, {"proxies": said})
+
     found = project_object(kinds.MODEL_ROUTE, api.get(kinds.MODEL_ROUTE, NAMESPACE, "digits") or {})
     assert isinstance(found, RouteFact)
     assert len(found.proxies) == len(proxies)

@@ -27,8 +27,10 @@ async def held_at(weight: int, trouble: Refuses, scaling: Manifest) -> OperatorW
     world.trouble = trouble
     world.start()
     world.controllers.concurrency = 8
+
     await world.ask_for("1", scaling=scaling)
     await world.until(lambda: world.serving() == "1")
+
     steps = [{"weight": each, "approval": "Required"} for each in WEIGHTS]
     await world.ask_for("2", scaling=scaling, rollout={"steps": steps})
     for _ in range(WEIGHTS.index(weight) + 1):
@@ -37,6 +39,7 @@ async def held_at(weight: int, trouble: Refuses, scaling: Manifest) -> OperatorW
         await world.live()
     await world.until(lambda: world.stage() == "AwaitingApproval")
     assert world.weights() == {"1": 100 - weight, "2": weight}
+
     trouble.is_on = True
     world.controllers.concurrency = 32
     if scaling is HPA:

@@ -101,9 +101,11 @@ class Operator:
             project=project_object,
             rollouts=lambda namespace: rollout_keys(self.cache, namespace),
         )
+
         self.cluster = FakeCluster(api, on_written=self.feed.on_written, trouble=trouble)
         self.events = Events()
         self.passes = Passes()
+
         ports = Ports(
             cluster=self.cluster,
             counters=controllers,
@@ -115,8 +117,10 @@ class Operator:
             clock=clock,
             epoch=lambda: epoch,
         )
+
         reconcilers = build_reconcilers(settings, ports, self.cache, wake=self.queue.add)
         self.worker = Worker(self.queue, reconcilers, gate=_open_gate, observer=self.passes)
+
         for kind, manifest in api.all():
             self.hear(Change(kind, None, manifest))
 
@@ -154,12 +158,14 @@ class OperatorWorld(RolloutWorld):
         self.trouble = Trouble()
         self.leaders = 0
         self.settings = SETTINGS
+
         self.broken: list[str] = []
         """Promises that the recorded history breaks."""
         self.writes: list[Write] = []
         self.weight_log: list[dict[str, int]] = []
         """By version, of digits."""
         self.results: Counter[str] = Counter()
+
         self.api.witness = self._witness
         self.start()
 
@@ -254,12 +260,14 @@ class OperatorWorld(RolloutWorld):
             **spec.pop("rollout", {}),
         }
         model = {"version": version, "source": source, **spec.pop("model", {})}
+
         manifest: Manifest = {
             "apiVersion": names.API_VERSION,
             "kind": kinds.MODEL_DEPLOYMENT.kind,
             "metadata": {"name": name, "namespace": namespace},
             "spec": {"model": model, "rollout": rollout, **spec},
         }
+
         self.api.apply(manifest, manager="kubectl", force=True)
         await self.work()
 
@@ -359,12 +367,15 @@ class OperatorWorld(RolloutWorld):
         after = change.after["spec"]["replicas"] if change.after else 0
         owner, revision = labels[names.LABEL_OWNER], labels[names.LABEL_REVISION]
         namespace = change.before["metadata"]["namespace"]
+
         if after >= before or self.api.get(kinds.MODEL_ROUTE, namespace, owner) is None:
             return
+
         md = self.api.get(kinds.MODEL_DEPLOYMENT, namespace, owner)
         owners = [ref["uid"] for ref in change.before["metadata"]["ownerReferences"]]
         if change.after is None and (md is None or md["metadata"]["uid"] not in owners):
             return  # a person deleted all of it; in which order it goes is not ours
+
         weight = self._highest_weight(namespace, owner, revision)
         if after * 100 < self._carries_all(namespace, owner, before) * weight:
             self.broken.append(f"I2: {revision} goes to {after} replicas under {weight} %")

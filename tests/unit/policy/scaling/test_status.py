@@ -54,11 +54,13 @@ def said(
         replicas={NAME: replicas},
         floors={NAME: floor},
     )
+
     old = None
     if before is not None:
         known = {"revision": NAME, "version": "1", "scaling": before.wire()}
         status = found.status.model_validate({"stable": known})
         old = status.stable
+
     moment = NOON if before is None else later(60)
     told = scaling_of(NAME, decision, found, old, moment)
     assert told is not None

@@ -85,6 +85,7 @@ def test_the_mixture_over_starts_is_worth_one_at_every_look() -> None:
         (Pair(n_c, k_c, n_s, k_s), binomial(k_c, n_c, rate) * binomial(k_s, n_s, rate))
         for k_c, k_s in product(range(n_c + 1), range(n_s + 1))
     ]
+
     for looks in (1, 2, 3):
         total = 0.0
         for path in product(outcomes, repeat=looks):
