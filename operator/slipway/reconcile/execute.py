@@ -33,6 +33,7 @@ from slipway.reconcile.writer import ObjectWriter
 from slipway.settings import Settings
 
 WriteStep = Callable[[Decided], Awaitable[None]]
+Steps = tuple[WriteStep, ...]
 
 
 class Executor:
@@ -85,22 +86,25 @@ class Executor:
 
     async def _advance(self, decided: Decided) -> Trouble | None:
         """Take every step, until one is refused: what follows would rest on it."""
-        return await _attempt(
-            decided,
-            # an outcome is what later passes rest on, so it is stored before it has effects
-            self._store_outcomes,
-            # `replicas` has one writer at a time; capacity is there before the weight that needs it
+        # Later passes rest on an outcome: it is stored before anything follows from it.
+        outcome: Steps = (self._store_outcomes,)
+
+        # `replicas` has one writer at a time, and capacity comes before the weight that needs it.
+        traffic: Steps = (
             self._autoscalers.remove,
             self._revisions.run,
             self._autoscalers.write,
             self._routes.write,
-            # pods go after the weight that sent them requests
+        )
+
+        # Pods go after the weight that sent them requests.
+        rest: Steps = (
             self._revisions.stop,
-            # what no request depends on
             self._jobs.remove,
             self._delete_surplus,
             self._ask_hooks,
         )
+        return await _attempt(decided, *outcome, *traffic, *rest)
 
     async def _bring_back(self, decided: Decided) -> Trouble | None:
         """Take the same steps; the weights and the outcome wait for none of the others.
@@ -117,17 +121,16 @@ class Executor:
         if refused is not None:
             return refused
 
-        left = [
-            await _attempt_anyway(decided, step)
-            for step in (
-                self._routes.write_client_service,
-                self._revisions.stop,
-                self._jobs.remove,
-                self._delete_surplus,
-                self._ask_hooks,
-            )
-        ]
-        troubles = (trouble for trouble in (short, *left) if trouble is not None)
+        # Each of the others is tried, whatever becomes of the one before.
+        others: Steps = (
+            self._routes.write_client_service,
+            self._revisions.stop,
+            self._jobs.remove,
+            self._delete_surplus,
+            self._ask_hooks,
+        )
+        failed = [await _attempt_anyway(decided, step) for step in others]
+        troubles = (trouble for trouble in (short, *failed) if trouble is not None)
         return _secondary(next(troubles, None))
 
     async def _prepare_next(self, decided: Decided) -> Trouble | None:

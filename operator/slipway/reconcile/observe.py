@@ -1,4 +1,4 @@
-"""Reads: everything that belongs to a ModelDeployment, from the cache or live, and its traffic."""
+"""Observes a ModelDeployment: reads its children, cached or live, and makes facts of them."""
 
 import asyncio
 from collections.abc import Iterable
@@ -9,6 +9,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from slipway.api import kinds, names
+from slipway.api.base import Manifest
 from slipway.api.modeldeployment import ModelDeployment, Stage
 from slipway.api.request import PackageMode
 from slipway.api.result import CheckResult, PackageResult
@@ -71,9 +72,10 @@ class Children:
 
 
 def observe_cached(cache: Cache, md: ModelDeployment) -> Children:
-    """Read from the cache: good for deciding when to look closer, and for what heals by itself."""
+    """Read from the cache: enough to see what changed, and for what a later pass can correct."""
     meta = md.metadata
     owned = cache.owned_by(meta.uid, object)
+
     revision_names = {stored.fact.name for stored in owned if isinstance(stored, StoredRevision)}
     jobs = {job.meta.name for job in owned if isinstance(job, JobObject)}
     pods = [
@@ -82,6 +84,7 @@ def observe_cached(cache: Cache, md: ModelDeployment) -> Children:
         if (isinstance(pod, PodFact) and pod.revision in revision_names)
         or (isinstance(pod, JobPod) and pod.job in jobs)
     ]
+
     return Children(tuple(owned), tuple(pods), router_pods(cache, meta.namespace))
 
 
@@ -92,7 +95,7 @@ def router_pods(cache: Cache, namespace: str) -> tuple[PodFact, ...]:
 
 
 async def observe_live(cluster: Cluster, md: ModelDeployment) -> Children:
-    """Read from the API server what a move of traffic depends on."""
+    """Read from the API server, for whatever moves traffic, promotes, rejects or removes."""
     meta = md.metadata
     ours = {names.LABEL_OWNER: meta.name}
     router = {names.LABEL_COMPONENT: names.COMPONENT_ROUTER, names.MANAGED_BY: names.MANAGER}
@@ -105,10 +108,12 @@ async def observe_live(cluster: Cluster, md: ModelDeployment) -> Children:
         kinds.MODEL_ROUTE,
         kinds.HORIZONTAL_POD_AUTOSCALER,
     )
+
     lists = await asyncio.gather(
         *(cluster.list(kind, meta.namespace, ours) for kind in (*owned_kinds, kinds.POD)),
         cluster.list(kinds.POD, meta.namespace, router),
     )
+
     objects = tuple(
         project_object(kind, manifest)
         for kind, manifests in zip(owned_kinds, lists, strict=False)
@@ -120,18 +125,16 @@ async def observe_live(cluster: Cluster, md: ModelDeployment) -> Children:
     return Children(objects, pods, tuple(pod for pod in proxies if isinstance(pod, PodFact)))
 
 
-def _is_owned_by(metadata: dict[str, object], uid: str) -> bool:
+def _is_owned_by(metadata: Manifest, uid: str) -> bool:
     owners = metadata.get("ownerReferences") or ()
-    return any(
-        owner.get("uid") == uid and owner.get("controller")
-        for owner in owners  # type: ignore[attr-defined]
-    )
+    return any(owner.get("uid") == uid and owner.get("controller") for owner in owners)
 
 
 def facts_of(md: ModelDeployment, children: Children, settings: Settings) -> Facts:
-    """Return the facts, without traffic."""
-    packaged, problem = _known_without_job(md, settings)
-    problem = problem or _unknown_outside(md, settings)
+    """Return what follows from the objects: traffic, answers of hooks and sizes are added later."""
+    packaged, problem = _package_without_job(md, settings)
+    problem = problem or _unusable_source_problem(md, settings)
+
     revisions = {stored.fact.name: stored.fact for stored in children.of(StoredRevision)}
     workloads = {item.revision: item for item in children.of(WorkloadFact)}
     pods: dict[str, tuple[PodFact, ...]] = {}
@@ -139,6 +142,7 @@ def facts_of(md: ModelDeployment, children: Children, settings: Settings) -> Fac
         if isinstance(pod, PodFact) and pod.revision is not None:
             pods[pod.revision] = (*pods.get(pod.revision, ()), pod)
     route = children.route
+
     return Facts(
         md=md,
         input=input_hash(md.spec),
@@ -146,7 +150,7 @@ def facts_of(md: ModelDeployment, children: Children, settings: Settings) -> Fac
         revisions=revisions,
         workloads=workloads,
         pods=pods,
-        jobs=tuple(_jobs(children)),
+        jobs=tuple(_read_jobs(children)),
         route=route if route is not None and not route.meta.deleting else None,
         proxies=tuple(pod for pod in children.router_pods if pod.ready and pod.address),
         packaged=packaged,
@@ -156,23 +160,26 @@ def facts_of(md: ModelDeployment, children: Children, settings: Settings) -> Fac
     )
 
 
-def _known_without_job(
+def _package_without_job(
     md: ModelDeployment, settings: Settings
 ) -> tuple[PackageResult | None, str | None]:
+    """Return the result where no Job is needed to know it, and what is wrong with the source."""
     try:
         resolved = resolve(md, settings)
     except SpecError as error:
         return None, str(error)
+
     source = md.spec.model.source
     is_open = source.uri.startswith("http://") and source.digest is None
     problem = PLAIN_HTTP if is_open and not settings.sources.allow_plain_http else None
+
     if resolved.mode is PackageMode.FETCH and source.digest is not None:
         return PackageResult(model_digest=source.digest), problem
     return None, problem
 
 
-def _unknown_outside(md: ModelDeployment, settings: Settings) -> str | None:
-    """Say which metrics and hooks this operator would not ask."""
+def _unusable_source_problem(md: ModelDeployment, settings: Settings) -> str | None:
+    """Return which metric or hook this operator cannot or must not ask."""
     analysis, namespace = md.spec.rollout.analysis, md.metadata.namespace
     return (
         metrics_problem(analysis.metrics, settings.prometheus, namespace)
@@ -181,18 +188,22 @@ def _unknown_outside(md: ModelDeployment, settings: Settings) -> str | None:
     )
 
 
-def _jobs(children: Children) -> Iterable[JobFact]:
+def _read_jobs(children: Children) -> Iterable[JobFact]:
+    # of each Job, the pod that ended last: it has left the result
     pods = [pod for pod in children.pods if isinstance(pod, JobPod) and pod.end]
     ends = {pod.job: pod for pod in sorted(pods, key=lambda pod: pod.created)}
     started = {pod.job for pod in children.pods if isinstance(pod, JobPod)}
+
     for job in children.of(JobObject):
         if job.meta.deleting:
             continue
+
         pod = ends.get(job.meta.name)
         text = pod.end.message if pod is not None and pod.end is not None else ""
         is_check = job.component == names.COMPONENT_CHECK
-        package = None if is_check else _read(PackageResult, text)
-        check = _read(CheckResult, text) if is_check else None
+        package = None if is_check else _parse_result(PackageResult, text)
+        check = _parse_result(CheckResult, text) if is_check else None
+
         yield JobFact(
             meta=job.meta,
             component=job.component,
@@ -211,7 +222,7 @@ def _jobs(children: Children) -> Iterable[JobFact]:
 R = TypeVar("R", PackageResult, CheckResult)
 
 
-def _read(kind: type[R], text: str) -> R | None:
+def _parse_result(kind: type[R], text: str) -> R | None:
     try:
         return kind.model_validate_json(text)
     except ValidationError:
@@ -219,14 +230,16 @@ def _read(kind: type[R], text: str) -> R | None:
 
 
 def needs_counters(facts: Facts) -> bool:
-    """Return whether this pass must know the traffic: something is judged or drained."""
+    """Return whether this pass must know the traffic, to judge a candidate or drain a revision."""
     status = facts.status
     rollout = status.rollout
     if facts.route is None or rollout is None:
         return False
+
     stage = rollout.underlying or rollout.stage
     if stage in {Stage.PROGRESSING, Stage.BAKING, Stage.ROLLING_BACK}:
         return True
+
     live = {entry.revision for entry in (status.stable, status.candidate) if entry is not None}
     return any(name not in live and workload.replicas for name, workload in facts.workloads.items())
 
@@ -234,9 +247,10 @@ def needs_counters(facts: Facts) -> bool:
 async def with_traffic(
     facts: Facts, counters: RouterCounters, sources: MetricSources, now: datetime
 ) -> Facts:
-    """Return the facts with what was counted and measured just now, and the judgement on it."""
+    """Return the facts with the traffic of this moment, and the judgements on it and on metrics."""
     if not needs_counters(facts):
         return facts
+
     study = study_of(facts)
     ticks, readings = await asyncio.gather(
         counters.read_anew(facts.proxies), ask_sources(study, sources)
@@ -251,24 +265,18 @@ def _traffic_of(facts: Facts, ticks: CountersByPod) -> Traffic:
 
 
 def with_hook_answers(facts: Facts, source: HookSource) -> Facts:
-    """Return the facts with what hooks have answered meanwhile."""
+    """Return the facts with the answers of hooks that have arrived."""
     answers = {call.key: source.answer(call.key) for call in hooks.calls_of(facts)}
-    told = {key: answer for key, answer in answers.items() if answer is not None}
-    return replace(facts, answers=told) if told else facts
+    arrived = {key: answer for key, answer in answers.items() if answer is not None}
+    return replace(facts, answers=arrived) if arrived else facts
 
 
 def find_service(children: Children, name: str) -> PlainObject | None:
     """Return the Service of that name that the ModelDeployment controls."""
-    return next(
-        (
-            item
-            for item in children.of(PlainObject)
-            if item.kind == kinds.SERVICE.kind and item.meta.name == name
-        ),
-        None,
-    )
+    services = (item for item in children.of(PlainObject) if item.kind == kinds.SERVICE.kind)
+    return next((item for item in services if item.meta.name == name), None)
 
 
 def truncate_to_millis(moment: datetime) -> datetime:
-    """Return the moment, cut to milliseconds: what status can hold."""
+    """Return the moment in whole milliseconds: a status holds no more."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

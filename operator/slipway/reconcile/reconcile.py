@@ -135,7 +135,7 @@ class Reconciler:
             requeue_after = await self._carry_out(key, decided)
 
         # An object whose load is followed is looked at every second.
-        return self._scaler.next_look(key, requeue_after)
+        return self._scaler.requeue_seconds(key, requeue_after)
 
     async def _decide(self, key: Key, md: ModelDeployment, children: Children) -> Decided:
         facts = self._facts_of(md, children)
@@ -143,7 +143,7 @@ class Reconciler:
         # what is not in the cluster's objects: traffic and metrics, answers of hooks, the load
         facts = await with_traffic(facts, self._counters, self._sources, self._now())
         facts = with_hook_answers(facts, self._ports.hooks)
-        facts = await self._scaler.sized(key, facts)
+        facts = await self._scaler.with_sizing(key, facts)
 
         now = self._now()
         decision = decide(facts, now)
@@ -251,7 +251,7 @@ class Reconciler:
 
         with contextlib.suppress(Exception):  # what stopped the pass may stop this as well
             facts = self._facts_of(found, observe_cached(self._cache, found))
-            facts = await self._scaler.sized(key, facts)
+            facts = await self._scaler.with_sizing(key, facts)
             await self._publish(remember(facts, self._now()), facts, trouble)
 
     async def _report_invalid(self, key: Key, invalid: InvalidModelDeployment) -> None:

@@ -1,8 +1,7 @@
 """Measures the load of the ModelDeployments that Slipway scales, and of no other.
 
-One look per second at the counters of routers and servers. What was seen is remembered here and
-nowhere else: a process that has just started holds every number until it has seen enough of its
-own.
+The counters of routers and servers are read once a second. Readings are remembered here and nowhere
+else: a process that has just started changes no number until it has enough readings of its own.
 """
 
 import asyncio
@@ -20,14 +19,14 @@ from slipway.policy.sizing import Sizing
 from slipway.reconcile.ports import Clock, ServerSource
 from slipway.reconcile.read_counters import FRESH, RouterCounters, in_flight_by_revision
 
-LOOK_SECONDS = 1.0
-SOON_SECONDS = 0.1
+READ_EVERY_SECONDS = 1.0
+SHORTEST_SECONDS = 0.1
 NOTHING = Memory()
 
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What is remembered of one object."""
+    """What is remembered of one object whose load is followed."""
 
     uid: str
     memory: Memory = NOTHING
@@ -36,7 +35,7 @@ class Followed:
 
 
 class Scaler:
-    """Says what the measured load needs."""
+    """Sizes the ModelDeployments that Slipway scales by their measured load."""
 
     def __init__(self, counters: RouterCounters, servers: ServerSource, clock: Clock) -> None:
         self._counters = counters
@@ -45,31 +44,35 @@ class Scaler:
         self._followed: dict[Key, Followed] = {}
 
     def forget(self, key: Key) -> None:
-        """Forget an object that exists no more, or is not scaled by us."""
+        """Forget an object that no longer exists, or is not scaled by us any more."""
         self._followed.pop(key, None)
 
-    def next_look(self, key: Key, seconds: float | None) -> float | None:
-        """Return when to look again: a second after the last look, else as the pass says."""
+    def requeue_seconds(self, key: Key, seconds: float | None) -> float | None:
+        """Return when the next pass is due: a second after the last reading, or as asked for."""
         known = self._followed.get(key)
         if known is None or known.look is None:
             return seconds
-        passed = (self._clock.now() - known.look.at).total_seconds()
-        soon = max(SOON_SECONDS, LOOK_SECONDS - passed)
-        return min(soon, seconds) if seconds is not None else soon
 
-    async def sized(self, key: Key, facts: Facts) -> Facts:
-        """Return the facts with what the load needs, where Slipway scales the object."""
+        passed = (self._clock.now() - known.look.at).total_seconds()
+        due = max(SHORTEST_SECONDS, READ_EVERY_SECONDS - passed)
+        return min(due, seconds) if seconds is not None else due
+
+    async def with_sizing(self, key: Key, facts: Facts) -> Facts:
+        """Return the facts with the size that the load needs, where Slipway scales the object."""
         stable = facts.workloads.get(facts.stable or "")
         if not is_followed(facts.md) or facts.autoscalers or stable is None:
             self.forget(key)
             return facts
+
+        # an object of the same name that was created again starts without a memory
         known = self._followed.get(key)
         uid = facts.metadata.uid
         if known is None or known.uid != uid:
             known = Followed(uid)
+
         now = self._clock.now()
         if known.look is None or now - known.look.at >= FRESH:
-            look = await self._look(facts, now)
+            look = await self._read_load(facts, now)
             scaling = facts.spec.scaling
             needs_queue = scaling.target.queue_millis is not None
             new = reading(look, known.look, needs_queue=needs_queue)
@@ -79,21 +82,24 @@ class Scaler:
                 bounds_of(scaling),
                 current=stable.replicas,
                 ready=stable.ready,
-                homeless=_homeless(facts, stable.revision),
+                homeless=_count_unschedulable(facts, stable.revision),
             )
             known = Followed(uid, memory, look, sizing)
             self._followed[key] = known
+
         return replace(facts, sizing=known.sizing)
 
-    async def _look(self, facts: Facts, now: datetime) -> Look:
-        proxies, servers = await asyncio.gather(self._ask_proxies(facts), self._ask_servers(facts))
+    async def _read_load(self, facts: Facts, now: datetime) -> Look:
+        proxies, servers = await asyncio.gather(
+            self._read_proxies(facts), self._read_servers(facts)
+        )
         return Look(now, proxies, servers)
 
-    async def _ask_proxies(self, facts: Facts) -> dict[str, ProxyLoad | None]:
+    async def _read_proxies(self, facts: Facts) -> dict[str, ProxyLoad | None]:
         answers = await self._counters.read_recent(facts.proxies)
-        return {name: _load(answer, facts.metadata.name) for name, answer in answers.items()}
+        return {name: _load_of(answer, facts.metadata.name) for name, answer in answers.items()}
 
-    async def _ask_servers(self, facts: Facts) -> dict[str, ServerLoad | None]:
+    async def _read_servers(self, facts: Facts) -> dict[str, ServerLoad | None]:
         model = facts.md.model_name
         pods = [
             pod
@@ -107,29 +113,29 @@ class Scaler:
         return {pod.meta.uid: answer for pod, answer in zip(pods, answers, strict=True)}
 
 
-def is_followed(object_: ModelDeployment) -> bool:
-    """Return whether the load of an object is looked at: it costs requests, but no writes."""
-    return object_.spec.scaling.is_builtin
+def is_followed(md: ModelDeployment) -> bool:
+    """Return whether the load of an object is followed: that costs requests, but no writes."""
+    return md.spec.scaling.is_builtin
 
 
-def _homeless(facts: Facts, revision: str) -> int:
+def _count_unschedulable(facts: Facts, revision: str) -> int:
     return sum(pod.unschedulable is not None for pod in facts.pods.get(revision, ()))
 
 
-def _load(answer: Counters | None, route: str) -> ProxyLoad | None:
+def _load_of(answer: Counters | None, route: str) -> ProxyLoad | None:
     if answer is None:
         return None
     entries = [entry for entry in answer.routes if entry.name == route]
     return ProxyLoad(
         in_flight=in_flight_by_revision([answer], route),
         requests=sum(entry.requests for entry in entries),
-        took_millis=sum(_took(entry.latency) for entry in entries),
+        took_millis=sum(_total_millis(entry.latency) for entry in entries),
         start=answer.envoy_start,
     )
 
 
-def _took(latency: Latency) -> float:
-    """Return the milliseconds that the requests of a histogram took, by the middle of buckets."""
+def _total_millis(latency: Latency) -> float:
+    """Return the milliseconds that all requests of a histogram took, by the middle of buckets."""
     edges = [0.0, *latency.edges_millis, latency.edges_millis[-1]]
     middles = ((low + high) / 2 for low, high in pairwise(edges))
     return sum(count * middle for count, middle in zip(latency.counts, middles, strict=True))
