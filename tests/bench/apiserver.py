@@ -63,6 +63,7 @@ def running() -> Iterator[ApiServer]:
     build.build([build.NODE], Progress())
     place = Path(tempfile.mkdtemp(prefix="slipway-bench-"))
     daemons: list[subprocess.Popen[bytes]] = []
+
     try:
         pki.issue(place / "pki")
         (place / "audit.yaml").write_text(yaml.safe_dump(AUDIT))

@@ -30,6 +30,7 @@ def _objects(namespace: str, name: str) -> tuple[Manifest, Manifest]:
     container = {"name": "server", "image": "registry.example/server:1"}
     template = {"metadata": {"labels": pods}, "spec": {"containers": [container]}}
     service = {"clusterIP": "None", "selector": pods, "ports": [{"port": 80}]}
+
     return (
         {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": service},
         {

@@ -48,14 +48,17 @@ async def measure(
     for space in spaces:
         await people.namespace(space)
     log.new()
+
     used, served = cpu_seconds(pid), server.cpu_seconds()
     began = datetime.now().astimezone()
     await people.create_all((spaces[n % NAMESPACES], f"model-{n}") for n in range(number))
     sent = datetime.now().astimezone()
     say(f"  {number} created in {(sent - began).total_seconds():.1f} s; waiting for the operator")
+
     writes = await log.until_quiet(QUIET_SECONDS, MOST_SECONDS)
     used, served = cpu_seconds(pid) - used, server.cpu_seconds() - served
     say(f"  the API server and etcd took {1000 * served / number:.1f} ms each")
+
     ended, until = _complete(writes, number, children)
     for what, count in by_resource(writes).most_common():
         say(f"    {count / number:6.2f} each: {what}")
@@ -67,6 +70,7 @@ def figures(bare: Burst, ours: Burst) -> list[Figure]:
     number = ours.number
     least = f"a bare kopf handler, now: {bare.seconds * number / bare.number:.1f} s with "
     least += f"{bare.until / bare.number:.0f} writes; Argo Rollouts 51 s (1,000)"
+
     return [
         Figure(
             f"{number:,} created at once -> all have their objects",

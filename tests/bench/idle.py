@@ -98,8 +98,10 @@ class Idle:
             Figure(f"memory at {size:,} idle objects, RSS", rss, "MiB", limit, others),
             Figure("  its own share, PSS", pss, "MiB"),
         ]
+
         if not size:
             return figures
+
         seconds, beside = f"{self._rest_seconds:.0f} s", OTHERS_AFTER_RESTART.get(size, "-")
         return [
             *figures,

@@ -61,6 +61,7 @@ async def running(server: ApiServer, place: Path) -> AsyncIterator[Operator]:
     settings = place / "settings.yaml"
     settings.write_text(yaml.safe_dump(SETTINGS))
     port, log = free_port(), place / "operator.log"
+
     with log.open("ab") as stderr:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "slipway", "manager"),
@@ -70,6 +71,7 @@ async def running(server: ApiServer, place: Path) -> AsyncIterator[Operator]:
             env={**os.environ, "POD_NAME": "bench"},
             stderr=stderr,
         )
+
     try:
         operator = Operator(process.pid, port, log)
         async with asyncio.timeout(READY_SECONDS):

@@ -28,6 +28,7 @@ def main() -> int:
     if servers.BINARY is None:
         print(servers.MISSING)
         return 1
+
     megabytes = int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_MB
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
@@ -36,6 +37,7 @@ def main() -> int:
             push_base(host, "base/triton")
             bench = Bench(host, Shelf(), here)
             first, again = (bench.package("pvc://claim/model") for _ in range(2))
+
     spent = sum(first.seconds[phase] for phase in PHASES)
     parts = ", ".join(f"{phase} {first.seconds[phase]:.2f} s" for phase in PHASES)
     print(f"{megabytes} MB in {spent:.2f} s ({parts}): {megabytes / spent:.0f} MB/s,")

@@ -71,6 +71,7 @@ class StandIn:
             "uid": metadata["uid"],
             "controller": True,
         }
+
         named = {"name": f"{metadata['name']}-0", "namespace": namespace, "labels": labels}
         body = {
             "apiVersion": "v1",
@@ -79,6 +80,7 @@ class StandIn:
             "spec": template["spec"],
         }
         pod = await self._people.post(kinds.POD.path(namespace), body)
+
         states = [
             {
                 "name": container["name"],
@@ -92,6 +94,7 @@ class StandIn:
             for container in template["spec"]["containers"]
         ]
         conditions = [_condition("PodScheduled"), _condition("Ready")]
+
         status = {
             "phase": "Running",
             "podIP": "127.0.0.1",
@@ -99,6 +102,7 @@ class StandIn:
             "conditions": conditions,
             "containerStatuses": states,
         }
+
         await self._status(kinds.POD, pod, status)
         if labels.get(names.LABEL_COMPONENT) == names.COMPONENT_ROUTER:
             self._proxy(namespace).set_result(pod["metadata"]["uid"])

@@ -142,14 +142,17 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
     parser.add_argument("--only", choices=[section.name for section in SECTIONS], action="append")
     options = parser.parse_args()
+
     runs = options.runs or (QUICK_RUNS if options.quick else RUNS)
     bench = Bench(runs, options.jobs)
     source = "the real trace" if bursts_are_real() else "a synthetic process like the trace"
     print(f"bursts: {source}; the seed of a run is its scenario's name and its number")
+
     for section in SECTIONS:
         if options.only and section.name not in options.only:
             continue
         print(f"\n### {section.title}\n\n{section.make(bench)}", flush=True)
+
     return 0
 
 

@@ -166,6 +166,7 @@ def climb(case: Case, rng: np.random.Generator) -> Ending:
     world = copy.deepcopy(ready_to_climb())
     world.start(case, rng)
     world.acknowledge()
+
     begun, full = world.now, -1
     while (world.now - begun).total_seconds() < GIVE_UP:
         world.settle_weights()
@@ -173,10 +174,12 @@ def climb(case: Case, rng: np.random.Generator) -> Ending:
         status = world.md.status.rollout
         if status is not None and full < 0 and status.stage is Stage.BAKING:
             full = seconds
+
         known = dict(world.outcomes())
         if known.get("2") is Outcome.PROMOTED:
             return Ending("Promoted", full, seconds, world.harmed)
         if status is not None and (status.stage is Stage.ROLLING_BACK or "2" in known):
             return Ending("RolledBack", full, seconds, world.harmed)
+
         world.tick()
     return Ending("Undecided", full, GIVE_UP, world.harmed)

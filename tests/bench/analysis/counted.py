@@ -71,10 +71,12 @@ class _Proxy:
             if tick * TICK > self._restart + REPLACED_AFTER:
                 name, born = "router-c", self._restart + REPLACED_AFTER
             since = born // TICK
+
         requests = (self._requests[tick] - self._requests[since]).tolist()
         errors = (self._errors[tick] - self._errors[since]).tolist()
         latency = (self._latency[tick] - self._latency[since]).tolist()
         active = self._active[tick].tolist()
+
         routes = [
             RouteCounters.model_construct(
                 name=ROUTE,
@@ -90,6 +92,7 @@ class _Proxy:
             )
             for index, revision in enumerate(REVISIONS)
         ]
+
         return Counters.model_construct(
             proxy=name, envoy_start=_stamp(born), at=_stamp(tick * TICK), routes=routes
         )

@@ -44,9 +44,11 @@ class Extras:
         """Return what is read at the end of a tick."""
         if not self.count or tick < 0:
             return {}
+
         read: dict[str, Reading] = {
             f"share-{number}": self._share(number, tick) for number in range(len(SHARES))
         }
+
         for number, sums in enumerate(self._sums):
             read[f"sum-{number}"] = Summed(
                 *(
@@ -54,8 +56,10 @@ class Extras:
                     for role in (CANDIDATE, STABLE)
                 )
             )
+
         for number, values in enumerate(self._values):
             read[f"value-{number}"] = Valued(*values[tick].tolist())
+
         return {metric.name: read[metric.name] for metric in self.metrics}
 
     def _share(self, number: int, tick: int) -> Counted:

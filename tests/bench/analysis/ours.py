@@ -73,24 +73,29 @@ class Slipway:
         extras = Extras(run, rng)
         judged: tuple[Judgement, ...] = ()
         since, weight = START, int(weights[0])
+
         for look in looks(run, rng):
             now = int(weights[min(look.tick, len(weights) - 1)])
             inputs = LookInputs(look.answers, extras.readings(look.tick - 1))
+
             if now != weight:
                 since, weight = look.at, now
             plan = self.plan(weight, since, extras)
             judged = judge(status.memories, inputs, plan, look.at)
             status.keep(judged, look.at)
+
             failed = [item for item in judged if _counts(item) and item.verdict is Verdict.FAIL]
             if failed:
                 worst = failed[0]
                 return RunVerdict(look.tick - 1, passed, worst.name, worst.reason, _kinds(judged))
+
             if passed < 0 and all(
                 item.verdict is Verdict.PASS for item in judged if item.role is Role.REQUIRED
             ):
                 passed = look.tick - 1
                 if until_pass:
                     break
+
         return RunVerdict(passed=passed, kinds=_kinds(judged))
 
     def plan(self, weight: int, since: datetime, extras: Extras) -> Plan:

@@ -46,16 +46,19 @@ def simulate(scenario: Scenario, rng: np.random.Generator) -> Run:
     total = arrivals(scenario.arrivals, rng, scenario.rps, ticks)
     weight = scenario.weight_at()
     share = np.stack([weight, 1 - weight], 1)[:, :, None] / PROXIES
+
     begun = rng.multinomial(
         total, np.repeat(share, PROXIES, 2).reshape(ticks, 2 * PROXIES)
     ).reshape(ticks, 2, PROXIES)
     requests = begun.copy()
     if scenario.hung:
         requests[scenario.at() > scenario.onset, CANDIDATE] = 0
+
     ratios = np.stack(scenario.noisy(rng), 1)[:, :, None]
     errors = rng.binomial(requests, ratios)
     delay = np.stack(scenario.delay(rng), 1)
     latency = rng.multinomial(requests, bucket_shares(delay)[:, :, None, :])
+
     sums = requests.sum(2), errors.sum(2)
     least = np.minimum(sums[0][:, CANDIDATE], sums[0][:, STABLE])
     good = sums[0][:, STABLE] - sums[1][:, STABLE]

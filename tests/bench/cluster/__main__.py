@@ -23,15 +23,18 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; default: all")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions")
     options = parser.parse_args()
+
     unknown = sorted({*options.parts} - {*PARTS})
     if unknown:
         parser.error(f"no such part: {', '.join(unknown)}")
+
     figures: list[Figure] = []
     with scene() as made:
         for name in options.parts or PARTS:
             measure, times, few = PARTS[name]
             say(f"{name}: {few if options.quick else times} times")
             figures += measure(made, few if options.quick else times)
+
     say("\n" + "\n".join(lines(figures)))
     return int(any(figure.is_met is False for figure in figures))
 

@@ -24,7 +24,9 @@ def measure(scene: Scene, rounds: int) -> list[Figure]:
         path = f"v2/models/{NAME}/infer"
         urls = {name: f"http://{name}:8000/{path}" for name in (direct, NAME)}
         rows = _ask(scene, urls, rounds)
+
     figures = []
+
     for connections in CONNECTIONS:
         by_name = {row["name"]: row for row in rows if row["connections"] == connections}
         plain, routed = by_name[direct], by_name[NAME]
@@ -84,6 +86,7 @@ def _sender(image: str, plan: object) -> list[Manifest]:
         "securityContext": RESTRICTED,
         "volumeMounts": [{"name": "program", "mountPath": PLACE, "readOnly": True}],
     }
+
     spec = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -91,6 +94,7 @@ def _sender(image: str, plan: object) -> list[Manifest]:
         "containers": [container],
         "volumes": [{"name": "program", "configMap": {"name": POD}}],
     }
+
     return [
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data},
         {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec},

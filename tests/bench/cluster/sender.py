@@ -44,6 +44,7 @@ async def measure(plan: Plan) -> list[dict[str, float | str]]:
     """Return a row for each address and number of connections: medians over the rounds."""
     body = json.dumps(plan["request"]).encode()
     found: defaultdict[tuple[str, int], list[list[float]]] = defaultdict(list)
+
     for _ in range(plan["rounds"]):
         for connections in plan["connections"]:
             for name, url in plan["urls"].items():
@@ -55,6 +56,7 @@ async def measure(plan: Plan) -> list[dict[str, float | str]]:
                         len(taken) / plan["seconds"],
                     ]
                 )
+
     return [
         {
             "name": name,

@@ -30,6 +30,7 @@ def measure(scene: Scene, times: int) -> list[Figure]:
     """Step up, and wait until it is over, again and again."""
     found = []
     model = a_model(NAME, "1", "slow.tar.gz", scaling=SCALING)
+
     with scene.serving(model) as deployed, scene.load(NAME, RATE):
         for number in range(times):
             until(lambda: said(deployed).desired == 1, "one replica", 180)
@@ -40,6 +41,7 @@ def measure(scene: Scene, times: int) -> list[Figure]:
                 began = min(record.t for record in more.records())
                 found.append(datetime.fromisoformat(at).timestamp() - began)
             say(f"step {number + 1} of {times}: {found[-1]:.1f} s")
+
     return [
         Figure("4x load step -> right replicas asked for, median", statistics.median(found), "s"),
         Figure(

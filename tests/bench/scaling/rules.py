@@ -38,12 +38,14 @@ class Slipway:
         self.due += 1.0
         finished, self.finished = fleet.finished - self.finished, fleet.finished
         took, self.took = fleet.took - self.took, fleet.took
+
         new = Reading(
             at=EPOCH + timedelta(seconds=now),
             load=float(fleet.in_flight),
             finished=finished,
             took_seconds=took,
         )
+
         sizing, self.memory = recommend(
             self.memory, new, self.bounds, current=fleet.replicas, ready=fleet.ready
         )

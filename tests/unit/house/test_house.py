@@ -17,20 +17,12 @@ from tests.house.words import (
     shared_class_names,
 )
 
-STILL = {
-    "paragraphs": 40.0,
-    "test-paragraphs": 25.0,
-}
-"""Figures that miss their targets so far, and where they are: lowered as they come down."""
-
 MEASURED = {figure.key: figure for figure in figures()}
 
 
 @pytest.mark.parametrize("figure", MEASURED.values(), ids=MEASURED)
 def test_a_figure_meets_its_target(figure: Figure) -> None:
-    most = STILL.get(figure.key, figure.target)
-
-    assert most is None or figure.value <= most, "\n".join(map(str, figure.places))
+    assert figure.is_met, "\n".join(map(str, figure.places))
 
 
 def test_no_mirror_is_declared_that_is_none() -> None:

@@ -32,11 +32,13 @@ def climb_argo(rule: Argo, case: Case, rng: np.random.Generator) -> Ending:
     end = rule.pause * len(rule.weights)
     sums: list[tuple[int, int]] = []
     step = min(rule.range, rule.interval)
+
     for seconds in range(step, end + 1, step):
         weight = rule.weights[(seconds - step) // rule.pause] / 100
         sums.append(traffic.spend(step, weight))
         if seconds % rule.interval:
             continue
+
         seen = sums[-(rule.range // step) :]
         requests, errors = (sum(parts) for parts in zip(*seen, strict=True))
         failed += not rule.is_good(requests, errors)

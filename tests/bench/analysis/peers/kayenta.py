@@ -78,18 +78,21 @@ def classify(
     """Return Pass, High, Low or Nodata."""
     experiment = experiment[np.isfinite(experiment)]
     control = control[np.isfinite(control)]
+
     if not len(experiment) or not len(control):
         return "Nodata"
     if np.array_equal(np.sort(experiment), np.sort(control)):
         return "Pass"
     if len(np.unique(np.concatenate([experiment, control]))) == 1:
         return "Pass"
+
     try:
         if abs(rank_z(0, experiment, control)) <= NormalDist().inv_cdf(1 - (1 - confidence) / 2):
             return "Pass"  # the interval holds zero: saves the root search
         shift = shift_of(experiment, control, confidence)
     except ValueError:
         return "Error"
+
     if shift.lower > tolerance * abs(shift.estimate):
         return "High"
     if shift.upper < -tolerance * abs(shift.estimate):
