@@ -104,12 +104,12 @@ class PrometheusServers:
 
     async def _get(self, provider: PrometheusServer, query: str) -> Answer:
         url = provider.url.rstrip("/") + "/api/v1/query"
-        asked = {"query": query, "timeout": f"{provider.timeout_seconds:g}s"}
+        parameters = {"query": query, "timeout": f"{provider.timeout_seconds:g}s"}
         headers = _credential_headers(provider)
         session = self._session(provider)
 
         async with session.get(
-            url, params=asked, headers=headers, allow_redirects=False
+            url, params=parameters, headers=headers, allow_redirects=False
         ) as response:
             if response.status // 100 == 3:  # noqa: PLR2004
                 return Why(

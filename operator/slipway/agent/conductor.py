@@ -77,7 +77,7 @@ class Conductor:
 
         self._changed = asyncio.Event()
         self.programmed = asyncio.Event()
-        """Set once everything that was asked at start is in the files."""
+        """Set once everything that was known at start is in the files."""
         self.acknowledged = asyncio.Event()
         """Set while Envoy runs everything that is in the files."""
 

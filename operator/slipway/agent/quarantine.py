@@ -45,13 +45,13 @@ class Quarantine:
         self._refused = {name: each for name, each in self._refused.items() if name in routes}
 
     def may_write(self, route: Route) -> bool:
-        """Return whether Envoy may be given the route: not refused as it is, and its turn."""
+        """Return whether the route may be written: not refused, and no other suspect before it."""
         if self.is_recovering or self._refused.get(route.name) == route:
             return False
         return route.name not in self._suspects or self._suspects[0] == route.name
 
     def count_look(self) -> None:
-        """Note that Envoy was looked at once more."""
+        """Note one more look at Envoy."""
         self._recovery_looks = max(0, self._recovery_looks - 1)
 
     def end_recovery(self) -> None:

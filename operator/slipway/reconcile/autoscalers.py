@@ -12,7 +12,7 @@ from slipway.reconcile import render_inputs
 from slipway.reconcile.decided import Decided
 from slipway.reconcile.ports import Cluster
 from slipway.reconcile.writer import ObjectWriter
-from slipway.render.autoscaler import Autoscaler, render_autoscaler
+from slipway.render.autoscaler import AutoscalerSpec, render_autoscaler
 
 
 class AutoscalerWriter:
@@ -36,7 +36,7 @@ class AutoscalerWriter:
         md = decided.facts.md
         found = {item.revision: item.meta for item in decided.children.of(AutoscalerFact)}
         for revision in sorted(autoscaled_revisions(decided) & decided.facts.workloads.keys()):
-            spec = Autoscaler(
+            spec = AutoscalerSpec(
                 owner=render_inputs.owner_of(md),
                 revision=revision,
                 scaling=md.spec.scaling,

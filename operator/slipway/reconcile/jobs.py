@@ -10,7 +10,7 @@ from slipway.reconcile.decided import Decided
 from slipway.reconcile.ports import Cluster
 from slipway.reconcile.projections import ANNOTATION_ATTEMPT, ANNOTATION_SUBJECT
 from slipway.reconcile.writer import ObjectWriter
-from slipway.render.jobs import CheckJob, PackageJob, render_check_job, render_package_job
+from slipway.render.jobs import CheckJobSpec, PackageJobSpec, render_check_job, render_package_job
 from slipway.settings import Settings
 
 NEEDS_CHECK = frozenset({Stage.STARTING, Stage.CHECKING})
@@ -41,7 +41,7 @@ class JobWriter:
 
     def _package_job(self, decided: Decided, attempt: int) -> Manifest:
         md, subject = decided.facts.md, decided.facts.input
-        job = PackageJob(
+        job = PackageJobSpec(
             owner=render_inputs.owner_of(md),
             image=self._settings.operator_image,
             input_hash=subject,
@@ -56,7 +56,7 @@ class JobWriter:
 
     def _check_job(self, decided: Decided, candidate: str, attempt: int) -> Manifest:
         facts = decided.facts
-        job = CheckJob(
+        job = CheckJobSpec(
             owner=render_inputs.owner_of(facts.md),
             image=self._settings.operator_image,
             revision=candidate,

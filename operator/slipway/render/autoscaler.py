@@ -10,7 +10,7 @@ from slipway.render.owner import Owner
 
 
 @dataclass(frozen=True, slots=True)
-class Autoscaler:
+class AutoscalerSpec:
     """What an autoscaler is made from."""
 
     owner: Owner
@@ -20,7 +20,7 @@ class Autoscaler:
     """minReplicas, or the rollout's floor where that is higher."""
 
 
-def render_autoscaler(spec: Autoscaler) -> Manifest:
+def render_autoscaler(spec: AutoscalerSpec) -> Manifest:
     """Return the HorizontalPodAutoscaler.
 
     It scales up without delay and down after `downSeconds`, as the builtin engine does.

@@ -45,7 +45,7 @@ GOLDEN_VOLUME = "golden"
 
 
 @dataclass(frozen=True, slots=True)
-class PackageJob:
+class PackageJobSpec:
     """What a package Job is made from."""
 
     owner: Owner
@@ -62,7 +62,7 @@ class PackageJob:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckJob:
+class CheckJobSpec:
     """What a check Job is made from."""
 
     owner: Owner
@@ -109,7 +109,7 @@ class _Task:
     revision: str | None = None
 
 
-def render_package_job(job: PackageJob) -> Manifest:
+def render_package_job(job: PackageJobSpec) -> Manifest:
     """Return the Job that packages an input."""
     task = _Task(
         name=names.package_job_name(job.owner.name, job.input_hash, job.attempt),
@@ -122,7 +122,7 @@ def render_package_job(job: PackageJob) -> Manifest:
     return _render_job(job, task)
 
 
-def render_check_job(job: CheckJob) -> Manifest:
+def render_check_job(job: CheckJobSpec) -> Manifest:
     """Return the Job that checks a candidate."""
     golden = job.request.golden
     task = _Task(
@@ -137,7 +137,7 @@ def render_check_job(job: CheckJob) -> Manifest:
     return _render_job(job, task)
 
 
-def _render_job(job: PackageJob | CheckJob, task: _Task) -> Manifest:
+def _render_job(job: PackageJobSpec | CheckJobSpec, task: _Task) -> Manifest:
     owner = job.owner
     labels = names.common_labels(owner.name, task.component, task.revision)
     template = {"metadata": {"labels": labels}, "spec": _pod_spec(job, task)}
@@ -170,7 +170,7 @@ def _failure_rules(container: str) -> list[Manifest]:
     ]
 
 
-def _pod_spec(job: PackageJob | CheckJob, task: _Task) -> Manifest:
+def _pod_spec(job: PackageJobSpec | CheckJobSpec, task: _Task) -> Manifest:
     uri, volume, path = task.claim
     mounts = [
         *(item.render_mount() for item in task.volumes),
@@ -197,7 +197,9 @@ def _pod_spec(job: PackageJob | CheckJob, task: _Task) -> Manifest:
     }
 
 
-def _job_container(job: PackageJob | CheckJob, task: _Task, mounts: list[Manifest]) -> Manifest:
+def _job_container(
+    job: PackageJobSpec | CheckJobSpec, task: _Task, mounts: list[Manifest]
+) -> Manifest:
     return {
         "name": task.component,
         "image": job.image,
@@ -217,7 +219,7 @@ def _writable_volumes() -> list[_Volume]:
     ]
 
 
-def _secret_volumes(job: PackageJob) -> list[_Volume]:
+def _secret_volumes(job: PackageJobSpec) -> list[_Volume]:
     push = [] if job.push_secret is None else [(job.push_secret, "push", PUSH_SECRET_MOUNT)]
     pulls = [
         (secret, f"pull-{index}", f"{PULL_SECRET_MOUNT}/{index}")

@@ -53,7 +53,7 @@ def find_config(names: Iterable[str], model: str) -> str | None:
 
 
 def plan_layout(
-    names: Sequence[str], model: str, asked: ModelFormat | None, declared: Declared
+    names: Sequence[str], model: str, requested: ModelFormat | None, declared: Declared
 ) -> Layout:
     """Return where every file goes.
 
@@ -63,7 +63,7 @@ def plan_layout(
 
     """
     if _is_repository(names):
-        return _plan_repository(names, model, asked, declared)
+        return _plan_repository(names, model, requested, declared)
 
     versions = {top for top in _top_names(names) if _is_version(top)}
     if len(versions) > 1:
@@ -76,13 +76,13 @@ def plan_layout(
         prefix = ""
         content = [name for name in names if name != CONFIG]
 
-    layout = _plan_version(content, prefix, model, asked, declared)
+    layout = _plan_version(content, prefix, model, requested, declared)
     rest = [name for name in names if name not in content and name != CONFIG]
     return replace(layout, extras=tuple(Placement(name, f"{model}/{name}") for name in rest))
 
 
 def _plan_repository(
-    names: Sequence[str], model: str, asked: ModelFormat | None, declared: Declared
+    names: Sequence[str], model: str, requested: ModelFormat | None, declared: Declared
 ) -> Layout:
     """Take all models as they are, apart from the name of our model's version directory."""
     models = sorted(top for top in _top_names(names) if _is_model(top, names))
@@ -91,10 +91,10 @@ def _plan_repository(
             f"found the models {', '.join(models)}, expected one of them to be {model!r} "
             "(spec.model.name)"
         )
-    if asked not in {None, ModelFormat.REPOSITORY}:
+    if requested not in {None, ModelFormat.REPOSITORY}:
         raise JobFailure(
             Reason.FORMAT_MISMATCH,
-            f"spec.model.format is {asked}, found a repository of {len(models)} models",
+            f"spec.model.format is {requested}, found a repository of {len(models)} models",
         )
 
     own = [name.removeprefix(f"{model}/") for name in names if name.startswith(f"{model}/")]
@@ -114,7 +114,11 @@ def _plan_repository(
 
 
 def _plan_version(
-    content: Sequence[str], prefix: str, model: str, asked: ModelFormat | None, declared: Declared
+    content: Sequence[str],
+    prefix: str,
+    model: str,
+    requested: ModelFormat | None,
+    declared: Declared,
 ) -> Layout:
     inner = [name.removeprefix(prefix) for name in content]
     found = {
@@ -122,12 +126,12 @@ def _plan_version(
     }
     target = f"{model}/{MODEL_DIRECTORY_VERSION}"
 
-    if asked is ModelFormat.REPOSITORY or (asked is None and declared.is_foreign):
+    if requested is ModelFormat.REPOSITORY or (requested is None and declared.is_foreign):
         _require_content(inner)
         weights = tuple(Placement(prefix + name, f"{target}/{name}") for name in inner)
         return Layout(ModelFormat.REPOSITORY, weights)
 
-    chosen = _choose_format(inner, found, asked, declared)
+    chosen = _choose_format(inner, found, requested, declared)
     backend, named = BY_FORMAT[chosen], declared.default_model_filename
     file = _choose_file(backend, found[chosen], named)
     renamed = _names_for_triton(backend, file, inner, named)
@@ -140,16 +144,16 @@ def _plan_version(
 def _choose_format(
     inner: Sequence[str],
     found: dict[ModelFormat, list[str]],
-    asked: ModelFormat | None,
+    requested: ModelFormat | None,
     declared: Declared,
 ) -> ModelFormat:
-    if asked is not None and (declared.is_foreign or declared.format not in {None, asked}):
+    if requested is not None and (declared.is_foreign or declared.format not in {None, requested}):
         raise JobFailure(
             Reason.FORMAT_MISMATCH,
-            f"spec.model.format is {asked}, the source's {CONFIG} says {declared}",
+            f"spec.model.format is {requested}, the source's {CONFIG} says {declared}",
         )
 
-    wanted = asked or declared.format
+    wanted = requested or declared.format
     if wanted is not None and wanted not in found:
         raise JobFailure(
             Reason.FORMAT_MISMATCH,

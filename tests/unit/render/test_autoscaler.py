@@ -2,7 +2,7 @@
 
 import pytest
 from slipway.api.modeldeployment import Scaling
-from slipway.render.autoscaler import Autoscaler, render_autoscaler
+from slipway.render.autoscaler import AutoscalerSpec, render_autoscaler
 from slipway.render.owner import Owner
 
 OWNER = Owner("digits", "vision", "uid-digits")
@@ -10,7 +10,7 @@ OWNER = Owner("digits", "vision", "uid-digits")
 
 def rendered(least: int = 1, **scaling: object) -> dict[str, object]:
     wire = {"maxReplicas": 8, "engine": "HPA", **scaling}
-    spec = Autoscaler(OWNER, "0a1b2c3d", Scaling.model_validate(wire), least)
+    spec = AutoscalerSpec(OWNER, "0a1b2c3d", Scaling.model_validate(wire), least)
     found: dict[str, object] = render_autoscaler(spec)["spec"]
     return found
 

@@ -15,7 +15,7 @@ from slipway.api.request import (
     SourceRequest,
 )
 from slipway.render.fetch import render_fetch_container, render_fetch_volumes
-from slipway.render.jobs import CheckJob, PackageJob, render_check_job, render_package_job
+from slipway.render.jobs import CheckJobSpec, PackageJobSpec, render_check_job, render_package_job
 from slipway.render.owner import Owner
 from slipway.settings import PodSettings, RegistryAccess
 
@@ -28,8 +28,8 @@ REQUEST = PackageRequest(
     base_image="nvcr.io/nvidia/tritonserver:26.07-py3",
     repository="registry.local/models/digits",
 )
-PACKAGE = PackageJob(OWNER, IMAGE, "0123456789abcdef", 2, REQUEST)
-CHECK = CheckJob(
+PACKAGE = PackageJobSpec(OWNER, IMAGE, "0123456789abcdef", 2, REQUEST)
+CHECK = CheckJobSpec(
     OWNER,
     IMAGE,
     "0123abcd",
