@@ -1,15 +1,14 @@
 """Actions: the annotation that requests one, and what the operator's answer means. Pure."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from slipway.api.reasons import Reason
 from slipway.cli.cli_error import CliError, ExitCode
 from slipway.cli.objects import ModelDeployment
+from slipway.cli.views.next_steps import CommandLine
 
-CommandLine = Callable[..., str]
-"""Makes a command line about the object: ``command_line("abort")``."""
 POSITIONED_VERBS = frozenset({"promote", "approve", "skip", "abort"})
 """Verbs that run only at the revision and step that the user saw."""
 REPEATED_VERBS = frozenset({"promote", "abort"})
@@ -48,6 +47,8 @@ class ActionResult:
     by: str
     result: str
     """``Done``, ``Refused: <why>``, or ``Asked`` where the answer was not waited for."""
+    reason: str = ""
+    """Why it was refused, in one word; empty where it was not."""
     position: str = ""
     argument: str = ""
 
@@ -85,7 +86,7 @@ def find_result(md: ModelDeployment, request: ActionRequest) -> ActionResult | N
     """Return what became of the action; None: the operator has not answered yet."""
     for entry in (md.last_action, md.refused_action):
         if entry is not None and entry.id == request.id:
-            return make_result(md, request, entry.result, by=entry.by)
+            return make_result(md, request, entry.result, by=entry.by, reason=entry.reason)
 
     last = md.last_action
     if last is None or last.id < request.id:
@@ -94,7 +95,7 @@ def find_result(md: ModelDeployment, request: ActionRequest) -> ActionResult | N
 
 
 def make_result(
-    md: ModelDeployment, request: ActionRequest, result: str, *, by: str = ""
+    md: ModelDeployment, request: ActionRequest, result: str, *, by: str = "", reason: str = ""
 ) -> ActionResult:
     """Return what became of an action."""
     return ActionResult(
@@ -104,17 +105,16 @@ def make_result(
         id=request.id,
         by=by,
         result=result,
+        reason=reason,
         position=request.position,
         argument=request.argument,
     )
 
 
-ELSEWHERE = "it was meant for "
-
-
 def missed_its_step(result: ActionResult) -> bool:
     """Return whether the rollout had moved on, and the user meant the revision, not the step."""
-    return result.verb in REPEATED_VERBS and result.refusal.startswith(ELSEWHERE)
+    is_elsewhere = result.reason == Reason.MEANT_FOR_ANOTHER_POSITION
+    return result.verb in REPEATED_VERBS and is_elsewhere
 
 
 def has_same_candidate(before: ModelDeployment, after: ModelDeployment) -> bool:

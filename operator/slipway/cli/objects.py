@@ -201,6 +201,8 @@ class LastAction:
     verb: str
     by: str = "unverified"
     result: str = ""
+    reason: str = ""
+    """Why it was refused, in one word; empty where it was not."""
     at: datetime | None = None
 
 

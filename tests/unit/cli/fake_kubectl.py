@@ -128,8 +128,8 @@ def tell(kind: str, manifest: dict[str, Any]) -> None:
 
 
 def annotate(cluster: dict[str, Any], name: str, pairs: list[str]) -> int:
-    object_ = cluster["objects"][name]
-    annotations = object_["metadata"].setdefault("annotations", {})
+    manifest = cluster["objects"][name]
+    annotations = manifest["metadata"].setdefault("annotations", {})
 
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -140,16 +140,17 @@ def annotate(cluster: dict[str, Any], name: str, pairs: list[str]) -> int:
 
     answers = cluster.get("answers", [])
     if answers:
-        verb, _, id_ = annotations[ACTION].rpartition("#")
-        object_["status"]["lastAction"] = {
-            "id": int(id_),
+        verb, _, number = annotations[ACTION].rpartition("#")
+        answer = answers.pop(0)
+        manifest["status"]["lastAction"] = {
+            "id": int(number),
             "verb": verb.partition("@")[0].partition("=")[0],
             "by": annotations.get("slipway.dev/requested-by", "unverified"),
             "at": "2026-11-21T12:00:00.000Z",
-            "result": answers.pop(0),
+            **(answer if isinstance(answer, dict) else {"result": answer}),
         }
 
-    object_["status"].get("rollout", {}).update(cluster.get("then", {}))
+    manifest["status"].get("rollout", {}).update(cluster.get("then", {}))
     save(cluster)
     print(f"modeldeployment.slipway.dev/{name} annotated")
     return 0

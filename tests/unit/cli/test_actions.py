@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from slipway.api.names import ANNOTATION_ACTION, ANNOTATION_REQUESTED_BY
+from slipway.api.reasons import Reason
 from slipway.cli.action import (
     MAX_AHEAD,
     ActionRequest,
@@ -22,6 +23,8 @@ from tests.builders import NOON
 from tests.unit.cli.conftest import Program
 from tests.unit.cli.recordings import command_line, recording
 
+REFUSED = f"Refused: {Reason.NOT_AWAITING_APPROVAL.meaning}"
+LATE = {"result": "Refused: …", "reason": Reason.MEANT_FOR_ANOTHER_POSITION}
 ACTIONS = ("promote", "approve", "skip", "abort", "retry", "rollback", "pause", "resume")
 
 
@@ -30,6 +33,7 @@ def test_the_operator_understands_what_is_asked(verb: str) -> None:
     argument = "0123abcd" if verb == "rollback" else ""
     asked = request_action(recording("progressing").md, verb, NOON, argument)
     read = parse(asked.text)
+
     assert read is not None
     assert (read.id, read.verb, read.argument or "") == (asked.id, verb, argument)
 
@@ -41,6 +45,7 @@ def test_every_action_of_the_operator_has_a_command() -> None:
 def test_an_action_names_the_revision_and_step_that_the_person_saw(run: Program) -> None:
     run.change(answers=["Done"])
     done = run("approve", "digits", "-n", "vision")
+
     assert done.code == 0
     assert re.fullmatch(r"approve@6b04114e/1#\d{13}", run.annotations[ANNOTATION_ACTION])
     assert run.annotations[ANNOTATION_REQUESTED_BY] == "editor"
@@ -51,6 +56,7 @@ def test_an_id_is_greater_than_the_last_one_whatever_the_clock_says() -> None:
     md = recording("paused").md
     assert md.last_action is not None
     asked = request_action(md, "resume", NOON.replace(year=2020), "")
+
     assert asked.id == md.last_action.id + 1
 
 
@@ -59,6 +65,7 @@ def test_an_id_that_the_operator_will_refuse_is_not_outbid() -> None:
         recording("progressing").md, pending_action=PendingAction(9999999999999, "pause#…")
     )
     asked = request_action(md, "resume", NOON)
+
     assert asked.id < 9999999999999
     assert parse(asked.text) is not None
     assert MAX_AHEAD == AHEAD
@@ -78,32 +85,34 @@ def test_an_id_that_did_not_count_is_an_answer_and_not_pending() -> None:
     md = parse_model_deployment(manifest)
     assert md.pending_action is None
     result = find_result(md, ActionRequest("pause", 9999999999999))
+
     assert result is not None
     assert result.refusal == "its id is …"
     assert find_result(md, ActionRequest("pause", millis(NOON.replace(year=2030)))) is None
 
 
 def test_a_refusal_has_its_reason_and_its_own_exit_code(run: Program) -> None:
-    run.change(answers=["Refused: no step waits for approval"])
+    run.change(answers=[REFUSED])
     done = run("approve", "digits")
+
     assert done.code == 5
     assert done.err == (
-        "error: approve was refused: no step waits for approval\n"
+        f"error: approve was refused: {Reason.NOT_AWAITING_APPROVAL.meaning}\n"
         "  try: kubectl slipway describe digits -n vision\n"
     )
 
 
 def test_an_abort_that_came_a_step_late_is_asked_again(run: Program) -> None:
-    late = "Refused: it was meant for 6b04114e/1, now is 6b04114e/2"
-    run.change(answers=[late, "Done"], then={"step": 2})
+    run.change(answers=[LATE, "Done"], then={"step": 2})
     done = run("abort", "digits")
+
     assert done.code == 0
     assert "@6b04114e/2#" in run.annotations[ANNOTATION_ACTION]
 
 
 def test_an_approval_that_came_a_step_late_is_not(run: Program) -> None:
-    late = "Refused: it was meant for 6b04114e/1, now is 6b04114e/2"
-    run.change(answers=[late, "Done"], then={"step": 2})
+    run.change(answers=[LATE, "Done"], then={"step": 2})
+
     assert run("approve", "digits").code == 5
 
 
@@ -117,12 +126,14 @@ def test_who_does_not_wait_is_told_what_was_asked(run: Program) -> None:
     done = run("pause", "digits", "--wait=0", "--json")
     assert done.code == 0
     shown = json.loads(done.out)
+
     assert (shown["verb"], shown["result"]) == ("pause", "Asked")
 
 
 def test_an_action_that_takes_anothers_place_says_so(run: Program) -> None:
     run("pause", "digits", "--wait=0")
     run.change(answers=["Done"])
+
     assert "this replaces pause#" in run("abort", "digits").err
 
 
@@ -139,6 +150,7 @@ def test_rollback_means_the_revision_that_was_promoted_before() -> None:
     assert choose_earlier_revision(md, "0123abcd", command_line) == "0123abcd"
     with pytest.raises(CliError) as problem:
         choose_earlier_revision(md, "9", command_line)
+
     assert problem.value.code is ExitCode.NOT_FOUND
     assert f"1 ({before.revision})" in problem.value.message
 
@@ -163,6 +175,7 @@ def test_rollback_to_what_runs_says_how_to_get_there(run: Program) -> None:
     on = run("rollback", "digits", "6b04114e")
     assert (on.code, "try: kubectl slipway promote digits" in on.err) == (5, True)
     run.put("digits", recording("idle").manifest)
+
     assert "try: kubectl slipway describe digits" in run("rollback", "digits", "3a1e3eef").err
     assert "try: kubectl slipway history digits" in run("rollback", "digits").err
     assert all("annotate" not in call for call in run.state["calls"])
@@ -171,6 +184,7 @@ def test_rollback_to_what_runs_says_how_to_get_there(run: Program) -> None:
 def test_without_the_right_to_watch_the_answer_is_seen_by_looking_again(run: Program) -> None:
     says = 'Error from server (Forbidden): User "editor" cannot watch resource'
     run.change(answers=["Done"], watches=[{"away": True, "says": says}, {"says": says}])
+
     assert run("pause", "digits", "--wait=60s").code == 0
 
 
@@ -181,6 +195,7 @@ def test_an_action_whose_answer_cannot_be_seen_was_written_all_the_same(
 ) -> None:
     run.change(watches=[{"away": True, "says": says}] * 200)
     done = run("pause", "digits", "--wait=10s")
+
     assert done.code == code
     assert done.err.startswith("error: pause was written as pause#")
     assert "try: kubectl slipway describe digits -n vision\n" in done.err
@@ -189,6 +204,7 @@ def test_an_action_whose_answer_cannot_be_seen_was_written_all_the_same(
 def test_one_that_is_deleted_meanwhile_has_a_next_command(run: Program) -> None:
     run.change(watches=[{"events": [None]}])
     done = run("pause", "digits", "--wait=60s")
+
     assert (done.code, done.err) == (
         6,
         "error: digits was deleted\n  try: kubectl slipway get -n vision\n",

@@ -14,6 +14,7 @@ def test_get_lists_every_one_with_its_reason(run: Program) -> None:
     done = run("get", "-A")
     assert done.code == 0
     head, *rows = done.out.splitlines()
+
     assert head.split()[:2] == ["NAMESPACE", "NAME"]
     assert "Progressing 1/2" in "".join(rows)
     assert "RevisionRejected" in "".join(rows)
@@ -23,6 +24,7 @@ def test_get_lists_every_one_with_its_reason(run: Program) -> None:
 def test_get_says_where_it_looked_when_there_is_nothing(run: Program) -> None:
     run.change(objects={})
     done = run("get")
+
     assert done.code == 0
     assert "no ModelDeployments in namespace vision" in done.out
     assert "kubectl slipway get -A" in done.out
@@ -30,6 +32,7 @@ def test_get_says_where_it_looked_when_there_is_nothing(run: Program) -> None:
 
 def test_json_has_every_key_and_moments_in_utc(run: Program) -> None:
     shown = json.loads(run("describe", "digits", "--json").out)
+
     assert shown["rollout"]["stage"] == "Progressing"
     assert shown["rollout"]["stepStartedAt"].endswith("Z")
     assert shown["policy"]["steps"][1] == {"weight": 50, "holdSeconds": 0, "needsApproval": True}
@@ -40,6 +43,7 @@ def test_json_has_every_key_and_moments_in_utc(run: Program) -> None:
 def test_flags_of_kubectl_are_passed_on_wherever_they_stand(run: Program) -> None:
     run("--context=prod", "--as", "editor", "describe", "digits", "-n", "vision", "--as-group=ml")
     [call] = run.state["calls"]
+
     assert set(call) >= {"--context=prod", "--as=editor", "--namespace=vision", "--as-group=ml"}
 
 
@@ -70,12 +74,14 @@ def test_every_flag_that_chooses_a_cluster_or_a_user_is_passed_on(run: Program) 
 def test_commands_to_paste_are_quoted_for_a_shell(run: Program) -> None:
     run.put("digits", recording("awaiting-approval").manifest)
     shown = run("describe", "digits", "--as=system:a b", "--password=p").out
+
     assert "kubectl slipway approve digits -n vision '--as=system:a b'\n" in shown
 
 
 def test_commands_to_paste_have_the_flags_that_were_given_but_no_secret(run: Program) -> None:
     run.put("digits", recording("awaiting-approval").manifest)
     shown = run("describe", "digits", "--context=prod", "--as=editor", "--token=s3cret").out
+
     assert "kubectl slipway approve digits -n vision --context=prod --as=editor\n" in shown
     assert "s3cret" not in shown
 
@@ -90,6 +96,7 @@ def test_the_programs_that_are_installed_exist() -> None:
 
 def test_a_name_that_is_nearly_right_is_guessed(run: Program) -> None:
     done = run("describe", "digts")
+
     assert done.code == 6
     assert done.err == (
         "error: ModelDeployment 'digts' not found in namespace vision; did you mean 'digits'?\n"
@@ -125,12 +132,14 @@ def test_watch_passes_labels_on(run: Program) -> None:
     run.change(watches=[{"says": "error: enough"}])
     run("watch", "-l", "team=vision")
     [call] = run.state["calls"]
+
     assert "--selector=team=vision" in call
 
 
 def test_without_kubectl_it_says_so(run: Program) -> None:
     run.patch.setenv("SLIPWAY_KUBECTL", "/nowhere/kubectl")
     done = run("get")
+
     assert done.code == 1
     assert "cannot run kubectl (/nowhere/kubectl): No such file or directory" in done.err
 
@@ -152,4 +161,5 @@ def test_history_shows_the_newest_first(run: Program) -> None:
     rows = run("history", "digits").out.splitlines()[1:]
     assert [row.split()[2] for row in rows] == ["RolledBack", "Promoted"]
     items = json.loads(run("history", "digits", "--json").out)["items"]
+
     assert [item["outcome"] for item in items] == ["RolledBack", "Promoted"]

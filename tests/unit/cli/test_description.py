@@ -25,6 +25,7 @@ def test_the_last_looks_are_bars() -> None:
     found[1] |= {"looks": [0.0, 0.001, 0.004], "since": "2026-11-21T12:01:53.000Z"}
     screen = with_rollout("progressing", analysis=found)
     errors = next(row for row in screen.splitlines() if row.startswith("  errors "))
+
     assert errors.split()[-3:] == ["25s", "8s", "▁▃█"]
 
 
@@ -45,6 +46,7 @@ def test_a_metric_that_only_reports_holds_nothing() -> None:
     screen = with_rollout(
         "paused", analysis=[*found[:2], late, drift], stage="Progressing", paused=False
     )
+
     assert "drift (report only)  Fail" in screen
     assert "once every metric passes; waiting for latency-p99\n" in screen
 
@@ -91,6 +93,7 @@ def test_a_metric_that_asks_a_person_is_waited_for_like_the_others() -> None:
     found = recording("paused").manifest["status"]["rollout"]["analysis"]
     drift = {"name": "drift", "verdict": "Inconclusive", "role": "Pause", "candidate": 0.3}
     screen = with_rollout("paused", analysis=[*found, drift], stage="Progressing", paused=False)
+
     assert "drift (pause)            Inconclusive" in screen
     assert "once every metric passes; waiting for drift\n" in screen
 
@@ -122,6 +125,7 @@ def test_replicas_and_what_decides_them() -> None:
     }
 
     screen = found.screen(width=120)
+
     assert (
         "  scaling  candidate 2: 3 of 4 replicas, concurrency 14.2, target 4 per replica, "
         "limited by rollout: 14.2 in flight\n"
@@ -145,6 +149,7 @@ def test_without_an_engine_that_reports_the_spec_says_how_many(
     found = recording("idle")
     found.manifest["spec"]["scaling"] = scaling
     screen = found.screen(width=100)
+
     assert f"  scaling  {expected}\n" in screen
 
 
@@ -154,9 +159,27 @@ def test_a_candidate_that_needs_no_evidence_has_no_steps() -> None:
     assert "  next  100% of traffic at the next analysis: promote by editor\n" in screen
 
 
+def test_an_action_that_did_not_count_is_shown() -> None:
+    found = recording("paused")
+    found.manifest["status"]["refusedAction"] = {
+        "id": 9999999999999,
+        "verb": "abort",
+        "by": "editor",
+        "at": "2026-11-21T12:02:00.000Z",
+        "result": "Refused: its id is more than 5 minutes ahead",
+        "reason": "InvalidAction",
+    }
+
+    screen = found.screen()
+
+    assert "  action   pause by unverified, 1m1s ago: Done\n" in screen
+    assert "  refused  abort by editor, 39s ago: Refused: its id is more than 5 min" in screen
+
+
 def test_a_hook_that_has_not_agreed_is_named() -> None:
     hook = {"name": "smoke", "step": 1, "verdict": "Waiting", "tries": 2}
     screen = with_rollout("paused", hooks=[hook], stage="Progressing", paused=False)
+
     assert "waiting for hook smoke" in screen
     assert "  smoke                    Waiting" in screen
 
@@ -181,7 +204,20 @@ def test_what_happens_next_in_every_stage() -> None:
     }
 
 
+def test_a_rollback_without_traffic_or_without_a_stable_restored_nothing() -> None:
+    found = recording("rejected")
+    assert "→ 3a1e3eef, decided 2m2s ago, traffic restored after 1.00 s\n" in found.screen()
+
+    last = found.manifest["status"]["lastRollback"]
+    last["trafficRestoredAt"] = last["decidedAt"]
+    assert "→ 3a1e3eef, decided 2m2s ago\n" in found.screen()
+
+    del last["to"]
+    assert "  rollback from 6b04114e, decided 2m2s ago\n" in found.screen()
+
+
 def test_a_spec_that_nobody_has_looked_at_says_so() -> None:
     found = recording("idle")
     found.manifest["metadata"]["generation"] += 1
+
     assert found.next_steps() == ["the operator reads the newest spec"]

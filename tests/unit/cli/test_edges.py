@@ -43,6 +43,7 @@ def test_what_a_terminal_would_obey_is_taken_out() -> None:
     manifest = recording("rejected").manifest
     manifest["status"]["conditions"][1]["message"] = "\x1b]0;owned\x07\x1b[2Jgone\nnext"
     shown = plain(format_description(parse_model_deployment(manifest), NOON, command_line))
+
     assert "]0;owned  [2Jgone next" in shown
     assert not set(shown) & {"\x1b", "\x07"}
 
@@ -144,6 +145,7 @@ def test_colours(
 ) -> None:
     monkeypatch.setenv("NO_COLOR", no_colour)
     monkeypatch.setenv("TERM", "xterm")
+
     assert has_colours(wish, terminal=terminal) is expected
 
 
@@ -157,6 +159,7 @@ def test_kubectls_completion_gets_commands_flags_and_names(run: Program) -> None
 
 def test_rollback_completes_what_served_before(run: Program) -> None:
     run.put("digits", recording("twice").manifest)
+
     assert complete_words(["rollback", "digits", ""]) == [
         "1\trevision 3a1e3eef",
         "3a1e3eef\tversion 1",
@@ -175,8 +178,8 @@ def test_completion_scripts(run: Program, shell: str) -> None:
 def test_the_start_imports_nothing_heavy() -> None:
     code = (
         "import sys, importlib\n"
-        "from slipway.cli.main import COMMANDS, slipway\n"
-        "for name in COMMANDS: slipway.get_command(None, name)\n"
+        "from slipway.cli.main import ACTIONS, COMMANDS, slipway\n"
+        "for name in [*COMMANDS, *ACTIONS]: slipway.get_command(None, name)\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     command = [sys.executable, "-c", code]
@@ -184,4 +187,5 @@ def test_the_start_imports_nothing_heavy() -> None:
         command, capture_output=True, text=True, check=True, cwd=Path(program.__file__).parents[2]
     )
     heavy = {"pydantic", "yaml", "asyncio", "kubernetes", "kopf", "aiohttp", "numpy"}
+
     assert not heavy & set(done.stdout.split())

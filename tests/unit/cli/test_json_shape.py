@@ -37,6 +37,7 @@ def test_the_page_names_every_key_of_the_object_and_no_other() -> None:
 def test_the_page_names_every_key_of_an_answer_and_a_plan() -> None:
     text = PAGE.split("An action prints ")[1].split("With `--json` errors")[0]
     named = set(re.findall(r"\w+", text))
+
     assert named >= keys(asking.ActionResult)
     assert named >= keys(forecasting.Forecast) | {"seconds", "isTooLate", "requests"}
 

@@ -3,6 +3,7 @@
 import shlex
 
 import pytest
+from slipway.api.reasons import Reason
 
 from tests.pages import Block, commands_run_by, consoles
 from tests.unit.cli.conftest import Program
@@ -37,7 +38,7 @@ def test_a_command_of_a_page_succeeds(run: Program, command: str) -> None:
 
 @pytest.mark.parametrize("block", SESSIONS, ids=lambda block: block.name)
 def test_a_session_is_answered_as_the_page_shows_it(run: Program, block: Block) -> None:
-    run.change(answers=["Done", "Refused: no step waits for approval"])
+    run.change(answers=["Done", f"Refused: {Reason.NOT_AWAITING_APPROVAL.meaning}"])
 
     shown = "".join(f"$ {command}\n{tell(run, command)}" for command in block.commands)
 

@@ -64,6 +64,7 @@ def test_the_traffic_is_measured_at_the_router(run: Program) -> None:
     assert 0 < shown["perSecond"] <= 2_000
     asked = [call[-1] for call in run.state["calls"] if "--raw" in call]
     path = "/api/v1/namespaces/vision/pods/http:router-a:9901/proxy/v1/counters"
+
     assert asked == [path, path]
 
 
@@ -74,6 +75,7 @@ def test_who_may_not_measure_gets_what_the_analysis_counted(run: Program) -> Non
     assert 'cannot get resource "pods/proxy"' in done.err
     md = recording("progressing").md
     measured = rate_from_analysis(md)
+
     assert measured is not None
     assert measured.per_second == pytest.approx(200.0)
 
@@ -81,6 +83,7 @@ def test_who_may_not_measure_gets_what_the_analysis_counted(run: Program) -> Non
 def test_without_any_number_it_asks_for_one(run: Program) -> None:
     run.put("digits", recording("idle").manifest)
     done = run("plan", "digits")
+
     assert done.code == 1
     assert "try: kubectl slipway plan --rps=100 digits -n vision" in done.err
 
@@ -89,4 +92,5 @@ def test_the_first_revision_takes_no_steps(run: Program) -> None:
     manifest = recording("idle").manifest
     del manifest["status"]["stable"]
     run.put("digits", manifest)
+
     assert "goes to 100% as soon as" in run("plan", "digits", "--rps=5").out

@@ -26,6 +26,7 @@ def test_a_screen_is_drawn_over_the_last_one(capsys: pytest.CaptureFixture[str])
         capsys.readouterr()
         drawn.draw(SCREEN)
         shown = capsys.readouterr().out
+
     assert shown.startswith(f"{HOME}row 0")
     assert shown.endswith(f"… 12 more lines\x1b[K\n{REST}")
     assert shown.count("\n") == 9, "one less than the terminal has, so that it never scrolls"
@@ -37,6 +38,7 @@ def test_the_last_screen_stays_whole_when_the_terminal_is_given_back(
     with pytest.raises(KeyboardInterrupt):
         draw_and_interrupt()
     shown = capsys.readouterr().out
+
     assert shown.startswith(ENTER)
     assert shown.rpartition(LEAVE)[2] == "".join(f"row {number}\n" for number in range(20))
 
@@ -87,6 +89,7 @@ def test_wide_text_is_aligned_wrapped_and_cut_by_columns() -> None:
     assert cut_text("模型模型", 7) == "模型模…"
     text = "an error in 模型 " + "数" * 25
     parts = fold_text(text, 20)
+
     assert "".join(parts).replace(" ", "") == text.replace(" ", "")
     assert max(text_width(part) for part in parts) <= 20
     assert fold_text("two  spaces é stay", 40) == ["two  spaces é stay"]

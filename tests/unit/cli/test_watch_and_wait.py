@@ -103,6 +103,7 @@ def test_a_status_of_an_older_spec_decides_nothing(word: str, name: str) -> None
     assert answer(word, name) is not GoalState.PENDING
     manifest = recording(name).manifest
     manifest["metadata"]["generation"] += 1
+
     assert judged(word, manifest) is GoalState.PENDING
 
 
@@ -113,6 +114,7 @@ def test_an_older_candidate_that_bakes_to_its_end_decides_nothing(word: str, nam
     assert answer(word, name) is not GoalState.OUT_OF_REACH
     manifest = recording(name).manifest
     manifest["spec"]["model"]["version"] = "3"
+
     assert judged(word, manifest) is GoalState.PENDING
 
 
@@ -134,6 +136,7 @@ def test_trouble_under_reconciling_is_waited_for_and_shown() -> None:
     assert judged("idle", at_rest) is GoalState.PENDING, "the operator could not begin"
     decided = {"type": "Stalled", "status": "True", "reason": "DeadlineExceeded", "message": "no"}
     manifest["status"]["conditions"].append(decided)
+
     assert judged("promoted", manifest) is GoalState.OUT_OF_REACH, (
         "a person decides, whatever comes on top"
     )
@@ -144,6 +147,7 @@ def test_nothing_serves_before_the_spec_changes() -> None:
     manifest["status"]["conditions"][0]["status"] = "False"
     assert judged("available", manifest) is GoalState.PENDING, "stable's pods may come back"
     del manifest["status"]["stable"]
+
     assert judged("available", manifest) is GoalState.OUT_OF_REACH
 
 
@@ -159,6 +163,7 @@ def test_what_heals_by_itself_is_said_and_waited_for(run: Program) -> None:
     run.put("digits", stalled("progressing", "Forbidden"))
     run.change(watches=[{"events": [promoted()]}])
     done = run("wait", "digits", "--for=promoted", "--timeout=60s")
+
     assert done.code == 0
     assert done.err == "note: digits is waiting for Forbidden to be resolved: no\n"
 
@@ -166,28 +171,35 @@ def test_what_heals_by_itself_is_said_and_waited_for(run: Program) -> None:
 def test_wait_ends_when_it_comes(run: Program) -> None:
     run.change(watches=[{"events": [promoted()]}])
     done = run("wait", "digits", "--for=promoted", "--timeout=60s")
+
     assert (done.code, done.out) == (0, "vision/digits promoted: version 2 is serving\n")
 
 
 def test_wait_ends_when_it_will_not_come(run: Program) -> None:
-    run.put("digits", recording("rejected").manifest)
+    found = recording("rejected")
+    run.put("digits", found.manifest)
+
     done = run("wait", "digits", "--for=promoted")
+
+    why = f"RevisionRejected: {found.md.ready_message}"
     assert done.code == 3
-    why = recording("rejected").md.ready_message
-    assert f"digits will not reach promoted by itself: RevisionRejected: {why}\n" in done.err
+    assert f"digits will not reach promoted by itself: {why}\n" in done.err
 
 
 def test_wait_ends_in_time_and_says_what_is_missing(run: Program) -> None:
     done = run("wait", "digits", "--for=promoted", "--timeout=0.3s")
-    assert done.code == 4
+
     why = recording("progressing").md.ready_message
+    assert done.code == 4
     assert f"digits did not reach promoted within 0s: Progressing, {why}\n" in done.err
 
 
 def test_wait_for_what_is_not_there(run: Program) -> None:
     assert run("wait", "faces", "--for=ready").code == 6
+
     gone = run("wait", "faces", "--for=deleted")
     assert (gone.code, gone.out) == (0, "vision/faces deleted: not found\n")
+
     shown = json.loads(run("wait", "faces", "--for=deleted", "--json").out)
     assert (shown["namespace"], shown["name"], shown["stable"]) == ("vision", "faces", None)
 
@@ -197,6 +209,7 @@ def test_watch_prints_a_line_for_every_change_and_none_for_the_same_again(run: P
     again["metadata"]["resourceVersion"] = "99999"
     run.change(watches=[{"events": [again, promoted(), None]}])
     done = run("watch", "digits", "--for=60s")
+
     assert done.code == 0
     first, second, last = done.out.splitlines()
     assert first.split()[1:5] == ["vision/digits", "Progressing", "1/2", "1=90%"]
@@ -208,6 +221,7 @@ def test_watch_prints_one_json_object_a_line(run: Program) -> None:
     run.change(watches=[{"events": [None]}])
     lines = run("watch", "digits", "--for=60s", "--json").out.splitlines()
     told = [json.loads(line) for line in lines]
+
     assert [(item["gone"], item["object"]["name"]) for item in told] == [
         (False, "digits"),
         (True, "digits"),
@@ -235,6 +249,7 @@ PASSING = [
 def test_a_connection_that_is_lost_in_the_middle_is_made_again(run: Program, said: str) -> None:
     run.change(watches=[*[{"away": True, "says": said}] * 3, {"events": [promoted()]}])
     done = run("wait", "digits", "--for=promoted", "--timeout=60s")
+
     assert done.code == 0
     assert done.err.startswith("note: disconnected since ")
     assert done.err.count("\n") == 1, "once for an outage, not for each try"
@@ -245,6 +260,7 @@ def test_a_cluster_that_starts_is_outlasted_by_wait_from_the_first_call_on(run: 
     done = run("wait", "digits", "--for=promoted", "--timeout=60s")
     assert done.code == 0
     run.change(refuses=PASSING[:1])
+
     assert run("watch", "digits", "--for=60s").code == 1, "who looks is told at once"
 
 
@@ -254,6 +270,7 @@ def test_a_cluster_that_stays_away_ends_in_time_and_says_so(run: Program) -> Non
     done = run("wait", "digits", "--for=promoted", "--timeout=10s", "--json")
     assert done.code == 4
     *_, note, error = done.err.splitlines()
+
     assert "disconnected since" in json.loads(note)["note"]
     assert "disconnected since" in json.loads(error)["error"]["message"]
 
@@ -264,6 +281,7 @@ def test_a_right_that_is_taken_away_ends_the_waiting(
     monkeypatch.setattr("slipway.cli.reconnect.DOUBT_SECONDS", 0.3)
     run.change(watches=[{"says": "Error from server (Forbidden): no more"}] * 500)
     done = run("wait", "digits", "--for=promoted", "--timeout=60s")
+
     assert done.code == 1
     assert "forbidden: no more" in done.err
 
@@ -281,6 +299,7 @@ def test_what_was_deleted_while_nobody_watched_is_told(run: Program, name: str) 
     lost = {"drops": [name], "says": PASSING[0]}
     run.change(watches=[lost, {"says": "error: enough"}])
     rows = run("watch").out.splitlines()
+
     assert [row.split()[1] for row in rows if row.endswith("deleted")] == [f"vision/{name}"]
     assert rows[-1].endswith("deleted")
 
@@ -288,6 +307,7 @@ def test_what_was_deleted_while_nobody_watched_is_told(run: Program, name: str) 
 def test_one_that_was_deleted_while_nobody_watched_ends_the_watch(run: Program) -> None:
     run.change(watches=[{"drops": ["digits"], "says": PASSING[0]}])
     done = run("watch", "digits", "--for=60s")
+
     assert (done.code, done.out.splitlines()[-1].split()[1:]) == (0, ["vision/digits", "deleted"])
 
 
@@ -317,6 +337,7 @@ def test_a_program_that_is_ended_leaves_no_kubectl_behind(run: Program) -> None:
         [child] = [int(word) for word in told.split()]
         process.terminate()
         assert process.wait(timeout=60) == 128 + signal.SIGTERM
+
     assert not Path(f"/proc/{child}").exists()
     assert run.state["calls"]
 
@@ -336,6 +357,7 @@ def test_looks_are_remembered_for_one_rollout() -> None:
         assert looks.record(parse_model_deployment(manifest)) == seen
     assert seen["errors"] == (0.0, 0.01, 0.02)
     manifest["status"]["rollout"]["startedAt"] = "2026-11-21T13:00:00.000Z"
+
     assert looks.record(parse_model_deployment(manifest))["errors"] == (0.02,)
 
 

@@ -39,7 +39,7 @@ PAST_INDENT = 11
 MOST_HISTORY = 3
 LONGEST_BAR = 20
 ROLES = {"Pause": "pause", "Advisory": "advisory", "ReportOnly": "report only"}
-"""Of metrics; Required is the rule, and not said."""
+"""Of metrics; Required is the rule, and not shown."""
 COUNTED = frozenset({"Progressing", "Baking", "Paused", "AwaitingApproval"})
 """Stages in which the analysis is about the current step."""
 
