@@ -7,7 +7,8 @@ INTRODUCTION = """# Reasons
 Generated from `operator/slipway/api/reasons.py` by `make generate`; do not edit.
 
 Conditions, verdicts, results of Jobs, events and answers to actions carry a reason: one word that
-never changes its meaning, for machines. The message beside it has the numbers, for people."""
+never changes its meaning, for machines. The message beside it has the numbers, for people.
+Where nothing is said about what becomes of it, the rollout goes on by itself."""
 
 
 def render_reasons() -> str:
@@ -24,7 +25,8 @@ def _render_table(members: list[Reason]) -> str:
     """Return a table; a column that would say nothing is left out."""
     rows = [["reason", "what it means"], *([f"`{item}`", item.meaning] for item in members)]
     if any(item.course is not Course.GOES_ON for item in members):
-        _add_column(rows, "what becomes of it", [item.course.value for item in members])
+        courses = ["" if item.course is Course.GOES_ON else item.course.value for item in members]
+        _add_column(rows, "what becomes of it", courses)
     if any(item.remedy for item in members):
         _add_column(rows, "what to do", [item.remedy for item in members])
 
