@@ -43,6 +43,7 @@ def test_every_file_that_a_command_line_names_is_rendered() -> None:
     words = [word for stage in stages for one in stage.components for word in one.command]
     prefix = PLACES.config("") + "/"
     named = {word.partition(prefix)[2] for word in words if prefix in word}
+
     assert named <= set(FILES)
     assert len(named) > 8
 
@@ -90,6 +91,7 @@ def test_the_addons_name_no_unfilled_word() -> None:
     template = (Path(config.__file__).parent / "addons.yaml").read_text()
     objects = list(yaml.safe_load_all(config.render_addons(template, "Q0E=")))
     services = {one["metadata"]["name"]: one for one in objects if one["kind"] == "Service"}
+
     assert services["kube-dns"]["spec"]["clusterIP"] == parsed("kubelet.yaml")["clusterDNS"][0]
     assert services["metrics-server"]["spec"]["ports"][0]["targetPort"] == settings.METRICS_PORT
 

@@ -55,4 +55,5 @@ def test_an_archive_leads_from_its_index_to_the_manifest(binary: Path) -> None:
         blob = tree.extractfile("blobs/" + entry["digest"].replace(":", "/"))
         assert blob
         assert blob.read() == made.manifest
+
     assert entry["annotations"] == {"io.containerd.image.name": "localhost/tool:1"}

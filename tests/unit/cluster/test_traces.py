@@ -49,6 +49,7 @@ def test_the_record_of_the_owner_survives_the_way_through_its_file(tmp_path: Pat
     init = ProcessIdentity(pid=7, started=8, boot="b")
     record = Owner("/clone", "digest", init=init).used_by("/other").used_by("/other")
     record.save(tmp_path / "owner.json")
+
     assert load(tmp_path / "owner.json") == record
     assert record.users == ("/other",)
 
@@ -81,7 +82,9 @@ def test_a_clone_forgets_what_was_published_and_nothing_else(tmp_path: Path) -> 
     kept = tmp_path / ".cluster/notes"
     kept.write_text("mine")
     clone.forget(tmp_path)
+
     assert list((tmp_path / ".cluster").iterdir()) == [kept]
+
     kept.unlink()
     clone.forget(tmp_path)
     assert not (tmp_path / ".cluster").exists()
@@ -95,6 +98,7 @@ def test_only_mount_points_that_we_made_are_removed(
     before.mkdir()
     mountpoints.make()
     (used / "file").touch()
+
     assert mountpoints.remove()
     assert before.exists()
     assert not made.exists()

@@ -52,6 +52,7 @@ def test_an_owner_sees_what_it_controls_and_nothing_else(cache: Cache) -> None:
     cache.store(Ref(DEPLOYMENT, "vision", "digits-2", uid="u2", owner="md1"), Value(2))
     cache.store(Ref(DEPLOYMENT, "vision", "faces-1", uid="u3", owner="md2"), Value(3))
     cache.store(Ref(SERVICE, "vision", "digits-1", uid="u4", owner="md1"), "another type")
+
     assert cache.owned_by("md1", Value) == [Value(0), Value(2)]
     assert cache.owned_by("nobody", Value) == []
 

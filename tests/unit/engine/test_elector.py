@@ -30,6 +30,7 @@ async def test_the_first_to_come_leads(leases: FakeLeases, clock: FakeClock) -> 
     a, b = elector("a", leases, clock), elector("b", leases, clock)
     await a.tick()
     await b.tick()
+
     assert (a.leading.is_set(), b.leading.is_set()) == (True, False)
     assert (a.may_write(), b.may_write()) == (True, False)
 
@@ -52,6 +53,7 @@ async def test_the_fence_falls_before_another_may_take_over(
     await a.tick()
     await b.tick()
     clock.forward(7)
+
     assert a.may_write()
 
     clock.forward(0.1)
@@ -74,9 +76,12 @@ async def test_a_released_lease_is_taken_at_once(leases: FakeLeases, clock: Fake
     await a.tick()
     await b.tick()
     await a.release()
+
     assert not a.may_write()
+
     await b.tick()
     assert b.may_write()
+
     await a.tick()
     assert not a.leading.is_set(), "who released does not come back"
 
@@ -89,6 +94,7 @@ async def test_a_connection_error_is_survived_and_the_lease_kept(
     await a.tick()
     leases.is_down = True
     clock.forward(5)
+
     assert not await a.tick()
     assert a.may_write(), "the last renewal is recent enough"
 
@@ -110,6 +116,7 @@ async def test_a_leader_that_could_not_renew_in_time_stands_back(
     leases.is_down = True
     clock.forward(15.1)
     await a.tick()
+
     assert not a.leading.is_set()
 
 
@@ -124,6 +131,7 @@ async def test_a_renewal_whose_answer_was_lost_does_not_cost_the_lease(
     leases.loses_answers = False
     clock.forward(2)
     await a.tick()
+
     assert a.may_write()
     assert leases.record is not None
     assert leases.record.transitions == 0
@@ -137,8 +145,10 @@ async def test_a_leader_that_was_stopped_for_a_minute_finds_its_successor(
     await b.tick()
     clock.forward(60)
     await b.tick()
+
     assert b.may_write()
     assert not a.may_write(), "before it even asked"
+
     await a.tick()
     assert not a.leading.is_set()
     assert leases.record is not None
@@ -151,6 +161,7 @@ async def test_a_foreign_clock_that_is_wrong_by_an_hour_changes_nothing(
     a, b = elector("a", leases, clock), elector("b", leases, clock)
     await a.tick()
     assert leases.record is not None
+
     leases.record = replace(leases.record, renewed=leases.record.renewed - timedelta(hours=1))
     await b.tick()
     assert not b.leading.is_set()
@@ -177,7 +188,9 @@ async def test_a_new_process_waits_a_full_lease_for_a_holder_it_never_saw_renew(
     await late.tick()
     clock.forward(14)
     await late.tick()
+
     assert not late.leading.is_set()
+
     clock.forward(1.1)
     await late.tick()
     assert late.leading.is_set()
@@ -193,4 +206,5 @@ async def test_a_race_for_a_lease_that_ran_out_has_one_winner(
     clock.forward(16)
     await a.tick()
     await b.tick()
+
     assert [a.leading.is_set(), b.leading.is_set()] == [True, False]

@@ -31,6 +31,7 @@ def test_the_time_of_the_last_apply_and_other_entries_do_not_count() -> None:
     changed["metadata"]["managedFields"][0]["time"] = "2027-01-01T00:00:00Z"
     changed["metadata"]["managedFields"][1]["fieldsV1"] = {"f:other": {}}
     changed["metadata"]["managedFields"].append({"manager": "hpa", "operation": "Update"})
+
     assert hash_owned_fields(changed, "slipway") == hash_owned_fields(LIVE, "slipway")
 
 
@@ -46,6 +47,7 @@ def test_an_annotation_that_we_set_in_other_ways_too_does_not_count() -> None:
     annotations = fields.setdefault("f:metadata", {}).setdefault("f:annotations", {})
     before = hash_owned_fields(changed, "slipway", ignored_annotation="epoch")
     annotations["f:epoch"] = {}
+
     assert hash_owned_fields(changed, "slipway", ignored_annotation="epoch") == before
     assert hash_owned_fields(changed, "slipway") != before
 

@@ -38,7 +38,9 @@ def test_an_event_during_a_pass_brings_the_key_up_again_right_after(queue: WorkQ
     queue.add(DIGITS)
     queue.take()
     queue.add(DIGITS)
+
     assert queue.take() is None, "never two passes of one key at a time"
+
     queue.done(DIGITS)
     assert queue.take() == DIGITS
 
@@ -48,6 +50,7 @@ def test_an_event_during_a_failing_pass_is_not_delayed_by_the_back_off(queue: Wo
     queue.take()
     queue.add(DIGITS)
     queue.failed(DIGITS)
+
     assert queue.take() == DIGITS
 
 
@@ -56,9 +59,12 @@ def test_of_several_due_times_the_earliest_counts(queue: WorkQueue, clock: FakeC
     queue.add_after(DIGITS, 3)
     queue.add_after(DIGITS, 20)
     clock.forward(2.9)
+
     assert queue.take() is None
+
     clock.forward(0.1)
     assert queue.take() == DIGITS
+
     queue.done(DIGITS)
     clock.forward(100)
     assert queue.take() is None, "the later wishes went with the earliest"
@@ -72,7 +78,9 @@ def test_a_pass_that_comes_early_replaces_the_wish_for_a_later_one(
     queue.take()
     queue.done(DIGITS, requeue_after=30)
     clock.forward(20)
+
     assert queue.take() is None
+
     clock.forward(10)
     assert queue.take() == DIGITS
 
@@ -83,6 +91,7 @@ def test_a_wish_made_during_a_pass_outlives_it(queue: WorkQueue, clock: FakeCloc
     queue.add_after(DIGITS, 5)
     queue.done(DIGITS, requeue_after=60)
     clock.forward(5)
+
     assert queue.take() == DIGITS
 
 
@@ -103,6 +112,7 @@ def test_back_off_doubles_up_to_its_limit_and_starts_anew_after_a_success(
     queue.done(DIGITS)
     queue.add(DIGITS)
     queue.take()
+
     assert queue.failed(DIGITS) == pytest.approx(0.2)
 
 
@@ -111,6 +121,7 @@ def test_the_failures_of_one_key_do_not_delay_another(queue: WorkQueue) -> None:
     queue.take()
     queue.failed(DIGITS)
     queue.add(FACES)
+
     assert queue.take() == FACES
 
 
@@ -127,6 +138,7 @@ async def test_a_waiting_worker_is_woken_by_an_event() -> None:
     worker = asyncio.create_task(queue.get())
     await asyncio.sleep(0)
     queue.add(DIGITS)
+
     assert await asyncio.wait_for(worker, 5) == DIGITS
 
 
@@ -136,6 +148,7 @@ async def test_a_waiting_worker_is_woken_when_a_key_falls_due() -> None:
     await asyncio.sleep(0)
     queue.add_after(FACES, 0.02)
     queue.add_after(DIGITS, 0.01)
+
     assert await asyncio.wait_for(worker, 5) == DIGITS
     assert await asyncio.wait_for(queue.get(), 5) == FACES
 
@@ -146,6 +159,7 @@ async def test_a_cancelled_worker_passes_its_wake_up_on() -> None:
     await asyncio.sleep(0)
     queue.add(DIGITS)
     first.cancel()
+
     assert await asyncio.wait_for(second, 5) == DIGITS
 
 
@@ -156,6 +170,7 @@ def test_the_oldest_key_is_the_one_that_waits_longest(queue: WorkQueue, clock: F
     clock.forward(3)
     queue.add(FACES)
     queue.add(DIGITS)
+
     assert queue.longest_wait == 3
 
     queue.take()
@@ -164,6 +179,7 @@ def test_the_oldest_key_is_the_one_that_waits_longest(queue: WorkQueue, clock: F
     clock.forward(2)
     queue.add(DIGITS)
     clock.forward(5)
+
     assert queue.longest_wait == 7, (
         "faces has waited longer than the word that came during the pass"
     )

@@ -18,6 +18,7 @@ def test_what_was_not_used_comes_back_up_to_the_burst() -> None:
     for _ in range(3):
         bucket.reserve()
     clock.forward(100)
+
     assert [bucket.try_take() for _ in range(4)] == [True, True, True, False]
 
 
@@ -25,6 +26,8 @@ def test_a_pause_holds_everybody_up() -> None:
     clock = FakeClock()
     bucket = TokenBucket(rate=10, burst=3, now=clock)
     bucket.pause(2)
+
     assert bucket.reserve() == pytest.approx(2.1)
+
     clock.forward(3)
     assert bucket.reserve() == 0

@@ -47,6 +47,7 @@ async def test_a_later_repeat_raises_the_count_by_all_that_were_not_written(
         await say(recorder)
     clock.forward(REPEAT_SECONDS + 1)
     await say(recorder)
+
     assert list(sink.counts.values()) == [4]
 
 
@@ -72,6 +73,7 @@ async def test_an_event_that_expired_is_written_anew(
     sink.counts.clear()
     clock.forward(REPEAT_SECONDS + 1)
     await say(recorder)
+
     assert list(sink.counts.values()) == [1]
 
 
@@ -82,6 +84,7 @@ async def test_an_object_that_talks_too_much_is_cut_off(
         await say(recorder, f"{number} %")
     assert sink.writes == OBJECT_BURST
     assert recorder.dropped == 50 - OBJECT_BURST
+
     clock.forward(5)
     await say(recorder, "later")
     assert sink.messages[-1] == "later"
@@ -94,6 +97,7 @@ async def test_an_api_server_that_is_away_is_not_the_callers_trouble(
     await say(recorder)
     sink.is_down = False
     await say(recorder)
+
     assert sink.messages == ["5 % reached"]
 
 

@@ -54,6 +54,7 @@ async def test_an_object_whose_deletion_was_missed_is_removed() -> None:
     world.show(DIGITS, FACES)
     world.lister.add(DIGITS)
     await world.sweep.sweep()
+
     assert world.ghosts == [FACES]
     assert len(world.cache) == 1
 
@@ -71,6 +72,7 @@ async def test_namespaces_that_are_not_swept_are_no_ghosts_of_those_that_are() -
     world.show(DIGITS, heard)
     world.lister.add(DIGITS, heard)
     await world.sweep.sweep()
+
     assert world.ghosts == []
 
 
@@ -78,6 +80,7 @@ async def test_nothing_is_removed_when_the_api_server_does_not_answer() -> None:
     world = World()
     world.show(DIGITS)
     world.lister.is_down = True
+
     with pytest.raises(ClusterUnavailable):
         await world.sweep.sweep()
     assert len(world.cache) == 1
@@ -106,6 +109,7 @@ async def test_a_kind_without_an_answer_costs_no_other_its_sweep() -> None:
     heard = Ref(POD, "vision", "p", uid="u3")
     world.show(FACES, heard)
     world.lister.broken = {DEPLOYMENT}
+
     with pytest.raises(ClusterUnavailable):
         await world.sweep.sweep()
     assert world.ghosts == [heard]
@@ -124,7 +128,9 @@ async def test_only_a_sweep_in_which_nothing_failed_went_well_and_any_goes_on() 
     world.lister.forbidden = {(POD, "gone")}
     world.clock.forward(100)
     await world.sweep.sweep()
+
     assert (world.sweep.age, world.sweep.idle) == (100, 0)
+
     world.lister.forbidden = set()
     await world.sweep.sweep()
     assert world.sweep.age == 0
@@ -145,7 +151,9 @@ async def test_work_waits_for_an_api_server_that_answers_in_part() -> None:
     world.lister.broken = {POD}
     running = asyncio.create_task(world.sweep.run())
     await asyncio.sleep(0.05)
+
     assert not world.sweep.synced.is_set()
+
     running.cancel()
 
 
@@ -155,6 +163,7 @@ async def test_what_is_left_out_is_not_swept_and_stays_known_as_missing() -> Non
     world.sweep.leave_out({(POD, "gone"): why})
     world.lister.add(Ref(DEPLOYMENT, "gone", "digits", uid="u9"))
     await world.sweep.sweep()
+
     assert world.sweep.behind == 0
     assert world.sweep.failures == {(POD, "gone"): why}
 
@@ -166,7 +175,9 @@ async def test_work_waits_until_the_watches_have_shown_every_object() -> None:
     await asyncio.sleep(0.01)
     world.show(DIGITS)
     await asyncio.sleep(0.15)
+
     assert not world.sweep.synced.is_set()
+
     world.show(FACES)
     await until(world.sweep.synced.is_set)
     running.cancel()
@@ -196,9 +207,12 @@ async def test_a_watch_that_does_not_catch_up_between_two_sweeps_is_dead() -> No
     world.show(DIGITS)
     world.lister.add(replace(DIGITS, version=9))
     await world.sweep.sweep()
+
     assert not world.sweep.watch_is_dead, "it may just be late"
+
     await world.sweep.sweep()
     assert world.sweep.watch_is_dead
+
     world.show(replace(DIGITS, version=9))
     await world.sweep.sweep()
     assert not world.sweep.watch_is_dead

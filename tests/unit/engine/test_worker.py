@@ -94,7 +94,9 @@ async def test_nothing_is_worked_on_before_the_gate_opens(passes: Passes) -> Non
     queue.add(GOOD)
     for _ in range(10):
         await asyncio.sleep(0)
+
     assert passes.seen == []
+
     gate.set()
     await until(lambda: passes.seen == [GOOD])
     worker.cancel()
@@ -114,7 +116,9 @@ async def test_draining_waits_for_the_pass_under_way(passes: Passes) -> None:
     await until(lambda: passes.seen == [GOOD])
     drained = asyncio.create_task(worker.drain(5))
     await asyncio.sleep(0)
+
     assert not drained.done()
+
     go_on.set()
     await asyncio.wait_for(drained, 5)
     task.cancel()
@@ -151,4 +155,5 @@ async def test_a_pass_knows_what_it_is_about_and_nothing_of_the_one_before(passe
         assert queue.take() == key
         await worker.process(key)
     of = {"kind": KIND, "namespace": "vision"}
+
     assert said == [{**of, "name": "good", "revision": "of good"}, {**of, "name": "bad"}]

@@ -73,6 +73,7 @@ def test_a_log_that_is_read_again_counts_nothing_twice() -> None:
     second = Record(t=101, counts=Totals(5), total=Totals(10))
     load._read([first.to_line(), second.to_line()])
     load._read([first.to_line(), second.to_line()])
+
     assert load.records() == [first, second]
     assert load.records(since=101) == [second]
     assert load.total == Totals(10)
@@ -93,6 +94,7 @@ def test_the_pod_gets_all_the_code_that_the_client_imports(tmp_path: Path) -> No
     script = "import sys; sys.path[:0] = [sys.argv[1]]; import tests.load.client as c; print(c)"
     words = [sys.executable, "-c", script, str(tmp_path)]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+
     assert done.returncode == 0, done.stderr
     assert str(tmp_path) in done.stdout
     assert set(SOURCES) <= set(config_map["data"])

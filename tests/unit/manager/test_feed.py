@@ -113,6 +113,7 @@ def test_a_deletion_wakes_those_that_the_object_concerned(world: World) -> None:
     world.see(pod)
     world.woken()
     world.feed.on_gone(POD, pod)
+
     assert world.woken() == {ROUTER, FACES}
     assert len(world.cache) == 0
 
@@ -121,10 +122,13 @@ def test_a_status_alone_does_not_wake_the_router_but_a_new_generation_does(world
     world.see(an_object(MODEL_DEPLOYMENT, spec=1))
     world.woken()
     world.see(an_object(MODEL_DEPLOYMENT, version=2, spec=2))
+
     assert world.woken() == {DIGITS}
+
     changed = an_object(MODEL_DEPLOYMENT, version=3, spec=2)
     changed["metadata"]["generation"] = 2
     world.see(changed)
+
     assert world.woken() == {ROUTER}
 
 
@@ -134,6 +138,7 @@ def test_an_object_that_cannot_be_understood_wakes_its_owner_and_breaks_nothing(
     world.see(an_object(DEPLOYMENT, "digits-1", labels=OURS))  # no spec: the projection raises
     assert world.woken() == {DIGITS}
     assert "projection failed" in caplog.text
+
     world.feed.on_seen(POD, {})
     assert "event not understood" in caplog.text
 
@@ -143,6 +148,7 @@ def test_the_answer_to_a_write_is_known_before_the_watch_tells(world: World) -> 
     world.feed.on_written(DEPLOYMENT, written)
     world.woken()
     world.see(an_object(DEPLOYMENT, "digits-1", version=4, spec="old", labels=OURS))
+
     assert world.woken() == set(), "a late event of an older version"
     assert world.cache.get(DEPLOYMENT, "vision", "digits-1", str) == "new"
 
@@ -157,4 +163,5 @@ def test_the_echo_of_a_write_is_not_looked_at_again(world: World) -> None:
     world.feed.on_written(DEPLOYMENT, written)
     known = world.cache.entry(DEPLOYMENT, "vision", "digits-1")
     world.see(written)
+
     assert world.cache.entry(DEPLOYMENT, "vision", "digits-1") is known

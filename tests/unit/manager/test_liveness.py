@@ -52,9 +52,11 @@ async def test_a_process_in_good_order_is_alive(exposed: Exposed) -> None:
 async def test_a_watch_that_falls_silent_is_noticed(exposed: Exposed) -> None:
     await pass_time(exposed, 290, silent=PODS)
     assert broken(exposed) == []
+
     await pass_time(exposed, 20, silent=PODS)
     assert broken(exposed) == ["every watch gives signs of life"]
     assert liveness.silent_kinds(exposed.machine) == ["Pod"]
+
     exposed.machine.heartbeats.beat(PODS)
     assert broken(exposed) == []
 
@@ -122,6 +124,7 @@ async def test_a_queue_that_nobody_serves_is_noticed() -> None:
     exposed.machine.queue.add(Key(kinds.MODEL_DEPLOYMENT.kind, "vision", "digits"))
     exposed.clock.forward(901)
     world.clock.pass_on(901)
+
     assert broken(exposed) == ["the queue moves"]
 
 

@@ -122,6 +122,7 @@ async def test_a_rollout_shows_its_stage_weights_replicas_and_verdicts(
     exposed = await with_everything(world)
     status = world.status()
     of = {"namespace": "vision", "name": "digits"}
+
     assert exposed.values("slipway_modeldeployment_stage", stage="Progressing", **of) == [1]
 
     candidate = status["candidate"]["revision"]
@@ -133,6 +134,7 @@ async def test_a_rollout_shows_its_stage_weights_replicas_and_verdicts(
     assert weights[candidate] == [0.1]
     assert exposed.values("slipway_revision_replicas_ready", revision=candidate, **of) == [1]
     assert status["rollout"]["analysis"]
+
     for analysis in status["rollout"]["analysis"]:
         known = {"metric": analysis["name"], "verdict": analysis["verdict"]}
         assert exposed.values("slipway_analysis_verdict", **known, **of) == [1]
@@ -142,6 +144,7 @@ async def test_a_rollout_shows_its_stage_weights_replicas_and_verdicts(
 async def test_what_was_deleted_is_gone(world: OperatorWorld) -> None:
     exposed = await leading(world)
     assert exposed.series_of("digits")
+
     world.delete(kinds.MODEL_DEPLOYMENT)
     await world.work()
     assert exposed.series_of("digits") == 0
@@ -154,6 +157,7 @@ async def test_many_versions_make_no_more_series(world: OperatorWorld) -> None:
         await world.ask_for(version)
         await world.settle()
     old = 2 * 3  # the fast lane keeps Deployments of older revisions, without pods
+
     assert before <= exposed.series_of("digits") <= before + old
     assert before <= 48
 
@@ -168,6 +172,7 @@ async def test_scraping_wakes_nobody(world: OperatorWorld) -> None:
     exposed = await leading(world)
     before = list(world.writes)
     assert exposed.families()
+
     await world.work()
     assert world.writes == before
 
@@ -176,10 +181,13 @@ async def test_a_key_ages_only_under_a_leader(world: OperatorWorld) -> None:
     exposed = expose(world)
     exposed.machine.queue.add(Key("ModelDeployment", "vision", "digits"))
     world.clock.pass_on(50)
+
     assert exposed.values("slipway_queue_oldest_seconds") == [0]
+
     await exposed.machine.elector.tick()
     exposed.clock.forward(10)
     world.clock.pass_on(10)
+
     assert exposed.values("slipway_queue_oldest_seconds") == [10]
     assert exposed.values("slipway_queue_ready") == [1]
 
@@ -189,14 +197,17 @@ async def test_of_a_rollout_that_ended_nothing_is_shown_but_that_it_did(
 ) -> None:
     exposed = await leading(world)
     assert world.status()["rollout"]["startedAt"]
+
     under_way = ("slipway_rollout_", "slipway_analysis_")
     assert {
         f.name for f in exposed.families() if f.name.startswith(under_way) and f.samples
     } == set()
     assert exposed.values("slipway_modeldeployment_stage", stage="Idle", name="digits") == [1]
+
     await world.ask_for("3", rollout={"steps": [{"weight": 10, "holdSeconds": 600}]})
     await world.until(lambda: "candidate" in world.status())
     (began,) = exposed.values("slipway_rollout_started_timestamp_seconds", name="digits")
+
     assert began == datetime.fromisoformat(world.status()["rollout"]["startedAt"]).timestamp()
 
 
@@ -230,6 +241,7 @@ async def test_a_moment_that_is_none_costs_no_other_metric(world: OperatorWorld)
     manifest = {**world.find(kinds.MODEL_DEPLOYMENT), "status": status}
     manifest["metadata"] = {**manifest["metadata"], "resourceVersion": "999999999"}
     exposed.machine.feed.on_seen(kinds.MODEL_DEPLOYMENT, manifest)
+
     assert exposed.values("slipway_rollout_started_timestamp_seconds") == []
     assert exposed.values("slipway_rollout_steps", name="digits") == [1]
 
@@ -240,6 +252,7 @@ def test_what_people_write_breaks_no_line() -> None:
     for value in written_by_people:
         gauge.add(format_labels(name=value), value, value=0.25)
     (family,) = text_string_to_metric_families(write_exposition([gauge]).decode())
+
     assert family.type == "gauge"
     assert [sample.labels for sample in family.samples] == [
         {"name": value, "label": value} for value in written_by_people
@@ -252,7 +265,9 @@ def test_the_first_of_each_event_is_an_increase() -> None:
     sources = "".join(path.read_text() for path in (PAGE.parents[1] / "operator").rglob("*.py"))
     said = set(re.findall(r"\bEvent\(\s*\"(\w+)\"", sources))
     outcomes = set(Outcome) - {Outcome.PROMOTED, Outcome.PACKAGING_FAILED}  # packaging tries on
+
     assert {reason for _, reason in EXPECTED} == said | {str(outcome) for outcome in outcomes}
+
     exposed = expose(OperatorWorld())
     assert exposed.values("slipway_events_total") == [0] * len(EXPECTED)
 

@@ -55,7 +55,9 @@ async def test_rights_that_come_a_little_late_are_waited_for() -> None:
     prober = FakeProber({(POD, "new")})
     waiting = asyncio.create_task(preflight(prober, "new", "vision", patience=60).wait())
     await prober.until_looked_again()
+
     assert not waiting.done()
+
     prober.forbidden.clear()
     assert await waiting == {}
 
@@ -79,6 +81,8 @@ async def test_a_namespace_is_back_when_all_of_it_is() -> None:
     back = asyncio.create_task(found.until_back(await found.wait()))
     prober.forbidden.remove((POD, "gone"))
     await prober.until_looked_again()
+
     assert not back.done()
+
     prober.forbidden.clear()
     await asyncio.wait_for(back, 10)

@@ -84,4 +84,5 @@ async def test_nothing_else_is_served(unused_tcp_port: int, path: str) -> None:
     async with aiohttp.ClientSession() as session:
         answer = await session.get(f"http://127.0.0.1:{unused_tcp_port}{path}")
     await server.stop()
+
     assert answer.status == 404
