@@ -19,6 +19,7 @@ class Group(Enum):
     """Where a reason is given."""
 
     ROLLOUT = "where a rollout stands"
+    OUTCOME = "how a candidate ended"
     STALL = "why a rollout needs a person"
     TROUBLE = "why a write or a pass failed"
     PODS = "what pods and containers say"
@@ -103,11 +104,26 @@ class Reason(StrEnum):
     PAUSED = "Paused", Group.ROLLOUT, "paused by spec.paused or by the action pause"
     PROMOTED = "Promoted", Group.ROLLOUT, "the version in the spec serves all of the traffic"
     ROLLING_BACK = "RollingBack", Group.ROLLOUT, "taking the candidate's traffic back to stable"
+    # How a candidate ended: the names of `Outcome`.
+    ROLLED_BACK = "RolledBack", Group.OUTCOME, "rolled back on evidence; rejected from then on"
+    REJECTED_BY_GOLDEN_SET = (
+        "RejectedByGoldenSet",
+        Group.OUTCOME,
+        "rejected on the golden set, before any user was answered",
+    )
+    REJECTED_BY_SIGNATURE = (
+        "RejectedBySignature",
+        Group.OUTCOME,
+        "rejected because its inputs or outputs are not those of stable",
+    )
+    SUPERSEDED = "Superseded", Group.OUTCOME, "withdrawn because the spec asks for another input"
+    ABORTED = "Aborted", Group.OUTCOME, "withdrawn by a person, or without a verdict in time"
     FAILED_TO_START = (
         "FailedToStart",
-        Group.ROLLOUT,
-        "the candidate did not become ready in time; it is started again after a back-off",
+        Group.OUTCOME,
+        "did not become ready in time; it is started again after a back-off",
     )
+    PACKAGING_FAILED = "PackagingFailed", Group.OUTCOME, "no image or layout could be made of it"
 
     # Why a rollout needs a person: Stalled.
     REVISION_REJECTED = (
@@ -329,6 +345,7 @@ class Reason(StrEnum):
     )
     INTERRUPTED = "Interrupted", Group.JOB, "the Job's pod was stopped"
     JOB_CRASHED = "JobCrashed", Group.JOB, "the Job left no result"
+    JOB_FAILED = "JobFailed", Group.JOB, "a reason of a newer release; see the message"
 
     # How the golden set and the signature came out.
     GOLDEN_SET_PASSED = "GoldenSetPassed", Group.CHECK, "the recorded answers agree"

@@ -4,10 +4,10 @@ Evidence against the bytes rejects a revision for good, so it counts only while 
 what takes both down is an outage, never the candidate's fault.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from slipway.policy.facts import Exit, Facts, PodFact
+from slipway.api.reasons import Reason, Why
+from slipway.policy.facts import ContainerExit, Facts, PodFact
 
 NOT_READY_AFTER = timedelta(seconds=30)
 CRASHES = 2
@@ -15,51 +15,43 @@ NOT_THE_MODEL = frozenset({"Unknown", "ContainerStatusUnknown", "NodeShutdown", 
 LOAD_ERRORS = ("failed to load", "creating server", "failed to start", "error: ")
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Why a candidate is refused."""
-
-    reason: str
-    message: str
-
-
-def container_evidence(
+def find_container_evidence(
     facts: Facts, candidate: str, stable: str | None, now: datetime
-) -> Evidence | None:
+) -> Why | None:
     """Return what the candidate's containers say against it, or None."""
     if stable is not None and not facts.is_healthy(stable):
         return None
     pods = [pod for pod in facts.pods.get(candidate, ()) if not pod.meta.deleting]
     return (
-        _load_failed(pods)
-        or _out_of_memory(facts, candidate, pods)
-        or _crashes(pods)
-        or _hangs(facts, candidate, pods, now)
+        _find_load_failure(pods)
+        or _find_out_of_memory(facts, candidate, pods)
+        or _find_crashes(pods)
+        or _find_hang(facts, candidate, pods, now)
     )
 
 
-def _blamed(pod: PodFact) -> Exit | None:
+def _find_own_end(pod: PodFact) -> ContainerExit | None:
     end = pod.last_exit
     if end is None or end.code == 0 or end.reason in NOT_THE_MODEL or not pod.exits:
         return None
     return end
 
 
-def _load_failed(pods: list[PodFact]) -> Evidence | None:
+def _find_load_failure(pods: list[PodFact]) -> Why | None:
     for pod in pods:
-        end = _blamed(pod)
+        end = _find_own_end(pod)
         if end is None or pod.ever_ready or end.reason == "OOMKilled":
             continue
         if any(word in end.message.lower() for word in LOAD_ERRORS):
-            return Evidence(
-                "LoadFailed",
+            return Why(
+                Reason.LOAD_FAILED,
                 f"the server exited with code {end.code} while loading the model: "
-                f"{last_words(end.message)}",
+                f"{shorten_last_words(end.message)}",
             )
     return None
 
 
-def _out_of_memory(facts: Facts, candidate: str, pods: list[PodFact]) -> Evidence | None:
+def _find_out_of_memory(facts: Facts, candidate: str, pods: list[PodFact]) -> Why | None:
     """Under traffic, one kill at a limit of its own is enough; without a limit it is the node's."""
     server = facts.spec.server
     limits = server.resources.limits if server is not None and server.resources else None
@@ -69,27 +61,27 @@ def _out_of_memory(facts: Facts, candidate: str, pods: list[PodFact]) -> Evidenc
     if limit is None or not is_its_own or not facts.written_weight(candidate):
         return None
     for pod in pods:
-        end = _blamed(pod)
+        end = _find_own_end(pod)
         if end is not None and end.reason == "OOMKilled":
             text = f"a container was killed at its memory limit of {limit} under traffic"
-            return Evidence("OutOfMemory", text)
+            return Why(Reason.OUT_OF_MEMORY, text)
     return None
 
 
-def _crashes(pods: list[PodFact]) -> Evidence | None:
-    ends = [(pod, end) for pod in pods if (end := _blamed(pod)) is not None]
+def _find_crashes(pods: list[PodFact]) -> Why | None:
+    ends = [(pod, end) for pod in pods if (end := _find_own_end(pod)) is not None]
     total = sum(pod.exits for pod, _ in ends)
     if total < CRASHES:
         return None
     end = ends[0][1]
-    return Evidence(
-        "Crashing",
+    return Why(
+        Reason.CRASHING,
         f"its containers ended {total} times, last with code {end.code} ({end.reason}): "
-        f"{last_words(end.message)}",
+        f"{shorten_last_words(end.message)}",
     )
 
 
-def _hangs(facts: Facts, candidate: str, pods: list[PodFact], now: datetime) -> Evidence | None:
+def _find_hang(facts: Facts, candidate: str, pods: list[PodFact], now: datetime) -> Why | None:
     if not facts.written_weight(candidate) or facts.ready(candidate) or not pods:
         return None
     silent = [
@@ -102,14 +94,14 @@ def _hangs(facts: Facts, candidate: str, pods: list[PodFact], now: datetime) -> 
     ]
     if len(silent) < len(pods):
         return None
-    return Evidence(
-        "NotReady",
+    return Why(
+        Reason.NOT_READY,
         f"none of its {len(pods)} running replicas has answered the readiness probe for "
         f"{NOT_READY_AFTER.seconds} s",
     )
 
 
-def last_words(text: str, limit: int = 400) -> str:
+def shorten_last_words(text: str, limit: int = 400) -> str:
     """Return what a person needs of a server's last words, on one line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [
@@ -119,26 +111,32 @@ def last_words(text: str, limit: int = 400) -> str:
     return chosen if len(chosen) <= limit else "…" + chosen[-limit:]
 
 
-def _waits(pod: str, reason: str, message: str) -> tuple[str, str]:
+def why_not_ready(facts: Facts, revision: str) -> Why:
+    """Return why a revision is not ready yet."""
+    workload = facts.workloads.get(revision)
+    if workload is not None and workload.failure:
+        return Why(Reason.PODS_REFUSED, f"pods are refused: {workload.failure}")
+
+    for pod in facts.pods.get(revision, ()):
+        if pod.fetch_exit is not None and pod.fetch_exit.code:
+            text = f"fetching the model failed: {shorten_last_words(pod.fetch_exit.message)}"
+            return Why(Reason.FETCH_FAILED, text)
+        if pod.waiting is not None:
+            return _why_container_waits(pod.meta.name, *pod.waiting)
+        if pod.unschedulable is not None:
+            text = f"pod {pod.meta.name} is unschedulable: {pod.unschedulable}"
+            return Why(Reason.UNSCHEDULABLE, text)
+
+    ready = facts.ready(revision)
+    wanted = workload.replicas if workload else facts.spec.scaling.min_replicas
+    return Why(Reason.STARTING, f"{ready} of {wanted} replicas are ready")
+
+
+def _why_container_waits(pod: str, reason: str, message: str) -> Why:
     """Say the same while the kubelet goes between pulling and waiting to pull."""
     if reason in {"ErrImagePull", "ImagePullBackOff"}:
         detail = message.rpartition("ErrImagePull: ")[2]
-        return "ImagePullFailed", f"pod {pod} cannot pull its image: {last_words(detail)}"
-    return reason, f"pod {pod} waits: {reason}: {message}"
-
-
-def waiting_for(facts: Facts, revision: str) -> tuple[str, str]:
-    """Return why a revision is not ready yet: a CamelCase reason and a sentence."""
-    workload = facts.workloads.get(revision)
-    if workload is not None and workload.failure:
-        return "PodsRefused", f"pods are refused: {workload.failure}"
-    for pod in facts.pods.get(revision, ()):
-        if pod.fetch_exit is not None and pod.fetch_exit.code:
-            return "FetchFailed", f"fetching the model failed: {last_words(pod.fetch_exit.message)}"
-        if pod.waiting is not None:
-            return _waits(pod.meta.name, *pod.waiting)
-        if pod.unschedulable is not None:
-            return "Unschedulable", f"pod {pod.meta.name} has no node: {pod.unschedulable}"
-    ready = facts.ready(revision)
-    wanted = workload.replicas if workload else facts.spec.scaling.min_replicas
-    return "Starting", f"{ready} of {wanted} replicas are ready"
+        text = f"pod {pod} cannot pull its image: {shorten_last_words(detail)}"
+        return Why(Reason.IMAGE_PULL_FAILED, text)
+    text = f"pod {pod} is waiting: {reason}: {message}"
+    return Why(Reason.parse(reason, Reason.POD_WAITING), text)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from slipway.api.modeldeployment import (
     HistoryEntry,
@@ -11,12 +11,12 @@ from slipway.api.modeldeployment import (
     LastRollback,
     Outcome,
     Rejected,
-    RolloutStatus,
     Stage,
 )
+from slipway.api.reasons import Reason, Why
 from slipway.api.result import PackageResult
-from slipway.api.times import from_wire
 from slipway.policy.hook_call import HookCall
+from slipway.policy.rollout_memory import RolloutMemory
 
 DONE = "Done"
 """The result of an action that was not refused."""
@@ -26,9 +26,18 @@ DONE = "Done"
 class Event:
     """A Kubernetes event to be."""
 
-    reason: str
-    message: str
+    why: Why
     warning: bool = False
+
+    @property
+    def reason(self) -> str:
+        """The reason in one CamelCase word."""
+        return self.why.reason
+
+    @property
+    def message(self) -> str:
+        """What happened, in one line."""
+        return self.why.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +52,12 @@ class Ended:
 class Decision:
     """The whole of what should be true after this pass."""
 
-    memory: RolloutStatus
+    memory: RolloutMemory
     """The rollout as the next pass should find it; `stage` is the underlying one."""
     stage: Stage
     """The stage as people see it: Paused and AwaitingApproval lie over the underlying one."""
-    reason: str
-    """CamelCase, for the conditions."""
-    message: str
-    """Why, in one line."""
+    why: Why | None = None
+    """Why it stands there; None: this pass has not decided anything."""
     stable: str | None = None
     candidate: str | None = None
     weights: Mapping[str, int] = field(default_factory=dict)
@@ -73,24 +80,28 @@ class Decision:
     last_rollback: LastRollback | None = None
     last_action: LastAction | None = None
     refused_action: LastAction | None = None
+    """The newest action that did not count because of its id."""
+    stalled: Reason | None = None
+    """Why a person or a new commit is needed."""
     events: tuple[Event, ...] = ()
-    stalled: str | None = None
-    """Reason for which a person or a new commit is needed."""
-    requeue_after: timedelta | None = None
-    """None: only when something changes."""
-    again: bool = False
-    """A person asks just now to try again: no back-off is waited for."""
     calls: tuple[HookCall, ...] = ()
-    """Hooks to ask now."""
-    waits: bool = False
-    """Somebody who was asked holds the weight, or refused."""
+    """Hooks to be asked; the answers come with a later pass."""
+    requeue_after: timedelta | None = None
+    """When to look again, though nothing changes."""
     needs_live_read: bool = False
-    """Moves traffic, promotes, rejects or removes: look live before it is done."""
+    """Moves traffic, promotes, rejects or removes: read the API server before it is written."""
 
-    def is_asked_again(self, since: datetime | None) -> bool:
-        """Return whether a person asked for another try of what failed at `since`."""
-        last = self.last_action
-        if self.again or since is None or last is None or last.verb != "retry":
-            return self.again
-        at = from_wire(last.at)
-        return last.result == DONE and at is not None and at >= since
+    @property
+    def reason(self) -> str:
+        """The reason in one CamelCase word; empty: nothing was decided."""
+        return self.why.reason if self.why is not None else ""
+
+    @property
+    def message(self) -> str:
+        """Why, in one line; empty: nothing was decided."""
+        return self.why.message if self.why is not None else ""
+
+
+def reason_of_outcome(outcome: Outcome) -> Reason:
+    """Return an outcome as the reason that conditions and events give."""
+    return Reason[outcome.name]

@@ -77,7 +77,7 @@ class WorkloadFact:
 
 
 @dataclass(frozen=True, slots=True)
-class Exit:
+class ContainerExit:
     """How a container ended."""
 
     code: int
@@ -102,10 +102,10 @@ class PodFact:
     not_ready_since: datetime | None
     exits: int
     """Restarts of the main container, and the present end if it is not running."""
-    last_exit: Exit | None
+    last_exit: ContainerExit | None
     waiting: tuple[str, str] | None
     """Reason and message of a container that cannot start: ImagePullBackOff …"""
-    fetch_exit: Exit | None
+    fetch_exit: ContainerExit | None
     """How the fetch init container failed last."""
     unschedulable: str | None
 

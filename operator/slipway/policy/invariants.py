@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from slipway.api.modeldeployment import Outcome
-from slipway.api.times import from_wire
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
 from slipway.policy.rollout.capacity import full_capacity, is_drained, needed
@@ -73,6 +72,6 @@ def _promotion_has_evidence(decision: Decision, facts: Facts) -> Iterator[str]:
     if not promoted or facts.status.stable is None:
         return
     entry = decision.history[-1]
-    started = from_wire(decision.memory.step_started_at)
+    started = decision.memory.step_started_at
     if entry.unjudged is None and started is None:
         yield f"I8: {promoted[0].revision} would be promoted without a judged step"

@@ -1,5 +1,6 @@
 """The judgement of one metric: its verdict, the numbers behind it, and what the verdict may do."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -40,3 +41,32 @@ class Judgement:
     """From when on its samples count, RFC 3339."""
     looks: tuple[float, ...] = ()
     """The candidate's last values, newest last, for a sparkline."""
+
+    @property
+    def as_cause(self) -> str:
+        """The judgement as the cause of a roll back."""
+        return f"{self.reason}: {self.message}"
+
+    @property
+    def may_decide(self) -> bool:
+        """Whether the rollout goes by it: what its verdict may do depends on its role."""
+        match self.role:
+            case Role.REQUIRED:
+                return True
+            case Role.ADVISORY:
+                return self.verdict is Verdict.FAIL
+            case Role.PAUSE:
+                return self.verdict is not Verdict.FAIL  # then a person decides
+            case Role.REPORT_ONLY:
+                return False
+
+
+NOTHING_READ = Judgement(
+    "analysis", Verdict.NO_DATA, Reason.NO_DATA, "the router's counters were not read yet"
+)
+
+
+def deciding_judgement(judgements: Iterable[Judgement]) -> Judgement:
+    """Return the worst judgement of those that may decide; none at all is NoData."""
+    deciding = (judgement for judgement in judgements if judgement.may_decide)
+    return max(deciding, key=lambda judgement: judgement.verdict.severity, default=NOTHING_READ)

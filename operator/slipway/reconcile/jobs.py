@@ -4,7 +4,7 @@ from slipway.api import kinds, names
 from slipway.api.base import Manifest
 from slipway.api.modeldeployment import ModelDeployment, Stage
 from slipway.policy.facts import JobFact, JobState
-from slipway.policy.rollout.idle import check_subject
+from slipway.policy.rollout.checking import check_subject
 from slipway.reconcile import render_inputs
 from slipway.reconcile.decided import Decided
 from slipway.reconcile.ports import Cluster

@@ -18,7 +18,7 @@ from slipway.api.times import from_wire
 from slipway.engine.managed_fields import hash_owned_fields
 from slipway.policy.facts import (
     AutoscalerFact,
-    Exit,
+    ContainerExit,
     JobState,
     Meta,
     PodFact,
@@ -79,7 +79,7 @@ class JobPod:
     meta: Meta
     job: str
     created: datetime
-    end: Exit | None
+    end: ContainerExit | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,11 +349,13 @@ def _replica_failure(conditions: Mapping[str, Manifest]) -> str | None:
     return failure.get("message") if failure.get("status") == "True" else None
 
 
-def _container_exit(container: Mapping[str, Any]) -> Exit | None:
+def _container_exit(container: Mapping[str, Any]) -> ContainerExit | None:
     for field in ("state", "lastState"):
         end = container.get(field, {}).get("terminated")
         if end is not None:
-            return Exit(end.get("exitCode", 0), end.get("reason", ""), end.get("message", ""))
+            return ContainerExit(
+                end.get("exitCode", 0), end.get("reason", ""), end.get("message", "")
+            )
     return None
 
 

@@ -21,9 +21,10 @@ from slipway.errors import ChangedUnderneath, FencedError
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts, RouteFact, WorkloadFact
 from slipway.policy.invariants import violations
-from slipway.policy.rollout.decide import decide, remember
-from slipway.policy.rollout.memory import recall
-from slipway.policy.status import desired_status, invalid_status, is_due
+from slipway.policy.rollout.decide import decide, decide_actions_only
+from slipway.policy.rollout.recall import recall
+from slipway.policy.status import desired_status, invalid_status
+from slipway.policy.status_due import is_due
 from slipway.reconcile.ask_sources import MetricSources
 from slipway.reconcile.decided import Decided, Trouble
 from slipway.reconcile.execute import Executor
@@ -184,14 +185,14 @@ class Reconciler:
 
         # The status comes last: what was not written did not happen, and it must not say otherwise.
         is_written = trouble is None or trouble.is_secondary
-        published = decision if is_written else remember(facts, decided.now)
+        published = decision if is_written else decide_actions_only(facts, decided.now)
         await self._publish(published, facts, trouble)
         return _requeue_seconds(decided, trouble)
 
     async def _publish(self, decision: Decision, facts: Facts, trouble: Trouble | None) -> None:
         """Write the status if it is due; events follow it, so that none is recorded twice."""
         now = self._now()
-        why = (trouble.why.reason, trouble.why.message) if trouble else None
+        why = trouble.why if trouble is not None else None
         status = desired_status(decision, facts, why, now)
         if not is_due(facts.status, status, now):
             return
@@ -252,7 +253,7 @@ class Reconciler:
         with contextlib.suppress(Exception):  # what stopped the pass may stop this as well
             facts = self._facts_of(found, observe_cached(self._cache, found))
             facts = await self._scaler.with_sizing(key, facts)
-            await self._publish(remember(facts, self._now()), facts, trouble)
+            await self._publish(decide_actions_only(facts, self._now()), facts, trouble)
 
     async def _report_invalid(self, key: Key, invalid: InvalidModelDeployment) -> None:
         """Publish what is invalid, unless the status says so already."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from slipway.api.kinds import DEPLOYMENT, LEASE, ROLE, ROLE_BINDING
-from slipway.policy.action_grammar import parse
+from slipway.policy.action_grammar import parse_action
 from slipway.render.router import RouterSpec, render_anchor, render_router
 
 from tests.install import helm
@@ -226,7 +226,7 @@ def test_an_action_that_nobody_would_understand_is_refused(
 def test_an_action_that_the_operator_understands_passes(
     kubectl: Kubectl, editor: str, action: str
 ) -> None:
-    assert parse(action) is not None
+    assert parse_action(action) is not None
     sample = asked_by(editor)
     sample["metadata"]["annotations"]["slipway.dev/action"] = action
     dry_run(kubectl, sample, f"--as={editor}")

@@ -17,7 +17,7 @@ from slipway.cli.action import (
 )
 from slipway.cli.cli_error import CliError, ExitCode
 from slipway.cli.objects import PendingAction, parse_model_deployment
-from slipway.policy.action_grammar import AHEAD, VERBS, millis, parse
+from slipway.policy.action_grammar import AHEAD, VERBS, parse_action, to_millis
 
 from tests.builders import NOON
 from tests.unit.cli.conftest import Program
@@ -32,7 +32,7 @@ ACTIONS = ("promote", "approve", "skip", "abort", "retry", "rollback", "pause", 
 def test_the_operator_understands_what_is_asked(verb: str) -> None:
     argument = "0123abcd" if verb == "rollback" else ""
     asked = request_action(recording("progressing").md, verb, NOON, argument)
-    read = parse(asked.text)
+    read = parse_action(asked.text)
 
     assert read is not None
     assert (read.id, read.verb, read.argument or "") == (asked.id, verb, argument)
@@ -67,13 +67,13 @@ def test_an_id_that_the_operator_will_refuse_is_not_outbid() -> None:
     asked = request_action(md, "resume", NOON)
 
     assert asked.id < 9999999999999
-    assert parse(asked.text) is not None
+    assert parse_action(asked.text) is not None
     assert MAX_AHEAD == AHEAD
 
 
 def test_an_id_is_no_older_than_the_object_whatever_the_clock_says() -> None:
     md = replace(recording("progressing").md, created_at=NOON)
-    assert request_action(md, "pause", NOON.replace(year=2020)).id > millis(NOON)
+    assert request_action(md, "pause", NOON.replace(year=2020)).id > to_millis(NOON)
 
 
 def test_an_id_that_did_not_count_is_an_answer_and_not_pending() -> None:
@@ -88,7 +88,7 @@ def test_an_id_that_did_not_count_is_an_answer_and_not_pending() -> None:
 
     assert result is not None
     assert result.refusal == "its id is …"
-    assert find_result(md, ActionRequest("pause", millis(NOON.replace(year=2030)))) is None
+    assert find_result(md, ActionRequest("pause", to_millis(NOON.replace(year=2030)))) is None
 
 
 def test_a_refusal_has_its_reason_and_its_own_exit_code(run: Program) -> None:

@@ -1,7 +1,7 @@
 """The action annotation: what is read of it."""
 
 import pytest
-from slipway.policy.action_grammar import UNREADABLE, Action, parse
+from slipway.policy.action_grammar import UNREADABLE, Action, parse_action
 
 UNREAD = Action(1, UNREADABLE)
 
@@ -31,4 +31,4 @@ UNREAD = Action(1, UNREADABLE)
     ],
 )
 def test_the_annotation_is_read(text: str | None, action: Action | None) -> None:
-    assert parse(text) == action
+    assert parse_action(text) == action

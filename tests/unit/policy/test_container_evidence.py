@@ -4,8 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from slipway.policy.container_evidence import container_evidence, last_words, waiting_for
-from slipway.policy.facts import Exit, Facts, PodFact
+from slipway.api.reasons import Reason, Why
+from slipway.policy.container_evidence import (
+    find_container_evidence,
+    shorten_last_words,
+    why_not_ready,
+)
+from slipway.policy.facts import ContainerExit, Facts, PodFact
 
 from tests.builders import (
     NOON,
@@ -19,8 +24,8 @@ from tests.builders import (
     meta,
 )
 
-LOAD_ERROR = Exit(1, "Error", "E1121 failed to load 'digits' version 1: Invalid argument")
-CRASH = Exit(139, "Error", "Signal (11) received.")
+LOAD_ERROR = ContainerExit(1, "Error", "E1121 failed to load 'digits' version 1: Invalid argument")
+CRASH = ContainerExit(139, "Error", "Signal (11) received.")
 STABLE = a_revision(a_model_deployment("1")).name
 CANDIDATE = a_revision(a_model_deployment("2")).name
 
@@ -43,13 +48,13 @@ def a_candidate(**changes: Any) -> PodFact:
 
 
 def reason(found: Facts, *, stable: str | None = STABLE, seconds: float = 0) -> str | None:
-    evidence = container_evidence(found, CANDIDATE, stable, later(seconds))
+    evidence = find_container_evidence(found, CANDIDATE, stable, later(seconds))
     return evidence.reason if evidence else None
 
 
 def test_a_model_that_does_not_load_is_refused_at_the_first_exit_in_its_own_words() -> None:
     found = facts(a_candidate(exits=1, last_exit=LOAD_ERROR))
-    evidence = container_evidence(found, CANDIDATE, STABLE, NOON)
+    evidence = find_container_evidence(found, CANDIDATE, STABLE, NOON)
     assert evidence is not None
     assert evidence.reason == "LoadFailed"
     assert "Invalid argument" in evidence.message
@@ -68,10 +73,14 @@ def test_ends_of_several_pods_add_up() -> None:
 @pytest.mark.parametrize(
     "pod",
     [
-        pytest.param(a_candidate(exits=3, last_exit=Exit(0, "Completed", "")), id="a clean end"),
-        pytest.param(a_candidate(exits=3, last_exit=Exit(137, "Evicted", "")), id="an eviction"),
         pytest.param(
-            a_candidate(exits=3, last_exit=Exit(137, "ContainerStatusUnknown", "")),
+            a_candidate(exits=3, last_exit=ContainerExit(0, "Completed", "")), id="a clean end"
+        ),
+        pytest.param(
+            a_candidate(exits=3, last_exit=ContainerExit(137, "Evicted", "")), id="an eviction"
+        ),
+        pytest.param(
+            a_candidate(exits=3, last_exit=ContainerExit(137, "ContainerStatusUnknown", "")),
             id="a node that went away",
         ),
         pytest.param(a_candidate(exits=0, last_exit=None), id="no end at all"),
@@ -80,7 +89,9 @@ def test_ends_of_several_pods_add_up() -> None:
             id="a pod that is being deleted",
         ),
         pytest.param(
-            a_candidate(exits=1, last_exit=Exit(137, "OOMKilled", "error: creating server")),
+            a_candidate(
+                exits=1, last_exit=ContainerExit(137, "OOMKilled", "error: creating server")
+            ),
             id="one kill for lack of memory",
         ),
     ],
@@ -123,7 +134,7 @@ def test_a_server_that_was_never_ready_or_has_no_traffic_only_starts() -> None:
             "secret not found",
         ),
         (
-            a_candidate(fetch_exit=Exit(1, "Error", "expected sha256:1, found sha256:2")),
+            a_candidate(fetch_exit=ContainerExit(1, "Error", "expected sha256:1, found sha256:2")),
             "FetchFailed",
             "expected sha256:1",
         ),
@@ -131,27 +142,29 @@ def test_a_server_that_was_never_ready_or_has_no_traffic_only_starts() -> None:
     ],
 )
 def test_what_a_start_waits_for_is_said(pod: PodFact, said: str, words: str) -> None:
-    found, message = waiting_for(facts(pod), CANDIDATE)
-    assert found == said
-    assert words in message
+    why = why_not_ready(facts(pod), CANDIDATE)
+    assert why.reason.value == said
+    assert words in why.message
 
 
 def test_a_quota_that_refuses_pods_is_said() -> None:
     found = facts()
     refused = replace(found.workloads[CANDIDATE], failure="exceeded quota")
     found = replace(found, workloads={CANDIDATE: refused})
-    assert waiting_for(found, CANDIDATE) == ("PodsRefused", "pods are refused: exceeded quota")
+    assert why_not_ready(found, CANDIDATE) == Why(
+        Reason.PODS_REFUSED, "pods are refused: exceeded quota"
+    )
 
 
 def test_last_words_are_the_telling_lines_on_one_line() -> None:
     text = "I started\nE model failed: no file\nI bye\n"
-    assert last_words(text) == "E model failed: no file"
-    assert last_words("just\nthis") == "just / this"
-    assert last_words("") == "it left no message"
-    assert len(last_words("error " * 500)) <= 401
+    assert shorten_last_words(text) == "E model failed: no file"
+    assert shorten_last_words("just\nthis") == "just / this"
+    assert shorten_last_words("") == "it left no message"
+    assert len(shorten_last_words("error " * 500)) <= 401
 
 
-KILLED = Exit(137, "OOMKilled", "")
+KILLED = ContainerExit(137, "OOMKilled", "")
 
 
 def with_limit(limit: str | None, *pods: PodFact, weight: int = 5) -> Facts:
@@ -178,7 +191,7 @@ def test_one_kill_at_its_own_memory_limit_is_enough_under_traffic(
     pod = a_pod("digits-x", "any", exits=1, last_exit=KILLED)
     found = with_limit(limit, pod, weight=weight)
     [candidate] = found.pods
-    evidence = container_evidence(found, candidate, STABLE, NOON)
+    evidence = find_container_evidence(found, candidate, STABLE, NOON)
     assert (evidence.reason if evidence else None) == expected
 
 
@@ -186,6 +199,6 @@ def test_restarts_under_traffic_are_evidence_from_the_second_on() -> None:
     pod = a_pod("digits-x", "any", exits=2, last_exit=CRASH)
     found = with_limit(None, pod)
     [candidate] = found.pods
-    evidence = container_evidence(found, candidate, STABLE, NOON)
+    evidence = find_container_evidence(found, candidate, STABLE, NOON)
     assert evidence is not None
     assert evidence.reason == "Crashing"

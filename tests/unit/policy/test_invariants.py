@@ -10,12 +10,12 @@ from slipway.api.modeldeployment import (
     Outcome,
     Rejected,
     RevisionStatus,
-    RolloutStatus,
     Stage,
 )
 from slipway.policy.decision import Decision, Ended
 from slipway.policy.facts import Facts, Traffic
 from slipway.policy.invariants import violations
+from slipway.policy.rollout_memory import RolloutMemory
 
 from tests.builders import (
     NOON,
@@ -46,10 +46,8 @@ def facts(weight: int = 5, *, ready: int = 2) -> Facts:
 
 def a_decision(weight: int = 5, **changes: Any) -> Decision:
     decided = Decision(
-        memory=RolloutStatus(stage=Stage.PROGRESSING),
+        memory=RolloutMemory(stage=Stage.PROGRESSING),
         stage=Stage.PROGRESSING,
-        reason="",
-        message="",
         stable=S,
         candidate=C,
         weights={S: 100 - weight, C: weight},
@@ -117,7 +115,7 @@ def test_a_refused_revision_may_lose_its_weight() -> None:
 
 
 def test_a_promotion_that_was_judged_or_says_who_skipped_it_is_fine() -> None:
-    judged = RolloutStatus(step_started_at="2026-11-21T12:00:00.000Z")
+    judged = RolloutMemory(step_started_at=NOON)
     assert violations(a_decision(memory=judged, **PROMOTED), facts(), NOON) == []
     skipped = ENTRY.model_copy(update={"unjudged": "promote by editor"})
     decision = a_decision(**{**PROMOTED, "history": (skipped,)})

@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 from slipway.api.conditions import Condition, ConditionStatus
 from slipway.api.modeldeployment import AnalysisStatus, ModelDeploymentStatus, RolloutStatus, Stage
+from slipway.api.reasons import Reason, Why
 from slipway.api.times import to_wire
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
-from slipway.policy.status import desired_status, is_due
+from slipway.policy.rollout_memory import RolloutMemory
+from slipway.policy.status import desired_status
+from slipway.policy.status_due import is_due
 
 from tests.builders import (
     NOON,
@@ -22,9 +25,11 @@ from tests.builders import (
 )
 
 
-def a_decision(stage: Stage = Stage.IDLE, reason: str = "Promoted", **changes: Any) -> Decision:
-    memory = RolloutStatus(stage=changes.pop("underlying", stage))
-    decided = Decision(memory=memory, stage=stage, reason=reason, message="because")
+def a_decision(
+    stage: Stage = Stage.IDLE, reason: Reason = Reason.PROMOTED, **changes: Any
+) -> Decision:
+    memory = RolloutMemory(stage=changes.pop("underlying", stage))
+    decided = Decision(memory=memory, stage=stage, why=Why(reason, "because"))
     return replace(decided, **changes)
 
 
@@ -46,9 +51,7 @@ def conditions(status: ModelDeploymentStatus) -> dict[str, Condition]:
     return {entry.type: entry for entry in status.conditions}
 
 
-def said(
-    decision: Decision, facts: Facts, trouble: tuple[str, str] | None = None
-) -> dict[str, Condition]:
+def said(decision: Decision, facts: Facts, trouble: Why | None = None) -> dict[str, Condition]:
     return conditions(desired_status(decision, facts, trouble, NOON))
 
 
@@ -69,7 +72,7 @@ def test_a_promoted_revision_is_ready_and_nothing_abnormal_is_said() -> None:
 )
 def test_a_rollout_under_way_is_reconciling_and_not_ready(stage: Stage) -> None:
     facts, name = serving()
-    found = said(a_decision(stage, "Working", stable=name, weights={name: 100}), facts)
+    found = said(a_decision(stage, Reason.PROGRESSING, stable=name, weights={name: 100}), facts)
     assert found["Reconciling"].status is ConditionStatus.TRUE
     assert found["Ready"].status is ConditionStatus.FALSE
     assert found["Available"].status is ConditionStatus.TRUE
@@ -78,7 +81,7 @@ def test_a_rollout_under_way_is_reconciling_and_not_ready(stage: Stage) -> None:
 
 def test_what_needs_a_person_is_stalled_and_no_longer_reconciling() -> None:
     facts, name = serving()
-    decision = a_decision(Stage.PAUSED, "DeadlineExceeded", stalled="DeadlineExceeded")
+    decision = a_decision(Stage.PAUSED, Reason.DEADLINE_EXCEEDED, stalled=Reason.DEADLINE_EXCEEDED)
     found = said(replace(decision, stable=name, weights={name: 100}), facts)
     assert found["Stalled"].reason == "DeadlineExceeded"
     assert "Reconciling" not in found
@@ -87,16 +90,16 @@ def test_what_needs_a_person_is_stalled_and_no_longer_reconciling() -> None:
 def test_a_refused_write_stalls_even_what_was_promoted() -> None:
     facts, name = serving()
     decision = a_decision(stable=name, weights={name: 100})
-    found = said(decision, facts, ("Conflict", "Service digits is not ours"))
+    found = said(decision, facts, Why(Reason.CONFLICT, "Service digits is not ours"))
     assert found["Stalled"].message == "Service digits is not ours"
     assert found["Ready"].status is ConditionStatus.FALSE
 
 
-@pytest.mark.parametrize("reason", ["ClusterUnavailable", "WebhookUnavailable", "Forbidden"])
-def test_trouble_that_passes_by_itself_is_in_progress_and_serving_goes_on(reason: str) -> None:
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason.is_passing])
+def test_trouble_that_passes_by_itself_is_in_progress_and_serving_goes_on(reason: Reason) -> None:
     facts, name = serving()
     decision = a_decision(stable=name, weights={name: 100})
-    found = said(decision, facts, (reason, "not now"))
+    found = said(decision, facts, Why(reason, "not now"))
     assert (found["Reconciling"].reason, found["Reconciling"].message) == (reason, "not now")
     assert found["Ready"].status is ConditionStatus.FALSE
     assert found["Available"].status is ConditionStatus.TRUE
@@ -104,15 +107,19 @@ def test_trouble_that_passes_by_itself_is_in_progress_and_serving_goes_on(reason
 
 
 def test_trouble_can_be_told_of_what_could_not_be_packaged() -> None:
-    found = said(a_decision(Stage.FAILED, ""), facts_about(a_model_deployment()), ("Refused", "no"))
+    found = said(
+        a_decision(Stage.FAILED, why=None),
+        facts_about(a_model_deployment()),
+        Why(Reason.REFUSED, "no"),
+    )
     assert found["ArtifactReady"].status is ConditionStatus.FALSE
     assert found["Stalled"].reason == "Refused"
 
 
 def test_a_stall_has_its_own_message_beside_a_write_that_was_refused() -> None:
     facts, name = serving()
-    decision = a_decision(stable=name, weights={name: 100}, stalled="Held")
-    found = said(decision, facts, ("Refused", "exceeded quota"))
+    decision = a_decision(stable=name, weights={name: 100}, stalled=Reason.HELD)
+    found = said(decision, facts, Why(Reason.REFUSED, "exceeded quota"))
     assert (found["Stalled"].reason, found["Stalled"].message) == ("Held", "because")
     assert (found["Ready"].reason, found["Ready"].message) == ("Refused", "exceeded quota")
 
@@ -126,7 +133,7 @@ def test_everything_is_said_of_the_generation_that_was_read() -> None:
 
 def test_a_pause_remembers_the_stage_below_it() -> None:
     facts, name = serving()
-    decision = a_decision(Stage.PAUSED, "Paused", underlying=Stage.BAKING, stable=name)
+    decision = a_decision(Stage.PAUSED, Reason.PAUSED, underlying=Stage.BAKING, stable=name)
     status = desired_status(decision, facts, None, NOON)
     assert status.rollout is not None
     assert (status.rollout.stage, status.rollout.underlying) == (Stage.PAUSED, Stage.BAKING)

@@ -18,7 +18,7 @@ from slipway.api.result import CheckResult, CheckVerdict, PackageResult
 from slipway.policy.analysis.study import study_of
 from slipway.policy.decision import Decision
 from slipway.policy.facts import (
-    Exit,
+    ContainerExit,
     Facts,
     JobFact,
     JobState,
@@ -31,9 +31,10 @@ from slipway.policy.facts import (
 )
 from slipway.policy.identity import golden_hash, input_hash
 from slipway.policy.invariants import violations
+from slipway.policy.rollout.checking import check_subject
 from slipway.policy.rollout.decide import decide
-from slipway.policy.rollout.idle import check_subject
-from slipway.policy.status import desired_status, is_due
+from slipway.policy.status import desired_status
+from slipway.policy.status_due import is_due
 
 from tests.builders import NOON, a_model_deployment, a_pod, a_revision, a_workload, counted, meta
 from tests.unit.worlds import Killed, RolloutWorld
@@ -121,7 +122,7 @@ class DecisionWorld(RolloutWorld):
 
     def _pods(self, name: str) -> tuple[PodFact, ...]:
         state = self.workloads[name]
-        end = Exit(139, "Error", "segmentation fault") if state.exits else None
+        end = ContainerExit(139, "Error", "segmentation fault") if state.exits else None
         return tuple(
             a_pod(
                 f"{name}-{number}",

@@ -43,7 +43,7 @@ async def test_nobody_gets_traffic_before_the_hook_has_answered() -> None:
     world = await world_with(a_hook("gate", "BeforeTraffic"))
     await world.live(60)
     assert world.weights() == {"1": 100, "2": 0}
-    assert world.condition("Ready")[1:] == ("AwaitingHook", "the hook gate is asked")
+    assert world.condition("Ready")[1:] == ("AwaitingHook", "waiting for hook gate")
     assert len(world.hooks.calls) == 1
 
 
@@ -61,7 +61,7 @@ async def test_a_broken_hook_holds_is_asked_again_and_blames_nobody() -> None:
     world = await world_with(a_hook("gate", "BeforePromotion"))
     world.hooks.says = {"gate": [BROKEN, BROKEN, PASSED]}
     await world.until(lambda: world.stage() == "Paused")
-    assert "HTTP500, asked 1 times" in world.condition("Ready")[2]
+    assert "not approved yet (HTTP500, 1 attempt); retrying" in world.condition("Ready")[2]
     assert world.weights() == {"1": 5, "2": 95}
     await world.until(lambda: world.serving() == "2")
     tries = [(call.tries, call.id) for call in world.hooks.calls]

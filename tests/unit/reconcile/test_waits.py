@@ -69,7 +69,7 @@ async def test_a_share_that_lacks_replicas_says_why_there_are_none() -> None:
     world = await climbing()
     await world.until(lambda: world.condition("Ready")[1] == "AwaitingCapacity", 60)
     message = world.condition("Ready")[2]
-    assert message.startswith("95 % needs 2 ready replicas, 1 are: pods are refused: ")
+    assert message.startswith("95% needs 2 ready replicas, 1 ready: pods are refused: ")
     assert "exceeded quota: compute" in message
 
 
@@ -84,7 +84,7 @@ async def test_capacity_that_does_not_come_until_the_deadline_stalls_and_heals()
     assert not stalled(world), "the deadline has not come"
 
     await world.until(lambda: stalled(world) == "DeadlineExceeded", 60)
-    assert "no advance within 120 s of active time: 95 % needs 2" in world.condition("Stalled")[2]
+    assert "no advance within 120 s of active time: 95% needs 2" in world.condition("Stalled")[2]
     assert world.condition("Reconciling") == ("", "", "")
     assert world.condition("Available")[0] == "True"
     assert (world.stage(), world.weights()) == ("Paused", {"1": 50, "2": 50})

@@ -303,6 +303,8 @@ class LastAction(ApiModel):
     """When it was carried out or refused."""
     result: Text
     """`Done`, or `Refused:` and why."""
+    reason: Annotated[str, Field(max_length=64)] | None = None
+    """Why it was refused, one of the reasons of the page Reasons; absent when it was done."""
 
 
 class Endpoints(ApiModel):

@@ -1,52 +1,68 @@
-"""Consumes the action annotation: each is done once, or refused with a reason, and acknowledged."""
+"""What a person asks for: each action is done once, or refused with a reason, and acknowledged.
+
+The action is an annotation (`policy.action_grammar`); whether it makes sense now is decided by
+`policy.action_refusals`; what it does is the table `EFFECTS` below.
+"""
 
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 
 from slipway.api.modeldeployment import LastAction, Outcome, Stage
 from slipway.api.names import ANNOTATION_ACTION, ANNOTATION_REQUESTED_BY
+from slipway.api.reasons import Reason, Why, shortened
 from slipway.api.times import from_wire, to_wire
-from slipway.policy.action_grammar import Action, Situation, misdated, parse, refusal
-from slipway.policy.decision import DONE, Decision, Event
+from slipway.api.verdict import Verdict
+from slipway.policy.action_grammar import Action, find_wrong_date, parse_action
+from slipway.policy.action_refusals import Situation, find_refusal
+from slipway.policy.decision import DONE
 from slipway.policy.facts import Facts
+from slipway.policy.judgement import deciding_judgement
 from slipway.policy.ladder import next_rung
-from slipway.policy.rollout import packaging
-from slipway.policy.rollout.bake_alarm import ladder_of
-from slipway.policy.rollout.earlier_revision import ask_back, held_after, no_way_back, wanted_back
-from slipway.policy.rollout.hooks import at_once, is_waited_for
-from slipway.policy.rollout.idle import is_check_repeated
-from slipway.policy.rollout.memory import blocked_by
-from slipway.policy.rollout.transition import overall
+from slipway.policy.rollout.checking import is_check_repeated
+from slipway.policy.rollout.climb import rungs_for
+from slipway.policy.rollout.draft import Draft
+from slipway.policy.rollout.earlier_revision import (
+    ask_back,
+    find_no_way_back,
+    find_wanted_revision,
+    hold_after_withdrawal,
+)
+from slipway.policy.rollout.hooks import forget_back_off, is_hook_waited_for
+from slipway.policy.rollout.packaging import is_packaging_repeated
+from slipway.policy.rollout.rejections import find_obstacle
 
 STATUS_LOST = "the status was lost, and with it whether this was done before; ask again"
 UNVERIFIED = "unverified"
 LONGEST_NAME = 128
+LONGEST_SKIPPED = 256
 MOST_EARLIER = 10
 NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 
-def consume(d: Decision, facts: Facts, now: datetime) -> Decision:
-    """Return the decision with a new action done or refused; one that is known changes nothing.
+def carry_out_action(draft: Draft) -> Draft:
+    """Return the draft with a new action done or refused; one that is known changes nothing.
 
     What is refused for its id is said, and does not count: the next one may have a smaller id.
     """
-    action = parse(facts.metadata.annotations.get(ANNOTATION_ACTION))
-    if action is None or _is_answered(action, d.last_action, d.refused_action):
-        return d
-    last = d.last_action.id if d.last_action is not None else 0
+    facts, decision = draft.facts, draft.decision
+    action = parse_action(facts.metadata.annotations.get(ANNOTATION_ACTION))
+    if action is None or _is_answered(action, decision.last_action, decision.refused_action):
+        return draft
+
+    last_id = decision.last_action.id if decision.last_action is not None else 0
     created = from_wire(facts.metadata.creation_timestamp)
-    refused = misdated(action.id, last, created, now)
-    if refused is not None:
-        entry = _entry(action, d.refused_action, facts, refused, now)
-        return _told(replace(d, refused_action=entry), entry)
-    refused = STATUS_LOST if facts.is_status_lost else None
-    refused = refused or refusal(action, _situation(action, d, facts))
-    entry = _entry(action, d.last_action, facts, refused, now)
-    if refused is None:
-        d = EFFECTS[action.verb](d, facts, action, entry.by)
-    return _told(replace(d, last_action=entry), entry)
+    misdated = find_wrong_date(action, last_id, created, draft.now)
+    if misdated is not None:
+        entry = _make_entry(action, decision.refused_action, draft, misdated)
+        return _tell_answer(draft.having(replace(decision, refused_action=entry)), entry)
+
+    refusal = Why(Reason.STATUS_LOST, STATUS_LOST) if facts.is_status_lost else None
+    refusal = refusal or find_refusal(action, _see_situation(action, draft))
+    entry = _make_entry(action, decision.last_action, draft, refusal)
+    if refusal is None:
+        draft = EFFECTS[action.verb](draft, action, entry.by)
+    return _tell_answer(draft.having(replace(draft.decision, last_action=entry)), entry)
 
 
 def _is_answered(action: Action, *entries: LastAction | None) -> bool:
@@ -55,27 +71,27 @@ def _is_answered(action: Action, *entries: LastAction | None) -> bool:
     return any(action.id in {entry.id, *entry.earlier} for entry in told)
 
 
-def _entry(
-    action: Action, before: LastAction | None, facts: Facts, refused: str | None, now: datetime
+def _make_entry(
+    action: Action, before: LastAction | None, draft: Draft, refusal: Why | None
 ) -> LastAction:
     earlier = [*before.earlier, before.id] if before is not None else []
     return LastAction(
         id=action.id,
         earlier=earlier[-MOST_EARLIER:],
         verb=action.verb,
-        by=_who(facts),
-        at=to_wire(now),
-        result=f"Refused: {refused}"[:1024] if refused is not None else DONE,
+        by=_name_requester(draft.facts),
+        at=to_wire(draft.now),
+        result=shortened(f"Refused: {refusal.message}") if refusal is not None else DONE,
+        reason=refusal.reason if refusal is not None else None,
     )
 
 
-def _told(d: Decision, entry: LastAction) -> Decision:
-    text = f"{entry.verb} by {entry.by}: {entry.result}"[:1000]
-    event = Event("Action", text, warning=entry.result != DONE)
-    return replace(d, events=(*d.events, event))
+def _tell_answer(draft: Draft, entry: LastAction) -> Draft:
+    text = f"{entry.verb} by {entry.by}: {entry.result}"
+    return draft.tell(Reason.ACTION, text, warning=entry.result != DONE)
 
 
-def _who(facts: Facts) -> str:
+def _name_requester(facts: Facts) -> str:
     """Return who asked; only an admission policy makes the annotation worth anything."""
     name = facts.metadata.annotations.get(ANNOTATION_REQUESTED_BY, "")
     if not name or not facts.requester_is_verified:
@@ -83,106 +99,104 @@ def _who(facts: Facts) -> str:
     return NOT_PRINTABLE.sub("?", name)[:LONGEST_NAME]
 
 
-def _situation(action: Action, d: Decision, facts: Facts) -> Situation:
-    rollout = facts.status.rollout
-    verdict = overall(facts)
+def _see_situation(action: Action, draft: Draft) -> Situation:
+    memory, rollout = draft.memory, draft.facts.status.rollout
+    judgement = deciding_judgement(draft.facts.judgements)
+    written = draft.written_weight
     return Situation(
-        candidate=d.candidate,
-        step=d.memory.step,
+        candidate=draft.decision.candidate,
+        step=memory.step,
         stage=rollout.stage if rollout is not None else Stage.IDLE,
-        underlying=Stage.ROLLING_BACK if d.memory.outcome is not None else d.memory.stage,
-        weight=d.memory.acked_weight,
-        lowered_to=_lowered_to(d, facts),
-        straight=d.memory.unjudged,
-        skipped=0 < d.memory.acked_weight == d.memory.skipped_weight,
-        paused_by_action=d.memory.paused,
-        paused_by_spec=facts.spec.paused,
-        failing=verdict.message if verdict.verdict == "Fail" else None,
-        coming=d.candidate is None and _is_coming(d, facts),
-        can_retry=_can_retry(d, facts),
-        no_way_back=no_way_back(action.argument, d, facts),
+        underlying=Stage.ROLLING_BACK if memory.outcome is not None else memory.stage,
+        weight=memory.acked_weight,
+        lowered_to=written if written < memory.acked_weight else None,
+        straight=memory.unjudged,
+        skipped=0 < memory.acked_weight == memory.skipped_weight,
+        paused_by_action=memory.paused,
+        paused_by_spec=draft.spec.paused,
+        failing=judgement.message if judgement.verdict is Verdict.FAIL else None,
+        coming=not draft.candidate and _is_coming(draft),
+        can_retry=_can_retry(draft),
+        no_way_back=find_no_way_back(action.argument, draft),
     )
 
 
-def _lowered_to(d: Decision, facts: Facts) -> int | None:
-    written = facts.written_weight(d.candidate)
-    return written if written < d.memory.acked_weight else None
-
-
-def _is_coming(d: Decision, facts: Facts) -> bool:
+def _is_coming(draft: Draft) -> bool:
     """Also where nothing of it could be written yet, as when admission denies its Deployment."""
-    if wanted_back(d, facts) is not None or d.memory.stage in {Stage.PACKAGING, Stage.FAILED}:
+    if find_wanted_revision(draft) is not None:
         return True
-    stable = facts.revisions.get(d.stable or "")
-    is_new = stable is None or stable.snapshot.input != facts.input
-    return is_new and facts.spec_error is None and blocked_by(d, facts) is None
+    if draft.memory.stage in {Stage.PACKAGING, Stage.FAILED}:
+        return True
+    stable = draft.stable_revision
+    is_new = stable is None or stable.snapshot.input != draft.facts.input
+    return is_new and draft.facts.spec_error is None and find_obstacle(draft) is None
 
 
-def _can_retry(d: Decision, facts: Facts) -> bool:
+def _can_retry(draft: Draft) -> bool:
     return (
-        packaging.is_repeated(d, facts)
-        or blocked_by(d, facts) is not None
-        or d.memory.failures > 0
-        or is_check_repeated(d, facts)
-        or is_waited_for(d)
+        is_packaging_repeated(draft)
+        or find_obstacle(draft) is not None
+        or draft.memory.failures > 0
+        or is_check_repeated(draft)
+        or is_hook_waited_for(draft)
     )
 
 
-def _approve(d: Decision, facts: Facts, _action: Action, _by: str) -> Decision:
-    rung = next_rung(ladder_of(d, facts), d.memory.acked_weight)
-    return _remember(d, approved_weight=rung.weight)
+def _approve(draft: Draft, _action: Action, _by: str) -> Draft:
+    rung = next_rung(rungs_for(draft), draft.memory.acked_weight)
+    return draft.remember(replace(draft.memory, approved_weight=rung.weight))
 
 
-def _promote(d: Decision, _facts: Facts, _action: Action, by: str) -> Decision:
-    """Go to 100 now, also where `pause` held it: what was asked last is what is wanted."""
-    return _remember(d, unjudged=f"promote by {by}", paused=False)
+def _promote(draft: Draft, _action: Action, by: str) -> Draft:
+    """Go to 100% now, also where `pause` held it: what was asked last is what is wanted."""
+    return draft.remember(replace(draft.memory, unjudged=f"promote by {by}", paused=False))
 
 
-def _skip(d: Decision, _facts: Facts, _action: Action, by: str) -> Decision:
+def _skip(draft: Draft, _action: Action, by: str) -> Draft:
     """End the step that every proxy has in force, and people saw.
 
     Where the next weight is written already, by this skip before a crash or by the evidence, that
     step is over, and the next one keeps its own.
     """
-    weight = d.memory.acked_weight
-    before = f"{d.memory.skipped}, " if d.memory.skipped else ""
-    said = f"{before}{weight} % skipped by {by}"
-    return _remember(d, skipped_weight=weight, skipped=said if len(said) <= 256 else before[:256])  # noqa: PLR2004 -- the schema's limit
+    memory = draft.memory
+    before = f"{memory.skipped}, " if memory.skipped else ""
+    skipped = f"{before}{memory.acked_weight}% skipped by {by}"
+    if len(skipped) > LONGEST_SKIPPED:
+        skipped = before[:LONGEST_SKIPPED]
+    return draft.remember(replace(memory, skipped_weight=memory.acked_weight, skipped=skipped))
 
 
-def _abort(d: Decision, facts: Facts, _action: Action, by: str) -> Decision:
+def _abort(draft: Draft, _action: Action, by: str) -> Draft:
     cause = f"aborted by {by}"
-    if d.candidate is None:
-        return replace(d, hold=held_after(replace(d, hold=None), facts, cause))
-    return _remember(d, outcome=Outcome.ABORTED, cause=cause)
+    if draft.candidate:
+        return draft.remember(replace(draft.memory, outcome=Outcome.ABORTED, cause=cause))
+    released = draft.having(replace(draft.decision, hold=None))
+    return draft.having(replace(draft.decision, hold=hold_after_withdrawal(released, cause)))
 
 
-def _rollback(d: Decision, facts: Facts, action: Action, by: str) -> Decision:
-    if action.argument is None or action.argument == d.stable:
-        return _abort(d, facts, action, by)
-    return ask_back(d, facts, action.argument, by)
+def _rollback(draft: Draft, action: Action, by: str) -> Draft:
+    if action.argument is None or action.argument == draft.stable:
+        return _abort(draft, action, by)
+    return ask_back(draft, action.argument, by)
 
 
-def _pause(d: Decision, _facts: Facts, _action: Action, _by: str) -> Decision:
-    return _remember(d, paused=True)
+def _pause(draft: Draft, _action: Action, _by: str) -> Draft:
+    return draft.remember(replace(draft.memory, paused=True))
 
 
-def _resume(d: Decision, _facts: Facts, _action: Action, _by: str) -> Decision:
-    return _remember(d, paused=False)
+def _resume(draft: Draft, _action: Action, _by: str) -> Draft:
+    return draft.remember(replace(draft.memory, paused=False))
 
 
-def _retry(d: Decision, facts: Facts, _action: Action, _by: str) -> Decision:
-    wanted = facts.wanted.name if facts.wanted else None
-    rejected = tuple(entry for entry in d.rejected if entry.revision != wanted)
-    d = at_once(_remember(d, retry_at=None))
-    return replace(d, hold=None, rejected=rejected, again=True)
+def _retry(draft: Draft, _action: Action, _by: str) -> Draft:
+    wanted = draft.facts.wanted.name if draft.facts.wanted else None
+    rejected = tuple(it for it in draft.decision.rejected if it.revision != wanted)
+    draft = forget_back_off(draft.remember(replace(draft.memory, retry_at=None)))
+    draft = draft.having(replace(draft.decision, hold=None, rejected=rejected))
+    return replace(draft, is_retried=True)
 
 
-def _remember(d: Decision, **changes: object) -> Decision:
-    return replace(d, memory=d.memory.model_copy(update=changes))
-
-
-EFFECTS: dict[str, Callable[[Decision, Facts, Action, str], Decision]] = {
+EFFECTS: dict[str, Callable[[Draft, Action, str], Draft]] = {
     "approve": _approve,
     "promote": _promote,
     "skip": _skip,

@@ -1,54 +1,75 @@
-"""Waits that no verdict ends: for replicas, and for the proxies to take a weight.
+"""The deadline of a rollout, and what becomes of waits that no verdict ends.
 
-What they wait for ends them, before the deadline or after it. At the deadline a wait that has
-lasted for longer than such things take is what the user chose for a verdict that does not come.
-That is nothing against the version: it is paused, or tried again later, and never rejected. Nor is
-it promoted: what lacks the replicas or the route cannot get the traffic.
+Waits for replicas, and for the proxies to take a weight, end with what they wait for, before the
+deadline or after it. At the deadline a wait that has lasted for longer than such things take is
+what the user chose for a verdict that does not come. That is nothing against the version: it is
+paused, or tried again later, and never rejected. Nor is it promoted: what lacks the replicas or the
+route cannot get the traffic.
 """
 
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from slipway.api.modeldeployment import OnInconclusive, Outcome, Stage
-from slipway.api.times import from_wire, to_wire
+from slipway.api.reasons import Reason, Why
+from slipway.policy.container_evidence import why_not_ready
 from slipway.policy.decision import Decision
-from slipway.policy.facts import Facts
-from slipway.policy.rollout.rolling_back import withdraw
-from slipway.policy.rollout.transition import is_late
+from slipway.policy.rollout.active_clock import active_seconds
+from slipway.policy.rollout.draft import Draft
+from slipway.policy.rollout.rolling_back import begin_rollback
 
-CAPACITY = "AwaitingCapacity"
-PROXIES = "AwaitingAcknowledgement"
+WAITS = frozenset({Reason.AWAITING_CAPACITY, Reason.AWAITING_ACKNOWLEDGEMENT})
 ACKNOWLEDGED_WITHIN = timedelta(seconds=60)
 """A proxy that is silent for 30 s is replaced, and its successor starts."""
 
 
-def waiting_since(d: Decision, now: datetime) -> str | None:
+def deadline_passed(draft: Draft) -> bool:
+    """Return whether the deadline has passed, in active time."""
+    return active_seconds(draft.memory, draft.now) > draft.spec.rollout.deadline_seconds
+
+
+def waiting_since(decision: Decision, now: datetime) -> datetime | None:
     """Return since when the rollout waits for replicas or proxies; None: it does not."""
-    if d.reason not in {CAPACITY, PROXIES}:
+    if decision.why is None or decision.why.reason not in WAITS:
         return None
-    return d.memory.waits_since or to_wire(now)
+    return decision.memory.waits_since or now
 
 
-def with_deadline(d: Decision, facts: Facts, now: datetime) -> Decision:
-    """Return a decision that waits, or what becomes of it when it has waited for too long."""
-    since = from_wire(d.memory.waits_since)
-    if since is None or now - since < _usual(d, facts) or not is_late(d, facts, now):
-        return d
-    rollout = facts.spec.rollout
-    cause = f"no advance within {rollout.deadline_seconds} s of active time: {d.message}"[:1024]
-    goes = rollout.analysis.on_inconclusive is OnInconclusive.ROLL_BACK
-    if goes and _serves_beside(d, facts, now):
-        return withdraw(d, Outcome.FAILED_TO_START, cause, facts, now)
-    return replace(d, stage=Stage.PAUSED, stalled="DeadlineExceeded", message=cause)
+def limit_wait(draft: Draft) -> Draft:
+    """Return a draft that waits, or what becomes of it when it has waited for too long."""
+    since = draft.memory.waits_since
+    if since is None or draft.now - since < _usual_wait(draft) or not deadline_passed(draft):
+        return draft
+
+    rollout = draft.spec.rollout
+    message = draft.decision.message
+    cause = f"no advance within {rollout.deadline_seconds} s of active time: {message}"
+    is_rolled_back = rollout.analysis.on_inconclusive is OnInconclusive.ROLL_BACK
+    if is_rolled_back and _has_somewhere_to_go(draft):
+        return begin_rollback(draft, Outcome.FAILED_TO_START, cause)
+
+    # The reason stays that of the wait: it goes on by itself once what is missing is there.
+    why = Why(draft.decision.why.reason, cause) if draft.decision.why is not None else None
+    decision = replace(draft.decision, stage=Stage.PAUSED, why=why)
+    return draft.having(decision).stall(Reason.DEADLINE_EXCEEDED)
 
 
-def _serves_beside(d: Decision, facts: Facts, now: datetime) -> bool:
-    """Return whether the traffic has somewhere to go back to, and nobody asked for this version."""
-    return d.stable is not None and not d.memory.unjudged and not facts.is_down(d.stable, now)
+def give_up_start(draft: Draft) -> Draft:
+    """Give up a candidate that was not ready for traffic in time; it is started again later."""
+    seconds = draft.spec.rollout.deadline_seconds
+    why = why_not_ready(draft.facts, draft.candidate)
+    cause = f"not ready for traffic after {seconds} s of active time: {why.message}"
+    return begin_rollback(draft, Outcome.FAILED_TO_START, cause)
 
 
-def _usual(d: Decision, facts: Facts) -> timedelta:
+def _has_somewhere_to_go(draft: Draft) -> bool:
+    """Whether stable can take the traffic back, and nobody asked for this very version."""
+    return draft.stable is not None and not draft.memory.unjudged and not draft.is_stable_down
+
+
+def _usual_wait(draft: Draft) -> timedelta:
     """Return how long such a wait may well take."""
-    if d.reason == PROXIES:
+    why, known = draft.decision.why, draft.candidate_revision
+    if known is None or (why is not None and why.reason is Reason.AWAITING_ACKNOWLEDGEMENT):
         return ACKNOWLEDGED_WITHIN
-    return timedelta(seconds=facts.revisions[d.candidate or ""].snapshot.start_seconds)
+    return timedelta(seconds=known.snapshot.start_seconds)

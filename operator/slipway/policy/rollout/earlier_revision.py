@@ -8,81 +8,90 @@ the candidate: its pods are started, and only when all of them are ready it gets
 from dataclasses import replace
 
 from slipway.api.modeldeployment import Hold, Outcome
+from slipway.api.reasons import shortened
 from slipway.policy.decision import Decision
-from slipway.policy.facts import Facts, RevisionFact
+from slipway.policy.facts import RevisionFact
+from slipway.policy.rollout.draft import Draft
 
 
-def goes_back(d: Decision) -> bool:
-    """Return whether the candidate is what a person wants back."""
-    return d.hold is not None and d.hold.revision is not None and d.hold.revision == d.candidate
-
-
-def wanted_back(d: Decision, facts: Facts) -> RevisionFact | None:
-    """Return the revision that a person wants back and that does not serve yet."""
-    name = d.hold.revision if d.hold is not None else None
-    if name is None or name == d.stable or _rejection(name, d) is not None:
+def find_wanted_revision(draft: Draft) -> RevisionFact | None:
+    """Return the earlier revision that a person wants back and that does not serve yet."""
+    hold = draft.decision.hold
+    name = hold.revision if hold is not None else None
+    if name is None or name == draft.stable or _find_rejection(name, draft.decision) is not None:
         return None
-    return facts.revisions.get(name)
+    return draft.facts.revisions.get(name)
 
 
-def no_way_back(name: str | None, d: Decision, facts: Facts) -> str | None:
+def find_no_way_back(name: str | None, draft: Draft) -> str | None:
     """Return why the revision cannot be gone back to; None: it can, or it means to abort."""
-    if d.candidate is not None and name in {None, d.stable}:
+    if draft.candidate and name in {None, draft.stable}:
         return None
     if name is None:
-        return f"name the revision, as in rollback=0123abcd; {_kept(d, facts)}"
-    if name == d.stable:
+        return f"name the revision, as in rollback=0123abcd; {_list_available(draft)}"
+    if name == draft.stable:
         return f"{name} serves already"
-    if name == d.candidate:
+    if name == draft.candidate:
         return f"{name} is the candidate: promote gives it all of the traffic"
-    if name not in facts.revisions:
-        return f"there is no revision {name} any more; {_kept(d, facts)}"
-    if (reason := _rejection(name, d)) is not None:
-        return f"{name} was rejected: {reason}"
-    if not _has_served(name, d, facts):
-        return f"{name} was never promoted; {_kept(d, facts)}"
+    if name not in draft.facts.revisions:
+        return f"revision {name} does not exist any more; {_list_available(draft)}"
+
+    rejection = _find_rejection(name, draft.decision)
+    if rejection is not None:
+        return f"{name} was rejected: {rejection}"
+    if not _was_promoted(name, draft):
+        return f"{name} was never promoted; {_list_available(draft)}"
     return None
 
 
-def ask_back(d: Decision, facts: Facts, name: str, by: str) -> Decision:
-    """Return the decision with the wish noted; a candidate that is in the way is withdrawn."""
-    reason = f"rollback to {name} (version {facts.revisions[name].snapshot.version}) by {by}"
-    d = replace(d, hold=Hold(input=facts.input, reason=reason, revision=name))
-    if d.candidate is None:
-        return d
-    memory = d.memory.model_copy(update={"outcome": Outcome.ABORTED, "cause": reason})
-    return replace(d, memory=memory)
+def ask_back(draft: Draft, name: str, by: str) -> Draft:
+    """Return the draft with the wish noted; a candidate that is in the way is withdrawn."""
+    version = draft.facts.revisions[name].snapshot.version
+    reason = f"rollback to {name} (version {version}) by {by}"
+    hold = Hold(input=draft.facts.input, reason=reason, revision=name)
+    draft = draft.having(replace(draft.decision, hold=hold))
+    if not draft.candidate:
+        return draft
+    return draft.remember(replace(draft.memory, outcome=Outcome.ABORTED, cause=reason))
 
 
-def held_after(d: Decision, facts: Facts, cause: str) -> Hold | None:
+def hold_after_withdrawal(draft: Draft, cause: str) -> Hold | None:
     """Return what stays out after the candidate was taken away: its input, or the spec's."""
-    if d.hold is not None and d.hold.revision not in {None, d.candidate}:
-        return d.hold
-    candidate, stable = facts.revisions.get(d.candidate or ""), facts.revisions.get(d.stable or "")
-    input_ = facts.input if candidate is None or goes_back(d) else candidate.snapshot.input
-    if stable is not None and stable.snapshot.input == input_:
+    hold = draft.decision.hold
+    if hold is not None and hold.revision not in {None, draft.decision.candidate}:
+        return hold
+
+    candidate, stable = draft.candidate_revision, draft.stable_revision
+    is_spec = candidate is None or draft.goes_back
+    held = draft.facts.input if is_spec or candidate is None else candidate.snapshot.input
+    if stable is not None and stable.snapshot.input == held:
         return None
-    return Hold(input=input_, reason=cause[:1024])
+    return Hold(input=held, reason=shortened(cause))
 
 
-def _rejection(name: str, d: Decision) -> str | None:
-    return next((entry.reason for entry in d.rejected if entry.revision == name), None)
+def _find_rejection(name: str, decision: Decision) -> str | None:
+    return next((entry.reason for entry in decision.rejected if entry.revision == name), None)
 
 
-def _has_served(name: str, d: Decision, facts: Facts) -> bool:
-    if facts.revisions[name].outcome is Outcome.PROMOTED:
+def _was_promoted(name: str, draft: Draft) -> bool:
+    if draft.facts.revisions[name].outcome is Outcome.PROMOTED:
         return True
-    return any(entry.revision == name and entry.outcome is Outcome.PROMOTED for entry in d.history)
+    return any(
+        entry.revision == name and entry.outcome is Outcome.PROMOTED
+        for entry in draft.decision.history
+    )
 
 
-def _kept(d: Decision, facts: Facts) -> str:
+def _list_available(draft: Draft) -> str:
     """Name the revisions that can be gone back to, the newest first."""
-    made = sorted(facts.revisions.values(), key=lambda item: item.created, reverse=True)
-    fit = [
+    revisions = sorted(draft.facts.revisions.values(), key=lambda it: it.created, reverse=True)
+    available = [
         f"{item.name} (version {item.snapshot.version})"
-        for item in made
-        if item.name != d.stable
-        and _rejection(item.name, d) is None
-        and _has_served(item.name, d, facts)
+        for item in revisions
+        if item.name != draft.stable
+        and _find_rejection(item.name, draft.decision) is None
+        and _was_promoted(item.name, draft)
     ]
-    return f"kept are {', '.join(fit)}" if fit else "no earlier one that served is kept"
+    if not available:
+        return "no earlier promoted revision is available"
+    return f"available: {', '.join(available)}"

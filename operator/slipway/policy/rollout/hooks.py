@@ -1,41 +1,144 @@
-"""Hooks: whether somebody outside agrees before the weight rises.
+"""Hooks: whether a service of the user agrees before the weight rises.
 
 A hook is asked once per revision, attempt and step, and its answer is kept in status. After a crash
-before that it is asked again, with the same id. What is no clear answer holds the rollout and is
-asked again with back-off; it never blames the model.
+before that it is asked again, with the same id. An answer that is not clear holds the rollout, and
+the hook is asked again with back-off; it is never held against the model.
 """
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 from slipway.api.canonical_json import sha256_of
-from slipway.api.modeldeployment import Hook, HookStage, HookStatus, HookVerdict, Outcome, Stage
-from slipway.api.times import backoff, from_wire, to_wire
-from slipway.policy.decision import Decision, Event
+from slipway.api.modeldeployment import Hook, HookStage, HookVerdict, Outcome, Stage
+from slipway.api.reasons import Reason
+from slipway.api.times import backoff
 from slipway.policy.facts import Facts
 from slipway.policy.hook_call import HookCall, Said
-from slipway.policy.rollout.rolling_back import refuse
-from slipway.policy.rollout.transition import at
+from slipway.policy.rollout.draft import Agreed, Answer, Draft, Held
+from slipway.policy.rollout.rolling_back import act_on_evidence
+from slipway.policy.rollout_memory import HookMemory
 
-POLL = timedelta(seconds=1)
-"""While a hook is asked: its answer is no event."""
+ANSWER_POLL = timedelta(seconds=1)
+"""While a hook is being asked: its answer is no event."""
 
 
 def calls_of(facts: Facts) -> tuple[HookCall, ...]:
     """Return what each hook is asked, or was asked last, as status has it."""
-    status = facts.status
-    if status.rollout is None or status.candidate is None:
+    rollout, candidate = facts.status.rollout, facts.status.candidate
+    if rollout is None or candidate is None or candidate.revision not in facts.revisions:
         return ()
-    hooks = facts.spec.rollout.analysis.hooks
-    return tuple(
-        _call(hook, facts, status.candidate.revision, _place(hook, facts, status.rollout.step))
-        for hook in hooks
-        if status.candidate.revision in facts.revisions
+
+    calls = []
+    for hook in facts.spec.rollout.analysis.hooks:
+        step = _step_of(hook, facts, rollout.step)
+        same = (entry for entry in rollout.hooks if (entry.name, entry.step) == (hook.name, step))
+        known = next(same, None)
+        tries = known.tries if known is not None else 0
+        calls.append(_make_call(hook, facts, candidate.revision, step, tries))
+    return tuple(calls)
+
+
+def ask_hooks(draft: Draft, stage: HookStage) -> Answer:
+    """Ask the hooks of a stage one after the other; the first that does not agree holds."""
+    for hook in draft.spec.rollout.analysis.hooks:
+        if hook.stage is not stage:
+            continue
+        answer = _ask_hook(draft, hook)
+        if isinstance(answer, Held):
+            return answer
+        draft = answer.draft
+    return Agreed(draft)
+
+
+def is_hook_waited_for(draft: Draft) -> bool:
+    """Return whether a hook gave no clear answer, and is asked again after a back-off."""
+    waits = any(entry.retry_at is not None for entry in draft.memory.hooks)
+    return waits and bool(draft.candidate)
+
+
+def forget_back_off(draft: Draft) -> Draft:
+    """Return the draft with no back-off left before a hook is asked again."""
+    hooks = tuple(replace(entry, retry_at=None) for entry in draft.memory.hooks)
+    return draft.remember(replace(draft.memory, hooks=hooks))
+
+
+def _ask_hook(draft: Draft, hook: Hook) -> Answer:
+    step = _step_of(hook, draft.facts, draft.memory.step)
+    known = _find_memory(draft, hook, step)
+    if known is not None and known.verdict is HookVerdict.PASSED:
+        return Agreed(draft)
+    if known is not None and known.verdict is HookVerdict.REJECTED:
+        return _reject(draft, hook)
+
+    tries = known.tries if known is not None else 0
+    call = _make_call(hook, draft.facts, draft.candidate, step, tries)
+    answer = draft.facts.answers.get(call.key)
+    if answer is None:
+        return _wait(draft, hook, known, call)
+
+    match answer.said:
+        case Said.PASSED:
+            draft = draft.tell(Reason.HOOK_PASSED, f"hook {hook.name} approved step {step}")
+            return Agreed(_note_answer(draft, call, HookVerdict.PASSED, answer.reason))
+        case Said.REJECTED:
+            return _reject(_note_answer(draft, call, HookVerdict.REJECTED, answer.reason), hook)
+        case Said.UNCLEAR:
+            draft = _note_answer(draft, call, HookVerdict.WAITING, answer.reason)
+            return _wait(draft, hook, _find_memory(draft, hook, step), None)
+
+
+def _reject(draft: Draft, hook: Hook) -> Answer:
+    cause = f"{Reason.HOOK_REJECTED}: hook {hook.name} rejected revision {draft.candidate}"
+    return Held(act_on_evidence(draft, Outcome.ROLLED_BACK, cause, metric=hook.name))
+
+
+def _wait(draft: Draft, hook: Hook, known: HookMemory | None, call: HookCall | None) -> Answer:
+    """Hold the weight; the clock of the rollout stands once the hook has failed to answer."""
+    retry_at = known.retry_at if known is not None else None
+    requeue_after = ANSWER_POLL
+    if retry_at is not None and retry_at > draft.now:
+        call, requeue_after = None, retry_at - draft.now
+
+    message, shown = f"waiting for hook {hook.name}", draft.memory.stage
+    if known is not None:
+        attempts = f"{known.reason}, {known.tries} attempt{'s' * (known.tries != 1)}"
+        message = f"hook {hook.name} has not approved yet ({attempts}); retrying"
+        shown = Stage.PAUSED
+    held = draft.enter(
+        draft.memory.stage,
+        Reason.AWAITING_HOOK,
+        message,
+        shown=shown,
+        requeue_after=requeue_after,
     )
+    if call is None:
+        return Held(held)
+    return Held(held.having(replace(held.decision, calls=(*held.decision.calls, call))))
 
 
-def _place(hook: Hook, facts: Facts, step: int) -> int:
+def _find_memory(draft: Draft, hook: Hook, step: int) -> HookMemory | None:
+    found = (it for it in draft.memory.hooks if (it.name, it.step) == (hook.name, step))
+    return next(found, None)
+
+
+def _note_answer(draft: Draft, call: HookCall, verdict: HookVerdict, reason: str) -> Draft:
+    tries = call.tries + 1
+    entry = HookMemory(
+        name=call.hook.name,
+        step=call.step,
+        verdict=verdict,
+        reason=reason,
+        tries=tries,
+        at=draft.now,
+        retry_at=draft.now + backoff(tries) if verdict is HookVerdict.WAITING else None,
+    )
+    others = tuple(item for item in draft.memory.hooks if item.name != call.hook.name)
+    return draft.remember(replace(draft.memory, hooks=(*others, entry)))
+
+
+def _step_of(hook: Hook, facts: Facts, step: int) -> int:
+    """Return where a hook is asked: 0 before traffic, one more than there are steps: the bake."""
     match hook.stage:
         case HookStage.BEFORE_TRAFFIC:
             return 0
@@ -45,114 +148,17 @@ def _place(hook: Hook, facts: Facts, step: int) -> int:
             return len(facts.spec.rollout.steps) + 1
 
 
-def consents(d: Decision, facts: Facts, stage: HookStage, now: datetime) -> Decision:
-    """Ask the hooks of a stage one after the other; `Decision.waits` says that one holds."""
-    for hook in facts.spec.rollout.analysis.hooks:
-        if hook.stage is not stage:
-            continue
-        d = _ask(d, facts, hook, now)
-        if d.waits:
-            return d
-    return d
-
-
-def _ask(d: Decision, facts: Facts, hook: Hook, now: datetime) -> Decision:
-    step = _place(hook, facts, d.memory.step)
-    entry = _known(d, hook, step)
-    if entry is not None and entry.verdict is HookVerdict.PASSED:
-        return d
-    if entry is not None and entry.verdict is HookVerdict.REJECTED:
-        return _refuse(d, facts, hook, now)
-    call = _call(hook, facts, d.candidate or "", step, entry.tries if entry else 0)
-    answer = facts.answers.get(call.key)
-    if answer is None:
-        return _wait(d, hook, entry, call, now)
-    if answer.said is Said.PASSED:
-        event = Event("HookPassed", f"hook {hook.name} at step {step}")
-        d = replace(d, events=(*d.events, event))
-        return _remember(d, call, HookVerdict.PASSED, answer.reason, now)
-    if answer.said is Said.REJECTED:
-        d = _remember(d, call, HookVerdict.REJECTED, answer.reason, now)
-        return _refuse(d, facts, hook, now)
-    d = _remember(d, call, HookVerdict.WAITING, answer.reason, now)
-    return _wait(d, hook, _known(d, hook, step), None, now)
-
-
-def _refuse(d: Decision, facts: Facts, hook: Hook, now: datetime) -> Decision:
-    cause = f"HookRejected: the hook {hook.name} refuses revision {d.candidate}"
-    refused = refuse(d, Outcome.ROLLED_BACK, cause, facts, now, metric=hook.name)
-    return replace(refused, waits=True)
-
-
-def _wait(
-    d: Decision, hook: Hook, entry: HookStatus | None, call: HookCall | None, now: datetime
-) -> Decision:
-    """Hold the weight; the clock of the rollout stands once the hook has failed to answer."""
-    retry_at = from_wire(entry.retry_at) if entry is not None else None
-    look = POLL
-    if retry_at is not None and retry_at > now:
-        call, look = None, retry_at - now
-    message = f"the hook {hook.name} is asked"
-    if entry is not None:
-        message = (
-            f"the hook {hook.name} has not agreed: {entry.reason}, asked {entry.tries} times; "
-            "it is asked again"
-        )
-    held = at(d, d.memory.stage, "AwaitingHook", message, requeue_after=look)
-    calls = (*d.calls, call) if call is not None else d.calls
-    stage = held.stage if entry is None else Stage.PAUSED
-    return replace(held, stage=stage, calls=calls, waits=True)
-
-
-def is_waited_for(d: Decision) -> bool:
-    """Return whether a hook gave no clear answer, and is asked again after a back-off."""
-    waits = any(item.retry_at is not None for item in d.memory.hooks)
-    return waits and d.candidate is not None
-
-
-def at_once(d: Decision) -> Decision:
-    """Return the decision with no back-off left before a hook is asked again."""
-    hooks = [item.model_copy(update={"retry_at": None}) for item in d.memory.hooks]
-    return replace(d, memory=d.memory.model_copy(update={"hooks": hooks}))
-
-
-def _known(d: Decision, hook: Hook, step: int) -> HookStatus | None:
-    found = (item for item in d.memory.hooks if (item.name, item.step) == (hook.name, step))
-    return next(found, None)
-
-
-def _remember(
-    d: Decision, call: HookCall, verdict: HookVerdict, reason: str, now: datetime
-) -> Decision:
-    tries = call.tries + 1
-    entry = HookStatus(
-        name=call.hook.name,
-        step=call.step,
-        verdict=verdict,
-        reason=reason,
-        tries=tries,
-        retry_at=to_wire(now + backoff(tries)) if verdict is HookVerdict.WAITING else None,
-        at=to_wire(now),
-    )
-    others = [item for item in d.memory.hooks if item.name != call.hook.name]
-    return replace(d, memory=d.memory.model_copy(update={"hooks": [*others, entry]}))
-
-
-def _call(hook: Hook, facts: Facts, revision: str, step: int, tries: int | None = None) -> HookCall:
-    meta, rollout = facts.metadata, facts.status.rollout
+def _make_call(hook: Hook, facts: Facts, revision: str, step: int, tries: int) -> HookCall:
+    # The id follows from what status has: whoever asks again after a crash asks the same.
+    rollout = facts.status.rollout
     attempt = rollout.attempt if rollout else 1
     started = rollout.started_at if rollout else ""
-    if tries is None:
-        known = rollout.hooks if rollout else []
-        same = (item for item in known if (item.name, item.step) == (hook.name, step))
-        entry = next(same, None)
-        tries = entry.tries if entry is not None else 0
-    parts = [meta.uid, revision, started, attempt, hook.name, step]
+    parts = [facts.metadata.uid, revision, started, attempt, hook.name, step]
     return HookCall(
         id=sha256_of(parts)[:32],
         hook=hook,
-        namespace=meta.namespace,
-        name=meta.name,
+        namespace=facts.metadata.namespace,
+        name=facts.metadata.name,
         revision=revision,
         version=facts.revisions[revision].snapshot.version,
         attempt=attempt,

@@ -1,81 +1,89 @@
-"""From an input to a revision: which package Job to run, and what its end means."""
+"""Packaging: from an input to a revision; which package Job to run, and what its end means."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from slipway.api.modeldeployment import Stage
+from slipway.api.reasons import Reason
+from slipway.api.result import PackageResult
 from slipway.api.times import backoff
-from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts, JobFact, JobState
+from slipway.policy.rollout.draft import Draft
 
 POD_COMES_WITHIN = timedelta(seconds=15)
 
 
-def decide(d: Decision, facts: Facts, now: datetime) -> Decision:
+def package(draft: Draft) -> Draft:
     """Return the next move of the packaging; the wanted input has no revision yet."""
-    version = facts.spec.model.version
-    memory = d.memory.model_copy(update={"stage": Stage.PACKAGING})
-    d = replace(
-        d,
-        memory=memory,
-        stage=Stage.PACKAGING,
-        reason="Packaging",
-        message=f"version {version} is packaged",
-    )
-    if facts.packaged is not None:
-        return replace(d, make_revision=facts.packaged)
-    job = latest(facts)
+    message = f"packaging version {draft.spec.model.version}"
+    draft = draft.enter(Stage.PACKAGING, Reason.PACKAGING, message)
+    if draft.facts.packaged is not None:
+        return _make_revision(draft, draft.facts.packaged)
+
+    job = find_latest_package(draft.facts)
     if job is None:
-        return replace(d, package=1)
+        return _ask_for_package(draft, attempt=1)
     if job.state is JobState.ACTIVE:
-        return _without_pod(d, job, now)
+        return _watch_for_pod(draft, job)
     result = job.package
     if job.state is JobState.COMPLETE and result is not None and result.error is None:
-        return replace(d, make_revision=result)
-    return _failed(d, job, now)
+        return _make_revision(draft, result)
+    return _package_again(draft, job)
 
 
-def beside(d: Decision, facts: Facts, now: datetime) -> Decision:
+def package_beside(draft: Draft) -> Draft:
     """Package the wanted input while a bake or a roll back goes on, and change nothing else."""
-    if facts.wanted is not None or facts.spec_error is not None or d.hold is not None:
-        return d
-    other = decide(d, facts, now)
-    return replace(d, package=other.package, make_revision=other.make_revision)
+    facts, decision = draft.facts, draft.decision
+    if facts.wanted is not None or facts.spec_error is not None or decision.hold is not None:
+        return draft
+    other = package(draft).decision
+    return draft.having(replace(decision, package=other.package, make_revision=other.make_revision))
 
 
-def latest(facts: Facts) -> JobFact | None:
+def find_latest_package(facts: Facts) -> JobFact | None:
     """Return the newest package Job of the wanted input."""
     jobs = [job for job in facts.jobs if job.subject == facts.input]
     return max(jobs, key=lambda job: job.attempt, default=None)
 
 
-def is_repeated(d: Decision, facts: Facts) -> bool:
+def is_packaging_repeated(draft: Draft) -> bool:
     """Return whether the packaging failed, and is done again now or after a back-off."""
-    job = latest(facts)
-    if facts.wanted is not None or job is None:
+    job = find_latest_package(draft.facts)
+    if draft.facts.wanted is not None or job is None:
         return False
-    return job.state is not JobState.ACTIVE or d.memory.stage is Stage.FAILED
+    return job.state is not JobState.ACTIVE or draft.memory.stage is Stage.FAILED
 
 
-def _without_pod(d: Decision, job: JobFact, now: datetime) -> Decision:
+def _make_revision(draft: Draft, result: PackageResult) -> Draft:
+    return draft.having(replace(draft.decision, make_revision=result))
+
+
+def _ask_for_package(draft: Draft, *, attempt: int) -> Draft:
+    return draft.having(replace(draft.decision, package=attempt))
+
+
+def _watch_for_pod(draft: Draft, job: JobFact) -> Draft:
     """Say where a Job gets no pod: what refuses it stands in the Job's events only."""
     if job.has_pod or job.created is None:
-        return d
-    left = job.created + POD_COMES_WITHIN - now
+        return draft
+    left = job.created + POD_COMES_WITHIN - draft.now
     if left > timedelta():
-        return replace(d, requeue_after=left)
-    message = f"Job {job.meta.name} has no pod: a quota or an admission check; see its events"
-    return replace(d, reason="JobHasNoPod", message=message)
+        return draft.requeue(left)
+    message = (
+        f"Job {job.meta.name} has no pod; its events show which quota or admission check refuses it"
+    )
+    return draft.enter(Stage.PACKAGING, Reason.JOB_HAS_NO_POD, message)
 
 
-def _failed(d: Decision, job: JobFact, now: datetime) -> Decision:
+def _package_again(draft: Draft, job: JobFact) -> Draft:
     error = job.package.error if job.package else None
-    reason = error.reason if error else "JobCrashed"
-    text = error.message if error else (job.crash or "the Job left no result")
-    due = (job.finished or now) + backoff(job.attempt)
-    memory = d.memory.model_copy(update={"stage": Stage.FAILED})
+    reason, text = Reason.JOB_CRASHED, job.crash or "the Job left no result"
+    if error is not None:
+        reason, text = Reason.parse(error.reason, Reason.JOB_FAILED), error.message
+
     message = f"packaging failed (attempt {job.attempt}): {text}"
-    d = replace(d, memory=memory, stage=Stage.FAILED, reason=reason, message=message[:1024])
-    if now < due and not d.is_asked_again(job.finished):
-        return replace(d, requeue_after=due - now)
-    return replace(d, package=job.attempt + 1)
+    failed = draft.enter(Stage.FAILED, reason, message)
+    due = (job.finished or draft.now) + backoff(job.attempt)
+    if draft.now < due and not draft.is_asked_again(job.finished):
+        return failed.requeue(due - draft.now)
+    return _ask_for_package(failed, attempt=job.attempt + 1)

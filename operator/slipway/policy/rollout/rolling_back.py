@@ -1,118 +1,146 @@
-"""Back: weight 0 acknowledged, the candidate drained, and its end remembered."""
+"""Rolling back: weight 0 acknowledged, the candidate drained, and its end remembered."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from slipway.api.modeldeployment import Automatic, LastRollback, Outcome, Stage
-from slipway.api.times import backoff, to_wire
-from slipway.policy.decision import Decision, Event
+from slipway.api.reasons import Reason, shortened
+from slipway.api.times import backoff, from_wire, to_wire
+from slipway.policy.decision import Decision, reason_of_outcome
 from slipway.policy.facts import Facts
 from slipway.policy.rollout.capacity import is_drained
-from slipway.policy.rollout.earlier_revision import goes_back, held_after
-from slipway.policy.rollout.memory import recall, record
-from slipway.policy.rollout.transition import at, interval
+from slipway.policy.rollout.draft import Draft
+from slipway.policy.rollout.earlier_revision import hold_after_withdrawal
+from slipway.policy.rollout.recall import recall
+from slipway.policy.rollout.rejections import record_outcome
+
+DRAIN_POLL = timedelta(seconds=1)
+NEXT_INPUT = timedelta(seconds=0.2)
+"""After the end of a candidate: the next pass looks at what the spec asks for."""
 
 
-def refuse(
-    d: Decision,
-    outcome: Outcome,
-    cause: str,
-    facts: Facts,
-    now: datetime,
-    *,
-    metric: str | None = None,
-) -> Decision:
-    """Act on evidence: roll back, or hold the weight where the user wants to decide."""
-    if facts.spec.rollback.automatic is Automatic.DISABLED and facts.written_weight(d.candidate):
-        held = at(d, d.memory.stage, "AnalysisFailed", f"held by rollback.automatic: {cause}")
-        return replace(held, stalled="AnalysisFailed", requeue_after=interval(facts))
-    return withdraw(d, outcome, cause, facts, now, metric=metric)
+def act_on_evidence(
+    draft: Draft, outcome: Outcome, cause: str, *, metric: str | None = None
+) -> Draft:
+    """Roll back, or hold the weight where the user wants to decide."""
+    if draft.spec.rollback.automatic is Automatic.DISABLED and draft.written_weight:
+        message = f"held by rollback.automatic: {cause}"
+        held = draft.enter(draft.memory.stage, Reason.ANALYSIS_FAILED, message)
+        return held.stall(Reason.ANALYSIS_FAILED).requeue(draft.analysis_interval)
+    return begin_rollback(draft, outcome, cause, metric=metric)
 
 
-def withdraw(
-    d: Decision,
-    outcome: Outcome,
-    cause: str,
-    facts: Facts,
-    now: datetime,
-    *,
-    metric: str | None = None,
-) -> Decision:
-    """Begin to bring the traffic back; what the candidate ends as is decided here."""
-    memory = d.memory.model_copy(
-        update={"stage": Stage.ROLLING_BACK, "outcome": outcome, "cause": cause[:1024]}
+def begin_rollback(
+    draft: Draft, outcome: Outcome, cause: str, *, metric: str | None = None
+) -> Draft:
+    """Begin to take the traffic back; what the candidate ends as is decided here."""
+    hold = draft.decision.hold
+    is_person = outcome is Outcome.ABORTED
+    if is_person or (draft.goes_back and outcome is not Outcome.FAILED_TO_START):
+        hold = hold_after_withdrawal(draft, cause)
+
+    last = draft.decision.last_rollback
+    if draft.stable is not None or draft.written_weight:  # else there is no traffic to take back
+        last = LastRollback(
+            from_=draft.candidate,
+            to=draft.stable,
+            trigger=shortened(cause),
+            metric=metric,
+            decided_at=to_wire(draft.now),
+        )
+
+    memory = replace(
+        draft.memory, stage=Stage.ROLLING_BACK, outcome=outcome, cause=shortened(cause)
     )
-    last = LastRollback(
-        from_=d.candidate or "",
-        to=d.stable,
-        trigger=cause[:1024],
-        metric=metric,
-        decided_at=to_wire(now),
+    draft = draft.having(replace(draft.decision, memory=memory, hold=hold, last_rollback=last))
+    is_warning = outcome is not Outcome.SUPERSEDED
+    return roll_back(draft.tell(Reason.ROLLING_BACK, cause, warning=is_warning))
+
+
+def roll_back(draft: Draft) -> Draft:
+    """Take the traffic back, wait until it is back and the candidate is drained."""
+    facts, candidate = draft.facts, draft.candidate
+    weights: dict[str, int] = {}
+    if draft.stable is not None:
+        weights = dict.fromkeys(draft.decision.weights, 0) | {draft.stable: 100}
+    draft = draft.having(replace(draft.decision, weights=weights, header_revision=None))
+    draft = draft.enter(
+        Stage.ROLLING_BACK, Reason.ROLLING_BACK, draft.memory.cause, requeue_after=DRAIN_POLL
     )
-    hold = d.hold
-    if outcome is Outcome.ABORTED or (goes_back(d) and outcome is not Outcome.FAILED_TO_START):
-        hold = held_after(d, facts, cause)
-    event = Event("RollingBack", cause[:1000], warning=outcome is not Outcome.SUPERSEDED)
-    d = replace(d, memory=memory, hold=hold, last_rollback=last, events=(*d.events, event))
-    return rolling_back(d, facts, now)
+
+    # No proxy may run any weight of it: what was written does not count before.
+    is_out_of_route = facts.route is None or candidate not in facts.route.weights
+    is_back = facts.is_acknowledged or is_out_of_route
+    if facts.highest_weight_running(candidate) or not is_back:
+        return draft.having(replace(draft.decision, needs_live_read=True))
+
+    draft = _note_restored_traffic(draft)
+    draft = draft.remember(replace(draft.memory, acked_weight=0))
+    return _end_candidate(draft) if is_drained(facts, candidate, draft.now) else draft
 
 
-def rolling_back(d: Decision, facts: Facts, now: datetime) -> Decision:
-    """Bring the traffic back, wait until it is there and the candidate is drained."""
-    candidate = d.candidate or ""
-    weights = dict.fromkeys(d.weights, 0)
-    weights = weights | {d.stable: 100} if d.stable is not None else {}
-    d = at(
-        replace(d, weights=weights, header_revision=None),
-        Stage.ROLLING_BACK,
-        "RollingBack",
-        f"{d.memory.cause}",
-        requeue_after=timedelta(seconds=1),
+def _note_restored_traffic(draft: Draft) -> Draft:
+    last = draft.decision.last_rollback
+    if last is None or last.from_ != draft.candidate or last.traffic_restored_at is not None:
+        return draft
+    moment = from_wire(last.decided_at) or draft.now
+    if draft.memory.acked_weight or draft.written_weight:
+        moment = max(moment, draft.facts.acknowledged_at or draft.now)
+    return draft.having(replace(draft.decision, last_rollback=restored(last, traffic=moment)))
+
+
+def _end_candidate(draft: Draft) -> Draft:
+    memory = draft.memory
+    outcome = memory.outcome or Outcome.ROLLED_BACK
+    draft = record_outcome(draft, outcome, memory.cause)
+
+    last = draft.decision.last_rollback
+    if last is not None and last.from_ == draft.candidate and last.capacity_restored_at is None:
+        last = restored(last, capacity=draft.now)
+
+    is_environment = outcome is Outcome.FAILED_TO_START
+    failures = memory.failures + 1 if is_environment else 0
+    memory = replace(
+        memory,
+        stage=Stage.FAILED if is_environment else Stage.IDLE,
+        outcome=None,
+        unjudged=None,
+        skipped=None,
+        skipped_weight=0,
+        failures=failures,
+        retry_at=draft.now + backoff(failures) if is_environment else None,
+        step_started_at=None,
     )
-    restored = not facts.highest_weight_running(candidate) and (
-        facts.is_acknowledged or facts.route is None or candidate not in facts.route.weights
+    decision = replace(
+        draft.decision,
+        candidate=None,
+        memory=memory,
+        last_rollback=last,
+        needs_live_read=True,
     )
-    if not restored:
-        return replace(d, needs_live_read=True)
-    last = d.last_rollback
-    if last is not None and last.traffic_restored_at is None:
-        moment = last.decided_at
-        if d.memory.acked_weight or facts.written_weight(candidate):
-            moment = max(moment, to_wire(facts.acknowledged_at or now))
-        d = replace(d, last_rollback=last.model_copy(update={"traffic_restored_at": moment}))
-    memory = d.memory.model_copy(update={"acked_weight": 0})
-    d = replace(d, memory=memory)
-    if not is_drained(facts, candidate, now):
-        return d
-    return _withdrawn(d, facts, now)
+
+    reason = reason_of_outcome(outcome)
+    is_warning = outcome is not Outcome.SUPERSEDED
+    draft = draft.having(decision).tell(reason, memory.cause, warning=is_warning)
+    return draft.enter(memory.stage, reason, memory.cause, requeue_after=NEXT_INPUT)
 
 
-def _withdrawn(d: Decision, facts: Facts, now: datetime) -> Decision:
-    outcome = d.memory.outcome or Outcome.ROLLED_BACK
-    d = record(d, facts, outcome, d.memory.cause, now)
-    last = d.last_rollback
-    if last is not None and last.capacity_restored_at is None:
-        d = replace(d, last_rollback=last.model_copy(update={"capacity_restored_at": to_wire(now)}))
-    failed = outcome is Outcome.FAILED_TO_START
-    failures = d.memory.failures + 1 if failed else 0
-    memory = d.memory.model_copy(
-        update={
-            "stage": Stage.FAILED if failed else Stage.IDLE,
-            "outcome": None,
-            "unjudged": None,
-            "skipped": None,
-            "skipped_weight": 0,
-            "failures": failures,
-            "retry_at": to_wire(now + backoff(failures)) if failed else None,
-            "step_started_at": None,
-        }
+def restored(
+    last: LastRollback, *, traffic: datetime | None = None, capacity: datetime | None = None
+) -> LastRollback:
+    """Return a roll back with the moments noted at which traffic and capacity were back."""
+    return LastRollback(
+        from_=last.from_,
+        to=last.to,
+        trigger=last.trigger,
+        metric=last.metric,
+        decided_at=last.decided_at,
+        traffic_restored_at=to_wire(traffic) if traffic else last.traffic_restored_at,
+        capacity_restored_at=to_wire(capacity) if capacity else last.capacity_restored_at,
     )
-    event = Event(outcome.value, d.memory.cause[:1000], warning=outcome is not Outcome.SUPERSEDED)
-    d = replace(d, candidate=None, memory=memory, events=(*d.events, event), needs_live_read=True)
-    return at(d, memory.stage, outcome.value, d.memory.cause, requeue_after=timedelta(seconds=0.2))
 
 
-def brings_back(d: Decision, facts: Facts) -> bool:
+def brings_back(decision: Decision, facts: Facts) -> bool:
     """Return whether traffic goes back, and to nobody but the revision that served it so far.
 
     That one has kept the capacity for it, so that nothing stands before such a write.
@@ -120,7 +148,7 @@ def brings_back(d: Decision, facts: Facts) -> bool:
     if facts.route is None:
         return False
     written = facts.route.weights
-    raised = {name for name, weight in d.weights.items() if weight > written.get(name, 0)}
-    falls = any(weight > d.weights.get(name, 0) for name, weight in written.items())
-    is_back = Stage.ROLLING_BACK in {d.memory.stage, recall(facts).memory.stage}
+    raised = {name for name, weight in decision.weights.items() if weight > written.get(name, 0)}
+    falls = any(weight > decision.weights.get(name, 0) for name, weight in written.items())
+    is_back = Stage.ROLLING_BACK in {decision.memory.stage, recall(facts).memory.stage}
     return raised <= {facts.stable} and (falls or is_back)

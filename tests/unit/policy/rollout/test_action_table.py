@@ -9,9 +9,9 @@ import pytest
 from slipway.api.modeldeployment import LastAction, Outcome, Stage
 from slipway.api.names import ANNOTATION_ACTION, ANNOTATION_REQUESTED_BY
 from slipway.api.times import to_wire
-from slipway.policy.action_grammar import VERBS, millis
+from slipway.policy.action_grammar import VERBS, to_millis
 from slipway.policy.facts import JobState
-from slipway.policy.rollout.decide import decide, remember
+from slipway.policy.rollout.decide import decide, decide_actions_only
 from slipway.policy.status import desired_status
 
 from tests.builders import NOON
@@ -175,9 +175,9 @@ COLUMNS = (
 SAID = {
     "+": "Done",
     "R": "no rollout is under way",
-    "a": "no step waits for approval",
+    "a": "no step is waiting for approval",
     "b": "no step has begun",
-    "w": "waits for approval, not for evidence",
+    "w": "waiting for approval; use approve",
     "F": "the analysis says Fail",
     "r": "being rolled back",
     "n": "nothing was rejected, held or failed",
@@ -186,11 +186,11 @@ SAID = {
     "s": "serves already",
     "v": "was never promoted",
     "x": "was rejected",
-    "0": "there is no revision",
+    "0": "does not exist any more",
     "c": "is the candidate",
-    "p": "it is not paused",
+    "p": "the rollout is not paused",
     "P": "paused",
-    "S": "spec.paused holds it",
+    "S": "spec.paused holds the rollout",
 }
 TABLE = """
 serving          | R a R R n | ? + s 0 | + p
@@ -273,9 +273,9 @@ def test_an_action_is_consumed_once_however_often_it_arrives(stage: str) -> None
 def test_a_position_that_has_passed_refuses_the_action() -> None:
     world = holding()
     candidate = name_of(world, "3")
-    assert ask(world, f"skip@{candidate}/2").startswith("Refused: it was meant for")
+    assert ask(world, f"skip@{candidate}/2").startswith("Refused: meant for")
     assert ask(world, f"skip@{candidate}/1") == "Done"
-    assert "no rollout under way" in ask(serving(), f"skip@{candidate}/1")
+    assert "no rollout is under way" in ask(serving(), f"skip@{candidate}/1")
 
 
 @pytest.mark.parametrize(
@@ -328,7 +328,7 @@ def test_a_skip_takes_one_step_and_the_next_one_is_judged_again() -> None:
     pass_on(world, 60)
     rollout = world.md.status.rollout
     assert rollout is not None
-    assert (rollout.acked_weight, rollout.skipped) == (25, "5 % skipped by editor-a")
+    assert (rollout.acked_weight, rollout.skipped) == (25, "5% skipped by editor-a")
 
 
 def test_a_skipped_step_is_unjudged_in_the_history_and_names_who_asked() -> None:
@@ -339,9 +339,7 @@ def test_a_skipped_step_is_unjudged_in_the_history_and_names_who_asked() -> None
     act_as(world, "skip", "editor-b")
     world.settle(100)
     assert world.serving() == "3"
-    assert (
-        world.md.status.history[-1].unjudged == "5 % skipped by editor-a, 95 % skipped by editor-b"
-    )
+    assert world.md.status.history[-1].unjudged == "5% skipped by editor-a, 95% skipped by editor-b"
 
 
 def test_a_roll_back_to_an_earlier_revision_starts_its_pods_before_it_gets_weight() -> None:
@@ -473,13 +471,13 @@ def test_a_skip_that_comes_after_the_next_weight_was_written_does_not_skip_that_
     rollout = world.md.status.rollout
     assert rollout is not None
     assert rollout.acked_weight == 25
-    assert rollout.skipped == "5 % skipped by unverified"
+    assert rollout.skipped == "5% skipped by unverified"
 
 
 def test_a_skip_while_the_weight_falls_is_refused() -> None:
     world = at(Stage.BAKING, rollout=LONG_BAKE | {"bakeControlPercent": 0})()
     pass_on(world, 5)
-    assert "goes from 100 % back to 80 %" in ask(written_beyond(world, 80), "skip")
+    assert "going from 100% back to 80%" in ask(written_beyond(world, 80), "skip")
 
 
 def approve_when_asked(world: DecisionWorld) -> DecisionWorld:
@@ -612,7 +610,7 @@ def test_a_retry_is_done_though_its_job_is_there_already(is_killed: bool) -> Non
 
 # ── ids ──
 
-NOW_ID = millis(NOON)
+NOW_ID = to_millis(NOON)
 HOUR = 3_600_000
 
 
@@ -633,15 +631,15 @@ def last_of(world: DecisionWorld) -> LastAction:
 def test_an_id_far_ahead_is_refused_and_outruns_nobody() -> None:
     world = holding()
     [told] = ask_with(world, "pause#9999999999999")
-    assert "Refused: its id is a time more than 5 min ahead" in told
+    assert "Refused: its id is more than 5 min ahead" in told
     assert world.md.status.last_action is None
     assert ask_with(world, f"pause#{NOW_ID + HOUR}")
-    assert ask_with(world, f"pause#{millis(world.now)}") == ["pause by unverified: Done"]
+    assert ask_with(world, f"pause#{to_millis(world.now)}") == ["pause by unverified: Done"]
 
 
 def test_an_id_that_was_refused_does_not_count_later_either() -> None:
     world = holding()
-    text = f"abort#{millis(world.now) + HOUR}"
+    text = f"abort#{to_millis(world.now) + HOUR}"
     assert len(ask_with(world, text)) == 1
     world.now += timedelta(hours=2)
     assert ask_with(world, text) == []
@@ -650,7 +648,7 @@ def test_an_id_that_was_refused_does_not_count_later_either() -> None:
 
 def test_a_clock_that_is_a_little_ahead_counts_and_so_does_who_comes_next() -> None:
     world = holding()
-    ahead = millis(world.now) + 4 * 60_000
+    ahead = to_millis(world.now) + 4 * 60_000
     assert ask_with(world, f"pause#{ahead}") == ["pause by unverified: Done"]
     assert ask_with(world, f"resume#{ahead + 1}") == ["resume by unverified: Done"]
     world.now -= timedelta(hours=1)  # the operator's clock was wrong as well
@@ -696,7 +694,9 @@ def test_an_action_from_before_the_object_does_not_count() -> None:
 def test_nobody_promotes_what_an_abort_is_to_withdraw() -> None:
     world = holding()
     world.act("abort")
-    remembered = desired_status(remember(world.facts(), world.now), world.facts(), None, world.now)
+    remembered = desired_status(
+        decide_actions_only(world.facts(), world.now), world.facts(), None, world.now
+    )
     world.md = world.md.model_copy(update={"status": remembered})
     assert "being rolled back" in ask(world, "promote")
 

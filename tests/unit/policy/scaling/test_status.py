@@ -8,7 +8,7 @@ import pytest
 from slipway.api.modeldeployment import ScalingStatus
 from slipway.policy.decision import Decision
 from slipway.policy.facts import AutoscalerFact, Facts
-from slipway.policy.rollout.memory import recall
+from slipway.policy.rollout.recall import recall
 from slipway.policy.scaling.status import scaling_claim, scaling_of
 from slipway.policy.sizing import Sizing
 

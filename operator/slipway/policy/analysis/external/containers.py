@@ -5,7 +5,7 @@ from datetime import datetime
 from slipway.api.reasons import Reason, Why
 from slipway.api.verdict import Verdict
 from slipway.policy.analysis.inputs import Stated
-from slipway.policy.container_evidence import container_evidence
+from slipway.policy.container_evidence import find_container_evidence
 from slipway.policy.facts import Facts
 
 RESOURCES = "resources"
@@ -14,7 +14,7 @@ RESOURCES = "resources"
 
 def read_containers(facts: Facts, candidate: str, stable: str, now: datetime) -> Stated:
     """Return the verdict on the candidate's containers, which is taken as it is."""
-    found = container_evidence(facts, candidate, stable, now)
+    found = find_container_evidence(facts, candidate, stable, now)
     if found is not None:
         return Stated(Verdict.FAIL, Why(Reason.parse(found.reason, Reason.CRASHING), found.message))
 

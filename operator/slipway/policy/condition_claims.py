@@ -1,0 +1,127 @@
+"""The conditions of a ModelDeployment: what each claims, and why.
+
+`Ready`, `Reconciling` and `Stalled` follow kstatus: of the three, one holds at any time, and Helm,
+Flux and Argo CD go by them (decision 0015).
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from slipway.api.conditions import Condition, ConditionStatus, ConditionType
+from slipway.api.modeldeployment import Stage
+from slipway.api.reasons import Reason, Why
+from slipway.api.times import to_wire
+from slipway.policy.decision import Decision
+from slipway.policy.facts import Facts
+from slipway.policy.proxies import name_all_proxies, name_late_proxies
+from slipway.policy.scaling.status import scaling_claim
+
+
+def claim_conditions(
+    decision: Decision, facts: Facts, trouble: Why | None, now: datetime
+) -> Iterator[Condition]:
+    """Yield every condition after this pass; `trouble` is why a write failed."""
+
+    def claim(kind: ConditionType, holds: bool, reason: str, message: str) -> Condition:
+        return Condition(
+            type=kind,
+            status=ConditionStatus.TRUE if holds else ConditionStatus.FALSE,
+            reason=reason,
+            message=message,
+            observed_generation=facts.metadata.generation,
+            last_transition_time=to_wire(now),
+        )
+
+    def claim_why(kind: ConditionType, holds: bool, why: Why) -> Condition:
+        return claim(kind, holds, why.reason, why.message)
+
+    why = trouble or decision.why or Why(Reason.RECONCILING, "")
+    is_promoted = decision.stage is Stage.IDLE and decision.reason == Reason.PROMOTED
+    is_done = is_promoted and trouble is None
+    stall = _find_stall(decision, facts, trouble)
+
+    yield claim_why(ConditionType.AVAILABLE, *_is_available(decision, facts))
+    yield claim_why(ConditionType.READY, is_done, why)
+    if not is_done and stall is None:  # one of the three holds at any time
+        yield claim_why(ConditionType.RECONCILING, True, why)
+    if stall is not None:
+        yield claim_why(ConditionType.STALLED, True, stall)
+
+    yield claim_why(ConditionType.ARTIFACT_READY, *_is_artifact_ready(decision, facts))
+    yield claim_why(ConditionType.ROUTE_PROGRAMMED, *_is_route_programmed(decision, facts))
+    yield claim_why(ConditionType.CAPACITY_READY, *_is_capacity_ready(decision, facts))
+    scaling = scaling_claim(facts, (decision.stable, decision.candidate))
+    if scaling is not None:
+        yield claim(ConditionType.SCALING_ACTIVE, *scaling)
+
+
+def _is_available(decision: Decision, facts: Facts) -> tuple[bool, Why]:
+    serving = next((name for name, weight in decision.weights.items() if weight), None)
+    ready = facts.ready(serving)
+    if serving is None:
+        return False, Why(Reason.NOTHING_SERVES, "no revision serves yet")
+    message = f"revision {serving} has {ready} ready replicas"
+    return ready > 0, Why(Reason.SERVING if ready else Reason.NOTHING_SERVES, message)
+
+
+def _find_stall(decision: Decision, facts: Facts, trouble: Why | None) -> Why | None:
+    """Return why a person or a new commit is needed.
+
+    A pass that passing trouble ended before it could decide does not lift what waits for a person.
+    """
+    if decision.stalled is not None:
+        return Why(decision.stalled, decision.message)
+    if trouble is None or not trouble.reason.is_passing:
+        return trouble
+
+    status = facts.status
+    if decision.why is not None or decision.last_action != status.last_action:
+        return None  # this pass decided, or a person did
+    for entry in status.conditions:
+        reason = Reason.parse(entry.reason, Reason.RECONCILING)
+        is_stall = entry.type == ConditionType.STALLED and reason.needs_person
+        if is_stall and entry.observed_generation == facts.metadata.generation:
+            return Why(reason, entry.message)
+    return None
+
+
+def _is_route_programmed(decision: Decision, facts: Facts) -> tuple[bool, Why]:
+    """Weights that this pass has just written are not acknowledged, whatever was read before."""
+    route = facts.route
+    before = (dict(route.weights), route.candidate) if route is not None else ({}, None)
+    is_new = before != (dict(decision.weights), decision.header_revision)
+    if facts.is_acknowledged and not is_new:
+        return True, Why(Reason.ACKNOWLEDGED, "every proxy runs the newest weights")
+    proxies = name_all_proxies(facts) if is_new else name_late_proxies(facts)
+    return False, Why(Reason.AWAITING_PROXIES, f"waiting for {proxies}")
+
+
+def _is_artifact_ready(decision: Decision, facts: Facts) -> tuple[bool, Why]:
+    wanted = facts.wanted
+    if wanted is not None:
+        snapshot = wanted.snapshot
+        message = f"version {snapshot.version} resolved to {snapshot.model_digest}"
+        return True, Why(Reason.PACKAGED, message)
+    # A pass that could not decide has no reason of its own.
+    has_failed = decision.memory.stage is Stage.FAILED and decision.why is not None
+    reason = decision.why.reason if has_failed and decision.why else Reason.PACKAGING
+    return False, Why(reason, decision.message)
+
+
+def _is_capacity_ready(decision: Decision, facts: Facts) -> tuple[bool, Why]:
+    least = facts.spec.scaling.min_replicas
+    live = [name for name in (decision.stable, decision.candidate) if name is not None]
+    wanted = {name: decision.replicas.get(name, least) for name in live}
+    if not wanted:
+        return True, Why(Reason.REPLICAS_READY, "no revision should run yet")
+
+    short = [
+        f"{name}: {facts.ready(name)} of {number} ready"
+        for name, number in wanted.items()
+        if facts.ready(name) < number
+    ]
+    if short:
+        return False, Why(Reason.AWAITING_REPLICAS, "; ".join(short))
+    numbers = " and ".join(str(number) for number in wanted.values())
+    message = f"all replicas of every live revision are ready: {numbers}"
+    return True, Why(Reason.REPLICAS_READY, message)

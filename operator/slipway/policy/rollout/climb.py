@@ -1,0 +1,35 @@
+"""The weights that this candidate climbs, and the one that it must have the replicas for."""
+
+from dataclasses import replace
+
+from slipway.api.modeldeployment import Stage
+from slipway.policy.ladder import Rung, rungs_of
+from slipway.policy.rollout.draft import Draft
+
+ALL = 100
+"""Percent of the traffic."""
+GIVEN_BACK = 20
+"""Percent that goes back to stable on an alarm in the bake."""
+
+
+def rungs_for(draft: Draft) -> tuple[Rung, ...]:
+    """Return the weights to climb; after an alarm the bake leaves stable its share."""
+    rungs = rungs_of(draft.spec.rollout)
+    if draft.memory.alarm is None:
+        return rungs
+    return (*rungs[:-1], replace(rungs[-1], weight=ALL - GIVEN_BACK))
+
+
+def rungs_to_climb(draft: Draft) -> tuple[Rung, ...]:
+    """Return the weights to climb, the bake's last; none: straight to 100%, without judging."""
+    if draft.stable is None or draft.memory.unjudged or draft.is_stable_down:
+        return ()
+    return rungs_for(draft)
+
+
+def next_weight(draft: Draft) -> int:
+    """Return the weight that the candidate must have the replicas for; 0: it gets no more."""
+    if draft.memory.outcome is not None or draft.memory.stage is Stage.ROLLING_BACK:
+        return 0
+    written = draft.written_weight
+    return next((rung.weight for rung in rungs_to_climb(draft) if rung.weight > written), ALL)

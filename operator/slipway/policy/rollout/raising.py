@@ -1,0 +1,28 @@
+"""Raising the candidate's weight, once every guard agrees."""
+
+from dataclasses import replace
+
+from slipway.api.modeldeployment import Stage
+from slipway.api.reasons import Reason
+from slipway.policy.ladder import Rung
+from slipway.policy.proxies import name_all_proxies
+from slipway.policy.rollout.acknowledgement import await_proxies
+from slipway.policy.rollout.bake_alarm import remember_before
+from slipway.policy.rollout.draft import Draft, Held
+from slipway.policy.rollout.guards import ask_guards, guards_before_weight
+
+
+def raise_weight(draft: Draft, rung: Rung) -> Draft:
+    """Write the weight of a rung, if nothing stands against it."""
+    draft = draft.enter(Stage.PROGRESSING, Reason.PROGRESSING, "")
+    answer = ask_guards(guards_before_weight(rung), draft)
+    if isinstance(answer, Held):
+        return answer.draft
+
+    draft = remember_before(answer.draft, rung)
+    draft = draft.remember(replace(draft.memory, waits_since=None))
+    weights = dict.fromkeys(draft.decision.weights, 0) | {draft.candidate: rung.weight}
+    if draft.stable is not None:
+        weights[draft.stable] = 100 - rung.weight
+    draft = await_proxies(draft, rung.weight, name_all_proxies(draft.facts))
+    return draft.route(weights)

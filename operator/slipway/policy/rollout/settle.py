@@ -1,0 +1,122 @@
+"""Completing a decision: the clock, every revision's replicas, the backends of the route."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+from slipway.api.modeldeployment import Stage
+from slipway.api.reasons import Reason, Why
+from slipway.policy.rollout.active_clock import tick
+from slipway.policy.rollout.capacity import Roles, desired_replicas, floors
+from slipway.policy.rollout.climb import next_weight
+from slipway.policy.rollout.deadline import waiting_since
+from slipway.policy.rollout.draft import IN_TRAFFIC, Draft
+
+DRAIN_POLL = timedelta(seconds=1)
+MOST_BACKENDS = 3
+"""Of a route; a candidate waits while older revisions still drain."""
+
+
+def settle(draft: Draft) -> Draft:
+    """Return the whole decision: what the stages leave open follows from what they decided."""
+    draft = _show_pause(draft)
+    decision, facts = draft.decision, draft.facts
+    is_stopped = decision.stage in {Stage.PAUSED, Stage.AWAITING_APPROVAL} or draft.is_paused
+    memory = tick(draft.memory, draft.now, stopped=is_stopped)
+    memory = replace(memory, waits_since=waiting_since(decision, draft.now))
+
+    # Replicas first: whoever keeps pods stays in the route, since a request may still be with them.
+    roles = Roles(draft.stable, decision.candidate, next_weight(draft))
+    replicas = desired_replicas(facts, roles, draft.now)
+    draft = _tell_scaling(draft, replicas)
+    weights = _complete_weights(draft, replicas)
+
+    found = dict(facts.route.weights) if facts.route else {}
+    moves = weights != found or _removes_replicas(draft, replicas)
+    settled = replace(
+        draft.decision,
+        memory=memory,
+        replicas=replicas,
+        floors=floors(facts, roles),
+        weights=weights,
+        header_revision=_find_header_revision(draft, weights),
+        needs_live_read=decision.needs_live_read or moves,
+        requeue_after=_next_look(draft, replicas),
+    )
+    return draft.having(settled)
+
+
+def _show_pause(draft: Draft) -> Draft:
+    """Say at once that it is paused, and not only where the step would have ended.
+
+    In a step the pause stops what would end it, the clock or the verdict, so it holds there too. A
+    weight that is on its way, and what needs a person, say so themselves.
+    """
+    decision = draft.decision
+    rests = (
+        decision.stage in IN_TRAFFIC and decision.stalled is None and not decision.needs_live_read
+    )
+    says_so = decision.reason == Reason.AWAITING_ACKNOWLEDGEMENT
+    if not rests or not draft.is_paused or says_so or draft.goes_back:
+        return draft
+    why = Why(Reason.PAUSED, f"paused; {decision.message}")
+    return draft.having(replace(decision, stage=Stage.PAUSED, why=why))
+
+
+def _tell_scaling(draft: Draft, replicas: Mapping[str, int]) -> Draft:
+    """Tell that the load asks for another number of replicas."""
+    sizing, workload = draft.facts.sizing, draft.facts.workloads.get(draft.stable or "")
+    number = replicas.get(draft.stable or "", 0)
+    if sizing is None or workload is None or workload.replicas == number:
+        return draft
+    signal = f"{sizing.signal} {sizing.value:g}" if sizing.value is not None else None
+    cause = signal or "bounds of the spec"
+    text = f"revision {draft.stable}: {workload.replicas} → {number} replicas ({cause})"
+    return draft.tell(Reason.SCALED, text)
+
+
+def _complete_weights(draft: Draft, replicas: Mapping[str, int]) -> dict[str, int]:
+    """Return the route's weights: they sum to 100, or nothing serves yet.
+
+    A revision without weight stays in the route while it may still answer somebody. Without a
+    candidate stable has all of it, whoever changed the route.
+    """
+    decision, stable = draft.decision, draft.stable
+    if stable is None:
+        return {name: weight for name, weight in decision.weights.items() if weight}
+
+    is_rollout = decision.candidate is not None
+    shares = decision.weights if is_rollout else dict.fromkeys(decision.weights, 0)
+    weights = {
+        name: weight for name, weight in shares.items() if weight > 0 or replicas.get(name, 0) > 0
+    }
+    has_room = len(weights) < MOST_BACKENDS
+    if decision.candidate is not None and draft.memory.stage in IN_TRAFFIC and has_room:
+        weights.setdefault(decision.candidate, 0)
+
+    others = sum(weight for name, weight in weights.items() if name != stable)
+    return weights | {stable: 100 - others}
+
+
+def _find_header_revision(draft: Draft, weights: Mapping[str, int]) -> str | None:
+    candidate = draft.decision.candidate
+    is_asked_for = draft.spec.traffic.candidate_header is not None
+    is_reachable = candidate in weights and draft.memory.stage in IN_TRAFFIC
+    return candidate if is_asked_for and is_reachable else None
+
+
+def _removes_replicas(draft: Draft, replicas: Mapping[str, int]) -> bool:
+    workloads = draft.facts.workloads
+    return any(
+        number == 0 and name in workloads and workloads[name].replicas > 0
+        for name, number in replicas.items()
+    )
+
+
+def _next_look(draft: Draft, replicas: Mapping[str, int]) -> timedelta | None:
+    """Return when to look again; sooner while an older revision is still being drained."""
+    requeue_after = draft.decision.requeue_after
+    live = {draft.stable, draft.decision.candidate}
+    if any(number and name not in live for name, number in replicas.items()):
+        return min(requeue_after or DRAIN_POLL, DRAIN_POLL)
+    return requeue_after

@@ -1,0 +1,26 @@
+"""Starting: the candidate gets its replicas, and all of them must be ready."""
+
+from datetime import timedelta
+
+from slipway.api.modeldeployment import Stage
+from slipway.policy.container_evidence import why_not_ready
+from slipway.policy.rollout.capacity import start_needs
+from slipway.policy.rollout.checking import check
+from slipway.policy.rollout.climb import next_weight
+from slipway.policy.rollout.deadline import deadline_passed, give_up_start
+from slipway.policy.rollout.draft import Draft
+
+READY_POLL = timedelta(seconds=15)
+
+
+def start(draft: Draft) -> Draft:
+    """Wait for the replicas that the first weight needs, then have the candidate checked."""
+    if deadline_passed(draft):
+        return give_up_start(draft)
+
+    workload = draft.facts.workloads.get(draft.candidate)
+    need = start_needs(draft.facts, draft.candidate, next_weight(draft))
+    if workload is None or not workload.settled or workload.ready < need:
+        why = why_not_ready(draft.facts, draft.candidate)
+        return draft.enter(Stage.STARTING, why.reason, why.message, requeue_after=READY_POLL)
+    return check(draft)

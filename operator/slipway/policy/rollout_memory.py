@@ -1,0 +1,193 @@
+"""What a rollout remembers from one pass to the next: typed values, and their wire form.
+
+`status.rollout` is the wire form. It is read here once a pass, and made here once a pass; between
+the two the state machine works on `RolloutMemory`, which mypy checks field by field.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from slipway.api.modeldeployment import (
+    AnalysisStatus,
+    Before,
+    HookStatus,
+    HookVerdict,
+    Outcome,
+    RolloutStatus,
+    Stage,
+)
+from slipway.api.times import from_wire, to_wire
+
+
+@dataclass(frozen=True, slots=True)
+class HookMemory:
+    """The last answer of one hook."""
+
+    name: str
+    step: int
+    """Where it was asked: 0 before traffic, else the step; one more than there are: the bake."""
+    verdict: HookVerdict
+    reason: str
+    """CamelCase, of Slipway: nothing of a response is repeated."""
+    tries: int
+    at: datetime | None
+    retry_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShareBefore:
+    """A share of the candidate's requests, before it had all of them."""
+
+    name: str
+    """The metric's."""
+    share: float
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutMemory:
+    """The rollout under way, or the last word on the one that ended."""
+
+    stage: Stage = Stage.IDLE
+    """The machine's own; what people see may be Paused or AwaitingApproval over it."""
+    step: int = 0
+    """Step of the acknowledged weight, from 1; 0: before the first."""
+    attempt: int = 1
+    input: str | None = None
+    """Hash of the input that is rolled out."""
+    started_at: datetime | None = None
+    step_started_at: datetime | None = None
+    """When every proxy had acknowledged the step's weight."""
+    step_active_seconds: int = 0
+    """Reading of the active clock at that moment."""
+    active_seconds: int = 0
+    """Active time before `clock_at`; the deadline counts these."""
+    clock_at: datetime | None = None
+    """Since when the clock runs; None while it stands still."""
+    waits_since: datetime | None = None
+    """Since when it has been waiting for replicas, or for the proxies to take a weight."""
+    acked_weight: int = 0
+    """The candidate's weight that every proxy has in force."""
+    approved_weight: int = 0
+    """The weight that a person let the candidate have; steps move when the spec is edited."""
+    failures: int = 0
+    """Attempts in a row that the environment failed; sets the back-off."""
+    retry_at: datetime | None = None
+    paused: bool = False
+    """By the action `pause`; counts beside spec.paused."""
+    unjudged: str | None = None
+    """Who or what skips the evidence: set, the candidate goes straight to 100%."""
+    before: tuple[ShareBefore, ...] = ()
+    """What the last step showed, where the bake leaves stable no traffic to compare with."""
+    alarm: str | None = None
+    """Why a bake without control gave a share back to stable."""
+    skipped_weight: int = 0
+    """The weight whose waiting the action `skip` cut short; 0: none."""
+    skipped: str | None = None
+    """Steps that the action `skip` cut short, and who asked."""
+    outcome: Outcome | None = None
+    """What the roll back under way will be recorded as."""
+    cause: str = ""
+    """Why it is rolled back: reason and numbers."""
+    analysis: tuple[AnalysisStatus, ...] = ()
+    """Judgements as they were stored, the check's among them."""
+    hooks: tuple[HookMemory, ...] = ()
+
+
+def from_status(status: RolloutStatus) -> RolloutMemory:
+    """Read the wire form; the stage is the underlying one."""
+    return RolloutMemory(
+        stage=status.underlying or status.stage,
+        step=status.step,
+        attempt=status.attempt,
+        input=status.input,
+        started_at=from_wire(status.started_at),
+        step_started_at=from_wire(status.step_started_at),
+        step_active_seconds=status.step_active_seconds,
+        active_seconds=status.active_seconds,
+        clock_at=from_wire(status.clock_at),
+        waits_since=from_wire(status.waits_since),
+        acked_weight=status.acked_weight,
+        approved_weight=status.approved_weight,
+        failures=status.failures,
+        retry_at=from_wire(status.retry_at),
+        paused=status.paused,
+        unjudged=status.unjudged,
+        before=tuple(ShareBefore(it.name, it.ratio, it.samples) for it in status.before),
+        alarm=status.alarm,
+        skipped_weight=status.skipped_weight,
+        skipped=status.skipped,
+        outcome=status.outcome,
+        cause=status.cause,
+        analysis=tuple(status.analysis),
+        hooks=tuple(_hook_from_status(entry) for entry in status.hooks),
+    )
+
+
+def to_status(
+    memory: RolloutMemory,
+    *,
+    stage: Stage,
+    steps: int,
+    message: str,
+    analysis: Sequence[AnalysisStatus],
+) -> RolloutStatus:
+    """Return the wire form, with the stage and the message that people see."""
+    return RolloutStatus(
+        stage=stage,
+        underlying=memory.stage if stage is not memory.stage else None,
+        step=memory.step,
+        steps=steps,
+        attempt=memory.attempt,
+        input=memory.input,
+        started_at=_wire(memory.started_at),
+        step_started_at=_wire(memory.step_started_at),
+        step_active_seconds=memory.step_active_seconds,
+        active_seconds=memory.active_seconds,
+        clock_at=_wire(memory.clock_at),
+        waits_since=_wire(memory.waits_since),
+        acked_weight=memory.acked_weight,
+        approved_weight=memory.approved_weight,
+        failures=memory.failures,
+        retry_at=_wire(memory.retry_at),
+        paused=memory.paused,
+        unjudged=memory.unjudged,
+        before=[Before(name=it.name, ratio=it.share, samples=it.samples) for it in memory.before],
+        alarm=memory.alarm,
+        skipped_weight=memory.skipped_weight,
+        skipped=memory.skipped,
+        outcome=memory.outcome,
+        cause=memory.cause,
+        message=message,
+        analysis=list(analysis),
+        hooks=[_hook_to_status(entry) for entry in memory.hooks],
+    )
+
+
+def _hook_from_status(entry: HookStatus) -> HookMemory:
+    return HookMemory(
+        name=entry.name,
+        step=entry.step,
+        verdict=entry.verdict,
+        reason=entry.reason,
+        tries=entry.tries,
+        at=from_wire(entry.at),
+        retry_at=from_wire(entry.retry_at),
+    )
+
+
+def _hook_to_status(entry: HookMemory) -> HookStatus:
+    return HookStatus(
+        name=entry.name,
+        step=entry.step,
+        verdict=entry.verdict,
+        reason=entry.reason,
+        tries=entry.tries,
+        retry_at=_wire(entry.retry_at),
+        at=_wire(entry.at),
+    )
+
+
+def _wire(moment: datetime | None) -> str | None:
+    return to_wire(moment) if moment is not None else None
