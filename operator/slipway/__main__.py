@@ -1,4 +1,4 @@
-"""``slipway {manager|agent|package|check}``: imports only the chosen one, so each starts fast."""
+"""``slipway {manager|agent|package|check}``: imports only the chosen program, to start fast."""
 
 import importlib
 import sys
@@ -7,9 +7,9 @@ from slipway import __version__
 
 COMMANDS = {
     "manager": ("slipway.manager.main", "run the operator"),
-    "agent": ("slipway.agent.main", "run beside Envoy in a router pod"),
+    "agent": ("slipway.agent.main", "run the agent of a router pod, next to Envoy"),
     "package": ("slipway.jobs.package.main", "package a model version, or fetch it into a pod"),
-    "check": ("slipway.jobs.check.main", "check a candidate: golden set and signature"),
+    "check": ("slipway.jobs.check.main", "check the golden set and the signature of a candidate"),
 }
 
 
@@ -17,11 +17,11 @@ def usage_text() -> str:
     """Return the help text."""
     lines = ["usage: slipway COMMAND", "", "commands:"]
     lines += [f"  {name:<9} {text}" for name, (_, text) in COMMANDS.items()]
-    return "\n".join([*lines, "", f"slipway {__version__}; 'slipway COMMAND --help' says more"])
+    return "\n".join([*lines, "", f"slipway {__version__}; for more: 'slipway COMMAND --help'"])
 
 
 def main() -> int:
-    """Run the command named by the first argument; exit code 2 where there is none such."""
+    """Run the command that the first argument names; exit code 2 if there is no such command."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name in {"-h", "--help"}:
         print(usage_text())  # noqa: T201 -- a command line program
@@ -29,6 +29,7 @@ def main() -> int:
     if name not in COMMANDS:
         print(usage_text(), file=sys.stderr)  # noqa: T201 -- a command line program
         return 2
+
     sys.argv = [f"slipway {name}", *sys.argv[2:]]
     result: int = importlib.import_module(COMMANDS[name][0]).main()
     return result

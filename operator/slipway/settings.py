@@ -1,6 +1,7 @@
 """Settings of the operator: one YAML file, read once at start.
 
-The chart renders it into a ConfigMap. What is wrong is said at start, with the setting's name.
+The chart renders it into a ConfigMap. A wrong setting stops the start, with its name in the error.
+Docstrings of fields are the descriptions in the chart's values.schema.json.
 """
 
 import os
@@ -15,15 +16,15 @@ from slipway.errors import SettingsError
 
 PATH_VARIABLE = "SLIPWAY_SETTINGS"
 NAMESPACE_VARIABLE = "POD_NAMESPACE"
-"""Where the pod really is: kustomize moves objects, but not what a settings file says."""
+"""Variable with the pod's real namespace: kustomize moves objects, but does not edit the file."""
 REQUEST_SECONDS = 3.0
-"""The longest that a request to the API server takes, from start to last byte."""
+"""Longest time of a request to the API server, from its start to the last byte."""
 
 Namespace = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 
 
 class SettingsModel(BaseModel):
-    """Base of the settings: camelCase in the file, unknown names refused."""
+    """Base of the settings: camelCase in the file, and no unknown names."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -35,28 +36,31 @@ class SettingsModel(BaseModel):
 
 
 class RegistryAccess(SettingsModel):
-    """How Jobs reach a registry host; image names stay what the container runtime sees."""
+    """How Jobs reach a registry; the names of images do not change."""
 
     host: Annotated[str, Field(min_length=1, max_length=253)]
-    """As in image names, with the port where one is given."""
+    """Host as in image names, with the port if they have one."""
     endpoint: Annotated[str, Field(max_length=253)] | None = None
-    """host[:port] to connect to; default: the host."""
+    """host[:port] to connect to. Default: the host."""
     plain_http: Annotated[bool, Field(alias="plainHTTP")] = False
+    """Connect without TLS."""
     ca_config_map: Annotated[str, Field(max_length=253)] | None = None
-    """ConfigMap in the ModelDeployment's namespace that holds ``ca.crt``."""
+    """ConfigMap with the registry's CA under the key ``ca.crt``, in the namespace of each
+    ModelDeployment."""
     anonymous: bool = False
-    """True when pushing needs no secret."""
+    """Pushing needs no secret."""
 
 
 class ImageTarget(SettingsModel):
-    """Where images of models go unless a ModelDeployment says otherwise."""
+    """Where the images of models go, unless a ModelDeployment names a repository."""
 
     prefix: Annotated[str, Field(max_length=200)] = ""
-    """Images are ``<prefix>/<namespace>/<name>``; empty: models are fetched by init containers."""
+    """Images are named ``<prefix>/<namespace>/<name>``. Empty: no images are made, and init
+    containers fetch the models."""
 
 
 class SourceSettings(SettingsModel):
-    """What models may come from."""
+    """Which sources of models are allowed."""
 
     allow_plain_http: Annotated[bool, Field(alias="allowPlainHTTP")] = False
     """Allow ``http://`` sources without a pinned digest."""
@@ -69,83 +73,94 @@ class SecretName(SettingsModel):
 
 
 class ContainerResources(SettingsModel):
-    """Of a container, as Kubernetes has them."""
+    """Resources of a container, as in a pod."""
 
     requests: dict[str, Any] = {}
     limits: dict[str, Any] = {}
 
 
 class PodSettings(SettingsModel):
-    """What the cluster's owner says of pods that the operator starts in others' namespaces."""
+    """Pods that the operator starts in the namespaces of ModelDeployments."""
 
     image_pull_secrets: list[SecretName] = []
-    """Must exist in each of these namespaces."""
+    """Secrets for pulling Slipway's own images; must exist in each of these namespaces."""
     node_selector: dict[str, str] = {}
+    """Labels that a node must have."""
     tolerations: list[dict[str, Any]] = []
+    """Taints that the pods tolerate."""
     priority_class_name: Annotated[str, Field(max_length=253)] = ""
+    """PriorityClass of the pods."""
     resources: ContainerResources = ContainerResources()
-    """Of each container; what is not said stays as it is."""
+    """Resources of each container; what is not given keeps its default."""
 
 
 class JobSettings(PodSettings):
-    """Package and check Jobs; the secrets are for the fetch init container of models too."""
+    """Package and check Jobs; the pull secrets are also for init containers that fetch models."""
 
 
 class RouterSettings(PodSettings):
     """The built-in router of each namespace."""
 
     agent_image: str = ""
-    """Default: what a router runs stays until the agent's version changes; new ones get the
-    operator's image."""
+    """Image of the agent. Default: a new router gets the operator's image, and keeps it until a
+    release requires another agent."""
     envoy_image: str = ""
+    """Image of Envoy."""
     replicas: Annotated[int, Field(ge=1, le=10)] = 2
+    """Router pods of each namespace."""
     concurrency: Annotated[int, Field(ge=1, le=64)] = 1
-    """Envoy's worker threads."""
+    """Worker threads of each Envoy."""
 
 
 class PrometheusServer(SettingsModel):
-    """A server that ModelDeployments may ask by name; they never see its address or token."""
+    """A server that ModelDeployments query by its name; they never see its address or token."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+    """Name for `provider` in ModelDeployments."""
     url: Annotated[str, Field(pattern=r"^https?://[^@\s?#]+$", max_length=512)]
-    """Up to and without ``/api/v1/query``."""
+    """Address, without ``/api/v1/query``."""
     ca_file: Annotated[str, Field(max_length=512)] = ""
-    """Trusted beside the system's certificates."""
+    """File with further certificates to trust, in addition to the system's."""
     bearer_token_file: Annotated[str, Field(max_length=512)] = ""
-    """Read for every question, so that it may change; sent to `url` and nowhere else."""
+    """File with the token, read for every query, so that it may change. Sent to `url` only."""
     timeout_seconds: Annotated[float, Field(ge=0.1, le=30)] = 5
+    """Time for a query."""
     max_bytes: Annotated[int, Field(ge=1024, le=16 * 2**20)] = 2**20
-    """A longer answer is not read to its end."""
+    """Largest answer that is read."""
     max_series: Annotated[int, Field(ge=1, le=1000)] = 100
+    """Largest number of series in an answer."""
     namespaces: list[Namespace] = []
-    """Which may ask; empty: all. What a server knows, whoever may ask it can read from status."""
+    """Namespaces whose ModelDeployments may query the server; empty: all. They can read whatever
+    the server knows."""
 
     def serves(self, namespace: str) -> bool:
-        """Return whether ModelDeployments of this namespace may ask it."""
+        """Return whether ModelDeployments of this namespace may query the server."""
         return not self.namespaces or namespace in self.namespaces
 
 
 class HookSettings(SettingsModel):
-    """Where webhooks may lead."""
+    """Where hooks may send requests."""
 
     allowed_hosts: list[
         Annotated[
             str, Field(pattern=r"^(\*\.)?[A-Za-z0-9][-A-Za-z0-9.]*(:[0-9]{1,5})?$", max_length=253)
         ]
     ] = []
-    """``host``, ``host:port`` or ``*.domain``; beside Services of the ModelDeployment's own
-    namespace (``<service>.<namespace>.svc``), which are always allowed."""
+    """Hosts that hooks may use: ``host``, ``host:port`` or ``*.domain``. Services of the
+    ModelDeployment's own namespace (``<service>.<namespace>.svc``) are always allowed."""
     ca_file: Annotated[str, Field(max_length=512)] = ""
-    """Trusted beside the system's certificates."""
+    """File with further certificates to trust, in addition to the system's."""
 
 
 class LeaseSettings(SettingsModel):
-    """Leader election; all in seconds."""
+    """Leader election between the operator's replicas; all times in seconds."""
 
     duration_seconds: Annotated[float, Field(ge=2, le=120)] = 15
+    """Time after the last renewal at which another replica takes over."""
     renew_seconds: Annotated[float, Field(ge=0.2, le=30)] = 2
+    """Time between renewals."""
     write_window_seconds: Annotated[float, Field(ge=0.5, le=60)] = 7
-    """No write starts later than this after the last renewal."""
+    """Time after the last renewal in which a write may start."""
 
     @model_validator(mode="after")
     def _a_last_write_ends_in_time(self) -> Self:
@@ -154,67 +169,71 @@ class LeaseSettings(SettingsModel):
             raise ValueError(
                 f"durationSeconds is {self.duration_seconds:g}, expected more than {longest:g}: "
                 f"writeWindowSeconds {self.write_window_seconds:g} and the {REQUEST_SECONDS:g} s "
-                "that a request may take; else an old leader may still write under a new one"
+                "that a request may take; otherwise an old leader could write under a new one"
             )
+
         if self.renew_seconds >= self.write_window_seconds:
             raise ValueError(
                 f"renewSeconds is {self.renew_seconds:g}, expected less than writeWindowSeconds, "
-                f"{self.write_window_seconds:g}; else the leader itself may not write in between"
+                f"{self.write_window_seconds:g}; otherwise the leader itself may not write between "
+                "two renewals"
             )
         return self
 
 
 class AdmissionSettings(SettingsModel):
-    """Checks of the API server."""
+    """Checks that the API server makes."""
 
     verify_requested_by: bool = True
-    """A policy ties the annotation requested-by to its writer; without it nobody is believed."""
+    """An admission policy ensures that the annotation requested-by names its writer. Without it the
+    status says ``unverified``."""
 
 
 class Tunables(SettingsModel):
-    """The settings that are values of the chart too, under the same names.
+    """The settings that are also values of the chart, under the same names.
 
-    What is added here is in values.schema.json after ``make generate``; values.yaml and the chart's
-    ``slipway.settings`` name it by hand, and a test says where one of them was forgotten.
+    ``make generate`` adds a new one to values.schema.json; values.yaml and the chart's
+    ``slipway.settings`` list it by hand, and a test fails where it is missing.
     """
 
     registry: ImageTarget = ImageTarget()
     registries: list[RegistryAccess] = []
-    """How Jobs reach registries that need more than HTTPS on their name."""
+    """Registries that Jobs cannot reach by HTTPS under their name alone."""
     sources: SourceSettings = SourceSettings()
     router: RouterSettings = RouterSettings()
     jobs: JobSettings = JobSettings()
     prometheus: list[PrometheusServer] = []
-    """Prometheus servers for `rollout.analysis.metrics`, by name."""
+    """Prometheus servers for `rollout.analysis.metrics`."""
     hooks: HookSettings = HookSettings()
     lease: LeaseSettings = LeaseSettings()
     admission: AdmissionSettings = AdmissionSettings()
     watch_namespaces: Annotated[
         list[Namespace], Field(json_schema_extra={"uniqueItems": True})
     ] = []
-    """Empty: all."""
+    """Namespaces to watch; empty: all."""
     workers: Annotated[int, Field(ge=1, le=64)] = 16
-    """Reconciles that run at the same time."""
+    """Objects that are reconciled at the same time."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Least severe messages that are logged."""
 
 
 class Settings(Tunables):
     """All settings."""
 
     namespace: str = "slipway-system"
-    """The operator's own; its Lease lies there. In a pod the variable POD_NAMESPACE wins."""
+    """The operator's own namespace, with its Lease. In a pod, POD_NAMESPACE overrides it."""
     operator_image: str = ""
-    """Runs package and check Jobs and the fetch init container."""
+    """Image of package and check Jobs and of the fetch init container."""
     server_image: str = "nvcr.io/nvidia/tritonserver:26.07-py3"
-    """Triton, where a ModelDeployment names none."""
+    """Image of Triton for ModelDeployments that name none."""
 
 
 def load_settings(path: Path) -> Settings:
-    """Read the settings file.
+    """Return the settings in a file.
 
     Raises:
-        SettingsError: the file is missing, is no YAML, or a setting is wrong; the message has its
-            name, what was found and what was expected.
+        SettingsError: the file is missing or is not YAML, or a setting is wrong; the message has
+            its name, what was found and what was expected.
 
     """
     try:
@@ -229,5 +248,6 @@ def load_settings(path: Path) -> Settings:
             for issue in error.errors()
         )
         raise SettingsError(f"settings file {path}: {problems}") from error
+
     namespace = os.environ.get(NAMESPACE_VARIABLE, settings.namespace)
     return settings.model_copy(update={"namespace": namespace})

@@ -1,6 +1,6 @@
-"""Values of the chart → values.schema.json, with which Helm refuses what is unknown or wrong.
+"""The chart's values, from which values.schema.json is generated: Helm refuses all others.
 
-The operator's own settings come from their types; here is only what the chart adds around them.
+The operator's settings have their own types; here is what the chart adds to them.
 """
 
 import json
@@ -12,43 +12,46 @@ from slipway.settings import ContainerResources, SecretName, SettingsModel, Tuna
 
 StringMap = dict[str, str]
 OpenObject = dict[str, Any]
-"""A piece of Kubernetes' own, which the API server checks."""
+"""A type of Kubernetes, which the API server checks."""
 Schema = dict[str, Any]
 
 
 class Image(SettingsModel):
-    """The operator's image. Package and check Jobs run it too."""
+    """The operator's image, which package and check Jobs also run."""
 
     repository: Annotated[str, Field(pattern=r"^(([^@:/\s]+(:[0-9]{1,5})?/)?[^@:\s]+)?$")] = ""
-    """Without tag or digest."""
+    """Name of the image, without tag or digest."""
     tag: Annotated[str, Field(pattern=r"^[\w.-]*$")] = ""
+    """Tag. Default: the chart's appVersion."""
     digest: Annotated[str, Field(pattern="^(sha256:[0-9a-f]{64})?$")] = ""
-    """Wins over the tag."""
+    """Digest; overrides the tag."""
     pull_policy: Literal["IfNotPresent", "Always", "Never"] = "IfNotPresent"
 
 
 class ServerValues(SettingsModel):
-    """Triton, where a ModelDeployment names none."""
+    """Triton, for ModelDeployments that name no image."""
 
     image: Annotated[str, Field(min_length=1)] = "nvcr.io/nvidia/tritonserver:26.07-py3"
+    """Image of Triton."""
 
 
 class Rbac(SettingsModel):
     """Rights of people."""
 
     aggregate: bool = True
-    """Add to the cluster's own roles view, edit and admin."""
+    """Extend the cluster's own roles view, edit and admin to ModelDeployments."""
 
 
 class ServiceAccount(SettingsModel):
-    """The operator's."""
+    """The operator's ServiceAccount."""
 
     name: str = ""
+    """Name. Default: the release's name."""
     annotations: StringMap = {}
 
 
 class Enabled(SettingsModel):
-    """Something that is there or not."""
+    """An object that can be left out."""
 
     enabled: bool = True
 
@@ -57,34 +60,38 @@ class Crds(SettingsModel):
     """The CRDs, of which a cluster has one set."""
 
     install: bool = True
+    """Install and upgrade the CRDs with the release."""
 
 
 class Egress(SettingsModel):
     """Where the operator may connect to."""
 
     enabled: bool = False
-    """Allow nothing but DNS, the API server's ports, the routers' counters, and `extra`."""
+    """Allow only DNS, the API server's ports, the routers' counters, and `extra`."""
     api_server_ports: list[Annotated[int, Field(ge=1, le=65535)]] = [443, 6443]
+    """Ports of the API server."""
     extra: list[OpenObject] = []
-    """Further rules of a NetworkPolicy."""
+    """Further egress rules of a NetworkPolicy."""
 
 
 class NetworkPolicy(SettingsModel):
-    """Who reaches the operator."""
+    """Which pods may connect to the operator."""
 
     enabled: bool = True
+    """Allow connections only to the port for probes and metrics."""
     metrics_from: list[OpenObject] = []
-    """Peers of a NetworkPolicy; empty: everybody."""
+    """Peers of a NetworkPolicy that may read metrics; empty: all."""
     egress: Egress = Egress()
 
 
 class Monitor(SettingsModel):
-    """An object of the Prometheus Operator."""
+    """A ServiceMonitor or PodMonitor of the Prometheus Operator."""
 
     enabled: bool = False
     labels: StringMap = {}
-    """By which a Prometheus finds it."""
+    """Labels by which a Prometheus selects it."""
     interval_seconds: Annotated[int, Field(ge=1, le=3600)] = 30
+    """Seconds between scrapes."""
 
 
 class Rules(SettingsModel):
@@ -92,23 +99,27 @@ class Rules(SettingsModel):
 
     enabled: bool = False
     labels: StringMap = {}
+    """Labels by which a Prometheus selects them."""
 
 
 class Dashboard(SettingsModel):
-    """A ConfigMap that Grafana's sidecar finds by its labels."""
+    """A Grafana dashboard in a ConfigMap."""
 
     enabled: bool = False
     labels: StringMap = {"grafana_dashboard": "1"}
+    """Labels by which Grafana's sidecar finds it."""
     annotations: StringMap = {}
 
 
 class MetricsValues(SettingsModel):
-    """What looks at the metrics."""
+    """What reads the metrics."""
 
     service_annotations: StringMap = {}
+    """Annotations of the operator's Service."""
     service_monitor: Monitor = Monitor()
+    """Scrapes the operator."""
     pod_monitor: Monitor = Monitor()
-    """Of the routers, in all namespaces that are watched."""
+    """Scrapes the routers in all watched namespaces."""
     rules: Rules = Rules()
     dashboard: Dashboard = Dashboard()
 
@@ -118,10 +129,12 @@ class Values(Tunables):
 
     image: Image = Image()
     image_pull_secrets: list[SecretName] = []
+    """Secrets for pulling the operator's image."""
     replicas: Annotated[int, Field(ge=1, le=10)] = 2
+    """Operator pods."""
     server: ServerValues = ServerValues()
     secret_files: Annotated[str, Field(max_length=253)] = ""
-    """A Secret whose keys the operator sees as files in /etc/slipway-secrets."""
+    """Secret that is mounted in the operator at /etc/slipway-secrets."""
     crds: Crds = Crds()
     rbac: Rbac = Rbac()
     service_account: ServiceAccount = ServiceAccount()
@@ -129,16 +142,24 @@ class Values(Tunables):
     network_policy: NetworkPolicy = NetworkPolicy()
     metrics: MetricsValues = MetricsValues()
     common_labels: StringMap = {}
+    """Labels of every object of the release."""
     resources: ContainerResources = ContainerResources()
     pod_labels: StringMap = {}
+    """Labels of the operator's pods."""
     pod_annotations: StringMap = {}
+    """Annotations of the operator's pods."""
     node_selector: StringMap = {}
+    """Labels that the operator's node must have."""
     tolerations: list[OpenObject] = []
+    """Taints that the operator tolerates."""
     affinity: OpenObject = {}
+    """Affinity of the operator's pods."""
     topology_spread_constraints: list[OpenObject] = []
+    """Topology spread of the operator's pods. Default: over nodes, where possible."""
     priority_class_name: str = ""
-    global_: Annotated[OpenObject, Field(alias="global")] = {}
-    """Helm's own, where the chart is part of another."""
+    """PriorityClass of the operator's pods."""
+    global_values: Annotated[OpenObject, Field(alias="global")] = {}
+    """Helm's own, for a chart that is part of another one."""
 
 
 def values_schema() -> str:
@@ -153,7 +174,7 @@ def values_schema() -> str:
 
 
 def _inline_references(node: Schema, definitions: dict[str, Schema]) -> Schema:
-    """Return `node` without references, titles and defaults: values.yaml has the defaults."""
+    """Return `node` without references, titles and defaults, which values.yaml has."""
     if "$ref" in node:
         rest = {key: value for key, value in node.items() if key != "$ref"}
         node = {**definitions[node["$ref"].rsplit("/", 1)[1]], **rest}

@@ -129,7 +129,7 @@ def test_a_model_that_answers_as_recorded_passes(
     assert (result.agreed, result.cases) == (40, 40)
     assert result.message == (
         "40 of 40 cases agree (1.000, needed 1.000, at least 0.928 with 95% confidence); "
-        "beside stable: 0 worse, 0 better, p = 1; same signature as stable"
+        "compared with stable: 0 worse, 0 better, p = 1; same signature as stable"
     )
     assert result.signature == SIGNATURE
     assert result.golden_digest is not None
@@ -320,7 +320,7 @@ def test_enough_agreement_is_not_enough_where_stable_is_better_on_the_same_cases
     assert result.verdict is (CheckVerdict.FAIL if failed else CheckVerdict.PASS)
     assert (result.reason is Reason.GOLDEN_SET_REGRESSED) is failed
     assert result.stable == StableComparison(agreed=40, worse=10, better=0, p=0.001953)
-    assert "beside stable: 10 worse, 0 better, p = 0.002" in result.message
+    assert "compared with stable: 10 worse, 0 better, p = 0.002" in result.message
 
 
 def test_a_stable_that_is_down_does_not_stop_its_repair(

@@ -82,7 +82,7 @@ class PairedAgreement:
         return self.worse > self.better and self.p < REGRESSED
 
     def __str__(self) -> str:
-        return f"beside stable: {self.worse} worse, {self.better} better, p = {self.p:.2g}"
+        return f"compared with stable: {self.worse} worse, {self.better} better, p = {self.p:.2g}"
 
 
 def compare_paired(candidate: list[bool], stable: list[bool]) -> PairedAgreement:

@@ -88,4 +88,4 @@ def test_a_candidate_regresses_beyond_chance_and_to_the_worse_only(
 def test_the_same_cases_are_compared_one_by_one() -> None:
     found = compare_paired([True, False, False, True, False], [True, True, True, False, False])
     assert found == PairedAgreement(agreed=3, worse=2, better=1)
-    assert str(found) == "beside stable: 2 worse, 1 better, p = 1"
+    assert str(found) == "compared with stable: 2 worse, 1 better, p = 1"
