@@ -449,6 +449,12 @@ class Reason(StrEnum):
         "set spec.scaling.maxReplicas",
     )
 
+    NOT_EVALUATED = (
+        "NotEvaluated",
+        Group.SCALING,
+        "the HorizontalPodAutoscaler's controller has not looked at it yet",
+    )
+
     # What the other conditions say.
     SERVING = "Serving", Group.CONDITION, "a revision has ready replicas and traffic"
     NOTHING_SERVES = "NothingServes", Group.CONDITION, "no revision can answer"

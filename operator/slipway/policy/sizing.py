@@ -3,9 +3,23 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 DEFAULT_CONCURRENCY = 4
 """Requests in flight per replica, where the spec names none."""
+
+
+class BoundBy(StrEnum):
+    """What keeps a number of replicas from following the load."""
+
+    MIN_REPLICAS = "minReplicas"
+    MAX_REPLICAS = "maxReplicas"
+    STABILIZATION = "stabilization"
+    """The load has to be low for the whole window before replicas go."""
+    SIGNALS_MISSING = "SignalsMissing"
+    NOT_READY = "NotReady"
+    """Replicas that should answer do not."""
+    ROLLOUT = "rollout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +30,9 @@ class Sizing:
     signal: str = ""
     value: float | None = None
     target: float | None = None
-    bound_by: str | None = None
+    bound_by: BoundBy | None = None
     missing: str = ""
-    """Whose numbers have been missing for a while."""
+    """Which signals have been missing for a while; empty: none."""
     loads: Mapping[str, float] = field(default_factory=dict)
     """Requests in flight by revision, lately."""
     concurrency: float = DEFAULT_CONCURRENCY

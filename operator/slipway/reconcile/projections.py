@@ -13,6 +13,7 @@ from slipway.api.canonical_json import sha256_of
 from slipway.api.kinds import Kind
 from slipway.api.modeldeployment import ModelDeployment, Outcome
 from slipway.api.modelroute import ModelRoute
+from slipway.api.reasons import Reason
 from slipway.api.snapshot import RevisionSnapshot
 from slipway.api.times import from_wire
 from slipway.engine.managed_fields import hash_owned_fields
@@ -37,7 +38,7 @@ MAIN_CONTAINERS = {
     names.COMPONENT_PACKAGE: "package",
     names.COMPONENT_CHECK: "check",
 }
-NOT_EVALUATED = ("NotEvaluated", "waiting for the HorizontalPodAutoscaler's controller")
+NOT_EVALUATED = (Reason.NOT_EVALUATED.value, "waiting for the HorizontalPodAutoscaler's controller")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,25 +12,26 @@ from itertools import pairwise
 from slipway.api.counters import Counters, Latency
 from slipway.api.modeldeployment import ModelDeployment
 from slipway.engine.queue import Key
-from slipway.policy.facts import Facts
-from slipway.policy.scaling.recommend import Memory, bounds_of, recommend
-from slipway.policy.scaling.signals import Look, ProxyLoad, ServerLoad, reading
+from slipway.policy.facts import Facts, WorkloadFact
+from slipway.policy.scaling.recommend import ScalerMemory, bounds_of, recommend_replicas
+from slipway.policy.scaling.signals import LoadCounters, ProxyLoad, ServerLoad, sample_load
 from slipway.policy.sizing import Sizing
 from slipway.reconcile.ports import Clock, ServerSource
 from slipway.reconcile.read_counters import FRESH, RouterCounters, in_flight_by_revision
 
 READ_EVERY_SECONDS = 1.0
 SHORTEST_SECONDS = 0.1
-NOTHING = Memory()
+UNMEASURED = ScalerMemory()
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class FollowedObject:
     """What is remembered of one object whose load is followed."""
 
     uid: str
-    memory: Memory = NOTHING
-    look: Look | None = None
+    memory: ScalerMemory = UNMEASURED
+    counters: LoadCounters | None = None
+    """Of the last reading."""
     sizing: Sizing | None = None
 
 
@@ -41,7 +42,7 @@ class Scaler:
         self._counters = counters
         self._servers = servers
         self._clock = clock
-        self._followed: dict[Key, Followed] = {}
+        self._followed: dict[Key, FollowedObject] = {}
 
     def forget(self, key: Key) -> None:
         """Forget an object that no longer exists, or is not scaled by us any more."""
@@ -50,10 +51,10 @@ class Scaler:
     def requeue_seconds(self, key: Key, seconds: float | None) -> float | None:
         """Return when the next pass is due: a second after the last reading, or as asked for."""
         known = self._followed.get(key)
-        if known is None or known.look is None:
+        if known is None or known.counters is None:
             return seconds
 
-        passed = (self._clock.now() - known.look.at).total_seconds()
+        passed = (self._clock.now() - known.counters.at).total_seconds()
         due = max(SHORTEST_SECONDS, READ_EVERY_SECONDS - passed)
         return min(due, seconds) if seconds is not None else due
 
@@ -66,34 +67,20 @@ class Scaler:
 
         # an object of the same name that was created again starts without a memory
         known = self._followed.get(key)
-        uid = facts.metadata.uid
-        if known is None or known.uid != uid:
-            known = Followed(uid)
+        if known is None or known.uid != facts.metadata.uid:
+            known = FollowedObject(facts.metadata.uid)
 
         now = self._clock.now()
-        if known.look is None or now - known.look.at >= FRESH:
-            look = await self._read_load(facts, now)
-            scaling = facts.spec.scaling
-            needs_queue = scaling.target.queue_millis is not None
-            new = reading(look, known.look, needs_queue=needs_queue)
-            sizing, memory = recommend(
-                known.memory,
-                new,
-                bounds_of(scaling),
-                current=stable.replicas,
-                ready=stable.ready,
-                homeless=_count_unschedulable(facts, stable.revision),
-            )
-            known = Followed(uid, memory, look, sizing)
+        if known.counters is None or now - known.counters.at >= FRESH:
+            known = _follow(known, facts, stable, await self._read_load(facts, now))
             self._followed[key] = known
-
         return replace(facts, sizing=known.sizing)
 
-    async def _read_load(self, facts: Facts, now: datetime) -> Look:
+    async def _read_load(self, facts: Facts, now: datetime) -> LoadCounters:
         proxies, servers = await asyncio.gather(
             self._read_proxies(facts), self._read_servers(facts)
         )
-        return Look(now, proxies, servers)
+        return LoadCounters(now, proxies, servers)
 
     async def _read_proxies(self, facts: Facts) -> dict[str, ProxyLoad | None]:
         answers = await self._counters.read_recent(facts.proxies)
@@ -116,6 +103,23 @@ class Scaler:
 def is_followed(md: ModelDeployment) -> bool:
     """Return whether the load of an object is followed: that costs requests, but no writes."""
     return md.spec.scaling.is_builtin
+
+
+def _follow(
+    known: FollowedObject, facts: Facts, stable: WorkloadFact, counters: LoadCounters
+) -> FollowedObject:
+    """Return what is remembered after one reading more."""
+    scaling = facts.spec.scaling
+    needs_queue = scaling.target.queue_millis is not None
+    sizing, memory = recommend_replicas(
+        known.memory,
+        sample_load(counters, known.counters, needs_queue=needs_queue),
+        bounds_of(scaling),
+        current=stable.replicas,
+        ready=stable.ready,
+        unschedulable=_count_unschedulable(facts, stable.revision),
+    )
+    return FollowedObject(known.uid, memory, counters, sizing)
 
 
 def _count_unschedulable(facts: Facts, revision: str) -> int:

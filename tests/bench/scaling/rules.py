@@ -5,13 +5,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from slipway.policy.scaling.recommend import Bounds, Memory, recommend
-from slipway.policy.scaling.signals import Reading
+from slipway.policy.scaling.recommend import ScalerMemory, ScalingBounds, recommend_replicas
+from slipway.policy.scaling.signals import LoadSample
 
 from tests.bench.scaling.fleet import CONCURRENCY, LEAST, MOST, Fleet
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-SLIPWAY_BOUNDS = Bounds(
+SLIPWAY_BOUNDS = ScalingBounds(
     least=LEAST,
     most=MOST,
     concurrency=CONCURRENCY,
@@ -25,8 +25,8 @@ class Slipway:
     """Ours: a look every second, at a phase of its own."""
 
     phase: float
-    bounds: Bounds = SLIPWAY_BOUNDS
-    memory: Memory = field(default_factory=Memory)
+    bounds: ScalingBounds = SLIPWAY_BOUNDS
+    memory: ScalerMemory = field(default_factory=ScalerMemory)
     due: float = 0.0
     finished: int = 0
     took: float = 0.0
@@ -39,14 +39,14 @@ class Slipway:
         finished, self.finished = fleet.finished - self.finished, fleet.finished
         took, self.took = fleet.took - self.took, fleet.took
 
-        new = Reading(
+        new = LoadSample(
             at=EPOCH + timedelta(seconds=now),
             load=float(fleet.in_flight),
             finished=finished,
             took_seconds=took,
         )
 
-        sizing, self.memory = recommend(
+        sizing, self.memory = recommend_replicas(
             self.memory, new, self.bounds, current=fleet.replicas, ready=fleet.ready
         )
         return sizing.replicas

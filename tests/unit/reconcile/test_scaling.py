@@ -359,7 +359,7 @@ async def test_an_outage_of_every_router_is_no_evidence_of_a_low_load() -> None:
     assert replicas(world) == {"1": 4}
     assert world.condition("ScalingActive")[1:] == (
         "SignalsMissing",
-        "replicas are held, and only added: no router pod is ready",
+        "replicas are kept, and only added: no router pod is ready",
     )
 
 

@@ -1,15 +1,15 @@
-"""What the load asks for, apart from what only waits for replicas that are still starting.
+"""The demand of a load, apart from what only waits for replicas that are still starting.
 
 Requests in flight are the demand while servers keep up. Where they do not, a queue grows by what
 arrives too much, and says less of the demand with every second: then it is what arrives, times how
-long a request took before (Little's law). Clients that wait for answers before they ask again make
-no such queue: their requests in flight jump and stay, and count as they are.
+long a request took before (Little's law). Clients that wait for an answer before they send the next
+request make no such queue: their requests in flight jump and stay, and count as they are.
 """
 
 import math
 from dataclasses import dataclass, replace
 
-from slipway.policy.scaling.signals import Reading
+from slipway.policy.scaling.signals import LoadSample
 
 NOISE = 2.0
 """Standard deviations of a second's arrivals that are no growth."""
@@ -19,10 +19,10 @@ MARGIN = 1.3
 """How much longer than before a request may take; above it is the queue's doing."""
 OVER = 1.5
 """A queue is over when so many times the demand or less is in flight."""
-FLAT_READINGS = 2
+FLAT_SAMPLES = 2
 """Without growth while no replica came: these clients wait for answers."""
 LEARNS_DOWN, LEARNS_UP = 0.2, 0.01
-"""Per reading: a quicker answer is the truth, a slower one may be a queue."""
+"""Per sample: a quicker answer is the truth, a slower one may be a queue."""
 LEARNS_IN_QUEUE, LEARNS_IN_NEED = 0.002, 0.03
 """A queue says little of how long a request takes, unless it grows with every replica ready."""
 FEWEST = 10
@@ -38,7 +38,7 @@ class Pace:
     queue: bool = False
     grows: bool = False
     flat: int = 0
-    """Readings in a row without growth."""
+    """Samples in a row without growth."""
     ready: int = 0
     """When the queue began."""
     arrived: float = 0.0
@@ -52,8 +52,8 @@ class Pace:
         return self.ready * self.arrived / self.served if self.served >= FEWEST / 2 else 0.0
 
 
-def demand(
-    pace: Pace, new: Reading, before: Reading | None, ready: int, concurrency: float
+def estimate_demand(
+    pace: Pace, new: LoadSample, before: LoadSample | None, ready: int, concurrency: float
 ) -> tuple[float, Pace]:
     """Return the requests in flight that the load would have with enough replicas.
 
@@ -63,45 +63,47 @@ def demand(
     load = new.load or 0.0
     if before is None or before.load is None or new.finished is None or new.load is None:
         return load, replace(pace, queue=False, grows=False, flat=0)
+
     seconds = max(0.1, (new.at - before.at).total_seconds())
     finished = new.finished / seconds
     growth = (new.load - before.load) / seconds
     noise = GROWTH * finished + NOISE * math.sqrt(finished + 1)
     arrivals = max(0.0, finished + growth)
     cap = arrivals * pace.took * MARGIN if pace.took is not None else math.inf
-    pace = _follow(
-        replace(pace, grows=growth > noise), growth, noise, ready, is_over=load <= OVER * cap
-    )
+    pace = replace(pace, grows=growth > noise)
+    pace = _track_queue(pace, growth, noise, ready, is_over=load <= OVER * cap)
     if not pace.queue:
         return load, pace
+
     if ready == pace.ready:
         arrived, served = pace.arrived + arrivals * seconds, pace.served + new.finished
         pace = replace(pace, arrived=arrived, served=served)
     return min(load, max(cap, pace.keeping_up * concurrency)), pace
 
 
-def _follow(pace: Pace, growth: float, noise: float, ready: int, *, is_over: bool) -> Pace:
+def _track_queue(pace: Pace, growth: float, noise: float, ready: int, *, is_over: bool) -> Pace:
     if not pace.queue:
         if growth <= noise:
             return pace
         return replace(pace, queue=True, flat=0, ready=ready, arrived=0.0, served=0.0)
     flat = pace.flat + 1 if abs(growth) <= noise else 0
-    if is_over or (flat >= FLAT_READINGS and ready == pace.ready):
+    if is_over or (flat >= FLAT_SAMPLES and ready == pace.ready):
         return replace(pace, queue=False, flat=0)
     return replace(pace, flat=flat)
 
 
-def learn(pace: Pace, window: tuple[Reading, ...], *, is_whole: bool) -> Pace:
+def learn_pace(pace: Pace, window: tuple[LoadSample, ...], *, is_whole: bool) -> Pace:
     """Return the pace after a window of some seconds: how long a request takes.
 
     `is_whole`: all replicas that were asked for are ready.
     """
-    finished = sum(entry.finished or 0.0 for entry in window)
+    finished = sum(sample.finished or 0.0 for sample in window)
     if finished < FEWEST:
         return pace
-    took = sum(entry.took_seconds for entry in window) / finished
+    took = sum(sample.took_seconds for sample in window) / finished
     if not pace.took:
         return replace(pace, took=took or None)
+
     up = LEARNS_UP
     if pace.queue:
         up = LEARNS_IN_NEED if is_whole and pace.grows else LEARNS_IN_QUEUE

@@ -10,20 +10,31 @@ from slipway.api.modeldeployment import (
     ScalingStatus,
     ScalingTarget,
 )
+from slipway.api.reasons import Reason
 from slipway.api.times import to_wire
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
-from slipway.policy.sizing import Sizing
+from slipway.policy.sizing import BoundBy, Sizing
 
-UNITS = {
+MESSAGES = {
     "concurrency": "{value:g} requests in flight, {target:g} per replica",
-    "queue": "requests wait {value:g} ms in the queue, {target:g} ms are wanted",
+    "queue": "queue time {value:g} ms, target {target:g} ms",
 }
+"""By signal of the builtin engine."""
+HELD = {
+    BoundBy.STABILIZATION: "held until the load has been low for the whole window",
+    BoundBy.SIGNALS_MISSING: "held because signals are missing",
+    BoundBy.NOT_READY: "held because replicas do not answer",
+    BoundBy.ROLLOUT: "held for the rollout",
+    BoundBy.MAX_REPLICAS: "more would need a higher maxReplicas",
+}
+"""Why the number is not that of the load; minReplicas explains itself."""
 NO_ROOM = (
-    "spec.scaling.maxReplicas is not set: it is minReplicas then, and nothing scales; set it, or "
+    "spec.scaling.maxReplicas is not set, so it equals minReplicas and nothing scales; set it, or "
     "leave out engine and target"
 )
-LIMITED = {"TooFewReplicas": "minReplicas", "TooManyReplicas": "maxReplicas"}
+LIMITED = {"TooFewReplicas": BoundBy.MIN_REPLICAS, "TooManyReplicas": BoundBy.MAX_REPLICAS}
+"""By reason of an autoscaler's condition ScalingLimited."""
 
 
 def scaling_of(
@@ -36,114 +47,121 @@ def scaling_of(
     """
     known = old.scaling if old is not None and old.revision == name else None
     if facts.spec.scaling.engine is ScalingEngine.HPA:
-        new = _by_autoscaler(name, decision, facts)
+        new = _scaling_by_autoscaler(name, decision, facts)
     elif facts.sizing is not None:
-        new = _by_load(name, facts.sizing, decision)
+        new = _scaling_by_load(name, facts.sizing, decision)
     else:
         return known if facts.spec.scaling.is_builtin else None
     if new is None:
         return None
-    if known is not None and _says_the_same(known, new):
+
+    if known is not None and _says_nothing_new(known, new):
         new = known
     else:
         new = new.model_copy(update={"at": to_wire(now)})
     return new.model_copy(update={"current": facts.ready(name)})
 
 
-def _says_the_same(old: ScalingStatus, new: ScalingStatus) -> bool:
+def _says_nothing_new(old: ScalingStatus, new: ScalingStatus) -> bool:
     if old.desired != new.desired:
         return False
     if not new.signal:
         return new.bound_by == old.bound_by or new.bound_by is None
-    if (old.signal in UNITS) != (new.signal in UNITS):
+    if (old.signal in MESSAGES) != (new.signal in MESSAGES):
         return False  # another engine decides
     if old.signal == new.signal and old.target != new.target:
         return False
-    told = {"maxReplicas", "SignalsMissing", "rollout", "stabilization", "NotReady"}
-    return bool(old.signal) and {old.bound_by} & told == {new.bound_by} & told
+    return bool(old.signal) and {old.bound_by} & HELD.keys() == {new.bound_by} & HELD.keys()
 
 
-def _by_load(name: str, sizing: Sizing, decision: Decision) -> ScalingStatus:
+def _scaling_by_load(name: str, sizing: Sizing, decision: Decision) -> ScalingStatus:
     desired = decision.replicas.get(name, 0)
-    bound_by = sizing.bound_by if sizing.bound_by != "SignalsMissing" or sizing.missing else None
+    bound_by = sizing.bound_by
+    if bound_by is BoundBy.SIGNALS_MISSING and not sizing.missing:
+        bound_by = None  # not for long enough to be reported
     if desired > sizing.replicas or name == decision.candidate:
-        bound_by = "rollout"
-    message = "the load is not known yet"
+        bound_by = BoundBy.ROLLOUT
+
+    message = "load not known yet"
     if sizing.signal:
-        message = UNITS[sizing.signal].format(value=sizing.value, target=sizing.target)
+        message = MESSAGES[sizing.signal].format(value=sizing.value, target=sizing.target)
     return ScalingStatus(
         desired=desired,
         signal=sizing.signal,
         value=sizing.value,
         target=sizing.target,
         bound_by=bound_by,
-        message=f"{message}{_held(bound_by)}",
+        message=f"{message}{_held_because(bound_by)}",
     )
 
 
-def _held(bound_by: str | None) -> str:
-    words = {
-        "stabilization": "held until the load was low for the whole window",
-        "SignalsMissing": "held because signals are missing",
-        "NotReady": "held because replicas do not answer",
-        "rollout": "held for the rollout",
-        "maxReplicas": "more would need a higher maxReplicas",
-    }
-    return f"; {words[bound_by]}" if bound_by in words else ""
+def _held_because(bound_by: BoundBy | None) -> str:
+    return f"; {HELD[bound_by]}" if bound_by in HELD else ""
 
 
-def _by_autoscaler(name: str, decision: Decision, facts: Facts) -> ScalingStatus | None:
+def _scaling_by_autoscaler(name: str, decision: Decision, facts: Facts) -> ScalingStatus | None:
     found, scaling = facts.autoscalers.get(name), facts.spec.scaling
     if found is None:
         return None
-    limit = LIMITED.get(found.limited or "")
-    if limit == "minReplicas" and decision.floors.get(name, 0) > scaling.min_replicas:
-        limit = "rollout"
+
+    # The rollout raises what the autoscaler is told to be its least: that is not the user's.
+    bound_by = LIMITED.get(found.limited or "")
+    is_raised = decision.floors.get(name, 0) > scaling.min_replicas
+    if bound_by is BoundBy.MIN_REPLICAS and is_raised:
+        bound_by = BoundBy.ROLLOUT
+
     workload = facts.workloads.get(name)
     return ScalingStatus(
         desired=found.desired or (workload.replicas if workload is not None else 0),
         signal=scaling.target.measured.value.lower() if found.value is not None else "",
         value=found.value,
         target=scaling.target.utilization,
-        bound_by=limit,
-        message=f"decided by HorizontalPodAutoscaler {found.meta.name}{_held(limit)}",
+        bound_by=bound_by,
+        message=f"decided by HorizontalPodAutoscaler {found.meta.name}{_held_because(bound_by)}",
     )
 
 
 def scaling_claim(facts: Facts, revisions: tuple[str | None, ...]) -> tuple[bool, str, str] | None:
-    """Return whether replicas follow the load, with reason and message; None: nothing to say."""
+    """Return whether replicas follow the load, with reason and message; None: nothing to say.
+
+    The reason may be that of a HorizontalPodAutoscaler, which is none of ours.
+    """
     if lacks_room(facts.spec.scaling):
-        return False, "NoMaxReplicas", NO_ROOM
-    sizing = facts.sizing
-    if sizing is not None:
-        if sizing.missing:
-            message = f"replicas are held, and only added: {sizing.missing}"
-            return False, "SignalsMissing", message
-        if sizing.bound_by == "SignalsMissing" and (said := _said_before(facts)) is not None:
-            return False, "SignalsMissing", said
-        return True, "Measured", "replicas follow the measured load"
-    problems = [
-        found.problem
-        for name in revisions
-        if (found := facts.autoscalers.get(name or "")) is not None and found.problem
-    ]
-    if problems:
-        return False, *problems[0]
+        return False, Reason.NO_MAX_REPLICAS, NO_ROOM
+    if facts.sizing is not None:
+        return _builtin_claim(facts, facts.sizing)
+
+    found = [item for name in revisions if (item := facts.autoscalers.get(name or "")) is not None]
+    problem = next((item.problem for item in found if item.problem is not None), None)
+    if problem is not None:
+        reason, message = problem
+        return False, reason, message
     if facts.autoscalers:
-        return True, "Measured", "a HorizontalPodAutoscaler follows the pods' metrics"
+        return True, Reason.MEASURED, "a HorizontalPodAutoscaler follows the pods' metrics"
+    return None
+
+
+def _builtin_claim(facts: Facts, sizing: Sizing) -> tuple[bool, str, str]:
+    missing = f"replicas are kept, and only added: {sizing.missing}" if sizing.missing else None
+    if missing is None and sizing.bound_by is BoundBy.SIGNALS_MISSING:
+        # Too short to begin with it, and no reason to take it back.
+        missing = _missing_as_reported(facts)
+    if missing is not None:
+        return False, Reason.SIGNALS_MISSING, missing
+    return True, Reason.MEASURED, "replicas follow the measured load"
+
+
+def _missing_as_reported(facts: Facts) -> str | None:
+    """Return what an earlier pass, perhaps of another process, said of missing signals."""
+    for entry in facts.status.conditions:
+        is_scaling = entry.type == ConditionType.SCALING_ACTIVE
+        if is_scaling and entry.reason == Reason.SIGNALS_MISSING:
+            return entry.message
     return None
 
 
 def lacks_room(scaling: Scaling) -> bool:
-    """Return whether somebody asked for scaling, and forgot to say how far."""
+    """Return whether scaling is asked for without a bound to scale up to."""
     asks = scaling.engine in {ScalingEngine.BUILTIN, ScalingEngine.HPA}
     asks = asks or (scaling.engine is ScalingEngine.AUTO and scaling.target != ScalingTarget())
     return asks and scaling.max_replicas is None
-
-
-def _said_before(facts: Facts) -> str | None:
-    """Return what was said of missing signals by a pass before this one, or this process."""
-    for entry in facts.status.conditions:
-        if entry.type == ConditionType.SCALING_ACTIVE and entry.reason == "SignalsMissing":
-            return entry.message
-    return None

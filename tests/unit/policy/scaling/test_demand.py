@@ -1,7 +1,7 @@
 """Demand and queue: what arrives too fast counts once, clients that wait for answers all count."""
 
-from slipway.policy.scaling.demand import Pace, demand, learn
-from slipway.policy.scaling.signals import Reading
+from slipway.policy.scaling.demand import Pace, estimate_demand, learn_pace
+from slipway.policy.scaling.signals import LoadSample
 
 from tests.builders import later
 
@@ -16,19 +16,19 @@ class Servers:
         self.load = 0.0
         self.second = 0
         self.pace = Pace()
-        self.seen: list[Reading] = []
+        self.seen: list[LoadSample] = []
 
     def look(self, finished: float) -> float:
         """Return the demand after a second in which so many requests were finished."""
         self.second += 1
-        new = Reading(
+        new = LoadSample(
             at=later(self.second), load=self.load, finished=finished, took_seconds=self.load
         )
-        found, self.pace = demand(
+        found, self.pace = estimate_demand(
             self.pace, new, self.seen[-1] if self.seen else None, self.ready, self.target
         )
         self.seen = [*self.seen[-9:], new]
-        self.pace = learn(self.pace, tuple(self.seen), is_whole=True)
+        self.pace = learn_pace(self.pace, tuple(self.seen), is_whole=True)
         return found
 
     def offered(self, rate: float, seconds: int = 1) -> float:
@@ -81,8 +81,8 @@ def test_clients_that_wait_for_answers_count_as_many_as_they_are() -> None:
 
 
 def test_without_counts_of_answers_what_is_in_flight_counts() -> None:
-    new = Reading(at=later(1), load=900.0)
-    assert demand(Pace(took=0.1), new, Reading(at=later(0), load=10.0), 1, 4)[0] == 900
+    new = LoadSample(at=later(1), load=900.0)
+    assert estimate_demand(Pace(took=0.1), new, LoadSample(at=later(0), load=10.0), 1, 4)[0] == 900
 
 
 def test_a_target_above_what_a_replica_works_on_still_gets_replicas_that_keep_up() -> None:

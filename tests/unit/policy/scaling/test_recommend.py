@@ -7,41 +7,49 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
-from slipway.policy.scaling.recommend import Bounds, Memory, recommend
-from slipway.policy.scaling.signals import Look, ProxyLoad, Reading, ServerLoad, reading
+from slipway.policy.scaling.recommend import ScalerMemory, ScalingBounds, recommend_replicas
+from slipway.policy.scaling.signals import (
+    LoadCounters,
+    LoadSample,
+    ProxyLoad,
+    ServerLoad,
+    sample_load,
+)
 from slipway.policy.sizing import Sizing
 
 from tests.builders import NOON, later
 
-BOUNDS = Bounds(least=1, most=8, concurrency=4, queue_millis=None, down=timedelta(seconds=120))
+BOUNDS = ScalingBounds(
+    least=1, most=8, concurrency=4, queue_millis=None, down=timedelta(seconds=120)
+)
 
 
 @dataclass
 class Run:
     """A fleet that gets every replica that is asked for, at once."""
 
-    bounds: Bounds = BOUNDS
+    bounds: ScalingBounds = BOUNDS
     replicas: int = 1
     ready: int | None = None
-    homeless: int = 0
+    unschedulable: int = 0
     second: float = 0
     every: float = 1
-    memory: Memory = field(default_factory=Memory)
+    memory: ScalerMemory = field(default_factory=ScalerMemory)
     last: Sizing | None = None
 
     def see(self, load: float | None, seconds: int = 1, **more: object) -> int:
         """Look once per second, or `every` so many, and return the replicas at the end."""
         for _ in range(seconds):
             self.second += self.every
-            new = replace(Reading(at=later(self.second), load=load), **more)  # type: ignore[arg-type]
+            new = replace(LoadSample(at=later(self.second), load=load), **more)  # type: ignore[arg-type]
             ready = self.replicas if self.ready is None else self.ready
-            self.last, self.memory = recommend(
+            self.last, self.memory = recommend_replicas(
                 self.memory,
                 new,
                 self.bounds,
                 current=self.replicas,
                 ready=ready,
-                homeless=self.homeless,
+                unschedulable=self.unschedulable,
             )
             self.replicas = self.last.replicas
         return self.replicas
@@ -66,7 +74,7 @@ class Run:
         return self.last.missing
 
 
-def settled(load: float, *, bounds: Bounds = BOUNDS, replicas: int = 1) -> Run:
+def settled(load: float, *, bounds: ScalingBounds = BOUNDS, replicas: int = 1) -> Run:
     """Return a run that has known a load for longer than any window."""
     run = Run(bounds, replicas)
     run.see(load, 200)
@@ -187,7 +195,7 @@ def test_few_requests_while_replicas_do_not_answer_are_no_evidence(ready: int) -
 
 def test_a_replica_without_a_node_does_not_keep_the_others() -> None:
     run = settled(16)
-    run.ready, run.homeless = 3, 1
+    run.ready, run.unschedulable = 3, 1
     assert run.see(0, 200) < 4
 
 
@@ -307,36 +315,36 @@ def looked(
     *,
     requests: int = 0,
     start: str = "1",
-) -> Look:
+) -> LoadCounters:
     told = {
         name: None if counts is None else ProxyLoad(counts, requests, 100.0 * requests, start)
         for name, counts in proxies.items()
     }
-    return Look(later(second), told, {f"pod-{n}": each for n, each in enumerate(servers)})
+    return LoadCounters(later(second), told, {f"pod-{n}": each for n, each in enumerate(servers)})
 
 
 def test_a_request_that_waits_in_triton_is_in_flight_at_the_router_and_counts_once() -> None:
-    found = reading(looked({"a": {"v1": 5}}, [server(pending=3)]), None, needs_queue=False)
+    found = sample_load(looked({"a": {"v1": 5}}, [server(pending=3)]), None, needs_queue=False)
     assert found.load == 5
-    found = reading(looked({"a": {"v1": 5}}, [server(pending=9)]), None, needs_queue=False)
+    found = sample_load(looked({"a": {"v1": 5}}, [server(pending=9)]), None, needs_queue=False)
     assert found.load == 9
 
 
 def test_all_proxies_and_all_revisions_together_are_the_load() -> None:
-    found = reading(looked({"a": {"v1": 5, "v2": 1}, "b": {"v1": 2}}), None, needs_queue=False)
+    found = sample_load(looked({"a": {"v1": 5, "v2": 1}, "b": {"v1": 2}}), None, needs_queue=False)
     assert found.load == 8
     assert found.by_revision == {"v1": 7, "v2": 1}
     assert not found.missing
 
 
 def test_a_silent_proxy_is_missing_and_what_others_say_stays() -> None:
-    found = reading(looked({"a": {"v1": 5}, "b": None}), None, needs_queue=False)
+    found = sample_load(looked({"a": {"v1": 5}, "b": None}), None, needs_queue=False)
     assert found.load == 5
     assert found.missing == "router b does not answer"
 
 
 def test_pending_is_absent_in_old_servers_and_then_unknown_not_zero() -> None:
-    found = reading(looked({}, [server(pending=None)]), None, needs_queue=False)
+    found = sample_load(looked({}, [server(pending=None)]), None, needs_queue=False)
     assert found.load is None
     assert found.missing == "no router pod is ready"
 
@@ -344,13 +352,13 @@ def test_pending_is_absent_in_old_servers_and_then_unknown_not_zero() -> None:
 def test_without_a_router_waiting_and_executing_requests_are_the_load() -> None:
     before = looked({}, [server(100, took=0)])
     now = looked({}, [server(110, pending=3, took=4e6, queue=1e6)], second=2)
-    found = reading(now, before, needs_queue=False)
+    found = sample_load(now, before, needs_queue=False)
     assert found.load == pytest.approx(3 + 1.5)
 
 
 def test_without_a_router_idle_servers_are_no_evidence_of_a_low_load() -> None:
     before = looked({}, [server(100)])
-    found = reading(looked({}, [server(100)], second=1), before, needs_queue=False)
+    found = sample_load(looked({}, [server(100)], second=1), before, needs_queue=False)
     assert found.load == 0
     assert found.missing == "no router pod is ready"
 
@@ -358,19 +366,19 @@ def test_without_a_router_idle_servers_are_no_evidence_of_a_low_load() -> None:
 def test_the_wait_is_that_of_the_requests_since_the_look_before() -> None:
     before = looked({"a": {}}, [server(100, queue=7e6)])
     now = looked({"a": {}}, [server(110, queue=7.5e6)], second=1)
-    found = reading(now, before, needs_queue=True)
+    found = sample_load(now, before, needs_queue=True)
     assert (found.waits, found.waited_millis) == (10, 500)
 
 
 def test_a_server_that_restarted_in_between_says_nothing_of_waits() -> None:
     before = looked({"a": {}}, [server(100, queue=7e6)])
-    found = reading(looked({"a": {}}, [server(2)], second=1), before, needs_queue=True)
+    found = sample_load(looked({"a": {}}, [server(2)], second=1), before, needs_queue=True)
     assert (found.waits, found.waited_millis) == (0, 0)
 
 
 def test_where_queue_time_counts_half_of_the_servers_must_tell() -> None:
-    half = reading(looked({"a": {}}, [server(), None]), None, needs_queue=True)
-    less = reading(looked({"a": {}}, [server(), None, None]), None, needs_queue=True)
+    half = sample_load(looked({"a": {}}, [server(), None]), None, needs_queue=True)
+    less = sample_load(looked({"a": {}}, [server(), None, None]), None, needs_queue=True)
     assert not half.missing
     assert "fewer than half" in less.missing
     assert half.at == NOON
@@ -379,10 +387,10 @@ def test_where_queue_time_counts_half_of_the_servers_must_tell() -> None:
 def test_what_was_finished_since_is_known_while_no_proxy_began_anew() -> None:
     before = looked({"a": {}, "b": {}}, requests=100)
     now = looked({"a": {}, "b": {}}, second=1, requests=107)
-    found = reading(now, before, needs_queue=False)
+    found = sample_load(now, before, needs_queue=False)
     assert found.finished == 14
     assert found.took_seconds == pytest.approx(1.4)
     anew = looked({"a": {}, "b": {}}, second=1, requests=107, start="2")
-    assert reading(anew, before, needs_queue=False).finished is None
+    assert sample_load(anew, before, needs_queue=False).finished is None
     silent = looked({"a": {}, "b": None}, second=1, requests=107)
-    assert reading(silent, before, needs_queue=False).finished is None
+    assert sample_load(silent, before, needs_queue=False).finished is None

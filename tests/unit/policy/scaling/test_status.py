@@ -10,7 +10,7 @@ from slipway.policy.decision import Decision
 from slipway.policy.facts import AutoscalerFact, Facts
 from slipway.policy.rollout.recall import recall
 from slipway.policy.scaling.status import scaling_claim, scaling_of
-from slipway.policy.sizing import Sizing
+from slipway.policy.sizing import BoundBy, Sizing
 
 from tests.builders import (
     NOON,
@@ -86,7 +86,7 @@ def test_a_load_that_goes_up_and_down_within_its_replicas_is_no_news() -> None:
 @pytest.mark.parametrize(
     ("bound", "words"),
     [
-        ("stabilization", "held until the load was low for the whole window"),
+        ("stabilization", "held until the load has been low for the whole window"),
         ("NotReady", "held because replicas do not answer"),
         ("maxReplicas", "more would need a higher maxReplicas"),
     ],
@@ -95,16 +95,19 @@ def test_what_begins_to_hold_the_number_is_news_with_the_numbers_of_now(
     bound: str, words: str
 ) -> None:
     first = said(sized())
-    told = said(sized(value=0.0, bound_by=bound), first)
+    told = said(sized(value=0.0, bound_by=BoundBy(bound)), first)
     assert (told.bound_by, told.value) == (bound, 0)
     assert told.message == f"0 requests in flight, 4 per replica; {words}"
-    assert said(sized(value=1.0, bound_by=bound), told) == told
+    assert said(sized(value=1.0, bound_by=BoundBy(bound)), told) == told
     assert said(sized(value=16.0), told).bound_by is None
 
 
 def test_missing_signals_are_a_bound_only_once_they_are_worth_a_word() -> None:
-    assert said(sized(bound_by="SignalsMissing")).bound_by is None
-    assert said(sized(bound_by="SignalsMissing", missing="router a")).bound_by == "SignalsMissing"
+    assert said(sized(bound_by=BoundBy.SIGNALS_MISSING)).bound_by is None
+    assert (
+        said(sized(bound_by=BoundBy.SIGNALS_MISSING, missing="router a")).bound_by
+        == "SignalsMissing"
+    )
 
 
 def test_more_than_the_load_needs_is_the_rollouts() -> None:
