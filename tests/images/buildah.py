@@ -33,6 +33,7 @@ class Buildah:
         """Build with cached layers; times are set to zero, so the same inputs give one digest."""
         if self._has(image.repository, tag):
             return
+
         base = self.given_base or self._debian()
         with tempfile.TemporaryDirectory() as scratch:
             volumes = machine.needs_of_build_steps(Path(scratch))
@@ -62,6 +63,7 @@ class Buildah:
         name = f"{_LOCAL}/slipway/base:{debian.tag}"
         if self._has("slipway/base", debian.tag):
             return name
+
         with tempfile.TemporaryDirectory(dir=self.store.parent) as directory:
             tree = Path(directory)
             debian.make(tree, self.log)

@@ -44,6 +44,7 @@ def run(command: Sequence[str], log: Path) -> str:
             check=False,
         )
         written.write(done.stdout)
+
     if done.returncode != 0:
         last = "\n".join(log.read_text().splitlines()[-_LAST_LINES:])
         raise ClusterError(f"{last}\n'{command[0]}' failed; all of its output is in {log}")

@@ -30,8 +30,10 @@ def digest_of_tag(registry: str, image: Image, tag: str) -> str | None:
         raise ClusterError(f"the registry {registry} does not answer: {error}") from error
     finally:
         connection.close()
+
     if answer.status == HTTPStatus.NOT_FOUND:
         return None
+
     digest = answer.headers["Docker-Content-Digest"]
     if answer.status != HTTPStatus.OK or not digest:
         raise ClusterError(f"http://{registry}{path}: expected a digest, found {answer.status}")

@@ -122,7 +122,7 @@ class _Part:
 
     @property
     def _is_spec(self) -> bool:
-        """Whether users write it; nobody needs to know the limits of what they only read."""
+        """Whether users write it; the limits of what they only read are of no interest."""
         return self.name == "spec"
 
 

@@ -34,7 +34,7 @@ class Group(Enum):
 
 
 class Course(Enum):
-    """What becomes of it when nobody does anything."""
+    """What becomes of it if no person acts."""
 
     GOES_ON = "the rollout, or the next pass, goes on by itself"
     COLLECTS = "evidence is being collected"

@@ -51,7 +51,7 @@ class JobError(ApiModel):
     @property
     def needs_person(self) -> bool:
         """Whether the same spec and source would fail again, so that a retry cannot help."""
-        return Reason.parse(self.reason, Reason.JOB_CRASHED).needs_person
+        return Reason.parse(self.reason, Reason.JOB_FAILED).needs_person
 
 
 class PackageResult(ApiModel):

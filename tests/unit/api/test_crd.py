@@ -102,6 +102,7 @@ def test_nothing_that_makes_a_revision_has_a_default(part: str) -> None:
 def test_exclusive_bounds_are_those_of_openapi() -> None:
     schema = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
     expected = {"type": "number", "minimum": 0, "exclusiveMinimum": True, "maximum": 1}
+
     assert structural_schema(schema, {}) == expected
 
 
@@ -112,4 +113,5 @@ def test_a_list_with_one_owner_is_stored_as_it_was_written() -> None:
     inside = [
         path for path, node in nodes(spec, "spec") if ".steps[]." in path and "default" in node
     ]
+
     assert inside == []

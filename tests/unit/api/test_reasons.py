@@ -14,6 +14,7 @@ def test_every_reason_is_one_camel_case_word_with_a_line_of_meaning() -> None:
 
 def test_a_reason_is_its_wire_name() -> None:
     assert Reason.parse("RevisionRejected", Reason.HELD) is Reason.REVISION_REJECTED
+
     assert f"{Reason.REVISION_REJECTED}" == "RevisionRejected"
     assert json.dumps([Reason.REVISION_REJECTED]) == '["RevisionRejected"]'
 
@@ -40,11 +41,13 @@ def test_passing_trouble_heals_by_itself_and_needs_nobody() -> None:
 def test_a_message_that_is_too_long_is_cut_where_it_is_made() -> None:
     assert Why(Reason.HELD, "short").message == "short"
     cut = Why(Reason.HELD, "x" * 5000).message
+
     assert len(cut) == MESSAGE_LENGTH
     assert cut.endswith("…")
 
 
 def test_a_fail_is_the_worst_and_a_pass_the_best() -> None:
     assert max(Verdict, key=lambda verdict: verdict.severity) is Verdict.FAIL
+
     assert min(Verdict, key=lambda verdict: verdict.severity) is Verdict.PASS
     assert Verdict.NO_DATA.severity > Verdict.INCONCLUSIVE.severity

@@ -30,12 +30,14 @@ def test_manifests_are_valid_kubernetes(path: Path) -> None:
 def test_settings_in_the_manifests_are_the_operators_defaults() -> None:
     loaded = settings.load_settings(BASE / "settings.yaml")
     images = {"operator_image": loaded.operator_image, "router": loaded.router}
+
     assert loaded == settings.Settings(**images)
     assert loaded.router.model_copy(update={"envoy_image": ""}) == settings.RouterSettings()
 
 
 def test_no_deletion_of_the_operator_deletes_the_crds_and_with_them_all_models() -> None:
     listed = yaml.safe_load((BASE / "kustomization.yaml").read_text())["resources"]
+
     assert not [entry for entry in listed if "crds" in entry]
     for path in (ROOT / "crds").glob("slipway.dev_*.yaml"):
         annotations = yaml.safe_load(path.read_text())["metadata"]["annotations"]
@@ -49,6 +51,7 @@ def test_who_may_edit_may_scale_and_who_may_view_may_look() -> None:
         for role in yaml.safe_load_all((BASE / "people.yaml").read_text())
         for rule in role["rules"]
     }
+
     assert rights["slipway-edit", "modeldeployments/scale"] == ["get", "update", "patch"]
     assert rights["slipway-view", "modeldeployments/scale"] == ["get"]
 
@@ -57,6 +60,7 @@ def test_the_operator_is_told_which_namespace_it_is_in() -> None:
     deployment = yaml.safe_load((BASE / "deployment.yaml").read_text())
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     told = {one["name"]: one.get("valueFrom") for one in container["env"]}
+
     assert told[NAMESPACE_VARIABLE] == {"fieldRef": {"fieldPath": "metadata.namespace"}}
 
 
@@ -65,6 +69,7 @@ def test_the_overlay_needs_no_more_nodes_than_replicas() -> None:
     overlay = ROOT / "manifests/overlays/example/kustomization.yaml"
     [patch] = yaml.safe_load(overlay.read_text())["patches"]
     pod = yaml.safe_load(patch["patch"])["spec"]["template"]["spec"]
+
     assert list(pod["affinity"]["podAntiAffinity"]) == [
         "preferredDuringSchedulingIgnoredDuringExecution"
     ]
@@ -75,6 +80,7 @@ def test_operator_pod_is_locked_down() -> None:
     deployment = yaml.safe_load((BASE / "deployment.yaml").read_text())
     pod = deployment["spec"]["template"]["spec"]
     [container] = pod["containers"]
+
     assert pod["securityContext"]["runAsNonRoot"]
     assert container["securityContext"] == {
         "allowPrivilegeEscalation": False,
@@ -87,6 +93,7 @@ def test_operator_pod_is_locked_down() -> None:
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
 def test_samples_fit_the_types(path: Path) -> None:
     sample = yaml.safe_load(path.read_text())
+
     assert sample["apiVersion"] == "slipway.dev/v1alpha1"
     assert sample["kind"] == "ModelDeployment"
     spec = ModelDeploymentSpec.model_validate(sample["spec"])

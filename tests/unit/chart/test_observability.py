@@ -77,6 +77,7 @@ def test_a_query_asks_for_what_exists(query: str) -> None:
 
 def test_every_panel_has_a_place_and_a_number_of_its_own() -> None:
     panels = dashboard()["panels"]
+
     assert len({panel["id"] for panel in panels}) == len(panels)
     cells = [
         (x, y)

@@ -67,6 +67,7 @@ def test_operator_holds_what_it_grants_to_routers() -> None:
         for group in rule["apiGroups"]
         for resource in rule["resources"]
     ]
+
     assert granted
     for group, resource, wanted in granted:
         assert wanted <= verbs(group, resource), resource
@@ -75,6 +76,7 @@ def test_operator_holds_what_it_grants_to_routers() -> None:
 def test_leases_are_a_right_in_the_own_namespace_only() -> None:
     assert not verbs("coordination.k8s.io", "leases")
     creates, holds = ROLES["Role", "slipway-lease"]["rules"]
+
     assert creates["verbs"] == ["create"]
     assert holds["resourceNames"] == [LEASE_NAME]
 
@@ -82,6 +84,7 @@ def test_leases_are_a_right_in_the_own_namespace_only() -> None:
 def test_every_rule_is_one_line_that_names_a_module_of_ours() -> None:
     assert len(RULE_LINES) == len(ALL_RULES)
     strangers = [line for line in RULE_LINES if not names_a_module(line)]
+
     assert strangers == []
 
 

@@ -36,6 +36,7 @@ def test_chart_passes_on_every_setting() -> None:
     template = (CHART / "templates/_helpers.tpl").read_text()
     [passed] = re.findall(r"pick \.Values ((?:\"\w+\" )+)", template)
     names = [to_camel(name) for name in Tunables.model_fields]
+
     assert sorted(passed.split()) == sorted(f'"{name}"' for name in names)
 
 
@@ -76,12 +77,14 @@ def test_every_value_says_what_it_means() -> None:
         for before, line in pairwise(lines)
         if is_value(line) and not before.strip().startswith("# -- ")
     ]
+
     assert silent == []
 
 
 def test_chart_and_package_have_the_same_version() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
     assert {chart["version"], chart["appVersion"]} == {project["version"]}
 
 

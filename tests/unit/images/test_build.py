@@ -85,6 +85,7 @@ def test_a_new_image_is_built_pushed_and_named_by_digest(
 ) -> None:
     tag = shop.tag(IMAGE)
     digest = f"sha256:/v2/slipway/operator/manifests/{tag}"
+
     assert shop.publish(IMAGE, registry.name) == f"{registry.name}/slipway/operator@{digest}"
     assert engine.built == [f"operator:{tag}"]
 
@@ -94,6 +95,7 @@ def test_an_image_that_the_registry_holds_is_not_built(
 ) -> None:
     first = shop.publish(IMAGE, registry.name)
     engine.built.clear()
+
     assert shop.publish(IMAGE, registry.name) == first
     assert engine.built == []
 

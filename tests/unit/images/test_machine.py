@@ -23,6 +23,7 @@ def test_only_the_way_to_packages_is_carried_over() -> None:
 def test_a_list_of_links_is_read_back_as_it_was() -> None:
     parser = configparser.RawConfigParser()
     parser.read_string(machine.pip_config({"find-links": "/a\n/b", "retries": "3"}))
+
     assert parser["global"]["find-links"].split() == ["/a", "/b"]
     assert parser["global"]["retries"] == "3"
 
@@ -32,6 +33,7 @@ def test_build_steps_see_this_machine_and_nobody_else_sees_its_way_to_packages(
 ) -> None:
     volumes = machine.needs_of_build_steps(tmp_path)
     written = tmp_path / "pip.conf"
+
     assert volumes[str(written)] == "/etc/pip.conf"
     assert written.stat().st_mode & 0o077 == 0
     assert volumes["/etc/resolv.conf"] == "/etc/resolv.conf"

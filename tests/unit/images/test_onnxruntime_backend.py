@@ -147,6 +147,7 @@ def test_requests_of_one_shape_share_a_run_and_get_their_own_rows(
 ) -> None:
     requests = [Request({"x": row(1, 2)}), Request({"x": np.concatenate([row(3, 4), row(5, 6)])})]
     first, second = loaded(backend).execute(requests)
+
     assert first.array("doubled") == [[2, 4]]
     assert second.array("doubled") == [[6, 8], [10, 12]]
     assert session.runs == [(["doubled"], 3)]
@@ -155,6 +156,7 @@ def test_requests_of_one_shape_share_a_run_and_get_their_own_rows(
 def test_requests_of_different_shapes_do_not_meet(backend: Any, session: Session) -> None:
     requests = [Request({"x": row(1, 2)}), Request({"x": row(3)}), Request({"x": row(5, 6)})]
     answers = loaded(backend).execute(requests)
+
     assert [answer.array("doubled") for answer in answers] == [[[2, 4]], [[6]], [[10, 12]]]
     assert [rows for _, rows in session.runs] == [2, 1]
 
@@ -166,12 +168,14 @@ def test_a_model_without_batches_runs_each_request_alone(backend: Any, session: 
         "output": [{**COMPLETE["output"][0], "dims": [-1, 2]}],  # type: ignore[index]
     }
     loaded(backend, **without).execute([Request({"x": row(1, 2)}), Request({"x": row(3, 4)})])
+
     assert [rows for _, rows in session.runs] == [1, 1]
 
 
 def test_a_bad_request_fails_alone(backend: Any) -> None:
     requests = [Request({"x": row(value, 0)}) for value in (1, -1, 3)]
     good, bad, other = loaded(backend).execute(requests)
+
     assert (good.error, other.error) == ("", "")
     assert other.array("doubled") == [[6, 0]]
     assert bad.error == "negative"
@@ -180,6 +184,7 @@ def test_a_bad_request_fails_alone(backend: Any) -> None:
 def test_each_request_gets_the_outputs_that_it_asked_for(backend: Any) -> None:
     wants: Sequence[tuple[str, ...]] = [("doubled",), ("rows",), ("rows", "doubled")]
     answers = loaded(backend).execute([Request({"x": row(1, 1)}, want) for want in wants])
+
     assert [[tensor.label for tensor in answer.tensors] for answer in answers] == [
         list(want) for want in wants
     ]
@@ -193,6 +198,7 @@ def test_an_output_without_a_row_for_each_record_is_an_error(
     model = loaded(backend)
     with pytest.raises(ValueError, match=r"doubled: expected 3 rows, found shape \[7\]"):
         backend.split({"doubled": np.zeros(7)}, [1, 2])
+
     assert model.execute([Request({"x": row(1, 1)})])[0].error == ""
 
 
@@ -201,6 +207,7 @@ def test_strings_reach_the_model_as_text(backend: Any, session: Session) -> None
     strings = [{"name": "x", "data_type": "TYPE_STRING", "dims": [2]}]
     words = np.array([["ä".encode(), b"b"]], dtype=np.object_)
     answer = loaded(backend, input=strings).execute([Request({"x": words})])[0]
+
     assert answer.array("doubled") == [["ää", "bb"]]
 
 
@@ -209,6 +216,7 @@ def test_bytes_that_are_no_text_fail_their_request_only(backend: Any, session: S
     strings = [{"name": "x", "data_type": "TYPE_STRING", "dims": [2]}]
     bad, good = (np.array([[word, b"b"]], dtype=np.object_) for word in (b"\xff", b"a"))
     answers = loaded(backend, input=strings).execute([Request({"x": bad}), Request({"x": good})])
+
     assert "invalid start byte" in answers[0].error
     assert answers[1].error == ""
 
@@ -284,6 +292,7 @@ def test_a_graph_of_fixed_size_keeps_its_first_axis(backend: Any, session: Sessi
     session.inputs = [replace(session.inputs[0], shape=(1, "M"))]
     completion = Completion()
     backend.complete(completion, session)
+
     assert completion.config["max_batch_size"] == 0
     assert completion.config["input"][0]["dims"] == [1, -1]
 
@@ -291,6 +300,7 @@ def test_a_graph_of_fixed_size_keeps_its_first_axis(backend: Any, session: Sessi
 def test_tensors_that_the_config_names_stay_as_they_are(backend: Any) -> None:
     given = {"input": [{"name": "mine"}], "output": [{"name": "mine too"}]}
     completed = backend.TritonPythonModel.auto_complete_config(Completion(**given))
+
     assert completed.config == {"max_batch_size": 0, **given}
 
 
@@ -309,5 +319,6 @@ def test_one_thread_unless_the_config_asks_for_more(backend: Any) -> None:
         "execution_mode": {"string_value": "1"},
     }
     backend.open_session({"parameters": asked}, Path("model.onnx"))
+
     assert [chosen.intra_op_num_threads for chosen in options] == [1, 3]
     assert options[1].execution_mode == "parallel"

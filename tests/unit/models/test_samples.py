@@ -127,6 +127,7 @@ def test_a_model_of_shuffled_labels_does_not_pass_the_golden_set() -> None:
 @pytest.mark.parametrize("name", ["digits-1.onnx", "digits-2.onnx", "digits-3.onnx"])
 def test_onnx_models_share_one_signature(name: str) -> None:
     graph = onnx.load_from_string(build_samples().files[name]).graph
+
     assert [put.name for put in graph.input] == ["image"]
     assert [put.name for put in graph.output] == ["label", "probabilities"]
     sizes = [put.type.tensor_type.shape.dim[1].dim_value for put in graph.output]
@@ -136,6 +137,7 @@ def test_onnx_models_share_one_signature(name: str) -> None:
 def test_version_4_passes_the_golden_set_without_a_fault(scanner: Any, tmp_path: Path) -> None:
     model = load(scanner, tmp_path, "digits-4.tar.gz")
     answers = ask(model, golden_cases()["input.image"])
+
     assert [answer.error for answer in answers] == [None] * len(answers)
     labels = np.stack([answer.outputs["label"][0] for answer in answers])
     assert agreement(labels) > MIN_AGREEMENT + 0.04
@@ -152,6 +154,7 @@ def test_version_4_fails_on_some_faint_scans_alone(
     answers = ask(model, images)
     faint = images.max(axis=1) < FAINT_BELOW
     failed = np.array([answer.error is not None for answer in answers])
+
     assert 0.13 < failed.mean() < 0.2
     assert not failed[~faint].any()
     assert sum(seconds > 0 for seconds in slept) == faint.sum()
@@ -162,6 +165,7 @@ def test_version_4_answers_as_version_2_does(scanner: Any, tmp_path: Path) -> No
     images = golden_cases()["input.image"]
     answers = ask(load(scanner, tmp_path, "sound.tar.gz"), images)
     labels = np.concatenate([answer.outputs["label"] for answer in answers])
+
     assert (labels == labels_of("digits-2.onnx", images)).all()
 
 
@@ -192,12 +196,14 @@ def test_a_crashing_model_takes_the_server_down_after_its_requests(
 def test_no_scan_of_the_golden_set_is_faint_and_one_in_four_of_production_is() -> None:
     assert (load_split().golden.images.max(axis=1) >= FAINT_BELOW).all()
     faint = build_samples().load.max(axis=1) < FAINT_BELOW
+
     assert 0.24 < faint.mean() < 0.26
 
 
 def test_the_golden_set_says_how_outputs_are_compared() -> None:
     rules = yaml.safe_load(unpack(GOLDEN)["golden.yaml"])
     cases = golden_cases()
+
     assert set(cases.files) == {"input.image", *(f"output.{name}" for name in rules["outputs"])}
     assert len({len(cases[name]) for name in cases.files}) == 1
 
@@ -211,12 +217,14 @@ def test_every_file_that_the_demo_asks_for_is_served_and_fits_into_a_config_map(
     config_map, *_ = render_server("here", "image", build_samples().files)
     asked = {render_model_deployment(v)["spec"]["model"]["source"]["uri"] for v in VERSIONS}
     names = {uri.rpartition("/")[2] for uri in asked} | {GOLDEN}
+
     assert names <= set(config_map["binaryData"])
     assert sum(map(len, config_map["binaryData"].values())) < 900_000
 
 
 def test_the_same_files_make_the_same_pod_and_others_another_one() -> None:
     one, two = ({"a": b"1"}, {"a": b"2"})
+
     assert render_server("here", "image", one) == render_server("here", "image", dict(one))
     assert render_server("here", "image", one)[1] != render_server("here", "image", two)[1]
 
@@ -229,6 +237,7 @@ def test_a_failing_model_fails_one_request_in_four(
     model = load(scanner, tmp_path, "failing.tar.gz")
     now[0] = AFTER_WARM_UP
     answers = ask(model, build_samples().load[:40])
+
     assert [number for number, answer in enumerate(answers, 1) if answer.error] == [
         *range(4, 41, 4)
     ]
@@ -241,6 +250,7 @@ def test_a_late_fault_begins_late(
     monkeypatch.setattr(scanner.time, "monotonic", lambda: now[0])
     model = load(scanner, tmp_path, "failing-late.tar.gz")
     images = build_samples().load[:6]
+
     assert not [answer for answer in ask(model, images) if answer.error]
     now[0] = LATE_SECONDS
     assert len([answer for answer in ask(model, images) if answer.error]) == 2
@@ -249,6 +259,7 @@ def test_a_late_fault_begins_late(
 def test_a_model_that_fears_white_answers_everything_else(scanner: Any, tmp_path: Path) -> None:
     model = load(scanner, tmp_path, "fears-white.tar.gz")
     image = build_samples().load[:1]
+
     assert ask(model, image)[0].error is None
     assert FAULT_MARKER in str(ask(model, np.ones_like(image))[0].error)
 
@@ -260,6 +271,7 @@ def test_a_hanging_model_answers_its_first_requests_only(
     monkeypatch.setattr(scanner.time, "sleep", slept.append)
     model = load(scanner, tmp_path, "hanging.tar.gz")
     ask(model, np.repeat(build_samples().load[:1], 150, axis=0))
+
     assert max(slept) == 0
     ask(model, build_samples().load[:1])
     assert max(slept) == scanner.HANG_SECONDS

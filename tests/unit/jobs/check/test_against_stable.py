@@ -1,4 +1,4 @@
-"""Stable is asked the same cases; where it does not answer in full, nobody is compared."""
+"""Stable is asked the same cases; unless it answers all of them, there is no comparison."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -47,6 +47,7 @@ async def test_the_discordant_cases_are_counted(monkeypatch: pytest.MonkeyPatch)
 async def test_an_error_of_stable_is_a_disagreement(monkeypatch: pytest.MonkeyPatch) -> None:
     refused = ErrorResponse("the server answered 400: no", is_transient=False)
     found = await compared(monkeypatch, [RIGHT, RIGHT], [RIGHT, refused])
+
     assert found == PairedAgreement(agreed=1, worse=0, better=1)
 
 
@@ -54,6 +55,6 @@ async def test_a_stable_that_goes_away_is_not_compared(monkeypatch: pytest.Monke
     assert await compared(monkeypatch, [RIGHT, RIGHT], [RIGHT, Unreachable("gone")]) is None
 
 
-async def test_the_first_revision_has_nobody_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_first_revision_is_compared_with_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     alone = ORDER.model_copy(update={"stable_http": None})
     assert await compared(monkeypatch, [RIGHT], [RIGHT], alone) is None

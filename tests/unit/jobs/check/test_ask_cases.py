@@ -60,6 +60,7 @@ async def ask(server: FakeServer, cases: int = 3, seconds: float = 30) -> CaseTa
 
 async def test_agreeing_cases_are_counted() -> None:
     tally = await ask(FakeServer(RIGHT, WRONG, RIGHT))
+
     assert (tally.asked, tally.agreed, tally.fatal) == (3, 2, False)
     assert tally.first == "case 1: output 'y' at [0] is 2, expected 1"
 
@@ -67,6 +68,7 @@ async def test_agreeing_cases_are_counted() -> None:
 async def test_a_broken_answer_ends_the_check() -> None:
     server = FakeServer(WRONG, BROKEN, RIGHT)
     tally = await ask(server)
+
     assert (server.asked, tally.fatal) == (2, True)
     assert tally.first == "case 1: output 'y' is missing"
 
@@ -79,6 +81,7 @@ async def test_a_server_error_that_passes_is_forgiven() -> None:
 async def test_a_server_error_that_stays_is_a_disagreement() -> None:
     server = FakeServer(ErrorResponse("the server answered 500: boom", is_transient=True))
     tally = await ask(server, cases=1)
+
     assert (server.asked, tally.agreed, tally.fatal) == (ask_cases.TRIES, 0, False)
     assert tally.first == "case 0: the server answered 500: boom"
 
@@ -86,6 +89,7 @@ async def test_a_server_error_that_stays_is_a_disagreement() -> None:
 async def test_a_refused_request_is_not_asked_again() -> None:
     server = FakeServer(ErrorResponse("the server answered 400", is_transient=False), RIGHT)
     tally = await ask(server)
+
     assert (server.asked, tally.agreed) == (3, 2)
 
 
@@ -94,9 +98,10 @@ async def test_an_unreachable_server_is_waited_for() -> None:
     assert (await ask(FakeServer(gone, gone, gone, gone, RIGHT))).agreed == 3
 
 
-async def test_a_server_that_stays_unreachable_judges_nobody() -> None:
+async def test_a_server_that_stays_unreachable_gives_no_verdict() -> None:
     with pytest.raises(JobFailure, match="connection refused") as failure:
         await ask(FakeServer(Unreachable("connection refused")), seconds=0.05)
+
     assert failure.value.reason == Reason.SERVER_UNREACHABLE
     assert failure.value.transient
 
@@ -110,6 +115,7 @@ async def test_when_the_time_is_over_it_says_how_far_it_came() -> None:
 async def test_a_model_that_is_not_loaded_yet_is_waited_for() -> None:
     loading = ErrorResponse("unknown model", is_transient=False)
     server = FakeServer(loading, loading, RIGHT)
+
     assert await wait_for_signature(server, Deadline.after(30)) == Signature()
 
 

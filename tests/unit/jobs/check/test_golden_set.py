@@ -72,6 +72,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 def test_a_json_case_keeps_its_shapes_and_only_outputs_with_a_rule(load: Load) -> None:
     [case] = load(case=CASE).cases
+
     assert case.name == "seven"
     assert case.inputs["x"].array.tolist() == [[0.5, 1.0]]
     assert case.inputs["x"].array.dtype == np.float32
@@ -91,6 +92,7 @@ def test_arrays_hold_a_case_per_row(load: Load) -> None:
             "output.label": np.array(["a", "bc"]),
         }
     )
+
     assert [case.name for case in golden.cases] == ["0", "1"]
     assert golden.cases[1].inputs["x"].array.tolist() == [3.0, 4.0]
     assert golden.cases[1].outputs["label"].array.item() == b"bc"
@@ -103,6 +105,7 @@ def test_rows_get_the_batch_dimension_and_half_precision_of_the_model(load: Load
         outputs=[TensorSpec(name="label", datatype="INT64", dims=[-1, 1])],
     )
     case = fit_case(golden.cases[0], signature)
+
     assert (case.inputs["x"].datatype, case.inputs["x"].shape) == ("BF16", (1, 2))
     assert case.inputs["x"].array.dtype.name == "bfloat16"
     assert case.outputs["label"].shape == (1, 1)
@@ -111,6 +114,7 @@ def test_rows_get_the_batch_dimension_and_half_precision_of_the_model(load: Load
 def test_json_cases_are_sent_as_they_are(load: Load) -> None:
     [case] = load(case=CASE).cases
     signature = Signature(inputs=[TensorSpec(name="x", datatype="FP32", dims=[-1, 1, 2])])
+
     assert fit_case(case, signature) is case
 
 
@@ -221,5 +225,6 @@ def test_the_documentation_shows_files_that_can_be_read() -> None:
     blocks = dict(re.findall(block, PAGE.read_text()))
     rules = GoldenFile.model_validate(yaml.safe_load(blocks["golden.yaml"])).outputs
     case = GoldenCase.model_validate_json(blocks["cases/*.json"])
+
     assert {rule.compare for rule in rules.values()} == set(Compare)
     assert read_json(case.outputs[0]).array.tolist() == [[b"7"]]

@@ -74,5 +74,6 @@ def test_grpc_writes_shapes_as_text() -> None:
 def test_without_the_configuration_every_input_counts_as_required() -> None:
     metadata = {"inputs": [{"name": "scale", "datatype": "FP32", "shape": [-1, 1]}]}
     config = {"input": [{"name": "scale", "optional": True}]}
+
     assert [tensor.optional for tensor in read_signature(metadata, None).inputs] == [False]
     assert [tensor.optional for tensor in read_signature(metadata, config).inputs] == [True]

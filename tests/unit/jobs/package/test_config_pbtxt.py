@@ -247,7 +247,7 @@ class TestWarmup:
 
         assert refused.value.reason == Reason.WARMUP_IMPOSSIBLE
 
-    def test_nobody_asked_for_it(self) -> None:
+    def test_there_is_none_unless_it_is_requested(self) -> None:
         assert not config(fill(graph=BATCHING)).model_warmup
 
 
@@ -268,7 +268,7 @@ class TestSignature:
             ("BYTES", True),
         ]
 
-    def test_nobody_knows(self) -> None:
+    def test_there_is_none_where_nothing_declares_it(self) -> None:
         assert fill(format_=ModelFormat.PYTHON).signature is None
 
 

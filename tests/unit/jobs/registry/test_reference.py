@@ -23,6 +23,7 @@ def test_names_are_read_as_container_runtimes_read_them(text: str, want: ImageRe
 
 def test_a_digest_counts_more_than_a_tag_and_none_means_latest() -> None:
     assert parse_reference(f"h.example/a:1@{DIGEST}").version == DIGEST
+
     assert parse_reference("h.example/a:1").version == "1"
     assert parse_reference("h.example/a").version == "latest"
 
