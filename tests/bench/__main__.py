@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench import bare, burst, idle, latency
-from tests.bench.apiserver import ApiServer, until_idle
-from tests.bench.apiserver import running as running_server
-from tests.bench.operator import running as running_operator
-from tests.bench.people import People, people
-from tests.bench.table import Figure, lines
+from tests.bench.apiserver import ApiServer, run_api_server, wait_until_idle
+from tests.bench.operator import run_operator
+from tests.bench.people import People, connect_people
+from tests.bench.table import Figure, format_table
 from tests.cluster.progress import say
 
 
@@ -33,29 +32,29 @@ Part = Callable[[ApiServer, People, Path, Size], Awaitable[list[Figure]]]
 
 
 async def _latency(server: ApiServer, users: People, place: Path, size: Size) -> list[Figure]:
-    async with bare.running(server, users):
-        least = await latency.created(users, "bare", size.latency)
-    async with running_operator(server, place):
-        ours = await latency.created(users, "latency", size.latency)
-        next_ = await latency.changed(users, "latency", size.latency)
-    return latency.figures(least, ours, next_)
+    async with bare.run_bare_handler(server, users):
+        least = await latency.measure_creations(users, "bare", size.latency)
+    async with run_operator(server, place):
+        ours = await latency.measure_creations(users, "latency", size.latency)
+        next_ = await latency.measure_changes(users, "latency", size.latency)
+    return latency.latency_figures(least, ours, next_)
 
 
 async def _burst(server: ApiServer, users: People, place: Path, size: Size) -> list[Figure]:
     number = size.burst
-    async with bare.running(server, users) as pid:
+    async with bare.run_bare_handler(server, users) as pid:
         await _listens(users)
-        least = await burst.measure(
+        least = await burst.measure_burst(
             users, server, pid, number, prefix="bare", children={"deployments": 1, "services": 1}
         )
-    async with running_operator(server, place) as operator:
-        ours = await burst.measure(users, server, operator.pid, number, prefix="burst")
-    return burst.figures(least, ours)
+    async with run_operator(server, place) as operator:
+        ours = await burst.measure_burst(users, server, operator.pid, number, prefix="burst")
+    return burst.burst_figures(least, ours)
 
 
 async def _listens(users: People) -> None:
     """Wait until the operator that runs answers to a ModelDeployment."""
-    await latency.created(users, "listens", 1)
+    await latency.measure_creations(users, "listens", 1)
 
 
 async def _idle(server: ApiServer, users: People, place: Path, size: Size) -> list[Figure]:
@@ -72,10 +71,10 @@ async def _run(names: list[str], size: Size) -> list[Figure]:
         say(f"{name}: starting an API server")
         async with AsyncExitStack() as stack:
             place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            server = stack.enter_context(running_server())
-            users = await stack.enter_async_context(people(server))
+            server = stack.enter_context(run_api_server())
+            users = await stack.enter_async_context(connect_people(server))
             await users.define()
-            await asyncio.to_thread(until_idle, server)
+            await asyncio.to_thread(wait_until_idle, server)
             figures += await PARTS[name](server, users, place, size)
     return figures
 
@@ -91,7 +90,7 @@ def main() -> int:
         parser.error(f"no such part: {', '.join(unknown)}")
     size = QUICK if options.quick else Size()
     figures = asyncio.run(_run(options.parts or list(PARTS), size))
-    say("\n" + "\n".join(lines(figures)))
+    say("\n" + "\n".join(format_table(figures)))
     return int(any(figure.is_met is False for figure in figures))
 
 

@@ -58,14 +58,14 @@ class ApiServer:
 
 
 @contextmanager
-def running() -> Iterator[ApiServer]:
+def run_api_server() -> Iterator[ApiServer]:
     """Start an empty API server, and end it with everything that it stored."""
-    build.build([build.NODE], Progress())
+    build.build_programs([build.NODE], Progress())
     place = Path(tempfile.mkdtemp(prefix="slipway-bench-"))
     daemons: list[subprocess.Popen[bytes]] = []
 
     try:
-        pki.issue(place / "pki")
+        pki.issue_certificates(place / "pki")
         (place / "audit.yaml").write_text(yaml.safe_dump(AUDIT))
         etcd, url = f"http://127.0.0.1:{free_port()}", f"https://127.0.0.1:{free_port()}"
         daemons.append(_start(place, "etcd", _etcd(place, etcd)))
@@ -73,7 +73,7 @@ def running() -> Iterator[ApiServer]:
         pids = tuple(daemon.pid for daemon in daemons)
         server = ApiServer(url, place / "kubeconfig", place / "audit.log", _trust(place), pids)
         server.kubeconfig.write_text(yaml.safe_dump(_kubeconfig(place, url)))
-        _until_ready(server, daemons, place)
+        _wait_until_ready(server, daemons, place)
         yield server
     finally:
         for daemon in reversed(daemons):
@@ -173,7 +173,9 @@ def _trust(place: Path) -> ssl.SSLContext:
     return trust
 
 
-def _until_ready(server: ApiServer, daemons: "list[subprocess.Popen[bytes]]", place: Path) -> None:
+def _wait_until_ready(
+    server: ApiServer, daemons: "list[subprocess.Popen[bytes]]", place: Path
+) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not _is_ready(server):
         ended = [daemon for daemon in daemons if daemon.poll() is not None]
@@ -183,7 +185,7 @@ def _until_ready(server: ApiServer, daemons: "list[subprocess.Popen[bytes]]", pl
         time.sleep(LOOK_SECONDS)
 
 
-def until_idle(server: ApiServer) -> None:
+def wait_until_idle(server: ApiServer) -> None:
     """Wait until the API server has done what it does after a start or new CRDs: seconds of it."""
     deadline = time.monotonic() + START_SECONDS
     used = server.cpu_seconds()

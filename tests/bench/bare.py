@@ -18,12 +18,12 @@ from slipway.api import kinds, names
 from slipway.api.base import Manifest
 
 from tests.bench.apiserver import ApiServer
-from tests.bench.operator import end
+from tests.bench.operator import end_process
 from tests.bench.people import People
 from tests.bench.writes import AGENT
 
 
-def _objects(namespace: str, name: str) -> tuple[Manifest, Manifest]:
+def _render_objects(namespace: str, name: str) -> tuple[Manifest, Manifest]:
     labels = {names.MANAGED_BY: names.MANAGER, names.LABEL_OWNER: name}
     metadata = {"name": name, "namespace": namespace, "labels": labels}
     pods = {"app": name}
@@ -42,7 +42,7 @@ def _objects(namespace: str, name: str) -> tuple[Manifest, Manifest]:
     )
 
 
-def _register(connection: Connection) -> None:
+def _register_handler(connection: Connection) -> None:
     kind = kinds.MODEL_DEPLOYMENT
 
     @kopf.on.startup()
@@ -56,7 +56,7 @@ def _register(connection: Connection) -> None:
             return
         metadata = event["object"]["metadata"]
         namespace, name = metadata["namespace"], metadata["name"]
-        for manifest in _objects(namespace, name):
+        for manifest in _render_objects(namespace, name):
             answer = await connection.request(
                 "PATCH",
                 kinds.BY_NAME[manifest["kind"]].path(namespace, name),
@@ -68,15 +68,15 @@ def _register(connection: Connection) -> None:
                 raise RuntimeError(answer.body.decode())
 
 
-async def _run(kubeconfig: Path) -> None:
+async def _run_kopf(kubeconfig: Path) -> None:
     connection = await connect(kubeconfig, user_agent=f"{AGENT}bare")
-    _register(connection)
+    _register_handler(connection)
     await kopf.operator(clusterwide=True, standalone=True)
     await connection.close()
 
 
 @asynccontextmanager
-async def running(server: ApiServer, people: People) -> AsyncIterator[int]:
+async def run_bare_handler(server: ApiServer, people: People) -> AsyncIterator[int]:
     """Start the handler, and remove its ModelDeployments at the end; yields the process's id."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.bench.bare", str(server.kubeconfig)),
@@ -86,9 +86,9 @@ async def running(server: ApiServer, people: People) -> AsyncIterator[int]:
     try:
         yield process.pid
     finally:
-        await end(process)
+        await end_process(process)
         await people.remove_all()
 
 
 if __name__ == "__main__":
-    asyncio.run(_run(Path(sys.argv[1])))
+    asyncio.run(_run_kopf(Path(sys.argv[1])))

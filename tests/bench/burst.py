@@ -7,7 +7,7 @@ from datetime import datetime
 from tests.bench.apiserver import ApiServer, cpu_seconds
 from tests.bench.people import People
 from tests.bench.table import Figure
-from tests.bench.writes import Write, WriteLog, by_resource
+from tests.bench.writes import Write, WriteLog, count_by_resource
 from tests.cluster.progress import say
 
 NAMESPACES = 10
@@ -33,7 +33,7 @@ class Burst:
     """Its processor time, in seconds."""
 
 
-async def measure(
+async def measure_burst(
     people: People,
     server: ApiServer,
     pid: int,
@@ -59,13 +59,13 @@ async def measure(
     used, served = cpu_seconds(pid) - used, server.cpu_seconds() - served
     say(f"  the API server and etcd took {1000 * served / number:.1f} ms each")
 
-    ended, until = _complete(writes, number, children)
-    for what, count in by_resource(writes).most_common():
+    ended, until = _find_completion(writes, number, children)
+    for what, count in count_by_resource(writes).most_common():
         say(f"    {count / number:6.2f} each: {what}")
     return Burst(number, (ended - began).total_seconds(), until, len(writes), used)
 
 
-def figures(bare: Burst, ours: Burst) -> list[Figure]:
+def burst_figures(bare: Burst, ours: Burst) -> list[Figure]:
     """Return Slipway's figures, beside the bare handler's."""
     number = ours.number
     least = f"a bare kopf handler, now: {bare.seconds * number / bare.number:.1f} s with "
@@ -85,7 +85,7 @@ def figures(bare: Burst, ours: Burst) -> list[Figure]:
     ]
 
 
-def _complete(
+def _find_completion(
     writes: list[Write], number: int, children: Mapping[str, int]
 ) -> tuple[datetime, int]:
     """Return when the last child was made, and how many writes that took."""

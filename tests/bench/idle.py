@@ -9,11 +9,11 @@ from slipway.api import kinds
 
 from tests.bench.apiserver import ApiServer
 from tests.bench.latency import is_promoted
-from tests.bench.operator import running
+from tests.bench.operator import run_operator
 from tests.bench.people import People
-from tests.bench.standin import at_work
+from tests.bench.standin import run_stand_in
 from tests.bench.table import Figure
-from tests.bench.writes import WriteLog, by_resource
+from tests.bench.writes import WriteLog, count_by_resource
 from tests.cluster.progress import say
 
 PER_NAMESPACE = 50
@@ -57,7 +57,7 @@ class Idle:
         """Fill up to each size in turn, and look at the operator at rest."""
         figures: list[Figure] = []
         for size in sizes:
-            async with running(self._server, self._place) as operator:
+            async with run_operator(self._server, self._place) as operator:
                 await self._fill(size)
                 await self._log.until_quiet(SETTLE_SECONDS, MOST_SECONDS)
                 worked = operator.memory()
@@ -72,7 +72,7 @@ class Idle:
         places = [(f"idle-{n // PER_NAMESPACE}", f"model-{n}") for n in numbers]
         for space in sorted({f"idle-{n // PER_NAMESPACE}" for n in numbers}):
             await self._people.namespace(space)
-        async with at_work(self._people):
+        async with run_stand_in(self._people):
             promoted = asyncio.create_task(_until_promoted(self._people, size))
             await self._people.create_all(places)
             async with asyncio.timeout(MOST_SECONDS):
@@ -80,14 +80,14 @@ class Idle:
 
     async def _rest(self) -> Rest:
         self._log.new()
-        async with running(self._server, self._place) as operator:
+        async with run_operator(self._server, self._place) as operator:
             await asyncio.sleep(SETTLE_SECONDS)
             after = self._log.new()
             used = operator.cpu_seconds()
             await asyncio.sleep(self._rest_seconds)
             share = (operator.cpu_seconds() - used) / self._rest_seconds
             rested = self._log.new()
-            for what, count in (by_resource(after) + by_resource(rested)).most_common():
+            for what, count in (count_by_resource(after) + count_by_resource(rested)).most_common():
                 say(f"    {count} writes where none was expected: {what}")
             return Rest(len(after), len(rested), share, *operator.memory())
 

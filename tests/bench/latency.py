@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 from slipway.api import kinds, names
 
-from tests.bench.people import People, specification
-from tests.bench.standin import OURS, at_work
+from tests.bench.people import People, spec_of
+from tests.bench.standin import OURS, run_stand_in
 from tests.bench.table import Figure
 from tests.cluster.progress import say
 
@@ -52,7 +52,7 @@ class Eyes:
 
 
 @asynccontextmanager
-async def watching(people: People) -> AsyncIterator[Eyes]:
+async def watch_workloads(people: People) -> AsyncIterator[Eyes]:
     """Watch Deployments and Jobs while the block runs."""
     eyes = Eyes(people)
     tasks = [asyncio.create_task(eyes.look(kind)) for kind in (kinds.DEPLOYMENT, kinds.JOB)]
@@ -66,27 +66,27 @@ async def watching(people: People) -> AsyncIterator[Eyes]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def created(people: People, namespace: str, number: int) -> list[float]:
+async def measure_creations(people: People, namespace: str, number: int) -> list[float]:
     """Create `number` ModelDeployments one after the other; return the seconds that each took."""
     await people.namespace(namespace)
-    async with watching(people) as eyes:
+    async with watch_workloads(people) as eyes:
         await people.create(f"{namespace}-first", namespace)  # makes the namespace's router
         await eyes.first(f"{namespace}-first")
         say(f"  creating {number}, one after the other")
         return [await _create(people, eyes, f"{namespace}-{n}", namespace) for n in range(number)]
 
 
-async def changed(people: People, namespace: str, number: int) -> list[float]:
+async def measure_changes(people: People, namespace: str, number: int) -> list[float]:
     """Give each of those a new version once it serves; return the seconds that each took."""
     wanted = [f"{namespace}-{n}" for n in range(number)]
-    async with watching(people) as eyes, at_work(people):
+    async with watch_workloads(people) as eyes, run_stand_in(people):
         say("  letting them serve, by a stand-in for controllers and agents")
         await _until_served(people, {*wanted})
         say(f"  changing {number}, one after the other")
         return [await _change(people, eyes, name, namespace) for name in wanted]
 
 
-def figures(bare: list[float], ours: list[float], next_: list[float]) -> list[Figure]:
+def latency_figures(bare: list[float], ours: list[float], next_: list[float]) -> list[Figure]:
     """Return Slipway's figures, the first ones beside the bare handler's."""
     least = _cuts(bare)
     return [
@@ -117,7 +117,7 @@ async def _change(people: People, eyes: Eyes, name: str, namespace: str) -> floa
     await asyncio.sleep(PAUSE_SECONDS)
     path = kinds.MODEL_DEPLOYMENT.path(namespace, name)
     began = time.monotonic()
-    await people.patch(path, {"spec": specification(2)})
+    await people.patch(path, {"spec": spec_of(2)})
     return await eyes.first(name) - began
 
 

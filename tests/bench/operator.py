@@ -56,7 +56,7 @@ class Operator:
 
 
 @asynccontextmanager
-async def running(server: ApiServer, place: Path) -> AsyncIterator[Operator]:
+async def run_operator(server: ApiServer, place: Path) -> AsyncIterator[Operator]:
     """Start the operator, wait until it leads, and end it by SIGTERM."""
     settings = place / "settings.yaml"
     settings.write_text(yaml.safe_dump(SETTINGS))
@@ -81,10 +81,10 @@ async def running(server: ApiServer, place: Path) -> AsyncIterator[Operator]:
                 await asyncio.sleep(0.1)
         yield operator
     finally:
-        await end(process)
+        await end_process(process)
 
 
-async def end(process: asyncio.subprocess.Process) -> None:
+async def end_process(process: asyncio.subprocess.Process) -> None:
     """End a process by SIGTERM, and by force where that does not help."""
     if process.returncode is not None:
         return

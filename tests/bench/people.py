@@ -117,7 +117,7 @@ class People:
 
 
 @asynccontextmanager
-async def people(server: ApiServer) -> AsyncIterator[People]:
+async def connect_people(server: ApiServer) -> AsyncIterator[People]:
     """Open a client."""
     connection = await connect(Path(server.kubeconfig), user_agent="slipway-bench")
     timeout = aiohttp.ClientTimeout(total=None)
@@ -137,11 +137,11 @@ def model_deployment(name: str, namespace: str, *, version: int = 1) -> Manifest
         "apiVersion": names.API_VERSION,
         "kind": kinds.MODEL_DEPLOYMENT.kind,
         "metadata": {"name": name, "namespace": namespace},
-        "spec": specification(version),
+        "spec": spec_of(version),
     }
 
 
-def specification(version: int) -> Manifest:
+def spec_of(version: int) -> Manifest:
     """Return what a user asks for."""
     source = {"uri": f"https://models.example/{version}.onnx", "digest": f"sha256:{version:064x}"}
     return {

@@ -134,7 +134,7 @@ class StandIn:
 
 
 @asynccontextmanager
-async def at_work(people: People) -> AsyncIterator[None]:
+async def run_stand_in(people: People) -> AsyncIterator[None]:
     """Let the stand-in work while the block runs."""
     standin = StandIn(people)
     tasks = [asyncio.create_task(work) for work in (standin.deployments(), standin.routes())]

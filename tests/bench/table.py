@@ -38,7 +38,7 @@ class Figure:
 HEAD = ("what", "measured", "unit", "target", "", "the best of the others")
 
 
-def lines(figures: Iterable[Figure]) -> list[str]:
+def format_table(figures: Iterable[Figure]) -> list[str]:
     """Return the table as lines of text."""
     rows = [HEAD, *(figure.cells for figure in figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]

@@ -64,7 +64,7 @@ class WriteLog:
                         yield write
 
 
-def by_resource(writes: list[Write]) -> Counter[str]:
+def count_by_resource(writes: list[Write]) -> Counter[str]:
     """Count writes by what they were about."""
     return Counter(f"{write.verb} {write.resource} {write.code}" for write in writes)
 

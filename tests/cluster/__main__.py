@@ -17,7 +17,7 @@ from tests.cluster import (
     single_node,
     start,
 )
-from tests.cluster.choose import Kind, choose, observe_machine
+from tests.cluster.choose import Kind, choose_kind, observe_machine
 from tests.cluster.errors import ClusterError
 from tests.cluster.progress import Progress, say
 
@@ -66,7 +66,7 @@ def _add(
 def _up(_arguments: argparse.Namespace) -> None:
     begin = time.monotonic()
     progress = Progress()
-    access = _MAKE[choose(observe_machine())](progress)
+    access = _MAKE[choose_kind(observe_machine())](progress)
     kubeconfig = clone.publish(settings.CLONE, access)
     say(f"cluster ready in {time.monotonic() - begin:.0f} s ({access.kind})")
     say(f"  export KUBECONFIG={kubeconfig}")
@@ -74,7 +74,7 @@ def _up(_arguments: argparse.Namespace) -> None:
 
 
 _MAKE: dict[Kind, Callable[[Progress], clone.Access]] = {
-    Kind.EXISTING: existing.use,
+    Kind.EXISTING: existing.use_existing,
     Kind.KIND: kind.up,
     Kind.SINGLE_NODE: single_node.up,
 }
@@ -136,7 +136,7 @@ def _kubectl_path(_arguments: argparse.Namespace) -> None:
 
 def _packages(arguments: argparse.Namespace) -> None:
     needs = {"cluster": packages.CLUSTER, "images": packages.IMAGES}[arguments.task]
-    packages.ensure(needs, Progress())
+    packages.install_missing(needs, Progress())
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ KIND = Program("kind", settings.KIND, "sigs.k8s.io/kind")
 SINGLE_NODE = (NODE, COREDNS, METRICS_SERVER, HELM, PAUSE, PROBE)
 
 
-def build(programs: Sequence[Program], progress: Progress) -> None:
+def build_programs(programs: Sequence[Program], progress: Progress) -> None:
     """Build those that the cache lacks.
 
     Raises:

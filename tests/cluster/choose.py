@@ -33,7 +33,7 @@ class Machine:
     is_root: bool
 
 
-def choose(machine: Machine) -> Kind:
+def choose_kind(machine: Machine) -> Kind:
     """Return the kind of cluster for this machine.
 
     Raises:

@@ -15,7 +15,7 @@ REGISTRY_VARIABLE = "SLIPWAY_REGISTRY"
 """Host and port of a registry that the cluster's nodes, its pods and this machine reach."""
 
 
-def use(progress: Progress) -> Access:
+def use_existing(progress: Progress) -> Access:
     """Return the way into the context that the user named.
 
     Raises:

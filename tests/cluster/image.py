@@ -39,7 +39,7 @@ def digest_of(blob: bytes) -> str:
     return "sha256:" + hashlib.sha256(blob).hexdigest()
 
 
-def of_binary(binary: Path) -> Image:
+def image_of_binary(binary: Path) -> Image:
     """Return an image that runs `binary`; the same binary gives the same image."""
     tree = _tar({binary.name: binary.read_bytes()}, mode=0o755)
     layer = gzip.compress(tree, mtime=0)
@@ -62,7 +62,7 @@ def of_binary(binary: Path) -> Image:
     return Image(layer, config, manifest)
 
 
-def archive(image: Image, name: str) -> bytes:
+def make_archive(image: Image, name: str) -> bytes:
     """Return the OCI archive that `ctr images import` reads, with the image under `name`."""
     entry = _descriptor(MANIFEST, image.manifest) | {
         "annotations": {"io.containerd.image.name": name}
@@ -73,7 +73,7 @@ def archive(image: Image, name: str) -> bytes:
     return _tar({"oci-layout": layout, "index.json": index, **blobs}, mode=0o644)
 
 
-def push(image: Image, registry: str, repository: str) -> str:
+def push_image(image: Image, registry: str, repository: str) -> str:
     """Push over plain HTTP and return the reference `registry/repository@sha256:…`.
 
     Raises:

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from tests.cluster.plan import Component, Plan, Stage, from_json
+from tests.cluster.plan import Component, Plan, Stage, parse_plan
 
 READY_SECONDS = 120.0
 COMMAND_TRIES = 3
@@ -174,7 +174,7 @@ def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 def main() -> None:
     """Run the node until it is killed."""
-    plan = from_json(Path(sys.argv[1]).read_text())
+    plan = parse_plan(Path(sys.argv[1]).read_text())
     signal.signal(signal.SIGTERM, _end)
     if not sys.stdin.readline():
         sys.exit("whoever started this node ended before its network existed")

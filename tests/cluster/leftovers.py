@@ -10,7 +10,7 @@ from tests.cluster.layout import PLAN
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
-def remove(found: owner.Owner | None) -> bool:
+def remove_leftovers(found: owner.Owner | None) -> bool:
     """Remove the cluster and all its traces; False when there were none.
 
     The state directory, which says what else to remove, goes last: a removal cut short can be
@@ -21,9 +21,9 @@ def remove(found: owner.Owner | None) -> bool:
 
     """
     removed = [
-        bool(found and found.init and process.kill(found.init)),
+        bool(found and found.init and process.kill_process(found.init)),
         _kill_unrecorded(),
-        cut_loose(),
+        detach_node(),
         mountpoints.remove(),
     ]
     for user in found.users if found else ():
@@ -34,7 +34,7 @@ def remove(found: owner.Owner | None) -> bool:
     return any(removed)
 
 
-def cut_loose() -> bool:
+def detach_node() -> bool:
     """Remove what outlives the node's processes outside its directory; False if nothing did."""
     return any([network.disconnect(), cgroups.remove(), _unmount()])
 
@@ -48,9 +48,9 @@ def mounts_below(mountinfo: str, directory: Path) -> list[str]:
 
 def _kill_unrecorded() -> bool:
     """Kill a node whose state directory, and so its record, somebody removed by hand."""
-    nodes = process.running(("-m", inside.__name__, str(settings.STATE / PLAN)))
+    nodes = process.find_processes(("-m", inside.__name__, str(settings.STATE / PLAN)))
     for identity in nodes:
-        process.kill(identity)
+        process.kill_process(identity)
     return bool(nodes)
 
 

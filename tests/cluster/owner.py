@@ -36,7 +36,7 @@ class Owner:
         fresh.replace(path)
 
 
-def load(path: Path) -> Owner | None:
+def load_owner(path: Path) -> Owner | None:
     """Return the record; None when there is none or it is not readable as one."""
     try:
         raw = json.loads(path.read_text())

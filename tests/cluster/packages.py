@@ -31,19 +31,19 @@ _POLICY = Path("/usr/sbin/policy-rc.d")
 _SERVICES = ("containerd", "docker-registry")
 
 
-def missing(needs: dict[str, str]) -> list[str]:
+def missing_packages(needs: dict[str, str]) -> list[str]:
     """Return the packages whose command or file is not there."""
     return sorted({package for what, package in needs.items() if not _is_there(what)})
 
 
-def ensure(needs: dict[str, str], progress: Progress) -> None:
+def install_missing(needs: dict[str, str], progress: Progress) -> None:
     """Install what is missing.
 
     Raises:
         ClusterError: it cannot be installed here; names the packages.
 
     """
-    packages = missing(needs)
+    packages = missing_packages(needs)
     if not packages:
         return
     names = " ".join(packages)
@@ -52,8 +52,10 @@ def ensure(needs: dict[str, str], progress: Progress) -> None:
     with progress.step(f"installing {names}"), progress.ticking(), _services_stay_off(packages):
         _apt("update")
         _apt("install", "--yes", "--no-install-recommends", *packages)
-    if missing(needs):
-        raise ClusterError(f"apt-get installed {names}, but {missing(needs)} still lacks files")
+    if missing_packages(needs):
+        raise ClusterError(
+            f"apt-get installed {names}, but {missing_packages(needs)} still lacks files"
+        )
 
 
 def _is_there(what: str) -> bool:

@@ -59,7 +59,7 @@ IDENTITIES = (
 """The subjects are those that the API server's built-in roles are bound to."""
 
 
-def issue(directory: Path) -> None:
+def issue_certificates(directory: Path) -> None:
     """Make the authority, every identity's pair and the key that signs ServiceAccount tokens."""
     directory.mkdir(parents=True, mode=0o700)
     config = directory / "openssl.cnf"

@@ -45,7 +45,7 @@ class Plan:
         return json.dumps(dataclasses.asdict(self), indent=1)
 
 
-def from_json(text: str) -> Plan:
+def parse_plan(text: str) -> Plan:
     """Return the plan that `to_json` wrote."""
     raw: dict[str, Any] = json.loads(text)
     return Plan(

@@ -33,7 +33,7 @@ def is_alive(identity: ProcessIdentity) -> bool:
     return identify(identity.pid) == identity
 
 
-def kill(identity: ProcessIdentity) -> bool:
+def kill_process(identity: ProcessIdentity) -> bool:
     """Kill this very process and wait for its end; False when it had ended before.
 
     Raises:
@@ -75,7 +75,7 @@ def child_of(parent: int) -> int | None:
     return None
 
 
-def running(arguments: tuple[str, ...]) -> list[ProcessIdentity]:
+def find_processes(arguments: tuple[str, ...]) -> list[ProcessIdentity]:
     """Return the processes whose command line ends in exactly these arguments."""
     wanted = "".join(f"{argument}\0" for argument in arguments).encode()
     pids = [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()]

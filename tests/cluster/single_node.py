@@ -28,8 +28,8 @@ def up(progress: Progress) -> Access:
         ClusterError: something is missing, or a part of the node failed; with its last words.
 
     """
-    packages.ensure(packages.CLUSTER, progress)
-    build.build(build.SINGLE_NODE, progress)
+    packages.install_missing(packages.CLUSTER, progress)
+    build.build_programs(build.SINGLE_NODE, progress)
     places = layout()
     with machine_lock():
         _make_it_run(places)
@@ -43,8 +43,8 @@ def power_loss(progress: Progress) -> Access:
     with machine_lock():
         running = _recorded(places)
         if running.init:
-            process.kill(running.init)
-        leftovers.cut_loose()
+            process.kill_process(running.init)
+        leftovers.detach_node()
         start(places)
         wait_until_ready(places, progress)
         return _access(places)
@@ -53,10 +53,10 @@ def power_loss(progress: Progress) -> Access:
 def down() -> bool:
     """Remove the cluster of this machine, whoever started it; False when there was none."""
     with machine_lock():
-        found = owner.load(layout().owner)
+        found = owner.load_owner(layout().owner)
         if found and found.clone != str(settings.CLONE):
             say(f"this cluster was started from {found.clone}")
-        return leftovers.remove(found)
+        return leftovers.remove_leftovers(found)
 
 
 def layout() -> Layout:
@@ -97,21 +97,21 @@ def machine_lock() -> Iterator[None]:
 
 def _make_it_run(places: Layout) -> None:
     plan = make_plan(places)
-    found = owner.load(places.owner)
+    found = owner.load_owner(places.owner)
     if found and found.is_running:
         if found.inputs == state.inputs(places, plan):
             say(f"using the cluster that was started from {found.clone}")
             return
         say(f"replacing the cluster that was started from {found.clone}: its inputs differ")
-        leftovers.remove(found)
-    elif leftovers.remove(found):
+        leftovers.remove_leftovers(found)
+    elif leftovers.remove_leftovers(found):
         say("removed what an earlier cluster left behind")
     state.create(places, plan, str(settings.CLONE))
     start(places)
 
 
 def _recorded(places: Layout) -> owner.Owner:
-    found = owner.load(places.owner)
+    found = owner.load_owner(places.owner)
     if found is None:
         raise ClusterError("this machine has no single-node cluster; 'make cluster' starts one")
     return found

@@ -92,7 +92,7 @@ def _first_process(outer: subprocess.Popen[bytes]) -> process.ProcessIdentity:
 
 
 def _record(places: Layout, init: process.ProcessIdentity) -> None:
-    recorded = owner.load(places.owner)
+    recorded = owner.load_owner(places.owner)
     if recorded is None:
         raise ClusterError(f"{places.owner} is gone or cannot be read; run 'make cluster-down'")
     dataclasses.replace(recorded, init=init).save(places.owner)
@@ -102,7 +102,7 @@ def _is_ready(places: Layout) -> bool:
     status = _status(places)
     if status.get("phase") == "failed":
         raise ClusterError(_with_last_lines(status["problem"], Path(status["log"])))
-    recorded = owner.load(places.owner)
+    recorded = owner.load_owner(places.owner)
     if recorded is None or not recorded.is_running:
         raise ClusterError(_with_last_lines("the node's first process ended", node_log(places)))
     return status.get("phase") == "ready"

@@ -31,10 +31,10 @@ def create(places: Layout, plan: Plan, clone: str) -> None:
     for source, _ in plan.binds:
         Path(source).mkdir(parents=True)
     places.registry_storage.mkdir(parents=True, exist_ok=True)
-    pki.issue(places.state / "pki")
+    pki.issue_certificates(places.state / "pki")
     _write_config(places)
-    pause = image.of_binary(places.pause_binary)
-    places.pause_archive.write_bytes(image.archive(pause, config.PAUSE_IMAGE))
+    pause = image.image_of_binary(places.pause_binary)
+    places.pause_archive.write_bytes(image.make_archive(pause, config.PAUSE_IMAGE))
     places.plan.write_text(plan.to_json())
 
 

@@ -13,7 +13,7 @@ def helm(progress: Progress) -> Path:
     found = shutil.which("helm")
     if found and _output(found, "version", "--short").startswith("v4."):
         return Path(found)
-    build.build([build.HELM], progress)
+    build.build_programs([build.HELM], progress)
     return build.HELM.path
 
 
@@ -22,7 +22,7 @@ def kind(progress: Progress) -> Path:
     found = shutil.which("kind")
     if found:
         return Path(found)
-    build.build([build.KIND], progress)
+    build.build_programs([build.KIND], progress)
     return build.KIND.path
 
 
@@ -31,7 +31,7 @@ def kubectl(progress: Progress) -> Path:
     found = shutil.which("kubectl")
     if found:
         return Path(found)
-    build.build([build.NODE], progress)
+    build.build_programs([build.NODE], progress)
     return kubectl_of_node()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from slipway.api.kinds import LEASE
 
-from tests.cluster.process import PROC, ProcessIdentity, identify, is_alive, kill
+from tests.cluster.process import PROC, ProcessIdentity, identify, is_alive, kill_process
 from tests.e2e import prometheus
 from tests.e2e.objects import NAMESPACE
 from tests.install.helm import NAMESPACE as SYSTEM
@@ -53,7 +53,7 @@ class Operators:
 
     def kill(self, processes: list[ProcessIdentity]) -> None:
         """Kill them all without a warning."""
-        killed = [kill(process) for process in processes]
+        killed = [kill_process(process) for process in processes]
         assert killed == [True] * len(killed), "a process ended before it was killed"
 
     def replace(self) -> None:

@@ -76,7 +76,7 @@ def workshop() -> Workshop:
     base = os.environ.get(BASE_VARIABLE, "")
     if observe_machine().has_docker:
         return Workshop(Docker(settings.CLONE, log, base), cache, progress)
-    packages.ensure(packages.IMAGES, progress)
+    packages.install_missing(packages.IMAGES, progress)
     return Workshop(Buildah(settings.CLONE, cache / "store", log, base), cache, progress)
 
 

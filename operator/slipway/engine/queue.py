@@ -2,7 +2,7 @@
 
 An event that arrives during the pass of its key marks the key dirty, and the key comes up again
 right after. A pass may ask to be run again later; that request is dropped when the key comes up
-earlier, because the newer pass decides anew.
+earlier, because the newer pass decides again.
 """
 
 import asyncio

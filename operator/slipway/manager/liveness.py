@@ -7,7 +7,7 @@ refuses, is no reason to restart: a new process would find the same.
 from collections.abc import Callable
 
 from slipway.engine.sweep import INTERVAL_SECONDS
-from slipway.manager.health import Check
+from slipway.manager.health_server import Check
 from slipway.manager.metrics.machine import Machine
 
 STALE_ELECTION_SECONDS = 60.0

@@ -1,7 +1,7 @@
 """The operator process: runs the parts, and ends them in order.
 
 It ends with exit code 0 when a signal asks it to, else with 1: a part that ends by itself is worth
-a restart, since everything is derived anew.
+a restart, because a new process rebuilds all of its state from the cluster.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from slipway.adapters.connection import connect
 from slipway.api import names
 from slipway.errors import ClusterUnavailable, SettingsError
 from slipway.manager import logs
-from slipway.manager.health import Check, HealthServer
+from slipway.manager.health_server import Check, HealthServer
 from slipway.manager.liveness import liveness_checks
 from slipway.manager.malloc_trim import keep_memory_small
 from slipway.manager.preflight import Failures

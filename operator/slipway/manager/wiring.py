@@ -34,7 +34,7 @@ from slipway.manager.preflight import Preflight
 from slipway.manager.watch import watch_names
 from slipway.reconcile.ports import Ports
 from slipway.reconcile.projections import project_object
-from slipway.reconcile.reconcile import Reconciler
+from slipway.reconcile.reconciler import Reconciler
 from slipway.reconcile.router import RouterReconciler
 from slipway.settings import Settings
 
@@ -87,7 +87,7 @@ def build(settings: Settings, connection: Connection, *, instance: str) -> Parts
     sweep = Sweep(cache, metadata, kinds.WATCHED, namespaces=namespaces, on_ghost=feed.forget)
     heartbeats = Heartbeats(watch_names(namespaces))
 
-    # what tells about this process
+    # what reports on this process
     machine = Machine(queue, cache, feed, sweep, elector, recorder, heartbeats, LoopLag())
     metrics = Metrics((MachineMetrics(machine), ModelMetrics(cache, elector.leading.is_set)))
     connection.answered = metrics.answered

@@ -3,5 +3,5 @@
 What belongs here: reading the cluster into facts, and writing what was decided, with one writer per
 kind of object. What never does: deciding about a rollout (`slipway.policy`), the shape of an object
 (`slipway.render`), or how a server is reached (`slipway.adapters`, through `ports`). Start reading
-with `reconcile`, whose `_reconcile` is the table of contents, then `execute`, the order of writes.
+with `reconciler`, whose `_reconcile` is the table of contents, then `execute`, the order of writes.
 """

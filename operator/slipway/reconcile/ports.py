@@ -19,8 +19,8 @@ from slipway.policy.scaling.signals import ServerLoad
 class Cluster(Protocol):
     """The API server. Every write is fenced: it raises `FencedError` where the Lease is not ours.
 
-    All methods raise `ClusterUnavailable` for passing trouble (no answer, 429, 5xx, 403 while
-    RBAC reloads) and `SpecError` where the API server refuses the object for good (422, 400).
+    All methods raise `ClusterUnavailable` for transient trouble (no answer, 429, 5xx, 403 while
+    RBAC reloads) and `SpecError` where the API server rejects the object for good (422, 400).
     """
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
@@ -131,7 +131,7 @@ class FailureSource(Protocol):
 
 
 class HookSource(Protocol):
-    """Webhooks, which are asked beside the passes."""
+    """Webhooks, which are asked in the background of the passes."""
 
     def answer(self, key: str) -> HookAnswer | None:
         """Return the answer to a question, once it is there."""
@@ -151,7 +151,7 @@ class Recorder(Protocol):
     async def record(
         self, regarding: Manifest, *, warning: bool, reason: str, message: str
     ) -> None:
-        """Write an event about the object; never raises, repeats are counted, not written anew."""
+        """Write an event about the object; never raises, and only counts repeats."""
 
 
 class Clock(Protocol):

@@ -5,14 +5,14 @@ import sys
 from collections.abc import Callable
 
 from tests.bench.cluster import rollback, router, step
-from tests.bench.cluster.scene import Scene, scene
-from tests.bench.table import Figure, lines
+from tests.bench.cluster.scene import Scene, make_scene
+from tests.bench.table import Figure, format_table
 from tests.cluster.progress import say
 
 PARTS: dict[str, tuple[Callable[[Scene, int], list[Figure]], int, int]] = {
-    "router": (router.measure, 5, 2),
-    "rollback": (rollback.measure, 10, 3),
-    "step": (step.measure, 5, 2),
+    "router": (router.measure_router, 5, 2),
+    "rollback": (rollback.measure_rollbacks, 10, 3),
+    "step": (step.measure_steps, 5, 2),
 }
 """By name: what measures it, how often, and how often with --quick."""
 
@@ -29,13 +29,13 @@ def main() -> int:
         parser.error(f"no such part: {', '.join(unknown)}")
 
     figures: list[Figure] = []
-    with scene() as made:
+    with make_scene() as made:
         for name in options.parts or PARTS:
             measure, times, few = PARTS[name]
             say(f"{name}: {few if options.quick else times} times")
             figures += measure(made, few if options.quick else times)
 
-    say("\n" + "\n".join(lines(figures)))
+    say("\n" + "\n".join(format_table(figures)))
     return int(any(figure.is_met is False for figure in figures))
 
 

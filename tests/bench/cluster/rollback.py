@@ -14,7 +14,7 @@ RATE = 60.0
 SECONDS = 120.0
 
 
-def measure(scene: Scene, times: int) -> list[Figure]:
+def measure_rollbacks(scene: Scene, times: int) -> list[Figure]:
     """Roll out a failing version again and again."""
     sound = a_model(NAME, "1", "sound.tar.gz")
     with scene.serving(sound) as deployed, scene.load(NAME, RATE):

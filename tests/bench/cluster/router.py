@@ -17,13 +17,13 @@ CONNECTIONS = (1, 16)
 TURN_SECONDS = 4.0
 
 
-def measure(scene: Scene, rounds: int) -> list[Figure]:
+def measure_router(scene: Scene, rounds: int) -> list[Figure]:
     """Return latency and throughput by both ways."""
     with scene.serving(a_model(NAME, "1", "digits-2.onnx")) as deployed:
         direct = revision_name(NAME, deployed.stable_revision)
         path = f"v2/models/{NAME}/infer"
         urls = {name: f"http://{name}:8000/{path}" for name in (direct, NAME)}
-        rows = _ask(scene, urls, rounds)
+        rows = _run_sender(scene, urls, rounds)
 
     figures = []
 
@@ -50,7 +50,7 @@ def measure(scene: Scene, rounds: int) -> list[Figure]:
     return figures
 
 
-def _ask(scene: Scene, urls: Mapping[str, str], rounds: int) -> list[dict[str, float | str]]:
+def _run_sender(scene: Scene, urls: Mapping[str, str], rounds: int) -> list[dict[str, float | str]]:
     image = scene.samples.load[0].round(4).tolist()
     tensor = {"name": "image", "shape": [1, len(image)], "datatype": "FP32", "data": image}
     plan = {
@@ -62,7 +62,7 @@ def _ask(scene: Scene, urls: Mapping[str, str], rounds: int) -> list[dict[str, f
     }
     seconds = rounds * len(urls) * len(CONNECTIONS) * TURN_SECONDS
     kubectl = scene.kubectl
-    kubectl.apply(*_sender(scene.image, plan))
+    kubectl.apply(*_render_sender(scene.image, plan))
     until(lambda: _is_over(kubectl), "the sender's answers", seconds + 90)
     return list(json.loads(kubectl.run("logs", POD, "-n", NAMESPACE).splitlines()[-1]))
 
@@ -75,7 +75,7 @@ def _is_over(kubectl: Kubectl) -> bool:
     return bool(phase == "Succeeded")
 
 
-def _sender(image: str, plan: object) -> list[Manifest]:
+def _render_sender(image: str, plan: object) -> list[Manifest]:
     metadata = {"name": POD, "namespace": NAMESPACE}
     program = Path(__file__).with_name("sender.py").read_text()
     data = {"sender.py": program, "plan.json": json.dumps(plan)}

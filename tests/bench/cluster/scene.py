@@ -55,7 +55,7 @@ class Scene:
 
 
 @contextmanager
-def scene() -> Iterator[Scene]:
+def make_scene() -> Iterator[Scene]:
     """Make the namespace; it goes with all that is in it."""
     kubectl, samples = Kubectl(), build_samples()
     kubectl.delete_namespace(NAMESPACE)

@@ -18,7 +18,7 @@ RIGHT = 2
 SCALING = {"maxReplicas": 3, "downSeconds": 20, "target": {"concurrency": 2}}
 
 
-def said(deployed: Deployed) -> ScalingStatus:
+def scaling_status(deployed: Deployed) -> ScalingStatus:
     """Return what status says of stable's replicas."""
     stable = deployed.status.stable
     assert stable is not None
@@ -26,17 +26,17 @@ def said(deployed: Deployed) -> ScalingStatus:
     return stable.scaling
 
 
-def measure(scene: Scene, times: int) -> list[Figure]:
+def measure_steps(scene: Scene, times: int) -> list[Figure]:
     """Step up, and wait until it is over, again and again."""
     found = []
     model = a_model(NAME, "1", "slow.tar.gz", scaling=SCALING)
 
     with scene.serving(model) as deployed, scene.load(NAME, RATE):
         for number in range(times):
-            until(lambda: said(deployed).desired == 1, "one replica", 180)
+            until(lambda: scaling_status(deployed).desired == 1, "one replica", 180)
             with scene.load(NAME, 3 * RATE, name="load-step") as more:
-                until(lambda: said(deployed).desired >= RIGHT, "enough replicas", 60)
-                at = said(deployed).at
+                until(lambda: scaling_status(deployed).desired >= RIGHT, "enough replicas", 60)
+                at = scaling_status(deployed).at
                 assert at is not None
                 began = min(record.t for record in more.records())
                 found.append(datetime.fromisoformat(at).timestamp() - began)

@@ -97,12 +97,12 @@ def cluster() -> Iterator[Cluster]:
         pytest.skip("this cluster has no registry")
 
     try:
-        build.build([build.PROBE], Progress())
+        build.build_programs([build.PROBE], Progress())
     except ClusterError as error:
         pytest.skip(str(error))
 
-    probe = image.of_binary(build.PROBE.path)
-    reference = image.push(probe, description["registry"], "slipway/probe")
+    probe = image.image_of_binary(build.PROBE.path)
+    reference = image.push_image(probe, description["registry"], "slipway/probe")
     ours = Cluster(description, f"cluster-{uuid.uuid4().hex[:8]}", reference)
 
     ours.kubectl("create", "namespace", ours.namespace)

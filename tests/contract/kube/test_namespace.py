@@ -14,8 +14,8 @@ from slipway.api import kinds
 from slipway.api.base import Manifest
 
 from tests.bench import operator
-from tests.bench.apiserver import running
-from tests.bench.people import People, people, specification
+from tests.bench.apiserver import run_api_server
+from tests.bench.people import People, connect_people, spec_of
 
 pytestmark = pytest.mark.cluster
 
@@ -28,11 +28,11 @@ SECONDS = 90.0
 async def users(tmp_path: Path) -> AsyncIterator[People]:
     """Serve the API, and run the operator beside it."""
     async with AsyncExitStack() as stack:
-        server = await asyncio.to_thread(stack.enter_context, running())
-        found = await stack.enter_async_context(people(server))
+        server = await asyncio.to_thread(stack.enter_context, run_api_server())
+        found = await stack.enter_async_context(connect_people(server))
         await found.define()
         await found.namespace(NAMESPACE)
-        await stack.enter_async_context(operator.running(server, tmp_path))
+        await stack.enter_async_context(operator.run_operator(server, tmp_path))
         yield found
 
 
@@ -58,7 +58,7 @@ async def test_its_deletion_is_a_condition_that_ends_when_the_namespace_is_back(
     await users.create(NAME, NAMESPACE)
     await trouble(users, is_there=False)
     await users.delete(f"/api/v1/namespaces/{NAMESPACE}")
-    change: Manifest = {"spec": specification(2)}
+    change: Manifest = {"spec": spec_of(2)}
     assert await users.patch(kinds.MODEL_DEPLOYMENT.path(NAMESPACE, NAME), change)
     said = await trouble(users, is_there=True)
     assert f"namespace {NAMESPACE} because it is being terminated" in said

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.cluster.choose import Kind, Machine, choose
+from tests.cluster.choose import Kind, Machine, choose_kind
 from tests.cluster.errors import ClusterError
 
 BARE = Machine(context="", has_docker=False, system="Linux", is_root=False)
@@ -32,7 +32,7 @@ BARE = Machine(context="", has_docker=False, system="Linux", is_root=False)
     ],
 )
 def test_choose(machine: Machine, want: Kind) -> None:
-    assert choose(machine) is want
+    assert choose_kind(machine) is want
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,6 @@ def test_where_no_cluster_is_possible_one_sentence_says_how_to_get_one(
     machine: Machine, ways: tuple[str, ...]
 ) -> None:
     with pytest.raises(ClusterError) as refused:
-        choose(machine)
+        choose_kind(machine)
     assert all(way in str(refused.value) for way in ways)
     assert "\n" not in str(refused.value)

@@ -10,7 +10,7 @@ import yaml
 from tests.cluster import config, settings
 from tests.cluster.components import make_plan
 from tests.cluster.layout import Layout
-from tests.cluster.plan import Component, from_json
+from tests.cluster.plan import Component, parse_plan
 from tests.cluster.state import inputs
 
 PLACES = Layout(
@@ -35,7 +35,7 @@ def component(name: str) -> Component:
 
 def test_a_plan_survives_the_way_through_its_file() -> None:
     plan = make_plan(PLACES)
-    assert from_json(plan.to_json()) == plan
+    assert parse_plan(plan.to_json()) == plan
 
 
 def test_every_file_that_a_command_line_names_is_rendered() -> None:

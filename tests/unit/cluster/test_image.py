@@ -19,12 +19,12 @@ def binary(tmp_path: Path) -> Path:
 
 
 def test_an_image_runs_its_binary_as_nobody(binary: Path) -> None:
-    config = json.loads(image.of_binary(binary).config)["config"]
+    config = json.loads(image.image_of_binary(binary).config)["config"]
     assert config == {"Entrypoint": ["/tool"], "User": "65532"}
 
 
 def test_the_layer_holds_an_executable(binary: Path) -> None:
-    layer = gzip.decompress(image.of_binary(binary).layer)
+    layer = gzip.decompress(image.image_of_binary(binary).layer)
     with tarfile.open(fileobj=io.BytesIO(layer)) as tree:
         entry = tree.getmember("tool")
         content = tree.extractfile(entry)
@@ -34,7 +34,7 @@ def test_the_layer_holds_an_executable(binary: Path) -> None:
 
 
 def test_the_digests_name_what_they_should(binary: Path) -> None:
-    made = image.of_binary(binary)
+    made = image.image_of_binary(binary)
     manifest, config = json.loads(made.manifest), json.loads(made.config)
     assert manifest["layers"][0]["digest"] == image.digest_of(made.layer)
     assert manifest["config"]["digest"] == image.digest_of(made.config)
@@ -42,12 +42,12 @@ def test_the_digests_name_what_they_should(binary: Path) -> None:
 
 
 def test_the_same_binary_gives_the_same_image(binary: Path) -> None:
-    assert image.of_binary(binary).digest == image.of_binary(binary).digest
+    assert image.image_of_binary(binary).digest == image.image_of_binary(binary).digest
 
 
 def test_an_archive_leads_from_its_index_to_the_manifest(binary: Path) -> None:
-    made = image.of_binary(binary)
-    packed = image.archive(made, "localhost/tool:1")
+    made = image.image_of_binary(binary)
+    packed = image.make_archive(made, "localhost/tool:1")
     with tarfile.open(fileobj=io.BytesIO(packed)) as tree:
         index = tree.extractfile("index.json")
         assert index

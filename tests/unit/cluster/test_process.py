@@ -40,7 +40,7 @@ def test_a_later_process_with_the_same_pid_is_not_the_one_we_know(
     ours = identity_of(sleeper.pid)
     earlier = replace(ours, started=ours.started - 1)
     assert not process.is_alive(earlier)
-    assert not process.kill(earlier)
+    assert not process.kill_process(earlier)
     assert sleeper.poll() is None
 
 
@@ -48,13 +48,13 @@ def test_a_process_of_an_earlier_boot_is_not_the_one_we_know(
     sleeper: "subprocess.Popen[bytes]",
 ) -> None:
     earlier = replace(identity_of(sleeper.pid), boot="another")
-    assert not process.kill(earlier)
+    assert not process.kill_process(earlier)
     assert sleeper.poll() is None
 
 
 def test_killing_waits_for_the_end(sleeper: "subprocess.Popen[bytes]") -> None:
     ours = identity_of(sleeper.pid)
-    assert process.kill(ours)
+    assert process.kill_process(ours)
     assert not process.is_alive(ours)
     assert sleeper.wait() == -9
 
@@ -63,7 +63,7 @@ def test_what_has_ended_is_not_killed_again(sleeper: "subprocess.Popen[bytes]") 
     ours = identity_of(sleeper.pid)
     sleeper.kill()
     sleeper.wait()
-    assert not process.kill(ours)
+    assert not process.kill_process(ours)
 
 
 def test_a_zombie_is_not_alive() -> None:
@@ -79,7 +79,7 @@ def test_a_child_is_found_by_its_parent(sleeper: "subprocess.Popen[bytes]") -> N
         child = int(parent.stdout.readline())
         assert process.child_of(parent.pid) == child
         assert process.child_of(sleeper.pid) is None
-        assert process.kill(identity_of(child))
+        assert process.kill_process(identity_of(child))
 
 
 def test_a_command_name_may_hold_parentheses_and_spaces() -> None:
@@ -111,7 +111,7 @@ def test_processes_are_found_by_the_end_of_their_command_line() -> None:
         assert child.stdout
 
         child.stdout.readline()
-        assert process.running(("one", marker)) == [identity_of(child.pid)]
-        assert process.running((marker[1:],)) == []
+        assert process.find_processes(("one", marker)) == [identity_of(child.pid)]
+        assert process.find_processes((marker[1:],)) == []
 
         child.kill()

@@ -8,7 +8,7 @@ import pytest
 from tests.cluster import clone, mountpoints, settings
 from tests.cluster.leftovers import mounts_below
 from tests.cluster.network import Route, overlapping
-from tests.cluster.owner import Owner, load
+from tests.cluster.owner import Owner, load_owner
 from tests.cluster.process import ProcessIdentity
 
 ACCESS = clone.Access(
@@ -50,7 +50,7 @@ def test_the_record_of_the_owner_survives_the_way_through_its_file(tmp_path: Pat
     record = Owner("/clone", "digest", init=init).used_by("/other").used_by("/other")
     record.save(tmp_path / "owner.json")
 
-    assert load(tmp_path / "owner.json") == record
+    assert load_owner(tmp_path / "owner.json") == record
     assert record.users == ("/other",)
 
 
@@ -58,11 +58,11 @@ def test_the_record_of_the_owner_survives_the_way_through_its_file(tmp_path: Pat
 def test_a_record_cut_short_is_no_record(tmp_path: Path, text: str) -> None:
     path = tmp_path / "owner.json"
     path.write_text(text)
-    assert load(path) is None
+    assert load_owner(path) is None
 
 
 def test_no_record_is_no_owner(tmp_path: Path) -> None:
-    assert load(tmp_path / "owner.json") is None
+    assert load_owner(tmp_path / "owner.json") is None
 
 
 def test_a_clone_gets_a_secret_kubeconfig_links_and_a_description(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from slipway.api import kinds
 from slipway.engine import log_context
-from slipway.manager.health import Check, HealthServer
+from slipway.manager.health_server import Check, HealthServer
 from slipway.manager.logs import JsonFormatter
 from slipway.manager.watch import EndlessBackoff, kopf_settings
 
