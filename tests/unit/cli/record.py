@@ -152,7 +152,8 @@ async def record_story(story: Story) -> dict[str, Any]:
 
 def main() -> None:
     for name, story in STORIES.items():
-        text = json.dumps(asyncio.run(record_story(story)), indent=1, ensure_ascii=False)
+        recorded = asyncio.run(record_story(story))
+        text = json.dumps(recorded, indent=1, ensure_ascii=False, sort_keys=True)
         (RECORDED / f"{name}.json").write_text(text + "\n")
         (SCREENS / f"{name}.txt").write_text(recording(name).screen())
         print(f"recorded {name}")

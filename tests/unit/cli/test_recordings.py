@@ -1,16 +1,19 @@
 """The recordings are what the operator writes today, and every one of them can be drawn."""
 
+import json
+
 import pytest
 from slipway.api.modeldeployment import ModelDeploymentStatus, Stage
 from slipway.cli.text import WIDE
 from slipway.cli.views.listing import format_change, format_listing
 from slipway.cli.views.next_steps import STAGES
 
-from tests.unit.cli.record import STORIES
+from tests.unit.cli.record import STORIES, record_story
 from tests.unit.cli.recordings import (
     ALL,
     COMMAND,
     PAGE,
+    RECORDED,
     page_with_screens,
     plain,
     recording,
@@ -27,6 +30,13 @@ def test_every_stage_is_recorded() -> None:
 def test_a_recording_is_a_status_of_this_version(name: str) -> None:
     status = recording(name).manifest["status"]
     assert ModelDeploymentStatus.model_validate(status).wire().keys() >= status.keys()
+
+
+@pytest.mark.parametrize("name", ALL)
+async def test_a_recording_is_what_the_operator_writes_today(name: str) -> None:
+    recorded = json.loads((RECORDED / f"{name}.json").read_text())
+
+    assert await record_story(STORIES[name]) == recorded, f"stale; record it anew: {COMMAND}"
 
 
 def test_the_page_shows_the_screens_of_today() -> None:

@@ -19,7 +19,12 @@ def format_serving(md: ModelDeployment, width: int) -> Screen:
 
 def _client_addresses(md: ModelDeployment) -> list[str]:
     formats = {"http": "{}", "grpc": "{} (gRPC)", "candidate": "candidate only: {}"}
-    return [formats.get(kind, "{}").format(address) for kind, address in md.endpoints.items()]
+    others = [kind for kind in md.endpoints if kind not in formats]
+    return [
+        formats.get(kind, "{}").format(md.endpoints[kind])
+        for kind in (*formats, *others)
+        if kind in md.endpoints
+    ]
 
 
 def _replica_counts(md: ModelDeployment) -> list[str]:
