@@ -100,6 +100,7 @@ def test_a_blip_of_one_reading_asks_for_no_more_than_it_is_on_average() -> None:
 def test_a_queue_is_no_noise_though_the_demand_behind_it_is_small() -> None:
     """One replica answers ten per second; from four the load goes to sixteen, by chance."""
     waited = []
+
     for seed in range(40):
         run, queue = Run(replace(BOUNDS, concurrency=2)), random.Random(seed)
         in_flight, seconds = 0, 0
@@ -112,6 +113,7 @@ def test_a_queue_is_no_noise_though_the_demand_behind_it_is_small() -> None:
             run.see(in_flight, finished=float(finished), took_seconds=took)
             seconds = int(run.second) - 100
         waited.append(seconds)
+
     assert sorted(waited)[-2] <= 5
 
 
