@@ -36,8 +36,8 @@ async def _latency(server: ApiServer, users: People, place: Path, size: Size) ->
         least = await latency.measure_creations(users, "bare", size.latency)
     async with run_operator(server, place):
         ours = await latency.measure_creations(users, "latency", size.latency)
-        next_ = await latency.measure_changes(users, "latency", size.latency)
-    return latency.latency_figures(least, ours, next_)
+        changes = await latency.measure_changes(users, "latency", size.latency)
+    return latency.latency_figures(least, ours, changes)
 
 
 async def _burst(server: ApiServer, users: People, place: Path, size: Size) -> list[Figure]:

@@ -1,6 +1,6 @@
 """An API server and its etcd on this machine alone: no node, no controllers, no pods.
 
-Nothing competes with what is measured, and nothing of it survives.
+Nothing competes with what is measured, and all of it is removed at the end.
 """
 
 import os
@@ -88,7 +88,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on."""
+    """Return a free port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -186,7 +186,7 @@ def _wait_until_ready(
 
 
 def wait_until_idle(server: ApiServer) -> None:
-    """Wait until the API server has done what it does after a start or new CRDs: seconds of it."""
+    """Wait until the API server is idle: a start or new CRDs keep it busy for seconds."""
     deadline = time.monotonic() + START_SECONDS
     used = server.cpu_seconds()
     while time.monotonic() < deadline:

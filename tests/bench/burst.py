@@ -1,4 +1,4 @@
-"""Many ModelDeployments at once: how long until all have their objects, in how many writes."""
+"""Many ModelDeployments at once: the time until all have their objects, and the writes for it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ MADE = frozenset({"create", "patch"})
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """What became of many ModelDeployments that were created at once."""
+    """The outcome of many ModelDeployments that were created at once."""
 
     number: int
     seconds: float
@@ -28,7 +28,7 @@ class Burst:
     until: int
     """Writes until then."""
     writes: int
-    """Until nothing was written any more."""
+    """Until the writes stopped."""
     operator: float
     """Its processor time, in seconds."""
 
@@ -66,7 +66,7 @@ async def measure_burst(
 
 
 def burst_figures(bare: Burst, ours: Burst) -> list[Figure]:
-    """Return Slipway's figures, beside the bare handler's."""
+    """Return Slipway's figures, next to those of the bare handler."""
     number = ours.number
     least = f"a bare kopf handler, now: {bare.seconds * number / bare.number:.1f} s with "
     least += f"{bare.until / bare.number:.0f} writes; Argo Rollouts 51 s (1,000)"

@@ -1,4 +1,4 @@
-"""What ModelDeployments cost that serve and rest: memory, processor time, writes."""
+"""What idle ModelDeployments cost: memory, processor time and writes."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,19 +18,19 @@ from tests.cluster.progress import say
 
 PER_NAMESPACE = 50
 SETTLE_SECONDS = 20.0
-"""Longer than every look that a pass asks for after a promotion."""
+"""Longer than every requeue that a pass asks for after a promotion."""
 MOST_SECONDS = 900.0
 LIMITS = {1000: (200.0, "Argo Rollouts 141 MB"), 5000: (400.0, "-")}
 OTHERS_AFTER_RESTART = {1000: "Argo Rollouts 1,000"}
-SAY_EVERY = 500
+REPORT_EVERY = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """What an operator did that was started beside objects at rest."""
+    """What an operator did that was started while all objects were at rest."""
 
     after_start: int
-    """Writes from its start until everything was looked at."""
+    """Writes from its start until it had reconciled everything."""
     at_rest: int
     """Writes from then on."""
     share: float
@@ -41,7 +41,7 @@ class Rest:
 
 
 class Idle:
-    """A cluster that fills with objects, and the operator beside it."""
+    """A cluster that fills with objects, and the operator that serves it."""
 
     def __init__(
         self, server: ApiServer, people: People, place: Path, *, rest_seconds: float
@@ -54,7 +54,7 @@ class Idle:
         self._have = 0
 
     async def measure(self, sizes: Sequence[int]) -> list[Figure]:
-        """Fill up to each size in turn, and look at the operator at rest."""
+        """Fill up to each size in turn, and measure the operator at rest."""
         figures: list[Figure] = []
         for size in sizes:
             async with run_operator(self._server, self._place) as operator:
@@ -102,25 +102,25 @@ class Idle:
         if not size:
             return figures
 
-        seconds, beside = f"{self._rest_seconds:.0f} s", OTHERS_AFTER_RESTART.get(size, "-")
+        seconds, others_after = f"{self._rest_seconds:.0f} s", OTHERS_AFTER_RESTART.get(size, "-")
         return [
             *figures,
             Figure("  processor at rest, of a core", 100 * rest.share, "%", 1),
             Figure(f"  writes at rest, in {seconds}", rest.at_rest, "", 0, "Argo Rollouts 0"),
-            Figure("  writes after a restart", rest.after_start, "", 0, beside),
+            Figure("  writes after a restart", rest.after_start, "", 0, others_after),
         ]
 
 
 async def _until_promoted(people: People, number: int) -> None:
     done: set[str] = set()
-    said = 0
+    reported = 0
     if not number:
         return
     async for _, found in people.watch(kinds.MODEL_DEPLOYMENT):
         if is_promoted(found):
             done.add(found["metadata"]["name"])
-        if len(done) >= said + SAY_EVERY:
-            said = len(done)
-            say(f"  {said} serve")
+        if len(done) >= reported + REPORT_EVERY:
+            reported = len(done)
+            say(f"  {reported} serve")
         if len(done) >= number:
             return

@@ -1,4 +1,4 @@
-"""From what a user applies to the first object that runs it, one after the other."""
+"""The time from what a user applies to the first object that runs it, one after the other."""
 
 import asyncio
 import statistics
@@ -86,8 +86,8 @@ async def measure_changes(people: People, namespace: str, number: int) -> list[f
         return [await _change(people, eyes, name, namespace) for name in wanted]
 
 
-def latency_figures(bare: list[float], ours: list[float], next_: list[float]) -> list[Figure]:
-    """Return Slipway's figures, the first ones beside the bare handler's."""
+def latency_figures(bare: list[float], ours: list[float], changes: list[float]) -> list[Figure]:
+    """Return Slipway's figures, the first ones next to those of the bare handler."""
     least = _cuts(bare)
     return [
         *(
@@ -101,7 +101,7 @@ def latency_figures(bare: list[float], ours: list[float], next_: list[float]) ->
         ),
         *(
             Figure(f"new version -> its workload object, {name}", cut, "ms")
-            for name, cut in _cuts(next_).items()
+            for name, cut in _cuts(changes).items()
         ),
     ]
 

@@ -1,7 +1,7 @@
 """How fast a model becomes an image: hash, pack and push to a registry on this machine.
 
-Run: ``python -m tests.bench.packaging [MB]``. The fetch is not counted: it is somebody else's disk
-or network. Random weights: nothing shrinks, nothing is a hole.
+Run: ``python -m tests.bench.packaging [MB]``. The fetch is not counted: it depends on
+the disk or network of the source. Weights are random: nothing compresses, nothing is sparse.
 """
 
 import os

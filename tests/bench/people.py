@@ -1,4 +1,4 @@
-"""What users do: namespaces and ModelDeployments, and what they see of them."""
+"""What users do: create namespaces and ModelDeployments, and watch them."""
 
 import asyncio
 import json
@@ -101,7 +101,7 @@ class People:
     async def watch(self, kind: Kind, labels: str = "") -> AsyncIterator[tuple[str, Manifest]]:
         """Yield events, also of what exists already, for ever.
 
-        The API server ends the watch of a client that cannot follow; all is then told again.
+        The API server ends the watch of a client that is too slow; everything is then sent again.
         """
         query = {"watch": "1", "labelSelector": labels}
         url = self._connection.configuration.host + kind.path(None)

@@ -37,8 +37,8 @@ class StandIn:
     async def routes(self) -> None:
         """Acknowledge routes."""
         async for event, found in self._people.watch(kinds.MODEL_ROUTE):
-            told = found.get("status", {}).get("proxies") or [{"generation": 0}]
-            if event != "DELETED" and told[0]["generation"] < found["metadata"]["generation"]:
+            proxies = found.get("status", {}).get("proxies") or [{"generation": 0}]
+            if event != "DELETED" and proxies[0]["generation"] < found["metadata"]["generation"]:
                 self._do(self._acknowledge(found))
 
     def _do(self, work: "asyncio.Coroutine[None, None, None]") -> None:  # type: ignore[name-defined]

@@ -1,4 +1,4 @@
-"""One table: each figure beside its target and the best of the others."""
+"""Prints one table: each figure next to its target and the best of the others."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class Figure:
     value: float
     unit: str
     target: float | None = None
-    """The most that is promised; None: nothing is."""
+    """The most that is promised; None: no promise."""
     others: str = "-"
     """The best of the others, measured."""
     at_least: bool = False

@@ -47,7 +47,7 @@ def _control(layout: Layout) -> Stage:
 
 
 def _workers(layout: Layout) -> Stage:
-    """Until the proxy runs, whoever asks an aggregated API waits for an address without a host."""
+    """Until the proxy runs, requests to an aggregated API wait for an address without a host."""
     components = (
         _proxy(layout),
         _controller_manager(layout),

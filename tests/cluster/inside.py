@@ -144,7 +144,7 @@ def _succeeds(command: tuple[str, ...], log: Path) -> bool:
 
 
 def report(status: Path, content: dict[str, str]) -> None:
-    """Tell whoever waits outside, whole or not at all."""
+    """Report to the process that waits outside, whole or not at all."""
     fresh = status.with_suffix(".new")
     fresh.write_text(json.dumps(content))
     fresh.replace(status)
@@ -177,7 +177,7 @@ def main() -> None:
     plan = parse_plan(Path(sys.argv[1]).read_text())
     signal.signal(signal.SIGTERM, _end)
     if not sys.stdin.readline():
-        sys.exit("whoever started this node ended before its network existed")
+        sys.exit("the process that started this node ended before its network existed")
     os.chdir("/")
     node = Node(plan)
     try:

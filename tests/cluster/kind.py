@@ -1,4 +1,4 @@
-"""The cluster where Docker is: kind's, with a registry beside it under one name for everybody."""
+"""The cluster where Docker is: kind's, with a registry that all of its users reach by one name."""
 
 import subprocess
 from pathlib import Path
@@ -15,7 +15,7 @@ NETWORK = "kind"
 PORT = 5000
 CONTROL_PLANE = f"{settings.NAME}-control-plane"
 _ADDRESS = '{{(index .NetworkSettings.Networks "kind").IPAddress}}'
-# Newer node images have this without being told.
+# Newer node images have this by default.
 _CONFIG = """\
 kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4

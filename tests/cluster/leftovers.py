@@ -47,7 +47,7 @@ def mounts_below(mountinfo: str, directory: Path) -> list[str]:
 
 
 def _kill_unrecorded() -> bool:
-    """Kill a node whose state directory, and so its record, somebody removed by hand."""
+    """Kill a node whose state directory, and so its record, was removed by hand."""
     nodes = process.find_processes(("-m", inside.__name__, str(settings.STATE / PLAN)))
     for identity in nodes:
         process.kill_process(identity)
@@ -55,7 +55,7 @@ def _kill_unrecorded() -> bool:
 
 
 def _unmount() -> bool:
-    """The node mounts in a namespace of its own, but someone may have mounted here by hand."""
+    """The node mounts in a namespace of its own, but there may be mounts made by hand."""
     points = mounts_below(_MOUNTS.read_text(), settings.STATE)
     for point in points:
         subprocess.run(["umount", "--lazy", point], check=True)

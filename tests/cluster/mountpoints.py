@@ -18,7 +18,7 @@ def make() -> None:
 
 
 def remove() -> bool:
-    """Remove those that `make` made, unless somebody else uses them now; False without any."""
+    """Remove those that `make` made, unless they are used otherwise by now; False without any."""
     ours = [place for place in settings.MOUNT_POINTS if (place / MARK).exists()]
     for place in ours:
         (place / MARK).unlink()

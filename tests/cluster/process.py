@@ -23,7 +23,7 @@ class ProcessIdentity:
 
 
 def identify(pid: int) -> ProcessIdentity | None:
-    """Return who has this pid now, or None when nobody alive does."""
+    """Return the process that has this pid now; None when no live one does."""
     started = start_ticks(pid)
     return None if started is None else ProcessIdentity(pid, started, boot_id())
 

@@ -51,7 +51,7 @@ def power_loss(progress: Progress) -> Access:
 
 
 def down() -> bool:
-    """Remove the cluster of this machine, whoever started it; False when there was none."""
+    """Remove the cluster of this machine, whichever clone started it; False when there was none."""
     with machine_lock():
         found = owner.load_owner(layout().owner)
         if found and found.clone != str(settings.CLONE):

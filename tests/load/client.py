@@ -20,7 +20,7 @@ FORGIVEN_SECONDS = 2.0
 
 
 class Client:
-    """Sends at a steady rate until it is told to stop."""
+    """Sends at a steady rate until it is stopped."""
 
     def __init__(self, sender: Sender, plan: LoadPlan) -> None:
         self._sender = sender
@@ -81,7 +81,7 @@ class Client:
 
 
 def print_record(record: Record) -> None:
-    """Print at once: someone follows the log."""
+    """Print at once: the log is followed."""
     sys.stdout.write(f"{record.to_line()}\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""What the client is told to do: a JSON file beside its code."""
+"""What the client does: a JSON file next to its code."""
 
 import json
 from dataclasses import asdict, dataclass, field

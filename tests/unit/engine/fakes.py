@@ -72,7 +72,7 @@ class FakeLister:
     forbidden: set[tuple[Kind, str | None]] = field(default_factory=set)
     """What the operator has no right to list."""
     broken: set[Kind] = field(default_factory=set)
-    """Kinds for which the API server has no answer, as with a webhook that converts in vain."""
+    """Kinds for which the API server has no answer, as with a conversion webhook that fails."""
     meanwhile: Callable[[], None] = lambda: None
 
     def add(self, *refs: Ref) -> None:

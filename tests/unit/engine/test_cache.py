@@ -1,4 +1,4 @@
-"""The cache: it tells what changed, whose an object is, and is not fooled by late events."""
+"""The cache: it shows what changed and which owner an object has; late events do not fool it."""
 
 from dataclasses import dataclass, replace
 

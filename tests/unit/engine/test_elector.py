@@ -101,7 +101,7 @@ async def test_a_connection_error_is_survived_and_the_lease_kept(
     clock.forward(5)
     await a.tick()
     assert not a.may_write()
-    assert a.leading.is_set(), "nobody can have taken it yet"
+    assert a.leading.is_set(), "no other replica can have taken it yet"
 
     leases.is_down = False
     await a.tick()

@@ -1,4 +1,4 @@
-"""Events: said once, counted when repeated, never in the way."""
+"""Events: written once, counted when repeated, never in the way of a pass."""
 
 import pytest
 from slipway.api.base import Manifest

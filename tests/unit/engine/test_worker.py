@@ -54,7 +54,7 @@ def passes() -> Passes:
         pytest.param(ValueError("a bug"), id="a bug"),
         pytest.param(ClusterUnavailable("no answer"), id="a dependency that is away"),
         pytest.param(FencedError("not the leader"), id="the fence"),
-        pytest.param(ConflictError("whose is it"), id="a refusal that nobody handled"),
+        pytest.param(ConflictError("whose is it"), id="a refusal that was not handled"),
     ],
 )
 async def test_a_pass_that_fails_comes_up_again_and_holds_nobody_up(
@@ -141,11 +141,11 @@ async def test_a_pass_that_is_stuck_is_cut_off_and_tried_again(passes: Passes) -
 
 
 async def test_a_pass_knows_what_it_is_about_and_nothing_of_the_one_before(passes: Passes) -> None:
-    said: list[dict[str, str]] = []
+    fields: list[dict[str, str]] = []
 
     async def look(key: Key) -> None:
         log_context.add_fields(revision=f"of {key.name}" if key == GOOD else None)
-        said.append(dict(log_context.current_fields()))
+        fields.append(dict(log_context.current_fields()))
 
     passes.meanwhile = look
     queue = WorkQueue()
@@ -156,4 +156,4 @@ async def test_a_pass_knows_what_it_is_about_and_nothing_of_the_one_before(passe
         await worker.process(key)
     of = {"kind": KIND, "namespace": "vision"}
 
-    assert said == [{**of, "name": "good", "revision": "of good"}, {**of, "name": "bad"}]
+    assert fields == [{**of, "name": "good", "revision": "of good"}, {**of, "name": "bad"}]

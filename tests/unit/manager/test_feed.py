@@ -96,7 +96,7 @@ def world() -> World:
         pytest.param(
             an_object(SERVICE_ACCOUNT, "slipway-router", spec=1), {ROUTER}, id="the router's anchor"
         ),
-        pytest.param(an_object(POD, "foreign", spec=1), set(), id="nobody's pod"),
+        pytest.param(an_object(POD, "foreign", spec=1), set(), id="a foreign pod"),
     ],
 )
 def test_an_object_wakes_those_that_it_concerns(

@@ -13,6 +13,7 @@ from slipway.agent.counters import render_metrics
 from slipway.api import kinds
 from slipway.api.counters import Counters, Latency, RouteCounters, latency_edges
 from slipway.api.modeldeployment import Outcome
+from slipway.api.reasons import Reason
 from slipway.engine.queue import Key
 from slipway.errors import Forbidden
 from slipway.manager.metrics.lines import Gauge, format_labels, write_exposition
@@ -220,9 +221,9 @@ async def test_an_object_that_is_not_understood_shows_why_it_stalls(
     await world.work()
     of = {"namespace": "vision", "name": "digits"}
 
-    told = world.condition("Stalled")
+    stalled_as = world.condition("Stalled")
 
-    assert told[:2] == ("True", "InvalidSpec")
+    assert stalled_as[:2] == ("True", "InvalidSpec")
     assert exposed.values("slipway_modeldeployment_stage", stage="Idle", **of) == [1]
 
     stalled = exposed.values(
@@ -263,10 +264,10 @@ def test_what_people_write_breaks_no_line() -> None:
 def test_the_first_of_each_event_is_an_increase() -> None:
     """A series that begins at 1 has none."""
     sources = "".join(path.read_text() for path in (PAGE.parents[1] / "operator").rglob("*.py"))
-    said = set(re.findall(r"\bEvent\(\s*\"(\w+)\"", sources))
+    told = {Reason[name].value for name in re.findall(r"\.tell\(\s*Reason\.(\w+)", sources)}
     outcomes = set(Outcome) - {Outcome.PROMOTED, Outcome.PACKAGING_FAILED}  # packaging tries on
 
-    assert {reason for _, reason in EXPECTED} == said | {str(outcome) for outcome in outcomes}
+    assert {reason for _, reason in EXPECTED} == told | {str(outcome) for outcome in outcomes}
 
     exposed = expose(OperatorWorld())
     assert exposed.values("slipway_events_total") == [0] * len(EXPECTED)

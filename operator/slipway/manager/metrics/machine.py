@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 
+from slipway.api.reasons import Reason
 from slipway.engine.cache import Cache
 from slipway.engine.elector import Elector
 from slipway.engine.queue import WorkQueue
@@ -17,16 +18,29 @@ from slipway.manager.heartbeats import Heartbeats, LoopLag
 from slipway.manager.metrics import Collected, Frozen
 
 NORMAL = (
-    *("Action", "CheckPassed", "HookPassed", "Promoted", "RolloutStarted", "Scaled"),
-    *("RollingBack", "Superseded", "WeightAcknowledged"),
+    Reason.ACTION,
+    Reason.CHECK_PASSED,
+    Reason.HOOK_PASSED,
+    Reason.PROMOTED,
+    Reason.ROLLOUT_STARTED,
+    Reason.SCALED,
+    Reason.ROLLING_BACK,
+    Reason.SUPERSEDED,
+    Reason.WEIGHT_ACKNOWLEDGED,
 )
 WARNING = (
-    *("Aborted", "Action", "BakeAlarm", "FailedToStart", "RejectedByGoldenSet"),
-    *("RejectedBySignature", "RolledBack", "RollingBack"),
+    Reason.ABORTED,
+    Reason.ACTION,
+    Reason.BAKE_ALARM,
+    Reason.FAILED_TO_START,
+    Reason.REJECTED_BY_GOLDEN_SET,
+    Reason.REJECTED_BY_SIGNATURE,
+    Reason.ROLLED_BACK,
+    Reason.ROLLING_BACK,
 )
-EXPECTED = {
-    **{("Normal", reason): 0 for reason in NORMAL},
-    **{("Warning", reason): 0 for reason in WARNING},
+EXPECTED: dict[tuple[str, str], int] = {
+    **{("Normal", reason.value): 0 for reason in NORMAL},
+    **{("Warning", reason.value): 0 for reason in WARNING},
 }
 """Events that are exposed at 0 before the first: a counter that begins at 1 has no increase."""
 
