@@ -71,19 +71,16 @@ def build(settings: Settings, connection: Connection, *, instance: str) -> Parts
 
     """
     cache, queue = Cache(), WorkQueue()
+    metadata = KubeMetadata(connection)
     elector = _build_elector(settings, connection, instance)
-    fence = elector.ensure_may_write
-    recorder = EventRecorder(KubeEvents(connection, fence=fence, instance=instance))
+    recorder = EventRecorder(
+        KubeEvents(connection, fence=elector.ensure_may_write, instance=instance)
+    )
 
     # what sees the cluster
-    feed = Feed(
-        cache,
-        queue,
-        project=project_object,
-        rollouts=functools.partial(rollout_keys, cache),
-    )
-    metadata = KubeMetadata(connection)
     namespaces = settings.watch_namespaces
+    rollouts = functools.partial(rollout_keys, cache)
+    feed = Feed(cache, queue, project=project_object, rollouts=rollouts)
     sweep = Sweep(cache, metadata, kinds.WATCHED, namespaces=namespaces, on_ghost=feed.forget)
     heartbeats = Heartbeats(watch_names(namespaces))
 
@@ -93,36 +90,12 @@ def build(settings: Settings, connection: Connection, *, instance: str) -> Parts
     connection.answered = metrics.answered
 
     # what runs the passes
-    counters, triton = AgentCounters(), TritonMetrics()
-    prometheus = PrometheusServers(settings.prometheus)
-    hooks = Webhooks(settings.hooks.allowed_hosts, ca_file=settings.hooks.ca_file, fence=fence)
-    ports = Ports(
-        cluster=KubeCluster(connection, fence=fence, on_written=feed.on_written),
-        counters=counters,
-        servers=triton,
-        metrics=prometheus,
-        failures=triton,
-        hooks=hooks,
-        recorder=recorder,
-        clock=SystemClock(),
-        epoch=lambda: elector.epoch,
-    )
-    worker = Worker(
-        queue,
-        build_reconcilers(settings, ports, cache, wake=queue.add),
-        gate=elector.leading.wait,
-        observer=metrics,
-    )
+    ports, sources = _build_ports(settings, connection, machine)
+    reconcilers = build_reconcilers(settings, ports, cache, wake=queue.add)
+    worker = Worker(queue, reconcilers, gate=elector.leading.wait, observer=metrics)
 
-    return Parts(
-        settings=settings,
-        connection=connection,
-        machine=machine,
-        preflight=Preflight(metadata, kinds.WATCHED, namespaces),
-        worker=worker,
-        metrics=metrics,
-        sources=(counters, triton, prometheus, hooks),
-    )
+    preflight = Preflight(metadata, kinds.WATCHED, namespaces)
+    return Parts(settings, connection, machine, preflight, worker, metrics, sources)
 
 
 def build_reconcilers(
@@ -140,6 +113,29 @@ def rollout_keys(cache: Cache, namespace: str) -> Iterable[Key]:
     for found in cache.in_namespace(kinds.MODEL_DEPLOYMENT, namespace, ModelDeployment):
         if found.status.rollout is not None:
             yield Key(MODEL_DEPLOYMENT, namespace, found.metadata.name)
+
+
+def _build_ports(
+    settings: Settings, connection: Connection, machine: Machine
+) -> tuple[Ports, tuple[Closable, ...]]:
+    """Return what passes talk to, and of it what is to be closed at the end."""
+    fence = machine.elector.ensure_may_write
+    counters, triton = AgentCounters(), TritonMetrics()
+    prometheus = PrometheusServers(settings.prometheus)
+    hooks = Webhooks(settings.hooks.allowed_hosts, ca_file=settings.hooks.ca_file, fence=fence)
+
+    ports = Ports(
+        cluster=KubeCluster(connection, fence=fence, on_written=machine.feed.on_written),
+        counters=counters,
+        servers=triton,
+        metrics=prometheus,
+        failures=triton,
+        hooks=hooks,
+        recorder=machine.events,
+        clock=SystemClock(),
+        epoch=lambda: machine.elector.epoch,
+    )
+    return ports, (counters, triton, prometheus, hooks)
 
 
 def _build_elector(settings: Settings, connection: Connection, instance: str) -> Elector:

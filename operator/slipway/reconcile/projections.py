@@ -131,6 +131,11 @@ def read_meta(manifest: Manifest) -> Meta:
     )
 
 
+def hash_manifest(manifest: Manifest) -> str:
+    """Return the hash that an applied object carries of its manifest."""
+    return sha256_of(manifest)[:16]
+
+
 def _project_model_deployment(manifest: Manifest) -> ModelDeployment | InvalidModelDeployment:
     try:
         return share_field_sets(ModelDeployment.model_validate(manifest))
@@ -182,8 +187,8 @@ def _project_revision(manifest: Manifest) -> StoredRevision:
         outcome_at=from_wire(moment) if moment else None,
     )
     hashes = {
-        kinds.DEPLOYMENT.kind: sha256_of(snapshot.deployment)[:16],
-        kinds.SERVICE.kind: sha256_of(snapshot.service)[:16],
+        kinds.DEPLOYMENT.kind: hash_manifest(snapshot.deployment),
+        kinds.SERVICE.kind: hash_manifest(snapshot.service),
     }
     return StoredRevision(fact, hashes)
 

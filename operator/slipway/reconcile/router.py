@@ -17,9 +17,14 @@ from slipway.engine.cache import Cache
 from slipway.engine.queue import Key
 from slipway.errors import ChangedUnderneath, FencedError, SlipwayError
 from slipway.reconcile.ports import Clock, Cluster
-from slipway.reconcile.projections import InvalidModelDeployment, PlainObject, RouterWorkload
+from slipway.reconcile.projections import (
+    InvalidModelDeployment,
+    PlainObject,
+    RouterWorkload,
+    hash_manifest,
+)
 from slipway.reconcile.router_objects import WAIT_SECONDS, RouterObjects
-from slipway.reconcile.writer import ObjectWriter, hash_manifest
+from slipway.reconcile.writer import ObjectWriter
 from slipway.render.router import (
     RouterSpec,
     choose_agent_image,

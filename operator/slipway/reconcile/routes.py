@@ -12,7 +12,8 @@ from slipway.policy.rollout.capacity import full_capacity, needed
 from slipway.reconcile import render_inputs
 from slipway.reconcile.decided import Decided
 from slipway.reconcile.observe import find_service
-from slipway.reconcile.writer import ObjectWriter, hash_manifest
+from slipway.reconcile.projections import hash_manifest
+from slipway.reconcile.writer import ObjectWriter
 from slipway.render import routing
 
 

@@ -10,20 +10,14 @@ from types import MappingProxyType
 
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
-from slipway.api.canonical_json import sha256_of
 from slipway.errors import ChangedUnderneath, ConflictError
 from slipway.policy.facts import Meta
 from slipway.reconcile.ports import Cluster
-from slipway.reconcile.projections import read_meta
+from slipway.reconcile.projections import hash_manifest, read_meta
 
 NO_STAMP: Mapping[str, str] = MappingProxyType({})
 REMEMBERED = 50_000
 """Objects; a forgotten one counts as untouched when it is seen again."""
-
-
-def hash_manifest(manifest: Manifest) -> str:
-    """Return the hash that an applied object carries of its manifest."""
-    return sha256_of(manifest)[:16]
 
 
 class ObjectWriter:

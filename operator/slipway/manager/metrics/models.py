@@ -13,6 +13,7 @@ from datetime import datetime
 from slipway.api import kinds
 from slipway.api.conditions import ConditionStatus, ConditionType
 from slipway.api.modeldeployment import ModelDeployment, RolloutStatus, Stage
+from slipway.api.reasons import Reason
 from slipway.engine.cache import Cache, Ref
 from slipway.manager.metrics import Frozen
 from slipway.manager.metrics.lines import Gauge, format_labels, write_exposition
@@ -117,7 +118,7 @@ def _write_samples(models: Iterable[KnownModel]) -> bytes:
 def _add_invalid(to: Families, of: str) -> None:
     """Expose of an invalid object what its status says."""
     to.stage.add(of, Stage.IDLE, value=1)
-    to.condition.add(of, ConditionType.STALLED, "InvalidSpec", value=1)
+    to.condition.add(of, ConditionType.STALLED, Reason.INVALID_SPEC, value=1)
 
 
 def _add_state(to: Families, found: ModelDeployment, of: str) -> None:
