@@ -40,7 +40,7 @@ def test_an_action_that_makes_no_sense_is_refused_with_a_reason(digits: Deployed
         "the action to be consumed",
     )
     assert status.last_action is not None
-    assert status.last_action.result == "Refused: no step waits for approval"
+    assert status.last_action.result == "Refused: no step is waiting for approval"
 
 
 def test_another_version_in_the_middle_of_a_rollout_takes_its_place(digits: Deployed) -> None:

@@ -110,7 +110,7 @@ def test_an_action_is_answered_and_names_who_asked(plugin: Plugin) -> None:
 def test_a_refused_action_ends_with_five(plugin: Plugin) -> None:
     refused = plugin("approve", "digits", "--wait=30s")
     assert refused.returncode == 5
-    assert "approve was refused: no step waits for approval" in refused.stderr
+    assert "approve was refused: no step is waiting for approval" in refused.stderr
 
 
 def test_wait_ends_in_time(plugin: Plugin) -> None:

@@ -246,12 +246,17 @@ def _hook_rows(md: ModelDeployment, columns: int) -> list[list[str | Cell]]:
 
 def _format_findings(md: ModelDeployment, width: int) -> Screen:
     """Return what the analysis says of each metric, in words."""
-    findings = [f"{found.name}: {found.message}" for found in md.rollout.metrics if found.message]
     return tuple(
         part
-        for text in findings
-        for part in wrap_lines(text, width, indent=2 * INDENT, style=Style.DIM)
+        for metric in md.rollout.metrics
+        if metric.message
+        for part in wrap_lines(_describe_finding(metric), width, indent=2 * INDENT, style=Style.DIM)
     )
+
+
+def _describe_finding(metric: Metric) -> str:
+    names_itself = metric.message.startswith(f"{metric.name} ")
+    return metric.message if names_itself else f"{metric.name}: {metric.message}"
 
 
 def _format_next(
