@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from slipway.api.reasons import MESSAGE_LENGTH
 
 from tests.install.helm import ROOT
 
@@ -78,3 +79,10 @@ def test_functions_and_test_files_that_are_named_exist(known: set[str]) -> None:
 
     assert functions <= known
     assert files <= {path.name for path in (ROOT / "tests/unit").rglob("test_*.py")}
+
+
+def test_the_guide_says_where_messages_are_truncated() -> None:
+    assert (
+        f"`Why(reason, message)` carries both, and truncates the message ({MESSAGE_LENGTH:,}"
+        in GUIDE
+    )

@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from inspect import getsource
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from slipway.api.golden import GoldenFile
 from slipway.api.modeldeployment import ModelDeploymentSpec
 from slipway.policy import invariants
 from slipway.policy.action_grammar import VERBS
+from slipway.policy.analysis.wording import compare_shares, odds_against
 from slipway.policy.statistics.dispersion import ENOUGH
+from slipway.policy.statistics.eprocess import Pair
 
 from tests.pages import PAGES, ROOT, Block, blocks, document_of, model_deployment_of
 
@@ -94,6 +97,19 @@ def test_analysis_names_the_bayes_factor_that_a_fail_needs() -> None:
     text = " ".join((ROOT / "docs/analysis.md").read_text().split())
 
     assert f"Bayes factor of {math.exp(ENOUGH):.0f}" in text
+
+
+def test_analysis_shows_lines_as_the_operator_writes_them() -> None:
+    text = " ".join((ROOT / "docs/analysis.md").read_text().split())
+    pair = Pair(n_c=310, k_c=12, n_s=5900, k_s=57)
+    limit = 1.25 * pair.k_s / pair.n_s + 0.002
+    since = datetime(2026, 11, 21, 12, 0, 5, tzinfo=UTC)
+
+    assert compare_shares("errors", pair, limit, since) in text
+    assert (
+        f"evidence {odds_against(math.log(143))} against the candidate "
+        f"(rolls back at {odds_against(math.log(100))})"
+    ) in text
 
 
 def test_invariants_that_are_checked_on_every_decision_are_told_from_the_others() -> None:
