@@ -18,7 +18,7 @@ class Role(StrEnum):
     PAUSE = "Pause"
     """Promotion waits for its Pass, and at a Fail for a person."""
     REPORT_ONLY = "ReportOnly"
-    """Is said, and does nothing."""
+    """Reported, with no effect."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,5 +93,5 @@ async def _ask_pods(
 
 
 def _server_run(pod: PodFact) -> str:
-    """Name a run of a server: a restart begins to count anew."""
+    """Name a run of a server: a restart resets its counters."""
     return f"{pod.meta.uid[:8]}.{pod.exits}"

@@ -253,7 +253,7 @@ async def with_traffic(
 
     study = study_of(facts)
     ticks, readings = await asyncio.gather(
-        counters.read_anew(facts.proxies), ask_sources(study, sources)
+        counters.read_now(facts.proxies), ask_sources(study, sources)
     )
     judgements = study.judge(tuple(ticks.values()), readings, now) if study is not None else ()
     return replace(facts, traffic=_traffic_of(facts, ticks), judgements=judgements)

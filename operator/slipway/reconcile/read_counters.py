@@ -1,9 +1,9 @@
 """Reads the routers' counters: once a pass, for the analysis and for the scaler.
 
-The analysis asks for counters that are read anew. Older ones would not do: requests that a proxy
-answered before it acknowledged a weight are no evidence at that weight, and a revision that had
-nothing in flight then may have something now. The scaler looks at every object each second and
-takes what anybody has read within `FRESH`, of its own pass or of another object's.
+The analysis always reads them now. Older counters would not do: requests that a proxy answered
+before it acknowledged a weight are no evidence at that weight, and a revision that had nothing in
+flight then may have something now. The scaler looks at every object each second and takes what was
+read within `FRESH`, in its own pass or in that of another object.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from slipway.policy.facts import PodFact
 from slipway.reconcile.ports import Clock, CounterSource
 
 FRESH = timedelta(seconds=0.8)
-"""An answer so young serves the next who asks as well."""
+"""A younger answer is shared."""
 
 T = TypeVar("T")
 CountersByPod = Mapping[str, Counters | None]
@@ -24,7 +24,7 @@ CountersByPod = Mapping[str, Counters | None]
 
 
 class SharedReads(Generic[T]):
-    """Reads by address, shared by all who ask within `FRESH`."""
+    """Reads by address, shared by all readers within `FRESH`."""
 
     def __init__(self, read: Callable[[str], Awaitable[T]], clock: Clock) -> None:
         self._read = read
@@ -32,15 +32,15 @@ class SharedReads(Generic[T]):
         self._answers: dict[str, tuple[datetime, asyncio.Future[T]]] = {}
 
     async def recent(self, key: str, address: str) -> T:
-        """Return an answer that is not older than `FRESH`; `key` names who answers there."""
+        """Return an answer that is not older than `FRESH`; `key` names the pod at the address."""
         now = self._clock.now()
         known = self._answers.get(key)
         if known is None or now - known[0] >= FRESH:
-            return await self.anew(key, address)
+            return await self.now(key, address)
         return await asyncio.shield(known[1])
 
-    async def anew(self, key: str, address: str) -> T:
-        """Read now, whatever is known; who asks for a recent answer is served by it too."""
+    async def now(self, key: str, address: str) -> T:
+        """Read now, whatever is known; later readers of a recent answer share it."""
         now = self._clock.now()
         self._answers = {
             name: answer
@@ -59,9 +59,9 @@ class RouterCounters:
     def __init__(self, source: CounterSource, clock: Clock) -> None:
         self._reads: SharedReads[Counters | None] = SharedReads(source.read, clock)
 
-    async def read_anew(self, pods: Sequence[PodFact]) -> CountersByPod:
+    async def read_now(self, pods: Sequence[PodFact]) -> CountersByPod:
         """Read every pod now."""
-        return await self._gather(pods, self._reads.anew)
+        return await self._gather(pods, self._reads.now)
 
     async def read_recent(self, pods: Sequence[PodFact]) -> CountersByPod:
         """Read every pod that has not been read within `FRESH`."""

@@ -72,7 +72,7 @@ class Scaler:
 
         now = self._clock.now()
         if known.counters is None or now - known.counters.at >= FRESH:
-            known = _follow(known, facts, stable, await self._read_load(facts, now))
+            known = _follow_load(known, facts, stable, await self._read_load(facts, now))
             self._followed[key] = known
         return replace(facts, sizing=known.sizing)
 
@@ -105,12 +105,13 @@ def is_followed(md: ModelDeployment) -> bool:
     return md.spec.scaling.is_builtin
 
 
-def _follow(
+def _follow_load(
     known: FollowedObject, facts: Facts, stable: WorkloadFact, counters: LoadCounters
 ) -> FollowedObject:
     """Return what is remembered after one reading more."""
     scaling = facts.spec.scaling
     needs_queue = scaling.target.queue_millis is not None
+
     sizing, memory = recommend_replicas(
         known.memory,
         sample_load(counters, known.counters, needs_queue=needs_queue),

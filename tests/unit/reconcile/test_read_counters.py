@@ -1,4 +1,4 @@
-"""The routers' counters: read once a pass by everybody, and never older than the decision needs."""
+"""The routers' counters: read once a pass, and never older than the decision needs."""
 
 from collections import Counter
 from typing import Any
@@ -67,7 +67,7 @@ async def test_counters_that_were_read_just_now_serve_the_next_who_asks() -> Non
     clock, source = FakeClock(), CountedReads()
     counters = RouterCounters(source, clock)
 
-    await counters.read_anew(ROUTERS)
+    await counters.read_now(ROUTERS)
     await counters.read_recent(ROUTERS)
     assert source.requests == 2
 
@@ -81,7 +81,7 @@ async def test_what_judges_a_weight_is_read_after_the_weight_was_seen_in_force()
     counters = RouterCounters(source, FakeClock())
 
     await counters.read_recent(ROUTERS)
-    await counters.read_anew(ROUTERS)
+    await counters.read_now(ROUTERS)
 
     assert source.requests == 4
 

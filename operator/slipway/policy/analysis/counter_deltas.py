@@ -59,10 +59,10 @@ class CounterBase:
     active: tuple[int, int] = (0, 0)
     """In flight at that moment: of the candidate, of stable."""
     lost: int = 0
-    """How often the memory had to begin anew."""
+    """How often the memory was lost and restarted."""
 
     def dump(self) -> dict[str, object]:
-        """Return the value for status; proxies beyond its size are seen anew at each look."""
+        """Return the value for status; proxies beyond its size are new at each look."""
         raw: dict[str, object] = {
             "c": self.candidate,
             "s": self.step,

@@ -2,8 +2,8 @@
 
     counters -> what was answered since the stored base -> one assessment per metric -> merged
 
-How each part decides is said where it is done: one by one in `metrics`, all of them in `merge`, and
-the mathematics in `policy.statistics`; docs/analysis.md tells the whole to people.
+Each part explains how it decides: one metric in `metrics`, all of them in `merge`, the mathematics
+in `policy.statistics`; docs/analysis.md is the whole story for users.
 """
 
 import math
@@ -71,7 +71,7 @@ def judge(
     are those of the judgements that were *stored* last, by metric. They need not be those of the
     last look: status is written at once when a verdict changes, else every 30 s, so looks in
     between start from the same states and see the same counters again, grown. Nothing is counted
-    twice by that. No states at all begin anew; lost ones are counted and said.
+    twice by that. Without states the evidence starts over; lost ones are counted and reported.
 
     Every `Judgement` carries its own `state` (at most 2 KiB), to be stored and given back as it is.
     `Judgement.role` says what its verdict may do. A Fail is already merged over all metrics: a Fail
@@ -108,6 +108,7 @@ def _with_states(
     """
     traffic = base.dump()
     tags = [_name_tag(item.judgement.name) for item in assessed if item.state]
+
     judgements = []
     for item in assessed:
         raw: RawState = {**item.state, "a": traffic["a"]}

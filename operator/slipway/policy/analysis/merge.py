@@ -21,7 +21,7 @@ from slipway.policy.statistics.eprocess import log_sum
 
 BUDGET = {BudgetGroup.ERRORS: 0.4, BudgetGroup.SLOW: 0.3, BudgetGroup.REST: 0.3}
 ALMOST = math.log(10.0)
-"""A metric is said to be under suspicion from a tenth of what it needs."""
+"""A metric is under suspicion from a tenth of what it needs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ def encode_state(raw: RawState) -> str:
 
 
 def decode_state(text: str | None) -> RawState:
-    """Read a text of ours; anything else is empty."""
+    """Read what `encode_state` wrote; anything else is empty."""
     try:
         raw = _DECODER.decode(text or "{}")
     except (ValueError, RecursionError):

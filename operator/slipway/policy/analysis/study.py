@@ -4,7 +4,7 @@
     readings = await ask_sources(study, sources)   what the sources outside say
     judgements = study.judge(ticks, readings, now)
 
-Whoever asks and whoever judges reads the same study, so nothing is worked out twice in a pass.
+Asking and judging share the study, so nothing is worked out twice in a look.
 """
 
 from collections.abc import Mapping, Sequence
@@ -67,6 +67,8 @@ class Study:
         """
         containers = read_containers(self.facts, self.plan.candidate, self.plan.stable, now)
         inputs = LookInputs(tuple(ticks), {RESOURCES: containers, **readings})
+
+        # Drift is not merged with the others: it is no evidence of a fault.
         merged = judge(self.states, inputs, self.plan, now)
         return (*self._with_pauses(merged), *self._judge_drift(readings))
 
@@ -132,6 +134,8 @@ def plan_at(
 ) -> Plan:
     """Return what is judged at a weight, with the promises that the spec asks for."""
     rollout, analysis = spec.rollout, spec.rollout.analysis
+    next_weight = next_rung(rungs_of(rollout), weight).weight
+
     return Plan(
         route=route,
         candidate=candidate,
@@ -139,7 +143,7 @@ def plan_at(
         step=step,
         number=number,
         weight=weight,
-        next_weight=max(next_rung(rungs_of(rollout), weight).weight, weight),
+        next_weight=max(next_weight, weight),
         mode=analysis.mode,
         min_samples=analysis.min_samples,
         tolerance=analysis.tolerance,

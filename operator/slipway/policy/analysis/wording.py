@@ -1,4 +1,4 @@
-"""How the analysis says what it found: one line per metric, for people and for scripts that cut."""
+"""The wording of judgements: one line per metric, readable alone and when it is cut."""
 
 import math
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 from slipway.policy.statistics.eprocess import Pair
 
 MOST = 1e6
-"""Larger odds are not told apart."""
+"""Larger odds are not distinguished."""
 MINUTE, HOUR = 60, 3600
 
 
@@ -32,7 +32,7 @@ def odds_against(log_e: float) -> str:
 
 
 def time_to_plan(seconds: float) -> str:
-    """Return a time that people can plan with."""
+    """Return a duration as precisely as a plan needs it."""
     if seconds < 2 * MINUTE:
         return f"{math.ceil(seconds)} s"
     if seconds < 2 * HOUR:

@@ -2,8 +2,8 @@
 
 Up within seconds: a short window (panic) sees a step, a long one (stable) sees a trend. Down only
 on evidence: the highest recommendation of the whole stabilization window counts, a gap in what is
-measured makes that window begin anew, and a process that has just started knows nothing yet. An
-outage is no evidence: where replicas that should answer do not, few requests say little.
+measured restarts that window, and a process that has just started knows nothing yet. An outage is
+no evidence: where replicas that should answer do not, few requests say little.
 """
 
 import math

@@ -144,7 +144,7 @@ def _finished_since(
 ) -> tuple[float | None, float]:
     """Return the requests that were answered since, and the seconds that they took.
 
-    None where that is unknown: a router or a server did not answer, or began to count anew.
+    None where that is unknown: a router or a server did not answer, or restarted its counters.
     """
     if before is None:
         return None, 0.0

@@ -1,4 +1,4 @@
-"""What status says of scaling: how many, and why; the same until something was decided anew."""
+"""The status of scaling: how many replicas and why; unchanged until the decision changes."""
 
 from datetime import datetime
 
@@ -40,7 +40,7 @@ LIMITED = {"TooFewReplicas": BoundBy.MIN_REPLICAS, "TooManyReplicas": BoundBy.MA
 def scaling_of(
     name: str, decision: Decision, facts: Facts, old: RevisionStatus | None, now: datetime
 ) -> ScalingStatus | None:
-    """Return what is said of one live revision; None: no engine scales it.
+    """Return the scaling of one live revision; None: no engine scales it.
 
     Numbers are those of the moment when the replicas were decided, so that a load that goes up and
     down within what they carry writes nothing.
@@ -104,7 +104,7 @@ def _scaling_by_autoscaler(name: str, decision: Decision, facts: Facts) -> Scali
     if found is None:
         return None
 
-    # The rollout raises what the autoscaler is told to be its least: that is not the user's.
+    # The rollout raises the autoscaler's minimum: then it is not the user's minReplicas.
     bound_by = LIMITED.get(found.limited or "")
     is_raised = decision.floors.get(name, 0) > scaling.min_replicas
     if bound_by is BoundBy.MIN_REPLICAS and is_raised:
@@ -124,7 +124,7 @@ def _scaling_by_autoscaler(name: str, decision: Decision, facts: Facts) -> Scali
 def scaling_claim(facts: Facts, revisions: tuple[str | None, ...]) -> tuple[bool, str, str] | None:
     """Return whether replicas follow the load, with reason and message; None: nothing to say.
 
-    The reason may be that of a HorizontalPodAutoscaler, which is none of ours.
+    The reason may be one that the HorizontalPodAutoscaler gave, which is not in `Reason`.
     """
     if lacks_room(facts.spec.scaling):
         return False, Reason.NO_MAX_REPLICAS, NO_ROOM

@@ -1,4 +1,4 @@
-"""What a number of agreeing cases proves: an exact lower bound, and an exact test beside stable.
+"""What a number of agreeing cases proves: an exact lower bound, and an exact test against stable.
 
 Sources: C. J. Clopper and E. S. Pearson, The use of confidence or fiducial limits illustrated in
 the case of the binomial, Biometrika 26 (1934) 404-413; Q. McNemar, Note on the sampling error of
@@ -25,6 +25,7 @@ def lower_bound(agreed: int, total: int, confidence: float = CONFIDENCE) -> floa
     """
     if agreed <= 0:
         return 0.0
+
     low, high = 0.0, 1.0
     for _ in range(HALVINGS):
         middle = (low + high) / 2
@@ -86,7 +87,7 @@ class PairedAgreement:
 
 
 def compare_paired(candidate: list[bool], stable: list[bool]) -> PairedAgreement:
-    """Compare who agreed, case by case."""
+    """Compare the agreement of both, case by case."""
     pairs = list(zip(candidate, stable, strict=True))
     return PairedAgreement(
         agreed=sum(stable),

@@ -20,7 +20,7 @@ within seconds for a small part of what noise may cost in all.
 
 The Bayes factor is an e-value where blocks are independent and the prior is right; arms whose noise
 lasts longer than a block break that, and `make bench-analysis` measures by how much. One bad node
-that stays bad cannot be told from a bad version by anybody.
+that stays bad cannot be told from a bad version.
 """
 
 import math
@@ -122,10 +122,13 @@ class DispersionGuard:
             log_sum((value, self.same[spread] + placed))
             for value, (_, spread) in zip(self.shifted, _CELLS, strict=True)
         ]
-        block = self.block
         kept = self.kept * (1 - share)
+
+        # A block in which one arm had no request says nothing; a shift may have begun in it.
+        block = self.block
         if not block.n_c or not block.n_s:
             return tuple(begun), self.same, kept
+
         likelihood, top = _block_likelihood(block)
         same = tuple(
             value + top + _log_mean(prior, likelihood)

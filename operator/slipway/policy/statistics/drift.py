@@ -87,9 +87,13 @@ def measure_shift(text: str | None, step: str, candidate: Bins, stable: Bins) ->
     memory = load_memory(text, step)
     if memory is None or _went_back(memory.base, now):
         memory = DriftMemory(step, now)
-    deltas = {name: _subtract(pair, memory.base.get(name, (0, 0))) for name, pair in now.items()}
+    deltas = {
+        name: _subtract_counts(pair, memory.base.get(name, (0, 0))) for name, pair in now.items()
+    }
     samples = sum(pair[0] for pair in deltas.values())
     baseline = sum(pair[1] for pair in deltas.values())
+
+    # Tested when the sample has doubled: tests at every look would need a stricter limit each.
     if min(samples, baseline) >= FIRST_SAMPLE * 2**memory.tests:
         tests = memory.tests + 1
         index, limit = psi_and_limit(tuple(deltas.values()), FALSE_ALARM / (tests * (tests + 1)))
@@ -144,8 +148,10 @@ def _pair_bins(candidate: Bins, stable: Bins) -> dict[str, BinCounts]:
 
 def _went_back(base: Mapping[str, BinCounts], now: Mapping[str, BinCounts]) -> bool:
     """A counter was reset or a pod went: nothing can be said about what was between."""
-    return any(min(_subtract(now.get(name, (0, 0)), pair)) < 0 for name, pair in base.items())
+    return any(
+        min(_subtract_counts(now.get(name, (0, 0)), pair)) < 0 for name, pair in base.items()
+    )
 
 
-def _subtract(now: BinCounts, before: BinCounts) -> BinCounts:
+def _subtract_counts(now: BinCounts, before: BinCounts) -> BinCounts:
     return now[0] - before[0], now[1] - before[1]

@@ -15,7 +15,7 @@ half hours do not bury a late one. The mirror image rejects "the candidate is wo
 Sources: the linear tolerance is our own; d = 0 is the conditional binomial test of M. Lindon and
 A. Malek, Anytime-valid inference for multinomial count data (NeurIPS 2022). Mixtures: S. Howard et
 al., Time-uniform Chernoff bounds (2020); starts: J. Shin, A. Ramdas, A. Rinaldo, E-detectors
-(2022). `tests/unit/policy/analysis/test_eprocess.py` enumerates E[e] <= 1 for small counts.
+(2022). `tests/unit/policy/statistics/test_eprocess.py` enumerates E[e] <= 1 for small counts.
 """
 
 import math
@@ -35,7 +35,7 @@ FIRST_SHARE = 0.7
 STEP_SHARE = 0.1
 """Of what is left, placed on one that appears with a new weight."""
 HORIZON_SECONDS = 3600.0
-"""The rest is placed evenly in time: in an hour 63 % of it."""
+"""The rest is placed evenly in time: in an hour 63% of it."""
 SMALLEST = 1e-12
 
 
@@ -150,9 +150,11 @@ def needed_for_pass(pair: Pair, relative: float, absolute: float, missing: float
     """
     if not pair.n_c or not pair.n_s:
         return None
+
     stable = (pair.k_s + 0.5) / (pair.n_s + 1)
     candidate = (pair.k_c + stable) / (pair.n_c + 1)
     split = pair.n_c / pair.n_s
+
     speed = max(
         candidate * math.log1p(-bet)
         + stable / split * math.log1p(split * relative * bet)

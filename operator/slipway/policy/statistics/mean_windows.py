@@ -22,7 +22,7 @@ WINDOW_SAMPLES = 20
 """Of each revision; a window with fewer is made longer."""
 FEWEST_WINDOWS = 3
 TOLERATED = 0.2
-"""Of the relative tolerance: 0.25 allows a mean that is 5 % higher."""
+"""Of the relative tolerance: 0.25 allows a mean that is 5% higher."""
 TOLERATED_MILLIS = 1.0
 """What Envoy, which counts whole milliseconds, cannot tell apart."""
 SIGN_BETS = (0.2, 0.4, 0.6, 0.8, 0.95)

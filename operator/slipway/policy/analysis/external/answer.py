@@ -1,7 +1,7 @@
 """The answer of a source outside: series of numbers, or why there are none.
 
-A `Why` in place of numbers is never the candidate's fault: whatever is made of it is NoData with
-this reason. Its words are ours alone, nothing of a response is repeated.
+A `Why` in place of numbers is never the candidate's fault: it becomes NoData with this reason. Its
+message never repeats any part of a response, which may hold what the reader must not see.
 """
 
 import math
@@ -51,7 +51,7 @@ def counters_by_labels(answer: Answer, most: int) -> Mapping[Labels, float] | Wh
     counters: dict[Labels, float] = {}
     for series in answer:
         labels = tuple(sorted(item for item in series.labels.items() if item[0] != "__name__"))
-        count = _counter(series.value)
+        count = _counter_value(series.value)
         if isinstance(count, Why):
             return count
         if labels in counters:
@@ -78,7 +78,7 @@ def counters_by_bin(answer: Answer, label: str, most: int) -> Mapping[str, float
         if name in bins:
             found = f"two series have the same value of label {label!r}"
             return Why(Reason.TOO_MANY_SERIES, found)
-        count = _counter(series.value)
+        count = _counter_value(series.value)
         if isinstance(count, Why):
             return count
         bins[name] = count
@@ -91,7 +91,7 @@ def _finite_number(value: float) -> float | Why:
     return Why(Reason.NOT_A_NUMBER, "the query returned NaN or an infinity, expected a number")
 
 
-def _counter(value: float) -> float | Why:
+def _counter_value(value: float) -> float | Why:
     number = _finite_number(value)
     if isinstance(number, Why) or number >= 0:
         return number

@@ -23,7 +23,7 @@ from slipway.policy.analysis.inputs import (
 from slipway.policy.analysis.metric_memory import RawState, are_finite
 from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look
 from slipway.policy.analysis.metrics.mean import MeanMetric, assess_mean
-from slipway.policy.analysis.metrics.number import assess_number, limit_beside
+from slipway.policy.analysis.metrics.number import assess_number, highest_allowed
 from slipway.policy.analysis.metrics.share import ShareMetric, assess_share
 from slipway.policy.analysis.plan import MetricPlan
 from slipway.policy.judgement import Judgement
@@ -115,7 +115,7 @@ def _assess_summed(metric: MetricPlan, reading: Summed, raw: RawState, look: Loo
         Reason.TOO_HIGH,
         BudgetGroup.REST,
         metric.role,
-        lambda stable: limit_beside(stable, metric, look.plan),
+        lambda stable: highest_allowed(stable, metric, look.plan),
         lambda total, count: total / count,
     )
     delta = Window(int(n_c), sum_c, int(n_s), sum_s, look.seconds)

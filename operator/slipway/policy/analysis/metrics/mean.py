@@ -98,6 +98,7 @@ def _compare_means(
     since = f"since {look.base.since:%H:%M:%S}"
     if candidate is None or stable is None:
         return f"too few requests for a mean, {since}"
+
     step, unit = memory.step, metric.unit
     return (
         f"{metric.what} {candidate:.4g}{unit} ({step.n_c:,} requests) "

@@ -32,7 +32,7 @@ def assess_number(metric: MetricPlan, reading: Valued, raw: RawState, look: Look
 
     limit = metric.maximum
     if limit is None and reading.stable is not None:
-        limit = limit_beside(reading.stable, metric, look.plan)
+        limit = highest_allowed(reading.stable, metric, look.plan)
     if limit is None:
         message = "stable has no value to compare with"
         judgement = _judge_number(metric, reading, memory, None, look)
@@ -56,7 +56,7 @@ def assess_number(metric: MetricPlan, reading: Valued, raw: RawState, look: Look
     return assessment.with_verdict(Verdict.INCONCLUSIVE, Reason.UNDECIDED, message)
 
 
-def limit_beside(stable: float, metric: MetricPlan, plan: Plan) -> float:
+def highest_allowed(stable: float, metric: MetricPlan, plan: Plan) -> float:
     """Return the highest value that is no worse than this one of stable."""
     if metric.maximum is not None:
         return metric.maximum

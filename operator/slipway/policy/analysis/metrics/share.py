@@ -94,6 +94,7 @@ def undecided_judgement(
 ) -> Judgement:
     """Return the judgement with the step's numbers, undecided."""
     pair = memory.step
+
     return Judgement(
         share.name,
         Verdict.INCONCLUSIVE,
@@ -111,7 +112,7 @@ def undecided_judgement(
 
 
 def _count_look(share: ShareMetric, before: ShareMemory, delta: Pair, look: Look) -> ShareMemory:
-    """Return the memory with one look more; a step's own evidence begins anew with it."""
+    """Return the memory with one look more; a step's own evidence starts over with it."""
     guard = before.guard
     if look.is_new_step:
         guard = guard.closed()
@@ -188,7 +189,7 @@ def _with_own_verdict(
         what = "no completed requests on the candidate yet" if pair.n_s else "no requests yet"
         return assessment.with_verdict(Verdict.NO_DATA, Reason.NO_TRAFFIC, f"{what}: {text}")
 
-    # Before a Pass: where everything is broken, what a candidate adds to it cannot be told.
+    # Before a Pass: where everything is broken, the harm that a candidate adds cannot be measured.
     if _is_shared_fault(share, memory):
         message = f"stable is equally bad; not held against the candidate: {text}"
         return assessment.with_verdict(Verdict.INCONCLUSIVE, Reason.SHARED_FAULT, message)
