@@ -98,6 +98,8 @@ def _check_again(draft: Draft, job: JobFact) -> Draft:
 
     message = f"the check could not be made (attempt {job.attempt}): {text}"
     failed = draft.enter(Stage.CHECKING, reason, message)
+    if reason.needs_person:
+        failed = failed.stall(reason)
     due = (job.finished or draft.now) + backoff(job.attempt)
     if draft.now < due and not draft.is_asked_again(job.finished):
         return failed.requeue(due - draft.now)

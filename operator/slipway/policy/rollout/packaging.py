@@ -83,7 +83,11 @@ def _package_again(draft: Draft, job: JobFact) -> Draft:
 
     message = f"packaging failed (attempt {job.attempt}): {text}"
     failed = draft.enter(Stage.FAILED, reason, message)
+    is_asked_again = draft.is_asked_again(job.finished)
+    if reason.needs_person and not is_asked_again:
+        return failed.stall(reason)  # the same bytes would fail again
+
     due = (job.finished or draft.now) + backoff(job.attempt)
-    if draft.now < due and not draft.is_asked_again(job.finished):
+    if draft.now < due and not is_asked_again:
         return failed.requeue(due - draft.now)
     return _ask_for_package(failed, attempt=job.attempt + 1)

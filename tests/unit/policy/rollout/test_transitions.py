@@ -1,0 +1,367 @@
+"""Every arrow of the state machine: from a stage, by what is found, to a stage, with its reason.
+
+Version 1 serves, version 2 is rolled out over 5% and 50%. A row is one pass: the stage it found,
+what else it found, the stage that people see afterwards, the reason, and the candidate's weight as
+the pass wants it. `*` behind the reason: it says that a person is needed. A candidate that never
+had traffic ends within the pass that decides it; one with traffic goes by way of RollingBack.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from slipway.api.modeldeployment import (
+    ModelDeploymentStatus,
+    Outcome,
+    Rejected,
+    RevisionStatus,
+    RolloutStatus,
+    Stage,
+)
+from slipway.api.reasons import Reason
+from slipway.api.result import CheckResult, CheckVerdict, JobError, PackageResult
+from slipway.api.times import to_wire
+from slipway.api.verdict import Verdict
+from slipway.policy.decision import Decision
+from slipway.policy.facts import ContainerExit, Facts, JobFact, JobState, Traffic
+from slipway.policy.identity import input_hash
+from slipway.policy.invariants import violations
+from slipway.policy.judgement import Judgement
+from slipway.policy.rollout.checking import check_subject
+from slipway.policy.rollout.decide import decide
+
+from tests.builders import (
+    NOON,
+    a_model_deployment,
+    a_pod,
+    a_revision,
+    a_route,
+    a_workload,
+    facts_about,
+    meta,
+)
+
+ROLLOUT = {"steps": [{"weight": 5}, {"weight": 50}], "bakeSeconds": 60, "deadlineSeconds": 600}
+GOLDEN = {"goldenSet": {"uri": "https://models.example/golden.tar"}}
+
+
+def ask_for(version: str, status: ModelDeploymentStatus | None = None, **changes: Any) -> Any:
+    rollout = {**ROLLOUT, **changes.pop("rollout", {})}
+    return a_model_deployment(version, status=status, rollout=rollout, model=GOLDEN, **changes)
+
+
+STABLE = a_revision(ask_for("1"), outcome=Outcome.PROMOTED)
+CANDIDATE = a_revision(ask_for("2"))
+S, C = STABLE.name, CANDIDATE.name
+NOW = NOON + timedelta(seconds=30)
+
+Change = Callable[[Facts], Facts]
+
+
+# ── stages, as a pass finds them ──
+
+
+def idle() -> Facts:
+    status = ModelDeploymentStatus(
+        stable=RevisionStatus(revision=S, version="1"),
+        rollout=RolloutStatus(stage=Stage.IDLE, input=STABLE.snapshot.input),
+    )
+    return facts_about(
+        ask_for("1", status),
+        revisions={S: STABLE},
+        workloads={S: a_workload(S)},
+        route=a_route({S: 100}),
+        traffic=Traffic(),
+    )
+
+
+def packaging() -> Facts:
+    facts = idle()
+    status = replace_rollout(facts, stage=Stage.PACKAGING)
+    return about(facts, ask_for("2", status))
+
+
+def in_rollout(stage: Stage, weight: int, *, is_routed: bool = True) -> Facts:
+    status = ModelDeploymentStatus(
+        stable=RevisionStatus(revision=S, version="1"),
+        candidate=RevisionStatus(revision=C, version="2"),
+        rollout=RolloutStatus(
+            stage=stage,
+            input=CANDIDATE.snapshot.input,
+            started_at=to_wire(NOON),
+            step_started_at=to_wire(NOON),
+            clock_at=to_wire(NOON),
+            acked_weight=weight,
+        ),
+    )
+    return facts_about(
+        ask_for("2", status),
+        revisions={S: STABLE, C: CANDIDATE},
+        workloads={S: a_workload(S), C: a_workload(C)},
+        pods={C: (a_pod("candidate", C),)},
+        route=a_route({S: 100 - weight, C: weight} if is_routed else {S: 100}),
+        traffic=Traffic(),
+    )
+
+
+def rolling_back() -> Facts:
+    facts = in_rollout(Stage.ROLLING_BACK, 5)
+    status = replace_rollout(facts, outcome=Outcome.ROLLED_BACK, cause="ErrorRatio: many")
+    return about(facts, ask_for("2", status))
+
+
+def first_revision() -> Facts:
+    facts = in_rollout(Stage.PROGRESSING, 100)
+    status = facts.status.model_copy(update={"stable": None})
+    return replace(
+        about(facts, ask_for("2", status)),
+        revisions={C: CANDIDATE},
+        workloads={C: a_workload(C)},
+        route=a_route({C: 100}),
+    )
+
+
+STAGES: dict[str, Callable[[], Facts]] = {
+    "idle": idle,
+    "packaging": packaging,
+    "starting": lambda: in_rollout(Stage.STARTING, 0, is_routed=False),
+    "checking": lambda: in_rollout(Stage.CHECKING, 0, is_routed=False),
+    "progressing": lambda: in_rollout(Stage.PROGRESSING, 5),
+    "at its last step": lambda: in_rollout(Stage.PROGRESSING, 50),
+    "baking": lambda: in_rollout(Stage.BAKING, 95),
+    "rolling back": rolling_back,
+    "first revision": first_revision,
+}
+
+
+# ── what else a pass finds ──
+
+
+def about(facts: Facts, md: Any) -> Facts:
+    return replace(facts, md=md, input=input_hash(md.spec))
+
+
+def replace_rollout(facts: Facts, **changes: Any) -> ModelDeploymentStatus:
+    rollout = facts.status.rollout
+    assert rollout is not None
+    return facts.status.model_copy(update={"rollout": rollout.model_copy(update=changes)})
+
+
+def asks(version: str = "2", **spec: Any) -> Change:
+    return lambda facts: about(facts, ask_for(version, facts.status, **spec))
+
+
+def remembers(**rollout: Any) -> Change:
+    return lambda facts: about(facts, ask_for("2", replace_rollout(facts, **rollout)))
+
+
+def says(verdict: Verdict, reason: Reason) -> Change:
+    judgement = Judgement("errors", verdict, reason, "12/310 vs 57/5,900")
+    return lambda facts: replace(facts, judgements=(judgement,))
+
+
+def has(**changes: Any) -> Change:
+    return lambda facts: replace(facts, **changes)
+
+
+def a_job(component: str, state: JobState, **result: Any) -> Change:
+    def change(facts: Facts) -> Facts:
+        is_package = component == "package"
+        subject = facts.input if is_package else check_subject(C, facts.golden)
+        job = JobFact(
+            meta(component), component, subject, 1, state, NOW, result.get("package"),
+            result.get("check"), result.get("crash"),
+        )  # fmt: skip
+        return replace(facts, jobs=(job,))
+
+    return change
+
+
+def package_failed(reason: Reason, *, transient: bool) -> Change:
+    error = JobError(reason=reason, message="why", transient=transient)
+    return a_job("package", JobState.FAILED, package=PackageResult(error=error))
+
+
+def checked(verdict: CheckVerdict, reason: Reason) -> Change:
+    result = CheckResult(verdict=verdict, reason=reason, message="3 of 50", cases=50)
+    return a_job("check", JobState.COMPLETE, check=result)
+
+
+def stable_is_down(facts: Facts) -> Facts:
+    down = replace(a_workload(S, ready=0), unavailable_since=NOON - timedelta(minutes=5))
+    return replace(facts, workloads={**facts.workloads, S: down})
+
+
+def crashes(facts: Facts) -> Facts:
+    end = ContainerExit(139, "Error", "segmentation fault")
+    return replace(facts, pods={C: (a_pod("candidate", C, exits=2, last_exit=end),)})
+
+
+def is_rejected(facts: Facts) -> Facts:
+    rejection = Rejected(
+        revision=C, version="2", outcome=Outcome.ROLLED_BACK, reason="why", at=to_wire(NOON)
+    )
+    status = facts.status.model_copy(update={"rejected": [rejection]})
+    return replace(about(facts, ask_for("2", status)), revisions={S: STABLE, C: CANDIDATE})
+
+
+def is_made(facts: Facts) -> Facts:
+    return replace(asks()(facts), revisions={S: STABLE, C: CANDIDATE})
+
+
+def not_acknowledged(facts: Facts) -> Facts:
+    assert facts.route is not None
+    return replace(facts, route=a_route(dict(facts.route.weights), generation=2, acknowledged=1))
+
+
+def weight_is_gone(facts: Facts) -> Facts:
+    return replace(facts, route=a_route({S: 100, C: 0}))
+
+
+def passes(**spec: Any) -> Change:
+    return lambda facts: says(Verdict.PASS, Reason.WITHIN_HARM)(asks(**spec)(facts))
+
+
+def lacks_replicas(facts: Facts) -> Facts:
+    workloads = {S: a_workload(S, replicas=4), C: a_workload(C)}
+    return passes(scaling={"minReplicas": 4})(replace(facts, workloads=workloads))
+
+
+def bake_is_over(facts: Facts) -> Facts:
+    return remembers(active_seconds=90)(facts)
+
+
+FOUND: dict[str, Change] = {
+    "nothing": has(),
+    "another version": asks("3"),
+    "its revision": is_made,
+    "a rejection": is_rejected,
+    "a spec that is wrong": lambda facts: replace(asks()(facts), spec_error="wrong"),
+    "a package": a_job("package", JobState.COMPLETE, package=PackageResult()),
+    "an absent source": package_failed(Reason.SOURCE_UNAVAILABLE, transient=True),
+    "an unknown layout": package_failed(Reason.LAYOUT_UNKNOWN, transient=False),
+    "no replicas": lambda facts: replace(
+        facts, workloads={S: a_workload(S), C: a_workload(C, ready=0)}
+    ),
+    "the deadline": remembers(active_seconds=700),
+    "a check that passed": checked(CheckVerdict.PASS, Reason.GOLDEN_SET_PASSED),
+    "a check that failed": checked(CheckVerdict.FAIL, Reason.GOLDEN_SET_FAILED),
+    "another signature": checked(CheckVerdict.FAIL, Reason.SIGNATURE_CHANGED),
+    "a check that crashed": a_job("check", JobState.FAILED, crash="killed"),
+    "a late proxy": not_acknowledged,
+    "its weight at 0": weight_is_gone,
+    "a Pass": says(Verdict.PASS, Reason.WITHIN_HARM),
+    "a Fail": says(Verdict.FAIL, Reason.ERROR_RATIO),
+    "a Fail, not automatic": lambda facts: says(Verdict.FAIL, Reason.ERROR_RATIO)(
+        asks(rollback={"automatic": "Disabled"})(facts)
+    ),
+    "no verdict": says(Verdict.INCONCLUSIVE, Reason.UNDECIDED),
+    "a hold": passes(rollout={"steps": [{"weight": 5, "holdSeconds": 600}]}),
+    "a step to approve": passes(
+        rollout={"steps": [{"weight": 5}, {"weight": 50, "approval": "Required"}]}
+    ),
+    "a pause": passes(paused=True),
+    "too few replicas": lacks_replicas,
+    "stable down": stable_is_down,
+    "crashes": crashes,
+    "an abort": remembers(outcome=Outcome.ABORTED, cause="aborted by editor"),
+    "a promote": remembers(unjudged="promote by editor"),
+    "a long enough bake": bake_is_over,
+}
+
+TABLE = """
+idle             | nothing               | Idle             | Promoted                |
+idle             | another version       | Packaging        | Packaging               |
+idle             | its revision          | Starting         | Starting                | 0
+idle             | a rejection           | Idle             | RevisionRejected *      |
+idle             | a spec that is wrong  | Idle             | InvalidSpec *           |
+packaging        | nothing               | Packaging        | Packaging               |
+packaging        | a package             | Packaging        | Packaging               |
+packaging        | an absent source      | Failed           | SourceUnavailable       |
+packaging        | an unknown layout     | Failed           | LayoutUnknown *         |
+starting         | no replicas           | Starting         | Starting                | 0
+starting         | nothing               | Checking         | Checking                | 0
+starting         | the deadline          | Failed           | FailedToStart           | 0
+starting         | crashes               | Idle             | RolledBack              | 0
+starting         | another version       | Idle             | Superseded              | 0
+checking         | a check that passed   | Progressing      | AwaitingAcknowledgement | 0
+checking         | a check that failed   | Idle             | RejectedByGoldenSet     | 0
+checking         | another signature     | Idle             | RejectedBySignature     | 0
+checking         | a check that crashed  | Checking         | CheckFailed             | 0
+checking         | the deadline          | Failed           | FailedToStart           | 0
+progressing      | its weight at 0       | Progressing      | AwaitingAcknowledgement | 5
+progressing      | a late proxy          | Progressing      | AwaitingAcknowledgement | 5
+progressing      | nothing               | Progressing      | NoData                  | 5
+progressing      | no verdict            | Progressing      | Undecided               | 5
+progressing      | a Pass                | Progressing      | AwaitingAcknowledgement | 50
+progressing      | a hold                | Progressing      | Holding                 | 5
+progressing      | a step to approve     | AwaitingApproval | AwaitingApproval        | 5
+progressing      | a pause               | Paused           | Paused                  | 5
+progressing      | too few replicas      | Progressing      | AwaitingCapacity        | 5
+progressing      | a Fail                | RollingBack      | RollingBack             | 0
+progressing      | a Fail, not automatic | Progressing      | AnalysisFailed *        | 5
+progressing      | the deadline          | Paused           | DeadlineExceeded *      | 5
+progressing      | crashes               | RollingBack      | RollingBack             | 0
+progressing      | another version       | RollingBack      | RollingBack             | 0
+progressing      | an abort              | RollingBack      | RollingBack             | 0
+progressing      | a promote             | Progressing      | AwaitingAcknowledgement | 100
+progressing      | stable down           | Progressing      | AwaitingAcknowledgement | 100
+at its last step | a Pass                | Progressing      | AwaitingAcknowledgement | 95
+baking           | nothing               | Baking           | Baking                  | 95
+baking           | another version       | Baking           | Baking                  | 95
+baking           | a late proxy          | Baking           | AwaitingAcknowledgement | 95
+baking           | a Fail                | RollingBack      | RollingBack             | 0
+baking           | an abort              | RollingBack      | RollingBack             | 0
+baking           | stable down           | Progressing      | AwaitingAcknowledgement | 100
+baking           | a long enough bake    | Idle             | Promoted                | 100
+rolling back     | nothing               | RollingBack      | RollingBack             | 0
+rolling back     | its weight at 0       | Idle             | RolledBack              | 0
+first revision   | nothing               | Idle             | Promoted                | 100
+"""
+ROWS = [[cell.strip() for cell in line.split("|")] for line in TABLE.strip().splitlines()]
+
+
+def decide_row(stage: str, found: str) -> tuple[Facts, Decision]:
+    facts = FOUND[found](STAGES[stage]())
+    return facts, decide(facts, NOW)
+
+
+@pytest.mark.parametrize(
+    ("stage", "found", "shown", "reason", "weight"),
+    [pytest.param(*row, id=f"{row[0]} finds {row[1]}") for row in ROWS],
+)
+def test_an_arrow_leads_where_the_diagram_says(
+    stage: str, found: str, shown: str, reason: str, weight: str
+) -> None:
+    facts, decision = decide_row(stage, found)
+
+    told = f"{decision.reason}{' *' if decision.stalled else ''}"
+    assert (decision.stage.value, told) == (shown, reason), decision.message
+    if weight:
+        assert decision.weights.get(C, 0) == int(weight)
+    assert violations(decision, facts, NOW) == []
+
+
+def test_every_stage_and_everything_that_can_be_found_has_a_row() -> None:
+    assert {row[0] for row in ROWS} == STAGES.keys()
+    assert {row[1] for row in ROWS} == FOUND.keys()
+    assert {row[2] for row in ROWS} == {stage.value for stage in Stage}
+
+
+def test_a_package_becomes_a_revision_and_a_crashed_check_is_made_again() -> None:
+    assert decide_row("packaging", "a package")[1].make_revision is not None
+    assert decide_row("packaging", "nothing")[1].package == 1
+    assert decide_row("starting", "nothing")[1].check == 1
+
+
+def test_what_no_retry_can_mend_is_not_retried_until_a_person_asks() -> None:
+    facts, decision = decide_row("packaging", "an unknown layout")
+    assert (decision.package, decision.requeue_after) == (None, None)
+
+    a_day_later = decide(facts, NOW + timedelta(days=1))
+    assert a_day_later.package is None
+
+    transient = decide_row("packaging", "an absent source")[0]
+    assert decide(transient, NOW + timedelta(days=1)).package == 2
