@@ -110,6 +110,11 @@ bench: $(SETUP) ## Figures: how fast Slipway is, and what it costs; without a cl
 	$(call step,bench: figures)
 	@$(BIN)/python -m tests.bench $(BENCH_ARGS)
 
+.PHONY: bench-decide
+bench-decide: $(SETUP) ## What one decision of the state machine costs
+	$(call step,bench: decide)
+	@$(BIN)/python -m tests.bench.decide
+
 .PHONY: bench-scaling
 bench-scaling: $(SETUP) ## How fast and how well replicas follow a load, beside HPA's rule (BENCH_ARGS=--quick: a minute)
 	$(call step,bench: scaling)

@@ -18,7 +18,7 @@ from slipway.adapters.background import BackgroundRequests
 from slipway.api.names import API_VERSION
 from slipway.errors import FencedError
 from slipway.policy.hook_call import HookAnswer, HookCall, Said
-from slipway.policy.rollout.hooks import is_allowed
+from slipway.policy.rollout.hooks import is_hook_allowed
 
 CONNECTIONS = 16
 PASSES = 200
@@ -110,7 +110,7 @@ class Webhooks:
 
     async def _post(self, call: HookCall) -> HookAnswer:
         webhook = call.hook.webhook
-        if not is_allowed(webhook.url, call.namespace, self._allowed):
+        if not is_hook_allowed(webhook.url, call.namespace, self._allowed):
             return HookAnswer(Said.UNCLEAR, "HostNotAllowed")
 
         try:

@@ -13,7 +13,7 @@ from slipway.cli.request_rate import RequestRate
 from slipway.cli.wire import dump
 from slipway.policy.analysis.forecast import ExpectedTraffic, looks_to_pass
 from slipway.policy.analysis.study import plan_at
-from slipway.policy.ladder import Rung, rungs_of
+from slipway.policy.ladder import Rung, list_rungs
 
 EPOCH = "2026-01-01T00:00:00.000Z"
 CANDIDATE, STABLE = "0" * 8, "1" * 8
@@ -111,7 +111,7 @@ def forecast_rollout(
     md: ModelDeployment, spec: ModelDeploymentSpec, rate: RequestRate, now: datetime
 ) -> Forecast:
     """Return how long each step takes, for a candidate that is as good as stable."""
-    rungs = rungs_of(spec.rollout) if md.stable is not None else ()
+    rungs = list_rungs(spec.rollout) if md.stable is not None else ()
     legs = tuple(_forecast_leg(md, spec, rung, rate, now) for rung in rungs)
 
     return Forecast(

@@ -182,7 +182,7 @@ class RouteFact:
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class TrafficReading:
     """What the proxies counted just now."""
 
     in_flight: Mapping[str, int] = field(default_factory=dict)
@@ -212,7 +212,7 @@ class Facts:
     """What the input is known to become without a Job: its digest is pinned, and pods fetch it."""
     spec_error: str | None = None
     """Why nothing can be made of the spec; what exists goes on."""
-    traffic: Traffic | None = None
+    traffic: TrafficReading | None = None
     """None: the counters were not read in this pass."""
     judgements: tuple[Judgement, ...] = ()
     answers: Mapping[str, HookAnswer] = field(default_factory=dict)

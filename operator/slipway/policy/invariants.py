@@ -1,4 +1,4 @@
-"""The promises, checked on every decision before it is written. design: I1 to I10.
+"""The invariants that are checked on every decision before it is written (docs/invariants.md).
 
 A violation is a bug of ours: nothing of the decision is written, and the object says so.
 """
@@ -9,10 +9,10 @@ from datetime import datetime
 from slipway.api.modeldeployment import Outcome
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
-from slipway.policy.rollout.capacity import full_capacity, is_drained, needed
+from slipway.policy.rollout.capacity import full_capacity, is_drained, replicas_for_share
 
 
-def violations(decision: Decision, facts: Facts, now: datetime) -> list[str]:
+def find_violations(decision: Decision, facts: Facts, now: datetime) -> list[str]:
     """Return every promise that the decision would break, in words; empty is good."""
     return [
         *_weights_sum(decision),
@@ -36,8 +36,12 @@ def _raised_weight_has_capacity(decision: Decision, facts: Facts) -> Iterator[st
     full = full_capacity(facts)
     for name, weight in decision.weights.items():
         raised = weight > facts.written_weight(name)
-        if raised and name != decision.stable and facts.ready(name) < needed(weight, full):
-            yield f"I1: {name} would get {weight} % with {facts.ready(name)} ready replicas"
+        if (
+            raised
+            and name != decision.stable
+            and facts.ready(name) < replicas_for_share(weight, full)
+        ):
+            yield f"I1: {name} would get {weight}% with {facts.ready(name)} ready replicas"
 
 
 def _capacity_stays_under_weight(decision: Decision, facts: Facts) -> Iterator[str]:
@@ -47,8 +51,8 @@ def _capacity_stays_under_weight(decision: Decision, facts: Facts) -> Iterator[s
         if known is None or replicas >= known.replicas:
             continue
         share = facts.highest_weight_running(name)
-        if share and replicas < needed(share, full):
-            yield f"I2: {name} would keep {replicas} replicas under {share} %"
+        if share and replicas < replicas_for_share(share, full):
+            yield f"I2: {name} would keep {replicas} replicas under {share}%"
 
 
 def _removed_only_when_drained(decision: Decision, facts: Facts, now: datetime) -> Iterator[str]:
@@ -63,7 +67,7 @@ def _rejected_gets_nothing(decision: Decision, facts: Facts) -> Iterator[str]:
     refused = {entry.revision for entry in decision.rejected}
     for name in refused & set(decision.weights):
         if decision.weights[name] > facts.written_weight(name):
-            yield f"I4: {name} was rejected and would get {decision.weights[name]} %"
+            yield f"I4: {name} was rejected and would get {decision.weights[name]}%"
 
 
 def _promotion_has_evidence(decision: Decision, facts: Facts) -> Iterator[str]:

@@ -18,7 +18,7 @@ class Rung:
     needs_approval: bool = False
 
 
-def rungs_of(rollout: Rollout) -> tuple[Rung, ...]:
+def list_rungs(rollout: Rollout) -> tuple[Rung, ...]:
     """Return the weights to climb, the bake's last."""
     rungs = [
         Rung(step.weight, number, step.hold_seconds, step.approval is Approval.REQUIRED)
@@ -27,6 +27,6 @@ def rungs_of(rollout: Rollout) -> tuple[Rung, ...]:
     return (*rungs, Rung(100 - rollout.bake_control_percent, len(rungs) + 1))
 
 
-def next_rung(rungs: Sequence[Rung], weight: int) -> Rung:
+def find_next_rung(rungs: Sequence[Rung], weight: int) -> Rung:
     """Return the first rung above `weight`; the last one, where there is none."""
     return next((rung for rung in rungs if rung.weight > weight), rungs[-1])

@@ -141,16 +141,16 @@ def to_status(
         steps=steps,
         attempt=memory.attempt,
         input=memory.input,
-        started_at=_wire(memory.started_at),
-        step_started_at=_wire(memory.step_started_at),
+        started_at=_to_wire_or_none(memory.started_at),
+        step_started_at=_to_wire_or_none(memory.step_started_at),
         step_active_seconds=memory.step_active_seconds,
         active_seconds=memory.active_seconds,
-        clock_at=_wire(memory.clock_at),
-        waits_since=_wire(memory.waits_since),
+        clock_at=_to_wire_or_none(memory.clock_at),
+        waits_since=_to_wire_or_none(memory.waits_since),
         acked_weight=memory.acked_weight,
         approved_weight=memory.approved_weight,
         failures=memory.failures,
-        retry_at=_wire(memory.retry_at),
+        retry_at=_to_wire_or_none(memory.retry_at),
         paused=memory.paused,
         unjudged=memory.unjudged,
         before=[Before(name=it.name, ratio=it.share, samples=it.samples) for it in memory.before],
@@ -184,10 +184,10 @@ def _hook_to_status(entry: HookMemory) -> HookStatus:
         verdict=entry.verdict,
         reason=entry.reason,
         tries=entry.tries,
-        retry_at=_wire(entry.retry_at),
-        at=_wire(entry.at),
+        retry_at=_to_wire_or_none(entry.retry_at),
+        at=_to_wire_or_none(entry.at),
     )
 
 
-def _wire(moment: datetime | None) -> str | None:
+def _to_wire_or_none(moment: datetime | None) -> str | None:
     return to_wire(moment) if moment is not None else None

@@ -23,7 +23,7 @@ from slipway.policy.facts import (
     JobFact,
     PodFact,
     RouteFact,
-    Traffic,
+    TrafficReading,
     WorkloadFact,
 )
 from slipway.policy.identity import golden_hash, input_hash, resolve
@@ -183,7 +183,7 @@ def _unusable_source_problem(md: ModelDeployment, settings: Settings) -> str | N
     analysis, namespace = md.spec.rollout.analysis, md.metadata.namespace
     return (
         metrics_problem(analysis.metrics, settings.prometheus, namespace)
-        or hooks.problem_of(analysis.hooks, namespace, settings.hooks.allowed_hosts)
+        or hooks.describe_hook_problems(analysis.hooks, namespace, settings.hooks.allowed_hosts)
         or None
     )
 
@@ -259,9 +259,11 @@ async def with_traffic(
     return replace(facts, traffic=_traffic_of(facts, ticks), judgements=judgements)
 
 
-def _traffic_of(facts: Facts, ticks: CountersByPod) -> Traffic:
+def _traffic_of(facts: Facts, ticks: CountersByPod) -> TrafficReading:
     in_flight = in_flight_by_revision(ticks.values(), facts.metadata.name)
-    return Traffic(in_flight, frozenset(name for name, tick in ticks.items() if tick is None))
+    return TrafficReading(
+        in_flight, frozenset(name for name, tick in ticks.items() if tick is None)
+    )
 
 
 def with_hook_answers(facts: Facts, source: HookSource) -> Facts:

@@ -20,7 +20,7 @@ from slipway.engine.queue import Key
 from slipway.errors import ChangedUnderneath, FencedError
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts, RouteFact, WorkloadFact
-from slipway.policy.invariants import violations
+from slipway.policy.invariants import find_violations
 from slipway.policy.rollout.decide import decide, decide_actions_only
 from slipway.policy.rollout.recall import recall
 from slipway.policy.status import desired_status, invalid_status
@@ -172,7 +172,7 @@ class Reconciler:
         decision, facts = decided.decision, decided.facts
 
         # A decision that breaks an invariant is a bug of ours: nothing of it is written.
-        broken = violations(decision, facts, decided.now)
+        broken = find_violations(decision, facts, decided.now)
         if broken:
             log.error("invariant violated; nothing written", extra={"broken": broken})
             trouble: Trouble | None = Trouble(Why(Reason.INTERNAL_ERROR, "; ".join(broken)))

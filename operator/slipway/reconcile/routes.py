@@ -8,7 +8,7 @@ from slipway.api import names
 from slipway.api.base import Manifest
 from slipway.api.modeldeployment import Protocol, Server
 from slipway.api.modelroute import Backend
-from slipway.policy.rollout.capacity import full_capacity, needed
+from slipway.policy.rollout.capacity import full_capacity, replicas_for_share
 from slipway.reconcile import render_inputs
 from slipway.reconcile.decided import Decided
 from slipway.reconcile.observe import find_service
@@ -116,4 +116,4 @@ def _min_endpoints(decided: Decided, name: str, weight: int) -> int:
         return min(weight, 1)
     if route is not None and route.weights.get(name) == weight and name in route.min_endpoints:
         return route.min_endpoints[name]
-    return needed(weight, full_capacity(decided.facts))
+    return replicas_for_share(weight, full_capacity(decided.facts))

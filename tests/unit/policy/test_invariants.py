@@ -13,8 +13,8 @@ from slipway.api.modeldeployment import (
     Stage,
 )
 from slipway.policy.decision import Decision, Ended
-from slipway.policy.facts import Facts, Traffic
-from slipway.policy.invariants import violations
+from slipway.policy.facts import Facts, TrafficReading
+from slipway.policy.invariants import find_violations
 from slipway.policy.rollout_memory import RolloutMemory
 
 from tests.builders import (
@@ -40,7 +40,7 @@ def facts(weight: int = 5, *, ready: int = 2) -> Facts:
         revisions={S: STABLE, C: CANDIDATE},
         workloads={S: a_workload(S, replicas=2), C: a_workload(C, replicas=2, ready=ready)},
         route=a_route({S: 100 - weight, C: weight}),
-        traffic=Traffic({}),
+        traffic=TrafficReading({}),
     )
 
 
@@ -70,15 +70,15 @@ PROMOTED: dict[str, Any] = {"outcomes": (Ended(C, Outcome.PROMOTED),), "history"
 
 
 def test_a_good_decision_breaks_nothing() -> None:
-    assert violations(a_decision(50), facts(), NOON) == []
+    assert find_violations(a_decision(50), facts(), NOON) == []
 
 
 def test_no_backend_at_all_is_allowed() -> None:
-    assert violations(a_decision(weights={}), facts(), NOON) == []
+    assert find_violations(a_decision(weights={}), facts(), NOON) == []
 
 
 def test_lowering_a_weight_needs_no_capacity() -> None:
-    assert violations(a_decision(0), facts(50, ready=0), NOON) == []
+    assert find_violations(a_decision(0), facts(50, ready=0), NOON) == []
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_lowering_a_weight_needs_no_capacity() -> None:
         ),
         pytest.param(
             a_decision(0, replicas={S: 2, C: 0}),
-            replace(facts(0), traffic=Traffic({C: 1})),
+            replace(facts(0), traffic=TrafficReading({C: 1})),
             "I3",
             id="candidate gone with a request in flight",
         ),
@@ -107,16 +107,16 @@ def test_lowering_a_weight_needs_no_capacity() -> None:
     ],
 )
 def test_a_wrong_decision_is_found(decision: Decision, known: Facts, promise: str) -> None:
-    assert [line[:2] for line in violations(decision, known, NOON) if line[:2] == promise]
+    assert [line[:2] for line in find_violations(decision, known, NOON) if line[:2] == promise]
 
 
 def test_a_refused_revision_may_lose_its_weight() -> None:
-    assert violations(a_decision(0, rejected=(REFUSED,)), facts(5), NOON) == []
+    assert find_violations(a_decision(0, rejected=(REFUSED,)), facts(5), NOON) == []
 
 
 def test_a_promotion_that_was_judged_or_says_who_skipped_it_is_fine() -> None:
     judged = RolloutMemory(step_started_at=NOON)
-    assert violations(a_decision(memory=judged, **PROMOTED), facts(), NOON) == []
+    assert find_violations(a_decision(memory=judged, **PROMOTED), facts(), NOON) == []
     skipped = ENTRY.model_copy(update={"unjudged": "promote by editor"})
     decision = a_decision(**{**PROMOTED, "history": (skipped,)})
-    assert violations(decision, facts(), NOON) == []
+    assert find_violations(decision, facts(), NOON) == []

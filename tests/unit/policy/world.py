@@ -26,11 +26,11 @@ from slipway.policy.facts import (
     ProxyFact,
     RevisionFact,
     RouteFact,
-    Traffic,
+    TrafficReading,
     WorkloadFact,
 )
 from slipway.policy.identity import golden_hash, input_hash
-from slipway.policy.invariants import violations
+from slipway.policy.invariants import find_violations
 from slipway.policy.rollout.checking import check_subject
 from slipway.policy.rollout.decide import decide
 from slipway.policy.status import desired_status
@@ -103,7 +103,7 @@ class DecisionWorld(RolloutWorld):
             jobs=tuple(self.jobs),
             route=route,
             proxies=tuple(a_pod(name) for name in PROXIES),
-            traffic=Traffic({}, frozenset()),
+            traffic=TrafficReading({}, frozenset()),
         )
 
         ticks = [
@@ -141,7 +141,7 @@ class DecisionWorld(RolloutWorld):
     def reconcile(self, *, kill_after: int | None = None) -> Decision:
         facts = self.facts()
         decision = decide(facts, self.now)
-        broken = violations(decision, facts, self.now)
+        broken = find_violations(decision, facts, self.now)
         assert not broken, (self.seed, broken, self.log[-12:])
         budget = [kill_after]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from slipway.policy.hook_call import HookAnswer, Said
-from slipway.policy.rollout.hooks import is_allowed
+from slipway.policy.rollout.hooks import is_hook_allowed
 
 from tests.fakes.cluster import Trouble, Write
 from tests.unit.reconcile.world import OperatorWorld
@@ -159,4 +159,4 @@ async def test_a_host_that_is_not_allowed_stalls_before_anything_is_built() -> N
 )
 def test_hooks_lead_to_the_own_namespace_or_where_the_admin_allows(url: str, allowed: bool) -> None:
     hosts = ["ci.example.com", "*.ok.example", "only.example:8443"]
-    assert is_allowed(url, "vision", hosts) is allowed
+    assert is_hook_allowed(url, "vision", hosts) is allowed

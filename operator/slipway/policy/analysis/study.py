@@ -31,7 +31,7 @@ from slipway.policy.analysis.metrics.prediction_drift import judge_drift
 from slipway.policy.analysis.plan import MetricPlan, Plan
 from slipway.policy.facts import Facts
 from slipway.policy.judgement import Judgement, Role
-from slipway.policy.ladder import next_rung, rungs_of
+from slipway.policy.ladder import find_next_rung, list_rungs
 
 ROLES = {
     MetricMode.ENFORCE: Role.REQUIRED,
@@ -134,7 +134,7 @@ def plan_at(
 ) -> Plan:
     """Return what is judged at a weight, with the promises that the spec asks for."""
     rollout, analysis = spec.rollout, spec.rollout.analysis
-    next_weight = next_rung(rungs_of(rollout), weight).weight
+    next_weight = find_next_rung(list_rungs(rollout), weight).weight
 
     return Plan(
         route=route,

@@ -18,7 +18,7 @@ from slipway.policy.action_refusals import Situation, find_refusal
 from slipway.policy.decision import DONE
 from slipway.policy.facts import Facts
 from slipway.policy.judgement import deciding_judgement
-from slipway.policy.ladder import next_rung
+from slipway.policy.ladder import find_next_rung
 from slipway.policy.rollout.checking import is_check_repeated
 from slipway.policy.rollout.climb import rungs_for
 from slipway.policy.rollout.draft import Draft
@@ -143,7 +143,7 @@ def _can_retry(draft: Draft) -> bool:
 
 
 def _approve(draft: Draft, _action: Action, _by: str) -> Draft:
-    rung = next_rung(rungs_for(draft), draft.memory.acked_weight)
+    rung = find_next_rung(rungs_for(draft), draft.memory.acked_weight)
     return draft.remember(replace(draft.memory, approved_weight=rung.weight))
 
 

@@ -11,7 +11,7 @@ TELLING_WEIGHT = 10
 """Percent of the traffic from which a revision's own load tells what more of it will need."""
 
 
-def needed(weight: int, replicas: int) -> int:
+def replicas_for_share(weight: int, replicas: int) -> int:
     """Return the ready replicas that `weight` percent need, where `replicas` carry all of it."""
     return math.ceil(replicas * weight / 100)
 
@@ -75,7 +75,7 @@ class Roles:
     next_weight: int = 100
 
 
-def floors(facts: Facts, roles: Roles) -> dict[str, int]:
+def replica_floors(facts: Facts, roles: Roles) -> dict[str, int]:
     """Return the replicas below which the rollout needs no engine's opinion."""
     least = facts.spec.scaling.min_replicas
     found = {}
@@ -92,7 +92,7 @@ def share_needs(facts: Facts, revision: str, weight: int) -> int:
     By stable's measure before it has any, and by its own as well once it has: a slower model has
     more in flight of the same requests.
     """
-    need = needed(weight, full_capacity(facts))
+    need = replicas_for_share(weight, full_capacity(facts))
     written = facts.written_weight(revision)
     sizing = facts.sizing
     if sizing is not None and facts.is_acknowledged and written >= TELLING_WEIGHT:
@@ -117,15 +117,15 @@ def desired_replicas(facts: Facts, roles: Roles, now: datetime) -> dict[str, int
 
     What is neither stable nor candidate keeps what it has until it is drained.
     """
-    least = floors(facts, roles)
-    desired = {name: _wanted(facts, name, roles, least[name]) for name in least}
+    least = replica_floors(facts, roles)
+    desired = {name: _replicas_of(facts, name, roles, least[name]) for name in least}
     for name, workload in facts.workloads.items():
         if name not in desired:
             desired[name] = 0 if is_drained(facts, name, now) else workload.replicas
     return desired
 
 
-def _wanted(facts: Facts, name: str, roles: Roles, floor: int) -> int:
+def _replicas_of(facts: Facts, name: str, roles: Roles, floor: int) -> int:
     scaling = facts.spec.scaling
     workload = facts.workloads.get(name)
     present = workload.replicas if workload is not None else 0

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from slipway.api.modeldeployment import Stage
-from slipway.policy.ladder import Rung, rungs_of
+from slipway.policy.ladder import Rung, list_rungs
 from slipway.policy.rollout.draft import Draft
 
 ALL = 100
@@ -14,7 +14,7 @@ GIVEN_BACK = 20
 
 def rungs_for(draft: Draft) -> tuple[Rung, ...]:
     """Return the weights to climb; after an alarm the bake leaves stable its share."""
-    rungs = rungs_of(draft.spec.rollout)
+    rungs = list_rungs(draft.spec.rollout)
     if draft.memory.alarm is None:
         return rungs
     return (*rungs[:-1], replace(rungs[-1], weight=ALL - GIVEN_BACK))

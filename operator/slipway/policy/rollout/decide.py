@@ -29,7 +29,7 @@ from slipway.policy.rollout.starting import start
 def decide(facts: Facts, now: datetime) -> Decision:
     """Return what should be true after this pass, and when to look again."""
     draft = carry_out_action(Draft(recall(facts), facts, now))
-    draft = _move(draft)
+    draft = _take_step(draft)
     if draft.candidate:
         draft = package_beside(draft)
     return settle(draft).decision
@@ -50,7 +50,7 @@ def decide_actions_only(facts: Facts, now: datetime) -> Decision:
     return draft.remember(tick(draft.memory, now, stopped=True)).decision
 
 
-def _move(draft: Draft) -> Draft:
+def _take_step(draft: Draft) -> Draft:
     """Take the step of the present stage, unless something else comes first."""
     facts, memory, candidate = draft.facts, draft.memory, draft.candidate_revision
     if candidate is None:

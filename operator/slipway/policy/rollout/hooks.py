@@ -69,31 +69,35 @@ def _ask_hook(draft: Draft, hook: Hook) -> Answer:
     if known is not None and known.verdict is HookVerdict.PASSED:
         return Agreed(draft)
     if known is not None and known.verdict is HookVerdict.REJECTED:
-        return _reject(draft, hook)
+        return _reject_candidate(draft, hook)
 
     tries = known.tries if known is not None else 0
     call = _make_call(hook, draft.facts, draft.candidate, step, tries)
     answer = draft.facts.answers.get(call.key)
     if answer is None:
-        return _wait(draft, hook, known, call)
+        return _wait_for_hook(draft, hook, known, call)
 
     match answer.said:
         case Said.PASSED:
             draft = draft.tell(Reason.HOOK_PASSED, f"hook {hook.name} approved step {step}")
             return Agreed(_note_answer(draft, call, HookVerdict.PASSED, answer.reason))
         case Said.REJECTED:
-            return _reject(_note_answer(draft, call, HookVerdict.REJECTED, answer.reason), hook)
+            return _reject_candidate(
+                _note_answer(draft, call, HookVerdict.REJECTED, answer.reason), hook
+            )
         case Said.UNCLEAR:
             draft = _note_answer(draft, call, HookVerdict.WAITING, answer.reason)
-            return _wait(draft, hook, _find_memory(draft, hook, step), None)
+            return _wait_for_hook(draft, hook, _find_memory(draft, hook, step), None)
 
 
-def _reject(draft: Draft, hook: Hook) -> Answer:
+def _reject_candidate(draft: Draft, hook: Hook) -> Answer:
     cause = f"{Reason.HOOK_REJECTED}: hook {hook.name} rejected revision {draft.candidate}"
     return Held(act_on_evidence(draft, Outcome.ROLLED_BACK, cause, metric=hook.name))
 
 
-def _wait(draft: Draft, hook: Hook, known: HookMemory | None, call: HookCall | None) -> Answer:
+def _wait_for_hook(
+    draft: Draft, hook: Hook, known: HookMemory | None, call: HookCall | None
+) -> Answer:
     """Hold the weight; the clock of the rollout stands once the hook has failed to answer."""
     retry_at = known.retry_at if known is not None else None
     requeue_after = ANSWER_POLL
@@ -168,7 +172,7 @@ def _make_call(hook: Hook, facts: Facts, revision: str, step: int, tries: int) -
     )
 
 
-def is_allowed(url: str, namespace: str, hosts: list[str]) -> bool:
+def is_hook_allowed(url: str, namespace: str, hosts: list[str]) -> bool:
     """Return whether a hook may lead to a Service of the namespace, or where the admin allows."""
     try:
         parts = urlsplit(url)
@@ -178,10 +182,10 @@ def is_allowed(url: str, namespace: str, hosts: list[str]) -> bool:
     labels = host.removesuffix(".cluster.local").split(".")
     if len(labels) == 3 and labels[1:] == [namespace, "svc"]:  # noqa: PLR2004 -- service.namespace.svc
         return True
-    return any(_matches(host, port, pattern.lower()) for pattern in hosts)
+    return any(_host_matches(host, port, pattern.lower()) for pattern in hosts)
 
 
-def _matches(host: str, port: int | None, pattern: str) -> bool:
+def _host_matches(host: str, port: int | None, pattern: str) -> bool:
     name, _, number = pattern.partition(":")
     if number and str(port) != number:
         return False
@@ -190,12 +194,12 @@ def _matches(host: str, port: int | None, pattern: str) -> bool:
     return host == name
 
 
-def problem_of(hooks: list[Hook], namespace: str, hosts: list[str]) -> str:
+def describe_hook_problems(hooks: list[Hook], namespace: str, hosts: list[str]) -> str:
     """Return what is wrong with the hooks for good; empty: nothing."""
     return "; ".join(
         f"spec.rollout.analysis.hooks[{hook.name}].webhook.url: its host is not allowed, expected "
         f"a Service of this namespace (<service>.{namespace}.svc) or one of the operator's "
         f"hooks.allowedHosts ({', '.join(hosts) or 'none'})"
         for hook in hooks
-        if not is_allowed(hook.webhook.url, namespace, hosts)
+        if not is_hook_allowed(hook.webhook.url, namespace, hosts)
     )

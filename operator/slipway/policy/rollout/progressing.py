@@ -7,7 +7,7 @@ from slipway.api.modeldeployment import AnalysisMode, OnInconclusive, Outcome, S
 from slipway.api.reasons import Reason
 from slipway.api.verdict import Verdict
 from slipway.policy.judgement import Judgement, deciding_judgement
-from slipway.policy.ladder import next_rung
+from slipway.policy.ladder import find_next_rung
 from slipway.policy.rollout.acknowledgement import weight_is_in_force
 from slipway.policy.rollout.active_clock import seconds_in_step
 from slipway.policy.rollout.baking import bake
@@ -30,7 +30,7 @@ def progress(draft: Draft) -> Draft:
     if not rungs:
         return go_straight(draft)
     if written == 0:
-        return raise_weight(draft, next_rung(rungs, 0))
+        return raise_weight(draft, find_next_rung(rungs, 0))
     if written >= rungs[-1].weight:
         return bake(draft.enter(Stage.BAKING, Reason.BAKING, "the bake begins"))
 
@@ -42,7 +42,7 @@ def progress(draft: Draft) -> Draft:
         )
 
     if draft.memory.skipped_weight == written:
-        return raise_weight(draft, next_rung(rungs, written))
+        return raise_weight(draft, find_next_rung(rungs, written))
 
     # A step's hold comes before its verdict: a Pass that comes early does not cut it short.
     holding = _hold_step(draft)
@@ -51,7 +51,7 @@ def progress(draft: Draft) -> Draft:
     is_judged = draft.spec.rollout.analysis.mode is not AnalysisMode.OFF
     if is_judged and judgement.verdict is not Verdict.PASS:
         return _await_verdict(draft, judgement)
-    return raise_weight(draft, next_rung(rungs, written))
+    return raise_weight(draft, find_next_rung(rungs, written))
 
 
 def _hold_step(draft: Draft) -> Draft | None:

@@ -7,7 +7,7 @@ from slipway.api.reasons import Reason
 from slipway.policy.rollout.climb import ALL
 from slipway.policy.rollout.draft import IN_TRAFFIC, SAFETY_POLL, Draft
 from slipway.policy.rollout.rejections import record_outcome
-from slipway.policy.rollout.rolling_back import restored
+from slipway.policy.rollout.rolling_back import note_restored
 
 
 def promote(draft: Draft) -> Draft:
@@ -62,7 +62,7 @@ def _end_way_back(draft: Draft) -> LastRollback | None:
     if last is None or last.to != draft.decision.candidate or last.traffic_restored_at is not None:
         return last
     moment = draft.facts.acknowledged_at or draft.now
-    return restored(last, traffic=moment, capacity=moment)
+    return note_restored(last, traffic=moment, capacity=moment)
 
 
 def _find_unjudged(draft: Draft) -> str | None:

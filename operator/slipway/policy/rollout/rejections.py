@@ -64,7 +64,7 @@ def record_outcome(
             golden_set=facts.golden or None,
             at=now,
         )
-        rejected = _trimmed((*rejected, rejection), facts)
+        rejected = _keep_newest((*rejected, rejection), facts)
 
     outcomes = (*decision.outcomes, Ended(known.name, outcome))
     return draft.having(replace(decision, history=history, rejected=rejected, outcomes=outcomes))
@@ -87,10 +87,10 @@ def known_rejections(facts: Facts) -> tuple[Rejected, ...]:
         for item in rejected
         if item.outcome is not None
     )
-    return _trimmed(entries, facts)
+    return _keep_newest(entries, facts)
 
 
-def _trimmed(rejected: tuple[Rejected, ...], facts: Facts) -> tuple[Rejected, ...]:
+def _keep_newest(rejected: tuple[Rejected, ...], facts: Facts) -> tuple[Rejected, ...]:
     """Keep the newest; the entry of the revision in the spec is never trimmed."""
     wanted = facts.wanted.name if facts.wanted else None
     kept = list(rejected)

@@ -86,7 +86,7 @@ def _note_restored_traffic(draft: Draft) -> Draft:
     moment = from_wire(last.decided_at) or draft.now
     if draft.memory.acked_weight or draft.written_weight:
         moment = max(moment, draft.facts.acknowledged_at or draft.now)
-    return draft.having(replace(draft.decision, last_rollback=restored(last, traffic=moment)))
+    return draft.having(replace(draft.decision, last_rollback=note_restored(last, traffic=moment)))
 
 
 def _end_candidate(draft: Draft) -> Draft:
@@ -96,7 +96,7 @@ def _end_candidate(draft: Draft) -> Draft:
 
     last = draft.decision.last_rollback
     if last is not None and last.from_ == draft.candidate and last.capacity_restored_at is None:
-        last = restored(last, capacity=draft.now)
+        last = note_restored(last, capacity=draft.now)
 
     is_environment = outcome is Outcome.FAILED_TO_START
     failures = memory.failures + 1 if is_environment else 0
@@ -125,7 +125,7 @@ def _end_candidate(draft: Draft) -> Draft:
     return draft.enter(memory.stage, reason, memory.cause, requeue_after=NEXT_INPUT)
 
 
-def restored(
+def note_restored(
     last: LastRollback, *, traffic: datetime | None = None, capacity: datetime | None = None
 ) -> LastRollback:
     """Return a roll back with the moments noted at which traffic and capacity were back."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 from slipway.api.modeldeployment import Stage
 from slipway.api.reasons import Reason, Why
 from slipway.policy.rollout.active_clock import tick
-from slipway.policy.rollout.capacity import Roles, desired_replicas, floors
+from slipway.policy.rollout.capacity import Roles, desired_replicas, replica_floors
 from slipway.policy.rollout.climb import next_weight
 from slipway.policy.rollout.deadline import waiting_since
 from slipway.policy.rollout.draft import IN_TRAFFIC, Draft
@@ -37,7 +37,7 @@ def settle(draft: Draft) -> Draft:
         draft.decision,
         memory=memory,
         replicas=replicas,
-        floors=floors(facts, roles),
+        floors=replica_floors(facts, roles),
         weights=weights,
         header_revision=_find_header_revision(draft, weights),
         needs_live_read=decision.needs_live_read or moves,

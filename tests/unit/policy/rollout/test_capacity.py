@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from slipway.policy.facts import Facts, Traffic
-from slipway.policy.rollout.capacity import Roles, desired_replicas, is_drained, needed
+from slipway.policy.facts import Facts, TrafficReading
+from slipway.policy.rollout.capacity import Roles, desired_replicas, is_drained, replicas_for_share
 
 from tests.builders import (
     NOON,
@@ -31,26 +31,33 @@ def facts(weight: int = 0, *, acknowledged: int = 1) -> Facts:
 
 
 def test_a_share_needs_its_part_of_the_replicas_rounded_up() -> None:
-    found = [needed(weight, 10) for weight in (0, 1, 5, 10, 11, 50, 99, 100)]
+    found = [replicas_for_share(weight, 10) for weight in (0, 1, 5, 10, 11, 50, 99, 100)]
     assert found == [0, 1, 1, 1, 2, 5, 10, 10]
-    assert needed(1, 1) == 1
+    assert replicas_for_share(1, 1) == 1
 
 
 def test_no_request_in_flight_at_any_proxy_is_drained() -> None:
-    assert is_drained(replace(facts(), traffic=Traffic({})), OLD.name, NOON)
+    assert is_drained(replace(facts(), traffic=TrafficReading({})), OLD.name, NOON)
 
 
 @pytest.mark.parametrize(
     "found",
     [
-        pytest.param(replace(facts(5), traffic=Traffic({})), id="a weight"),
-        pytest.param(replace(facts(acknowledged=0), traffic=Traffic({})), id="no acknowledgement"),
-        pytest.param(replace(facts(), traffic=Traffic({OLD.name: 1})), id="a request in flight"),
+        pytest.param(replace(facts(5), traffic=TrafficReading({})), id="a weight"),
         pytest.param(
-            replace(facts(), traffic=Traffic({}, frozenset({"router-a"}))), id="a silent proxy"
+            replace(facts(acknowledged=0), traffic=TrafficReading({})), id="no acknowledgement"
+        ),
+        pytest.param(
+            replace(facts(), traffic=TrafficReading({OLD.name: 1})), id="a request in flight"
+        ),
+        pytest.param(
+            replace(facts(), traffic=TrafficReading({}, frozenset({"router-a"}))),
+            id="a silent proxy",
         ),
         pytest.param(facts(), id="counters that were not read"),
-        pytest.param(replace(facts(), traffic=Traffic({}), proxies=()), id="no proxy at all"),
+        pytest.param(
+            replace(facts(), traffic=TrafficReading({}), proxies=()), id="no proxy at all"
+        ),
     ],
 )
 def test_a_revision_is_not_drained_while_there_is(found: Facts) -> None:
@@ -59,7 +66,7 @@ def test_a_revision_is_not_drained_while_there_is(found: Facts) -> None:
 
 
 def test_after_the_drain_time_what_still_runs_is_cut() -> None:
-    busy = replace(facts(), traffic=Traffic({OLD.name: 9}))
+    busy = replace(facts(), traffic=TrafficReading({OLD.name: 9}))
     assert not is_drained(busy, OLD.name, later(29))
     assert is_drained(busy, OLD.name, later(30))
     assert desired_replicas(busy, Roles(NEW.name, None), later(30)) == {OLD.name: 0, NEW.name: 1}
@@ -75,4 +82,6 @@ def test_a_weight_that_one_proxy_still_runs_counts() -> None:
     assert found.route is not None
     slow = replace(found.route.proxies[0], weights={OLD.name: 5}, generation=0)
     route = replace(found.route, proxies=(slow, found.route.proxies[1]))
-    assert not is_drained(replace(found, route=route, traffic=Traffic({})), OLD.name, later(999))
+    assert not is_drained(
+        replace(found, route=route, traffic=TrafficReading({})), OLD.name, later(999)
+    )

@@ -25,9 +25,9 @@ from slipway.api.result import CheckResult, CheckVerdict, JobError, PackageResul
 from slipway.api.times import to_wire
 from slipway.api.verdict import Verdict
 from slipway.policy.decision import Decision
-from slipway.policy.facts import ContainerExit, Facts, JobFact, JobState, Traffic
+from slipway.policy.facts import ContainerExit, Facts, JobFact, JobState, TrafficReading
 from slipway.policy.identity import input_hash
-from slipway.policy.invariants import violations
+from slipway.policy.invariants import find_violations
 from slipway.policy.judgement import Judgement
 from slipway.policy.rollout.checking import check_subject
 from slipway.policy.rollout.decide import decide
@@ -73,7 +73,7 @@ def idle() -> Facts:
         revisions={S: STABLE},
         workloads={S: a_workload(S)},
         route=a_route({S: 100}),
-        traffic=Traffic(),
+        traffic=TrafficReading(),
     )
 
 
@@ -102,7 +102,7 @@ def in_rollout(stage: Stage, weight: int, *, is_routed: bool = True) -> Facts:
         workloads={S: a_workload(S), C: a_workload(C)},
         pods={C: (a_pod("candidate", C),)},
         route=a_route({S: 100 - weight, C: weight} if is_routed else {S: 100}),
-        traffic=Traffic(),
+        traffic=TrafficReading(),
     )
 
 
@@ -341,7 +341,7 @@ def test_an_arrow_leads_where_the_diagram_says(
     assert (decision.stage.value, told) == (shown, reason), decision.message
     if weight:
         assert decision.weights.get(C, 0) == int(weight)
-    assert violations(decision, facts, NOW) == []
+    assert find_violations(decision, facts, NOW) == []
 
 
 def test_every_stage_and_everything_that_can_be_found_has_a_row() -> None:
