@@ -48,11 +48,6 @@ class JobError(ApiModel):
     transient: bool = False
     """True when the same Job may succeed later."""
 
-    @property
-    def needs_person(self) -> bool:
-        """Whether the same spec and source would fail again, so that a retry cannot help."""
-        return Reason.parse(self.reason, Reason.JOB_FAILED).needs_person
-
 
 class PackageResult(ApiModel):
     """Result of a package Job."""

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import slipway
 from slipway.api.reasons import Course, Group, Reason
-from slipway.api.result import JobError
 
 PACKAGES = (Path(slipway.__file__).parent / "jobs", Path(slipway.__file__).parent / "render")
 NEEDS_PERSON = {
@@ -28,7 +27,7 @@ NEEDS_ACCESS = {
     Reason.SOURCE_REFUSED,
     Reason.REGISTRY_REFUSED,
 }
-"""Somebody may mend it without touching the object, so that a retry finds it mended."""
+"""The remedy may be outside the object, so that a retry finds it."""
 
 
 def test_what_fails_again_needs_a_person() -> None:
@@ -64,5 +63,4 @@ def test_a_transient_failure_is_retried_and_no_other_without_telling_a_person() 
 
 
 def test_an_error_of_a_newer_job_is_retried() -> None:
-    assert JobError(reason="LayoutUnknown", message="two models").needs_person
-    assert not JobError(reason="NotInventedYet", message="?").needs_person
+    assert not Reason.parse("NotInventedYet", Reason.JOB_FAILED).needs_person
