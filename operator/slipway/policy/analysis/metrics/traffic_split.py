@@ -114,7 +114,7 @@ def assess_split(
         text,
         candidate=pair.n_c / total if total else None,
         baseline=weight,
-        limit=ALLOWED * weight,
+        limit=ALLOWED * look.plan.weight / 100,
         samples=pair.n_c,
         baseline_samples=pair.n_s,
         since=to_wire(look.base.since),
