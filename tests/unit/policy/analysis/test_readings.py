@@ -3,15 +3,12 @@
 from typing import Any
 
 import pytest
-from slipway.api.modeldeployment import Metric, MetricMode, Stage
+from slipway.api.modeldeployment import Metric
 from slipway.api.reasons import Reason, Why
 from slipway.policy.analysis.external.answer import Answer, Series
 from slipway.policy.analysis.external.query import Arm, Arms, build_queries
 from slipway.policy.analysis.external.readings import pair_counters, read_answers
-from slipway.policy.analysis.external.validation import metrics_problem
 from slipway.policy.analysis.inputs import Valued
-from slipway.policy.analysis.study import metrics_due, plan_metrics
-from slipway.policy.judgement import Role
 from slipway.settings import PrometheusServer
 
 ARMS = Arms(Arm("digits", "vision", "bbbbbbbb", "2"), Arm("digits", "vision", "aaaaaaaa", "1"))
@@ -97,43 +94,3 @@ def test_counters_read_one_after_the_other_may_differ_by_a_few() -> None:
     found = pair_counters(one(12), one(10))
     assert not isinstance(found, Why)
     assert [(count.total, count.bad) for count in found.values()] == [(10, 10)]
-
-
-def test_a_metric_counts_at_its_stage() -> None:
-    metrics = [a_metric(stage=stage) for stage in ("Always", "Steps", "Bake")]
-    assert metrics_due(metrics, Stage.PROGRESSING) == (metrics[0], metrics[1])
-    assert metrics_due(metrics, Stage.BAKING) == (metrics[0], metrics[2])
-
-
-def test_only_what_enforces_is_merged_with_the_other_verdicts() -> None:
-    metrics = [a_metric(mode=mode) for mode in MetricMode]
-    assert [item.role for item in plan_metrics(metrics)[1:]] == [
-        Role.REQUIRED,
-        Role.REPORT_ONLY,
-        Role.REPORT_ONLY,
-    ]
-
-
-@pytest.mark.parametrize(
-    ("metric", "words"),
-    [
-        (a_metric(prometheus={"provider": "other", "query": "x"}), "expected one of main"),
-        (
-            a_pair(prometheus={"provider": "main", "bad": "b", "total": "t"}),
-            "same for both revisions",
-        ),
-        (a_metric(prometheus={"provider": "main", "query": "{{x}}"}), "found the placeholder"),
-        (a_metric(prometheus={"provider": "main", "query": "x"}), ""),
-        (a_metric(), ""),
-    ],
-)
-def test_what_can_never_be_asked_is_said_at_once(metric: Metric, words: str) -> None:
-    problem = metrics_problem([metric], [MAIN], "vision")
-    assert words in problem
-    assert bool(problem) is bool(words)
-
-
-def test_a_provider_of_another_namespace_does_not_exist() -> None:
-    theirs = MAIN.model_copy(update={"namespaces": ["theirs"]})
-    assert "expected none" in metrics_problem([a_metric()], [theirs], "vision")
-    assert not metrics_problem([a_metric()], [theirs], "theirs")
