@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from slipway.api.base import Manifest
 from slipway.api.protocol import Protocol
@@ -72,18 +72,36 @@ def _parse_endpoint(manifest: Manifest, ports: tuple[tuple[str, int], ...]) -> E
 
 
 def group_by_service(slices: Iterable[EndpointSlice]) -> dict[str, tuple[Endpoint, ...]]:
-    """Return each Service's pods, each pod once, ordered so that equal sets are equal."""
+    """Return each Service's pods, each pod once, ordered so that equal sets are equal.
+
+    A pod may be in several slices: it has an address of each family, or it moves from one slice to
+    another.
+    """
     found: defaultdict[str, dict[str, Endpoint]] = defaultdict(dict)
     for each in slices:
         pods = found[each.service]
         for endpoint in each.endpoints:
             known = pods.get(endpoint.pod)
-            if known is None or (":" in known.host and ":" not in endpoint.host):
-                pods[endpoint.pod] = endpoint
+            pods[endpoint.pod] = endpoint if known is None else _merge(known, endpoint)
     return {
         service: tuple(sorted(pods.values(), key=lambda endpoint: endpoint.host))
         for service, pods in found.items()
     }
+
+
+def _merge(one: Endpoint, other: Endpoint) -> Endpoint:
+    """Return what two slices say of one pod.
+
+    No slice tells that it is older than another, so a pod is ready only where none denies it.
+    """
+    first, second = sorted((one, other), key=lambda each: (":" in each.host, each.host, each.ports))
+    return replace(
+        first,
+        ports=tuple((dict(second.ports) | dict(first.ports)).items()),
+        ready=one.ready and other.ready,
+        serving=one.serving and other.serving,
+        terminating=one.terminating or other.terminating,
+    )
 
 
 def count_ready(endpoints: Sequence[Endpoint]) -> int:

@@ -1,3 +1,6 @@
+from itertools import permutations
+
+import pytest
 from slipway.agent.endpoints import (
     Endpoint,
     EndpointSlice,
@@ -70,6 +73,65 @@ def test_the_slices_of_a_service_are_put_together() -> None:
     ]
 
     assert group_by_service(slices) == {"digits": (one, two), "other": (other,)}
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [
+        pytest.param(a_pod("10.0.0.1", ready=False, ending=True), id="terminating"),
+        pytest.param(a_pod("10.0.0.1", ready=False, serving=False), id="not ready"),
+        pytest.param(
+            a_pod("10.0.0.1", ready=False, serving=False, ending=True), id="ending and not serving"
+        ),
+    ],
+)
+def test_a_pod_that_any_slice_knows_as_not_ready_gets_no_requests(newer: Endpoint) -> None:
+    """While a pod moves between slices it is in two, and which of them is older is not known."""
+    stale, other = a_pod("10.0.0.1"), a_pod("10.0.0.2")
+    slices = [EndpointSlice("digits", (stale, other)), EndpointSlice("digits", (newer,))]
+
+    for order in permutations(slices):
+        pods = group_by_service(order)["digits"]
+
+        assert count_ready(pods) == 1
+        assert routable_addresses(pods, Protocol.HTTP) == (("10.0.0.2", 8000),)
+
+
+def test_a_pod_with_both_families_is_as_ready_as_its_less_ready_address() -> None:
+    six = Endpoint("pod-a", "fd00::1", PORTS, ready=False, serving=True, terminating=True)
+    four = Endpoint("pod-a", "10.0.0.1", PORTS, ready=True, serving=True, terminating=False)
+
+    for order in permutations([six, four]):
+        slices = [EndpointSlice("digits", (endpoint,)) for endpoint in order]
+
+        (pod,) = group_by_service(slices)["digits"]
+
+        assert (pod.host, pod.ready, pod.serving, pod.terminating) == ("10.0.0.1", False, True, True)
+
+
+def test_the_only_pod_serves_on_while_it_ends_and_moves_between_slices() -> None:
+    slices = [
+        EndpointSlice("digits", (a_pod("10.0.0.1"),)),
+        EndpointSlice("digits", (a_pod("10.0.0.1", ready=False, ending=True),)),
+    ]
+
+    pods = group_by_service(slices)["digits"]
+
+    assert routable_addresses(pods, Protocol.HTTP) == (("10.0.0.1", 8000),)
+
+
+def test_a_pod_speaks_what_any_of_its_slices_names() -> None:
+    http, grpc = (
+        Endpoint("a", "10.0.0.1", (port,), ready=True, serving=True, terminating=False)
+        for port in PORTS
+    )
+    slices = [EndpointSlice("digits", (each,)) for each in (http, grpc)]
+
+    for order in permutations(slices):
+        pods = group_by_service(order)["digits"]
+
+        assert routable_addresses(pods, Protocol.HTTP) == (("10.0.0.1", 8000),)
+        assert routable_addresses(pods, Protocol.GRPC) == (("10.0.0.1", 8001),)
 
 
 def test_ready_pods_are_preferred_to_terminating_ones() -> None:
