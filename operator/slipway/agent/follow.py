@@ -6,7 +6,8 @@ While the API server is away, the last state stays: models go on being served fr
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 
 from slipway.agent.api_server import ApiServerClient, WatchExpired
 from slipway.api.base import Manifest
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
+HEALTHY_SECONDS = 10.0
+"""A watch that held for this long says that the API server is well again."""
 
 
 class Follower:
@@ -29,29 +32,36 @@ class Follower:
         *,
         put: Callable[[Manifest], None],
         remove: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._api_server = api_server
         self._kind = kind
         self._put = put
         self._remove = remove
+        self._clock = clock
+        self._sleep = sleep
         self._known: set[str] = set()
         self._version: str | None = None
         self.listed = asyncio.Event()
         """Set once the first list has been reported."""
 
     async def run(self) -> None:
-        """Follow for ever."""
-        failures = 0
+        """Follow for ever, with a pause before each attempt, however the last one ended."""
+        attempts = 0
         while True:
+            began = self._clock()
             try:
                 await self._follow_once()
-                failures = 0
-            except WatchExpired:
+            except WatchExpired as error:
+                log.info("%s: listing again: %s", self._kind.plural, error)
                 self._version = None
             except ClusterUnavailable as error:
-                failures += 1
                 log.warning("%s: %s", self._kind.plural, error)
-                await asyncio.sleep(_backoff_seconds(failures))
+
+            has_held = self._clock() - began >= HEALTHY_SECONDS
+            attempts = 1 if has_held else attempts + 1
+            await self._sleep(_backoff_seconds(attempts))
 
     async def _follow_once(self) -> None:
         if self._version is None:
@@ -80,6 +90,6 @@ class Follower:
         self.listed.set()
 
 
-def _backoff_seconds(failures: int) -> float:
-    longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 10))
+def _backoff_seconds(attempts: int) -> float:
+    longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(attempts - 1, 10))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 -- spreads the proxies, hides nothing

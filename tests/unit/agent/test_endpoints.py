@@ -106,7 +106,12 @@ def test_a_pod_with_both_families_is_as_ready_as_its_less_ready_address() -> Non
 
         (pod,) = group_by_service(slices)["digits"]
 
-        assert (pod.host, pod.ready, pod.serving, pod.terminating) == ("10.0.0.1", False, True, True)
+        assert (pod.host, pod.ready, pod.serving, pod.terminating) == (
+            "10.0.0.1",
+            False,
+            True,
+            True,
+        )
 
 
 def test_the_only_pod_serves_on_while_it_ends_and_moves_between_slices() -> None:

@@ -3,10 +3,17 @@ from collections.abc import AsyncIterator
 
 import pytest
 from slipway.agent import follow
-from slipway.agent.api_server import ApiServer, ApiServerClient
-from slipway.agent.follow import Follower
+from slipway.agent.api_server import (
+    ApiServer,
+    ApiServerClient,
+    ListedObjects,
+    WatchEvent,
+    WatchExpired,
+)
+from slipway.agent.follow import HEALTHY_SECONDS, LONGEST_PAUSE_SECONDS, Follower
 from slipway.api.base import Manifest
-from slipway.api.kinds import MODEL_ROUTE
+from slipway.api.kinds import MODEL_ROUTE, Kind
+from slipway.errors import ClusterUnavailable
 
 from tests.unit.agent.fake_api import NAMESPACE, FakeApi
 from tests.unit.agent.waiting import until
@@ -25,6 +32,78 @@ class Seen:
 
     def remove(self, name: str) -> None:
         del self.objects[name]
+
+
+class BrokenApi(ApiServerClient):
+    """Ends every watch as a test says: at once, from the `heals_after`th on after a while."""
+
+    def __init__(self, ends: Exception | None, heals_after: int = 1000) -> None:
+        super().__init__(ApiServer("http://nowhere"), NAMESPACE, "router-0")
+        self.ends = ends
+        self.heals_after = heals_after
+        self.now = 0.0
+        self.watches = 0
+        self.pauses: list[float] = []
+
+    async def list(self, kind: Kind) -> ListedObjects:
+        del kind
+        return ListedObjects([], "1")
+
+    async def watch(self, kind: Kind, version: str) -> AsyncIterator[WatchEvent]:
+        bookmark = {"kind": kind.kind, "metadata": {"resourceVersion": version}}
+        yield WatchEvent("BOOKMARK", bookmark)
+        self.watches += 1
+        if self.watches > self.heals_after:
+            self.now += HEALTHY_SECONDS + 1
+        if self.ends is not None:
+            raise self.ends
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
+
+    async def run(self, watches: int) -> None:
+        """Follow until so many watches have ended."""
+        follower = Follower(
+            self,
+            MODEL_ROUTE,
+            put=lambda _: None,
+            remove=lambda _: None,
+            clock=lambda: self.now,
+            sleep=self.sleep,
+        )
+        task = asyncio.create_task(follower.run())
+        await until("the watches ended", lambda: self.watches >= watches)
+        task.cancel()
+        await asyncio.wait([task])
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        pytest.param(WatchExpired("too old"), id="answered 410"),
+        pytest.param(None, id="closed at once"),
+        pytest.param(ClusterUnavailable("reset"), id="broken"),
+    ],
+)
+async def test_watches_that_end_at_once_are_tried_ever_more_seldom(ends: Exception | None) -> None:
+    api = BrokenApi(ends)
+
+    await api.run(10)
+
+    assert len(api.pauses) >= api.watches - 1
+    assert sum(api.pauses[:9]) > LONGEST_PAUSE_SECONDS
+    assert max(api.pauses) <= LONGEST_PAUSE_SECONDS
+
+
+async def test_after_a_watch_that_held_the_next_one_begins_soon() -> None:
+    api = BrokenApi(None, heals_after=6)
+
+    await api.run(10)
+
+    assert max(api.pauses[:6]) > follow.FIRST_PAUSE_SECONDS
+    assert max(api.pauses[6:9]) <= follow.FIRST_PAUSE_SECONDS
 
 
 @pytest.fixture
