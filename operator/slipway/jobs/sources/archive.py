@@ -1,15 +1,22 @@
-"""Unpacking of untrusted archives: only regular files, only inside the target, within limits."""
+"""Unpacking of untrusted archives: only regular files, only inside the target, within limits.
 
+The limits cover what the standard library reads into memory by itself, too: the headers of a tar
+and the directory of a zip. A tar is only taken for whole where its end says so.
+"""
+
+import bz2
+import gzip
+import io
 import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from stat import S_IFMT, S_IFREG
-from typing import IO
+from typing import IO, NoReturn, Self
 
 from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
@@ -19,6 +26,22 @@ TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 ZIP_SUFFIXES = (".zip",)
 BLOCK_BYTES = 2**20
 ENCRYPTED_FLAG = 0x1
+MAX_TAR_HEADER_BYTES = 2**20
+"""Largest header of one tar member, with its pax records and long names; also of what all global
+records together may take. Real ones have a few KiB."""
+MAX_ZIP_DIRECTORY_BYTES = 16 * 2**20
+"""Largest directory of a zip: about 100,000 entries. Reading it takes twenty times its size."""
+MAX_PADDING_BYTES = 64 * 2**20
+"""Most zeros behind the end of a tar; tar itself pads to at most 1 MiB."""
+COMPRESSIONS: dict[bytes, Callable[[IO[bytes]], gzip.GzipFile | bz2.BZ2File]] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"BZh": bz2.BZ2File,
+}
+"""Ways to read a compressed tar by its first bytes. Not xz, whose files choose how much memory
+reading them takes."""
+ZIP_COMPRESSIONS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2})
+
+PlainBytes = IO[bytes] | gzip.GzipFile | bz2.BZ2File
 
 CORRUPT_ARCHIVE_ERRORS = (
     tarfile.TarError,
@@ -27,6 +50,8 @@ CORRUPT_ARCHIVE_ERRORS = (
     EOFError,
     NotImplementedError,  # zipfile: an unknown compression
     UnicodeError,
+    ValueError,  # tarfile: a pax record that is no number
+    RecursionError,  # tarfile: headers of headers
 )
 
 
@@ -101,7 +126,7 @@ class _Target:
         """
         self.entries += 1
         if self.entries > self.limits.max_files:
-            self._refuse_size(f"has more than {self.limits.max_files} entries")
+            self.refuse_size(f"has more than {self.limits.max_files} entries")
 
         problem = problem or name_problem(name)
         if problem is not None:
@@ -134,28 +159,140 @@ class _Target:
     def _add_bytes(self, size: int) -> None:
         self.written += size
         if self.written > self.limits.max_bytes:
-            self._refuse_size(f"unpacks to more than {self.limits.max_bytes} bytes")
+            self.refuse_size(f"unpacks to more than {self.limits.max_bytes} bytes")
 
         allowed = max(self.packed_bytes * self.limits.max_ratio, self.limits.ratio_floor_bytes)
         if self.written > allowed:
-            self._refuse_size(
+            self.refuse_size(
                 f"unpacks to more than {self.limits.max_ratio} times its {self.packed_bytes} bytes"
             )
 
-    def _refuse_size(self, problem: str) -> None:
+    def check_global_records(self, records: Mapping[str, str]) -> None:
+        """Refuse a tar whose global pax records, which hold for all that follows, grow too large.
+
+        Raises:
+            JobFailure: SourceTooLarge.
+
+        """
+        if sum(len(key) + len(value) for key, value in records.items()) > MAX_TAR_HEADER_BYTES:
+            self.refuse_size(f"has global headers of more than {MAX_TAR_HEADER_BYTES} bytes")
+
+    def refuse_size(self, problem: str) -> NoReturn:
+        """Raise a SourceTooLarge."""
         raise JobFailure(Reason.SOURCE_TOO_LARGE, f"archive {self.archive}: {problem}")
 
 
 def _unpack_tar(archive: Path, target: _Target) -> None:
-    with tarfile.open(archive, "r:*") as tar:
-        for member in tar:
-            if member.name in {".", "./"} and member.isdir():
-                continue
-            name = target.check(member.name, _tar_problem(member))
-            if member.isdir():
-                continue
-            with _open_member(tar, member) as content:
-                target.write(name, content)
+    with archive.open("rb") as file, _decompress(file) as plain:
+        bounded = _BoundedReads(plain, target, MAX_TAR_HEADER_BYTES)
+        with tarfile.TarFile(fileobj=bounded, tarinfo=_StrictHeader) as tar:
+            while (member := tar.next()) is not None:
+                tar.members.clear()  # type: ignore[attr-defined] # tarfile keeps every member, with its records
+                target.check_global_records(tar.pax_headers)
+
+                bounded.lift_limit()
+                _unpack_member(tar, member, target)
+                bounded.set_limit(MAX_TAR_HEADER_BYTES)
+
+        _require_end(plain, target)
+
+
+def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, target: _Target) -> None:
+    if member.name in {".", "./"} and member.isdir():
+        return
+    name = target.check(member.name, _tar_problem(member))
+    if not member.isdir():
+        with _open_member(tar, member) as content:
+            target.write(name, content)
+
+
+def _require_end(plain: PlainBytes, target: _Target) -> None:
+    """Require that only zeros follow, up to the end that the compression has a checksum for.
+
+    Raises:
+        JobFailure: SourceTooLarge.
+        tarfile.ReadError: there is something behind the end.
+
+    """
+    padding = 0
+    while block := plain.read(BLOCK_BYTES):
+        padding += len(block)
+        if padding > MAX_PADDING_BYTES:
+            target.refuse_size(f"has more than {MAX_PADDING_BYTES} bytes behind its end")
+        if block.count(0) != len(block):
+            raise tarfile.ReadError("found data behind the end of the archive")
+
+
+def _decompress(file: IO[bytes]) -> PlainBytes:
+    """Return a tar's plain bytes; the returned file does not close `file`."""
+    first = file.read(max(map(len, COMPRESSIONS)))
+    file.seek(0)
+
+    for magic, decompress in COMPRESSIONS.items():
+        if first.startswith(magic):
+            return decompress(file)
+    return file
+
+
+class _StrictHeader(tarfile.TarInfo):
+    """A header whose absence or damage is an error; tarfile takes either for the end.
+
+    Only a block of zeros ends an archive. Without it, nothing tells that the rest is missing.
+    """
+
+    @classmethod
+    def fromtarfile(cls, tar: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(tar)
+        except tarfile.HeaderError as error:
+            # The classes have no public names; that of a zero block is the only good one.
+            if type(error).__name__ == "EOFHeaderError":
+                raise
+            raise tarfile.ReadError(f"{error} at byte {tar.offset}") from error
+
+
+class _BoundedReads(io.BufferedIOBase):
+    """A file of which only so much may be read until the limit is set anew."""
+
+    def __init__(self, file: PlainBytes, target: _Target, limit: int) -> None:
+        self._file = file
+        self._target = target
+        self._limit = limit
+        self._left: int | None = limit
+
+    def set_limit(self, limit: int) -> None:
+        self._left = self._limit = limit
+
+    def lift_limit(self) -> None:
+        self._left = None
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        wanted = -1 if size is None else size
+        if self._left is None:
+            return self._file.read(wanted)
+
+        if wanted > self._left:
+            self._refuse()
+        data = self._file.read(wanted if wanted >= 0 else self._left + 1)
+        if len(data) > self._left:
+            self._refuse()
+        self._left -= len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def _refuse(self) -> NoReturn:
+        self._target.refuse_size(f"has headers of more than {self._limit} bytes")
 
 
 def _tar_problem(member: tarfile.TarInfo) -> str | None:
@@ -176,7 +313,11 @@ def _open_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[IO[b
 
 
 def _unpack_zip(archive: Path, target: _Target) -> None:
-    with zipfile.ZipFile(archive) as packed:
+    with archive.open("rb") as file:
+        bounded = _BoundedReads(file, target, MAX_ZIP_DIRECTORY_BYTES)
+        packed = zipfile.ZipFile(bounded)
+        bounded.lift_limit()
+
         for info in packed.infolist():
             name = target.check(info.filename, _zip_problem(info))
             if info.is_dir():
@@ -190,6 +331,8 @@ def _zip_problem(info: zipfile.ZipInfo) -> str | None:
         return "is a link or a device; expected only files and directories"
     if info.flag_bits & ENCRYPTED_FLAG:
         return "is encrypted; expected a plain file"
+    if info.compress_type not in ZIP_COMPRESSIONS:
+        return "is compressed in an unusual way; expected stored or deflated"
     return None
 
 

@@ -1,5 +1,7 @@
+import gzip
 import io
 import stat
+import struct
 import tarfile
 import zipfile
 from pathlib import Path
@@ -28,13 +30,34 @@ def member(name: str, data: bytes = b"x", **fields: object) -> tuple[tarfile.Tar
     return info, data
 
 
-def zip_of(*entries: tuple[str, bytes, int]) -> bytes:
+def global_header(key: str, value: str) -> tuple[tarfile.TarInfo, bytes]:
+    body = f" {key}={value}\n"
+    size = len(body) + len(str(len(body) + 6))
+    return member("g", f"{size}{body}".encode(), type=tarfile.XGLTYPE)
+
+
+def huge_header() -> bytes:
+    info = tarfile.TarInfo("h")
+    info.type, info.size = tarfile.XHDTYPE, 2**40
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def damaged(data: bytes, *, at: int, to: bytes) -> bytes:
+    start = at % len(data)
+    return data[:start] + to + data[start + len(to) :]
+
+
+def zip_end(*, directory_bytes: int) -> bytes:
+    return struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, directory_bytes, 0, 0)
+
+
+def zip_of(*entries: tuple[str, bytes, int], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data, mode in entries:
             info = zipfile.ZipInfo(name)
             info.external_attr = mode << 16
-            archive.writestr(info, data, zipfile.ZIP_DEFLATED)
+            archive.writestr(info, data, compression)
     return packed.getvalue()
 
 
@@ -54,6 +77,22 @@ def run(folder: Path, name: str, data: bytes) -> dict[str, bytes]:
         pytest.param("m.tar", tar_of(member("a/b.onnx"), member("c")), id="tar"),
         pytest.param("m.tar.gz", tar_of(member("a/b.onnx"), member("c"), mode="w:gz"), id="tar.gz"),
         pytest.param("M.TGZ", tar_of(member("a/b.onnx"), member("c"), mode="w:gz"), id="tgz"),
+        pytest.param(
+            "m.tar.gz",
+            tar_of(member("a/b.onnx"), member("c"), mode="w:bz2"),
+            id="a tar that is packed otherwise than its name says",
+        ),
+        pytest.param(
+            "m.tar", tar_of(member("a/b.onnx"), member("c"))[:3072], id="an end of one block"
+        ),
+        pytest.param(
+            "m.tar.gz",
+            tar_of(
+                *(member("a/b.onnx", pax_headers={"comment": "x" * 9_000}), member("c")),
+                mode="w:gz",
+            ),
+            id="pax headers of a usual size",
+        ),
         pytest.param("m.zip", zip_of(("a/b.onnx", b"x", 0o100644), ("c", b"x", 0)), id="zip"),
         pytest.param(
             "m.tar",
@@ -136,6 +175,113 @@ HOSTILE: dict[str, tuple[str, bytes, Reason]] = {
         "m.tar.gz",
         tar_of(member("a", bytes(range(256)) * 16), mode="w:gz")[:-200],
         Reason.CORRUPT_ARCHIVE,
+    ),
+    "cut off between two members": (
+        "m.tar",
+        tar_of(member("a"), member("b"))[:1024],
+        Reason.CORRUPT_ARCHIVE,
+    ),
+    "compressed after it was cut off between two members": (
+        "m.tar.gz",
+        gzip.compress(tar_of(member("a"), member("b"))[:1024]),
+        Reason.CORRUPT_ARCHIVE,
+    ),
+    "cut off inside a header": (
+        "m.tar",
+        tar_of(member("a"), member("b"))[:1200],
+        Reason.CORRUPT_ARCHIVE,
+    ),
+    "one damaged header": (
+        "m.tar",
+        damaged(tar_of(member("a"), member("b"), member("c")), at=1024, to=b"\xff"),
+        Reason.CORRUPT_ARCHIVE,
+    ),
+    "one header of zeros": (
+        "m.tar",
+        damaged(tar_of(member("a"), member("b"), member("c")), at=1024, to=bytes(512)),
+        Reason.CORRUPT_ARCHIVE,
+    ),
+    "damaged behind its end": (
+        "m.tar.gz",
+        damaged(tar_of(member("a"), mode="w:gz"), at=-8, to=b"\xff\xff\xff\xff"),
+        Reason.CORRUPT_ARCHIVE,
+    ),
+    "cut off behind its end": (
+        "m.tar.gz",
+        tar_of(member("a"), mode="w:gz")[:-8],
+        Reason.CORRUPT_ARCHIVE,
+    ),
+    "nothing but an end that is missing": ("m.tar", b"\x1f\x8b", Reason.CORRUPT_ARCHIVE),
+    "a pax header without a number": (
+        "m.tar",
+        tar_of(member("h", b"9 size=x\n", type=tarfile.XHDTYPE), member("a")),
+        Reason.CORRUPT_ARCHIVE,
+    ),
+    "headers of headers": (
+        "m.tar.gz",
+        tar_of(*[member("h", b"", type=tarfile.XHDTYPE)] * 5_000, mode="w:gz"),
+        Reason.CORRUPT_ARCHIVE,
+    ),
+    "xz, which asks for any amount of memory": (
+        "m.tar",
+        tar_of(member("a"), mode="w:xz"),
+        Reason.CORRUPT_ARCHIVE,
+    ),
+    "zip that is cut off": ("m.zip", zip_of(("a", b"x" * 99, 0))[:-1], Reason.CORRUPT_ARCHIVE),
+    "zip of LZMA, which asks for any amount of memory": (
+        "m.zip",
+        zip_of(("a", b"x", 0), compression=zipfile.ZIP_LZMA),
+        Reason.UNSAFE_ARCHIVE,
+    ),
+    "large pax header": (
+        "m.tar.gz",
+        tar_of(member("a", pax_headers={"comment": "x" * 2**20}), mode="w:gz"),
+        Reason.SOURCE_TOO_LARGE,
+    ),
+    "large pax header of a large size": (
+        "m.tar",
+        huge_header(),
+        Reason.SOURCE_TOO_LARGE,
+    ),
+    "long name": (
+        "m.tar.gz",
+        tar_of(
+            member("././@LongLink", b"x" * 2**21, type=tarfile.GNUTYPE_LONGNAME),
+            member("a"),
+            mode="w:gz",
+        ),
+        Reason.SOURCE_TOO_LARGE,
+    ),
+    "long name of a link": (
+        "m.tar.gz",
+        tar_of(
+            member("././@LongLink", b"x" * 2**21, type=tarfile.GNUTYPE_LONGLINK),
+            member("a"),
+            mode="w:gz",
+        ),
+        Reason.SOURCE_TOO_LARGE,
+    ),
+    "global headers that add up": (
+        "m.tar.gz",
+        tar_of(
+            *(
+                item
+                for index in range(5)
+                for item in (global_header(f"key{index}", "x" * 400_000), member(f"f{index}"))
+            ),
+            mode="w:gz",
+        ),
+        Reason.SOURCE_TOO_LARGE,
+    ),
+    "endless padding": (
+        "m.tar.gz",
+        gzip.compress(tar_of(member("a")) + bytes(65 * 2**20), compresslevel=1),
+        Reason.SOURCE_TOO_LARGE,
+    ),
+    "zip with a large directory": (
+        "m.zip",
+        bytes(17 * 2**20) + zip_end(directory_bytes=17 * 2**20),
+        Reason.SOURCE_TOO_LARGE,
     ),
     "cut off inside a file": (
         "m.tar",
