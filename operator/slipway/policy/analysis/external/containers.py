@@ -21,7 +21,8 @@ def read_containers(facts: Facts, candidate: str, stable: str, now: datetime) ->
     pods = [pod for pod in facts.pods.get(candidate, ()) if not pod.meta.deleting]
     exits = sum(pod.exits for pod in pods)
     if not exits:
-        text = f"no container in the candidate's {len(pods)} pods has exited"
+        of_pods = "1 pod" if len(pods) == 1 else f"{len(pods)} pods"
+        text = f"no container has exited in {of_pods} of the candidate"
         return Stated(Verdict.PASS, Why(Reason.NO_RESTARTS, text))
 
     last = next((pod.last_exit for pod in pods if pod.last_exit is not None), None)
