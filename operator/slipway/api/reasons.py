@@ -255,7 +255,7 @@ class Reason(StrEnum):
     SOURCE_REFUSED = (
         "SourceRefused",
         Group.JOB,
-        "credentials, rights, an untrusted certificate, or a kind of source that is not allowed",
+        "credentials, rights, an untrusted certificate, or something else than a model",
         Course.HEALS,
         "correct the uri, or give the access that the message names",
     )

@@ -25,7 +25,7 @@ BACKENDS = (
     TritonBackend(
         ModelFormat.TORCHSCRIPT,
         "model.pt",
-        (".pt", ".pth", ".torchscript"),
+        (".pt", ".pth", ".torchscript", ".jit"),
         "pytorch",
         ("pytorch_libtorch",),
     ),
@@ -39,6 +39,11 @@ BACKENDS = (
     TritonBackend(ModelFormat.OPENVINO, "model.xml", (".xml",), "openvino"),
     TritonBackend(ModelFormat.PYTHON, "model.py", (), "python"),
 )
+TEXT_SUFFIXES = (".xml",)
+BINARY_SUFFIXES = tuple(
+    suffix for backend in BACKENDS for suffix in backend.suffixes if suffix not in TEXT_SUFFIXES
+)
+"""Suffixes of models that never begin with text."""
 BY_FORMAT = {backend.format: backend for backend in BACKENDS}
 
 

@@ -172,3 +172,14 @@ class TestRedirects:
 
         assert error is not None
         assert error.reason == Reason.SOURCE_REFUSED
+
+
+@pytest.mark.parametrize("name", ["/m.onnx", "/m.tar.gz", "/m.zip"])
+def test_a_login_page_is_named_before_any_pod_starts(bench: Bench, name: str) -> None:
+    bench.shelf.files[name] = b"<!DOCTYPE html><html><title>Sign in</title></html>"
+
+    result = fetch(bench, name)
+
+    assert result.error is not None
+    assert result.error.reason == Reason.SOURCE_REFUSED
+    assert "an HTML page titled 'Sign in'" in result.error.message

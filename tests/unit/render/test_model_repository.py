@@ -31,6 +31,12 @@ def moves(layout: Layout) -> dict[str, str]:
         ),
         pytest.param(["m.pt"], ModelFormat.TORCHSCRIPT, {"m.pt": "1/model.pt"}, id="TorchScript"),
         pytest.param(
+            ["silero_vad.jit"],
+            ModelFormat.TORCHSCRIPT,
+            {"silero_vad.jit": "1/model.pt"},
+            id="TorchScript by its other name",
+        ),
+        pytest.param(
             ["model.py", "words.txt"],
             PYTHON,
             {"model.py": "1/model.py", "words.txt": "1/words.txt"},

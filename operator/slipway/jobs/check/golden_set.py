@@ -38,6 +38,7 @@ from slipway.jobs.check.tensors import (
     read_json,
 )
 from slipway.jobs.file_tree import Tree
+from slipway.jobs.placeholder import describe_lfs_pointer
 
 
 class GoldenSetInvalid(JobFailure):
@@ -76,6 +77,11 @@ def load_golden_set(tree: Tree) -> LoadedGoldenSet:
         GoldenSetInvalid: a file is missing or wrong.
 
     """
+    for file in tree.files:
+        problem = describe_lfs_pointer(file.path)
+        if problem is not None:
+            raise GoldenSetInvalid(file.name, problem)
+
     rules = _read_rules(tree)
 
     files = [name for name in tree.names if name.startswith(CASES) and name.endswith(".json")]

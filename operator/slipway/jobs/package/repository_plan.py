@@ -14,6 +14,7 @@ from slipway.jobs.package.config_pbtxt import (
     parse_config,
 )
 from slipway.jobs.package.onnx_graph import GraphUnreadable, OnnxGraph, read_graph
+from slipway.jobs.placeholder import describe_lfs_pointer, describe_placeholder
 from slipway.render.model_repository import CONFIG, Layout, find_config, plan_layout
 
 MAX_CONFIG_BYTES = 2**20
@@ -43,6 +44,8 @@ def plan_model_repository(tree: Tree, request: ConfigRequest) -> RepositoryPlan:
     """
     source = _read_source_config(tree, request.model_name)
     layout = plan_layout(tree.names, request.model_name, request.format, source.declared)
+
+    _require_real_files(tree, layout)
 
     graph, problem = _read_onnx_graph(tree, layout)
     finished = fill_config(source, request, layout.format, graph)
@@ -74,6 +77,19 @@ def _read_source_config(tree: Tree, model: str) -> SourceConfig:
         raise JobFailure(
             Reason.CONFIG_INVALID, f"source {name}: expected UTF-8 text: {error}"
         ) from error
+
+
+def _require_real_files(tree: Tree, layout: Layout) -> None:
+    """Refuse what a store left in the place of weights; Triton would only say that it is broken."""
+    paths = {file.name: file.path for file in tree.files}
+    for place in layout.weights:
+        path = paths[place.source]
+        is_model = place.source == layout.model_file
+        problem = (
+            describe_placeholder(path, place.source) if is_model else describe_lfs_pointer(path)
+        )
+        if problem is not None:
+            raise JobFailure(Reason.SOURCE_REFUSED, f"source {place.source}: {problem}")
 
 
 def _read_onnx_graph(tree: Tree, layout: Layout) -> tuple[OnnxGraph | None, list[str]]:

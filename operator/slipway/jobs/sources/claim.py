@@ -11,6 +11,7 @@ from slipway.api.request import SourceRequest
 from slipway.errors import JobFailure
 from slipway.jobs.file_tree import Tree, TreeFile, make_tree, name_problem, walk_files
 from slipway.jobs.http import Backoff
+from slipway.jobs.placeholder import describe_placeholder
 from slipway.jobs.sources import archive
 
 FILESYSTEM_LEFTOVERS = frozenset({"lost+found"})
@@ -30,6 +31,10 @@ def fetch_from_claim(request: SourceRequest, scratch: Path, mount: Path, backoff
     if path.is_dir():
         skip = FILESYSTEM_LEFTOVERS if path == mount.resolve() else frozenset[str]()
         return make_tree(walk_files(path, skip=skip))
+
+    problem = describe_placeholder(path, path.name)
+    if problem is not None:
+        raise JobFailure(Reason.SOURCE_REFUSED, f"source {request.uri}: {problem}")
 
     if archive.is_archive(path.name):
         files = archive.unpack_archive(

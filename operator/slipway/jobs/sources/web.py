@@ -8,6 +8,7 @@ from slipway.api.request import SourceRequest
 from slipway.errors import JobFailure
 from slipway.jobs.file_tree import Tree, TreeFile, make_tree, name_problem
 from slipway.jobs.http import Backoff, open_pool, without_secrets
+from slipway.jobs.placeholder import describe_placeholder
 from slipway.jobs.sources import archive
 from slipway.jobs.sources.download import Download, download_file
 
@@ -31,6 +32,10 @@ def fetch_from_web(request: SourceRequest, scratch: Path, mount: Path, backoff: 
             max_bytes=request.max_bytes,
             backoff=backoff,
         )
+
+    problem = describe_placeholder(got.path, name)
+    if problem is not None:
+        raise JobFailure(Reason.SOURCE_REFUSED, f"source {without_secrets(request.uri)}: {problem}")
 
     if not archive.is_archive(name):
         return make_tree([TreeFile(name, got.path)], got.digest, is_private=True)
