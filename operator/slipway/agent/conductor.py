@@ -20,6 +20,7 @@ from slipway.agent.files import Files
 from slipway.agent.quarantine import Quarantine
 from slipway.agent.report import EffectiveState, Reporter
 from slipway.agent.weights import resume_standing
+from slipway.api.base import Manifest
 from slipway.render import envoy
 from slipway.render.envoy import ClusterKey
 
@@ -73,7 +74,12 @@ class Conductor:
         self._clusters = Clusters()
         self._quarantine = Quarantine()
         self._observed: Observed | None = None
+        self._unseen: set[str] = set()
+        """Files and clusters that were written after the last look at Envoy."""
         self._refused_updates = RefusedUpdates()
+        self._is_overwritten = False
+        """Whether a route was replaced before Envoy ran or refused it: which one a refusal is of
+        is then unknown."""
 
         self._changed = asyncio.Event()
         self.programmed = asyncio.Event()
@@ -121,11 +127,13 @@ class Conductor:
 
     async def turn(self) -> None:
         """Do one turn; the order is that in which no request is lost."""
-        await self._observe_envoy()
+        if await self._observe_envoy():
+            self._judge_look()  # of what was written before it, so before anything is replaced
+
         self._plan_routes()
         self._publish_clusters()
         self._write_routes()
-        self._compare_files()
+        self._acknowledge()
 
     async def _sleep(self, polls: int) -> None:
         pause = POLL_SECONDS[min(polls, len(POLL_SECONDS)) - 1] if polls else self._idle_seconds()
@@ -141,17 +149,25 @@ class Conductor:
         pauses = [moment - now for moment in due if moment is not None and moment > now]
         return min(pauses) + POLL_SECONDS[0] if pauses else None
 
-    async def _observe_envoy(self) -> None:
-        """At rest the last look still holds: Envoy changes only by what is written here."""
+    async def _observe_envoy(self) -> bool:
+        """Look at Envoy; return whether it said something new.
+
+        At rest the last look still holds: Envoy changes only by what is written here.
+        """
         if self.acknowledged.is_set():
-            return
+            return False
 
         try:
             self._observed = await self._envoy.observe()
         except EnvoyGone:
             self._observed = None
+            return False
         except EnvoyUnavailable as error:
             log.warning("%s", error)
+            return False
+
+        self._unseen.clear()
+        return True
 
     def _plan_routes(self) -> None:
         now = self._clock()
@@ -186,10 +202,10 @@ class Conductor:
         self._clusters.update(used, written, self._clock())
 
         addresses = self._clusters.addresses
-        self._discovery.publish(
+        self._unseen |= self._discovery.publish(
             {key.name: envoy.render_endpoints(key, pods) for key, pods in addresses.items()}
         )
-        self._files.write(envoy.CLUSTERS_FILE, envoy.render_clusters(frozenset(addresses)))
+        self._write(envoy.CLUSTERS_FILE, envoy.render_clusters(frozenset(addresses)))
 
     def _write_routes(self) -> None:
         """Write the routes; one whose clusters Envoy does not have yet stays as it was."""
@@ -199,13 +215,25 @@ class Conductor:
             chosen = chosen or before.get(name) or self._running.get(name)
             if chosen is not None:
                 self._written[name] = chosen
+        self._is_overwritten |= any(
+            self._is_pending(name, plan) and not _is_same(plan, self._written.get(name))
+            for name, plan in before.items()
+        )
 
         # Routes first: a listener must find its virtual host when it begins to accept.
         routes = tuple(self._written[name].route for name in sorted(self._written))
         directory = str(self._files.directory)
-        self._files.write(envoy.ROUTES_FILE, envoy.render_routes(routes))
-        self._files.write(envoy.LISTENERS_FILE, envoy.render_listeners(directory, routes))
+        self._write(envoy.ROUTES_FILE, envoy.render_routes(routes))
+        self._write(envoy.LISTENERS_FILE, envoy.render_listeners(directory, routes))
         self.programmed.set()
+
+    def _write(self, file: str, document: Manifest) -> None:
+        if self._files.write(file, document):
+            self._unseen.add(file)
+
+    def _is_pending(self, name: str, plan: RoutePlan) -> bool:
+        """Return whether the route, as it is planned, is another than the one that Envoy runs."""
+        return not _is_same(plan, self._running.get(name))
 
     def _may_write(self, plan: RoutePlan) -> bool:
         """A cluster takes its first request only when Envoy has its newest endpoints.
@@ -221,48 +249,69 @@ class Conductor:
         carrying = running.route.clusters if running else frozenset()
         return self._has_endpoints(plan.route.clusters - carrying, self._observed)
 
-    def _compare_files(self) -> None:
-        if self._observed is None:
-            self.acknowledged.clear()
+    def _judge_look(self) -> None:
+        """Find refusals in a new look, and what runs to go back to."""
+        observed = self._observed
+        if observed is None:
+            return
+        if not self._files.versions:  # refusals of what an agent before this one wrote
+            self._refused_updates.settle(observed)
             return
 
-        state, files = judge_files(
-            self._files.versions,
-            self._observed,
-            self._refused_updates,
-            listeners=bool(self._written),
-        )
+        state, files = self._judge_files(observed)
         self._quarantine.count_look()
-        if state is FileState.REFUSED and not self._quarantine.is_recovering:
-            self._restore_running(files)
-        if state is not FileState.PENDING:
-            self._refused_updates.settle(self._observed)
-
-        if state is not FileState.IN_FORCE:
-            self.acknowledged.clear()
+        if state is FileState.PENDING:
             return
-        self._quarantine.end_recovery()
-        self._accept(self._observed)
+
+        if state is FileState.IN_FORCE:
+            self._quarantine.end_recovery()
+            self._running |= {
+                name: written
+                for name, written in self._written.items()
+                if self._has_endpoints(written.route.clusters, observed)
+            }
+        elif not self._quarantine.is_recovering:
+            self._restore_running(files)
+        self._refused_updates.settle(observed)
+        self._is_overwritten = False
+
+    def _judge_files(self, observed: Observed) -> tuple[FileState, list[str]]:
+        return judge_files(
+            self._files.versions, observed, self._refused_updates, listeners=bool(self._written)
+        )
 
     def _restore_running(self, files: list[str]) -> None:
         """Go back to what runs, and blame the route that changed; of several, each is a suspect."""
         changed = {
             name: written.route
             for name, written in self._written.items()
-            if name not in self._running or self._running[name].route != written.route
+            if self._is_pending(name, written)
         }
         log.error("Envoy refused %s after a change of %s", files, list(changed))
 
-        culprit = self._quarantine.blame(changed)
-        if culprit is not None:
+        culprit = self._quarantine.blame(changed, is_certain=not self._is_overwritten)
+        if culprit is not None and culprit in self._desired:
             text = f"Envoy refused {', '.join(files)}; its log names the field"
-            self._reporter.report_error(culprit, self._desired[culprit].generation, text)
+            self._reporter.report_error(culprit, self._written[culprit].generation, text)
 
         for name in changed:
             del self._written[name]
             if name in self._running:
                 self._written[name] = self._running[name]
         self._changed.set()
+
+    def _acknowledge(self) -> None:
+        """Accept what is written now, if the last look came after the writing and saw it run."""
+        observed = self._observed
+        if observed is None or not self._unseen.isdisjoint(self._files.versions):
+            self.acknowledged.clear()
+            return
+
+        state, _ = self._judge_files(observed)
+        if state is FileState.IN_FORCE:
+            self._accept(observed)
+        else:
+            self.acknowledged.clear()
 
     def _accept(self, observed: Observed) -> None:
         """Report each route whose clusters have their endpoints too: it is in force."""
@@ -289,11 +338,16 @@ class Conductor:
             self.acknowledged.clear()
 
     def _has_endpoints(self, clusters: Iterable[ClusterKey], observed: Observed) -> bool:
-        """Return whether Envoy has the newest endpoints of all of them."""
+        """Return whether Envoy was seen with the newest endpoints of all of them."""
         return all(
-            observed.endpoints.get(key.name) == self._discovery.version(key.name)
+            key.name not in self._unseen
+            and self._discovery.is_in_force(key.name, observed.endpoints.get(key.name))
             for key in clusters
         )
+
+
+def _is_same(plan: RoutePlan, other: RoutePlan | None) -> bool:
+    return other is not None and plan.route == other.route
 
 
 def _effective_state(running: RoutePlan) -> EffectiveState:

@@ -24,21 +24,30 @@ class Discovery:
 
     def __init__(self) -> None:
         self._documents: Mapping[str, Manifest] = {}
+        self._sent: dict[str, str | None] = {}
+        """By cluster: the version that Envoy has, or is about to have."""
         self._changed = asyncio.Event()
 
-    def publish(self, documents: Mapping[str, Manifest]) -> None:
-        """Replace all endpoints, and answer the polls whose endpoints differ."""
+    def publish(self, documents: Mapping[str, Manifest]) -> set[str]:
+        """Replace all endpoints, and answer the polls whose endpoints differ; return whose do."""
         if documents == self._documents:
-            return
+            return set()
 
-        self._documents = dict(documents)
+        before, self._documents = self._documents, dict(documents)
+        self._sent = {name: each for name, each in self._sent.items() if name in documents}
         woken, self._changed = self._changed, asyncio.Event()
         woken.set()
+        return {name for name, each in documents.items() if before.get(name) != each}
 
     def version(self, cluster: str) -> str | None:
         """Return the version of a cluster's newest endpoints."""
         document = self._documents.get(cluster)
         return None if document is None else str(document["version_info"])
+
+    def is_in_force(self, cluster: str, observed: str | None) -> bool:
+        """Return whether Envoy reports the newest endpoints, and no others are on their way."""
+        newest = self.version(cluster)
+        return observed == newest and self._sent.get(cluster, newest) in (None, newest)
 
     def application(self) -> web.Application:
         """Return the HTTP application for the socket."""
@@ -50,8 +59,12 @@ class Discovery:
         poll = _Poll.parse(await request.content.read())
         if poll.refused:
             await asyncio.sleep(REFUSED_PAUSE_SECONDS)
+
+        self._sent[poll.cluster] = poll.version
         while self.version(poll.cluster) in (None, poll.version):
             await self._changed.wait()
+
+        self._sent[poll.cluster] = self.version(poll.cluster)
         return web.json_response(self._documents[poll.cluster])
 
 

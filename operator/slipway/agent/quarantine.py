@@ -58,15 +58,16 @@ class Quarantine:
         """Note that Envoy runs all files."""
         self._recovery_looks = 0
 
-    def blame(self, changed: Mapping[str, Route]) -> str | None:
+    def blame(self, changed: Mapping[str, Route], *, is_certain: bool = True) -> str | None:
         """Begin a recovery, and return the one route that is to blame; None while it is unknown.
 
         Args:
             changed: what is written and does not run, by route.
+            is_certain: whether nothing else was written that Envoy may have refused.
 
         """
         self._recovery_looks = RECOVERY_LOOKS
-        if len(changed) != 1:
+        if len(changed) != 1 or not is_certain:
             self._suspects.extend(name for name in changed if name not in self._suspects)
             return None
 

@@ -77,13 +77,19 @@ class Bench:
         self.now = 0.0
         self.entries: dict[str, Manifest] = {}
         self.writes = 0
-        discovery = Discovery()
-        self.envoy = FakeEnvoy(directory, discovery)
-        reporter = Reporter(ProxyIdentity("router-0", "u"), self._apply, lambda: datetime.now(UTC))
-        self.conductor = Conductor(
-            Files(directory), discovery, self.envoy, reporter, lambda: self.now
-        )
         self.generations: dict[str, int] = {}
+        self.envoy = FakeEnvoy(directory, Discovery())
+        self.conductor = self._a_conductor()
+
+    def _a_conductor(self) -> Conductor:
+        reporter = Reporter(ProxyIdentity("router-0", "u"), self._apply, lambda: datetime.now(UTC))
+        envoy = self.envoy
+        return Conductor(Files(envoy.directory), envoy.discovery, envoy, reporter, lambda: self.now)
+
+    def restart(self) -> None:
+        """Begin with another agent beside the same Envoy."""
+        self.envoy.discovery = Discovery()
+        self.conductor = self._a_conductor()
 
     async def _apply(self, route: str, manifest: Manifest) -> None:
         self.writes += 1
@@ -234,6 +240,133 @@ async def test_of_two_changed_routes_the_good_one_takes_effect(bench: Bench) -> 
     assert bench.entries["good"]["effectiveWeights"] == {STABLE: 100}
     assert "refused" in bench.entries["bad"]["error"]
     assert bench.conductor.acknowledged.is_set()
+
+
+async def asked_for_half(bench: Bench) -> None:
+    """Half of the traffic is written for the candidate; Envoy does not run it yet."""
+    bench.serve(CANDIDATE, "10.0.0.2")
+    bench.ask({STABLE: 50, CANDIDATE: 50})
+    await bench.turn()
+    bench.envoy.take_endpoints()
+    await bench.turn()
+    assert bench.envoy.weights() == {STABLE: 50, CANDIDATE: 50}
+
+
+async def test_what_envoy_ran_before_it_hung_acknowledges_nothing(bench: Bench) -> None:
+    await asked_for_half(bench)
+    bench.envoy.error = EnvoyUnavailable("the admin page hangs")
+    bench.envoy.take(ROUTES_FILE)
+    bench.ask({STABLE: 100, CANDIDATE: 0})
+    await bench.turn(5)
+
+    assert bench.envoy.weights() == {STABLE: 100}
+    assert bench.entries["digits"]["generation"] == 1
+    assert not bench.conductor.acknowledged.is_set()
+
+    bench.envoy.error = None
+    await bench.turn()
+    assert bench.entries["digits"]["generation"] == 1
+
+    bench.envoy.take(ROUTES_FILE)
+    await bench.turn()
+    assert bench.entries["digits"]["generation"] == 3
+
+
+async def test_a_look_from_before_the_writing_acknowledges_nothing(bench: Bench) -> None:
+    await asked_for_half(bench)
+    bench.ask({STABLE: 100, CANDIDATE: 0})
+    await bench.turn()
+    assert bench.entries["digits"]["generation"] == 1
+
+    await bench.turn()
+    assert bench.entries["digits"]["generation"] == 3
+
+
+async def test_endpoints_that_went_and_came_back_are_looked_for_anew(bench: Bench) -> None:
+    bench.serve(CANDIDATE, "10.0.0.2")
+    await bench.turn(2, take=True)
+    assert bench.conductor.acknowledged.is_set()
+
+    bench.envoy.error = EnvoyUnavailable("the admin page hangs")
+    bench.serve(CANDIDATE, "10.0.0.9")
+    await bench.turn()
+    bench.envoy.take_endpoints()
+    bench.serve(CANDIDATE, "10.0.0.2")
+    bench.ask({STABLE: 50, CANDIDATE: 50})
+    await bench.turn(3)
+
+    assert bench.envoy.weights() == {STABLE: 100}
+
+
+async def test_a_refusal_is_not_blamed_on_the_route_that_mends_it(bench: Bench) -> None:
+    await asked_for_half(bench)
+    bench.envoy.refused = {ROUTES_FILE: 1}
+    bench.ask({STABLE: 60, CANDIDATE: 40})
+    await bench.turn()
+
+    assert bench.entries["digits"]["error"].startswith("generation 2: ")
+
+    await bench.turn(5, take=True)
+
+    assert bench.entries["digits"]["generation"] == 3
+    assert bench.envoy.weights() == {STABLE: 60, CANDIDATE: 40}
+
+
+async def test_a_refusal_after_two_writings_is_blamed_on_neither_alone(bench: Bench) -> None:
+    """Envoy counts refusals and does not say of what."""
+    await asked_for_half(bench)
+    bench.ask({STABLE: 60, CANDIDATE: 40})
+    await bench.turn()
+    bench.envoy.refused = {ROUTES_FILE: 1}
+    await bench.turn()
+
+    assert "error" not in bench.entries["digits"]
+
+    await bench.turn(5, take=True)
+
+    assert bench.entries["digits"]["generation"] == 3
+
+
+async def test_a_route_refused_twice_in_two_writings_is_still_found(bench: Bench) -> None:
+    await asked_for_half(bench)
+    bench.ask({STABLE: 60, CANDIDATE: 40})
+    await bench.turn()
+    for refusals in range(1, 4):
+        bench.envoy.refused = {ROUTES_FILE: refusals}
+        await bench.turn(2)
+
+    assert bench.entries["digits"]["error"].startswith("generation 3: ")
+    assert bench.envoy.weights() == {STABLE: 100}
+
+
+async def test_a_refusal_of_a_route_that_was_deleted_is_blamed_on_no_other(bench: Bench) -> None:
+    bench.ask({STABLE: 100}, name="bad", port=10_001)
+    await bench.turn()
+    bench.envoy.take_endpoints()
+    await bench.turn()
+    bench.envoy.refused = {LISTENERS_FILE: 1}
+    bench.conductor.remove_route("bad")
+    bench.ask({STABLE: 100}, name="good", port=10_002)
+    await bench.turn()
+    await bench.turn(5, take=True)
+
+    assert bench.entries["good"]["effectiveWeights"] == {STABLE: 100}
+    assert bench.conductor.acknowledged.is_set()
+
+
+async def test_refusals_from_before_the_agents_start_are_blamed_on_nobody(bench: Bench) -> None:
+    bench.envoy.refused = {ROUTES_FILE: 1}
+    bench.restart()
+    bench.serve(STABLE, "10.0.0.1")
+    bench.serve(CANDIDATE, "10.0.0.2")
+    bench.ask({STABLE: 50, CANDIDATE: 50})
+    await bench.turn(3)
+
+    assert "error" not in bench.entries["digits"]
+
+    await bench.turn(3, take=True)
+
+    assert bench.entries["digits"]["generation"] == 2
 
 
 async def test_a_revision_that_left_keeps_its_clusters_for_a_minute(bench: Bench) -> None:
