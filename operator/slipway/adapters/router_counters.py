@@ -10,8 +10,8 @@ from slipway.api.counters import PATH, Counters
 
 TIMEOUT_SECONDS = 1.0
 """A proxy that takes longer counts as silent; the next pass asks it again."""
-MAX_BYTES = 8 * 2**20
-"""More than 4,096 routes need."""
+MAX_BYTES = 16 * 2**20
+"""More than two revisions of each of 8,000 routes need."""
 
 
 class AgentCounters:

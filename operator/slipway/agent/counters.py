@@ -5,7 +5,7 @@ also the 503 that the client got, or a retry that succeeded. So only the resets 
 such answers are added to the errors.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -50,8 +50,10 @@ def read_counters(
     proxy: str, start: str, at: datetime, clusters: Iterable[ClusterKey], stats: Sequence[Stat]
 ) -> Counters:
     """Return the document that the agent serves."""
-    values, histograms = _index_by_name(stats)
-    tallies = [(key, _tally_cluster(key, values, histograms)) for key in sorted(clusters)]
+    values, histograms = _index_by_cluster(stats)
+    tallies = [
+        (key, _tally_cluster(key, values.get(key.name, {}), histograms)) for key in sorted(clusters)
+    ]
 
     routes = []
     by_revision = groupby(
@@ -97,16 +99,14 @@ def _route_counters(
 def _tally_cluster(
     key: ClusterKey, values: Mapping[str, int], histograms: Mapping[str, tuple[int, ...]]
 ) -> ClusterTally:
-    prefix = f"cluster.{key.name}."
-
     def value(name: str) -> int:
-        return values.get(prefix + name, 0)
+        return values.get(name, 0)
 
     resets = value("upstream_rq_rx_reset") + value("upstream_cx_destroy_remote_with_active_rq")
     timeouts = value("upstream_rq_timeout")
 
     if key.protocol is Protocol.GRPC:
-        codes = _count_grpc_codes(prefix, values)
+        codes = _count_grpc_codes(values)
         failed = sum(count for code, count in codes.items() if code in JUDGED_GRPC_CODES)
         refused = sum(codes.values()) - failed - codes[GRPC_OK]
         unreached, late = codes[_GRPC_UNAVAILABLE], codes[_GRPC_DEADLINE]
@@ -123,13 +123,13 @@ def _tally_cluster(
         timeouts=timeouts,
         client_errors=refused,
         active=value("upstream_rq_active") + value("upstream_rq_pending_active"),
-        buckets=histograms.get(f"{prefix}upstream_rq_time", _empty_buckets()),
+        buckets=histograms.get(f"cluster.{key.name}.upstream_rq_time", _empty_buckets()),
     )
 
 
-def _count_grpc_codes(prefix: str, values: Mapping[str, int]) -> Counter[int]:
+def _count_grpc_codes(values: Mapping[str, int]) -> Counter[int]:
     """Sum over the methods of ``grpc.<service>.<method>.<status>``."""
-    start = f"{prefix}grpc.{GRPC_SERVICE}."
+    start = f"grpc.{GRPC_SERVICE}."
     codes: Counter[int] = Counter()
     for name, count in values.items():
         if name.startswith(start):
@@ -139,8 +139,16 @@ def _count_grpc_codes(prefix: str, values: Mapping[str, int]) -> Counter[int]:
     return codes
 
 
-def _index_by_name(stats: Sequence[Stat]) -> tuple[dict[str, int], dict[str, tuple[int, ...]]]:
-    values = {stat["name"]: stat["value"] for stat in stats if isinstance(stat.get("value"), int)}
+def _index_by_cluster(
+    stats: Sequence[Stat],
+) -> tuple[dict[str, dict[str, int]], dict[str, tuple[int, ...]]]:
+    """Return the values by cluster and name, and the histograms by their whole name."""
+    values: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for stat in stats:
+        if isinstance(stat.get("value"), int):
+            _, cluster, name = stat["name"].split(".", 2)
+            values[cluster][name] = stat["value"]
+
     histograms = {
         histogram["name"]: _read_buckets(histogram["buckets"])
         for stat in stats

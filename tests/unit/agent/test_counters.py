@@ -116,3 +116,17 @@ def test_metrics_are_cumulative_and_in_seconds() -> None:
     assert f'slipway_router_latency_seconds_bucket{{{labels},le="0.002"}} 6' in text
     assert f'slipway_router_latency_seconds_bucket{{{labels},le="60"}} 6' in text
     assert f'slipway_router_latency_seconds_bucket{{{labels},le="+Inf"}} 9' in text
+
+
+def test_a_router_of_thousands_of_models_counts_them_all() -> None:
+    keys = tuple(
+        ClusterKey(f"model-{number}", "0123abcd", protocol)
+        for number in range(5_000)
+        for protocol in Protocol
+    )
+    stats = [{"name": f"cluster.{key.name}.upstream_rq_completed", "value": 1} for key in keys]
+
+    found = read(*stats, keys=keys)
+
+    assert len(found.routes) == 5_000
+    assert {route.requests for route in found.routes} == {2}
