@@ -57,7 +57,7 @@ class Source(ApiModel):
 
 
 class DynamicBatching(ApiModel):
-    """Triton's dynamic batching, which is always on where the model batches."""
+    """Triton's dynamic batching. Default: on for ONNX, TensorRT, TensorFlow; `{}` turns it on."""
 
     preferred_batch_sizes: (
         Annotated[

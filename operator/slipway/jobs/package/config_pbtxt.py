@@ -28,6 +28,8 @@ REVISION_TAG = "revision"
 WARMUP_NAME = "slipway"
 BY_PLATFORM = frozenset({ModelFormat.TENSORRT, ModelFormat.TENSORFLOW})
 """Formats that Triton knows by their platform, because their backend serves several."""
+BATCHING_FORMATS = frozenset({ModelFormat.ONNX, ModelFormat.TENSORRT, ModelFormat.TENSORFLOW})
+"""Formats whose backends turn on the dynamic batcher by themselves where the model batches."""
 INSTANCE_KINDS = {"Auto": "KIND_AUTO", "CPU": "KIND_CPU", "GPU": "KIND_GPU"}
 
 
@@ -198,12 +200,24 @@ class _ConfigDraft:
                 )
             return
 
+        if requested is None and not self._triton_would_batch():
+            return
+
         batching = self.config.dynamic_batching
         size = requested.max_queue_size if requested else None
         batching.default_queue_policy.max_queue_size = size or DEFAULT_MAX_QUEUE_SIZE
         if requested is not None:
             batching.preferred_batch_size.extend(requested.preferred_batch_sizes or [])
             batching.max_queue_delay_microseconds = requested.max_queue_delay_microseconds or 0
+
+    def _triton_would_batch(self) -> bool:
+        """Return whether Triton would choose the dynamic batcher by itself.
+
+        Any other backend gets batches of several requests only if somebody asks for them: a Python
+        model may read nothing but the first one.
+        """
+        declared = Declared(self.config.backend, self.config.platform)
+        return declared.format in BATCHING_FORMATS
 
     def _warn_of_unbounded_queue(self) -> None:
         batching = self.config.dynamic_batching

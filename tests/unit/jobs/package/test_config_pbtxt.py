@@ -118,6 +118,50 @@ def test_a_model_that_batches_has_a_bounded_queue(queue: QueueRequest | None, bo
     assert made.dynamic_batching.default_queue_policy.max_queue_size == bound
 
 
+@pytest.mark.parametrize(
+    ("format_", "is_on"),
+    [
+        (ModelFormat.ONNX, True),
+        (ModelFormat.TENSORRT, True),
+        (ModelFormat.TENSORFLOW, True),
+        (ModelFormat.TORCHSCRIPT, False),
+        (ModelFormat.OPENVINO, False),
+        (ModelFormat.PYTHON, False),
+    ],
+)
+@pytest.mark.parametrize("source", ["max_batch_size: 8", ""], ids=["source", "spec"])
+def test_nothing_batches_unless_it_is_asked_to_or_triton_would(
+    format_: ModelFormat, is_on: bool, source: str
+) -> None:
+    made = config(fill(source, format_, max_batch_size=8))
+
+    assert made.max_batch_size == 8
+    assert made.HasField("dynamic_batching") is is_on
+
+
+@pytest.mark.parametrize(
+    ("source", "is_on"),
+    [
+        ('backend: "python"', False),
+        ('backend: "fil"', False),
+        ('platform: "pytorch_libtorch"', False),
+        ('backend: "onnxruntime"', True),
+        ('platform: "tensorrt_plan"', True),
+    ],
+)
+def test_in_a_repository_the_backend_of_the_source_decides(source: str, is_on: bool) -> None:
+    made = config(fill(f"{source} max_batch_size: 8", ModelFormat.REPOSITORY))
+
+    assert made.HasField("dynamic_batching") is is_on
+
+
+@pytest.mark.parametrize("format_", [ModelFormat.PYTHON, ModelFormat.TORCHSCRIPT])
+def test_a_batcher_that_the_spec_asks_for_is_given(format_: ModelFormat) -> None:
+    made = config(fill("max_batch_size: 8", format_, dynamic_batching=QueueRequest()))
+
+    assert made.dynamic_batching.default_queue_policy.max_queue_size == DEFAULT_MAX_QUEUE_SIZE
+
+
 def test_an_unbounded_queue_of_the_source_stays_but_is_said() -> None:
     filled = fill("max_batch_size: 8 dynamic_batching { }")
 
