@@ -84,6 +84,8 @@ class GoldenTensor(GoldenModel):
     """As clients send it, with the batch dimension where the model batches."""
     data: list[Any]
     """Numbers, booleans or strings in row-major order; nested or flat."""
+    parameters: dict[str, Any] = {}
+    """Stands in a pasted request or answer; ignored."""
 
 
 class GoldenCase(GoldenModel):
@@ -91,5 +93,9 @@ class GoldenCase(GoldenModel):
 
     id: str | None = None
     """Name of the case in messages; default: the file's name."""
+    model_name: Annotated[str, Field(alias="model_name")] = ""
+    """Stands in a pasted answer; ignored, like the next two."""
+    model_version: Annotated[str, Field(alias="model_version")] = ""
+    parameters: dict[str, Any] = {}
     inputs: Annotated[list[GoldenTensor], Field(min_length=1)]
     outputs: Annotated[list[GoldenTensor], Field(min_length=1)]

@@ -342,6 +342,15 @@ class Reason(StrEnum):
         "CheckTimedOut",
         Group.JOB,
         "the candidate answers, but too slowly for all cases of the golden set",
+        Course.NEEDS_PERSON,
+        "raise `model.goldenSet.timeoutSeconds`, or have fewer cases",
+    )
+    GOLDEN_SET_NOT_ASKABLE = (
+        "GoldenSetNotAskable",
+        Group.JOB,
+        "the model streams its answers, and the server has no gRPC to ask it by",
+        Course.NEEDS_PERSON,
+        "add GRPC to `server.protocols`, or leave out the golden set",
     )
     INTERRUPTED = "Interrupted", Group.JOB, "the Job's pod was stopped"
     JOB_CRASHED = "JobCrashed", Group.JOB, "the Job left no result"

@@ -26,6 +26,9 @@ CA_MOUNT = "/ca"
 MAX_SOURCE_BYTES = 256 * 2**30
 """256 GiB: the limit of a download, and of what an archive unpacks to."""
 
+CHECK_SECONDS = 300
+"""Time that a check gets where the golden set names none."""
+
 
 class ModelFormat(StrEnum):
     """How a model is stored; decides which of Triton's backends serves it."""
@@ -129,5 +132,7 @@ class CheckRequest(ApiModel):
 
     The signature that the package Job reported cannot be used: it has no batch dimension.
     """
-    timeout_seconds: int = 300
+    stable_grpc: str | None = None
+    """host:port of stable's gRPC endpoint, which only models that stream are asked at."""
+    timeout_seconds: int = CHECK_SECONDS
     """Time for the whole check."""

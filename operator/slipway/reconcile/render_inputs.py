@@ -17,6 +17,7 @@ from slipway.api.modeldeployment import (
     Server,
 )
 from slipway.api.request import (
+    CHECK_SECONDS,
     CheckRequest,
     ConfigRequest,
     GoldenRequest,
@@ -77,16 +78,24 @@ def build_check_request(facts: Facts, revision: str, stable: str | None) -> Chec
     md = facts.md
     golden = md.spec.model.golden_set
     host = _service_host(md, revision)
-    has_grpc = Protocol.GRPC in facts.revisions[revision].snapshot.protocols
     stable_host = _service_host(md, stable) if stable is not None else None
 
     return CheckRequest(
         http=f"{host}:{names.TRITON_HTTP_PORT}",
-        grpc=f"{host}:{names.TRITON_GRPC_PORT}" if has_grpc else None,
+        grpc=_grpc_address(facts, revision),
         model_name=md.model_name,
         golden=_build_golden_request(golden) if golden is not None else None,
         stable_http=f"{stable_host}:{names.TRITON_HTTP_PORT}" if stable_host else None,
+        stable_grpc=_grpc_address(facts, stable) if stable is not None else None,
+        timeout_seconds=(golden.timeout_seconds if golden else None) or CHECK_SECONDS,
     )
+
+
+def _grpc_address(facts: Facts, revision: str) -> str | None:
+    known = facts.revisions.get(revision)
+    if known is None or Protocol.GRPC not in known.snapshot.protocols:
+        return None
+    return f"{_service_host(facts.md, revision)}:{names.TRITON_GRPC_PORT}"
 
 
 def _build_golden_request(golden: GoldenSet) -> GoldenRequest:

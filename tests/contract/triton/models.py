@@ -155,3 +155,73 @@ max_batch_size: 0
 input [{ name: "x" data_type: TYPE_FP32 dims: [1] }]
 output [{ name: "y" data_type: TYPE_FP32 dims: [1] }]
 """
+
+
+def add_stateful(repository: Path, name: str = "counter", id_type: str = "") -> None:
+    """Batches, with a sequence batcher; answers its input and refuses a request without an id."""
+    control = (
+        'control_input [{ name: "ID" control [{ kind: CONTROL_SEQUENCE_CORRID '
+        f"data_type: {id_type} }}] }}]"
+    )
+    add_model(
+        repository,
+        name,
+        f"""
+        max_batch_size: 8
+        sequence_batching {{ {control if id_type else ""} }}
+        input [{{ name: "x" data_type: TYPE_FP32 dims: [3] }}]
+        output [{{ name: "y" data_type: TYPE_FP32 dims: [3] }}]
+        """,
+        """
+        def execute(self, requests):
+            return [pb.InferenceResponse([
+                pb.Tensor("y", pb.get_input_tensor_by_name(request, "x").as_numpy())
+            ]) for request in requests]
+        """,
+    )
+
+
+def add_streaming(repository: Path, name: str = "stream") -> None:
+    """Batches, decoupled: answers its input, then twice its input; refuses negative numbers."""
+    add_model(
+        repository,
+        name,
+        """
+        max_batch_size: 8
+        model_transaction_policy { decoupled: true }
+        input [{ name: "x" data_type: TYPE_FP32 dims: [3] }]
+        output [{ name: "y" data_type: TYPE_FP32 dims: [3] }]
+        """,
+        """
+        def execute(self, requests):
+            for request in requests:
+                sender = request.get_response_sender()
+                x = pb.get_input_tensor_by_name(request, "x").as_numpy()
+                if (x < 0).any():
+                    sender.send(pb.InferenceResponse(error=pb.TritonError("negative number")))
+                else:
+                    for factor in (1, 2):
+                        sender.send(pb.InferenceResponse([pb.Tensor("y", factor * x)]))
+                sender.send(flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+        """,
+    )
+
+
+def add_slow(repository: Path, name: str = "slow", seconds: float = 0.2) -> None:
+    """Does not batch; answers its input after a while, one request after the other."""
+    add_model(
+        repository,
+        name,
+        """
+        max_batch_size: 0
+        input [{ name: "x" data_type: TYPE_FP32 dims: [3] }]
+        output [{ name: "y" data_type: TYPE_FP32 dims: [3] }]
+        """,
+        f"""
+        def execute(self, requests):
+            time.sleep({seconds})
+            return [pb.InferenceResponse([
+                pb.Tensor("y", pb.get_input_tensor_by_name(request, "x").as_numpy())
+            ]) for request in requests]
+        """,
+    )

@@ -47,6 +47,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     models.add_classifier(repository)
     models.add_mirror(repository)
     models.add_onnx(repository)
+    models.add_stateful(repository)
+    models.add_stateful(repository, "named", "TYPE_STRING")
+    models.add_streaming(repository)
+    models.add_slow(repository)
     scratch = tmp_path_factory.mktemp("scratch")
     with running(a_server("digits"), repository, scratch) as server:
         yield server.wait_ready()
@@ -350,6 +354,87 @@ def test_a_wrong_golden_set_judges_nobody(server: Running, check: Check, tmp_pat
     assert result.error is not None
     assert result.error.reason == "GoldenSetInvalid"
     assert result.error.message.startswith("golden set, golden.yaml: outputs.label: ")
+
+
+# ── Models that want to be asked in another way ──
+
+X = np.arange(1, 7, dtype=np.float32).reshape(2, 3)
+
+
+@pytest.mark.parametrize("name", ["counter", "named"])
+def test_a_stateful_model_is_asked_a_sequence_per_case(
+    server: Running, check: Check, tmp_path: Path, name: str
+) -> None:
+    write_arrays(tmp_path, {"y": {"compare": "Tolerance"}}, input_x=X, output_y=X)
+    _, result = check(an_order(server, model_name=name, stable_http=server.http))
+
+    assert (result.verdict, result.agreed) == (CheckVerdict.PASS, 2), result.message
+    assert result.stable is not None
+
+
+def test_a_stateful_model_that_answers_otherwise_fails(
+    server: Running, check: Check, tmp_path: Path
+) -> None:
+    write_arrays(tmp_path, {"y": {"compare": "Tolerance"}}, input_x=X, output_y=X + 1)
+    _, result = check(an_order(server, model_name="counter"))
+
+    assert (result.verdict, result.reason) == (CheckVerdict.FAIL, Reason.GOLDEN_SET_FAILED)
+    assert "output 'y' at [0, 0] is 1, expected 2" in result.message
+
+
+@pytest.mark.parametrize("rows", [1, 2], ids=["its first response", "the whole stream"])
+def test_a_streaming_model_is_asked_by_a_stream(
+    server: Running, check: Check, tmp_path: Path, rows: int
+) -> None:
+    write_case(tmp_path, {"y": {"compare": "Tolerance"}}, a_stream(X[0], rows))
+    order = an_order(server, model_name="stream", stable_http=server.http, stable_grpc=server.grpc)
+    _, result = check(order)
+
+    assert (result.verdict, result.agreed) == (CheckVerdict.PASS, 1), result.message
+    assert result.stable == StableComparison(agreed=1, worse=0, better=0, p=1)
+
+
+def test_an_error_in_a_stream_is_a_disagreement_with_its_text(
+    server: Running, check: Check, tmp_path: Path
+) -> None:
+    write_case(tmp_path, {"y": {"compare": "Tolerance"}}, a_stream(-X[0], 1))
+    _, result = check(an_order(server, model_name="stream"))
+
+    assert result.verdict is CheckVerdict.FAIL
+    assert "the server answered: negative number" in result.message
+
+
+def test_a_streaming_model_without_grpc_is_not_judged(
+    server: Running, check: Check, tmp_path: Path
+) -> None:
+    write_case(tmp_path, {"y": {"compare": "Tolerance"}}, a_stream(X[0], 1))
+    code, result = check(an_order(server, model_name="stream", grpc=None))
+
+    assert (code, result.verdict) == (1, CheckVerdict.INCONCLUSIVE)
+    assert result.error is not None
+    assert result.error.reason == "GoldenSetNotAskable"
+    assert "spec.server.protocols has HTTP only" in result.error.message
+
+
+def test_a_check_that_is_too_slow_says_how_far_it_came(
+    server: Running, check: Check, tmp_path: Path
+) -> None:
+    cases = np.ones((100, 3), np.float32)
+    write_arrays(tmp_path, {"y": {"compare": "Tolerance"}}, input_x=cases[:, :], output_y=cases)
+    code, result = check(an_order(server, model_name="slow", timeout_seconds=2))
+
+    assert (code, result.verdict) == (1, CheckVerdict.INCONCLUSIVE)
+    assert result.error is not None
+    assert result.error.reason == "CheckTimedOut"
+    assert " of 100 cases were answered within 2 s; all of them take about " in result.error.message
+
+
+def a_stream(x: npt.NDArray[np.float32], rows: int) -> dict[str, Any]:
+    y = np.concatenate([x, 2 * x])[: 3 * rows]
+    return {
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 3], "data": x.tolist()}],
+        "outputs": [{"name": "y", "datatype": "FP32", "shape": [rows, 3], "data": y.tolist()}],
+    }
 
 
 def nobody() -> str:

@@ -1,5 +1,6 @@
 """Whole rollouts by the real passes: what users see, and what is written for it."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -84,6 +85,26 @@ async def test_a_version_that_fails_the_golden_set_gets_no_request() -> None:
     refused = world.status()["rejected"][0]["revision"]
     assert not any(key[3] == refused for key in world.controllers.served)
     assert not world.controllers.lost
+
+
+async def test_a_check_gets_the_time_that_the_golden_set_names_and_every_address() -> None:
+    world = await promoted()
+    golden = {"goldenSet": {"uri": "https://models.example/golden.tar", "timeoutSeconds": 1200}}
+
+    await world.ask_for("2", model=golden)
+    await world.until(lambda: bool(check_jobs(world)))
+    [job] = check_jobs(world)
+    [variable] = job["spec"]["template"]["spec"]["containers"][0]["env"]
+    request = json.loads(variable["value"])
+
+    assert request["timeoutSeconds"] == 1200
+    assert job["spec"]["activeDeadlineSeconds"] > 1200
+    assert request["stableHttp"].endswith(":8000")
+    assert request["stableGrpc"] == request["stableHttp"].replace(":8000", ":8001")
+
+
+def check_jobs(world: OperatorWorld) -> list[Any]:
+    return [job for _, job in world.api.all(kinds.JOB) if "-check-" in job["metadata"]["name"]]
 
 
 async def test_a_version_that_answers_with_errors_is_rolled_back_and_stays_out() -> None:

@@ -116,6 +116,8 @@ class GoldenSet(ApiModel):
     regression: Regression | None = None
     """What happens when enough cases agree, but significantly fewer than on stable: Fail rejects
     the revision, Report only mentions it. Default: Fail."""
+    timeout_seconds: Annotated[int, Field(ge=10, le=14_400)] | None = None
+    """Time for the whole check of a candidate, in seconds. Default: 300."""
 
 
 class Warmup(ApiModel):

@@ -1,12 +1,18 @@
 """The same cases, asked of stable: a regression shows best on equal questions."""
 
 import logging
+from contextlib import aclosing
 
 from slipway.api.request import CheckRequest
 from slipway.errors import JobFailure
-from slipway.jobs.check.ask_cases import CaseTally, Deadline, ask_case
-from slipway.jobs.check.golden_set import LoadedGoldenSet, fit_case
-from slipway.jobs.check.model_server import open_http_server
+from slipway.jobs.check.ask_cases import (
+    CaseTally,
+    Deadline,
+    Endpoints,
+    answer_cases,
+    open_exchange,
+)
+from slipway.jobs.check.golden_set import LoadedGoldenSet
 from slipway.policy.statistics.agreement import PairedAgreement, compare_paired
 
 log = logging.getLogger(__name__)
@@ -21,15 +27,17 @@ async def ask_stable(
     """
     if request.stable_http is None or candidate.asked < candidate.total:
         return None
+    stable = Endpoints(request.stable_http, request.stable_grpc)
 
     # Half of the rest: the comparison by gRPC comes afterwards.
     limit = Deadline.after(deadline.remaining / 2)
     agrees = []
     try:
-        async with open_http_server(request.stable_http, request.model_name) as server:
-            for case in golden.cases:
-                fitted = fit_case(case, candidate.signature)
-                agrees.append(await ask_case(server, golden, fitted, limit) is None)
+        async with open_exchange(stable, request.model_name, limit) as (server, exchange):
+            answers = answer_cases(server, golden, candidate.signature, limit, exchange=exchange)
+            async with aclosing(answers):
+                async for _, problem in answers:
+                    agrees.append(problem is None)
     except JobFailure as error:
         log.warning("not comparing with stable: it does not answer: %s", error)
         return None

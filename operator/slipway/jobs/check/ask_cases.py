@@ -3,16 +3,26 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TypeVar
 
 from slipway.api.reasons import Reason
 from slipway.api.result import Signature
 from slipway.errors import JobFailure
 from slipway.jobs.check.compare import Disagreement, compare_output
-from slipway.jobs.check.golden_set import Case, LoadedGoldenSet, fit_case
-from slipway.jobs.check.model_server import ErrorResponse, ModelServer, Unreachable
+from slipway.jobs.check.exchange import PLAIN, Exchange, first_rows
+from slipway.jobs.check.golden_set import Case, GoldenSetInvalid, LoadedGoldenSet, fit_case
+from slipway.jobs.check.model_server import (
+    ErrorResponse,
+    ModelServer,
+    Unreachable,
+    open_grpc_server,
+    open_http_server,
+)
 from slipway.jobs.check.tensors import Tensors
 
 log = logging.getLogger(__name__)
@@ -23,7 +33,11 @@ PAUSE_SECONDS = 0.2
 """Pause between two attempts; for an unreachable server it grows to `LONGEST_PAUSE_SECONDS`."""
 LONGEST_PAUSE_SECONDS = 2.0
 REQUEST_SECONDS = 60.0
-"""Time after which an unanswered request is sent again: the connection may be broken."""
+"""Time after which an unanswered request is sent again: the connection may be broken. It doubles
+each time, because the model may be slow."""
+REQUESTS_AT_A_TIME = 8
+QUEUE_SECONDS = 20.0
+"""Longest wait of a request for those before it: slow models get fewer at a time."""
 
 Answer = TypeVar("Answer")
 
@@ -34,16 +48,28 @@ class Deadline:
 
     at: float
     """Seconds on the monotonic clock."""
+    seconds: float
+    """The whole time that there was."""
 
     @classmethod
     def after(cls, seconds: float) -> "Deadline":
         """Return the deadline so many seconds from now."""
-        return cls(time.monotonic() + seconds)
+        return cls(time.monotonic() + seconds, seconds)
 
     @property
     def remaining(self) -> float:
         """Seconds left; never negative."""
         return max(0.0, self.at - time.monotonic())
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where a server is asked."""
+
+    http: str
+    """host:port"""
+    grpc: str | None
+    """host:port; None where the server does not speak gRPC."""
 
 
 @dataclass(slots=True)
@@ -86,24 +112,28 @@ async def call_until_reached(call: Callable[[], Awaitable[Answer]], deadline: De
     """Return the answer of a server that may not be reachable yet.
 
     Raises:
-        JobFailure: ServerUnreachable, which is transient, when the time of the check is over.
+        JobFailure: when the time of the check is over: ServerUnreachable, which is transient, or
+            CheckTimedOut if the server took the request and did not answer it.
         ErrorResponse: the server answered with an error.
 
     """
-    pause = PAUSE_SECONDS
+    pause, limit = PAUSE_SECONDS, REQUEST_SECONDS
 
     while True:
         try:
-            async with asyncio.timeout(min(deadline.remaining, REQUEST_SECONDS)):
+            async with asyncio.timeout(min(deadline.remaining, limit)):
                 return await call()
-        except (Unreachable, TimeoutError) as error:
-            problem = str(error) or "no answer"
+        except TimeoutError:
+            reason, problem = Reason.CHECK_TIMED_OUT, "no answer"
+            limit *= 2
+        except Unreachable as error:
+            reason, problem = Reason.SERVER_UNREACHABLE, str(error) or "no answer"
 
         if deadline.remaining < pause:
             raise JobFailure(
-                Reason.SERVER_UNREACHABLE,
+                reason,
                 f"the server did not answer in time: {problem}",
-                transient=True,
+                transient=reason is Reason.SERVER_UNREACHABLE,
             )
         log.info("waiting for the server: %s", problem)
         await asyncio.sleep(pause)
@@ -124,7 +154,38 @@ async def wait_for_signature(server: ModelServer, deadline: Deadline) -> Signatu
         except ErrorResponse as error:
             raise Unreachable(str(error)) from error  # it may still be loading
 
-    return await call_until_reached(ask, deadline)
+    try:
+        return await call_until_reached(ask, deadline)
+    except JobFailure as failure:
+        # That the metadata take so long is no matter of how fast the model is.
+        raise JobFailure(Reason.SERVER_UNREACHABLE, str(failure), transient=True) from failure
+
+
+@asynccontextmanager
+async def open_exchange(
+    endpoints: Endpoints, model: str, deadline: Deadline
+) -> AsyncIterator[tuple[ModelServer, Exchange]]:
+    """Open the endpoint at which the cases are asked: HTTP, or gRPC for a model that streams.
+
+    Raises:
+        JobFailure: ServerUnreachable, which is transient, or GoldenSetNotAskable: the model
+            streams, and the server speaks HTTP only.
+
+    """
+    async with open_http_server(endpoints.http, model) as server:
+        exchange = await call_until_reached(server.exchange, deadline)
+        if not exchange.is_streaming:
+            yield server, exchange
+            return
+
+    if endpoints.grpc is None:
+        raise JobFailure(
+            Reason.GOLDEN_SET_NOT_ASKABLE,
+            "the model streams its answers (decoupled), which takes gRPC, and "
+            "spec.server.protocols has HTTP only; add GRPC, or leave out the golden set",
+        )
+    async with open_grpc_server(endpoints.grpc, model) as streaming:
+        yield streaming, exchange
 
 
 async def ask_all_cases(
@@ -133,43 +194,116 @@ async def ask_all_cases(
     signature: Signature,
     tally: CaseTally,
     deadline: Deadline,
+    *,
+    exchange: Exchange = PLAIN,
 ) -> None:
     """Ask every case and count the answers in `tally`, up to the first fatal one.
 
     Raises:
-        JobFailure: ServerUnreachable or CheckTimedOut; both are transient.
+        JobFailure: ServerUnreachable, which is transient, or CheckTimedOut.
+        GoldenSetInvalid: a case can never be asked of this model.
 
     """
     tally.signature = signature
+    began = deadline.remaining
 
-    for case in golden.cases:
-        if not deadline.remaining:
-            raise JobFailure(
-                Reason.CHECK_TIMED_OUT,
-                f"asked {tally.asked} of {tally.total} cases before the check's time was over",
-                transient=True,
+    answers = answer_cases(server, golden, signature, deadline, exchange=exchange)
+    try:
+        async with aclosing(answers):
+            async for case, problem in answers:
+                tally.count(case, problem)
+                if tally.fatal:
+                    return
+    except JobFailure as failure:
+        if failure.reason != Reason.CHECK_TIMED_OUT:
+            raise
+        text = _describe_pace(tally, began - deadline.remaining, deadline)
+        raise JobFailure(Reason.CHECK_TIMED_OUT, text) from failure
+
+
+async def answer_cases(
+    server: ModelServer,
+    golden: LoadedGoldenSet,
+    signature: Signature,
+    deadline: Deadline,
+    *,
+    exchange: Exchange = PLAIN,
+) -> AsyncGenerator[tuple[Case, Disagreement | None]]:
+    """Yield every case with what disagrees, in their order; several are asked at a time.
+
+    Raises:
+        JobFailure: ServerUnreachable, which is transient, or CheckTimedOut.
+        GoldenSetInvalid: a case can never be asked of this model.
+
+    """
+    rest = iter(golden.cases)
+    asked: deque[tuple[Case, asyncio.Task[Disagreement | None]]] = deque()
+    limit = 1
+
+    try:
+        while True:
+            for case in islice(rest, limit - len(asked)):
+                fitted = fit_case(case, signature)
+                require_askable(fitted, exchange)
+                question = ask_case(server, golden, fitted, deadline, exchange=exchange)
+                asked.append((fitted, asyncio.create_task(question)))
+            if not asked:
+                return
+            if not deadline.remaining:
+                raise JobFailure(Reason.CHECK_TIMED_OUT, "the check's time is over")
+
+            fitted, answer = asked.popleft()
+            began = time.monotonic()
+            problem = await answer
+            if limit == 1:  # nothing was asked beside it, so this is how long one answer takes
+                seconds = max(time.monotonic() - began, 1e-3)
+                limit = max(1, min(REQUESTS_AT_A_TIME, int(QUEUE_SECONDS / seconds)))
+            yield fitted, problem
+    finally:
+        for _, answer in asked:
+            answer.cancel()
+        await asyncio.gather(*(answer for _, answer in asked), return_exceptions=True)
+
+
+def require_askable(case: Case, exchange: Exchange) -> None:
+    """Refuse a batch for a stateful model: Triton takes one element of a sequence at a time.
+
+    Raises:
+        GoldenSetInvalid: the case has a larger batch.
+
+    """
+    if not (exchange.is_stateful and exchange.can_batch):
+        return
+    for name, tensor in case.inputs.items():
+        if tensor.array.ndim and len(tensor.array) > 1:
+            raise GoldenSetInvalid(
+                f"case {case.name}",
+                f"inputs: '{name}' has a batch of {len(tensor.array)}, expected 1: the model is "
+                "stateful, and a sequence has one element per request",
             )
-
-        fitted = fit_case(case, signature)
-        tally.count(fitted, await ask_case(server, golden, fitted, deadline))
-        if tally.fatal:
-            return
 
 
 async def ask_case(
-    server: ModelServer, golden: LoadedGoldenSet, case: Case, deadline: Deadline
+    server: ModelServer,
+    golden: LoadedGoldenSet,
+    case: Case,
+    deadline: Deadline,
+    *,
+    exchange: Exchange = PLAIN,
 ) -> Disagreement | None:
     """Return why the server's answer disagrees; None if it agrees.
 
     Raises:
-        JobFailure: ServerUnreachable, which is transient.
+        JobFailure: ServerUnreachable, which is transient, or CheckTimedOut.
 
     """
     try:
-        found = await _infer_with_retries(server, case, deadline)
+        found = await _infer_with_retries(server, case, deadline, exchange)
     except ErrorResponse as error:
         return Disagreement(str(error))
 
+    if exchange.is_streaming:
+        found = first_rows(found, case.outputs)
     for name, expected in case.outputs.items():
         problem = compare_output(golden.rules[name], expected, found.get(name))
         if problem is not None:
@@ -177,13 +311,29 @@ async def ask_case(
     return None
 
 
-async def _infer_with_retries(server: ModelServer, case: Case, deadline: Deadline) -> Tensors:
+async def _infer_with_retries(
+    server: ModelServer, case: Case, deadline: Deadline, exchange: Exchange
+) -> Tensors:
     """Return the outputs, after up to `TRIES` attempts if the server has an error of its own."""
+
+    def infer() -> Awaitable[Tensors]:
+        return server.infer(case.inputs, exchange)
+
     for _ in range(TRIES - 1):
         try:
-            return await call_until_reached(lambda: server.infer(case.inputs), deadline)
+            return await call_until_reached(infer, deadline)
         except ErrorResponse as error:
             if not error.is_transient:
                 raise
         await asyncio.sleep(PAUSE_SECONDS)
-    return await call_until_reached(lambda: server.infer(case.inputs), deadline)
+    return await call_until_reached(infer, deadline)
+
+
+def _describe_pace(tally: CaseTally, seconds: float, deadline: Deadline) -> str:
+    text = (
+        f"the check is too slow: {tally.asked} of {tally.total} cases were answered within "
+        f"{deadline.seconds:g} s"
+    )
+    if tally.asked:
+        text += f"; all of them take about {seconds * tally.total / tally.asked:.0f} s"
+    return f"{text}; raise spec.model.goldenSet.timeoutSeconds, or have fewer cases"

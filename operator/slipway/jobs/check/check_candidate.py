@@ -13,12 +13,15 @@ from slipway.jobs.check.against_stable import ask_stable
 from slipway.jobs.check.ask_cases import (
     CaseTally,
     Deadline,
+    Endpoints,
     ask_all_cases,
     ask_case,
+    open_exchange,
     wait_for_signature,
 )
+from slipway.jobs.check.exchange import Exchange
 from slipway.jobs.check.golden_set import LoadedGoldenSet
-from slipway.jobs.check.model_server import ModelServer, open_grpc_server, open_http_server
+from slipway.jobs.check.model_server import open_grpc_server, open_http_server
 from slipway.jobs.check.signature import signature_differences
 from slipway.policy.statistics.agreement import CONFIDENCE, PairedAgreement, lower_bound
 
@@ -40,6 +43,7 @@ class Trial:
     needed: float
     """Smallest share of cases that must agree; ratio in [0, 1]."""
     tally: CaseTally
+    exchange: Exchange
     against_stable: PairedAgreement | None = None
     """How stable answered the same cases; None if it was not asked."""
 
@@ -79,7 +83,7 @@ async def check_candidate(request: CheckRequest, golden_source: GoldenSource) ->
         stable = await _stable_signature(request)
         if changed := _signature_change(stable, signature):
             return _failed_result(Reason.SIGNATURE_CHANGED, changed, signature)
-        trial = await _ask_golden_set(server, signature, request, golden_source, deadline)
+    trial = await _ask_golden_set(signature, request, golden_source, deadline)
 
     if trial is not None and trial.failed:
         return _failed_result(Reason.GOLDEN_SET_FAILED, str(trial), signature, trial)
@@ -121,7 +125,6 @@ def _signature_change(stable: Signature | None, candidate: Signature) -> str | N
 
 
 async def _ask_golden_set(
-    server: ModelServer,
     signature: Signature,
     request: CheckRequest,
     golden_source: GoldenSource,
@@ -132,12 +135,15 @@ async def _ask_golden_set(
         return None
 
     golden, digest = found
-    trial = Trial(golden, digest, request.golden.min_agreement, CaseTally(len(golden.cases)))
-    try:
-        await ask_all_cases(server, golden, signature, trial.tally, deadline)
-    except JobFailure:
-        if not trial.failed:  # a verdict that is certain needs no more cases
-            raise
+    tally = CaseTally(len(golden.cases))
+    endpoints = Endpoints(request.http, request.grpc)
+    async with open_exchange(endpoints, request.model_name, deadline) as (server, exchange):
+        trial = Trial(golden, digest, request.golden.min_agreement, tally, exchange)
+        try:
+            await ask_all_cases(server, golden, signature, tally, deadline, exchange=exchange)
+        except JobFailure:
+            if not trial.failed:  # a verdict that is certain needs no more cases
+                raise
 
     return trial
 
@@ -153,9 +159,9 @@ async def _find_grpc_difference(
         if changed := signature_differences(signature, await wait_for_signature(server, deadline)):
             return f"signature by gRPC differs from that by HTTP: {'; '.join(changed)}"
         case = trial.tally.example if trial else None
-        if trial is None or case is None:
-            return None
-        problem = await ask_case(server, trial.golden, case, deadline)
+        if trial is None or case is None or trial.exchange.is_streaming:
+            return None  # a model that streams was asked by gRPC all along
+        problem = await ask_case(server, trial.golden, case, deadline, exchange=trial.exchange)
     return f"case {case.name} by gRPC: {problem.text}" if problem else None
 
 

@@ -84,7 +84,7 @@ def load_golden_set(tree: Tree) -> LoadedGoldenSet:
 
     rules = _read_rules(tree)
 
-    files = [name for name in tree.names if name.startswith(CASES) and name.endswith(".json")]
+    files = [name for name in tree.names if _is_case_file(name)]
     if bool(files) == (ARRAYS in tree.names):
         found = "both" if files else f"neither among {len(tree.files)} files"
         raise GoldenSetInvalid(FILE, f"expected either {CASES}*.json or {ARRAYS}, found {found}")
@@ -122,6 +122,11 @@ def _read_rules(tree: Tree) -> Mapping[str, Rule]:
         raise GoldenSetInvalid(FILE, " ".join(str(error).split())) from error
     except ValidationError as error:
         raise GoldenSetInvalid(FILE, _describe_errors(error)) from error
+
+
+def _is_case_file(name: str) -> bool:
+    """Hidden files are no cases: macOS puts ``._1.json`` beside ``1.json``."""
+    return name.startswith(CASES) and name.endswith(".json") and not Path(name).name.startswith(".")
 
 
 def _read_case(path: Path, file: str, rules: Mapping[str, Rule]) -> Case:

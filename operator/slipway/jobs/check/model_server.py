@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import aiohttp
+import grpc
 from tritonclient import grpc as grpc_types
 from tritonclient import http as http_types
 from tritonclient.grpc import aio as grpc_client
@@ -18,17 +19,20 @@ from tritonclient.utils import InferenceServerException
 from slipway.api.base import Manifest
 from slipway.api.result import Signature
 from slipway.errors import SlipwayError
+from slipway.jobs.check.exchange import PLAIN, Exchange, join_responses, read_exchange
 from slipway.jobs.check.signature import read_signature
 from slipway.jobs.check.tensors import Tensor, Tensors
 
 SERVER_ERROR = 500
-GATEWAY_STATUS = frozenset({502, 504})
-"""Statuses that Triton never sends: a proxy did not reach it."""
+NO_ANSWER_STATUS = frozenset({502, 503, 504})
+"""A proxy did not reach Triton, or Triton is too busy to take the request."""
 
 GRPC_UNREACHABLE = frozenset({"StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED"})
 GRPC_TRANSIENT = frozenset({"StatusCode.INTERNAL", "StatusCode.UNKNOWN", "StatusCode.ABORTED"})
 
 MAX_MESSAGE_BYTES = 2**31 - 1
+MAX_RESPONSES = 10_000
+"""Responses of one stream that are read: a model may stream until its client leaves."""
 
 
 class Unreachable(SlipwayError):
@@ -50,7 +54,10 @@ class ModelServer(Protocol):
     async def signature(self) -> Signature:
         """Return the model's inputs and outputs."""
 
-    async def infer(self, inputs: Tensors) -> Tensors:
+    async def exchange(self) -> Exchange:
+        """Return how the model is asked; plainly where its configuration may not be read."""
+
+    async def infer(self, inputs: Tensors, exchange: Exchange = PLAIN) -> Tensors:
         """Return the model's outputs."""
 
 
@@ -66,10 +73,18 @@ class HttpServer:
         metadata = await _call_http(self._client.get_model_metadata(self._model))
         return read_signature(metadata, await self._config())
 
-    async def infer(self, inputs: Tensors) -> Tensors:
-        """Send the tensors in binary form, since JSON has no half precision."""
+    async def exchange(self) -> Exchange:
+        """Return how the model is asked."""
+        return read_exchange(await self._config())
+
+    async def infer(self, inputs: Tensors, exchange: Exchange = PLAIN) -> Tensors:
+        """Send the tensors in binary form, since JSON has no half precision.
+
+        HTTP has no streams: a streaming model refuses the request.
+        """
         request = _make_inputs(http_types.InferInput, inputs)
-        result = await _call_http(self._client.infer(self._model, request))
+        call = self._client.infer(self._model, request, **exchange.start_sequence())
+        result = await _call_http(call)
         outputs = result.get_response().get("outputs", [])
         return _read_outputs(result, ((output["name"], output["datatype"]) for output in outputs))
 
@@ -93,12 +108,35 @@ class GrpcServer:
         call = self._client.get_model_metadata(self._model, as_json=True)
         return read_signature(await _call_grpc(call), await self._config())
 
-    async def infer(self, inputs: Tensors) -> Tensors:
-        """Send the tensors in binary form."""
+    async def exchange(self) -> Exchange:
+        """Return how the model is asked."""
+        return read_exchange(await self._config())
+
+    async def infer(self, inputs: Tensors, exchange: Exchange = PLAIN) -> Tensors:
+        """Send the tensors in binary form; the responses of a stream are joined."""
         request = _make_inputs(grpc_types.InferInput, inputs)
-        result = await _call_grpc(self._client.infer(self._model, request))
-        outputs = result.get_response().outputs
-        return _read_outputs(result, ((output.name, output.datatype) for output in outputs))
+        parameters = exchange.start_sequence()
+        if exchange.is_streaming:
+            asked = {"model_name": self._model, "inputs": request, **parameters}
+            return join_responses(await _call_grpc(self._read_stream(asked)))
+        call = self._client.infer(self._model, request, **parameters)
+        return _read_grpc_outputs(await _call_grpc(call))
+
+    async def _read_stream(self, request: Manifest) -> list[Tensors]:
+        """Return the responses to one request; Triton closes the stream after the last."""
+        responses: list[Tensors] = []
+        stream = self._client.stream_infer(_iterate_once(request))
+
+        try:
+            async for result, error in stream:
+                if error is not None:
+                    raise error
+                responses.append(_read_grpc_outputs(result))
+                if len(responses) >= MAX_RESPONSES:
+                    break
+        finally:
+            stream.cancel()
+        return responses
 
     async def _config(self) -> Manifest | None:
         try:
@@ -136,7 +174,7 @@ async def _call_http(call: Awaitable[Any]) -> Any:
         return await call
     except InferenceServerException as error:
         status = int(error.status() or 0)
-        if not status or status in GATEWAY_STATUS:
+        if not status or status in NO_ANSWER_STATUS:
             raise Unreachable(str(error)) from error
         raise ErrorResponse(
             f"the server answered {status}: {error.message()}", is_transient=status >= SERVER_ERROR
@@ -149,13 +187,24 @@ async def _call_grpc(call: Awaitable[Any]) -> Any:
     try:
         return await call
     except InferenceServerException as error:
-        status = str(error.status())
-        if status in GRPC_UNREACHABLE:
-            raise Unreachable(str(error)) from error
-        code = status.removeprefix("StatusCode.")
-        raise ErrorResponse(
-            f"the server answered {code}: {error.message()}", is_transient=status in GRPC_TRANSIENT
-        ) from error
+        raise _grpc_error(error.status(), error.message()) from error
+    except grpc.aio.AioRpcError as error:  # from a stream: the client does not wrap it
+        raise _grpc_error(str(error.code()), error.details() or "") from error
+
+
+def _grpc_error(status: str | None, message: str) -> Unreachable | ErrorResponse:
+    """Return what a failed call means; an error inside a stream has no status."""
+    if status in GRPC_UNREACHABLE:
+        return Unreachable(f"[{status}] {message}")
+    code = "" if status is None else f" {status.removeprefix('StatusCode.')}"
+    return ErrorResponse(
+        f"the server answered{code}: {message}",
+        is_transient=status is None or status in GRPC_TRANSIENT,
+    )
+
+
+async def _iterate_once(request: Manifest) -> AsyncIterator[Manifest]:
+    yield request
 
 
 def _make_inputs(kind: Callable[[str, list[int], str], Any], tensors: Tensors) -> list[Any]:
@@ -167,3 +216,8 @@ def _make_inputs(kind: Callable[[str, list[int], str], Any], tensors: Tensors) -
 
 def _read_outputs(result: Any, outputs: Any) -> Tensors:
     return {name: Tensor(datatype, result.as_numpy(name)) for name, datatype in outputs}
+
+
+def _read_grpc_outputs(result: Any) -> Tensors:
+    outputs = result.get_response().outputs
+    return _read_outputs(result, ((output.name, output.datatype) for output in outputs))

@@ -8,7 +8,8 @@ from slipway.api.request import CheckRequest
 from slipway.api.result import Signature
 from slipway.jobs.check import against_stable, ask_cases
 from slipway.jobs.check.against_stable import ask_stable
-from slipway.jobs.check.ask_cases import CaseTally, Deadline, ask_all_cases
+from slipway.jobs.check.ask_cases import CaseTally, Deadline, Endpoints, ask_all_cases
+from slipway.jobs.check.exchange import PLAIN, Exchange
 from slipway.jobs.check.model_server import ErrorResponse, Unreachable
 from slipway.policy.statistics.agreement import PairedAgreement
 
@@ -29,10 +30,12 @@ async def compared(
     order: CheckRequest = ORDER,
 ) -> PairedAgreement | None:
     @asynccontextmanager
-    async def open_stable(_address: str, _model: str) -> AsyncIterator[FakeServer]:
-        yield FakeServer(*stable)
+    async def open_stable(
+        _stable: Endpoints, _model: str, _deadline: Deadline
+    ) -> AsyncIterator[tuple[FakeServer, Exchange]]:
+        yield FakeServer(*stable), PLAIN
 
-    monkeypatch.setattr(against_stable, "open_http_server", open_stable)
+    monkeypatch.setattr(against_stable, "open_exchange", open_stable)
     golden, tally = a_golden_set(len(candidate)), CaseTally(len(candidate))
     limit = Deadline.after(0.2)
     await ask_all_cases(FakeServer(*candidate), golden, Signature(), tally, limit)

@@ -1,3 +1,5 @@
+import asyncio
+import re
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -7,8 +9,15 @@ from slipway.api.reasons import Reason
 from slipway.api.result import Signature
 from slipway.errors import JobFailure
 from slipway.jobs.check import ask_cases
-from slipway.jobs.check.ask_cases import CaseTally, Deadline, ask_all_cases, wait_for_signature
-from slipway.jobs.check.golden_set import Case, LoadedGoldenSet
+from slipway.jobs.check.ask_cases import (
+    CaseTally,
+    Deadline,
+    ask_all_cases,
+    require_askable,
+    wait_for_signature,
+)
+from slipway.jobs.check.exchange import PLAIN, Exchange
+from slipway.jobs.check.golden_set import Case, GoldenSetInvalid, LoadedGoldenSet
 from slipway.jobs.check.model_server import ErrorResponse, Unreachable
 from slipway.jobs.check.tensors import Tensor, Tensors
 
@@ -29,13 +38,36 @@ class FakeServer:
         await self.infer({})
         return Signature()
 
-    async def infer(self, inputs: Tensors) -> Mapping[str, Tensor]:
+    async def exchange(self) -> Exchange:
+        return PLAIN
+
+    async def infer(self, inputs: Tensors, exchange: Exchange = PLAIN) -> Mapping[str, Tensor]:
         assert inputs is not None
+        assert exchange is not None
         self.asked += 1
         self._last = next(self._answers, self._last)
         if isinstance(self._last, Exception):
             raise self._last
         return {} if self._last == BROKEN else {"y": number(self._last)}
+
+
+class SlowServer(FakeServer):
+    """Answers right, after a while."""
+
+    def __init__(self, *, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._now = 0
+        self.most = 0
+
+    async def infer(self, inputs: Tensors, exchange: Exchange = PLAIN) -> Mapping[str, Tensor]:
+        self._now += 1
+        self.most = max(self.most, self._now)
+        try:
+            await asyncio.sleep(self._seconds)
+        finally:
+            self._now -= 1
+        return await super().infer(inputs, exchange)
 
 
 @pytest.fixture(autouse=True)
@@ -67,9 +99,10 @@ async def test_agreeing_cases_are_counted() -> None:
 
 async def test_a_broken_answer_ends_the_check() -> None:
     server = FakeServer(WRONG, BROKEN, RIGHT)
-    tally = await ask(server)
+    tally = await ask(server, cases=50)
 
-    assert (server.asked, tally.fatal) == (2, True)
+    assert (tally.asked, tally.fatal) == (2, True)
+    assert server.asked < 2 + ask_cases.REQUESTS_AT_A_TIME
     assert tally.first == "case 1: output 'y' is missing"
 
 
@@ -107,9 +140,63 @@ async def test_a_server_that_stays_unreachable_gives_no_verdict() -> None:
 
 
 async def test_when_the_time_is_over_it_says_how_far_it_came() -> None:
-    with pytest.raises(JobFailure, match="asked 0 of 3 cases") as failure:
+    with pytest.raises(JobFailure, match="0 of 3 cases were answered") as failure:
         await ask(FakeServer(), seconds=0)
     assert failure.value.reason == Reason.CHECK_TIMED_OUT
+
+
+async def test_a_slow_server_is_called_slow_with_what_to_change() -> None:
+    with pytest.raises(JobFailure) as failure:
+        await ask(SlowServer(seconds=0.04), cases=1000, seconds=0.3)
+
+    assert failure.value.reason == Reason.CHECK_TIMED_OUT
+    assert not failure.value.transient  # the same Job would be as slow
+    assert re.fullmatch(
+        r"the check is too slow: \d+ of 1000 cases were answered within 0\.3 s; all of them take "
+        r"about \d+ s; raise spec\.model\.goldenSet\.timeoutSeconds, or have fewer cases",
+        str(failure.value),
+    )
+
+
+async def test_several_cases_are_asked_at_a_time() -> None:
+    server = SlowServer(seconds=0.02)
+    tally = await ask(server, cases=20)
+
+    assert tally.agreed == 20
+    assert server.most == ask_cases.REQUESTS_AT_A_TIME
+
+
+async def test_a_model_that_takes_long_is_asked_one_case_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ask_cases, "QUEUE_SECONDS", 0.03)
+    server = SlowServer(seconds=0.02)
+    await ask(server, cases=4)
+
+    assert server.most == 1
+
+
+async def test_no_question_is_left_open_after_the_check() -> None:
+    before = len(asyncio.all_tasks())
+    with pytest.raises(JobFailure):
+        await ask(SlowServer(seconds=0.04), cases=1000, seconds=0.1)
+    assert len(asyncio.all_tasks()) == before
+
+
+async def test_an_answer_that_takes_longer_than_a_request_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ask_cases, "REQUEST_SECONDS", 0.02)
+    assert (await ask(SlowServer(seconds=0.05), cases=1)).agreed == 1
+
+
+async def test_a_batch_for_a_stateful_model_is_the_fault_of_the_golden_set() -> None:
+    stateful = Exchange(is_stateful=True, can_batch=True)
+    case = Case("pair", {"x": Tensor("INT64", np.array([[1], [2]]))}, {})
+
+    with pytest.raises(GoldenSetInvalid, match="case pair: inputs: 'x' has a batch of 2"):
+        require_askable(case, stateful)
+    require_askable(case, PLAIN)
 
 
 async def test_a_model_that_is_not_loaded_yet_is_waited_for() -> None:

@@ -228,3 +228,29 @@ def test_the_documentation_shows_files_that_can_be_read() -> None:
 
     assert {rule.compare for rule in rules.values()} == set(Compare)
     assert read_json(case.outputs[0]).array.tolist() == [[b"7"]]
+
+
+# ── Pasted answers, and files that only a Mac sees ──
+
+
+def test_a_case_may_be_pasted_as_triton_printed_it(load: Load) -> None:
+    sequence = {"sequence_id": 0, "sequence_start": False, "sequence_end": False}
+    pasted = CASE | {"model_name": "digits", "model_version": "1", "parameters": sequence}
+    pasted["outputs"] = [dict(CASE["outputs"][0], parameters={"binary_data_size": 5})]
+
+    assert [case.name for case in load(case=pasted).cases] == ["seven"]
+
+
+def test_the_other_unknown_fields_of_a_case_stay_errors(load: Load) -> None:
+    with pytest.raises(GoldenSetInvalid, match="modelName"):
+        load(case=CASE | {"modelName": "digits"})
+
+
+def test_the_files_that_macos_adds_are_no_cases(load: Load, tmp_path: Path) -> None:
+    load(case=CASE)
+    (tmp_path / "cases/._0001.json").write_bytes(b"\0\5\26\7Mac OS X")
+    (tmp_path / "._golden.yaml").write_bytes(b"\0\5\26\7Mac OS X")
+
+    golden = load_golden_set(make_tree(walk_files(tmp_path)))
+
+    assert [case.name for case in golden.cases] == ["seven"]
