@@ -16,6 +16,10 @@ WHITEOUT = ".wh."
 MODEL_DIRECTORY_SUFFIXES = (".onnx", ".savedmodel")
 """Directories that are models themselves; removing them from the path would lose their name."""
 
+MAC_NAMES = frozenset({"__MACOSX", ".DS_Store", ".Spotlight-V100", ".Trashes", ".fseventsd"})
+MAC_PREFIX = "._"
+"""Prefix of a file that holds what a file system other than the Mac's cannot keep."""
+
 
 @dataclass(frozen=True, slots=True)
 class TreeFile:
@@ -68,6 +72,24 @@ def make_tree(
     return Tree(tuple(entries), download_digest, is_private)
 
 
+def leave_out_mac_files(tree: Tree) -> tuple[Tree, list[str]]:
+    """Return the tree without the files that only macOS reads, and a sentence about them if any.
+
+    Finder and tar on a Mac add them to archives, where their owner does not see them. Without them,
+    the rest may have a single top directory.
+    """
+    kept = [file for file in tree.files if not _is_mac_file(file.name)]
+    found = [file.name for file in tree.files if _is_mac_file(file.name)]
+    if not found:
+        return tree, []
+
+    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    return (
+        make_tree(kept, tree.download_digest, is_private=tree.is_private),
+        [f"left out {found[0]}{more}: only macOS reads such files"],
+    )
+
+
 def walk_files(root: Path, *, skip: frozenset[str] = frozenset()) -> Iterator[TreeFile]:
     """Yield the regular files below `root`, without the top entries named in `skip`.
 
@@ -109,6 +131,10 @@ def name_problem(name: str) -> str | None:
             f"is longer than {MAX_NAME_BYTES} bytes, or than {MAX_PART_BYTES} between two slashes"
         )
     return None
+
+
+def _is_mac_file(name: str) -> bool:
+    return any(part in MAC_NAMES or part.startswith(MAC_PREFIX) for part in name.split("/"))
 
 
 def _single_top_directory(files: list[TreeFile]) -> str | None:

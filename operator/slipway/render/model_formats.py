@@ -54,6 +54,8 @@ class Declared:
     backend: str = ""
     platform: str = ""
     default_model_filename: str = ""
+    versions: tuple[int, ...] = ()
+    """Versions that its version_policy names; empty where it names none."""
 
     @property
     def format(self) -> ModelFormat | None:
@@ -62,6 +64,11 @@ class Declared:
             if self.backend == known.backend or self.platform in known.platforms:
                 return known.format
         return None
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether it has no files of its own, because it only passes tensors between models."""
+        return self.platform == "ensemble"
 
     @property
     def is_foreign(self) -> bool:

@@ -2,10 +2,11 @@
 
 A source is a model file, a model directory (``config.pbtxt`` and one version directory), or a
 repository of several models. The version directory is always ``1``, so that paths stay the same
-between versions.
+between versions. Where a model has no file in a version directory, as an ensemble, it gets an empty
+one: Triton wants one, and few sources keep it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from slipway.api.names import MODEL_DIRECTORY_VERSION
@@ -40,6 +41,23 @@ class Layout:
     """Labels, warm-up data, other models' configurations; never our model's config.pbtxt."""
     model_file: str | None = None
     """Name in the source of the file that holds the graph."""
+    folders: tuple[str, ...] = ()
+    """Version directories without files, below the model repository."""
+    notes: tuple[str, ...] = ()
+    """One sentence each, about what is left out."""
+
+    def rename_sources(self, names: Mapping[str, str]) -> "Layout":
+        """Return the layout with other names in the source; `names` has the new by the old."""
+
+        def renamed(files: tuple[Placement, ...]) -> tuple[Placement, ...]:
+            return tuple(Placement(names[file.source], file.target) for file in files)
+
+        return replace(
+            self,
+            weights=renamed(self.weights),
+            extras=renamed(self.extras),
+            model_file=None if self.model_file is None else names.get(self.model_file),
+        )
 
 
 def find_config(names: Iterable[str], model: str) -> str | None:
@@ -65,20 +83,50 @@ def plan_layout(
     if _is_repository(names):
         return _plan_repository(names, model, requested, declared)
 
-    versions = {top for top in _top_names(names) if _is_version(top)}
-    if len(versions) > 1:
-        found = ", ".join(sorted(versions))
-        raise _layout_unknown(f"found version directories {found}, expected one")
-    if versions:
-        prefix = f"{versions.pop()}/"
+    versions = sorted({int(top) for top in _top_names(names) if _is_version(top)})
+    chosen = _choose_version(versions, declared)
+    left_out = [version for version in versions if version != chosen]
+
+    if chosen is not None:
+        prefix = f"{chosen}/"
         content = [name for name in names if name.startswith(prefix)]
     else:
         prefix = ""
-        content = [name for name in names if name != CONFIG]
+        content = [] if declared.is_ensemble else [name for name in names if name != CONFIG]
 
     layout = _plan_version(content, prefix, model, requested, declared)
-    rest = [name for name in names if name not in content and name != CONFIG]
-    return replace(layout, extras=tuple(Placement(name, f"{model}/{name}") for name in rest))
+    known = {CONFIG, *content}
+    ignored = tuple(f"{version}/" for version in left_out)
+    rest = [name for name in names if name not in known and not name.startswith(ignored)]
+    return replace(
+        layout,
+        extras=tuple(Placement(name, f"{model}/{name}") for name in rest),
+        notes=_describe_versions(chosen, left_out),
+    )
+
+
+def _choose_version(versions: Sequence[int], declared: Declared) -> int | None:
+    """Return the version directory that is served, as Triton chooses it; None where there is none.
+
+    That is the newest, or the newest of those that version_policy names.
+    """
+    if len(versions) < 2 or not declared.versions:  # noqa: PLR2004 - nothing to choose from
+        return max(versions, default=None)
+
+    named = [version for version in versions if version in declared.versions]
+    if not named:
+        wanted, found = (", ".join(map(str, items)) for items in (declared.versions, versions))
+        raise _layout_unknown(
+            f"version_policy of {CONFIG} names versions {wanted}, found version directories {found}"
+        )
+    return max(named)
+
+
+def _describe_versions(chosen: int | None, left_out: Sequence[int]) -> tuple[str, ...]:
+    if not left_out:
+        return ()
+    others = ", ".join(map(str, left_out))
+    return (f"took version directory {chosen} and left out {others}: a server has one version",)
 
 
 def _plan_repository(
@@ -98,19 +146,31 @@ def _plan_repository(
         )
 
     own = [name.removeprefix(f"{model}/") for name in names if name.startswith(f"{model}/")]
-    ours = _prefix_sources(plan_layout(own, model, None, declared), model)
+    sources = {name: f"{model}/{name}" for name in own}
+    ours = plan_layout(own, model, None, declared).rename_sources(sources)
     others = [
         Placement(name, name)
         for name in names
         if name.partition("/")[0] in models and not name.startswith(f"{model}/")
     ]
 
-    return Layout(
+    weights = (*ours.weights, *(file for file in others if _is_weight(file.target)))
+    filled = {model, *(file.target.partition("/")[0] for file in weights)}
+    empty = tuple(f"{name}/{MODEL_DIRECTORY_VERSION}" for name in models if name not in filled)
+    left_out = [name for name in names if name.partition("/")[0] not in models]
+
+    return replace(
+        ours,
         format=ModelFormat.REPOSITORY,
-        weights=(*ours.weights, *(file for file in others if _is_weight(file.target))),
+        weights=weights,
         extras=(*ours.extras, *(file for file in others if not _is_weight(file.target))),
-        model_file=ours.model_file,
+        folders=(*ours.folders, *empty),
+        notes=(*ours.notes, *_describe_others(left_out)),
     )
+
+
+def _describe_others(left_out: Sequence[str]) -> tuple[str, ...]:
+    return (f"left out {_list_some(left_out)}: no part of a model",) if left_out else ()
 
 
 def _plan_version(
@@ -127,9 +187,10 @@ def _plan_version(
     target = f"{model}/{MODEL_DIRECTORY_VERSION}"
 
     if requested is ModelFormat.REPOSITORY or (requested is None and declared.is_foreign):
-        _require_content(inner)
+        if not inner and not declared.is_foreign:
+            raise _layout_unknown("the version directory is empty")
         weights = tuple(Placement(prefix + name, f"{target}/{name}") for name in inner)
-        return Layout(ModelFormat.REPOSITORY, weights)
+        return Layout(ModelFormat.REPOSITORY, weights, folders=() if inner else (target,))
 
     chosen = _choose_format(inner, found, requested, declared)
     backend, named = BY_FORMAT[chosen], declared.default_model_filename
@@ -218,19 +279,6 @@ def _find_models(backend: TritonBackend, inner: Sequence[str]) -> list[str]:
     return [top for top in tops if top == backend.file or top.lower().endswith(backend.suffixes)]
 
 
-def _prefix_sources(layout: Layout, folder: str) -> Layout:
-    def prefixed(files: tuple[Placement, ...]) -> tuple[Placement, ...]:
-        return tuple(Placement(f"{folder}/{file.source}", file.target) for file in files)
-
-    file = layout.model_file
-    return Layout(
-        layout.format,
-        prefixed(layout.weights),
-        prefixed(layout.extras),
-        None if file is None else f"{folder}/{file}",
-    )
-
-
 def _is_repository(names: Iterable[str]) -> bool:
     """Several models, or one beside other files: no model at the top level, but below it."""
     tops = _top_names(names)
@@ -255,11 +303,6 @@ def _is_version(name: str) -> bool:
 
 def _top_names(names: Iterable[str]) -> set[str]:
     return {name.partition("/")[0] for name in names}
-
-
-def _require_content(inner: Sequence[str]) -> None:
-    if not inner:
-        raise _layout_unknown("the version directory is empty")
 
 
 def _file_patterns(backend: TritonBackend) -> str:

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from slipway.jobs.file_tree import TreeFile, make_tree, name_problem
+from slipway.jobs.file_tree import TreeFile, leave_out_mac_files, make_tree, name_problem
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,26 @@ def test_trees_start_where_the_content_does(names: list[str], want: list[str]) -
 
     assert list(tree.names) == want
     assert all(str(file.path).endswith(file.name) for file in tree.files)
+
+
+@pytest.mark.parametrize(
+    ("names", "want"),
+    [
+        pytest.param(["._m.onnx", "m.onnx"], ["m.onnx"], id="tar on a Mac"),
+        pytest.param(
+            ["__MACOSX/._m", "__MACOSX/m/1/._x", "m/config.pbtxt", "m/1/x"],
+            ["1/x", "config.pbtxt"],
+            id="Finder, which hides the single top directory",
+        ),
+        pytest.param([".DS_Store", "1/.DS_Store", "1/x"], ["1/x"], id="a folder that was opened"),
+        pytest.param([".hidden", "a._b"], [".hidden", "a._b"], id="none of them"),
+    ],
+)
+def test_files_that_only_a_mac_reads_are_left_out(names: list[str], want: list[str]) -> None:
+    tree, said = leave_out_mac_files(make_tree(TreeFile(name, Path(name)) for name in names))
+
+    assert list(tree.names) == want
+    assert bool(said) is (len(names) != len(want))
 
 
 @pytest.mark.parametrize(

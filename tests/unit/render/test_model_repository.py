@@ -130,6 +130,66 @@ def test_files_of_an_unknown_backend_stay_as_they_are(
     assert moves(layout) == {"1/xgboost.json": "1/xgboost.json"}
 
 
+@pytest.mark.parametrize(
+    ("found", "named", "taken", "left_out"),
+    [
+        pytest.param([1, 2], (), 2, "1", id="the newest"),
+        pytest.param([2, 10, 9], (), 10, "2, 9", id="the newest as a number"),
+        pytest.param([1, 2, 3], (1, 2), 2, "1, 3", id="the newest that the policy names"),
+        pytest.param([1, 2], (7, 1), 1, "2", id="the one that the policy names"),
+    ],
+)
+def test_of_several_versions_tritons_choice_is_served_and_said(
+    found: list[int], named: tuple[int, ...], taken: int, left_out: str
+) -> None:
+    names = ["config.pbtxt", "labels.txt", *(f"{version}/model.onnx" for version in found)]
+
+    layout = plan(names, declared=Declared(versions=named))
+
+    assert moves(layout) == {f"{taken}/model.onnx": "1/model.onnx", "labels.txt": "labels.txt"}
+    assert layout.notes == (
+        f"took version directory {taken} and left out {left_out}: a server has one version",
+    )
+
+
+ENSEMBLE = Declared(platform="ensemble")
+
+
+def test_an_ensemble_gets_the_version_directory_that_sources_lose() -> None:
+    names = ["core/config.pbtxt", "core/1/model.onnx", "digits/config.pbtxt", "digits/labels.txt"]
+
+    layout = plan(names, declared=ENSEMBLE)
+
+    assert layout.folders == ("digits/1",)
+    assert [place.target for place in layout.weights] == ["core/1/model.onnx"]
+    assert [place.target for place in layout.extras] == ["digits/labels.txt", "core/config.pbtxt"]
+
+
+def test_an_ensemble_beside_the_model_gets_one_too() -> None:
+    names = ["digits/config.pbtxt", "digits/1/model.onnx", "pipeline/config.pbtxt"]
+
+    assert plan(names).folders == ("pipeline/1",)
+
+
+@pytest.mark.parametrize("backend", ["tensorrtllm", "identity"])
+def test_a_backend_may_need_no_file_in_the_version_directory(backend: str) -> None:
+    layout = plan(["config.pbtxt"], declared=Declared(backend=backend))
+
+    assert (layout.weights, layout.folders) == ((), ("digits/1",))
+
+
+def test_a_version_directory_with_files_needs_no_other() -> None:
+    layout = plan(["config.pbtxt", "1/.gitkeep"], declared=ENSEMBLE)
+
+    assert (moves(layout), layout.folders) == ({"1/.gitkeep": "1/.gitkeep"}, ())
+
+
+def test_what_is_no_part_of_a_model_is_left_out_and_said() -> None:
+    layout = plan(["README.md", "docs/a.md", "digits/config.pbtxt", "digits/1/model.onnx"])
+
+    assert layout.notes == ("left out README.md, docs/a.md: no part of a model",)
+
+
 def test_a_repository_of_several_models_is_taken_over() -> None:
     names = [
         "README.md",
@@ -158,12 +218,12 @@ def test_a_repository_of_several_models_is_taken_over() -> None:
             ["readme.txt"], None, NOTHING, Reason.LAYOUT_UNKNOWN, "readme.txt", id="no model"
         ),
         pytest.param(
-            ["1/model.onnx", "2/model.onnx"],
+            ["config.pbtxt", "1/model.onnx", "2/model.onnx"],
             None,
-            NOTHING,
+            Declared(versions=(7, 8)),
             Reason.LAYOUT_UNKNOWN,
-            "version directories 1, 2, expected one",
-            id="two versions",
+            "version_policy of config.pbtxt names versions 7, 8, found version directories 1, 2",
+            id="two versions, and the policy names others",
         ),
         pytest.param(
             ["a.onnx", "b.onnx"],

@@ -37,7 +37,7 @@ from slipway.jobs.check.tensors import (
     read_array,
     read_json,
 )
-from slipway.jobs.file_tree import Tree
+from slipway.jobs.file_tree import Tree, leave_out_mac_files
 from slipway.jobs.placeholder import describe_lfs_pointer
 
 
@@ -77,6 +77,7 @@ def load_golden_set(tree: Tree) -> LoadedGoldenSet:
         GoldenSetInvalid: a file is missing or wrong.
 
     """
+    tree, _ = leave_out_mac_files(tree)
     for file in tree.files:
         problem = describe_lfs_pointer(file.path)
         if problem is not None:

@@ -46,7 +46,12 @@ class SourceConfig:
     def declared(self) -> Declared:
         """What it declares about the model file."""
         message = self.message
-        return Declared(message.backend, message.platform, message.default_model_filename)
+        return Declared(
+            message.backend,
+            message.platform,
+            message.default_model_filename,
+            tuple(message.version_policy.specific.versions),
+        )
 
 
 NO_SOURCE_CONFIG = SourceConfig(ModelConfig(), frozenset())

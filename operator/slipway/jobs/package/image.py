@@ -82,6 +82,11 @@ def configuration_files(plan: RepositoryPlan, tree: Tree, found: TreeDigest) -> 
     return [*_layer_files(plan.layout.extras, tree, found), config]
 
 
+def empty_folders(plan: RepositoryPlan) -> list[str]:
+    """Return the version directories without files, which are in the configuration layer."""
+    return [_path_in_image(folder) for folder in plan.layout.folders]
+
+
 def configuration_digest(plan: RepositoryPlan, layer: Layer) -> str:
     """Return the digest of the configuration: of its layer, and of where the weights go."""
     places = [[place.source, place.target] for place in plan.layout.weights]

@@ -43,6 +43,8 @@ class Layer:
     """An uncompressed tar that is made while it is read; a `registry.blob.Blob`."""
 
     files: tuple[LayerFile, ...]
+    folders: tuple[str, ...]
+    """All directories."""
     size: int
     """Bytes of the tar."""
     digest: str
@@ -50,14 +52,14 @@ class Layer:
 
     def chunks(self, offset: int) -> Iterator[bytes]:
         """Yield the bytes from `offset` on."""
-        for chunk in _tar_chunks(self.files):
+        for chunk in _tar_chunks(self.folders, self.files):
             if offset < len(chunk):
                 yield chunk[offset:]
             offset = max(0, offset - len(chunk))
 
 
-def make_layer(files: Iterable[LayerFile]) -> Layer:
-    """Return the layer of these files; reads every file once.
+def make_layer(files: Iterable[LayerFile], empty_folders: Iterable[str] = ()) -> Layer:
+    """Return the layer of these files and empty directories; reads every file once.
 
     Raises:
         JobFailure: SourceChanged, which is transient: a file is no longer what was hashed.
@@ -65,17 +67,21 @@ def make_layer(files: Iterable[LayerFile]) -> Layer:
     """
     ordered = tuple(sorted(files, key=lambda file: file.target.encode()))
 
+    folders = _all_folders(ordered, empty_folders)
+
     hasher = hashlib.sha256()
     size = 0
-    for chunk in _tar_chunks(ordered, verify=True):
+    for chunk in _tar_chunks(folders, ordered, verify=True):
         hasher.update(chunk)
         size += len(chunk)
 
-    return Layer(ordered, size, f"sha256:{hasher.hexdigest()}")
+    return Layer(ordered, folders, size, f"sha256:{hasher.hexdigest()}")
 
 
-def _tar_chunks(files: tuple[LayerFile, ...], *, verify: bool = False) -> Iterator[bytes]:
-    for folder in _parent_folders(files):
+def _tar_chunks(
+    folders: tuple[str, ...], files: tuple[LayerFile, ...], *, verify: bool = False
+) -> Iterator[bytes]:
+    for folder in folders:
         yield _tar_header(folder, kind=tarfile.DIRTYPE, mode=FOLDER_MODE)
     for file in files:
         yield _tar_header(file.target, kind=tarfile.REGTYPE, mode=FILE_MODE, size=file.size)
@@ -106,14 +112,12 @@ def _file_chunks(file: LayerFile, *, verify: bool) -> Iterator[bytes]:
         )
 
 
-def _parent_folders(files: tuple[LayerFile, ...]) -> list[str]:
-    found = {
-        str(parent)
-        for file in files
-        for parent in PurePosixPath(file.target).parents
-        if str(parent) != "."
-    }
-    return sorted(found, key=str.encode)
+def _all_folders(files: Iterable[LayerFile], empty_folders: Iterable[str]) -> tuple[str, ...]:
+    """Return the directories of files, the empty ones, and all that lead to them."""
+    parents = {parent for file in files for parent in PurePosixPath(file.target).parents}
+    for folder in map(PurePosixPath, empty_folders):
+        parents |= {folder, *folder.parents}
+    return tuple(sorted((str(parent) for parent in parents - {PurePosixPath()}), key=str.encode))
 
 
 def _tar_header(name: str, *, kind: bytes, mode: int, size: int = 0) -> bytes:

@@ -34,6 +34,7 @@ from slipway.jobs.package.image import (
     append_layers,
     configuration_digest,
     configuration_files,
+    empty_folders,
     weight_files,
 )
 from slipway.jobs.package.layer import make_layer
@@ -199,7 +200,9 @@ class PackageJob:
         self, model: FetchedModel, base: BaseImage, transfer: Transfer
     ) -> tuple[str, bool]:
         """Return the image's digest, and whether it was there already."""
-        configuration = make_layer(configuration_files(model.plan, model.tree, model.digest))
+        configuration = make_layer(
+            configuration_files(model.plan, model.tree, model.digest), empty_folders(model.plan)
+        )
         inputs = ImageInputs(
             model.digest.digest, configuration_digest(model.plan, configuration), base.digest
         )

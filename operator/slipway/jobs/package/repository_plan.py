@@ -6,7 +6,7 @@ from slipway.api.reasons import Reason
 from slipway.api.request import ConfigRequest
 from slipway.api.result import Signature
 from slipway.errors import JobFailure
-from slipway.jobs.file_tree import Tree
+from slipway.jobs.file_tree import Tree, leave_out_mac_files
 from slipway.jobs.package.config_pbtxt import (
     NO_SOURCE_CONFIG,
     SourceConfig,
@@ -42,9 +42,11 @@ def plan_model_repository(tree: Tree, request: ConfigRequest) -> RepositoryPlan:
             their config.pbtxt and the spec do not fit together.
 
     """
-    source = _read_source_config(tree, request.model_name)
-    layout = plan_layout(tree.names, request.model_name, request.format, source.declared)
-
+    # Only here, and not when the digest is computed, which is that of all files of the source.
+    served, left_out = leave_out_mac_files(tree)
+    source = _read_source_config(served, request.model_name)
+    layout = plan_layout(served.names, request.model_name, request.format, source.declared)
+    layout = layout.rename_sources(_original_names(tree, served))
     _require_real_files(tree, layout)
 
     graph, problem = _read_onnx_graph(tree, layout)
@@ -55,8 +57,14 @@ def plan_model_repository(tree: Tree, request: ConfigRequest) -> RepositoryPlan:
         config_target=f"{request.model_name}/{CONFIG}",
         config=finished.text,
         signature=finished.signature,
-        warnings=[*problem, *finished.warnings],
+        warnings=[*left_out, *layout.notes, *problem, *finished.warnings],
     )
+
+
+def _original_names(tree: Tree, served: Tree) -> dict[str, str]:
+    """Return the names in `tree` by those in `served`, which may lack a top directory."""
+    names = {file.path: file.name for file in tree.files}
+    return {file.name: names[file.path] for file in served.files}
 
 
 def _read_source_config(tree: Tree, model: str) -> SourceConfig:

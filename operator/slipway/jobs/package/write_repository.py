@@ -25,8 +25,11 @@ def write_repository(plan: RepositoryPlan, tree: Tree, found: TreeDigest, into: 
 
     """
     hashes = {file.name: file.sha256 for file in found.files}
-    for model in {placement.target.partition("/")[0] for placement in plan.layout.weights}:
+    targets = [*(placement.target for placement in plan.layout.weights), *plan.layout.folders]
+    for model in {target.partition("/")[0] for target in targets}:
         make_empty_directory(into / model)
+    for folder in plan.layout.folders:
+        (into / folder).mkdir(parents=True)
 
     for placement in (*plan.layout.weights, *plan.layout.extras):
         target = into / placement.target

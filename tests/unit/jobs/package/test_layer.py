@@ -44,6 +44,22 @@ def test_the_layer_is_a_tar_without_owners_or_times(tmp_path: Path) -> None:
     assert {member.mode for member in members if member.isdir()} == {0o755}
 
 
+def test_empty_folders_are_kept_with_all_that_lead_to_them() -> None:
+    layer = make_layer([make_text_file("models/a/config.pbtxt", "")], ["models/b/1"])
+
+    with tarfile.open(fileobj=io.BytesIO(content(layer))) as tar:
+        found = [(member.name, member.isdir()) for member in tar.getmembers()]
+
+    assert found == [
+        ("models", True),
+        ("models/a", True),
+        ("models/b", True),
+        ("models/b/1", True),
+        ("models/a/config.pbtxt", False),
+    ]
+    assert layer.digest != make_layer([make_text_file("models/a/config.pbtxt", "")]).digest
+
+
 def test_size_and_digest_are_those_of_the_bytes(tmp_path: Path) -> None:
     layer = layer_of(tmp_path)
     data = content(layer)

@@ -65,3 +65,52 @@ def test_a_claim_that_changes_meanwhile_is_noticed(tmp_path: Path, source: Path)
         write_repository(prepared, tree, found, tmp_path / "models")
 
     assert (refused.value.reason, refused.value.transient) == (Reason.SOURCE_CHANGED, True)
+
+
+def test_an_ensembles_version_directory_is_made(tmp_path: Path) -> None:
+    folder = tmp_path / "source"
+    (folder / "core" / "1").mkdir(parents=True)
+    (folder / "core" / "1" / "model.py").write_bytes(MODEL)
+    for name, text in (("core", 'backend: "python"'), ("digits", 'platform: "ensemble"')):
+        (folder / name).mkdir(exist_ok=True)
+        (folder / name / "config.pbtxt").write_text(text)
+
+    run(make_tree(walk_files(folder)), tmp_path / "models")
+
+    assert (tmp_path / "models/digits/1").is_dir()
+    assert files(tmp_path / "models") == {
+        "core/1/model.py",
+        "core/config.pbtxt",
+        "digits/config.pbtxt",
+    }
+
+
+@pytest.mark.parametrize("is_private", [True, False], ids=["own files", "a claim"])
+def test_files_that_only_a_mac_reads_are_left_out_but_count_in_the_digest(
+    tmp_path: Path, is_private: bool
+) -> None:
+    folder = tmp_path / "source"
+    names = (
+        "digits/1/model.py",
+        "digits/1/._model.py",
+        "digits/.DS_Store",
+        "digits/labels.txt",
+        "__MACOSX/._digits",
+        "__MACOSX/digits/1/._model.py",
+    )
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(MODEL)
+    tree = make_tree(walk_files(folder), is_private=is_private)
+    plan = plan_model_repository(tree, ORDER)
+    found = hash_tree(tree)
+
+    write_repository(plan, tree, found, tmp_path / "models")
+
+    assert files(tmp_path / "models") == {
+        "digits/1/model.py",
+        "digits/config.pbtxt",
+        "digits/labels.txt",
+    }
+    assert len(found.files) == len(names)
+    assert plan.warnings == ["left out __MACOSX/._digits and 3 more: only macOS reads such files"]
