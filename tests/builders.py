@@ -135,7 +135,6 @@ def a_route(
     generation: int = 1,
     acknowledged: int | None = None,
     proxies: tuple[str, ...] = ("router-a", "router-b"),
-    at: datetime = NOON,
 ) -> RouteFact:
     """Return a route that every proxy acknowledged."""
     seen = generation if acknowledged is None else acknowledged
@@ -146,7 +145,7 @@ def a_route(
         weights=weights,
         candidate=None,
         proxies=tuple(
-            ProxyFact(name, f"uid-{name}", seen, dict(weights), None, at) for name in proxies
+            ProxyFact(name, f"uid-{name}", seen, dict(weights), None) for name in proxies
         ),
     )
 

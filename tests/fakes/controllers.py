@@ -7,6 +7,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
@@ -54,6 +55,8 @@ class Controllers:
     """Requests per second and proxy."""
     deaf: set[str] = field(default_factory=set)
     """uids of router pods whose agents take no more weights."""
+    nodes_clock: timedelta = timedelta()
+    """How far the clocks of the nodes are ahead of the operator's."""
     served: defaultdict[tuple[str, str, str, str], Served] = field(
         default_factory=lambda: defaultdict(Served)
     )
@@ -263,7 +266,7 @@ class Controllers:
             "generation": metadata["generation"],
             "hash": "0",
             "effectiveWeights": {entry["revision"]: entry["weight"] for entry in backends},
-            "at": self._now(),
+            "at": to_wire(self.clock.now() + self.nodes_clock),
         }
 
     def _serve(self, route: Manifest) -> None:

@@ -161,7 +161,6 @@ class ProxyFact:
     generation: int
     weights: Mapping[str, int]
     error: str | None
-    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +218,9 @@ class Facts:
     """Of hooks, by the key of the question."""
     router_problem: str | None = None
     """Why the namespace's router is not as it should be."""
+    acknowledged_at: datetime | None = None
+    """Since when this operator has seen all proxies run the newest route: the clock of a node may
+    differ from its own."""
     requester_is_verified: bool = True
     """An admission policy ties the annotation requested-by to its writer."""
     autoscalers: Mapping[str, AutoscalerFact] = field(default_factory=dict)
@@ -302,14 +304,6 @@ class Facts:
     def is_acknowledged(self) -> bool:
         """Every proxy that must acknowledge runs the newest route, and there is one at least."""
         return self.route is not None and bool(self.proxies) and not self.unacknowledged
-
-    @property
-    def acknowledged_at(self) -> datetime | None:
-        """When the last proxy took the newest route."""
-        if self.route is None or not self.is_acknowledged:
-            return None
-        names = {pod.meta.uid for pod in self.proxies}
-        return max(proxy.at for proxy in self.route.proxies if proxy.uid in names)
 
     def highest_weight_running(self, revision: str | None) -> int:
         """Return the largest weight that any proxy may still run for a revision."""

@@ -157,7 +157,6 @@ def _project_route(manifest: Manifest) -> RouteFact:
             generation=proxy.generation,
             weights=proxy.effective_weights,
             error=proxy.error,
-            at=_parse_time(proxy.at),
         )
         for proxy in route.status.proxies
     )

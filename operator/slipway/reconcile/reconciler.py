@@ -25,6 +25,7 @@ from slipway.policy.rollout.decide import decide, decide_actions_only
 from slipway.policy.rollout.recall import recall
 from slipway.policy.status import desired_status, invalid_status
 from slipway.policy.status_due import is_due
+from slipway.reconcile.acknowledgements import Acknowledgements
 from slipway.reconcile.ask_sources import MetricSources
 from slipway.reconcile.decided import Decided, Trouble
 from slipway.reconcile.execute import Executor
@@ -79,6 +80,7 @@ class Reconciler:
             epoch=ports.epoch,
         )
         self._proxies = ProxyRepair(ports.cluster)
+        self._acknowledgements = Acknowledgements()
         self._counters = RouterCounters(ports.counters, ports.clock)
         self._scaler = Scaler(self._counters, ports.servers, ports.clock)
 
@@ -139,7 +141,7 @@ class Reconciler:
         return self._scaler.requeue_seconds(key, requeue_after)
 
     async def _decide(self, key: Key, md: ModelDeployment, children: Children) -> Decided:
-        facts = self._facts_of(md, children)
+        facts = self._facts_of(key, md, children)
 
         # what is not in the cluster's objects: traffic and metrics, answers of hooks, the load
         facts = await with_traffic(facts, self._counters, self._sources, self._now())
@@ -251,7 +253,7 @@ class Reconciler:
             return
 
         with contextlib.suppress(Exception):  # what stopped the pass may stop this as well
-            facts = self._facts_of(found, observe_cached(self._cache, found))
+            facts = self._facts_of(key, found, observe_cached(self._cache, found))
             facts = await self._scaler.with_sizing(key, facts)
             await self._publish(decide_actions_only(facts, self._now()), facts, trouble)
 
@@ -274,9 +276,10 @@ class Reconciler:
             resource_version=manifest["metadata"]["resourceVersion"],
         )
 
-    def _facts_of(self, md: ModelDeployment, children: Children) -> Facts:
+    def _facts_of(self, key: Key, md: ModelDeployment, children: Children) -> Facts:
         problem = self._router_problem(md.metadata.namespace)
-        return replace(facts_of(md, children, self._settings), router_problem=problem)
+        facts = replace(facts_of(md, children, self._settings), router_problem=problem)
+        return self._acknowledgements.note(key, facts, self._now())
 
     def _ports_of(self, namespace: str) -> frozenset[int]:
         routes = self._cache.in_namespace(kinds.MODEL_ROUTE, namespace, RouteFact)
@@ -284,6 +287,7 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         self._scaler.forget(key)
+        self._acknowledgements.forget(key)
         self._refused_revisions.forget(key)
         self._refused_writes.forget(key)
 

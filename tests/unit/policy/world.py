@@ -86,8 +86,8 @@ class DecisionWorld(RolloutWorld):
         route = None
         if self.weights is not None:
             proxies = tuple(
-                ProxyFact(name, f"uid-{name}", generation, dict(weights), None, at)
-                for name, (generation, weights, at) in self.acked.items()
+                ProxyFact(name, f"uid-{name}", generation, dict(weights), None)
+                for name, (generation, weights, _) in self.acked.items()
             )
             route = RouteFact(
                 meta("digits"), self.generation, 10_000, dict(self.weights), None, proxies
@@ -105,6 +105,9 @@ class DecisionWorld(RolloutWorld):
             proxies=tuple(a_pod(name) for name in PROXIES),
             traffic=TrafficReading({}, frozenset()),
         )
+        if facts.is_acknowledged:
+            moment = max(at for _, _, at in self.acked.values())
+            facts = replace(facts, acknowledged_at=moment)
 
         ticks = [
             counted(proxy, {name: (c[0], c[1], c[2]) for name, c in revisions.items()})

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -255,6 +256,22 @@ async def test_a_proxy_that_stays_silent_while_another_answers_is_replaced() -> 
     uids = {pod["metadata"]["uid"] for pod in world.proxies()}
     assert silent["metadata"]["uid"] not in uids
     assert other["metadata"]["uid"] in uids
+
+
+@pytest.mark.parametrize("ahead", [-40, 0, 40])
+async def test_a_revision_drains_by_the_operators_clock(ahead: int) -> None:
+    """No counter tells what is in flight, so that only the drain time ends the old version."""
+    world = await promoted()
+    old = f"digits-{world.status()['stable']['revision']}"
+    world.controllers.nodes_clock = timedelta(seconds=ahead)
+    world.controllers.silent = {pod["metadata"]["name"] for pod in world.proxies()}
+    await world.ask_for("2", rollout={"analysis": {"mode": "Off"}})
+    await world.until(lambda: world.serving() == "2")
+    began = world.clock.seconds()
+
+    await world.until(lambda: world.find(kinds.DEPLOYMENT, old)["spec"]["replicas"] == 0)
+
+    assert 30 <= world.clock.seconds() - began <= 35
 
 
 # ── what others do to it ──

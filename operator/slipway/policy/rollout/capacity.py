@@ -20,14 +20,14 @@ def is_drained(facts: Facts, revision: str, now: datetime) -> bool:
     """Return whether no request of a client is with the revision any more.
 
     Weight 0 must be acknowledged by every proxy. Then either all of them say that nothing is in
-    flight, or the drain time has passed since the last one acknowledged.
+    flight, or the drain time has passed since this operator saw that the last one acknowledged.
     """
     if facts.route is None or revision not in facts.route.weights:
         return True
-    since = facts.acknowledged_at
-    if since is None or facts.highest_weight_running(revision) > 0:
+    if not facts.is_acknowledged or facts.highest_weight_running(revision) > 0:
         return False
-    if now - since >= drain_time(facts, revision):
+    since = facts.acknowledged_at
+    if since is not None and now - since >= drain_time(facts, revision):
         return True
     traffic = facts.traffic
     return traffic is not None and not traffic.silent and not traffic.in_flight.get(revision)

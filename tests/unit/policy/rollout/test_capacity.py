@@ -66,10 +66,16 @@ def test_a_revision_is_not_drained_while_there_is(found: Facts) -> None:
 
 
 def test_after_the_drain_time_what_still_runs_is_cut() -> None:
-    busy = replace(facts(), traffic=TrafficReading({OLD.name: 9}))
+    traffic = TrafficReading({OLD.name: 9})
+    busy = replace(facts(), traffic=traffic, acknowledged_at=NOON)
     assert not is_drained(busy, OLD.name, later(29))
     assert is_drained(busy, OLD.name, later(30))
     assert desired_replicas(busy, Roles(NEW.name, None), later(30)) == {OLD.name: 0, NEW.name: 1}
+
+
+def test_the_drain_time_begins_when_this_operator_sees_the_acknowledgement() -> None:
+    busy = replace(facts(), traffic=TrafficReading({OLD.name: 9}))
+    assert not is_drained(busy, OLD.name, later(999))
 
 
 def test_what_is_not_behind_the_route_is_drained() -> None:
