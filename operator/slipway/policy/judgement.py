@@ -61,8 +61,10 @@ class Judgement:
                 return False
 
 
+UNJUDGED = "analysis"
+"""Name of the judgement that stands for all metrics, where none could be judged."""
 NOTHING_READ = Judgement(
-    "analysis", Verdict.NO_DATA, Reason.NO_DATA, "the router's counters were not read yet"
+    UNJUDGED, Verdict.NO_DATA, Reason.NO_DATA, "the router's counters were not read yet"
 )
 
 

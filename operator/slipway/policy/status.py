@@ -22,7 +22,7 @@ from slipway.api.times import to_wire
 from slipway.policy.condition_claims import claim_conditions
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
-from slipway.policy.judgement import Judgement
+from slipway.policy.judgement import UNJUDGED, Judgement
 from slipway.policy.rollout_memory import to_status
 from slipway.policy.scaling.status import scaling_of
 
@@ -75,6 +75,8 @@ def invalid_status(problem: str, generation: int, now: datetime) -> ModelDeploym
 def _merge_analysis(decision: Decision, facts: Facts, now: datetime) -> list[AnalysisStatus]:
     """Return what this look found, and what earlier ones did of metrics that are not due now."""
     entries = {entry.name: entry for entry in decision.memory.analysis}
+    if facts.judgements:
+        entries.pop(UNJUDGED, None)  # it stood for metrics that can be judged again
     entries |= {item.name: _describe_judgement(item, now) for item in facts.judgements}
     return list(entries.values())
 

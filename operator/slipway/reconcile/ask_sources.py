@@ -14,6 +14,7 @@ from slipway.policy.analysis.external.validation import provider_problem
 from slipway.policy.analysis.inputs import Count, Counted, Reading
 from slipway.policy.analysis.study import Study
 from slipway.policy.facts import PodFact
+from slipway.reconcile.guard import Guard
 from slipway.reconcile.ports import FailureSource, MetricSource
 from slipway.settings import PrometheusServer
 
@@ -26,6 +27,7 @@ class MetricSources:
 
     prometheus: MetricSource
     failures: FailureSource
+    guard: Guard
     known: tuple[PrometheusServer, ...] = ()
     """The providers that exist."""
 
@@ -38,9 +40,17 @@ async def ask_sources(study: Study | None, sources: MetricSources) -> Mapping[st
     if study is None:
         return {}
     readings = await asyncio.gather(
-        *(_ask_about(metric, study, sources) for metric in study.metrics)
+        *(_ask_guarded(metric, study, sources) for metric in study.metrics)
     )
     return {metric.name: item for metric, item in zip(study.metrics, readings, strict=True)}
+
+
+async def _ask_guarded(metric: Metric, study: Study, sources: MetricSources) -> Reading:
+    arm = study.arms.candidate
+    return await sources.guard.ask(
+        f"read the metric {metric.name} of {arm.namespace}/{arm.name}",
+        lambda: _ask_about(metric, study, sources),
+    )
 
 
 async def _ask_about(metric: Metric, study: Study, sources: MetricSources) -> Reading:

@@ -7,6 +7,7 @@ first, because it takes longest.
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
@@ -23,6 +24,7 @@ from slipway.policy.rollout.rolling_back import brings_back
 from slipway.reconcile.autoscalers import AutoscalerWriter
 from slipway.reconcile.budgets import BudgetWriter
 from slipway.reconcile.decided import Decided, Trouble
+from slipway.reconcile.guard import Guard
 from slipway.reconcile.jobs import JobWriter
 from slipway.reconcile.old_revisions import delete_surplus_revisions
 from slipway.reconcile.outages import reason_of
@@ -47,10 +49,12 @@ class Executor:
         *,
         ports_of: Callable[[str], frozenset[int]],
         epoch: Callable[[], str],
+        guard: Guard,
     ) -> None:
         """`ports_of` returns the listener ports that are taken in a namespace."""
         self._cluster = cluster
         self._hooks = hooks
+        self._guard = guard
 
         writer = ObjectWriter(cluster)
         self._autoscalers = AutoscalerWriter(cluster, writer)
@@ -163,7 +167,10 @@ class Executor:
 
     async def _ask_hooks(self, decided: Decided) -> None:
         for call in decided.decision.calls:
-            await self._hooks.ask(call)
+            await self._guard.ask(
+                f"ask hook {call.hook.name} of {call.namespace}/{call.name}",
+                partial(self._hooks.ask, call),
+            )
 
 
 def _secondary(trouble: Trouble | None) -> Trouble | None:

@@ -1,7 +1,7 @@
 """Observes a ModelDeployment: reads its children, cached or live, and makes facts of them."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
@@ -10,13 +10,17 @@ from pydantic import ValidationError
 
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
+from slipway.api.counters import Counters
 from slipway.api.modeldeployment import ModelDeployment, Stage
+from slipway.api.reasons import Reason, Why
 from slipway.api.request import PackageMode
 from slipway.api.result import CheckResult, PackageResult
+from slipway.api.verdict import Verdict
 from slipway.engine.cache import Cache
 from slipway.errors import SpecError
 from slipway.policy.analysis.external.validation import metrics_problem
-from slipway.policy.analysis.study import study_of
+from slipway.policy.analysis.inputs import Reading
+from slipway.policy.analysis.study import Study, study_of
 from slipway.policy.facts import (
     AutoscalerFact,
     Facts,
@@ -26,9 +30,12 @@ from slipway.policy.facts import (
     TrafficReading,
     WorkloadFact,
 )
+from slipway.policy.hook_call import HookAnswer, HookCall, Said
 from slipway.policy.identity import golden_hash, input_hash, resolve
+from slipway.policy.judgement import UNJUDGED, Judgement
 from slipway.policy.rollout import hooks
 from slipway.reconcile.ask_sources import MetricSources, ask_sources
+from slipway.reconcile.guard import Guard
 from slipway.reconcile.ports import Cluster, HookSource
 from slipway.reconcile.projections import (
     JobObject,
@@ -245,32 +252,94 @@ def needs_counters(facts: Facts) -> bool:
 
 
 async def with_traffic(
-    facts: Facts, counters: RouterCounters, sources: MetricSources, now: datetime
+    facts: Facts, counters: RouterCounters, sources: MetricSources, guard: Guard, now: datetime
 ) -> Facts:
-    """Return the facts with the traffic of this moment, and the judgements on it and on metrics."""
+    """Return the facts with the traffic of this moment, and the judgements on it and on metrics.
+
+    It never raises: what cannot be read or judged is no data, with its reason.
+    """
     if not needs_counters(facts):
         return facts
 
-    study = study_of(facts)
+    name = _full_name(facts)
+    study = guard.compute(f"choose what is judged of {name}", lambda: study_of(facts))
+    if isinstance(study, Why):
+        ticks = await counters.read_now(facts.proxies)
+        return replace(facts, traffic=_traffic_of(facts, ticks, guard), judgements=_unjudged(study))
+
     ticks, readings = await asyncio.gather(
         counters.read_now(facts.proxies), ask_sources(study, sources)
     )
-    judgements = study.judge(tuple(ticks.values()), readings, now) if study is not None else ()
-    return replace(facts, traffic=_traffic_of(facts, ticks), judgements=judgements)
+    judgements = _judge(study, tuple(ticks.values()), readings, guard, now) if study else ()
+    return replace(facts, traffic=_traffic_of(facts, ticks, guard), judgements=judgements)
 
 
-def _traffic_of(facts: Facts, ticks: CountersByPod) -> TrafficReading:
-    in_flight = in_flight_by_revision(ticks.values(), facts.metadata.name)
+def less_evidence(facts: Facts, why: Why) -> Iterable[Facts]:
+    """Return the facts without one kind of evidence, for each kind."""
+    yield replace(facts, sizing=None)
+    yield replace(facts, judgements=_unjudged(why) if facts.judgements else ())
+    yield replace(facts, answers={})
+
+
+def without_evidence(facts: Facts, why: Why) -> Facts:
+    """Return the facts of the objects alone, and why there is nothing to judge by."""
+    judgements = _unjudged(why) if facts.judgements else ()
+    return replace(facts, traffic=None, judgements=judgements, sizing=None, answers={})
+
+
+def _judge(
+    study: Study,
+    ticks: Sequence[Counters | None],
+    readings: Mapping[str, Reading],
+    guard: Guard,
+    now: datetime,
+) -> tuple[Judgement, ...]:
+    name = _full_name(study.facts)
+    judgements = guard.compute(f"judge {name}", lambda: study.judge(ticks, readings, now))
+    if not isinstance(judgements, Why):
+        return judgements
+
+    # what a source said must not keep the routers' own counters from being judged
+    unread = dict.fromkeys(readings, judgements)
+    judgements = guard.compute(
+        f"judge {name} by the routers alone", lambda: study.judge(ticks, unread, now)
+    )
+    return _unjudged(judgements) if isinstance(judgements, Why) else judgements
+
+
+def _unjudged(why: Why) -> tuple[Judgement, ...]:
+    return (Judgement(UNJUDGED, Verdict.NO_DATA, why.reason, why.message),)
+
+
+def _full_name(facts: Facts) -> str:
+    return f"{facts.metadata.namespace}/{facts.metadata.name}"
+
+
+def _traffic_of(facts: Facts, ticks: CountersByPod, guard: Guard) -> TrafficReading:
+    in_flight = guard.compute(
+        f"count the requests in flight of {_full_name(facts)}",
+        lambda: in_flight_by_revision(ticks.values(), facts.metadata.name),
+    )
+    if isinstance(in_flight, Why):
+        return TrafficReading({}, frozenset(ticks))
     return TrafficReading(
         in_flight, frozenset(name for name, tick in ticks.items() if tick is None)
     )
 
 
-def with_hook_answers(facts: Facts, source: HookSource) -> Facts:
+def with_hook_answers(facts: Facts, source: HookSource, guard: Guard) -> Facts:
     """Return the facts with the answers of hooks that have arrived."""
-    answers = {call.key: source.answer(call.key) for call in hooks.calls_of(facts)}
+    answers = {call.key: _pick_up(call, source, guard) for call in hooks.calls_of(facts)}
     arrived = {key: answer for key, answer in answers.items() if answer is not None}
     return replace(facts, answers=arrived) if arrived else facts
+
+
+def _pick_up(call: HookCall, source: HookSource, guard: Guard) -> HookAnswer | None:
+    answer = guard.compute(
+        f"take the answer of hook {call.hook.name} of {call.namespace}/{call.name}",
+        lambda: source.answer(call.key),
+    )
+    return HookAnswer(Said.UNCLEAR, Reason.INTERNAL_ERROR) if isinstance(answer, Why) else answer
 
 
 def find_service(children: Children, name: str) -> PlainObject | None:

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 from slipway.api.counters import Counters
 from slipway.policy.facts import PodFact
+from slipway.reconcile.guard import Guard
 from slipway.reconcile.ports import Clock, CounterSource
 
 FRESH = timedelta(seconds=0.8)
@@ -56,8 +57,10 @@ class SharedReads(Generic[T]):
 class RouterCounters:
     """The one reader of router pods' counters."""
 
-    def __init__(self, source: CounterSource, clock: Clock) -> None:
-        self._reads: SharedReads[Counters | None] = SharedReads(source.read, clock)
+    def __init__(self, source: CounterSource, clock: Clock, guard: Guard) -> None:
+        self._source = source
+        self._guard = guard
+        self._reads: SharedReads[Counters | None] = SharedReads(self._read, clock)
 
     async def read_now(self, pods: Sequence[PodFact]) -> CountersByPod:
         """Read every pod now."""
@@ -66,6 +69,12 @@ class RouterCounters:
     async def read_recent(self, pods: Sequence[PodFact]) -> CountersByPod:
         """Read every pod that has not been read within `FRESH`."""
         return await self._gather(pods, self._reads.recent)
+
+    async def _read(self, address: str) -> Counters | None:
+        answer = await self._guard.ask(
+            f"read the router's counters at {address}", lambda: self._source.read(address)
+        )
+        return answer if isinstance(answer, Counters) else None
 
     async def _gather(
         self,

@@ -5,19 +5,20 @@ is decided again on what the API server says at that moment.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
+from typing import TypeVar
 
 from slipway.api import kinds, names
-from slipway.api.modeldeployment import ModelDeployment
+from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus
 from slipway.api.reasons import Reason, Why
 from slipway.engine import log_context
 from slipway.engine.cache import Cache
 from slipway.engine.queue import Key
-from slipway.errors import ChangedUnderneath, FencedError
+from slipway.errors import ChangedUnderneath, FencedError, SpecError
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts, RouteFact, WorkloadFact
 from slipway.policy.invariants import find_violations
@@ -29,14 +30,17 @@ from slipway.reconcile.acknowledgements import Acknowledgements
 from slipway.reconcile.ask_sources import MetricSources
 from slipway.reconcile.decided import Decided, Trouble
 from slipway.reconcile.execute import Executor
+from slipway.reconcile.guard import Guard
 from slipway.reconcile.observe import (
     Children,
     facts_of,
+    less_evidence,
     observe_cached,
     observe_live,
     truncate_to_millis,
     with_hook_answers,
     with_traffic,
+    without_evidence,
 )
 from slipway.reconcile.outages import Outages
 from slipway.reconcile.ports import Ports
@@ -52,6 +56,8 @@ log = logging.getLogger(__name__)
 COLLECTION_SECONDS = 2.0
 """Until the children of an earlier object are looked at again, which are being collected."""
 AT_ONCE = 0.0
+
+T = TypeVar("T")
 
 
 class Reconciler:
@@ -70,7 +76,10 @@ class Reconciler:
         self._ports = ports
         self._settings = settings
         self._router_problem = router_problem
-        self._sources = MetricSources(ports.metrics, ports.failures, tuple(settings.prometheus))
+        self._guard = Guard()
+        self._sources = MetricSources(
+            ports.metrics, ports.failures, self._guard, tuple(settings.prometheus)
+        )
 
         self._executor = Executor(
             ports.cluster,
@@ -78,11 +87,12 @@ class Reconciler:
             settings,
             ports_of=self._ports_of,
             epoch=ports.epoch,
+            guard=self._guard,
         )
         self._proxies = ProxyRepair(ports.cluster)
         self._acknowledgements = Acknowledgements()
-        self._counters = RouterCounters(ports.counters, ports.clock)
-        self._scaler = Scaler(self._counters, ports.servers, ports.clock)
+        self._counters = RouterCounters(ports.counters, ports.clock, self._guard)
+        self._scaler = Scaler(self._counters, ports.servers, ports.clock, self._guard)
 
         self._outages = Outages(ports.clock)
         self._refused_revisions = RefusedWrites(ports.clock)
@@ -144,14 +154,33 @@ class Reconciler:
         facts = self._facts_of(key, md, children)
 
         # what is not in the cluster's objects: traffic and metrics, answers of hooks, the load
-        facts = await with_traffic(facts, self._counters, self._sources, self._now())
-        facts = with_hook_answers(facts, self._ports.hooks)
+        facts = await with_traffic(facts, self._counters, self._sources, self._guard, self._now())
+        facts = with_hook_answers(facts, self._ports.hooks, self._guard)
         facts = await self._scaler.with_sizing(key, facts)
 
         now = self._now()
-        decision = decide(facts, now)
+        decision, facts = self._with_sound_evidence(
+            f"decide on {key}", facts, lambda sound: decide(sound, now)
+        )
         log_context.add_fields(revision=decision.candidate or decision.stable)
         return Decided(decision, facts, children, now)
+
+    def _with_sound_evidence(
+        self, what: str, facts: Facts, conclude: Callable[[Facts], T]
+    ) -> tuple[T, Facts]:
+        """Return what follows, and the facts without the evidence that nothing follows from."""
+        result = self._guard.compute(what, lambda: conclude(facts))
+        if not isinstance(result, Why):
+            return result, facts
+
+        # as much of the evidence as possible stays: a drain needs the traffic
+        for lesser in less_evidence(facts, result):
+            attempt = self._guard.compute(f"{what} with less", partial(conclude, lesser))
+            if not isinstance(attempt, Why):
+                return attempt, lesser
+
+        bare = without_evidence(facts, result)
+        return conclude(bare), bare
 
     async def _make_revision(self, key: Key, decided: Decided) -> float | None:
         """Make the revision, and carry out at once what it makes possible."""
@@ -195,10 +224,31 @@ class Reconciler:
         """Write the status if it is due; events follow it, so that none is recorded twice."""
         now = self._now()
         why = trouble.why if trouble is not None else None
-        status = desired_status(decision, facts, why, now)
+        status, facts = self._with_sound_evidence(
+            f"describe {facts.metadata.namespace}/{facts.metadata.name}",
+            facts,
+            lambda sound: desired_status(decision, sound, why, now),
+        )
         if not is_due(facts.status, status, now):
             return
 
+        try:
+            await self._write_status(facts, status)
+        except SpecError as error:
+            # Evidence that no status can hold is left out: what was decided must be stored.
+            if not facts.judgements:
+                raise
+            log.exception("the status was refused with its evidence")
+            refused = Why(Reason.INTERNAL_ERROR, f"the status was refused: {error}")
+            facts = without_evidence(facts, refused)
+            await self._write_status(facts, desired_status(decision, facts, why, now))
+
+        for event in decision.events:
+            await self._record(
+                facts.md, warning=event.warning, reason=event.reason, message=event.message
+            )
+
+    async def _write_status(self, facts: Facts, status: ModelDeploymentStatus) -> None:
         metadata = facts.metadata
         await self._executor.write_status(
             metadata.namespace,
@@ -206,13 +256,20 @@ class Reconciler:
             status.wire(),
             resource_version=metadata.resource_version,
         )
+
+    async def _record(
+        self, md: ModelDeployment, *, warning: bool, reason: str, message: str
+    ) -> None:
+        metadata = md.metadata
         regarding = kinds.MODEL_DEPLOYMENT.manifest(
             metadata.namespace, metadata.name, metadata={"uid": metadata.uid}
         )
-        for event in decision.events:
-            await self._ports.recorder.record(
-                regarding, warning=event.warning, reason=event.reason, message=event.message
-            )
+        await self._guard.ask(
+            f"record an event about {metadata.namespace}/{metadata.name}",
+            lambda: self._ports.recorder.record(
+                regarding, warning=warning, reason=reason, message=message
+            ),
+        )
 
     async def _take_over(self, md: ModelDeployment, children: Children) -> bool:
         """Stamp the objects of a rollout under way, and return whether that was needed.
@@ -252,10 +309,17 @@ class Reconciler:
         if not isinstance(found, ModelDeployment):
             return
 
-        with contextlib.suppress(Exception):  # what stopped the pass may stop this as well
+        try:
             facts = self._facts_of(key, found, observe_cached(self._cache, found))
             facts = await self._scaler.with_sizing(key, facts)
             await self._publish(decide_actions_only(facts, self._now()), facts, trouble)
+        except FencedError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- what stopped the pass may stop this as well
+            # Where the status is what cannot be written, an event tells it.
+            log.warning("status not written: %s", error)
+            why = trouble.why
+            await self._record(found, warning=True, reason=why.reason, message=why.message)
 
     async def _report_invalid(self, key: Key, invalid: InvalidModelDeployment) -> None:
         """Publish what is invalid, unless the status says so already."""

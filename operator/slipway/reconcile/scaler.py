@@ -7,15 +7,18 @@ else: a process that has just started changes no number until it has enough read
 import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
 
 from slipway.api.counters import Counters, Latency
 from slipway.api.modeldeployment import ModelDeployment
+from slipway.api.reasons import Why
 from slipway.engine.queue import Key
-from slipway.policy.facts import Facts, WorkloadFact
+from slipway.policy.facts import Facts, PodFact, WorkloadFact
 from slipway.policy.scaling.recommend import ScalerMemory, bounds_of, recommend_replicas
 from slipway.policy.scaling.signals import LoadCounters, ProxyLoad, ServerLoad, sample_load
-from slipway.policy.sizing import Sizing
+from slipway.policy.sizing import BoundBy, Sizing
+from slipway.reconcile.guard import Guard
 from slipway.reconcile.ports import Clock, ServerSource
 from slipway.reconcile.read_counters import FRESH, RouterCounters, in_flight_by_revision
 
@@ -38,10 +41,13 @@ class FollowedObject:
 class Scaler:
     """Sizes the ModelDeployments that Slipway scales by their measured load."""
 
-    def __init__(self, counters: RouterCounters, servers: ServerSource, clock: Clock) -> None:
+    def __init__(
+        self, counters: RouterCounters, servers: ServerSource, clock: Clock, guard: Guard
+    ) -> None:
         self._counters = counters
         self._servers = servers
         self._clock = clock
+        self._guard = guard
         self._followed: dict[Key, FollowedObject] = {}
 
     def forget(self, key: Key) -> None:
@@ -59,7 +65,10 @@ class Scaler:
         return min(due, seconds) if seconds is not None else due
 
     async def with_sizing(self, key: Key, facts: Facts) -> Facts:
-        """Return the facts with the size that the load needs, where Slipway scales the object."""
+        """Return the facts with the size that the load needs, where Slipway scales the object.
+
+        It never raises: what cannot be measured is missing, and replicas are kept.
+        """
         stable = facts.workloads.get(facts.stable or "")
         if not is_followed(facts.md) or facts.autoscalers or stable is None:
             self.forget(key)
@@ -72,9 +81,24 @@ class Scaler:
 
         now = self._clock.now()
         if known.counters is None or now - known.counters.at >= FRESH:
-            known = _follow_load(known, facts, stable, await self._read_load(facts, now))
+            known = self._follow_load(known, facts, stable, await self._read_load(facts, now))
             self._followed[key] = known
         return replace(facts, sizing=known.sizing)
+
+    def _follow_load(
+        self, known: FollowedObject, facts: Facts, stable: WorkloadFact, counters: LoadCounters
+    ) -> FollowedObject:
+        name = f"{facts.metadata.namespace}/{facts.metadata.name}"
+        followed = self._guard.compute(
+            f"measure the load of {name}", lambda: _follow_load(known, facts, stable, counters)
+        )
+        if not isinstance(followed, Why):
+            return followed
+
+        # the counters that could not be understood are no base for the next reading
+        sizing = known.sizing or Sizing(stable.replicas)
+        sizing = replace(sizing, bound_by=BoundBy.SIGNALS_MISSING, missing=followed.message)
+        return replace(known, counters=LoadCounters(counters.at), sizing=sizing)
 
     async def _read_load(self, facts: Facts, now: datetime) -> LoadCounters:
         proxies, servers = await asyncio.gather(
@@ -84,7 +108,14 @@ class Scaler:
 
     async def _read_proxies(self, facts: Facts) -> dict[str, ProxyLoad | None]:
         answers = await self._counters.read_recent(facts.proxies)
-        return {name: _load_of(answer, facts.metadata.name) for name, answer in answers.items()}
+        loads = {
+            name: self._guard.compute(
+                f"understand the counters of router pod {name}",
+                partial(_load_of, answer, facts.metadata.name),
+            )
+            for name, answer in answers.items()
+        }
+        return {name: None if isinstance(load, Why) else load for name, load in loads.items()}
 
     async def _read_servers(self, facts: Facts) -> dict[str, ServerLoad | None]:
         model = facts.md.model_name
@@ -94,10 +125,15 @@ class Scaler:
             for pod in pods
             if pod.ready and pod.address and not pod.meta.deleting
         ]
-        answers = await asyncio.gather(
-            *(self._servers.read_load(pod.address or "", model) for pod in pods)
-        )
+        answers = await asyncio.gather(*(self._read_server(pod, model) for pod in pods))
         return {pod.meta.uid: answer for pod, answer in zip(pods, answers, strict=True)}
+
+    async def _read_server(self, pod: PodFact, model: str) -> ServerLoad | None:
+        answer = await self._guard.ask(
+            f"read the load of pod {pod.meta.name}",
+            lambda: self._servers.read_load(pod.address or "", model),
+        )
+        return answer if isinstance(answer, ServerLoad) else None
 
 
 def is_followed(md: ModelDeployment) -> bool:

@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 from slipway.api.counters import Counters
+from slipway.reconcile.guard import Guard
 from slipway.reconcile.read_counters import RouterCounters, in_flight_by_revision
 
 from tests.builders import a_pod, counted
@@ -65,7 +66,7 @@ async def test_a_pass_of_a_scaled_rollout_reads_every_router_pod_once() -> None:
 
 async def test_counters_that_were_read_just_now_serve_the_next_who_asks() -> None:
     clock, source = FakeClock(), CountedReads()
-    counters = RouterCounters(source, clock)
+    counters = RouterCounters(source, clock, Guard())
 
     await counters.read_now(ROUTERS)
     await counters.read_recent(ROUTERS)
@@ -78,7 +79,7 @@ async def test_counters_that_were_read_just_now_serve_the_next_who_asks() -> Non
 
 async def test_what_judges_a_weight_is_read_after_the_weight_was_seen_in_force() -> None:
     source = CountedReads()
-    counters = RouterCounters(source, FakeClock())
+    counters = RouterCounters(source, FakeClock(), Guard())
 
     await counters.read_recent(ROUTERS)
     await counters.read_now(ROUTERS)
