@@ -3,6 +3,7 @@
 The pool never follows a redirect or retries by itself: both are decisions about trust.
 """
 
+import re
 import ssl
 import time
 from collections.abc import Callable
@@ -20,6 +21,8 @@ READ_SECONDS = 60.0
 """Longest silence on a connection; a transfer may take longer."""
 BLOCK_BYTES = 2**20
 
+HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9.])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
+"""A name, an IPv4 or an IPv6 address, without brackets."""
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509})
 MAX_RETRY_AFTER_SECONDS = 60.0
 
@@ -51,10 +54,31 @@ def open_pool(ca_file: Path | None = None) -> urllib3.PoolManager:
 
 
 def without_secrets(url: str) -> str:
-    """Return the URL for messages, without user, password and query, which may be secret."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}"
+    """Return the URL for messages, without user, password and query, which may be secret.
+
+    It need not be a valid one.
+    """
+    address = re.split("[?#]", url, maxsplit=1)[0]
+    scheme, separator, rest = address.partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
+
+
+def address_problem(url: str) -> str | None:
+    """Return what is wrong with the host or the port of a URL; None where nothing is."""
+    authority = re.split("[/?#]", url.partition("://")[2], maxsplit=1)[0].rpartition("@")[2]
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        host, port = "", None
+
+    if HOST.fullmatch(host) and port != 0:
+        return None
+    return (
+        f"found the host {authority!r}, expected a name or an IP address, with a port if there is "
+        "one: a placeholder that was not filled in?"
+    )
 
 
 def is_untrusted(error: BaseException) -> bool:

@@ -1,7 +1,5 @@
 """How a pod reads a model source: the init container of Fetch mode, and claims as volumes."""
 
-from urllib.parse import urlsplit
-
 from slipway.api import names
 from slipway.api.base import ApiModel, Manifest
 from slipway.api.request import ENVIRONMENT_VARIABLE, SOURCE_MOUNT, PackageRequest
@@ -58,10 +56,11 @@ def render_claim_volumes(uri: str, volume: str) -> list[Manifest]:
     The volume itself is read-only, not just its mount: otherwise the kubelet would change the
     ownership of files in it.
     """
-    parts = urlsplit(uri)
-    if parts.scheme != CLAIM_SCHEME:
+    # Not parsed as an address: one that is none is for the Job to report.
+    scheme, _, rest = uri.partition("://")
+    if scheme != CLAIM_SCHEME:
         return []
-    claim = {"claimName": parts.netloc, "readOnly": True}
+    claim = {"claimName": rest.partition("/")[0], "readOnly": True}
     return [{"name": volume, "persistentVolumeClaim": claim}]
 
 

@@ -36,8 +36,9 @@ from slipway.settings import PodSettings
 USER = 65_532
 RETRIES = 3
 """After transient failures; the Job waits 10 s, 20 s and 40 s in between."""
-PACKAGE_SECONDS = 3600
-"""Longest life of a package Job: 100 GB at 30 MB/s."""
+PACKAGE_SECONDS = 12 * 3600
+"""Longest life of a package Job: 600 GB in and out again at 30 MB/s. It only ends what nobody
+thought of: a source or registry that falls silent ends the Job within minutes."""
 CHECK_MARGIN_SECONDS = 300
 """For pulling the image and the golden set, on top of the check's own time limit."""
 TMP_SIZE = "64Mi"

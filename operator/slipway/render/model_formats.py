@@ -39,10 +39,10 @@ BACKENDS = (
     TritonBackend(ModelFormat.OPENVINO, "model.xml", (".xml",), "openvino"),
     TritonBackend(ModelFormat.PYTHON, "model.py", (), "python"),
 )
+MODEL_FILES = frozenset(backend.file for backend in BACKENDS)
+MODEL_SUFFIXES = tuple(suffix for backend in BACKENDS for suffix in backend.suffixes)
 TEXT_SUFFIXES = (".xml",)
-BINARY_SUFFIXES = tuple(
-    suffix for backend in BACKENDS for suffix in backend.suffixes if suffix not in TEXT_SUFFIXES
-)
+BINARY_SUFFIXES = tuple(suffix for suffix in MODEL_SUFFIXES if suffix not in TEXT_SUFFIXES)
 """Suffixes of models that never begin with text."""
 BY_FORMAT = {backend.format: backend for backend in BACKENDS}
 

@@ -40,6 +40,8 @@ class Shelf:
     """Bytes after which the connection breaks; one per answer."""
     can_resume: bool = True
     redirects: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    """Sent with every file."""
     sent: int = 0
     """Bytes of bodies so far."""
     server: RecordingServer | None = None
@@ -61,7 +63,7 @@ class Shelf:
 
     def _send(self, talk: Conversation, seen: Seen, data: bytes) -> None:
         etag = f'"{hash(data)}"'
-        start, status, headers = 0, 200, {"ETag": etag}
+        start, status, headers = 0, 200, {"ETag": etag, **self.headers}
         wanted = seen.headers.get("range")
         if wanted and self.can_resume and seen.headers.get("if-range") == etag:
             start, status = int(wanted.removeprefix("bytes=").rstrip("-")), 206

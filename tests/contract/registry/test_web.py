@@ -1,5 +1,6 @@
 """Models from the web: broken connections, wrong answers, and what is not allowed."""
 
+import gzip
 import os
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from slipway.api.request import PackageMode, SourceRequest
 from slipway.api.result import EXIT_OK, EXIT_PERMANENT, EXIT_TRANSIENT, PackageResult
 
 from tests.contract.registry import servers
-from tests.contract.registry.bench import FAST, Bench, Shelf, a_model
+from tests.contract.registry.bench import FAST, Bench, Shelf, a_model, a_tar
 
 
 @pytest.fixture
@@ -136,7 +137,18 @@ def test_plain_http_needs_a_pin_or_the_operators_word(bench: Bench) -> None:
         pytest.param("http://host/models/", "ends in '/'", id="a directory"),
         pytest.param("http://user:secret-word@host/m.onnx", "user name", id="credentials"),
         pytest.param("http://host/..", "contains '..'", id="a climbing name"),
-        pytest.param("http://host/a%2Fb", "contains a slash", id="a slash in the name"),
+        pytest.param("http://host/a%2F", "ends in '/'", id="a directory, encoded"),
+        pytest.param("http://host/a%2F..", "contains '..'", id="a climbing name, encoded"),
+        pytest.param(
+            "https://[YOUR-BUCKET].s3.amazonaws.com/m.onnx",
+            "spec.model.source.uri https://[YOUR-BUCKET].s3.amazonaws.com/m.onnx: found the host "
+            "'[YOUR-BUCKET].s3.amazonaws.com'",
+            id="a placeholder in brackets",
+        ),
+        pytest.param("https://<bucket>.host/m.onnx", "'<bucket>.host'", id="in angle brackets"),
+        pytest.param("https://${BUCKET}/m.onnx?sig=secret-word", "'${BUCKET}'", id="a variable"),
+        pytest.param("https:///m.onnx", "found the host ''", id="no host"),
+        pytest.param("https://host:99999/m.onnx", "'host:99999'", id="no port"),
         pytest.param("ftp://host/m.onnx", "found scheme 'ftp'", id="another scheme"),
     ],
 )
@@ -183,3 +195,106 @@ def test_a_login_page_is_named_before_any_pod_starts(bench: Bench, name: str) ->
     assert result.error is not None
     assert result.error.reason == Reason.SOURCE_REFUSED
     assert "an HTML page titled 'Sign in'" in result.error.message
+
+
+def test_a_slash_in_an_address_may_be_encoded(bench: Bench) -> None:
+    bench.shelf.files["/o/models%2Fplain.onnx"] = a_model()
+
+    assert fetch(bench, "/o/models%2Fplain.onnx?alt=media").error is None
+
+
+class TestNames:
+    """Where the address does not say what the file is, the server does."""
+
+    @pytest.mark.parametrize(
+        "disposition",
+        [
+            'attachment; filename="echo.tar.gz"',
+            "attachment; filename=echo.tar.gz",
+            "attachment; filename=x; filename*=UTF-8''echo.tar.gz",
+            'attachment; filename="../up/echo.tar.gz"',
+            'attachment; filename="C:\\\\up\\\\echo.tar.gz"',
+        ],
+    )
+    def test_a_name_may_stand_in_the_answer_only(self, bench: Bench, disposition: str) -> None:
+        bench.shelf.files["/download"] = a_tar({"m/model.onnx": a_model()})
+        bench.shelf.headers["Content-Disposition"] = disposition
+
+        result = fetch(bench, "/download?file=echo.tar.gz")
+
+        assert (result.error, result.format) == (None, "ONNX")
+
+    def test_or_in_the_address_that_a_redirect_leads_to(self, bench: Bench) -> None:
+        bench.shelf.files["/v7/m.onnx"] = a_model()
+        bench.shelf.redirects["/latest"] = "/v7/m.onnx"
+
+        assert fetch(bench, "/latest").error is None
+
+    def test_a_telling_name_of_the_address_stays_and_so_does_the_digest(self, bench: Bench) -> None:
+        bench.shelf.files["/m.onnx"] = a_model()
+        before = fetch(bench, "/m.onnx").model_digest
+        bench.shelf.headers["Content-Disposition"] = "attachment; filename=other.onnx"
+
+        assert fetch(bench, "/m.onnx").model_digest == before
+
+    def test_no_name_at_all_is_an_error_that_says_what_was_found(self, bench: Bench) -> None:
+        bench.shelf.files["/download"] = a_model()
+        bench.shelf.headers["Content-Disposition"] = 'attachment; filename="..;"'
+
+        error = fetch(bench, "/download").error
+
+        assert error is not None
+        assert "found download" in error.message
+
+
+class TestContentEncoding:
+    @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZIP", "aws-chunked,gzip"])
+    def test_what_the_store_compressed_is_decompressed(self, bench: Bench, encoding: str) -> None:
+        bench.shelf.files["/m.onnx"] = a_model()
+        plain = fetch(bench, "/m.onnx").model_digest
+        bench.shelf.files["/m.onnx"] = gzip.compress(a_model())
+        bench.shelf.headers["Content-Encoding"] = encoding
+
+        result = fetch(bench, "/m.onnx")
+
+        assert (result.error, result.model_digest) == (None, plain)
+
+    @pytest.mark.parametrize("times", [1, 2], ids=["the file's own", "once more"])
+    def test_an_archive_may_carry_it_for_its_own_compression(
+        self, bench: Bench, times: int
+    ) -> None:
+        data = a_tar({"m/model.onnx": a_model()})
+        bench.shelf.files["/m.tar.gz"] = gzip.compress(data) if times > 1 else data
+        bench.shelf.headers["Content-Encoding"] = "gzip"
+
+        assert fetch(bench, "/m.tar.gz").error is None
+
+    @pytest.mark.parametrize("encoding", ["gzip", "utf-8", "aws-chunked", "identity"])
+    def test_a_wrong_one_is_ignored(self, bench: Bench, encoding: str) -> None:
+        bench.shelf.files["/m.onnx"] = a_model()
+        bench.shelf.headers["Content-Encoding"] = encoding
+
+        assert fetch(bench, "/m.onnx").error is None
+
+    @pytest.mark.parametrize(
+        ("encoding", "data", "reason"),
+        [
+            pytest.param("br", b"x", Reason.SOURCE_REFUSED, id="another one"),
+            pytest.param(
+                "gzip", gzip.compress(a_model())[:-9], Reason.CORRUPT_ARCHIVE, id="cut off"
+            ),
+            pytest.param(
+                "gzip", gzip.compress(bytes(2**20)), Reason.SOURCE_TOO_LARGE, id="too large"
+            ),
+        ],
+    )
+    def test_what_cannot_be_undone_is_an_error(
+        self, bench: Bench, encoding: str, data: bytes, reason: Reason
+    ) -> None:
+        bench.shelf.files["/m.onnx"] = data
+        bench.shelf.headers["Content-Encoding"] = encoding
+
+        error = fetch(bench, "/m.onnx", max_bytes=500_000).error
+
+        assert error is not None
+        assert error.reason == reason

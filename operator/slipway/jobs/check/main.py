@@ -58,7 +58,9 @@ def _fetch_golden_set(
 ) -> tuple[LoadedGoldenSet, str] | None:
     if request.golden is None:
         return None
-    tree = fetch_source(request.golden.source, mounts.scratch, mounts.golden)
+    tree = fetch_source(
+        request.golden.source, mounts.scratch, mounts.golden, field="spec.model.goldenSet.uri"
+    )
     digest = verify_digest(request.golden.source, tree).digest
     golden = load_golden_set(tree)
     log.info("golden set %s: %d cases", digest, len(golden.cases))

@@ -1,6 +1,7 @@
 """A download that survives broken connections: it resumes where it stopped, if the server can."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -28,6 +29,10 @@ class Download:
     """``sha256:…`` of its bytes."""
     size: int
     """Bytes."""
+    url: str
+    """Where it was found, after all redirects."""
+    headers: Mapping[str, str]
+    """Those of the last answer."""
 
 
 class _TransientProblem(Exception):
@@ -58,7 +63,13 @@ def download_file(
         while True:
             try:
                 transfer.run()
-                return Download(path, f"sha256:{transfer.hasher.hexdigest()}", transfer.size)
+                return Download(
+                    path,
+                    f"sha256:{transfer.hasher.hexdigest()}",
+                    transfer.size,
+                    transfer.found_at,
+                    transfer.found_headers,
+                )
             except _TransientProblem as problem:
                 failures = 1 if transfer.size > reached else failures + 1
                 reached = max(reached, transfer.size)
@@ -85,6 +96,8 @@ class _FileTransfer:
         self._validator: str | None = None
         self.hasher = hashlib.sha256()
         self.size = 0
+        self.found_at = url
+        self.found_headers: Mapping[str, str] = {}
 
     def run(self) -> None:
         """Send one request, and write what it returns.
@@ -117,6 +130,7 @@ class _FileTransfer:
                 "GET", url, headers=self._headers(), preload_content=False, redirect=False
             )
             if response.status not in REDIRECTS:
+                self.found_at, self.found_headers = url, response.headers
                 return response
             response.close()
             url = self._next(url, response.headers.get("Location"))

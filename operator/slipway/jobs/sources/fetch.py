@@ -2,13 +2,12 @@
 
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from slipway.api.reasons import Reason
 from slipway.api.request import SourceRequest
 from slipway.errors import JobFailure
 from slipway.jobs.file_tree import Tree
-from slipway.jobs.http import Backoff, without_secrets
+from slipway.jobs.http import Backoff, address_problem, without_secrets
 from slipway.jobs.model_digest import TreeDigest, hash_tree, require_digest
 from slipway.jobs.sources import claim, web
 
@@ -27,6 +26,7 @@ class SourceFetcher(Protocol):
         """
 
 
+WEB = frozenset({"http", "https"})
 SCHEMES: dict[str, SourceFetcher] = {
     "http": web.fetch_from_web,
     "https": web.fetch_from_web,
@@ -35,7 +35,12 @@ SCHEMES: dict[str, SourceFetcher] = {
 
 
 def fetch_source(
-    request: SourceRequest, scratch: Path, mount: Path, backoff: Backoff | None = None
+    request: SourceRequest,
+    scratch: Path,
+    mount: Path,
+    backoff: Backoff | None = None,
+    *,
+    field: str = "spec.model.source.uri",
 ) -> Tree:
     """Return the files of a source, without looking into them.
 
@@ -44,12 +49,19 @@ def fetch_source(
         scratch: a writable directory.
         mount: where the claim of a ``pvc://`` URI is mounted.
         backoff: how patient to be; None for the default.
+        field: the field of the spec that has the address.
 
     Raises:
         JobFailure: the files cannot be fetched, or there are none.
 
     """
-    scheme = urlsplit(request.uri).scheme
+    scheme = request.uri.partition("://")[0].lower()
+    problem = address_problem(request.uri) if scheme in WEB else None
+    if problem is not None:
+        raise JobFailure(
+            Reason.SOURCE_REFUSED, f"{field} {without_secrets(request.uri)}: {problem}"
+        )
+
     fetch_from = SCHEMES.get(scheme)
     if fetch_from is None:
         raise JobFailure(

@@ -1,5 +1,7 @@
 """Sources ``https://`` and ``http://``: an archive, or one model file."""
 
+from email.message import Message
+from email.utils import collapse_rfc2231_value
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -10,7 +12,9 @@ from slipway.jobs.file_tree import Tree, TreeFile, make_tree, name_problem
 from slipway.jobs.http import Backoff, open_pool, without_secrets
 from slipway.jobs.placeholder import describe_placeholder
 from slipway.jobs.sources import archive
+from slipway.jobs.sources.content_encoding import decode_content
 from slipway.jobs.sources.download import Download, download_file
+from slipway.render.model_formats import MODEL_FILES, MODEL_SUFFIXES
 
 
 def fetch_from_web(request: SourceRequest, scratch: Path, mount: Path, backoff: Backoff) -> Tree:
@@ -21,7 +25,7 @@ def fetch_from_web(request: SourceRequest, scratch: Path, mount: Path, backoff: 
 
     """
     del mount  # is for claims
-    name = _choose_file_name(request)
+    name = _name_in_address(request)
     _require_trust(request)
 
     with open_pool() as pool:
@@ -33,6 +37,8 @@ def fetch_from_web(request: SourceRequest, scratch: Path, mount: Path, backoff: 
             backoff=backoff,
         )
 
+    name = _name_given_by_server(got) or name
+    got = decode_content(got, name, request.max_bytes)
     problem = describe_placeholder(got.path, name)
     if problem is not None:
         raise JobFailure(Reason.SOURCE_REFUSED, f"source {without_secrets(request.uri)}: {problem}")
@@ -49,7 +55,43 @@ def _unpack_download(got: Download, name: str, scratch: Path, max_bytes: int) ->
     return make_tree(files, got.digest, is_private=True)
 
 
-def _choose_file_name(request: SourceRequest) -> str:
+def _name_given_by_server(got: Download) -> str | None:
+    """Return a better name than one that says nothing, as in ``…/download?id=7``; None without.
+
+    A name that says what the file is stays, because it is part of the model's digest.
+    """
+    if _is_telling(got.path.name):
+        return None
+
+    disposition = got.headers.get("Content-Disposition", "")
+    for name in (*_disposition_names(disposition), _last_segment(got.url)):
+        bare = name.replace("\\", "/").rpartition("/")[2]
+        if _is_telling(bare) and name_problem(bare) is None:
+            return bare
+    return None
+
+
+def _disposition_names(disposition: str) -> list[str]:
+    """Return the file names of a Content-Disposition, those with a character set first."""
+    header = Message()
+    header["Content-Disposition"] = disposition
+    parameters = header.get_params([], "Content-Disposition")
+    names = [value for key, value in parameters if key.lower() == "filename"]
+    names.sort(key=lambda value: isinstance(value, str))
+    return [collapse_rfc2231_value(value) for value in names]
+
+
+def _is_telling(name: str) -> bool:
+    """Return whether a name says that the file is an archive or a model."""
+    is_model = name in MODEL_FILES or name.lower().endswith(MODEL_SUFFIXES)
+    return is_model or archive.is_archive(name)
+
+
+def _last_segment(url: str) -> str:
+    return unquote(urlsplit(url).path).rpartition("/")[2]
+
+
+def _name_in_address(request: SourceRequest) -> str:
     parts = urlsplit(request.uri)
     if parts.username is not None or parts.password is not None:
         raise JobFailure(
@@ -58,7 +100,8 @@ def _choose_file_name(request: SourceRequest) -> str:
             "everyone can read it; expected none",
         )
 
-    name = unquote(parts.path.rpartition("/")[2])
+    # Some stores take the slashes of an object's name only as %2F.
+    name = _last_segment(request.uri)
     if not name:
         raise JobFailure(
             Reason.SOURCE_REFUSED,
@@ -66,7 +109,7 @@ def _choose_file_name(request: SourceRequest) -> str:
             "that of an archive or a model file",
         )
 
-    problem = "contains a slash" if "/" in name else name_problem(name)
+    problem = name_problem(name)
     if problem is not None:
         raise JobFailure(
             Reason.SOURCE_REFUSED,
