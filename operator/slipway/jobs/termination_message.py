@@ -31,6 +31,14 @@ TERMINATION_LOG = Path("/dev/termination-log")
 TEXT_LIMITS = (2000, 1000, 500, 200)
 """Lengths in bytes to which texts are cut, one after the other, until the object fits."""
 
+ESSENTIAL = frozenset(
+    {
+        *("error", "warnings", "modelDigest", "image", "baseDigest"),
+        *("verdict", "reason", "message", "goldenDigest"),
+    }
+)
+"""Fields without which a result is of no use, and whose lengths are limited elsewhere."""
+
 
 class JobResult(Protocol):
     """PackageResult or CheckResult."""
@@ -73,8 +81,9 @@ def run_and_report(
 def serialize_result(wire: Manifest, limit: int = MAX_BYTES) -> str:
     """Return the JSON text, cut to at most `limit` bytes.
 
-    Texts are shortened first, then warnings are left out, and the signature last. A warning then
-    says so, since an absent signature otherwise means that it is not known.
+    Texts are shortened first, then warnings are left out, and last what takes most room and is not
+    essential: the signature as a rule. A warning then says so, since an absent signature otherwise
+    means that it is not known.
     """
     text = _dump_json(wire)
     for longest in TEXT_LIMITS:
@@ -83,9 +92,13 @@ def serialize_result(wire: Manifest, limit: int = MAX_BYTES) -> str:
         text = _dump_json(_shorten_texts(wire, longest))
 
     rest = _shorten_texts({**wire, "warnings": []}, TEXT_LIMITS[-1])
-    if len(_dump_json(rest).encode()) > limit and "signature" in rest:
-        del rest["signature"]
-        rest["warnings"] = ["the signature is too long to report"]
+    while len(_dump_json(rest).encode()) > limit:
+        sizes = {key: len(_dump_json(rest[key])) for key in rest.keys() - ESSENTIAL}
+        if not sizes:
+            break
+        largest = max(sizes, key=lambda key: sizes[key])
+        del rest[largest]
+        rest["warnings"] = [*rest["warnings"], f"the {largest} is too long to report"]
 
     return _dump_json(rest)
 
@@ -152,5 +165,7 @@ def _cut_text(text: str, longest: int) -> str:
     return text if len(data) <= longest else data[: longest - 3].decode(errors="ignore") + "…"
 
 
-def _dump_json(wire: Manifest) -> str:
-    return json.dumps(wire, separators=(",", ":"), ensure_ascii=False)
+def _dump_json(value: Any) -> str:
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    # A file name that is no UTF-8 has surrogates in Python, which cannot be written.
+    return text.encode(errors="replace").decode()

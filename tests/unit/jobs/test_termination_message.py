@@ -108,3 +108,23 @@ def test_a_signature_that_does_not_fit_is_left_out_whole() -> None:
     assert cut.signature is None
     assert cut.bytes == 7
     assert cut.warnings == ["the signature is too long to report"]
+
+
+@pytest.mark.parametrize("key", ["serverVersion", "format"])
+def test_whatever_does_not_fit_is_left_out_and_the_rest_stays(key: str) -> None:
+    digest = f"sha256:{'a' * 64}"
+    wire = {**PackageResult(model_digest=digest, bytes=7).wire(), key: "v" * 5_000}
+
+    text = serialize_result(wire)
+
+    cut = PackageResult.model_validate_json(text)
+    assert len(text.encode()) <= MAX_BYTES
+    assert (cut.model_digest, cut.bytes) == (digest, 7)
+    assert cut.warnings == [f"the {key} is too long to report"]
+
+
+def test_a_name_that_is_no_utf_8_can_be_reported(tmp_path: Path) -> None:
+    _, result = run(tmp_path, JobFailure(Reason.SOURCE_REFUSED, "found \udcff, expected a name"))
+
+    assert result.error is not None
+    assert result.error.message == "found ?, expected a name"

@@ -28,6 +28,8 @@ LAYER_TYPES = {
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 VERSION_LABEL = "com.nvidia.tritonserver.version"
+MAX_VERSION_LENGTH = 64
+"""Characters; whoever makes a base image writes into its labels what they like."""
 VERSION_VARIABLES = ("TRITON_SERVER_VERSION", "NVIDIA_TRITON_SERVER_VERSION")
 
 
@@ -49,9 +51,10 @@ class BaseImage:
         inner = self.config.get("config") or {}
         label = (inner.get("Labels") or {}).get(VERSION_LABEL)
         variables = dict(item.partition("=")[::2] for item in inner.get("Env") or [])
-        return label or next(
+        found = label or next(
             (variables[name] for name in VERSION_VARIABLES if variables.get(name)), None
         )
+        return str(found)[:MAX_VERSION_LENGTH] if found else None
 
 
 def resolve_base(reference: ImageReference, repository: Repository) -> BaseImage:
