@@ -4,6 +4,7 @@ SlipwayError
 ├── SpecError            a field is wrong or impossible; the user must act
 ├── SettingsError        a setting of the operator is wrong; the administrator must act
 ├── ConflictError        an object of another owner already has our name
+├── PortsExhausted       a namespace has a ModelRoute on every port; the user must act
 ├── FencedError          this process no longer holds the Lease and must not write
 ├── JobFailure           a Job or init container cannot do its work: reason, and if it is transient
 ├── RegistryRefused      the container registry refused, and would refuse again
@@ -40,6 +41,10 @@ class SettingsError(SlipwayError):
 
 class ConflictError(SlipwayError):
     """An object of another owner already has our name; it is left alone and reported."""
+
+
+class PortsExhausted(SlipwayError):
+    """Every listener port of a namespace's router has a ModelRoute already."""
 
 
 class FencedError(SlipwayError):

@@ -37,7 +37,7 @@ class ModelRouteSpec(ApiModel):
     """Written by the operator only."""
 
     port: Annotated[int, Field(ge=ROUTE_PORTS.start, le=ROUTE_PORTS.stop - 1)]
-    """Port on every router pod; never changes."""
+    """Port on every router pod; changes only if an older route of the namespace has it."""
     model: Annotated[str, Field(max_length=64)]
     """Triton's name of the model."""
     timeout_seconds: Annotated[int, Field(ge=0, le=86_400)] = 0

@@ -177,6 +177,13 @@ class Reason(StrEnum):
         Course.HEALS,
         "remove the cause; the operator retries within a minute",
     )
+    NO_FREE_PORT = (
+        "NoFreePort",
+        Group.TROUBLE,
+        "every port of the namespace's router has a model already",
+        Course.HEALS,
+        "delete a ModelDeployment of the namespace, or create this one in another namespace",
+    )
     INTERNAL_ERROR = (
         "InternalError",
         Group.TROUBLE,

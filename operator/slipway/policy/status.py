@@ -59,17 +59,16 @@ def desired_status(
     )
 
 
-def invalid_status(problem: str, generation: int, now: datetime) -> ModelDeploymentStatus:
+def invalid_condition(problem: str, generation: int, now: datetime) -> Condition:
     """Return what is said of an object that cannot be read: the rest of its status stays."""
-    condition = Condition(
+    return Condition(
         type=ConditionType.STALLED,
         status=ConditionStatus.TRUE,
         reason=Reason.INVALID_SPEC,
-        message=problem,
+        message=shortened(problem),
         observed_generation=generation,
         last_transition_time=to_wire(now),
     )
-    return ModelDeploymentStatus(conditions=[condition], observed_generation=generation)
 
 
 def _merge_analysis(decision: Decision, facts: Facts, now: datetime) -> list[AnalysisStatus]:

@@ -6,7 +6,7 @@ whatever else is refused. An object without a route has no traffic to keep: ther
 first, because it takes longest.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from slipway.api import kinds, names
@@ -18,8 +18,10 @@ from slipway.errors import (
     ChangedUnderneath,
     ConflictError,
     DependencyError,
+    PortsExhausted,
     SpecError,
 )
+from slipway.policy.facts import RouteFact
 from slipway.policy.rollout.rolling_back import brings_back
 from slipway.reconcile.autoscalers import AutoscalerWriter
 from slipway.reconcile.budgets import BudgetWriter
@@ -47,11 +49,11 @@ class Executor:
         hooks: HookSource,
         settings: Settings,
         *,
-        ports_of: Callable[[str], frozenset[int]],
+        routes_of: Callable[[str], Sequence[RouteFact]],
         epoch: Callable[[], str],
         guard: Guard,
     ) -> None:
-        """`ports_of` returns the listener ports that are taken in a namespace."""
+        """`routes_of` returns the ModelRoutes of a namespace, as far as they are known."""
         self._cluster = cluster
         self._hooks = hooks
         self._guard = guard
@@ -59,7 +61,7 @@ class Executor:
         writer = ObjectWriter(cluster)
         self._autoscalers = AutoscalerWriter(cluster, writer)
         self._revisions = RevisionWriter(cluster, writer, settings)
-        self._routes = RouteWriter(writer, ports_of, epoch)
+        self._routes = RouteWriter(cluster, writer, routes_of, epoch)
         self._jobs = JobWriter(cluster, writer, settings)
         self._budgets = BudgetWriter(cluster, writer)
 
@@ -186,6 +188,8 @@ async def _attempt(decided: Decided, *steps: WriteStep) -> Trouble | None:
         return Trouble(Why(Reason.INVALID_SPEC, str(error)))
     except ConflictError as error:
         return Trouble(Why(Reason.CONFLICT, str(error)))
+    except PortsExhausted as error:
+        return Trouble(Why(Reason.NO_FREE_PORT, str(error)))
     except AdmissionDenied as error:
         return Trouble(Why(Reason.REFUSED, str(error)))
     return None

@@ -24,7 +24,7 @@ from slipway.policy.facts import Facts, RouteFact, WorkloadFact
 from slipway.policy.invariants import find_violations
 from slipway.policy.rollout.decide import decide, decide_actions_only
 from slipway.policy.rollout.recall import recall
-from slipway.policy.status import desired_status, invalid_status
+from slipway.policy.status import desired_status, invalid_condition
 from slipway.policy.status_due import is_due
 from slipway.reconcile.acknowledgements import Acknowledgements
 from slipway.reconcile.ask_sources import MetricSources
@@ -85,7 +85,7 @@ class Reconciler:
             ports.cluster,
             ports.hooks,
             settings,
-            ports_of=self._ports_of,
+            routes_of=self._routes_of,
             epoch=ports.epoch,
             guard=self._guard,
         )
@@ -327,16 +327,23 @@ class Reconciler:
         if manifest is None:
             return
 
-        status = invalid_status(invalid.problem, invalid.generation, self._now())
         stored = manifest.get("status", {})
-        reported = {entry.get("message") for entry in stored.get("conditions") or ()}
-        if status.conditions[0].message in reported:
+        stalled = invalid_condition(invalid.problem, invalid.generation, self._now())
+        conditions = stored.get("conditions") or ()
+        if stalled.message in {entry.get("message") for entry in conditions}:
             return
 
+        # Only this is ours to say: the rest may be what a newer operator relies on.
+        others = [entry for entry in conditions if entry.get("type") != stalled.type]
+        status = {
+            **stored,
+            "conditions": [*others, stalled.wire()],
+            "observedGeneration": invalid.generation,
+        }
         await self._executor.write_status(
             key.namespace,
             key.name,
-            {**stored, **status.wire()},
+            status,
             resource_version=manifest["metadata"]["resourceVersion"],
         )
 
@@ -345,9 +352,8 @@ class Reconciler:
         facts = replace(facts_of(md, children, self._settings), router_problem=problem)
         return self._acknowledgements.note(key, facts, self._now())
 
-    def _ports_of(self, namespace: str) -> frozenset[int]:
-        routes = self._cache.in_namespace(kinds.MODEL_ROUTE, namespace, RouteFact)
-        return frozenset(route.port for route in routes)
+    def _routes_of(self, namespace: str) -> list[RouteFact]:
+        return self._cache.in_namespace(kinds.MODEL_ROUTE, namespace, RouteFact)
 
     def _forget(self, key: Key) -> None:
         self._scaler.forget(key)

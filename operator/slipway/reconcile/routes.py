@@ -1,20 +1,36 @@
 """Writes what sends requests to revisions: the ModelRoute, and the Service of the clients."""
 
 import asyncio
+import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from slipway.api import names
+from slipway.api import kinds, names
 from slipway.api.base import Manifest
 from slipway.api.modeldeployment import Protocol, Server
 from slipway.api.modelroute import Backend
+from slipway.errors import PortsExhausted
+from slipway.policy.facts import RouteFact
 from slipway.policy.rollout.capacity import full_capacity, replicas_for_share
 from slipway.reconcile import render_inputs
 from slipway.reconcile.decided import Decided
 from slipway.reconcile.observe import find_service
+from slipway.reconcile.ports import Cluster
 from slipway.reconcile.projections import hash_manifest
 from slipway.reconcile.writer import ObjectWriter
 from slipway.render import routing
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _RoutePort:
+    """Who has a port; ordered by age."""
+
+    created: str
+    uid: str
+    port: int
 
 
 class RouteWriter:
@@ -22,22 +38,28 @@ class RouteWriter:
 
     def __init__(
         self,
+        cluster: Cluster,
         writer: ObjectWriter,
-        ports_of: Callable[[str], frozenset[int]],
+        routes_of: Callable[[str], Sequence[RouteFact]],
         epoch: Callable[[], str],
     ) -> None:
-        """`ports_of` returns the listener ports that are taken in a namespace."""
+        """`routes_of` returns the ModelRoutes of a namespace, as far as they are known."""
+        self._cluster = cluster
         self._writer = writer
-        self._ports_of = ports_of
+        self._routes_of = routes_of
         self._epoch = epoch
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """By namespace, held while a port is chosen and taken."""
 
     async def write(self, decided: Decided) -> None:
         """Create the route, or give it the weights that were decided; send clients to its port."""
-        if decided.facts.route is None:
+        route = decided.facts.route
+        if route is None:
             port = await self._create_route(decided)
             await self._write_client_service(decided, port)
+        elif self._is_contested(decided.namespace, route):
+            await self.write_weights(decided)  # the Service follows the route to another port
+            await self.write_client_service(decided)
         else:
             await self.write_client_service(decided)
             await self.write_weights(decided)
@@ -45,18 +67,29 @@ class RouteWriter:
     async def write_weights(self, decided: Decided) -> None:
         """Give an existing route the weights that were decided."""
         route = decided.facts.route
-        if route is not None:
-            await self._writer.apply_if_due(
-                _render_route(decided, route.port),
-                route.meta,
-                of_this_version=True,
-                stamp=self._stamp(),
-            )
+        if route is None:
+            return
+        if not self._is_contested(decided.namespace, route):
+            await self._apply_route(decided, route, route.port)
+            return
+
+        async with self._locks[decided.namespace]:
+            port = await self._choose_port(decided.namespace, route.meta.uid)
+            if port != route.port:
+                log.warning("another route has port %d, moving to %d", route.port, port)
+            await self._apply_route(decided, route, port)
 
     async def write_client_service(self, decided: Decided) -> None:
         """Send clients to the port of an existing route."""
-        if decided.facts.route is not None:
-            await self._write_client_service(decided, decided.facts.route.port)
+        route = decided.facts.route
+        if route is None:
+            return
+
+        port = route.port
+        if self._is_contested(decided.namespace, route):
+            listed = await self._list_routes(decided.namespace)
+            port = next((known.port for known in listed if known.uid == route.meta.uid), port)
+        await self._write_client_service(decided, port)
 
     async def _write_client_service(self, decided: Decided, port: int) -> None:
         md = decided.facts.md
@@ -66,11 +99,15 @@ class RouteWriter:
         desired = routing.render_client_service(render_inputs.owner_of(md), port, protocols)
         await self._writer.apply_if_due(desired, service.meta if service else None)
 
+    async def _apply_route(self, decided: Decided, route: RouteFact, port: int) -> None:
+        await self._writer.apply_if_due(
+            _render_route(decided, port), route.meta, of_this_version=True, stamp=self._stamp()
+        )
+
     async def _create_route(self, decided: Decided) -> int:
         """Create the route, and return its port: the lowest that is free in the namespace."""
         async with self._locks[decided.namespace]:
-            taken = self._ports_of(decided.namespace)
-            port = next(number for number in names.ROUTE_PORTS if number not in taken)
+            port = await self._choose_port(decided.namespace)
             manifest = _render_route(decided, port)
             made = await self._writer.apply(
                 manifest, hash_manifest(manifest), None, stamp=self._stamp()
@@ -78,9 +115,51 @@ class RouteWriter:
         found: int = made["spec"]["port"]
         return found
 
+    def _is_contested(self, namespace: str, route: RouteFact) -> bool:
+        """Return whether another route seems to have the same port."""
+        return any(
+            other.port == route.port and other.meta.uid != route.meta.uid
+            for other in self._routes_of(namespace)
+        )
+
+    async def _choose_port(self, namespace: str, uid: str | None = None) -> int:
+        """Return the port of the route with this uid, unless an older one has it; else a free one.
+
+        The list is read live: after a change of leader the cache may lack the newest routes.
+
+        Raises:
+            PortsExhausted: there is none.
+
+        """
+        listed = await self._list_routes(namespace)
+        mine = next((known for known in listed if known.uid == uid), None)
+        if mine is not None and mine == next(each for each in listed if each.port == mine.port):
+            return mine.port
+
+        taken = {known.port for known in listed}
+        free = next((port for port in names.ROUTE_PORTS if port not in taken), None)
+        if free is None:
+            raise PortsExhausted(
+                f"all {len(names.ROUTE_PORTS)} ports of the router in namespace {namespace} are "
+                "taken; delete a ModelDeployment there, or create this one in another namespace"
+            )
+        return free
+
+    async def _list_routes(self, namespace: str) -> list[_RoutePort]:
+        """Return the ports of a namespace's routes, the oldest route first."""
+        manifests = await self._cluster.list(
+            kinds.MODEL_ROUTE, namespace, {names.MANAGED_BY: names.MANAGER}
+        )
+        return sorted(_port_of(manifest) for manifest in manifests)
+
     def _stamp(self) -> dict[str, str]:
         """Return this leader's stamp: a route that has it is not stamped again at a rollout."""
         return {names.ANNOTATION_EPOCH: self._epoch()}
+
+
+def _port_of(manifest: Manifest) -> _RoutePort:
+    metadata = manifest["metadata"]
+    return _RoutePort(metadata["creationTimestamp"], metadata["uid"], manifest["spec"]["port"])
 
 
 def _render_route(decided: Decided, port: int) -> Manifest:

@@ -208,6 +208,72 @@ async def test_a_port_that_is_free_again_is_given_again() -> None:
     assert ports == {"second": 10_001, "third": 10_000}
 
 
+async def test_a_port_is_chosen_from_what_exists_though_the_cache_is_behind() -> None:
+    world = OperatorWorld()
+    await world.ask_for(name="first")
+    await world.live(5)
+    world.start()
+    route = world.find(kinds.MODEL_ROUTE, "first")
+    world.operator.feed.on_gone(kinds.MODEL_ROUTE, route)
+
+    await world.ask_for(name="second")
+    await world.live(5)
+
+    assert route["spec"]["port"] == 10_000
+    assert world.find(kinds.MODEL_ROUTE, "second")["spec"]["port"] == 10_001
+
+
+def client_ports(world: OperatorWorld, name: str) -> set[int]:
+    return {port["targetPort"] for port in world.find(kinds.SERVICE, name)["spec"]["ports"]}
+
+
+@pytest.mark.parametrize("is_restarted", [True, False])
+async def test_of_two_models_on_one_port_the_younger_moves(is_restarted: bool) -> None:
+    world = OperatorWorld()
+    for name in ("first", "second", "third"):
+        await world.ask_for(name=name)
+        await world.live(5)
+
+    world.change(kinds.MODEL_ROUTE, "third", spec={"port": 10_000})
+    world.change(kinds.MODEL_ROUTE, "second", spec={"port": 10_000})
+    if is_restarted:
+        world.api.watch.clear()
+        world.start()
+    await world.live(10)
+
+    ports = {
+        name: world.find(kinds.MODEL_ROUTE, name)["spec"]["port"]
+        for name in ("first", "second", "third")
+    }
+    assert ports["first"] == 10_000
+    assert sorted(ports.values()) == [10_000, 10_001, 10_002]
+    assert {name: client_ports(world, name) for name in ports} == {
+        name: {port} for name, port in ports.items()
+    }
+    before = len(world.writes)
+    await world.live(60)
+    assert len(world.writes) == before
+
+
+async def test_a_namespace_without_a_free_port_says_what_to_do_and_keeps_the_others_going(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(names, "ROUTE_PORTS", range(10_000, 10_002))
+    world = OperatorWorld()
+    for name in ("first", "second", "third"):
+        await world.ask_for(name=name)
+    await world.live(20)
+
+    assert world.condition("Stalled", "third")[:2] == ("True", "NoFreePort")
+    assert "in another namespace" in world.condition("Stalled", "third")[2]
+    assert world.serving("first") == world.serving("second") == "1"
+    await world.ask_for("2", name="second")
+    await world.until(lambda: world.serving("second") == "2")
+
+    world.delete(kinds.MODEL_DEPLOYMENT, "first")
+    await world.until(lambda: world.serving("third") == "1", 120)
+
+
 # ── the router ──
 
 

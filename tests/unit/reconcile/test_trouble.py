@@ -245,6 +245,40 @@ async def test_a_stored_object_that_its_own_schema_refuses_says_so_and_delays_no
     assert "spec.model.source.uri" in condition["message"]
 
 
+async def test_an_object_that_a_newer_operator_wrote_keeps_its_whole_status(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = OperatorWorld()
+    await world.ask_for("1")
+    await world.settle()
+    world.controllers.faults["2"] = "errors"
+    await world.ask_for("2")
+    await world.settle()
+    before = world.status()
+    assert before["rejected"]
+    assert before["history"]
+
+    monkeypatch.setattr("tests.fakes.api.TYPES", {})  # the newer operator's CRD allows it
+    world.change(kinds.MODEL_DEPLOYMENT, "digits", spec={"rollout": {"steps": "Automatic"}})
+    await world.live(5)
+    after = world.status()
+
+    assert world.condition("Stalled")[:2] == ("True", "InvalidSpec")
+    assert {**after, "conditions": 0, "observedGeneration": 0} == {
+        **before,
+        "conditions": 0,
+        "observedGeneration": 0,
+    }
+    kept = [entry for entry in before["conditions"] if entry["type"] != "Stalled"]
+    assert [entry for entry in after["conditions"] if entry["type"] != "Stalled"] == kept
+
+    world.change(kinds.MODEL_DEPLOYMENT, "digits", spec={"rollout": {"steps": [{"weight": 10}]}})
+    await world.live(60)
+    assert world.status()["rejected"] == before["rejected"]
+    assert world.condition("Stalled")[1] != "InvalidSpec"
+    assert world.serving() == "1"
+
+
 @pytest.mark.parametrize(
     ("about", "scaling"),
     [
