@@ -320,9 +320,9 @@ class Reason(StrEnum):
     WARMUP_IMPOSSIBLE = (
         "WarmupImpossible",
         Group.JOB,
-        "`spec.model.warmup` is set, and nothing says what the model's inputs are",
+        "`spec.model.warmup` is set, and nothing says which inputs of which sizes to send",
         Course.NEEDS_PERSON,
-        "declare `input` in config.pbtxt or in `spec.model.config.raw`",
+        "set `spec.model.warmup.shapes`, or declare `input` in config.pbtxt",
     )
     REGISTRY_REFUSED = (
         "RegistryRefused",

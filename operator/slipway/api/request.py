@@ -85,6 +85,8 @@ class ConfigRequest(ApiModel):
     raw: str | None = None
     """Protobuf text that is merged last."""
     warmup_requests: int | None = None
+    warmup_shapes: dict[str, list[int]] | None = None
+    """Sizes of inputs in these requests by name, without the batch dimension."""
     revision_tag: str | None = None
     """Value of the tag `revision` in metric_tags."""
 

@@ -229,4 +229,5 @@ def _build_config(md: ModelDeployment) -> ConfigRequest:
         instance_kind=group.kind.value if group and group.kind else None,
         raw=config.raw if config else None,
         warmup_requests=model.warmup.requests if model.warmup else None,
+        warmup_shapes=model.warmup.shapes if model.warmup else None,
     )

@@ -1,14 +1,17 @@
 """What plain Triton serves is served from the directory that is made of it."""
 
 import json
+import math
 import shutil
 import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 import urllib3
+from onnx import TensorProto, helper
 from slipway.api.reasons import Reason
 from slipway.api.request import ConfigRequest, PackageMode, PackageRequest, SourceRequest
 from slipway.api.result import PackageResult
@@ -64,6 +67,10 @@ def package(tmp_path: Path, source: Path) -> Package:
 def serve(tmp_path: Path, ask: Callable[[Running], None]) -> None:
     with running(a_server("digits"), tmp_path / "models", tmp_path) as server:
         ask(server.wait_ready())
+
+
+def answers_nothing(_: Running) -> None:
+    """Ask for nothing: that the server is ready is all."""
 
 
 def infer(server: Running, model: str = "digits") -> list[float]:
@@ -174,3 +181,57 @@ def test_a_pointer_in_the_place_of_a_model(source: Path, package: Package) -> No
     assert result.error is not None
     assert result.error.reason == Reason.SOURCE_REFUSED
     assert "102442450 bytes" in result.error.message
+
+
+def add_graph(
+    path: Path, shape: list[int | str], weights: tuple[int, ...], nodes: list[onnx.NodeProto]
+) -> None:
+    """Write a graph from `x` to `y`, which may use the weights `w`."""
+    count = math.prod(weights)
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [
+            helper.make_tensor_value_info(
+                "y", TensorProto.FLOAT, ["batch", *[None] * (len(shape) - 1)]
+            )
+        ],
+        [helper.make_tensor("w", TensorProto.FLOAT, weights, [1.0] * count)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+
+
+def test_the_warm_up_of_a_batch_of_scalars(tmp_path: Path, source: Path, package: Package) -> None:
+    add_graph(source / "m.onnx", ["batch"], (1,), [helper.make_node("Mul", ["x", "w"], ["y"])])
+
+    assert package("m.onnx", warmup_requests=2).error is None
+
+    serve(tmp_path, answers_nothing)
+
+
+def test_a_warm_up_with_the_sizes_that_the_spec_gives(
+    tmp_path: Path, source: Path, package: Package
+) -> None:
+    shape: list[int | str] = ["batch", 3, "h", "w"]
+    node = helper.make_node("Conv", ["x", "w"], ["y"], kernel_shape=[7, 7])
+    add_graph(source / "m.onnx", shape, (1, 3, 7, 7), [node])
+
+    without = package("m.onnx", warmup_requests=2)
+    given = package("m.onnx", warmup_requests=2, warmup_shapes={"x": [3, 32, 32]})
+
+    assert without.error is not None
+    assert without.error.reason == Reason.WARMUP_IMPOSSIBLE
+    assert given.error is None
+    serve(tmp_path, answers_nothing)
+
+
+def test_a_scalar_is_named_before_any_pod_starts(source: Path, package: Package) -> None:
+    add_graph(source / "m.onnx", [], (1,), [helper.make_node("Mul", ["x", "w"], ["y"])])
+
+    result = package("m.onnx")
+
+    assert result.error is not None
+    assert result.error.reason == Reason.CONFIG_INVALID
+    assert "input 'x' is a scalar" in result.error.message

@@ -120,11 +120,20 @@ class GoldenSet(ApiModel):
     """Time for the whole check of a candidate, in seconds. Default: 300."""
 
 
+WarmupShape = Annotated[
+    list[Annotated[int, Field(ge=1, le=1_000_000)]], Field(max_length=8, json_schema_extra=ATOMIC)
+]
+
+
 class Warmup(ApiModel):
     """Requests that every replica answers before it becomes ready."""
 
     requests: Annotated[int, Field(ge=1, le=10_000)]
     """Number of requests."""
+    shapes: Annotated[dict[str, WarmupShape], Field(max_length=64)] | None = None
+    """Sizes of inputs in these requests, by the name of the input: its dimensions as in
+    config.pbtxt, without that of the batch. Required for an input with dimensions that vary;
+    such as `{image: [3, 224, 224]}`."""
 
 
 class Model(ApiModel):

@@ -12,7 +12,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from slipway.api.reasons import Reason
 from slipway.api.request import ConfigRequest, ModelFormat
-from slipway.api.result import Signature
+from slipway.api.result import Signature, TensorSpec
 from slipway.errors import JobFailure
 from slipway.jobs.package.declared_signature import declared_signature, triton_type
 from slipway.jobs.package.onnx_graph import OnnxGraph
@@ -26,6 +26,8 @@ DEFAULT_MAX_BATCH_SIZE = 4
 """Triton's own default for an ONNX graph that can batch."""
 REVISION_TAG = "revision"
 WARMUP_NAME = "slipway"
+EXAMPLE_SIZE = 224
+"""Size of a dimension that varies, in an example for people."""
 BY_PLATFORM = frozenset({ModelFormat.TENSORRT, ModelFormat.TENSORFLOW})
 """Formats that Triton knows by their platform, because their backend serves several."""
 BATCHING_FORMATS = frozenset({ModelFormat.ONNX, ModelFormat.TENSORRT, ModelFormat.TENSORFLOW})
@@ -140,6 +142,7 @@ class _ConfigDraft:
         # Raw text overrides all of the above, so what follows looks at its result.
         self._merge_raw()
         self._require_batchable()
+        self._require_no_scalars()
         self._fill_warmup()
 
     def _is_free(self, name: str) -> bool:
@@ -279,6 +282,23 @@ class _ConfigDraft:
             "with a dynamic batch, or set maxBatchSize to 0)"
         )
 
+    def _require_no_scalars(self) -> None:
+        """Refuse a graph with a scalar, which Triton can only serve as a batch of scalars."""
+        graph = self._graph
+        if graph is None or self.config.max_batch_size > 0:
+            return
+
+        # What the user declared is the user's; entries without dims are those of the graph.
+        declared = {item.name for item in (*self.config.input, *self.config.output) if item.dims}
+        for kind, tensors in (("input", graph.inputs), ("output", graph.outputs)):
+            for tensor in tensors:
+                if tensor.name in graph.scalars - declared:
+                    raise _config_invalid(
+                        f"the graph's {kind} {tensor.name!r} is a scalar, which Triton does not "
+                        "serve without batching; expected at least one dimension: export the model "
+                        f"with {tensor.name!r} of shape [1], or wrap it in a Python model"
+                    )
+
     def _fill_warmup(self) -> None:
         requests = self._request.warmup_requests
         if not requests or self.config.model_warmup:
@@ -286,8 +306,7 @@ class _ConfigDraft:
 
         signature = declared_signature(self.config, self._graph)
         if signature is None or not signature.inputs:
-            raise JobFailure(
-                Reason.WARMUP_IMPOSSIBLE,
+            raise _warmup_impossible(
                 "spec.model.warmup is set, but neither config.pbtxt nor an ONNX graph declares the "
                 "inputs; expected `input` in config.pbtxt or in spec.model.config.raw",
             )
@@ -297,8 +316,50 @@ class _ConfigDraft:
             if not tensor.optional:
                 entry = warmup.inputs[tensor.name]
                 entry.data_type = triton_type(tensor.datatype)
-                entry.dims.extend(size if size > 0 else 1 for size in tensor.dims)
+                entry.dims.extend(self._warmup_dims(tensor))
                 entry.zero_data = True
+
+        unknown = (self._request.warmup_shapes or {}).keys() - {
+            item.name for item in signature.inputs
+        }
+        if unknown:
+            raise _warmup_impossible(
+                f"spec.model.warmup.shapes names {min(unknown)!r}, found the inputs "
+                f"{', '.join(item.name for item in signature.inputs)}"
+            )
+
+    def _warmup_dims(self, tensor: TensorSpec) -> list[int]:
+        """Return the sizes of an input in warm-up requests, without the batch dimension."""
+        dims, shape = tensor.dims, (self._request.warmup_shapes or {}).get(tensor.name)
+        batches = self.config.max_batch_size > 0
+        if not dims and batches:
+            dims = [1]  # as Triton declares a batch of scalars
+
+        if shape is not None:
+            fits = len(shape) == len(dims) and all(
+                wanted in {-1, size} for wanted, size in zip(dims, shape, strict=True)
+            )
+            if not fits:
+                raise _warmup_impossible(
+                    f"spec.model.warmup.shapes.{tensor.name} is {shape}, expected one that fits "
+                    f"the dimensions {dims}"
+                )
+            return shape
+
+        if not batches and dims[:1] == [-1]:
+            dims = [1, *dims[1:]]  # a batch in all but name
+        if -1 in dims:
+            example = [size if size > 0 else EXAMPLE_SIZE for size in dims]
+            raise _warmup_impossible(
+                f"spec.model.warmup is set, and the sizes of input {tensor.name!r} with the "
+                f"dimensions {dims} vary; expected the sizes that clients send, such as "
+                f"spec.model.warmup.shapes.{tensor.name}: {example}"
+            )
+        return list(dims)
+
+
+def _warmup_impossible(problem: str) -> JobFailure:
+    return JobFailure(Reason.WARMUP_IMPOSSIBLE, problem)
 
 
 def _config_invalid(problem: str) -> JobFailure:

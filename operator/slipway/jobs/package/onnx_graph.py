@@ -52,6 +52,8 @@ class OnnxGraph:
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    scalars: frozenset[str] = frozenset()
+    """Names of those that have no dimension; one whose rank is unknown is none of them."""
 
     @property
     def can_batch(self) -> bool:
@@ -97,8 +99,13 @@ class _OnnxReader:
         if not outputs:
             raise GraphUnreadable("the ONNX graph has no outputs")
 
+        values = [
+            span for number in (GRAPH_INPUT, GRAPH_OUTPUT) for span in self._children(graph, number)
+        ]
         return OnnxGraph(
-            tuple(tensor for tensor in inputs if tensor.name not in constants), tuple(outputs)
+            tuple(tensor for tensor in inputs if tensor.name not in constants),
+            tuple(outputs),
+            frozenset(self._text(span, VALUE_NAME) for span in values if self._is_scalar(span)),
         )
 
     def _constants(self, graph: Span) -> set[str]:
@@ -129,6 +136,15 @@ class _OnnxReader:
             for span in self._children(shape, SHAPE_DIM)
         ]
         return TensorSpec(name=name, datatype=datatype, dims=dims)
+
+    def _is_scalar(self, value: Span) -> bool:
+        shapes = [
+            shape
+            for value_type in self._children(value, VALUE_TYPE)
+            for tensor in self._children(value_type, TYPE_TENSOR)
+            for shape in self._children(tensor, TENSOR_SHAPE)
+        ]
+        return bool(shapes) and not any(self._children(shape, SHAPE_DIM) for shape in shapes)
 
     def _dim(self, span: Span) -> int:
         value = self._number(span, DIM_VALUE)

@@ -260,6 +260,40 @@ class TestRaw:
             fill(raw="nonsense: 1")
 
 
+class TestScalars:
+    GRAPH = OnnxGraph(
+        inputs=(
+            TensorSpec(name="x", datatype="FP32", dims=[-1, 64]),
+            TensorSpec(name="sr", datatype="INT64", dims=[]),
+        ),
+        outputs=(TensorSpec(name="y", datatype="FP32", dims=[]),),
+        scalars=frozenset({"sr"}),
+    )
+
+    @pytest.mark.parametrize("size", [None, 0])
+    def test_a_scalar_is_refused_by_its_name(self, size: int | None) -> None:
+        with pytest.raises(JobFailure, match="input 'sr' is a scalar") as refused:
+            fill(graph=self.GRAPH, max_batch_size=size)
+
+        assert refused.value.reason == Reason.CONFIG_INVALID
+
+    def test_an_output_is_no_better(self) -> None:
+        graph = OnnxGraph(FIXED.inputs, self.GRAPH.outputs, frozenset({"y"}))
+
+        with pytest.raises(JobFailure, match="output 'y' is a scalar"):
+            fill(graph=graph)
+
+    def test_what_the_source_declares_is_left_to_triton(self) -> None:
+        fill(
+            'input { name: "x" data_type: TYPE_FP32 dims: [-1, 64] } '
+            'input { name: "sr" data_type: TYPE_INT64 dims: [1] }',
+            graph=self.GRAPH,
+        )
+
+    def test_a_tensor_of_unknown_rank_is_no_scalar(self) -> None:
+        fill(graph=OnnxGraph(FIXED.inputs, self.GRAPH.outputs))
+
+
 class TestWarmup:
     def test_inputs_come_from_the_graph_without_the_batch(self) -> None:
         (sample,) = config(fill(graph=BATCHING, max_batch_size=8, warmup_requests=20)).model_warmup
@@ -268,12 +302,62 @@ class TestWarmup:
         assert list(sample.inputs["x"].dims) == [64]
         assert sample.inputs["x"].zero_data
 
-    def test_a_graph_without_batching_gets_all_dimensions_and_one_for_any(self) -> None:
-        graph = OnnxGraph((TensorSpec(name="x", datatype="BYTES", dims=[1, -1]),), FIXED.outputs)
+    @pytest.mark.parametrize(
+        ("dims", "sent"),
+        [([1, 64], [1, 64]), ([-1, 64], [1, 64]), ([-1], [1])],
+        ids=["fixed", "a batch in all but name", "nothing but that"],
+    )
+    def test_a_graph_without_batching_gets_all_dimensions(
+        self, dims: list[int], sent: list[int]
+    ) -> None:
+        graph = OnnxGraph((TensorSpec(name="x", datatype="BYTES", dims=dims),), FIXED.outputs)
         (sample,) = config(fill(graph=graph, warmup_requests=1)).model_warmup
 
-        assert list(sample.inputs["x"].dims) == [1, 1]
+        assert list(sample.inputs["x"].dims) == sent
         assert "TYPE_STRING" in str(sample)
+
+    def test_a_batch_of_scalars_is_sent_as_triton_declares_it(self) -> None:
+        graph = OnnxGraph((TensorSpec(name="x", datatype="INT64", dims=[-1]),), BATCHING.outputs)
+        (sample,) = config(fill(graph=graph, warmup_requests=1)).model_warmup
+
+        assert list(sample.inputs["x"].dims) == [1]
+
+    @pytest.mark.parametrize("batched", [True, False])
+    def test_sizes_that_vary_must_be_given(self, batched: bool) -> None:
+        dims = [-1 if batched else 1, 3, -1, -1]
+        outputs = BATCHING.outputs if batched else FIXED.outputs
+        graph = OnnxGraph((TensorSpec(name="image", datatype="FP32", dims=dims),), outputs)
+        shape = [3, 224, 224] if batched else [1, 3, 224, 224]
+
+        with pytest.raises(JobFailure) as refused:
+            fill(graph=graph, warmup_requests=1)
+        (sample,) = config(
+            fill(graph=graph, warmup_requests=1, warmup_shapes={"image": shape})
+        ).model_warmup
+
+        assert refused.value.reason == Reason.WARMUP_IMPOSSIBLE
+        assert f"such as spec.model.warmup.shapes.image: {shape}" in str(refused.value)
+        assert list(sample.inputs["image"].dims) == shape
+
+    @pytest.mark.parametrize(
+        ("shapes", "says"),
+        [
+            ({"y": [64]}, "names 'y', found the inputs x"),
+            (
+                {"x": [1, 64]},
+                r"shapes.x is \[1, 64\], expected one that fits the dimensions \[64\]",
+            ),
+            ({"x": [32]}, r"shapes.x is \[32\], expected one that fits the dimensions \[64\]"),
+        ],
+        ids=["no such input", "another rank", "another size"],
+    )
+    def test_sizes_that_no_request_can_have_are_an_error(
+        self, shapes: dict[str, list[int]], says: str
+    ) -> None:
+        with pytest.raises(JobFailure, match=says) as refused:
+            fill(graph=BATCHING, warmup_requests=1, warmup_shapes=shapes)
+
+        assert refused.value.reason == Reason.WARMUP_IMPOSSIBLE
 
     def test_inputs_of_the_source_come_first_and_optional_ones_are_left_out(self) -> None:
         (sample,) = config(fill(IO, graph=BATCHING, warmup_requests=1)).model_warmup

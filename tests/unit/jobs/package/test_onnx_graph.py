@@ -10,7 +10,7 @@ from tritonclient.utils import np_to_triton_dtype
 
 
 def tensor(
-    name: str, shape: list[int | str | None], element: int = TensorProto.FLOAT
+    name: str, shape: list[int | str | None] | None, element: int = TensorProto.FLOAT
 ) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, element, shape)
 
@@ -61,6 +61,15 @@ def test_weights_that_old_graphs_list_as_inputs_are_none(tmp_path: Path) -> None
     )
 
     assert [item.name for item in read_graph(path).inputs] == ["x"]
+
+
+def test_a_scalar_is_told_from_a_tensor_of_unknown_rank(tmp_path: Path) -> None:
+    path = save(tmp_path, [tensor("sr", []), tensor("x", [4])], [tensor("y", None)])
+
+    graph = read_graph(path)
+
+    assert graph.scalars == {"sr"}
+    assert [item.dims for item in (*graph.inputs, *graph.outputs)] == [[], [4], []]
 
 
 @pytest.mark.parametrize(
