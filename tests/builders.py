@@ -102,7 +102,6 @@ def a_workload(revision: str, *, replicas: int = 1, ready: int | None = None) ->
         revision=revision,
         replicas=replicas,
         ready=number,
-        unavailable_since=None if number else NOON,
         settled=True,
         failure=None,
     )

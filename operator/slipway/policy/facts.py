@@ -5,7 +5,7 @@ A fact is what an object says, not what it means: meaning is the business of the
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from slipway.api.modeldeployment import (
@@ -20,9 +20,6 @@ from slipway.api.snapshot import RevisionSnapshot
 from slipway.policy.hook_call import HookAnswer
 from slipway.policy.judgement import Judgement
 from slipway.policy.sizing import Sizing
-
-STABLE_DOWN_AFTER = timedelta(seconds=30)
-"""Stable without a ready endpoint for this long is an outage that a candidate may repair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +65,6 @@ class WorkloadFact:
     replicas: int
     """As asked for in its spec."""
     ready: int
-    unavailable_since: datetime | None
-    """Since when its Available condition is False."""
     settled: bool
     """Its controller has seen the newest generation."""
     failure: str | None
@@ -317,15 +312,6 @@ class Facts:
             ]
         return max(weights)
 
-    def is_down(self, revision: str | None, now: datetime) -> bool:
-        """Return whether a revision has had no ready endpoint for `STABLE_DOWN_AFTER`."""
-        workload = self.workloads.get(revision or "")
-        if workload is None:
-            return True
-        if workload.ready or workload.unavailable_since is None:
-            return False
-        return now - workload.unavailable_since >= STABLE_DOWN_AFTER
-
     def is_healthy(self, revision: str | None) -> bool:
         """Return whether the replicas that a revision must have are ready, and there is one.
 
@@ -339,9 +325,13 @@ class Facts:
 
 
 def _find_stable(facts: Facts) -> str | None:
-    """Return the revision that serves; one that status names and that is gone does not count."""
+    """Return the revision that serves, also where its ControllerRevision was deleted.
+
+    What status names counts while there is anything of it: its ControllerRevision or its
+    Deployment. Traffic must not move because a record was removed.
+    """
     told = facts.status.stable
-    if told is not None and told.revision in facts.revisions:
+    if told is not None and (told.revision in facts.revisions or told.revision in facts.workloads):
         return told.revision
     promoted = [item for item in facts.revisions.values() if item.outcome is Outcome.PROMOTED]
     routed = [item for item in promoted if facts.written_weight(item.name) > 0]

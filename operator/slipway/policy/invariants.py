@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from slipway.api.modeldeployment import Outcome
+from slipway.api.verdict import Verdict
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
+from slipway.policy.judgement import deciding_judgement
+from slipway.policy.only_server import find_lost_server
 from slipway.policy.rollout.capacity import full_capacity, is_drained, replicas_for_share
 
 
@@ -21,6 +24,7 @@ def find_violations(decision: Decision, facts: Facts, now: datetime) -> list[str
         *_removed_only_when_drained(decision, facts, now),
         *_rejected_gets_nothing(decision, facts),
         *_promotion_has_evidence(decision, facts),
+        *_only_server_keeps_traffic(decision, facts),
     ]
 
 
@@ -75,7 +79,20 @@ def _promotion_has_evidence(decision: Decision, facts: Facts) -> Iterator[str]:
     promoted = [end for end in decision.outcomes if end.outcome is Outcome.PROMOTED]
     if not promoted or facts.status.stable is None:
         return
-    entry = decision.history[-1]
-    started = decision.memory.step_started_at
-    if entry.unjudged is None and started is None:
-        yield f"I8: {promoted[0].revision} would be promoted without a judged step"
+
+    revision, rollout = promoted[0].revision, facts.status.rollout
+    if revision == facts.status.stable.revision:
+        return  # its own ControllerRevision lost the outcome, and gets it again
+    was_judged = rollout is not None and rollout.judged_weight > 0
+    passes = deciding_judgement(facts.judgements).verdict is Verdict.PASS
+    known = facts.revisions.get(revision)
+    is_recorded = known is not None and known.outcome is Outcome.PROMOTED  # before a crash
+    if decision.history[-1].unjudged is None and not (was_judged or passes or is_recorded):
+        yield f"I8: {revision} would be promoted without a judged weight"
+
+
+def _only_server_keeps_traffic(decision: Decision, facts: Facts) -> Iterator[str]:
+    """I11: whatever status says, who answers users loses them only to somebody who can."""
+    lost = find_lost_server(facts, decision.weights)
+    if lost is not None:
+        yield f"I11: {lost} is the only server and would lose its traffic"

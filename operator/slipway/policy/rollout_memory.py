@@ -27,6 +27,9 @@ class HookMemory:
     name: str
     step: int
     """Where it was asked: 0 before traffic, else the step; one more than there are: the bake."""
+    weight: int | None
+    """The candidate's weight that it was asked about; 100 before the promotion. None: an entry of
+    an older release, which is known by its step."""
     verdict: HookVerdict
     reason: str
     """CamelCase, of Slipway: nothing of a response is repeated."""
@@ -71,6 +74,10 @@ class RolloutMemory:
     """The candidate's weight that every proxy has in force."""
     approved_weight: int = 0
     """The weight that a person let the candidate have; steps move when the spec is edited."""
+    judged_weight: int = 0
+    """The largest weight at which the analysis said Pass in this rollout; 0: none."""
+    stable_down_since: datetime | None = None
+    """Since when stable has had no ready replica, by this operator's clock; None: it has some."""
     failures: int = 0
     """Attempts in a row that the environment failed; sets the back-off."""
     retry_at: datetime | None = None
@@ -110,6 +117,8 @@ def from_status(status: RolloutStatus) -> RolloutMemory:
         waits_since=from_wire(status.waits_since),
         acked_weight=status.acked_weight,
         approved_weight=status.approved_weight,
+        judged_weight=status.judged_weight,
+        stable_down_since=from_wire(status.stable_down_since),
         failures=status.failures,
         retry_at=from_wire(status.retry_at),
         paused=status.paused,
@@ -149,6 +158,8 @@ def to_status(
         waits_since=_to_wire_or_none(memory.waits_since),
         acked_weight=memory.acked_weight,
         approved_weight=memory.approved_weight,
+        judged_weight=memory.judged_weight,
+        stable_down_since=_to_wire_or_none(memory.stable_down_since),
         failures=memory.failures,
         retry_at=_to_wire_or_none(memory.retry_at),
         paused=memory.paused,
@@ -169,6 +180,7 @@ def _hook_from_status(entry: HookStatus) -> HookMemory:
     return HookMemory(
         name=entry.name,
         step=entry.step,
+        weight=entry.weight,
         verdict=entry.verdict,
         reason=entry.reason,
         tries=entry.tries,
@@ -181,6 +193,7 @@ def _hook_to_status(entry: HookMemory) -> HookStatus:
     return HookStatus(
         name=entry.name,
         step=entry.step,
+        weight=entry.weight,
         verdict=entry.verdict,
         reason=entry.reason,
         tries=entry.tries,

@@ -103,12 +103,12 @@ def _describe_revision(
     name: str | None, decision: Decision, facts: Facts, now: datetime
 ) -> RevisionStatus | None:
     known = facts.revisions.get(name or "")
+    told = [entry for entry in (facts.status.stable, facts.status.candidate) if entry is not None]
+    before = next((entry for entry in told if entry.revision == name), None)
     if known is None:
-        return None
+        return before  # somebody deleted its ControllerRevision; what was said of it still holds
 
     # A promoted candidate serves since now, and its replicas were decided before.
-    told = [entry for entry in (facts.status.stable, facts.status.candidate) if entry is not None]
-    before = next((entry for entry in told if entry.revision == known.name), None)
     place = facts.status.candidate if name == decision.candidate else facts.status.stable
     same = place if place is not None and place.revision == known.name else None
 

@@ -219,15 +219,11 @@ def _project_router(manifest: Manifest) -> RouterWorkload:
 
 def _project_workload(manifest: Manifest) -> WorkloadFact:
     conditions = _conditions(manifest)
-    available = conditions.get("Available", {})
-    changed = _parse_time(available["lastTransitionTime"]) if available else None
-
     return WorkloadFact(
         meta=read_meta(manifest),
         revision=_labels(manifest).get(names.LABEL_REVISION, ""),
         replicas=manifest["spec"].get("replicas", 1),
         ready=manifest.get("status", {}).get("readyReplicas", 0),
-        unavailable_since=changed if available.get("status") == "False" else None,
         settled=_is_observed(manifest),
         failure=_replica_failure(conditions),
     )

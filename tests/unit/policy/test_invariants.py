@@ -10,6 +10,7 @@ from slipway.api.modeldeployment import (
     Outcome,
     Rejected,
     RevisionStatus,
+    RolloutStatus,
     Stage,
 )
 from slipway.policy.decision import Decision, Ended
@@ -73,8 +74,32 @@ def test_a_good_decision_breaks_nothing() -> None:
     assert find_violations(a_decision(50), facts(), NOON) == []
 
 
-def test_no_backend_at_all_is_allowed() -> None:
-    assert find_violations(a_decision(weights={}), facts(), NOON) == []
+def without_replicas(known: Facts, *names: str) -> Facts:
+    gone = {name: a_workload(name, replicas=2, ready=0) for name in names}
+    return replace(known, workloads={**known.workloads, **gone})
+
+
+def test_no_backend_at_all_is_allowed_where_nobody_answers() -> None:
+    assert find_violations(a_decision(weights={}), without_replicas(facts(), S, C), NOON) == []
+
+
+@pytest.mark.parametrize(
+    ("weights", "down"),
+    [
+        pytest.param({}, S, id="no backend at all"),
+        pytest.param({S: 100, C: 0}, S, id="back to a stable without a replica"),
+        pytest.param({S: 0, C: 100}, C, id="on to a candidate without a replica"),
+    ],
+)
+def test_the_only_server_keeps_its_traffic(weights: dict[str, int], down: str) -> None:
+    known = without_replicas(facts(50), down)
+    found = find_violations(a_decision(weights=weights), known, NOON)
+    assert [line[:3] for line in found if line.startswith("I11")] == ["I11"]
+
+
+def test_traffic_goes_to_whoever_can_answer() -> None:
+    known = without_replicas(facts(50), C)
+    assert find_violations(a_decision(weights={S: 100, C: 0}), known, NOON) == []
 
 
 def test_lowering_a_weight_needs_no_capacity() -> None:
@@ -115,8 +140,12 @@ def test_a_refused_revision_may_lose_its_weight() -> None:
 
 
 def test_a_promotion_that_was_judged_or_says_who_skipped_it_is_fine() -> None:
-    judged = RolloutMemory(step_started_at=NOON)
-    assert find_violations(a_decision(memory=judged, **PROMOTED), facts(), NOON) == []
+    rollout = RolloutStatus(stage=Stage.BAKING, judged_weight=50)
+    judged = STATUS.model_copy(update={"rollout": rollout})
+    known = facts()
+    known = replace(known, md=known.md.model_copy(update={"status": judged}))
+    assert find_violations(a_decision(**PROMOTED), known, NOON) == []
+
     skipped = ENTRY.model_copy(update={"unjudged": "promote by editor"})
     decision = a_decision(**{**PROMOTED, "history": (skipped,)})
     assert find_violations(decision, facts(), NOON) == []

@@ -76,6 +76,10 @@ class DecisionWorld(RolloutWorld):
     """By version."""
     log: list[str] = field(default_factory=list)
     actions: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
+    """By revision, also of those whose ControllerRevision somebody deleted."""
+    skew: dict[str, timedelta] = field(default_factory=dict)
+    """By proxy: how far the clock of its node is ahead."""
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -120,8 +124,7 @@ class DecisionWorld(RolloutWorld):
 
     def _workload(self, name: str) -> WorkloadFact:
         state = self.workloads[name]
-        made = a_workload(name, replicas=state.wanted, ready=state.ready)
-        return replace(made, unavailable_since=state.down_since if not state.ready else None)
+        return a_workload(name, replicas=state.wanted, ready=state.ready)
 
     def _pods(self, name: str) -> tuple[PodFact, ...]:
         state = self.workloads[name]
@@ -161,11 +164,12 @@ class DecisionWorld(RolloutWorld):
             self.log.append("KILLED")
         return decision
 
-    def _execute(self, decision: Decision, facts: Facts, write: Callable[[], None]) -> None:
+    def _execute(self, decision: Decision, facts: Facts, write: Callable[[], None]) -> None:  # noqa: PLR0912 -- the order of execute
         if decision.make_revision is not None:
             write()
             made = a_revision(self.md, created=self.now)
             self.revisions[made.name] = made
+            self.versions[made.name] = made.snapshot.version
 
         if decision.package is not None:
             write()
@@ -178,8 +182,10 @@ class DecisionWorld(RolloutWorld):
 
         for end in decision.outcomes:
             write()
-            known = self.revisions[end.revision]
-            self.revisions[end.revision] = replace(known, outcome=end.outcome, outcome_at=self.now)
+            known = self.revisions.get(end.revision)
+            if known is not None:
+                ended = replace(known, outcome=end.outcome, outcome_at=self.now)
+                self.revisions[end.revision] = ended
 
         for name, number in decision.replicas.items():
             if number and name in self.revisions:
@@ -217,7 +223,7 @@ class DecisionWorld(RolloutWorld):
         return decision.candidate is None or not job.subject.startswith(decision.candidate)
 
     def _named(self, weights: dict[str, int]) -> dict[str, int]:
-        return {self.revisions[name].snapshot.version: w for name, w in weights.items()}
+        return {self.versions[name]: w for name, w in weights.items()}
 
     def _job(self, component: str, subject: str, attempt: int) -> JobFact:
         name = f"{component}-{subject[:8]}-{attempt}"
@@ -248,7 +254,7 @@ class DecisionWorld(RolloutWorld):
             )
 
     def _checked(self, job: JobFact) -> CheckResult:
-        version = self.revisions[job.subject.split(".")[0]].snapshot.version
+        version = self.versions[job.subject.split(".")[0]]
         if self.faults.get(version) == "golden":
             return CheckResult(
                 verdict=CheckVerdict.FAIL, reason="GoldenSetFailed", message="3 of 50 agree"
@@ -257,7 +263,7 @@ class DecisionWorld(RolloutWorld):
 
     def _run_pods(self) -> None:
         for name, state in self.workloads.items():
-            fault = self.faults.get(self.revisions[name].snapshot.version)
+            fault = self.faults.get(self.versions[name])
             if fault == "crash" and state.ready and self.random.random() < 0.05:
                 state.exits += 1
                 state.ready = 0
@@ -278,13 +284,14 @@ class DecisionWorld(RolloutWorld):
             if self.weights is not None and self.random.random() < 0.8:
                 known = self.acked.get(proxy)
                 if known is None or known[0] != self.generation:
-                    self.acked[proxy] = (self.generation, dict(self.weights), self.now)
+                    moment = self.now + self.skew.get(proxy, timedelta())
+                    self.acked[proxy] = (self.generation, dict(self.weights), moment)
 
     def _load(self) -> None:
         for proxy, (_, weights, _) in self.acked.items():
             for name, weight in weights.items():
                 state = self.workloads.get(name)
-                fault = self.faults.get(self.revisions[name].snapshot.version)
+                fault = self.faults.get(self.versions[name])
                 counts = self.counts[proxy].setdefault(name, [0, 0, 0])
                 for _ in range(weight):
                     if state is None or not state.ready:
@@ -304,6 +311,22 @@ class DecisionWorld(RolloutWorld):
         self.md = self.md.model_copy(update={"spec": wanted.spec})
         self.log.append(f"ASK {version}")
 
+    def edit_weights(self, weights: dict[str, int]) -> None:
+        """A person edits the route by hand."""
+        self.weights = weights
+        self.generation += 1
+        self.log.append(f"HAND {self._named(weights)}")
+
+    def delete_workload(self, name: str) -> None:
+        """A person deletes a Deployment."""
+        del self.workloads[name]
+        self.log.append(f"DELETED Deployment of {self.versions[name]}")
+
+    def delete_revision(self, name: str) -> None:
+        """A person deletes a ControllerRevision."""
+        del self.revisions[name]
+        self.log.append(f"DELETED ControllerRevision of {self.versions[name]}")
+
     def lose_status(self) -> None:
         self.md = self.md.model_copy(update={"status": ModelDeploymentStatus()})
         self.log.append("STATUS LOST")
@@ -321,7 +344,7 @@ class DecisionWorld(RolloutWorld):
 
     def serving(self) -> str | None:
         full = [name for name, weight in (self.weights or {}).items() if weight == 100]
-        return self.revisions[full[0]].snapshot.version if full else None
+        return self.versions[full[0]] if full else None
 
     def stage(self) -> str:
         rollout = self.md.status.rollout

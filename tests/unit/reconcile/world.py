@@ -408,6 +408,7 @@ class OperatorWorld(RolloutWorld):
 
 MASKED = frozenset(
     {
+        "judgedWeight",  # a kill may lose the last one; then the next weight is judged, or the bake
         "analysis",  # which look was the last one written differs; outcomes do not
         "uid",
         "resourceVersion",

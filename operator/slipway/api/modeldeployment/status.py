@@ -135,6 +135,9 @@ class HookStatus(ApiModel):
     """Name of the hook."""
     step: int = 0
     """Step before which it was asked: 0 before any traffic; number of steps plus 1 in the bake."""
+    weight: Percent | None = None
+    """The candidate's weight at which it was asked, in percent; 100 before the promotion. An answer
+    counts for this weight only, because editing the spec renumbers the steps."""
     verdict: HookVerdict
     """Passed, Rejected, or Waiting: asked again at retryAt."""
     reason: Annotated[str, Field(max_length=64)] = ""
@@ -190,6 +193,10 @@ class RolloutStatus(ApiModel):
     approved_weight: Percent = 0
     """The candidate's weight that a person approved, in percent. A weight and not a step, because
     editing the spec renumbers the steps."""
+    judged_weight: Percent = 0
+    """The largest weight at which the analysis said Pass in this rollout, in percent; 0: none."""
+    stable_down_since: Time | None = None
+    """Since when stable has had no ready replica, by the operator's clock; absent while it has."""
     failures: int = 0
     """Consecutive attempts that the environment failed; they set the back-off."""
     retry_at: Time | None = None

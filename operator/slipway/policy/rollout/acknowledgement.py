@@ -47,6 +47,7 @@ def _note_step(draft: Draft) -> Draft:
         replace(
             memory,
             acked_weight=written,
+            approved_weight=0,  # an approval lets the candidate leave one weight, and no other
             step=number,
             step_started_at=draft.now,
             step_active_seconds=active_seconds(memory, draft.now),

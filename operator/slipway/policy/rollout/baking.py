@@ -11,7 +11,9 @@ from slipway.policy.rollout.active_clock import seconds_in_step
 from slipway.policy.rollout.bake_alarm import find_alarm, give_back
 from slipway.policy.rollout.climb import rungs_for, rungs_to_climb
 from slipway.policy.rollout.draft import Draft, Held
+from slipway.policy.rollout.evidence_record import note_pass, was_judged
 from slipway.policy.rollout.guards import ask_guards, guards_before_promotion
+from slipway.policy.rollout.inconclusive import await_verdict
 from slipway.policy.rollout.promotion import promote
 from slipway.policy.rollout.rolling_back import act_on_evidence
 from slipway.policy.rollout.straight import go_straight
@@ -26,8 +28,7 @@ def bake(draft: Draft) -> Draft:
 
     # Stable went down, or a person said promote: there is nothing to compare with any more.
     if not rungs_to_climb(draft):
-        message = draft.decision.message
-        return go_straight(draft.enter(Stage.PROGRESSING, Reason.PROGRESSING, message))
+        return go_straight(draft)
 
     alarm = find_alarm(draft)
     if alarm is not None:
@@ -45,13 +46,8 @@ def bake(draft: Draft) -> Draft:
         return holding
     missing = _find_missing_evidence(draft, judgement)
     if missing is not None:
-        return draft.enter(
-            Stage.BAKING,
-            missing.reason,
-            missing.message,
-            requeue_after=draft.analysis_interval,
-        )
-    return _leave_bake(draft)
+        return await_verdict(draft, missing)
+    return _leave_bake(note_pass(draft) if judgement.verdict is Verdict.PASS else draft)
 
 
 def _hold_bake(draft: Draft) -> Draft | None:
@@ -68,16 +64,16 @@ def _find_missing_evidence(draft: Draft, judgement: Judgement) -> Why | None:
     """Return why a bake that is long enough may not end yet.
 
     Evidence comes from the steps, so no data does not block a bake; a router that cannot be read
-    does, and where there are no steps the bake itself must have convinced.
+    does, and where no step was judged the bake itself must have convinced.
     """
-    rollout, traffic = draft.spec.rollout, draft.facts.traffic
-    if rollout.analysis.mode is AnalysisMode.OFF:
+    traffic = draft.facts.traffic
+    if draft.spec.rollout.analysis.mode is AnalysisMode.OFF:
         return None
     if traffic is None or traffic.silent:
         message = "waiting for the counters of every proxy before the bake ends"
         return Why(judgement.reason, message)
-    if not rollout.steps and judgement.verdict is not Verdict.PASS:
-        message = f"no steps configured, so the bake needs a Pass: {judgement.message}"
+    if judgement.verdict is not Verdict.PASS and not was_judged(draft):
+        message = f"no step was judged, so the bake needs a Pass: {judgement.message}"
         return Why(judgement.reason, message)
     return None
 

@@ -22,9 +22,11 @@ def is_drained(facts: Facts, revision: str, now: datetime) -> bool:
     Weight 0 must be acknowledged by every proxy. Then either all of them say that nothing is in
     flight, or the drain time has passed since this operator saw that the last one acknowledged.
     """
+    if facts.highest_weight_running(revision) > 0:
+        return False  # also where a person took it out of the route, and proxies do not know yet
     if facts.route is None or revision not in facts.route.weights:
         return True
-    if not facts.is_acknowledged or facts.highest_weight_running(revision) > 0:
+    if not facts.is_acknowledged:
         return False
     since = facts.acknowledged_at
     if since is not None and now - since >= drain_time(facts, revision):

@@ -23,12 +23,14 @@ from slipway.policy.rollout.promotion import promote, was_promoted_before
 from slipway.policy.rollout.recall import recall
 from slipway.policy.rollout.rolling_back import act_on_evidence, begin_rollback, roll_back
 from slipway.policy.rollout.settle import settle
+from slipway.policy.rollout.stable_readiness import note_stable_readiness
 from slipway.policy.rollout.starting import start
 
 
 def decide(facts: Facts, now: datetime) -> Decision:
     """Return what should be true after this pass, and when to look again."""
-    draft = carry_out_action(Draft(recall(facts), facts, now))
+    draft = note_stable_readiness(Draft(recall(facts), facts, now))
+    draft = carry_out_action(draft)
     draft = _take_step(draft)
     if draft.candidate:
         draft = package_beside(draft)
@@ -56,7 +58,10 @@ def _take_step(draft: Draft) -> Draft:
     if candidate is None:
         return stay_idle_or_begin(draft)
 
-    # What has been decided is finished first, also after a crash.
+    # What has been decided is finished first, also after a crash. Its own record may say that it
+    # was promoted where the status does not yet: nothing that was asked since can undo that.
+    if candidate.name == draft.stable:
+        return promote(draft)
     if memory.stage is Stage.ROLLING_BACK:
         return roll_back(draft)
     if memory.outcome is not None:
@@ -85,7 +90,13 @@ def _take_step(draft: Draft) -> Draft:
 
 
 def _may_finish(draft: Draft) -> bool:
-    """A bake ends before another input gets its turn, unless the spec is back at stable."""
+    """Return whether the candidate ends its way before another input gets its turn.
+
+    A bake does, unless the spec is back at stable. So does a candidate that serves alone: its
+    traffic must not be taken for a version that has no replica yet.
+    """
     stable = draft.stable_revision
     is_back = stable is not None and stable.snapshot.input == draft.facts.input
-    return draft.memory.stage is Stage.BAKING and not is_back
+    is_baking = draft.memory.stage is Stage.BAKING and not is_back
+    repairs_outage = draft.stable is None or draft.is_stable_down
+    return is_baking or (draft.serves_alone and repairs_outage)

@@ -12,6 +12,8 @@ from slipway.policy.rollout_memory import RolloutMemory
 
 IN_TRAFFIC = frozenset({Stage.PROGRESSING, Stage.BAKING})
 """Stages in which the candidate may have traffic, and is judged."""
+STABLE_DOWN_AFTER = timedelta(seconds=30)
+"""Stable without a ready replica for this long is an outage that a candidate may repair."""
 SAFETY_POLL = timedelta(seconds=5)
 """What is waited for arrives as an event; this is the safety net."""
 
@@ -69,7 +71,19 @@ class Draft:
     @property
     def is_stable_down(self) -> bool:
         """Whether stable cannot serve, for long enough that the candidate may take over."""
-        return self.facts.is_down(self.stable, self.now)
+        since = self.memory.stable_down_since
+        return since is not None and self.now - since >= STABLE_DOWN_AFTER
+
+    @property
+    def can_go_back(self) -> bool:
+        """Whether stable has a ready replica that can take the traffic."""
+        return self.stable is not None and self.facts.ready(self.stable) > 0
+
+    @property
+    def serves_alone(self) -> bool:
+        """Whether the candidate answers users, and nothing else could."""
+        serves = self.written_weight > 0 and self.facts.ready(self.candidate) > 0
+        return serves and not self.can_go_back
 
     @property
     def goes_back(self) -> bool:

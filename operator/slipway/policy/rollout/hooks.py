@@ -10,11 +10,12 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from slipway.api.canonical_json import sha256_of
-from slipway.api.modeldeployment import Hook, HookStage, HookVerdict, Outcome, Stage
+from slipway.api.modeldeployment import Hook, HookStage, HookStatus, HookVerdict, Outcome, Stage
 from slipway.api.reasons import Reason
 from slipway.api.times import backoff
 from slipway.policy.facts import Facts
 from slipway.policy.hook_call import HookCall, Said
+from slipway.policy.rollout.climb import ALL
 from slipway.policy.rollout.draft import Agreed, Answer, Draft, Held
 from slipway.policy.rollout.rolling_back import act_on_evidence
 from slipway.policy.rollout_memory import HookMemory
@@ -32,8 +33,9 @@ def calls_of(facts: Facts) -> tuple[HookCall, ...]:
     calls = []
     for hook in facts.spec.rollout.analysis.hooks:
         step = _step_of(hook, facts, rollout.step)
-        same = (entry for entry in rollout.hooks if (entry.name, entry.step) == (hook.name, step))
-        known = next(same, None)
+        weight = _weight_of(hook, facts, candidate.revision)
+        entries = (entry for entry in rollout.hooks if entry.name == hook.name)
+        known = next((it for it in entries if _is_about(it, step, weight)), None)
         tries = known.tries if known is not None else 0
         calls.append(_make_call(hook, facts, candidate.revision, step, tries))
     return tuple(calls)
@@ -122,8 +124,14 @@ def _wait_for_hook(
 
 
 def _find_memory(draft: Draft, hook: Hook, step: int) -> HookMemory | None:
-    found = (it for it in draft.memory.hooks if (it.name, it.step) == (hook.name, step))
-    return next(found, None)
+    weight = _weight_of(hook, draft.facts, draft.candidate)
+    entries = (entry for entry in draft.memory.hooks if entry.name == hook.name)
+    return next((entry for entry in entries if _is_about(entry, step, weight)), None)
+
+
+def _is_about(entry: HookMemory | HookStatus, step: int, weight: int) -> bool:
+    """Return whether an answer was given for this weight; an older release knew only steps."""
+    return entry.weight == weight if entry.weight is not None else entry.step == step
 
 
 def _note_answer(draft: Draft, call: HookCall, verdict: HookVerdict, reason: str) -> Draft:
@@ -131,6 +139,7 @@ def _note_answer(draft: Draft, call: HookCall, verdict: HookVerdict, reason: str
     entry = HookMemory(
         name=call.hook.name,
         step=call.step,
+        weight=_weight_of(call.hook, draft.facts, draft.candidate),
         verdict=verdict,
         reason=reason,
         tries=tries,
@@ -152,12 +161,24 @@ def _step_of(hook: Hook, facts: Facts, step: int) -> int:
             return len(facts.spec.rollout.steps) + 1
 
 
+def _weight_of(hook: Hook, facts: Facts, revision: str) -> int:
+    """Return the weight that a hook is asked about: that which the candidate is to leave."""
+    match hook.stage:
+        case HookStage.BEFORE_TRAFFIC:
+            return 0
+        case HookStage.STEP:
+            return facts.written_weight(revision)
+        case HookStage.BEFORE_PROMOTION:
+            return ALL
+
+
 def _make_call(hook: Hook, facts: Facts, revision: str, step: int, tries: int) -> HookCall:
     # The id follows from what status has: whoever asks again after a crash asks the same.
     rollout = facts.status.rollout
     attempt = rollout.attempt if rollout else 1
     started = rollout.started_at if rollout else ""
-    parts = [facts.metadata.uid, revision, started, attempt, hook.name, step]
+    weight = _weight_of(hook, facts, revision)
+    parts = [facts.metadata.uid, revision, started, attempt, hook.name, weight]
     return HookCall(
         id=sha256_of(parts)[:32],
         hook=hook,

@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
-from slipway.api.modeldeployment import LastRollback, Stage
+from slipway.api.modeldeployment import LastRollback, Outcome, Stage
 from slipway.api.reasons import Reason
 from slipway.api.times import to_wire
+from slipway.policy.decision import Ended
 from slipway.policy.facts import RevisionFact
 from slipway.policy.rollout.draft import Draft
 from slipway.policy.rollout.earlier_revision import find_wanted_revision
@@ -27,7 +28,9 @@ def stay_idle_or_begin(draft: Draft) -> Draft:
         return _make_candidate(draft, earlier)
     if stable is not None and stable.snapshot.input == facts.input:
         memory = replace(draft.memory, input=facts.input, failures=0, retry_at=None)
-        draft = draft.having(replace(draft.decision, hold=None, memory=memory))
+        draft = draft.having(
+            replace(draft.decision, hold=None, memory=memory, outcomes=_missing_outcome(stable))
+        )
         return draft.enter(Stage.IDLE, Reason.PROMOTED, f"version {stable.snapshot.version} serves")
 
     obstacle = find_obstacle(draft)
@@ -40,6 +43,13 @@ def stay_idle_or_begin(draft: Draft) -> Draft:
     if facts.wanted is None:
         return package(draft)
     return _make_candidate(draft, facts.wanted)
+
+
+def _missing_outcome(stable: RevisionFact) -> tuple[Ended, ...]:
+    """Return the outcome that a ControllerRevision lacks which was deleted and made anew."""
+    if stable.outcome is Outcome.PROMOTED:
+        return ()
+    return (Ended(stable.name, Outcome.PROMOTED),)
 
 
 def _make_candidate(draft: Draft, wanted: RevisionFact) -> Draft:
@@ -63,6 +73,7 @@ def _make_candidate(draft: Draft, wanted: RevisionFact) -> Draft:
         failures=memory.failures if is_retry else 0,
         started_at=draft.now,
         paused=memory.paused,
+        stable_down_since=memory.stable_down_since,
         unjudged=hold.reason[:UNJUDGED_LENGTH] if hold is not None else None,
     )
     decision = replace(

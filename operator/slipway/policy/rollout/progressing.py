@@ -3,19 +3,20 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from slipway.api.modeldeployment import AnalysisMode, OnInconclusive, Outcome, Stage
-from slipway.api.reasons import Reason
+from slipway.api.modeldeployment import AnalysisMode, Outcome, Stage
+from slipway.api.reasons import Reason, Why
 from slipway.api.verdict import Verdict
-from slipway.policy.judgement import Judgement, deciding_judgement
+from slipway.policy.judgement import deciding_judgement
 from slipway.policy.ladder import find_next_rung
 from slipway.policy.rollout.acknowledgement import weight_is_in_force
 from slipway.policy.rollout.active_clock import seconds_in_step
 from slipway.policy.rollout.baking import bake
 from slipway.policy.rollout.climb import rungs_to_climb
-from slipway.policy.rollout.deadline import deadline_passed
 from slipway.policy.rollout.draft import Draft, Held
+from slipway.policy.rollout.evidence_record import note_pass
+from slipway.policy.rollout.inconclusive import await_verdict
 from slipway.policy.rollout.raising import raise_weight
-from slipway.policy.rollout.rolling_back import act_on_evidence, begin_rollback
+from slipway.policy.rollout.rolling_back import act_on_evidence
 from slipway.policy.rollout.straight import go_straight
 
 
@@ -25,6 +26,7 @@ def progress(draft: Draft) -> Draft:
     if isinstance(in_force, Held):
         return in_force.draft
     draft = in_force.draft
+    draft = draft.remember(replace(draft.memory, stage=Stage.PROGRESSING))
 
     rungs, written = rungs_to_climb(draft), draft.written_weight
     if not rungs:
@@ -48,9 +50,11 @@ def progress(draft: Draft) -> Draft:
     holding = _hold_step(draft)
     if holding is not None:
         return holding
-    is_judged = draft.spec.rollout.analysis.mode is not AnalysisMode.OFF
-    if is_judged and judgement.verdict is not Verdict.PASS:
-        return _await_verdict(draft, judgement)
+    if draft.spec.rollout.analysis.mode is not AnalysisMode.OFF:
+        if judgement.verdict is not Verdict.PASS:
+            message = f"at {draft.memory.acked_weight}%: {judgement.message}"
+            return await_verdict(draft, Why(judgement.reason, message))
+        draft = note_pass(draft)
     return raise_weight(draft, find_next_rung(rungs, written))
 
 
@@ -65,32 +69,3 @@ def _hold_step(draft: Draft) -> Draft | None:
     requeue_after = min(timedelta(seconds=left), draft.analysis_interval)
     message = f"holding at {weight}% for {hold} s"
     return draft.enter(Stage.PROGRESSING, Reason.HOLDING, message, requeue_after=requeue_after)
-
-
-def _await_verdict(draft: Draft, judgement: Judgement) -> Draft:
-    """Hold the weight; at the deadline do what the user chose."""
-    held = draft.enter(
-        Stage.PROGRESSING,
-        judgement.reason,
-        f"at {draft.memory.acked_weight}%: {judgement.message}",
-        requeue_after=draft.analysis_interval,
-    )
-    if not deadline_passed(draft):
-        return held
-
-    seconds = draft.spec.rollout.deadline_seconds
-    cause = f"no verdict after {seconds} s of active time: {judgement.message}"
-    match draft.spec.rollout.analysis.on_inconclusive:
-        case OnInconclusive.ROLL_BACK:
-            return begin_rollback(draft, Outcome.ABORTED, cause)
-        case OnInconclusive.PROMOTE:
-            unjudged = "deadline: onInconclusive Promote"
-            return go_straight(draft.remember(replace(draft.memory, unjudged=unjudged)))
-        case OnInconclusive.PAUSE:
-            return draft.enter(
-                Stage.PROGRESSING,
-                Reason.DEADLINE_EXCEEDED,
-                cause,
-                shown=Stage.PAUSED,
-                requeue_after=draft.analysis_interval,
-            ).stall(Reason.DEADLINE_EXCEEDED)

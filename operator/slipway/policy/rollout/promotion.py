@@ -23,6 +23,7 @@ def promote(draft: Draft) -> Draft:
         stage=Stage.IDLE,
         step=len(draft.spec.rollout.steps),
         acked_weight=ALL,
+        judged_weight=0,
         failures=0,
         retry_at=None,
         unjudged=None,

@@ -8,13 +8,15 @@ from slipway.policy.ladder import Rung
 from slipway.policy.proxies import name_all_proxies
 from slipway.policy.rollout.acknowledgement import await_proxies
 from slipway.policy.rollout.bake_alarm import remember_before
-from slipway.policy.rollout.draft import Draft, Held
+from slipway.policy.rollout.draft import IN_TRAFFIC, Draft, Held
 from slipway.policy.rollout.guards import ask_guards, guards_before_weight
 
 
 def raise_weight(draft: Draft, rung: Rung) -> Draft:
     """Write the weight of a rung, if nothing stands against it."""
-    draft = draft.enter(Stage.PROGRESSING, Reason.PROGRESSING, "")
+    # A bake that goes straight to 100% stays a bake: another input waits until it is over.
+    stage = draft.memory.stage if draft.memory.stage in IN_TRAFFIC else Stage.PROGRESSING
+    draft = draft.enter(stage, Reason.PROGRESSING, "")
     answer = ask_guards(guards_before_weight(rung), draft)
     if isinstance(answer, Held):
         return answer.draft

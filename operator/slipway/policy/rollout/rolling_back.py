@@ -8,6 +8,7 @@ from slipway.api.reasons import Reason, shortened
 from slipway.api.times import backoff, from_wire, to_wire
 from slipway.policy.decision import Decision, reason_of_outcome
 from slipway.policy.facts import Facts
+from slipway.policy.proxies import name_late_proxies
 from slipway.policy.rollout.capacity import is_drained
 from slipway.policy.rollout.draft import Draft
 from slipway.policy.rollout.earlier_revision import hold_after_withdrawal
@@ -15,6 +16,8 @@ from slipway.policy.rollout.recall import recall
 from slipway.policy.rollout.rejections import record_outcome
 
 DRAIN_POLL = timedelta(seconds=1)
+TAKEN_BACK_WITHIN = timedelta(seconds=60)
+"""A proxy that is silent for 30 s is replaced, and its successor starts."""
 NEXT_INPUT = timedelta(seconds=0.2)
 """After the end of a candidate: the next pass looks at what the spec asks for."""
 
@@ -59,6 +62,9 @@ def begin_rollback(
 
 def roll_back(draft: Draft) -> Draft:
     """Take the traffic back, wait until it is back and the candidate is drained."""
+    if not draft.can_go_back and (draft.stable is None or draft.is_stable_down):
+        return _end_without_way_back(draft)
+
     facts, candidate = draft.facts, draft.candidate
     weights: dict[str, int] = {}
     if draft.stable is not None:
@@ -72,20 +78,50 @@ def roll_back(draft: Draft) -> Draft:
     is_out_of_route = facts.route is None or candidate not in facts.route.weights
     is_back = facts.is_acknowledged or is_out_of_route
     if facts.highest_weight_running(candidate) or not is_back:
-        return draft.having(replace(draft.decision, needs_live_read=True))
+        return _await_way_back(draft)
 
     draft = _note_restored_traffic(draft)
     draft = draft.remember(replace(draft.memory, acked_weight=0))
     return _end_candidate(draft) if is_drained(facts, candidate, draft.now) else draft
 
 
+def _end_without_way_back(draft: Draft) -> Draft:
+    """End a candidate that nobody can take the traffic from.
+
+    In an outage of stable nothing is gained by taking it away, and a fix must not wait for proxies
+    that find nobody to send requests to. What serves alone keeps its traffic, as no candidate any
+    more, until stable or the next version can take it.
+    """
+    weights = draft.decision.weights if draft.serves_alone else {}
+    if draft.stable is not None and not draft.serves_alone:
+        weights = dict.fromkeys(draft.decision.weights, 0) | {draft.stable: 100}
+    decision = replace(draft.decision, weights=weights, header_revision=None)
+    return _end_candidate(draft.having(decision).remember(replace(draft.memory, acked_weight=0)))
+
+
+def _await_way_back(draft: Draft) -> Draft:
+    """Wait until every proxy has taken the weight back; say so where one does not."""
+    draft = draft.having(replace(draft.decision, needs_live_read=True))
+    last = draft.decision.last_rollback
+    decided_at = from_wire(last.decided_at) if last is not None else None
+    if decided_at is None or draft.now - decided_at < TAKEN_BACK_WITHIN:
+        return draft
+
+    waiting = name_late_proxies(draft.facts)
+    message = f"traffic is not back yet, waiting for {waiting}: {draft.memory.cause}"
+    draft = draft.enter(Stage.ROLLING_BACK, Reason.ROLLING_BACK, message, requeue_after=DRAIN_POLL)
+    draft = draft.having(replace(draft.decision, needs_live_read=True))
+    return draft.stall(Reason.DEADLINE_EXCEEDED)
+
+
 def _note_restored_traffic(draft: Draft) -> Draft:
     last = draft.decision.last_rollback
     if last is None or last.from_ != draft.candidate or last.traffic_restored_at is not None:
         return draft
+    if not draft.memory.acked_weight and not draft.written_weight:
+        return draft  # it never had any
     moment = from_wire(last.decided_at) or draft.now
-    if draft.memory.acked_weight or draft.written_weight:
-        moment = max(moment, draft.facts.acknowledged_at or draft.now)
+    moment = max(moment, draft.facts.acknowledged_at or draft.now)
     return draft.having(replace(draft.decision, last_rollback=note_restored(last, traffic=moment)))
 
 
@@ -107,6 +143,7 @@ def _end_candidate(draft: Draft) -> Draft:
         unjudged=None,
         skipped=None,
         skipped_weight=0,
+        judged_weight=0,
         failures=failures,
         retry_at=draft.now + backoff(failures) if is_environment else None,
         step_started_at=None,

@@ -6,11 +6,12 @@ from datetime import timedelta
 
 from slipway.api.modeldeployment import Stage
 from slipway.api.reasons import Reason, Why
+from slipway.policy.only_server import find_lost_server
 from slipway.policy.rollout.active_clock import tick
 from slipway.policy.rollout.capacity import Roles, desired_replicas, replica_floors
 from slipway.policy.rollout.climb import next_weight
 from slipway.policy.rollout.deadline import waiting_since
-from slipway.policy.rollout.draft import IN_TRAFFIC, Draft
+from slipway.policy.rollout.draft import IN_TRAFFIC, STABLE_DOWN_AFTER, Draft
 
 DRAIN_POLL = timedelta(seconds=1)
 MOST_BACKENDS = 3
@@ -29,7 +30,7 @@ def settle(draft: Draft) -> Draft:
     roles = Roles(draft.stable, decision.candidate, next_weight(draft))
     replicas = desired_replicas(facts, roles, draft.now)
     draft = _tell_scaling(draft, replicas)
-    weights = _complete_weights(draft, replicas)
+    weights = _keep_only_server(draft, _complete_weights(draft, replicas))
 
     found = dict(facts.route.weights) if facts.route else {}
     moves = weights != found or _removes_replicas(draft, replicas)
@@ -78,15 +79,18 @@ def _tell_scaling(draft: Draft, replicas: Mapping[str, int]) -> Draft:
 def _complete_weights(draft: Draft, replicas: Mapping[str, int]) -> dict[str, int]:
     """Return the route's weights: they sum to 100, or nothing serves yet.
 
-    A revision without weight stays in the route while it may still answer somebody. Without a
-    candidate stable has all of it, whoever changed the route.
+    A revision without weight stays in the route while it may still answer somebody. Who is neither
+    stable nor candidate has weight only while nobody else can take it; whoever changed the route.
     """
     decision, stable = draft.decision, draft.stable
     if stable is None:
         return {name: weight for name, weight in decision.weights.items() if weight}
 
-    is_rollout = decision.candidate is not None
-    shares = decision.weights if is_rollout else dict.fromkeys(decision.weights, 0)
+    shares = dict(decision.weights)
+    for name in shares:
+        is_left_over = name not in {stable, decision.candidate}
+        if is_left_over and (draft.can_go_back or not draft.facts.ready(name)):
+            shares[name] = 0
     weights = {
         name: weight for name, weight in shares.items() if weight > 0 or replicas.get(name, 0) > 0
     }
@@ -96,6 +100,13 @@ def _complete_weights(draft: Draft, replicas: Mapping[str, int]) -> dict[str, in
 
     others = sum(weight for name, weight in weights.items() if name != stable)
     return weights | {stable: 100 - others}
+
+
+def _keep_only_server(draft: Draft, weights: dict[str, int]) -> dict[str, int]:
+    """Return the weights, or those that are written where the only server would lose its own."""
+    if find_lost_server(draft.facts, weights) is None or draft.facts.route is None:
+        return weights
+    return dict(draft.facts.route.weights)
 
 
 def _find_header_revision(draft: Draft, weights: Mapping[str, int]) -> str | None:
@@ -114,8 +125,12 @@ def _removes_replicas(draft: Draft, replicas: Mapping[str, int]) -> bool:
 
 
 def _next_look(draft: Draft, replicas: Mapping[str, int]) -> timedelta | None:
-    """Return when to look again; sooner while an older revision is still being drained."""
+    """Return when to look again; sooner while stable is down or a revision is being drained."""
     requeue_after = draft.decision.requeue_after
+    since = draft.memory.stable_down_since
+    if since is not None and draft.candidate and not draft.is_stable_down:
+        left = since + STABLE_DOWN_AFTER - draft.now
+        requeue_after = min(requeue_after or left, left)
     live = {draft.stable, draft.decision.candidate}
     if any(number and name not in live for name, number in replicas.items()):
         return min(requeue_after or DRAIN_POLL, DRAIN_POLL)

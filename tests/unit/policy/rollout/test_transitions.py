@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from slipway.api.modeldeployment import (
+    LastRollback,
     ModelDeploymentStatus,
     Outcome,
     Rejected,
@@ -190,8 +191,9 @@ def checked(verdict: CheckVerdict, reason: Reason) -> Change:
 
 
 def stable_is_down(facts: Facts) -> Facts:
-    down = replace(a_workload(S, ready=0), unavailable_since=NOON - timedelta(minutes=5))
-    return replace(facts, workloads={**facts.workloads, S: down})
+    since = to_wire(NOON - timedelta(minutes=5))
+    down = remembers(stable_down_since=since)(facts)
+    return replace(down, workloads={**facts.workloads, S: a_workload(S, ready=0)})
 
 
 def crashes(facts: Facts) -> Facts:
@@ -230,7 +232,13 @@ def lacks_replicas(facts: Facts) -> Facts:
 
 
 def bake_is_over(facts: Facts) -> Facts:
-    return remembers(active_seconds=90)(facts)
+    return remembers(active_seconds=90, judged_weight=50)(facts)
+
+
+def decided_long_ago(facts: Facts) -> Facts:
+    last = LastRollback(from_=C, to=S, trigger="why", decided_at=to_wire(NOW - timedelta(hours=1)))
+    status = facts.status.model_copy(update={"last_rollback": last})
+    return about(facts, ask_for("2", status))
 
 
 FOUND: dict[str, Change] = {
@@ -269,6 +277,15 @@ FOUND: dict[str, Change] = {
     "an abort": remembers(outcome=Outcome.ABORTED, cause="aborted by editor"),
     "a promote": remembers(unjudged="promote by editor"),
     "a long enough bake": bake_is_over,
+    "a bake without a Pass": remembers(active_seconds=90),
+    "no Pass in time": remembers(active_seconds=700),
+    "3, and a promote": lambda facts: asks("3")(remembers(unjudged="promote by editor")(facts)),
+    "3, and stable down": lambda facts: asks("3")(stable_is_down(facts)),
+    "3, not acknowledged": lambda facts: asks("3")(not_acknowledged(facts)),
+    "stable just gone": lambda facts: replace(
+        facts, workloads={**facts.workloads, S: a_workload(S, ready=0)}
+    ),
+    "a proxy that is gone": lambda facts: not_acknowledged(decided_long_ago(facts)),
 }
 
 TABLE = """
@@ -308,17 +325,27 @@ progressing      | another version       | RollingBack      | RollingBack       
 progressing      | an abort              | RollingBack      | RollingBack             | 0
 progressing      | a promote             | Progressing      | AwaitingAcknowledgement | 100
 progressing      | stable down           | Progressing      | AwaitingAcknowledgement | 100
+progressing      | 3, and stable down    | Progressing      | AwaitingAcknowledgement | 100
+progressing      | stable just gone      | Progressing      | NoData                  | 5
 at its last step | a Pass                | Progressing      | AwaitingAcknowledgement | 95
 baking           | nothing               | Baking           | Baking                  | 95
 baking           | another version       | Baking           | Baking                  | 95
 baking           | a late proxy          | Baking           | AwaitingAcknowledgement | 95
 baking           | a Fail                | RollingBack      | RollingBack             | 0
 baking           | an abort              | RollingBack      | RollingBack             | 0
-baking           | stable down           | Progressing      | AwaitingAcknowledgement | 100
+baking           | stable down           | Baking           | AwaitingAcknowledgement | 100
+baking           | 3, and a promote      | Baking           | AwaitingAcknowledgement | 100
+baking           | 3, and stable down    | Baking           | AwaitingAcknowledgement | 100
+baking           | a bake without a Pass | Baking           | NoData                  | 95
+baking           | no Pass in time       | Paused           | DeadlineExceeded *      | 95
 baking           | a long enough bake    | Idle             | Promoted                | 100
 rolling back     | nothing               | RollingBack      | RollingBack             | 0
 rolling back     | its weight at 0       | Idle             | RolledBack              | 0
+rolling back     | stable just gone      | RollingBack      | RollingBack             | 5
+rolling back     | stable down           | Idle             | RolledBack              | 5
+rolling back     | a proxy that is gone  | RollingBack      | RollingBack *           | 0
 first revision   | nothing               | Idle             | Promoted                | 100
+first revision   | 3, not acknowledged   | Progressing      | AwaitingAcknowledgement | 100
 """
 ROWS = [[cell.strip() for cell in line.split("|")] for line in TABLE.strip().splitlines()]
 

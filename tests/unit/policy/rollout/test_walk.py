@@ -1,6 +1,7 @@
 """Rollouts in a small world: the outcomes, and a random walk that kills the operator anywhere."""
 
 import random
+from datetime import timedelta
 
 import pytest
 from slipway.api.modeldeployment import Outcome, Stage
@@ -255,6 +256,39 @@ def test_the_candidate_is_named_to_the_router_only_where_a_header_reaches_it(
     assert named == ({False, True} if header else {False})
 
 
+STEPS: tuple[dict[str, object], ...] = (
+    {},
+    {"steps": [{"weight": 5}]},
+    {"steps": [{"weight": 20, "holdSeconds": 30}, {"weight": 60}]},
+    {"steps": [{"weight": 80}], "bakeControlPercent": 50},
+    {"steps": [], "bakeControlPercent": 20},
+    {"bakeControlPercent": 0, "bakeSeconds": 30},
+)
+"""What people make of the steps of a rollout that is under way."""
+
+
+def disturb(world: DecisionWorld, chance: random.Random) -> None:
+    """Do what people and time do to the children: edit, delete, and leave alone for hours."""
+    match chance.randrange(6):
+        case 0:
+            asked = world.md.spec.model.version
+            world.ask_for(asked, rollout=chance.choice(STEPS))
+        case 1 if world.weights:
+            names = list(world.weights)
+            first = chance.randint(0, 100)
+            shares = [first, 100 - first, *[0] * len(names)] if len(names) > 1 else [100]
+            world.edit_weights(dict(zip(names, shares, strict=False)))
+        case 2 if world.workloads:
+            world.delete_workload(chance.choice(list(world.workloads)))
+        case 3 if len(world.revisions) > 1:
+            world.delete_revision(chance.choice(list(world.revisions)))
+        case 4:
+            world.advance(chance.choice((600, 3600, 8 * 3600)))
+        case _:
+            offset = chance.choice((-3600, -40, 40, 3600))
+            world.skew = {chance.choice(("router-a", "router-b")): timedelta(seconds=offset)}
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_a_random_walk_keeps_every_promise_and_ends_where_a_calm_one_does(seed: int) -> None:
     """Every pass may be killed after any write; people and pods do what they like meanwhile."""
@@ -278,12 +312,15 @@ def test_a_random_walk_keeps_every_promise_and_ends_where_a_calm_one_does(seed: 
             world.act(f"rollback={chance.choice(list(world.revisions))}")
         elif draw < 0.075:
             world.lose_status()
-        elif draw < 0.085:
+        elif draw < 0.085 and world.workloads:
             state = chance.choice(list(world.workloads.values()))
             state.ready = 0
             state.down_since = world.now
+        elif draw < 0.12:
+            disturb(world, chance)
 
     world.faults.clear()
+    world.skew.clear()
     for state in world.workloads.values():
         state.exits = 0
     world.act("resume")
