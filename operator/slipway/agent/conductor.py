@@ -22,12 +22,16 @@ from slipway.agent.report import EffectiveState, Reporter
 from slipway.agent.weights import resume_standing
 from slipway.api.base import Manifest
 from slipway.render import envoy
-from slipway.render.envoy import ClusterKey
+from slipway.render.envoy import LISTENERS_FILE, ClusterKey
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = (0.005, 0.01, *[0.02] * 100, 0.5)
 """Pauses between looks at Envoy while something is not acknowledged; the last one repeats."""
+
+
+INHERITED_LOOKS = 100
+"""How many looks at an Envoy that served before this agent leave its files as they are."""
 
 
 class Envoy(Protocol):
@@ -80,6 +84,9 @@ class Conductor:
         self._is_overwritten = False
         """Whether a route was replaced before Envoy ran or refused it: which one a refusal is of
         is then unknown."""
+
+        self._inherited_looks = INHERITED_LOOKS
+        """Looks left for which the files of an agent before this one stay as they are."""
 
         self._changed = asyncio.Event()
         self.programmed = asyncio.Event()
@@ -209,6 +216,9 @@ class Conductor:
 
     def _write_routes(self) -> None:
         """Write the routes; one whose clusters Envoy does not have yet stays as it was."""
+        if self._keeps_inherited_files():
+            return
+
         before, self._written = self._written, {}
         for name, plan in self._plans.items():
             chosen = plan if self._may_write(plan) else None
@@ -226,6 +236,19 @@ class Conductor:
         self._write(envoy.ROUTES_FILE, envoy.render_routes(routes))
         self._write(envoy.LISTENERS_FILE, envoy.render_listeners(directory, routes))
         self.programmed.set()
+
+    def _keeps_inherited_files(self) -> bool:
+        """Return whether the files of an agent before this one stay.
+
+        How that one left a route, whose clusters Envoy does not have as they are now, is not known;
+        without the route its listener would go.
+        """
+        runs = self._observed.versions if self._observed is not None else {}
+        if self.programmed.is_set() or LISTENERS_FILE not in runs or not self._inherited_looks:
+            return False
+
+        self._inherited_looks -= 1
+        return not all(self._may_write(plan) for plan in self._plans.values())
 
     def _write(self, file: str, document: Manifest) -> None:
         if self._files.write(file, document):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from slipway.agent.admin import EnvoyGone, EnvoyUnavailable, Observed
 from slipway.agent.clusters import UNUSED_SECONDS
-from slipway.agent.conductor import Conductor
+from slipway.agent.conductor import INHERITED_LOOKS, Conductor
 from slipway.agent.desired import DesiredRoute
 from slipway.agent.discovery import Discovery
 from slipway.agent.endpoints import Endpoint, EndpointSlice
@@ -367,6 +367,37 @@ async def test_refusals_from_before_the_agents_start_are_blamed_on_nobody(bench:
     await bench.turn(3, take=True)
 
     assert bench.entries["digits"]["generation"] == 2
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "10.0.0.9"])
+async def test_an_agent_that_restarts_takes_no_listener_away(bench: Bench, host: str) -> None:
+    """Also where pods changed while it was away, so that Envoy has older endpoints."""
+    files = {file: bench.envoy.read(file) for file in FILES}
+    bench.restart()
+    bench.serve(STABLE, host)
+    bench.ask({STABLE: 100, CANDIDATE: 0})
+
+    for _ in range(3):
+        await bench.turn()
+        assert {file: bench.envoy.read(file) for file in FILES} == files
+
+    await bench.turn(3, take=True)
+
+    assert {file: bench.envoy.read(file) for file in FILES} == files
+    assert bench.entries["digits"]["generation"] == 2
+
+
+async def test_a_restarted_agent_waits_for_endpoints_only_for_a_while(bench: Bench) -> None:
+    bench.restart()
+    bench.serve(STABLE, "10.0.0.1")
+    bench.ask({STABLE: 100})
+    bench.ask({STABLE: 100}, name="new", port=10_001)
+    await bench.turn(INHERITED_LOOKS)
+
+    assert not bench.conductor.programmed.is_set()
+
+    await bench.turn()
+    assert bench.conductor.programmed.is_set()
 
 
 async def test_a_revision_that_left_keeps_its_clusters_for_a_minute(bench: Bench) -> None:
