@@ -70,23 +70,26 @@ class RevisionWriter:
         running = decided.facts.workloads.get(stored.fact.name)
         service = find_service(decided.children, name)
 
-        # what is missing or was touched is applied from the snapshot
+        # what is missing or was touched, or may have been, is compared with the snapshot
         found: dict[Kind, Meta | None] = {
             kinds.DEPLOYMENT: running.meta if running else None,
             kinds.SERVICE: service.meta if service else None,
         }
-        due = [
+        doubtful = [
             kind
             for kind, meta in found.items()
-            if self._writer.is_due(meta, stored.hashes[kind.kind])
+            if self._writer.differs(meta, stored.hashes[kind.kind])
+            or not self._writer.has_seen(meta)
         ]
-        if due:
+        if doubtful:
             snapshot = await self._read_snapshot(decided.namespace, stored.fact.meta)
             if snapshot is None:
                 return
             desired = {kinds.SERVICE: snapshot.service, kinds.DEPLOYMENT: snapshot.deployment}
-            for kind in due:
-                await self._writer.apply(desired[kind], stored.hashes[kind.kind], found[kind])
+            for kind in doubtful:
+                manifest, manifest_hash = desired[kind], stored.hashes[kind.kind]
+                if await self._writer.is_due(manifest, found[kind], manifest_hash):
+                    await self._writer.apply(manifest, manifest_hash, found[kind])
 
         await self._scale_up(decided.namespace, name, running, replicas)
 

@@ -167,9 +167,10 @@ class RouterReconciler:
     async def _ensure_anchor(self, namespace: str, anchor: PlainObject | None) -> str:
         manifest = render_anchor(namespace)
         manifest_hash = hash_manifest(manifest)
-        if anchor is not None and not self._writer.is_due(anchor.meta, manifest_hash):
-            return anchor.meta.uid
-        applied = await self._writer.apply(manifest, manifest_hash, anchor.meta if anchor else None)
+        found = anchor.meta if anchor is not None else None
+        if found is not None and not await self._writer.is_due(manifest, found, manifest_hash):
+            return found.uid
+        applied = await self._writer.apply(manifest, manifest_hash, found)
         uid: str = applied["metadata"]["uid"]
         return uid
 
@@ -187,7 +188,7 @@ class RouterReconciler:
             return None
         if known.meta.owner_uid != anchor_uid or known.meta.deleting:
             return WAIT_SECONDS
-        if not self._writer.is_due(known.meta, manifest_hash):
+        if not await self._writer.is_due(manifest, known.meta, manifest_hash):
             return None
 
         async with self._upgrade:

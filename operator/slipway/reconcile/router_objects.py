@@ -52,7 +52,8 @@ class RouterObjects:
         if found is not None and (found.deleting or found.owner_uid not in {None, anchor_uid}):
             return WAIT_SECONDS
 
-        if self._writer.is_due(found, manifest_hash) or not has_desired_fields(live, manifest):
+        is_due = self._writer.is_due_live(manifest, live, manifest_hash)
+        if is_due or not has_desired_fields(live, manifest):
             await self._writer.apply(manifest, manifest_hash, found)
 
         self._checks[namespace, kind] = LastCheck(anchor_uid, manifest_hash, self._clock.now())
@@ -90,13 +91,13 @@ class RouterObjects:
         if kind not in kinds.WATCHED:
             return True
         known = self._cache.get(kind, namespace, names.ROUTER_NAME, PlainObject)
-        return known is not None and not self._writer.is_due(known.meta, manifest_hash)
+        return known is not None and not self._writer.differs(known.meta, manifest_hash)
 
 
 def has_desired_fields(live: Manifest | None, manifest: Manifest) -> bool:
     """Return whether an object has the fields of the manifest, whatever others added.
 
-    Our managedFields entry shows only changes since this process saw the object for the first time.
+    The objects that are not watched may have been changed and changed back between two looks.
     """
     desired = manifest.keys() - IDENTITY
     return live is not None and all(_contains(live.get(key), manifest[key]) for key in desired)

@@ -1,7 +1,7 @@
 """The one way to write an object of ours: skipped where it is done, refused where it is foreign.
 
 The object itself shows that it was written: it carries our hash, and our fields were not touched
-since.
+since. What this process sees for the first time is compared with what it would apply.
 """
 
 from collections import OrderedDict
@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
+from slipway.engine.managed_fields import owns_all_fields
 from slipway.errors import ChangedUnderneath, ConflictError
 from slipway.policy.facts import Meta
 from slipway.reconcile.ports import Cluster
@@ -17,7 +18,7 @@ from slipway.reconcile.projections import hash_manifest, read_meta
 
 NO_STAMP: Mapping[str, str] = MappingProxyType({})
 REMEMBERED = 50_000
-"""Objects; a forgotten one counts as untouched when it is seen again."""
+"""Objects; a forgotten one is compared again when it is seen again."""
 
 
 class ObjectWriter:
@@ -26,18 +27,43 @@ class ObjectWriter:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._fields: OrderedDict[str, str] = OrderedDict()
-        """Hash of our managedFields entry by uid, after our last apply or at first sight."""
+        """Hash of our managedFields entry by uid, after our last apply or the comparison."""
 
-    def is_due(self, found: Meta | None, manifest_hash: str) -> bool:
-        """Return whether an object must be applied: absent, of another manifest, or touched."""
+    def has_seen(self, found: Meta | None) -> bool:
+        """Return whether an object was applied or compared by this process before."""
+        return found is not None and found.uid in self._fields
+
+    def differs(self, found: Meta | None, manifest_hash: str) -> bool:
+        """Return whether an object is known to be absent, of another manifest, or touched."""
         if found is None or found.applied_hash != manifest_hash or found.fields_hash is None:
             return True
+        return self._fields.get(found.uid, found.fields_hash) != found.fields_hash
 
-        known = self._fields.get(found.uid)
-        if known is None:
-            self._remember(found)
+    async def is_due(self, manifest: Manifest, found: Meta | None, manifest_hash: str) -> bool:
+        """Return whether an object must be applied: absent, of another manifest, or touched.
+
+        What this process has not seen yet may have been touched while no operator looked: it is
+        read, and compared with what would be applied.
+        """
+        if found is None or self.differs(found, manifest_hash):
+            return True
+        if self.has_seen(found):
             return False
-        return known != found.fields_hash
+
+        kind, namespace = kinds.BY_NAME[manifest["kind"]], manifest["metadata"]["namespace"]
+        live = await self._cluster.get(kind, namespace, found.name)
+        return self.is_due_live(manifest, live, manifest_hash)
+
+    def is_due_live(self, manifest: Manifest, live: Manifest | None, manifest_hash: str) -> bool:
+        """Return whether an object must be applied that was read just now."""
+        found = read_meta(live) if live is not None else None
+        if live is None or found is None or self.differs(found, manifest_hash):
+            return True
+        if not self.has_seen(found) and not owns_all_fields(live, names.FIELD_MANAGER, manifest):
+            return True
+
+        self._remember(found)
+        return False
 
     async def apply_if_due(
         self,
@@ -52,7 +78,7 @@ class ObjectWriter:
         `of_this_version`: the version that was read is a precondition of the write.
         """
         manifest_hash = hash_manifest(manifest)
-        if not self.is_due(found, manifest_hash):
+        if not await self.is_due(manifest, found, manifest_hash):
             return
 
         if of_this_version and found is not None:
