@@ -3,7 +3,7 @@
 A fact is what an object says, not what it means: meaning is the business of the decisions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -252,6 +252,36 @@ class Facts:
     def metadata(self) -> ObjectMeta:
         """Name, namespace, annotations and generation of the object."""
         return self.md.metadata
+
+    def recognise_input(self, inputs: Sequence[str]) -> str:
+        """Return which of the identities of one input is in use here; else the first of them.
+
+        What serves comes first: another spelling of it asks for nothing else. Then comes what a
+        person holds, and what the last pass was about.
+        """
+        status = self.status
+        stable, candidate = (
+            self.revisions.get(name) if name else None for name in (self.stable, self.candidate)
+        )
+        in_use = [
+            stable.snapshot.input if stable else None,
+            status.hold.input if status.hold else None,
+            candidate.snapshot.input if candidate else None,
+            status.rollout.input if status.rollout else None,
+        ]
+        known = {item.snapshot.input for item in self.revisions.values()}
+        known |= {job.subject for job in self.jobs}
+        of_ours = (item for item in in_use if item is not None and item in inputs)
+        return next(of_ours, next((item for item in inputs if item in known), inputs[0]))
+
+    def recognise_golden_set(self, hashes: Sequence[str]) -> str:
+        """Return which of the identities of one golden set something was judged by, or the first.
+
+        By another one a rejection would be lifted, and a check made again.
+        """
+        known = {entry.golden_set for entry in self.status.rejected}
+        known |= {job.subject.partition(".")[2] for job in self.jobs}
+        return next((item for item in hashes if item in known), hashes[0])
 
     @property
     def wanted(self) -> RevisionFact | None:

@@ -13,29 +13,56 @@ from slipway.api.modeldeployment import (
 )
 from slipway.api.request import PackageMode
 from slipway.errors import SpecError
+from slipway.policy.canonical_input import canonical_golden_set, canonical_input, spelled_input
 from slipway.settings import Settings
 
-INPUT_FIELDS = ("version", "name", "format", "source", "config", "warmup")
 START_SECONDS = 600
 DRAIN_SECONDS = 30
 
 
-def input_hash(spec: ModelDeploymentSpec) -> str:
+def input_hash(spec: ModelDeploymentSpec, name: str = "", *, is_packaged_once: bool = False) -> str:
     """Return the identity of what the user gave under model, packaging and server.
 
-    The golden set and references to secrets are no part of it: another check or another key makes
-    no other model.
+    Two spellings of the same pods have the same identity. The golden set and references to secrets
+    are no part of it: another check or another key makes no other model.
+
+    Args:
+        spec: what users write.
+        name: metadata.name, which is the default of the model's name.
+        is_packaged_once: pods do not fetch the model: of an address with a pinned digest, the
+            signature does not count.
+
     """
-    wire = spec.wire()
-    model = {key: wire["model"][key] for key in INPUT_FIELDS if key in wire["model"]}
-    packaging = wire.get("packaging", {})
-    chosen = {key: packaging[key] for key in ("mode", "repository") if key in packaging}
-    return sha256_of({"model": model, "packaging": chosen, "server": wire.get("server", {})})
+    return sha256_of(canonical_input(spec.wire(), name, is_packaged_once=is_packaged_once))
+
+
+def input_hashes(md: ModelDeployment, settings: Settings) -> tuple[str, ...]:
+    """Return every identity that the input may be known by; the first is for what is made now.
+
+    The others were made while pods fetched the model, or by a release that took every spelling for
+    another input.
+    """
+    wire, name = md.spec.wire(), md.metadata.name
+    is_image = _mode(md.spec, _repository(md, settings), settings) is PackageMode.IMAGE
+    spellings = [
+        *(canonical_input(wire, name, is_packaged_once=once) for once in (is_image, not is_image)),
+        spelled_input(wire),
+    ]
+    return tuple(dict.fromkeys(sha256_of(spelling) for spelling in spellings))
 
 
 def golden_hash(golden: GoldenSet | None) -> str:
     """Return the identity of a golden set with its bar, or "" without one."""
-    return sha256_of(golden.wire())[:16] if golden else ""
+    return sha256_of(canonical_golden_set(golden.wire()))[:16] if golden else ""
+
+
+def golden_hashes(golden: GoldenSet | None) -> tuple[str, ...]:
+    """Return every identity that a golden set may be known by; the first is for what is made now.
+
+    The other is that of its spelling, as earlier releases took it.
+    """
+    spelled = sha256_of(golden.wire())[:16] if golden else ""
+    return tuple(dict.fromkeys((golden_hash(golden), spelled)))
 
 
 def revision_of(input_: str, model_digest: str, base_digest: str | None) -> str:

@@ -31,7 +31,7 @@ from slipway.policy.facts import (
     WorkloadFact,
 )
 from slipway.policy.hook_call import HookAnswer, HookCall, Said
-from slipway.policy.identity import golden_hash, input_hash, resolve
+from slipway.policy.identity import golden_hashes, input_hashes, resolve
 from slipway.policy.judgement import UNJUDGED, Judgement
 from slipway.policy.rollout import hooks
 from slipway.reconcile.ask_sources import MetricSources, ask_sources
@@ -150,10 +150,13 @@ def facts_of(md: ModelDeployment, children: Children, settings: Settings) -> Fac
             pods[pod.revision] = (*pods.get(pod.revision, ()), pod)
     route = children.route
 
-    return Facts(
+    inputs = input_hashes(md, settings)
+    golden_sets = golden_hashes(md.spec.model.golden_set)
+
+    facts = Facts(
         md=md,
-        input=input_hash(md.spec),
-        golden=golden_hash(md.spec.model.golden_set),
+        input=inputs[0],
+        golden=golden_sets[0],
         revisions=revisions,
         workloads=workloads,
         pods=pods,
@@ -164,6 +167,11 @@ def facts_of(md: ModelDeployment, children: Children, settings: Settings) -> Fac
         spec_error=problem,
         requester_is_verified=settings.admission.verify_requested_by,
         autoscalers={item.revision: item for item in children.of(AutoscalerFact)},
+    )
+    return replace(
+        facts,
+        input=facts.recognise_input(inputs),
+        golden=facts.recognise_golden_set(golden_sets),
     )
 
 

@@ -29,7 +29,7 @@ from slipway.api.request import (
 from slipway.api.result import PackageResult
 from slipway.api.snapshot import RevisionSnapshot
 from slipway.policy.facts import Facts
-from slipway.policy.identity import Resolved, input_hash, resolve, revision_of
+from slipway.policy.identity import Resolved, resolve, revision_of
 from slipway.render import triton, workload
 from slipway.render.owner import Owner
 from slipway.settings import Settings
@@ -129,13 +129,12 @@ def _pods_pull_secrets(
     return tuple(dict.fromkeys([*pull_secrets(md), *fetches]))
 
 
-def build_snapshot(
-    md: ModelDeployment, result: PackageResult, settings: Settings
-) -> RevisionSnapshot:
+def build_snapshot(facts: Facts, result: PackageResult, settings: Settings) -> RevisionSnapshot:
     """Return what a new revision freezes."""
+    md = facts.md
     resolved = resolve(md, settings)
     digest = result.model_digest or ""
-    revision = revision_of(input_hash(md.spec), digest, result.base_digest)
+    revision = revision_of(facts.input, digest, result.base_digest)
 
     is_image = resolved.mode is PackageMode.IMAGE
     image = (result.image if is_image else None) or resolved.base_image
@@ -156,7 +155,7 @@ def build_snapshot(
 
     return RevisionSnapshot(
         revision=revision,
-        input=input_hash(md.spec),
+        input=facts.input,
         version=md.spec.model.version,
         model_name=md.model_name,
         mode=resolved.mode,

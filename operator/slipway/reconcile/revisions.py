@@ -34,7 +34,7 @@ class RevisionWriter:
         if result is None:
             return
 
-        snapshot = render_inputs.build_snapshot(md, result, self._settings)
+        snapshot = render_inputs.build_snapshot(decided.facts, result, self._settings)
         if _shapes_the_pod(md):
             await self._cluster.create(snapshot.deployment, dry_run=True)
 

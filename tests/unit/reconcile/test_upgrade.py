@@ -1,7 +1,12 @@
 """Another operator, the same models: what an upgrade of it, or of the chart, changes."""
 
+from typing import Any
+
 import pytest
 from slipway.api import kinds, names
+from slipway.api.base import Manifest
+from slipway.policy import identity
+from slipway.policy.canonical_input import spelled_input
 from slipway.render import router
 from slipway.settings import JobSettings, Settings
 
@@ -112,3 +117,119 @@ async def test_pull_secrets_of_the_cluster_reach_new_revisions_and_leave_old_one
 
     assert pods["3"]["imagePullSecrets"] == [{"name": "mirror"}]
     assert "imagePullSecrets" not in pods["2"]
+
+
+# ── Identities of inputs ──
+
+RESPELLED: dict[str, Any] = {
+    "server": {
+        "resources": {"requests": {"cpu": 1, "memory": "1024Mi"}},
+        "protocols": ["GRPC", "HTTP"],
+        "drainSeconds": 30,
+    }
+}
+"""How people write it: none of this is the canonical spelling."""
+CANONICAL: dict[str, Any] = {"server": {"resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}}
+
+
+def before_spellings_were_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the operator take every spelling for another input, as it once did."""
+
+    def spelled(wire: Manifest, _name: str, *, is_packaged_once: bool) -> Manifest:
+        del is_packaged_once
+        return spelled_input(wire)
+
+    monkeypatch.setattr(identity, "canonical_input", spelled)
+
+
+async def test_another_spelling_of_what_serves_starts_nothing() -> None:
+    world = OperatorWorld()
+    await world.ask_for("1", **RESPELLED)
+    await world.settle()
+    serving = world.status()["stable"]["revision"]
+
+    await world.ask_for("1", **CANONICAL)
+    await world.settle()
+
+    assert world.status()["stable"]["revision"] == serving
+    assert world.outcomes() == [("1", "Promoted")]
+
+
+async def test_an_upgrade_rolls_out_nothing_that_was_spelled_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = OperatorWorld()
+    with monkeypatch.context() as before:
+        before_spellings_were_compared(before)
+        for version in ("1", "2"):
+            await world.ask_for(version, **RESPELLED)
+            await world.settle()
+
+    twin = upgrade(world)
+    await twin.live(120)
+    assert twin.writes == []
+
+    await twin.ask_for("3", **RESPELLED)
+    await twin.settle()
+    await twin.ask_for("3", **CANONICAL)
+    await twin.settle()
+    assert twin.outcomes() == [(version, "Promoted") for version in ("1", "2", "3")]
+
+
+@pytest.mark.parametrize("stage", ["Starting", "Progressing", "Baking"])
+async def test_an_upgrade_goes_on_with_the_rollout_of_another_spelling(
+    monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    world = OperatorWorld()
+    with monkeypatch.context() as before:
+        before_spellings_were_compared(before)
+        await world.ask_for("1", **RESPELLED)
+        await world.settle()
+        await world.ask_for("2", **RESPELLED)
+        await world.until(lambda: world.stage() == stage)
+
+    twin = upgrade(world)
+    await twin.settle()
+
+    assert twin.outcomes() == [("1", "Promoted"), ("2", "Promoted")]
+    revisions = [revision for _, revision in twin.api.all(kinds.CONTROLLER_REVISION)]
+    assert len(revisions) == 2
+
+
+async def test_an_upgrade_keeps_out_what_was_rejected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = OperatorWorld()
+    with monkeypatch.context() as before:
+        before_spellings_were_compared(before)
+        await world.ask_for("1", **RESPELLED)
+        await world.settle()
+        world.controllers.faults["2"] = "errors"
+        await world.ask_for("2", **RESPELLED)
+        await world.settle()
+
+    twin = upgrade(world)
+    await twin.live(120)
+
+    assert twin.writes == []
+    assert twin.condition("Stalled")[:2] == ("True", "RevisionRejected")
+
+
+async def test_an_upgrade_keeps_out_what_another_spelling_of_the_golden_set_rejected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    golden = {"uri": "https://models.example/golden.tar", "regression": "Fail"}
+    world = OperatorWorld()
+    with monkeypatch.context() as before:
+        before.setattr(identity, "canonical_golden_set", dict)
+        await world.ask_for("1")
+        await world.settle()
+        world.controllers.faults["2"] = "golden"
+        await world.ask_for("2", model={"goldenSet": golden})
+        await world.settle()
+    assert world.outcomes()[-1] == ("2", "RejectedByGoldenSet")
+
+    twin = upgrade(world)
+    await twin.live(120)
+
+    assert twin.writes == []
