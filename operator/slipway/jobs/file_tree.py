@@ -90,24 +90,58 @@ def leave_out_mac_files(tree: Tree) -> tuple[Tree, list[str]]:
     )
 
 
-def walk_files(root: Path, *, skip: frozenset[str] = frozenset()) -> Iterator[TreeFile]:
+def walk_files(
+    root: Path, *, skip: frozenset[str] = frozenset(), links_inside: Path | None = None
+) -> Iterator[TreeFile]:
     """Yield the regular files below `root`, without the top entries named in `skip`.
 
+    Args:
+        root: the directory.
+        skip: names of entries of `root` itself.
+        links_inside: the directory, itself without links, in which a link may lead to anything.
+            None: links are refused.
+
     Raises:
-        JobFailure: SourceRefused for a link, a device, a forbidden name or an unreadable entry.
+        JobFailure: SourceRefused for a link that is not allowed, a device, a forbidden name or an
+            unreadable entry.
 
     """
-    for here, folders, files in os.walk(root, onerror=_refuse_unreadable):
-        folder = Path(here)
-        if folder == root:
-            folders[:] = [name for name in folders if name not in skip]
+    return _walk_folder(root, "", skip, links_inside)
 
-        for name in [*folders, *files]:
-            path = folder / name
-            relative = path.relative_to(root).as_posix()
-            _require_plain(relative, path)
-            if name in files:
-                yield TreeFile(relative, path)
+
+def _walk_folder(
+    folder: Path,
+    prefix: str,
+    skip: frozenset[str],
+    links_inside: Path | None,
+    *,
+    is_linked: bool = False,
+) -> Iterator[TreeFile]:
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        _refuse_unreadable(error)
+
+    for entry in entries:
+        if entry.name in skip:
+            continue
+        name = f"{prefix}{entry.name}"
+        path = _require_plain(name, entry, links_inside)
+        if path.is_file():
+            yield TreeFile(name, path)
+            continue
+
+        # Links in what a link leads to could go in circles, or multiply a few files to millions.
+        is_link = entry.is_symlink()
+        if is_link and is_linked:
+            raise JobFailure(
+                Reason.SOURCE_REFUSED,
+                f"source: {name!r} is a symbolic link to a directory, inside of another one; "
+                "expected a directory",
+            )
+        yield from _walk_folder(
+            path, f"{name}/", frozenset(), links_inside, is_linked=is_linked or is_link
+        )
 
 
 def name_problem(name: str) -> str | None:
@@ -146,14 +180,35 @@ def _single_top_directory(files: list[TreeFile]) -> str | None:
     return None if top.isdigit() or top.endswith(MODEL_DIRECTORY_SUFFIXES) else top
 
 
-def _require_plain(relative: str, path: Path) -> None:
+def _require_plain(relative: str, path: Path, links_inside: Path | None) -> Path:
+    """Return where a file or directory lies, after following the links that are allowed."""
     problem = name_problem(relative)
+    found = path
     if problem is None and path.is_symlink():
-        problem = "is a symbolic link; expected only files and directories"
-    elif problem is None and not (path.is_dir() or path.is_file()):
+        if links_inside is None:
+            problem = "is a symbolic link; expected only files and directories"
+        else:
+            found, problem = _follow_link(path, links_inside)
+
+    if problem is None and not (found.is_dir() or found.is_file()):
         problem = "is a device, pipe or socket; expected only files and directories"
     if problem is not None:
         raise JobFailure(Reason.SOURCE_REFUSED, f"source: {relative!r} {problem}")
+    return found
+
+
+def _follow_link(path: Path, links_inside: Path) -> tuple[Path, str | None]:
+    """Return where a link leads, and what is wrong with it; None where nothing is."""
+    try:
+        found = path.resolve()
+    except (OSError, RuntimeError):
+        return path, "is a symbolic link that leads to itself"
+    # Before exists(): the answer must not reveal what lies outside.
+    if not found.is_relative_to(links_inside):
+        return path, "is a symbolic link that leads out of the claim"
+    if not found.exists():
+        return path, "is a symbolic link to nothing"
+    return found, None
 
 
 def _refuse_unreadable(error: OSError) -> NoReturn:

@@ -19,6 +19,8 @@ NEEDS_PERSON = {
     Reason.CONFIG_INVALID,
     Reason.WARMUP_IMPOSSIBLE,
     Reason.GOLDEN_SET_INVALID,
+    Reason.GOLDEN_SET_NOT_ASKABLE,
+    Reason.CHECK_TIMED_OUT,
 }
 """The same spec and source fail again, and so does every retry."""
 NEEDS_ACCESS = {

@@ -1,6 +1,7 @@
 """Sources ``pvc://<claim>/<path>``: a PersistentVolumeClaim, mounted read-only.
 
-A directory is read in place, an archive is unpacked, and any other file is one model file.
+A directory is read in place, an archive is unpacked, and any other file is one model file. Links
+are followed as long as they stay inside the claim, as those of a Hugging Face cache do.
 """
 
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,7 @@ from slipway.jobs.file_tree import Tree, TreeFile, make_tree, name_problem, walk
 from slipway.jobs.http import Backoff
 from slipway.jobs.placeholder import describe_placeholder
 from slipway.jobs.sources import archive
+from slipway.jobs.sources.telling_name import is_telling_name
 
 FILESYSTEM_LEFTOVERS = frozenset({"lost+found"})
 """Directories that a file system makes at the top of a volume, readable for root only."""
@@ -30,22 +32,28 @@ def fetch_from_claim(request: SourceRequest, scratch: Path, mount: Path, backoff
 
     if path.is_dir():
         skip = FILESYSTEM_LEFTOVERS if path == mount.resolve() else frozenset[str]()
-        return make_tree(walk_files(path, skip=skip))
+        return make_tree(walk_files(path, skip=skip, links_inside=mount.resolve()))
 
-    problem = describe_placeholder(path, path.name)
+    name = path.name if is_telling_name(path.name) else _name_in_address(request)
+    problem = describe_placeholder(path, name)
     if problem is not None:
         raise JobFailure(Reason.SOURCE_REFUSED, f"source {request.uri}: {problem}")
 
-    if archive.is_archive(path.name):
+    if archive.is_archive(name):
         files = archive.unpack_archive(
             path,
-            path.name,
+            name,
             archive.make_empty_directory(scratch / "tree"),
             archive.ArchiveLimits(request.max_bytes),
         )
         return make_tree(files, is_private=True)
 
-    return make_tree([TreeFile(path.name, path)])
+    return make_tree([TreeFile(name, path)])
+
+
+def _name_in_address(request: SourceRequest) -> str:
+    """Return the name of a link, where that of what it leads to says nothing."""
+    return PurePosixPath(unquote(urlsplit(request.uri).path)).name
 
 
 def _locate_source(request: SourceRequest, mount: Path) -> Path:

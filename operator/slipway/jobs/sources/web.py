@@ -14,7 +14,7 @@ from slipway.jobs.placeholder import describe_placeholder
 from slipway.jobs.sources import archive
 from slipway.jobs.sources.content_encoding import decode_content
 from slipway.jobs.sources.download import Download, download_file
-from slipway.render.model_formats import MODEL_FILES, MODEL_SUFFIXES
+from slipway.jobs.sources.telling_name import is_telling_name
 
 
 def fetch_from_web(request: SourceRequest, scratch: Path, mount: Path, backoff: Backoff) -> Tree:
@@ -60,13 +60,13 @@ def _name_given_by_server(got: Download) -> str | None:
 
     A name that says what the file is stays, because it is part of the model's digest.
     """
-    if _is_telling(got.path.name):
+    if is_telling_name(got.path.name):
         return None
 
     disposition = got.headers.get("Content-Disposition", "")
     for name in (*_disposition_names(disposition), _last_segment(got.url)):
         bare = name.replace("\\", "/").rpartition("/")[2]
-        if _is_telling(bare) and name_problem(bare) is None:
+        if is_telling_name(bare) and name_problem(bare) is None:
             return bare
     return None
 
@@ -79,12 +79,6 @@ def _disposition_names(disposition: str) -> list[str]:
     names = [value for key, value in parameters if key.lower() == "filename"]
     names.sort(key=lambda value: isinstance(value, str))
     return [collapse_rfc2231_value(value) for value in names]
-
-
-def _is_telling(name: str) -> bool:
-    """Return whether a name says that the file is an archive or a model."""
-    is_model = name in MODEL_FILES or name.lower().endswith(MODEL_SUFFIXES)
-    return is_model or archive.is_archive(name)
 
 
 def _last_segment(url: str) -> str:

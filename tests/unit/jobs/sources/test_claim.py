@@ -85,15 +85,74 @@ def test_a_link_out_of_the_claim_is_refused(mount: Path) -> None:
         fetch(mount, "pvc://models/link")
 
 
-@pytest.mark.parametrize("kind", ["link", "pipe"])
-def test_a_directory_with_something_else_than_files_is_refused(mount: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        pytest.param("/etc/passwd", "leads out of the claim", id="out of the claim"),
+        pytest.param("../../other", "leads out of the claim", id="out of the claim, relative"),
+        pytest.param("../absent", "a symbolic link to nothing", id="to nothing"),
+        pytest.param("odd", "symbolic link", id="to itself"),
+        pytest.param(".", "to a directory, inside of another", id="to its own directory"),
+        pytest.param("..", "to a directory, inside of another", id="to the directory above"),
+        pytest.param(None, "'odd' is a .*pipe", id="a pipe"),
+        pytest.param("../pipe", "'odd' is a .*pipe", id="a link to a pipe"),
+    ],
+)
+def test_a_directory_with_something_else_than_files_is_refused(
+    mount: Path, target: str | None, says: str
+) -> None:
+    (mount.parent / "other").write_text("not ours")
+    os.mkfifo(mount / "pipe")
     odd = mount / "digits" / "odd"
-    if kind == "link":
-        odd.symlink_to(mount / "secret/key")
-    else:
+    if target is None:
         os.mkfifo(odd)
+    else:
+        odd.symlink_to(target)
 
-    with pytest.raises(JobFailure, match=f"'odd' is a .*{kind}") as refused:
+    with pytest.raises(JobFailure, match=says) as refused:
         fetch(mount, "pvc://models/digits")
 
     assert refused.value.reason == Reason.SOURCE_REFUSED
+
+
+class TestLinks:
+    """Those that stay inside the claim, as in a cache of Hugging Face."""
+
+    @pytest.fixture
+    def snapshot(self, mount: Path) -> str:
+        cache = mount / "hub/models--org--digits"
+        blobs, snapshot = cache / "blobs", cache / "snapshots/0123abcd"
+        blobs.mkdir(parents=True)
+        for name in ("config.pbtxt", "1/model.onnx"):
+            blob = blobs / f"sha-of-{name.rpartition('/')[2].partition('.')[0]}"
+            blob.write_text(name)
+            link = snapshot / name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(os.path.relpath(blob, link.parent))
+        return "hub/models--org--digits/snapshots/0123abcd"
+
+    def test_files_have_the_names_of_the_links_and_the_digest_of_plain_files(
+        self, mount: Path, snapshot: str
+    ) -> None:
+        tree = fetch(mount, f"pvc://models/{snapshot}")
+        plain = fetch(mount, "pvc://models/digits")
+
+        assert tree.names == plain.names == ("1/model.onnx", "config.pbtxt")
+        assert tree["1/model.onnx"] == mount / "hub/models--org--digits/blobs/sha-of-model"
+
+    def test_a_single_file_has_the_name_of_its_link(self, mount: Path, snapshot: str) -> None:
+        tree = fetch(mount, f"pvc://models/{snapshot}/1/model.onnx")
+
+        assert tree.names == ("model.onnx",)
+
+    def test_but_a_name_that_says_something_stays(self, mount: Path) -> None:
+        (mount / "current.onnx").symlink_to("single.onnx")
+
+        assert fetch(mount, "pvc://models/current.onnx").names == ("single.onnx",)
+
+    def test_directories_may_be_links_too(self, mount: Path) -> None:
+        (mount / "linked").mkdir()
+        (mount / "linked/2").symlink_to("../digits/1")
+        (mount / "linked/1").symlink_to("../digits/1")
+
+        assert fetch(mount, "pvc://models/linked").names == ("1/model.onnx", "2/model.onnx")
