@@ -219,6 +219,13 @@ class Reason(StrEnum):
     IMAGE_PULL_FAILED = "ImagePullFailed", Group.PODS, "a node cannot pull the image"
     FETCH_FAILED = "FetchFailed", Group.PODS, "the init container could not fetch the model"
     LOAD_FAILED = "LoadFailed", Group.PODS, "Triton exited while it was loading the model"
+    START_TOO_SLOW = (
+        "StartTooSlow",
+        Group.PODS,
+        "killed before it was ready: loading takes longer than `spec.server.startSeconds`",
+        Course.GOES_ON,
+        "set `spec.server.startSeconds` higher",
+    )
     CRASHING = "Crashing", Group.PODS, "containers of the candidate keep exiting"
     OUT_OF_MEMORY = "OutOfMemory", Group.PODS, "killed at its own memory limit under traffic"
     NOT_READY = "NotReady", Group.PODS, "no running replica answers its readiness probe"

@@ -4,6 +4,7 @@ Evidence against the bytes rejects a revision for good, so it counts only while 
 what takes both down is an outage, never the candidate's fault.
 """
 
+import signal
 from datetime import datetime, timedelta
 
 from slipway.api.reasons import Reason, Why
@@ -12,6 +13,8 @@ from slipway.policy.facts import ContainerExit, Facts, PodFact
 NOT_READY_AFTER = timedelta(seconds=30)
 CRASHES = 2
 NOT_THE_MODEL = frozenset({"Unknown", "ContainerStatusUnknown", "NodeShutdown", "Evicted"})
+KILLED = frozenset({128 + signal.SIGTERM, 128 + signal.SIGKILL})
+"""Exit codes of a container that was ended from outside."""
 LOAD_ERRORS = ("failed to load", "creating server", "failed to start", "error: ")
 
 
@@ -34,7 +37,19 @@ def _find_own_end(pod: PodFact) -> ContainerExit | None:
     end = pod.last_exit
     if end is None or end.code == 0 or end.reason in NOT_THE_MODEL or not pod.exits:
         return None
-    return end
+    return None if _was_killed_while_starting(pod) else end
+
+
+def _was_killed_while_starting(pod: PodFact) -> bool:
+    """Return whether the kubelet ended a container that was still loading.
+
+    A server that fails by itself exits, aborts or faults. SIGTERM and SIGKILL come from outside:
+    before it was ever ready from the startup probe, whose patience is `startSeconds`.
+    """
+    end = pod.last_exit
+    if end is None or pod.ever_ready or end.reason == "OOMKilled":
+        return False
+    return end.code in KILLED
 
 
 def _find_load_failure(pods: list[PodFact]) -> Why | None:
@@ -121,6 +136,8 @@ def why_not_ready(facts: Facts, revision: str) -> Why:
         if pod.fetch_exit is not None and pod.fetch_exit.code:
             text = f"fetching the model failed: {shorten_last_words(pod.fetch_exit.message)}"
             return Why(Reason.FETCH_FAILED, text)
+        if pod.exits and _was_killed_while_starting(pod):
+            return _why_start_is_too_slow(facts, revision, pod)
         if pod.waiting is not None:
             return _why_container_waits(pod.meta.name, *pod.waiting)
         if pod.unschedulable is not None:
@@ -130,6 +147,16 @@ def why_not_ready(facts: Facts, revision: str) -> Why:
     ready = facts.ready(revision)
     wanted = workload.replicas if workload else facts.spec.scaling.min_replicas
     return Why(Reason.STARTING, f"{ready} of {wanted} replicas are ready")
+
+
+def _why_start_is_too_slow(facts: Facts, revision: str, pod: PodFact) -> Why:
+    known = facts.revisions.get(revision)
+    limit = f" ({known.snapshot.start_seconds} s)" if known is not None else ""
+    text = (
+        f"pod {pod.meta.name} was killed before it was ready, {pod.exits} times: loading takes "
+        f"longer than spec.server.startSeconds{limit}; set it higher"
+    )
+    return Why(Reason.START_TOO_SLOW, text)
 
 
 def _why_container_waits(pod: str, reason: str, message: str) -> Why:

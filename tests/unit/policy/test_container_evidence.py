@@ -202,3 +202,22 @@ def test_restarts_under_traffic_are_evidence_from_the_second_on() -> None:
     evidence = find_container_evidence(found, candidate, STABLE, NOON)
     assert evidence is not None
     assert evidence.reason == "Crashing"
+
+
+@pytest.mark.parametrize("code", [137, 143])
+def test_a_start_that_the_startup_probe_ends_is_never_held_against_the_bytes(code: int) -> None:
+    killed = a_candidate(
+        exits=3, ever_ready=False, ready=False, last_exit=ContainerExit(code, "Error", "")
+    )
+    assert find_container_evidence(facts(killed), CANDIDATE, STABLE, NOON) is None
+
+    why = why_not_ready(facts(killed), CANDIDATE)
+    assert why.reason is Reason.START_TOO_SLOW
+    assert "longer than spec.server.startSeconds" in why.message
+
+
+def test_a_server_that_was_ready_and_is_killed_again_and_again_is_evidence() -> None:
+    killed = a_candidate(exits=3, ever_ready=True, last_exit=ContainerExit(137, "Error", ""))
+    evidence = find_container_evidence(facts(killed), CANDIDATE, STABLE, NOON)
+    assert evidence is not None
+    assert evidence.reason is Reason.CRASHING
