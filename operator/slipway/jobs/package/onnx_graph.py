@@ -40,6 +40,9 @@ TENSOR_ELEMENT, TENSOR_SHAPE = 1, 2
 SHAPE_DIM = 1
 DIM_VALUE = 1
 LONGEST_VARINT = 10
+MAX_CHILDREN = 100_000
+"""Most inputs, outputs, initializers or dimensions that are read; a file of nothing else would fill
+the memory."""
 
 
 class GraphUnreadable(ValueError):
@@ -151,9 +154,13 @@ class _OnnxReader:
         return value if value is not None and 0 < value < 2**63 else -1
 
     def _children(self, span: Span, number: int) -> list[Span]:
-        return [
-            value for field, kind, value in self._fields(span) if (field, kind) == (number, LENGTH)
-        ]
+        found = []
+        for field, kind, value in self._fields(span):
+            if (field, kind) == (number, LENGTH):
+                found.append(value)
+            if len(found) > MAX_CHILDREN:
+                raise GraphUnreadable(f"more than {MAX_CHILDREN} entries of one kind")
+        return found
 
     def _text(self, span: Span, number: int) -> str:
         spans = self._children(span, number)

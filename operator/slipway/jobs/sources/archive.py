@@ -39,6 +39,7 @@ COMPRESSIONS: dict[bytes, Callable[[IO[bytes]], gzip.GzipFile | bz2.BZ2File]] = 
 }
 """Ways to read a compressed tar by its first bytes. Not xz, whose files choose how much memory
 reading them takes."""
+REFUSED_COMPRESSIONS = {b"\xfd7z": "xz", b"(\xb5/": "zstd"}
 ZIP_COMPRESSIONS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2})
 
 PlainBytes = IO[bytes] | gzip.GzipFile | bz2.BZ2File
@@ -231,6 +232,9 @@ def _decompress(file: IO[bytes]) -> PlainBytes:
     for magic, decompress in COMPRESSIONS.items():
         if first.startswith(magic):
             return decompress(file)
+    for magic, kind in REFUSED_COMPRESSIONS.items():
+        if first.startswith(magic):
+            raise tarfile.ReadError(f"found {kind} compression, expected gzip or none")
     return file
 
 

@@ -63,6 +63,16 @@ def test_weights_that_old_graphs_list_as_inputs_are_none(tmp_path: Path) -> None
     assert [item.name for item in read_graph(path).inputs] == ["x"]
 
 
+def test_a_file_of_inputs_only_does_not_fill_the_memory(tmp_path: Path) -> None:
+    inputs = b"\x5a\x00" * 100_001
+    size = len(inputs)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(bytes([0x3A, size & 127 | 128, size >> 7 & 127 | 128, size >> 14]) + inputs)
+
+    with pytest.raises(GraphUnreadable, match="more than 100000 entries"):
+        read_graph(path)
+
+
 def test_a_scalar_is_told_from_a_tensor_of_unknown_rank(tmp_path: Path) -> None:
     path = save(tmp_path, [tensor("sr", []), tensor("x", [4])], [tensor("y", None)])
 
