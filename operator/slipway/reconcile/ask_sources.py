@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from slipway.api.modeldeployment import Metric
 from slipway.api.reasons import Reason, Why
-from slipway.api.times import from_wire
 from slipway.errors import SpecError
 from slipway.policy.analysis.external.query import build_queries
 from slipway.policy.analysis.external.readings import name_source, read_answers
@@ -92,13 +91,11 @@ async def _ask_pods(
         *(servers.read_failures(pod.address or "", facts.md.model_name) for pod in pods)
     )
 
-    began = from_wire(study.plan.step)
     counts: dict[str, Count] = {}
     for pod, count in zip(pods, answers, strict=True):
         if isinstance(count, Why):
             return name_source(count, f"pod {pod.meta.name}")
-        is_new = began is not None and pod.created > began
-        counts[_server_run(pod)] = replace(count, is_new=is_new)
+        counts[_server_run(pod)] = count
     return counts
 
 

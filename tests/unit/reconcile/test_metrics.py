@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from slipway.api import kinds
 from slipway.api.reasons import Reason, Why
 from slipway.policy.analysis.external.answer import Answer, Series
+from slipway.policy.analysis.inputs import Count
 
 from tests.unit.reconcile.world import OperatorWorld
 
@@ -116,3 +118,34 @@ async def test_every_triton_is_read_and_one_that_is_away_holds() -> None:
     await world.live(30)
     assert entry(world, "triton").get("verdict", "NoData") == "NoData"
     assert world.weights()["2"] == 10
+
+
+class WarmServers(dict[str, Count | Why]):
+    """Every server has counted its warm-up, and no user's request since."""
+
+    def get(self, key: str, default: object = None) -> Count:
+        del key, default
+        return Count(10_000, 0)
+
+
+async def test_the_warm_up_of_a_pod_that_is_born_in_a_step_passes_nothing() -> None:
+    world = OperatorWorld()
+    await world.ask_for("1", scaling={"minReplicas": 4})
+    await world.until(lambda: world.serving() == "1")
+    world.failures.counts = WarmServers()
+    metric = {"name": "triton", "preset": "TritonErrors"}
+    analysis = {"intervalSeconds": 1, "minSamples": 30, "metrics": [metric]}
+
+    await world.ask_for("2", rollout={"analysis": analysis}, scaling={"minReplicas": 4})
+    await world.until(lambda: world.weights().get("2", 0) > 0)
+    await world.live(30)
+    world.delete(kinds.POD, newest_pod(world))
+    await world.live(60)
+
+    assert entry(world, "triton").get("samples", 0) == 0
+    assert world.outcomes() == [("1", "Promoted")]
+
+
+def newest_pod(world: OperatorWorld) -> str:
+    candidate = world.status()["candidate"]["revision"]
+    return next(name for name in world.names(kinds.POD) if candidate in name)

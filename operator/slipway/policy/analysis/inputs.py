@@ -18,8 +18,6 @@ class Count:
 
     total: int
     bad: int
-    is_new: bool = False
-    """The source was born after the step began: all that it counted is evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,6 @@ class Sum:
 
     total: int
     sum: float
-    is_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)

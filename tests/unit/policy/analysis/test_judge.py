@@ -348,6 +348,34 @@ def test_counters_from_elsewhere_add_up_over_looks() -> None:
     assert "lost" not in found["m"].message
 
 
+@pytest.mark.parametrize(
+    "run_of_the_server",
+    ["pod-2.0", "pod-1.0"],
+    ids=["a pod that is born", "a server that restarts"],
+)
+def test_what_a_server_counted_before_it_was_first_seen_is_no_evidence(
+    run_of_the_server: str,
+) -> None:
+    """Its warm-up is among it: 10,000 requests that no user sent, and none of them failed."""
+    run = with_metric()
+    stable = {"pod-0": Count(900, 9)}
+    run.look(
+        (10, 0, 0), (190, 0, 0), external=external(Counted({"pod-1.0": Count(20_000, 0)}, stable))
+    )
+    run.look(
+        (10, 0, 0), (190, 0, 0), external=external(Counted({"pod-1.0": Count(20_010, 0)}, stable))
+    )
+
+    warm = Counted({run_of_the_server: Count(10_000, 0)}, stable)
+    found = run.look((10, 0, 0), (190, 0, 0), external=external(warm))
+    assert found["m"].samples == 10
+
+    later_on = Counted({run_of_the_server: Count(10_007, 0)}, stable)
+    found = run.look((10, 0, 0), (190, 0, 0), external=external(later_on))
+    assert found["m"].samples == 17
+    assert found["m"].verdict != "Pass"
+
+
 def test_an_absolute_limit_needs_no_stable() -> None:
     run = with_metric(maximum=0.1)
     found = {}

@@ -155,19 +155,21 @@ def _gained_by_arm(
     arms: list[CounterPair] = []
     for arm, items in (("c", candidate), ("s", stable)):
         total = second = 0.0
-        for name, item in items.items():
+        for name in items:
             pair = now.get(f"{arm}/{name}")
             if pair is None or known is None:
                 continue
-            gained = _subtract_pair(pair, known.get(f"{arm}/{name}"), is_new=item.is_new)
+            gained = _subtract_pair(pair, known.get(f"{arm}/{name}"))
             total, second = total + gained[0], second + gained[1]
         arms.append((total, second))
     return arms[0], arms[1]
 
 
-def _subtract_pair(now: CounterPair, before: object, *, is_new: bool) -> CounterPair:
-    if not isinstance(before, list | tuple):
-        return now if is_new else (0.0, 0.0)
-    if now[0] < before[0]:
-        return now
+def _subtract_pair(now: CounterPair, before: object) -> CounterPair:
+    """Return what was added; a source that is seen first, or began anew, adds nothing yet.
+
+    What it counted by then may be its warm-up, or that of another time; nothing tells them apart.
+    """
+    if not isinstance(before, list | tuple) or now[0] < before[0]:
+        return 0.0, 0.0
     return now[0] - before[0], max(0.0, now[1] - before[1])
