@@ -63,6 +63,8 @@ class FakeApi:
         self.changes = 0
         self.watch: deque[Change] = deque()
         """What the watches have not reported yet."""
+        self.lingering: set[str] = set()
+        """uids of objects that stay after their deletion, and only say that they are deleted."""
         self.witness: Callable[[Change], None] = lambda _change: None
         """Sees every change at the moment it is made."""
 
@@ -165,7 +167,15 @@ class FakeApi:
         found = self._objects.get((kind, namespace, name))
         if found is None:
             return
+        metadata = found["metadata"]
         self._check(found, {"uid": uid, "resourceVersion": resource_version})
+        if metadata["uid"] in self.lingering:
+            if "deletionTimestamp" not in metadata:
+                marked = {**metadata, "deletionTimestamp": to_wire(self._clock.now())}
+                place = (kind, namespace, name)
+                self._store(place, {**found, "metadata": marked}, self._owners[metadata["uid"]])
+            return
+
         del self._objects[kind, namespace, name]
         self._tell(Change(kind, found, None))
 

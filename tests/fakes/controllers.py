@@ -12,8 +12,9 @@ from datetime import timedelta
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
 from slipway.api.counters import Counters
-from slipway.api.times import to_wire
+from slipway.api.times import from_wire, to_wire
 from slipway.policy.scaling.signals import ServerLoad
+from slipway.render.router import GRACE_SECONDS
 
 from tests.builders import counted
 from tests.fakes.api import FakeApi
@@ -55,6 +56,8 @@ class Controllers:
     """Requests per second and proxy."""
     deaf: set[str] = field(default_factory=set)
     """uids of router pods whose agents take no more weights."""
+    stopped: set[str] = field(default_factory=set)
+    """uids of router pods whose agents do nothing at all, while their Envoys serve on."""
     nodes_clock: timedelta = timedelta()
     """How far the clocks of the nodes are ahead of the operator's."""
     served: defaultdict[tuple[str, str, str, str], Served] = field(
@@ -80,6 +83,7 @@ class Controllers:
 
     def step(self) -> None:
         self.api.collect_garbage()
+        self._end_stopped_pods()
         for _, job in list(self.api.all(kinds.JOB)):
             self._run_job(job)
         for _, deployment in list(self.api.all(kinds.DEPLOYMENT)):
@@ -152,7 +156,7 @@ class Controllers:
         for pod in pods:
             self._turn_ready(pod)
 
-        taken = {pod["metadata"]["name"] for pod in pods}
+        taken = {pod["metadata"]["name"] for _, pod in self.api.all(kinds.POD)}
         free = (name for n in range(99) if (name := f"{metadata['name']}-{n}") not in taken)
         is_full = self.quota and labels[names.LABEL_COMPONENT] == names.COMPONENT_SERVER
         lacks = len(pods) < spec["replicas"]
@@ -192,7 +196,9 @@ class Controllers:
     def pods_of(self, owner: Manifest) -> Iterator[Manifest]:
         uid = owner["metadata"]["uid"]
         for _, pod in self.api.all(kinds.POD):
-            if any(ref["uid"] == uid for ref in pod["metadata"].get("ownerReferences", ())):
+            metadata = pod["metadata"]
+            is_owned = any(ref["uid"] == uid for ref in metadata.get("ownerReferences", ()))
+            if is_owned and "deletionTimestamp" not in metadata:
                 yield pod
 
     def _pod(self, owner: Manifest, name: str, labels: Manifest) -> Manifest:
@@ -206,7 +212,7 @@ class Controllers:
         labels = pod["metadata"]["labels"]
         if self.faults.get(labels.get(names.LABEL_VERSION, "")) == "never-ready" or is_ready(pod):
             return
-        if labels[names.LABEL_COMPONENT] in self.broken:
+        if labels[names.LABEL_COMPONENT] in self.broken or pod["metadata"]["uid"] in self.stopped:
             return
 
         is_router = labels[names.LABEL_COMPONENT] == names.COMPONENT_ROUTER
@@ -223,6 +229,27 @@ class Controllers:
         status = {"conditions": [ready], "containerStatuses": [main], "podIP": address}
         self.api.put_status(kinds.POD, pod, status)
 
+    def stop_agent(self, pod: Manifest) -> None:
+        """Stop the agent of a router pod: its Envoy goes on, and ends only by its grace period."""
+        self.stopped.add(pod["metadata"]["uid"])
+        self.api.lingering.add(pod["metadata"]["uid"])
+
+    def _end_stopped_pods(self) -> None:
+        for _, pod in list(self.api.all(kinds.POD)):
+            metadata = pod["metadata"]
+            if metadata["uid"] not in self.stopped:
+                continue
+            if is_ready(pod):
+                self._turn_unready(pod)
+            deleted = from_wire(metadata.get("deletionTimestamp"))
+            if deleted and self.clock.now() - deleted >= timedelta(seconds=GRACE_SECONDS):
+                self.api.lingering.discard(metadata["uid"])
+                self.api.delete(*_place(pod))
+
+    def _turn_unready(self, pod: Manifest) -> None:
+        unready = {"type": "Ready", "status": "False", "lastTransitionTime": self._now()}
+        self.api.put_status(kinds.POD, pod, {**pod["status"], "conditions": [unready]})
+
     # ── the routers ──
 
     def proxies(self, namespace: str) -> list[Manifest]:
@@ -235,11 +262,12 @@ class Controllers:
 
     def _acknowledge(self, route: Manifest) -> None:
         metadata = route["metadata"]
+        pods = {pod["metadata"]["uid"] for _, pod in self.api.all(kinds.POD)}
         alive = {pod["metadata"]["uid"]: pod for pod in self.proxies(metadata["namespace"])}
         told = {
             entry["uid"]: entry
             for entry in route.get("status", {}).get("proxies", ())
-            if entry["uid"] in alive
+            if entry["uid"] in alive.keys() | self.stopped & pods
         }
         for uid, pod in alive.items():
             known = told.get(uid)
@@ -290,11 +318,13 @@ class Controllers:
                     served.errors += share // ERROR_EVERY
 
     def in_flight(self, namespace: str, route: str, revision: str) -> int:
+        """Return at how many proxies that exist the revision has requests."""
         now = self.clock.seconds()
         return sum(
             now - served.last < LINGER_SECONDS
             for key, served in self.served.items()
             if (key[0], key[2], key[3]) == (namespace, route, revision)
+            and self.api.get(kinds.POD, namespace, key[1]) is not None
         )
 
     async def read(self, address: str) -> Counters | None:

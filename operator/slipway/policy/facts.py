@@ -201,7 +201,7 @@ class Facts:
     jobs: tuple[JobFact, ...] = ()
     route: RouteFact | None = None
     proxies: tuple[PodFact, ...] = ()
-    """Router pods that must acknowledge: Ready, or terminating and still serving."""
+    """Router pods that must acknowledge: Ready, or not Ready while their Envoy serves on."""
     packaged: PackageResult | None = None
     """What the input is known to become without a Job: its digest is pinned, and pods fetch it."""
     spec_error: str | None = None

@@ -137,8 +137,13 @@ def _is_owned_by(metadata: Manifest, uid: str) -> bool:
     return any(owner.get("uid") == uid and owner.get("controller") for owner in owners)
 
 
-def facts_of(md: ModelDeployment, children: Children, settings: Settings) -> Facts:
-    """Return what follows from the objects: traffic, answers of hooks and sizes are added later."""
+def facts_of(
+    md: ModelDeployment, children: Children, settings: Settings, *, proxies: tuple[PodFact, ...]
+) -> Facts:
+    """Return what follows from the objects: traffic, answers of hooks and sizes are added later.
+
+    `proxies` are the router pods that must acknowledge.
+    """
     packaged, problem = _package_without_job(md, settings)
     problem = problem or _unusable_source_problem(md, settings)
 
@@ -162,7 +167,7 @@ def facts_of(md: ModelDeployment, children: Children, settings: Settings) -> Fac
         pods=pods,
         jobs=tuple(_read_jobs(children)),
         route=route if route is not None and not route.meta.deleting else None,
-        proxies=tuple(pod for pod in children.router_pods if pod.ready and pod.address),
+        proxies=proxies,
         packaged=packaged,
         spec_error=problem,
         requester_is_verified=settings.admission.verify_requested_by,
@@ -278,7 +283,9 @@ async def with_traffic(
     ticks, readings = await asyncio.gather(
         counters.read_now(facts.proxies), ask_sources(study, sources)
     )
-    judgements = _judge(study, tuple(ticks.values()), readings, guard, now) if study else ()
+    # A pod that is not Ready must be drained too, but its new requests are none to judge.
+    heard = tuple(ticks[pod.meta.name] for pod in facts.proxies if pod.ready)
+    judgements = _judge(study, heard, readings, guard, now) if study else ()
     return replace(facts, traffic=_traffic_of(facts, ticks, guard), judgements=judgements)
 
 

@@ -47,7 +47,7 @@ from slipway.reconcile.ports import Ports
 from slipway.reconcile.projections import InvalidModelDeployment, project_object
 from slipway.reconcile.read_counters import RouterCounters
 from slipway.reconcile.refused_writes import RETRY_AFTER, RefusedWrites
-from slipway.reconcile.router_pods import ProxyRepair
+from slipway.reconcile.router_pods import ProxyRepair, ServingRouters
 from slipway.reconcile.scaler import Scaler
 from slipway.settings import Settings
 
@@ -90,6 +90,7 @@ class Reconciler:
             guard=self._guard,
         )
         self._proxies = ProxyRepair(ports.cluster)
+        self._serving_routers = ServingRouters()
         self._acknowledgements = Acknowledgements()
         self._counters = RouterCounters(ports.counters, ports.clock, self._guard)
         self._scaler = Scaler(self._counters, ports.servers, ports.clock, self._guard)
@@ -349,8 +350,10 @@ class Reconciler:
 
     def _facts_of(self, key: Key, md: ModelDeployment, children: Children) -> Facts:
         problem = self._router_problem(md.metadata.namespace)
-        facts = replace(facts_of(md, children, self._settings), router_problem=problem)
-        return self._acknowledgements.note(key, facts, self._now())
+        now = self._now()
+        proxies = self._serving_routers.find(children.router_pods, children.route, now)
+        facts = facts_of(md, children, self._settings, proxies=proxies)
+        return self._acknowledgements.note(key, replace(facts, router_problem=problem), now)
 
     def _routes_of(self, namespace: str) -> list[RouteFact]:
         return self._cache.in_namespace(kinds.MODEL_ROUTE, namespace, RouteFact)

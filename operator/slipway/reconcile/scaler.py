@@ -107,7 +107,8 @@ class Scaler:
         return LoadCounters(now, proxies, servers)
 
     async def _read_proxies(self, facts: Facts) -> dict[str, ProxyLoad | None]:
-        answers = await self._counters.read_recent(facts.proxies)
+        ready = [pod for pod in facts.proxies if pod.ready]
+        answers = await self._counters.read_recent(ready)
         loads = {
             name: self._guard.compute(
                 f"understand the counters of router pod {name}",

@@ -47,7 +47,7 @@ _SECURITY: Manifest = {
 }
 
 
-AGENT_VERSION = "1"
+AGENT_VERSION = "2"
 """A new value makes an operator upgrade replace the running agents, one namespace at a time.
 
 Raise it with a change of the agent, or of what it is told, that existing routers must get.

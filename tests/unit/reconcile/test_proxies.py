@@ -1,15 +1,15 @@
-"""What the status of a route keeps of router pods that are gone."""
+"""Which router pods are waited for, and what a route's status keeps of those that are gone."""
 
 from dataclasses import replace
 
 import pytest
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
-from slipway.policy.facts import RouteFact
+from slipway.policy.facts import PodFact, RouteFact
 from slipway.reconcile.projections import project_object
-from slipway.reconcile.router_pods import ProxyRepair
+from slipway.reconcile.router_pods import LEAVES_WITHIN, ProxyRepair, ServingRouters
 
-from tests.builders import NOON, a_model_deployment, a_pod, facts_about
+from tests.builders import NOON, a_model_deployment, a_pod, a_route, facts_about, later
 from tests.fakes.api import FakeApi
 from tests.fakes.cluster import FakeCluster
 
@@ -65,3 +65,35 @@ async def test_dead_proxies_are_forgotten_one_at_a_time_but_never_the_last(
     pods = tuple(replace(pod, meta=replace(pod.meta, uid=f"uid-{pod.meta.name}")) for pod in pods)
     await ProxyRepair(cluster).repair(facts, pods, NOON)
     assert [write.kind for write in cluster.writes] == [kinds.MODEL_ROUTE.kind] * forgotten
+
+
+UNREADY = a_pod("router-a", ready=False)
+ENDING = replace(UNREADY, meta=replace(UNREADY.meta, deleting=True))
+
+
+@pytest.mark.parametrize(
+    ("pod", "route", "is_awaited"),
+    [
+        pytest.param(a_pod("router-a"), None, True, id="ready, before there is a route"),
+        pytest.param(a_pod("router-a", address=None), a_route({}), False, id="no address"),
+        pytest.param(UNREADY, a_route({}), True, id="not ready, and took weights"),
+        pytest.param(UNREADY, None, False, id="not ready, before there is a route"),
+        pytest.param(UNREADY, a_route({}, proxies=("router-b",)), False, id="never had the route"),
+        pytest.param(UNREADY, a_route({}, acknowledged=0), False, id="never had its endpoints"),
+        pytest.param(replace(UNREADY, running=False), a_route({}), False, id="no Envoy"),
+        pytest.param(ENDING, a_route({}), True, id="ending, and serves on"),
+    ],
+)
+def test_a_proxy_is_awaited_while_it_carries_requests(
+    pod: PodFact, route: RouteFact | None, is_awaited: bool
+) -> None:
+    assert (ServingRouters().find((pod,), route, NOON) == (pod,)) is is_awaited
+
+
+def test_a_proxy_on_a_node_that_is_lost_is_awaited_until_it_should_have_ended() -> None:
+    routers, route = ServingRouters(), a_route({})
+    seconds = int(LEAVES_WITHIN.total_seconds())
+
+    assert routers.find((ENDING,), route, NOON)
+    assert routers.find((ENDING,), route, later(seconds - 1))
+    assert not routers.find((ENDING,), route, later(seconds))

@@ -258,6 +258,40 @@ async def test_a_proxy_that_stays_silent_while_another_answers_is_replaced() -> 
     assert other["metadata"]["uid"] in uids
 
 
+async def test_a_proxy_that_serves_on_without_its_agent_is_named_awaited_and_replaced() -> None:
+    world = await promoted()
+    await world.ask_for("2", rollout={"steps": [{"weight": 10}]})
+    await world.until(lambda: world.weights().get("2") == 10)
+    await world.until(lambda: world.condition("RouteProgrammed")[0] == "True")
+    stopped, other = world.proxies()
+    world.controllers.stop_agent(stopped)
+    await world.live(1)
+
+    await world.act("abort")
+    await world.live(25)
+
+    # its Envoy still sends a tenth of the traffic to version 2, which must not go away under it
+    assert world.weights() == {"1": 100, "2": 0}
+    assert world.stage() == "RollingBack"
+    assert stopped["metadata"]["name"] in world.condition("RouteProgrammed")[2]
+
+    await world.until(lambda: ("2", "Aborted") in world.outcomes(), 90)
+    assert stopped["metadata"]["uid"] not in world.uids(kinds.POD)
+    assert other["metadata"]["uid"] in world.uids(kinds.POD)
+    assert not world.controllers.lost
+
+
+async def test_no_proxy_is_taken_away_when_all_of_them_stop() -> None:
+    world = await promoted()
+    for pod in world.proxies():
+        world.controllers.stop_agent(pod)
+    await world.ask_for("2")
+    await world.live(200)
+
+    assert len(world.controllers.stopped & world.uids(kinds.POD)) == 2
+    assert world.weights()["1"] == 100
+
+
 @pytest.mark.parametrize("ahead", [-40, 0, 40])
 async def test_a_revision_drains_by_the_operators_clock(ahead: int) -> None:
     """No counter tells what is in flight, so that only the drain time ends the old version."""

@@ -341,6 +341,9 @@ class OperatorWorld(RolloutWorld):
     def names(self, kind: kinds.Kind) -> list[str]:
         return [item["metadata"]["name"] for _, item in self.api.all(kind)]
 
+    def uids(self, kind: kinds.Kind) -> set[str]:
+        return {item["metadata"]["uid"] for _, item in self.api.all(kind)}
+
     # ── the promises, on the recorded history ──
 
     def _witness(self, change: Change) -> None:
