@@ -55,11 +55,24 @@ def scaling_of(
     if new is None:
         return None
 
+    ready = facts.ready(name)
     if known is not None and _says_nothing_new(known, new):
-        new = known
-    else:
-        new = new.model_copy(update={"at": to_wire(now)})
-    return new.model_copy(update={"current": facts.ready(name)})
+        return _stamp_scaling(known, known.at, ready)
+    return _stamp_scaling(new, to_wire(now), ready)
+
+
+def _stamp_scaling(scaling: ScalingStatus, at: str | None, ready: int) -> ScalingStatus:
+    """Return the scaling with the moment that it was decided at, and the replicas ready now."""
+    return ScalingStatus(
+        desired=scaling.desired,
+        current=ready,
+        signal=scaling.signal,
+        value=scaling.value,
+        target=scaling.target,
+        bound_by=scaling.bound_by,
+        message=scaling.message,
+        at=at,
+    )
 
 
 def _says_nothing_new(old: ScalingStatus, new: ScalingStatus) -> bool:
