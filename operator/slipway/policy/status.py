@@ -4,6 +4,7 @@ from datetime import datetime
 
 from slipway.api.conditions import Condition, ConditionStatus, ConditionType, merge_conditions
 from slipway.api.modeldeployment import (
+    STATE_LENGTH,
     AnalysisStatus,
     Endpoints,
     ModelDeploymentStatus,
@@ -92,7 +93,7 @@ def _describe_judgement(item: Judgement, now: datetime) -> AnalysisStatus:
         samples=item.samples,
         baseline_samples=item.baseline_samples,
         last_check=to_wire(now),
-        state=item.state,
+        state=item.state if len(item.state or "") <= STATE_LENGTH else None,
         role=item.role.value,
         since=item.since,
         looks=list(item.looks),

@@ -51,6 +51,7 @@ from slipway.api.modeldeployment.server import (
     Toleration,
 )
 from slipway.api.modeldeployment.status import (
+    STATE_LENGTH,
     AnalysisStatus,
     Before,
     Endpoints,
@@ -76,6 +77,7 @@ __all__ = [
     "MODEL_NAME_OF",
     "PLURAL",
     "ROOT_RULES",
+    "STATE_LENGTH",
     "Analysis",
     "AnalysisMode",
     "AnalysisStatus",

@@ -8,6 +8,9 @@ from pydantic import Field
 from slipway.api.base import ATOMIC, ApiModel, Digest, Percent, Revision, Text, Time, list_map
 from slipway.api.conditions import Condition
 
+STATE_LENGTH = 16_384
+"""Characters of the memory of one metric: enough for 200 pods of either revision."""
+
 
 class Stage(StrEnum):
     """Where a rollout stands."""
@@ -115,7 +118,7 @@ class AnalysisStatus(ApiModel):
     Fail rolls back. Pause: a Fail holds the weight. ReportOnly: nothing."""
     looks: Annotated[list[float], Field(max_length=20, json_schema_extra=ATOMIC)] = []
     """The candidate's last values, newest last."""
-    state: Annotated[str, Field(max_length=2048)] | None = None
+    state: Annotated[str, Field(max_length=STATE_LENGTH)] | None = None
     """State of the test; internal."""
 
 

@@ -73,7 +73,8 @@ def judge(
     between start from the same states and see the same counters again, grown. Nothing is counted
     twice by that. Without states the evidence starts over; lost ones are counted and reported.
 
-    Every `Judgement` carries its own `state` (at most 2 KiB), to be stored and given back as it is.
+    Every `Judgement` carries its own `state` (at most `STATE_LENGTH` characters), to be stored and
+    given back as it is.
     `Judgement.role` says what its verdict may do. A Fail is already merged over all metrics: a Fail
     of a metric that is not REPORT_ONLY may be acted upon.
     """

@@ -1,4 +1,9 @@
-"""The memory of a metric between looks, as text for status: short keys, four decimals."""
+"""The memory of a metric between looks, as text for status: short keys, few digits.
+
+Numbers are rounded down, relative to their size. Rounded to the nearest, the probability that is
+kept for later faults would place bets that nobody pays for, a little at each stored look, and a
+small one would become 0.
+"""
 
 import json
 import math
@@ -11,6 +16,8 @@ from slipway.policy.statistics.mean_windows import EMPTY, MeanWindows, Window
 
 MOST_LOOKS = 20
 DIGITS = 4
+MOST_DIGITS = 16
+"""Decimals, below which a number is 0."""
 RawState = Mapping[str, object]
 """A state as it is stored, decoded and not checked."""
 UNBET, QUIET, NO_WINDOWS = StartMixture(), DispersionGuard(), MeanWindows()
@@ -30,6 +37,17 @@ def decode_state(text: str | None) -> RawState:
     return raw if isinstance(raw, dict) else {}
 
 
+def round_down(value: float) -> float | int:
+    """Return the largest number of few digits that is not above `value`; whole ones are exact."""
+    if value == 0 or not math.isfinite(value) or value.is_integer():
+        return int(value) if math.isfinite(value) else value
+    digits = DIGITS - min(0, math.floor(math.log10(abs(value))) + 1)
+    if digits > MOST_DIGITS:
+        return 0
+    scale = 10.0**digits
+    return math.floor(round(value * scale, 4)) / scale  # 1233.9999999999998 was 1234
+
+
 def _refuse_constant(constant: str) -> float:
     raise ValueError(constant)
 
@@ -41,7 +59,7 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 def _round_floats(value: object) -> object:
     if isinstance(value, float):
-        return round(value, DIGITS)
+        return round_down(value)
     if isinstance(value, int | str):
         return value
     if isinstance(value, list | tuple):

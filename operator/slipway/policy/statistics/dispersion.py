@@ -117,7 +117,7 @@ class DispersionGuard:
     def _with_block(self) -> tuple[tuple[float, ...], tuple[float, ...], float]:
         is_first = self.kept >= 1.0
         share = FIRST_SHARE if is_first else share_begun_within(BLOCK_SECONDS)
-        placed = math.log(self.kept * share)
+        placed = math.log(max(SMALLEST, self.kept * share))
         begun = [
             log_sum((value, self.same[spread] + placed))
             for value, (_, spread) in zip(self.shifted, _CELLS, strict=True)

@@ -30,7 +30,8 @@ from slipway.policy.judgement import Judgement
 from slipway.policy.statistics.eprocess import Pair
 from slipway.policy.statistics.mean_windows import Window
 
-MOST_SOURCES = 40
+MOST_SOURCES = 200
+"""Of each revision; what is remembered of them fits into `STATE_LENGTH` characters."""
 COUNTERS = "c"
 """Key of what was read last; no key of the memories of a share or a mean."""
 UNREAD = Why(Reason.METRICS_UNAVAILABLE, "this metric was not read")
@@ -126,10 +127,12 @@ def _assess_summed(metric: MetricPlan, reading: Summed, raw: RawState, look: Loo
 def _by_source(
     candidate: Mapping[str, Count | Sum], stable: Mapping[str, Count | Sum]
 ) -> dict[str, CounterPair]:
-    """Return all counters by arm and source, as far as a memory has room for them."""
-    found = {f"c/{name}": _to_pair(item) for name, item in sorted(candidate.items())}
-    found |= {f"s/{name}": _to_pair(item) for name, item in sorted(stable.items())}
-    return dict(list(found.items())[:MOST_SOURCES])
+    """Return the counters by arm and source, of as many of either as a memory has room for."""
+    return {
+        f"{arm}/{name}": _to_pair(item)
+        for arm, items in (("c", candidate), ("s", stable))
+        for name, item in sorted(items.items())[:MOST_SOURCES]
+    }
 
 
 def _to_pair(item: Count | Sum) -> CounterPair:

@@ -171,7 +171,9 @@ def _compare_with_weight(pair: Pair, in_flight: int, look: Look) -> str:
 def _with_own_verdict(
     split: SplitMemory, assessment: Assessment, active: tuple[int, int], look: Look
 ) -> Assessment:
-    log_e = log_sum((log_sum(split.wealth) - math.log(len(FRACTIONS)), math.log(split.kept)))
+    log_e = log_sum(
+        (log_sum(split.wealth) - math.log(len(FRACTIONS)), math.log(max(SMALLEST, split.kept)))
+    )
     falls_short = log_e >= ENOUGH
     patience = max(HUNG_SECONDS, HUNG_TIMES * look.base.p99 / 1000, look.plan.timeout_seconds)
     silent = (look.now - split.hung_since).total_seconds() if split.hung_since else 0.0
