@@ -6,6 +6,7 @@ the clouds' metadata addresses are never connected to, unless the administrator 
 
 import asyncio
 import ipaddress
+import logging
 from collections.abc import Callable, Sequence
 from socket import AddressFamily
 
@@ -20,12 +21,16 @@ from slipway.errors import FencedError
 from slipway.policy.hook_call import HookAnswer, HookCall, Said
 from slipway.policy.rollout.hooks import is_hook_allowed
 
+log = logging.getLogger(__name__)
+
 CONNECTIONS = 16
 PASSES = 200
 REJECTS = 409
 """Not 403: meshes and gateways answer that by themselves, without knowing the model."""
 METADATA = frozenset({"100.100.100.200", "168.63.129.16", "fd00:ec2::254"})
 """Of clouds whose metadata address is not link-local."""
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+"""In an IPv6-only cluster, every IPv4 address has one here, in the last 32 bits."""
 
 
 class ForbiddenAddressError(OSError):
@@ -61,9 +66,17 @@ class PublicResolver(AbstractResolver):
 def is_forbidden(address: str) -> bool:
     """Return whether a name must not resolve to this address."""
     ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
+    if isinstance(ip, ipaddress.IPv6Address):
+        ip = _translated(ip) or ip.ipv4_mapped or ip.sixtofour or ip
+    return _is_of_the_machine(ip)
 
+
+def _translated(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address that a NAT64 gateway would connect to."""
+    return ipaddress.IPv4Address(ip.packed[-4:]) if ip in NAT64 else None
+
+
+def _is_of_the_machine(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     return (
         ip.is_loopback
         or ip.is_link_local
@@ -127,6 +140,9 @@ class Webhooks:
             inner = getattr(error, "os_error", None)
             forbidden = isinstance(inner, ForbiddenAddressError)
             return HookAnswer(Said.UNCLEAR, "AddressNotAllowed" if forbidden else "Unreachable")
+        except Exception:  # an answer must not end what the operator does
+            log.exception("the answer of hook %s was not understood", call.hook.name)
+            return HookAnswer(Said.UNCLEAR, "InternalError")
 
     async def _answer(self, call: HookCall) -> HookAnswer:
         headers = {"Idempotency-Key": call.id}
@@ -150,7 +166,9 @@ class Webhooks:
                 force_close=True,
             )
             self._session = aiohttp.ClientSession(
-                connector=connector, headers={"User-Agent": f"slipway-operator/{__version__}"}
+                connector=connector,
+                headers={"User-Agent": f"slipway-operator/{__version__}"},
+                cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
 

@@ -5,19 +5,22 @@ event or a log: it may hold what the user who asks must not read.
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import aiohttp
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from slipway.adapters import untrusted_http
 from slipway.adapters.background import BackgroundRequests
 from slipway.api.reasons import Reason, Why
 from slipway.policy.analysis.external.answer import Answer, Series
 from slipway.settings import PrometheusServer
+
+log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 1.0
 """As long as for a router's counters; the next pass picks up a slower answer."""
@@ -27,6 +30,7 @@ CONNECTIONS = 8
 """At a time, to one server."""
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|NaN|[+-]?Inf")
 OK = 200
+MALFORMED = Why(Reason.ANSWER_MALFORMED, "the answer is not a Prometheus query result")
 REFUSED = frozenset({400, 422})
 """Prometheus' statuses for a query that it cannot read, or cannot answer."""
 
@@ -40,11 +44,11 @@ Sample = tuple[float, Annotated[str, Field(max_length=64)]]
 
 class _Vector(_Strict):
     class Item(_Strict):
-        metric: dict[str, str]
+        metric: dict[str, Any]
         value: Sample
 
     result_type: Annotated[Literal["vector"], Field(alias="resultType")]
-    result: list[Item]
+    result: Annotated[list[Item], FailFast()]
 
 
 class _Scalar(_Strict):
@@ -101,6 +105,9 @@ class PrometheusServers:
             return Why(Reason.PROVIDER_UNREACHABLE, "unreachable, or the connection broke")
         except OSError as error:
             return Why(Reason.PROVIDER_UNREACHABLE, f"could not be asked: {error.strerror}")
+        except Exception:  # an answer must not end what the operator does
+            log.exception("the answer of provider %s was not understood", provider.name)
+            return Why(Reason.ANSWER_MALFORMED, "the answer cannot be understood")
 
     async def _get(self, provider: PrometheusServer, query: str) -> Answer:
         url = provider.url.rstrip("/") + "/api/v1/query"
@@ -134,7 +141,10 @@ class PrometheusServers:
                 limit=CONNECTIONS, ssl=untrusted_http.trusted_tls_context(provider.ca_file)
             )
             self._sessions[provider.name] = aiohttp.ClientSession(
-                connector=connector, headers=untrusted_http.HEADERS, auto_decompress=False
+                connector=connector,
+                headers=untrusted_http.HEADERS,
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._sessions[provider.name]
 
@@ -145,12 +155,16 @@ def _credential_headers(provider: PrometheusServer) -> Mapping[str, str]:
     return {"Authorization": f"Bearer {Path(provider.bearer_token_file).read_text().strip()}"}
 
 
+def _is_labels(labels: Mapping[str, Any]) -> bool:
+    return all(isinstance(value, str) for value in labels.values())
+
+
 def parse_answer(body: bytes, most: int) -> Answer:
     """Read an answer of at most `most` series."""
     try:
         found = _Body.model_validate_json(body).data
     except ValidationError:
-        return Why(Reason.ANSWER_MALFORMED, "the answer is not a Prometheus query result")
+        return MALFORMED
 
     items: list[tuple[Mapping[str, str], Sample]] = (
         [({}, found.result)]
@@ -160,6 +174,8 @@ def parse_answer(body: bytes, most: int) -> Answer:
     if len(items) > most:
         text = f"the answer has {len(items)} series, at most {most} are allowed"
         return Why(Reason.TOO_MANY_SERIES, text)
+    if not all(_is_labels(labels) for labels, _ in items):
+        return MALFORMED
     if not all(NUMBER.fullmatch(text) for _, (_, text) in items):
         return Why(Reason.NOT_A_NUMBER, "a value of the answer is not a number")
     return tuple(Series(labels, float(text)) for labels, (_, text) in items)

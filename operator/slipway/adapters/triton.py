@@ -8,25 +8,26 @@ is added counts. A model's code can forge its own server's counters: they are ne
 evidence.
 """
 
-import asyncio
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-import aiohttp
-from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.samples import Sample
-
-from slipway.adapters import untrusted_http
-from slipway.adapters.pod_http import PodClient
+from slipway.adapters.pod_pages import PodPages
 from slipway.api import names
 from slipway.api.reasons import Reason, Why
 from slipway.policy.analysis.inputs import Count
 from slipway.policy.scaling.signals import ServerLoad
 
-TIMEOUT_SECONDS = 1.0
-"""As for a router's counters; the next pass asks again."""
 MAX_BYTES = 2**20
-OK = 200
+MAX_LINES = 20_000
+"""Of a page; a server of one model has a few hundred."""
+MAX_LINE_BYTES = 4_096
+MAX_SERIES = 1_000
+"""Of the metrics that are read."""
+
+LABEL = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|NaN|Nan|[+-]?Inf")
+MALFORMED = Why(Reason.ANSWER_MALFORMED, "the answer is not what a Triton server exposes")
 
 PENDING = "nv_inference_pending_request_count"
 REQUEST_MICROS = "nv_inference_request_duration_us"
@@ -40,11 +41,20 @@ CLIENT_FAILURES = frozenset({"CANCELED"})
 """Reasons of failures that are the client's: it went away."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One number of a metrics page."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+
 class TritonMetrics:
     """Fits `slipway.reconcile.ports.ServerSource` and `FailureSource`."""
 
     def __init__(self, *, port: int = names.TRITON_METRICS_PORT) -> None:
-        self._pods = PodClient(port, headers=untrusted_http.HEADERS, auto_decompress=False)
+        self._pages = PodPages(port, most_bytes=MAX_BYTES)
 
     async def read_load(self, address: str, model: str) -> ServerLoad | None:
         """Read the load of one pod (``<pod IP>``); None where it gives no numbers in time."""
@@ -58,48 +68,64 @@ class TritonMetrics:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._pods.close()
+        await self._pages.close()
 
     async def _read_samples(
         self, address: str, model: str, metrics: Sequence[str]
     ) -> Sequence[Sample] | Why:
-        url = self._pods.url(address, "/metrics")
-        try:
-            async with (
-                asyncio.timeout(TIMEOUT_SECONDS),
-                self._pods.open().get(url, allow_redirects=False) as response,
-            ):
-                if response.status != OK:
-                    return Why(Reason.SERVER_ERROR, f"answered HTTP {response.status}")
-                body = await untrusted_http.read_capped(response, MAX_BYTES)
-        except TimeoutError:
-            return Why(Reason.SERVER_TIMEOUT, f"no answer within {TIMEOUT_SECONDS:g} s")
-        except untrusted_http.TooLarge:
-            return Why(Reason.ANSWER_TOO_LARGE, f"the answer exceeds {MAX_BYTES} bytes")
-        except (aiohttp.ClientError, OSError):
-            return Why(Reason.SERVER_UNREACHABLE, "unreachable, or the connection broke")
-
-        return parse_samples(body, model, metrics)
+        page = await self._pages.read(address, "/metrics")
+        return page if isinstance(page, Why) else parse_samples(page, model, metrics)
 
 
 def parse_samples(body: bytes, model: str, metrics: Sequence[str]) -> Sequence[Sample] | Why:
-    """Return a model's samples of some metrics, from Prometheus' text format."""
-    wanted = re.compile(rf"({'|'.join(metrics)})\{{")
-    try:
-        lines = [line for line in body.decode().splitlines() if wanted.match(line)]
-        families = text_string_to_metric_families("\n".join([*lines, ""]))
-        samples = [
-            sample
-            for family in families
-            for sample in family.samples
-            if sample.labels.get("model") == model
-        ]
-    except (ValueError, KeyError, IndexError):  # the parser raises what it meets
-        return Why(Reason.ANSWER_MALFORMED, "the answer is not what a Triton server exposes")
+    """Return a model's samples of some metrics, from Prometheus' text format.
 
-    if not all(0 <= sample.value < float("inf") for sample in samples):
+    In a time that grows with the page's length alone, whatever it says.
+    """
+    if body.count(b"\n") > MAX_LINES:
+        return Why(Reason.ANSWER_TOO_LARGE, f"the answer exceeds {MAX_LINES} lines")
+
+    wanted = re.compile(
+        rb"^(?:%s)\{.*$" % b"|".join(name.encode() for name in metrics), re.MULTILINE
+    )
+    lines = wanted.findall(body)
+    if len(lines) > MAX_SERIES:
+        return Why(Reason.TOO_MANY_SERIES, f"the answer exceeds {MAX_SERIES} series")
+
+    samples = [_parse_line(line) for line in lines]
+    sound = [sample for sample in samples if sample is not None]
+    if len(sound) < len(samples):
+        return MALFORMED
+
+    ours = [sample for sample in sound if sample.labels.get("model") == model]
+    if not all(0 <= sample.value < float("inf") for sample in ours):
         return Why(Reason.NOT_A_NUMBER, "a counter is negative, NaN or infinite")
-    return samples
+    return ours
+
+
+def _parse_line(line: bytes) -> Sample | None:
+    """Return the sample of one line; None where it has another form."""
+    if len(line) > MAX_LINE_BYTES:
+        return None
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        return None
+
+    name, _, rest = text.partition("{")
+    inside, closed, after = rest.rpartition("}")
+    labels, end = {}, 0
+    while end < len(inside):
+        found = LABEL.match(inside, end)
+        if found is None:
+            return None
+        labels[found[1]] = found[2]
+        end = found.end()
+
+    number, _, _time = after.strip().partition(" ")
+    if not closed or NUMBER.fullmatch(number) is None:
+        return None
+    return Sample(name, labels, float(number))
 
 
 def load_of(samples: Iterable[Sample]) -> ServerLoad:

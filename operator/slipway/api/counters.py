@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import FailFast, Field
 
 from slipway.api.base import ApiModel, Name, Revision, Time
 
@@ -27,9 +27,9 @@ def latency_edges() -> tuple[int, ...]:
 class Latency(ApiModel):
     """A latency histogram."""
 
-    edges_millis: Annotated[list[float], Field(max_length=64)]
+    edges_millis: Annotated[list[float], Field(max_length=64), FailFast()]
     """Upper edges in milliseconds, ascending; the last bucket is above the last edge."""
-    counts: Annotated[list[int], Field(max_length=65)]
+    counts: Annotated[list[int], Field(max_length=65), FailFast()]
     """Requests per bucket, not cumulative; one more than there are edges."""
 
 
@@ -63,5 +63,5 @@ class Counters(ApiModel):
     """Changes when Envoy restarts, which resets all counters."""
     at: Time
     """When the counters were read."""
-    routes: list[RouteCounters]
+    routes: Annotated[list[RouteCounters], FailFast()]
     """As many as there are: to leave any out would look as if it had no requests."""
