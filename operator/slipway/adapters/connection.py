@@ -99,18 +99,20 @@ class Connection:
         headers = {"Content-Type": content_type, "Accept": accept, "User-Agent": self._user_agent}
 
         try:
-            headers.update(await self._credentials())
-            async with self._session.request(
-                method,
-                url,
-                headers=headers,
-                data=encode_as_go(body) if body is not None else None,
-                timeout=aiohttp.ClientTimeout(total=timeout_seconds),
-                proxy=self.configuration.proxy,
-                proxy_headers=self.configuration.proxy_headers,
-                server_hostname=self.configuration.tls_server_name,
-            ) as response:
-                data = await response.read()
+            # The limit covers the credentials: a write must not start long after its fence.
+            async with asyncio.timeout(timeout_seconds):
+                headers.update(await self._credentials())
+                async with self._session.request(
+                    method,
+                    url,
+                    headers=headers,
+                    data=encode_as_go(body) if body is not None else None,
+                    timeout=aiohttp.ClientTimeout(total=timeout_seconds),
+                    proxy=self.configuration.proxy,
+                    proxy_headers=self.configuration.proxy_headers,
+                    server_hostname=self.configuration.tls_server_name,
+                ) as response:
+                    data = await response.read()
             status = str(response.status)
         except TimeoutError as error:
             raise ClusterUnavailable(

@@ -9,7 +9,17 @@ from slipway.reconcile.ports import Cluster
 
 async def delete_surplus_revisions(cluster: Cluster, decided: Decided) -> None:
     """Delete what belongs to surplus revisions; the ControllerRevision, which names it, is last."""
-    for item in surplus_revisions(decided):
+    surplus = surplus_revisions(decided)
+    if not surplus:
+        return
+
+    # The cache may be behind: what was too many then may serve, or be asked for, by now.
+    used = await _revisions_in_use(cluster, decided)
+    if used is None:
+        return
+    for item in surplus:
+        if item.name in used:
+            continue
         name = item.meta.name
         running = decided.facts.workloads.get(item.name)
         service = find_service(decided.children, name)
@@ -22,6 +32,16 @@ async def delete_surplus_revisions(cluster: Cluster, decided: Decided) -> None:
         for kind, meta in found.items():
             if meta is not None:
                 await cluster.delete(kind, decided.namespace, name, uid=meta.uid)
+
+
+async def _revisions_in_use(cluster: Cluster, decided: Decided) -> set[str] | None:
+    """Return the revisions that the live route has; None: the object itself has changed since."""
+    metadata = decided.facts.metadata
+    live = await cluster.get(kinds.MODEL_DEPLOYMENT, metadata.namespace, metadata.name)
+    if live is None or live["metadata"]["resourceVersion"] != metadata.resource_version:
+        return None
+    route = await cluster.get(kinds.MODEL_ROUTE, metadata.namespace, metadata.name)
+    return {entry["revision"] for entry in route["spec"]["backends"]} if route else set()
 
 
 def surplus_revisions(decided: Decided) -> list[RevisionFact]:

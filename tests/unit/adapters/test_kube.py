@@ -1,5 +1,6 @@
 """How the adapter behaves against a small server: patience, the fence, and its headers."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -118,6 +119,22 @@ async def test_an_unreachable_api_server_is_a_transient_failure(server: Server) 
 
     await connection.close()
     assert not server.requests
+
+
+async def test_credentials_that_hang_start_no_write_after_its_time(
+    server: Server, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang() -> dict[str, str]:
+        await asyncio.sleep(0.3)
+        return {}
+
+    monkeypatch.setattr(connection, "_credentials", hang)
+
+    with pytest.raises(ClusterUnavailable, match="no answer within"):
+        await connection.request("POST", "/x", timeout_seconds=0.05)
+
+    await asyncio.sleep(0.4)
+    assert server.requests == []
 
 
 async def test_a_kind_that_is_not_served_points_at_its_crd(

@@ -226,6 +226,26 @@ async def test_old_revisions_beyond_the_limit_go_and_the_serving_one_stays() -> 
         assert len(left) == len(kept), kind.kind
 
 
+async def test_no_revision_is_deleted_on_what_a_late_cache_says() -> None:
+    world = await promoted()
+    for version in "23":
+        await world.ask_for(version)
+        await world.until(lambda: world.serving() == version)  # noqa: B023 -- awaited at once
+    await world.settle()
+
+    world.change(kinds.MODEL_DEPLOYMENT, "digits", spec={"rollback": {"historyLimit": 1}})
+    known = world.api.watch.popleft()
+    world.change(kinds.MODEL_DEPLOYMENT, "digits", metadata={"asked": "for another revision"})
+    world.operator.hear(known)
+    await world.operator.work(lambda: None)
+
+    assert len(world.names(kinds.CONTROLLER_REVISION)) == 3
+
+    await world.live(30)
+    assert len(world.names(kinds.CONTROLLER_REVISION)) == 2
+    assert world.serving() == "3"
+
+
 async def test_a_weight_that_not_every_proxy_has_is_never_raised() -> None:
     world = await promoted()
 

@@ -139,6 +139,20 @@ async def test_a_refused_version_waits_for_a_person_though_the_operator_lost_a_r
     assert world.condition("Reconciling")[1] == "Forbidden"
 
 
+async def test_where_the_status_itself_cannot_be_written_an_event_tells_it() -> None:
+    trouble = Refuses(Forbidden(NO_RIGHT), verb="status")
+    world = troubled(trouble)
+
+    await world.ask_for("1")
+    await world.live(60)
+
+    assert world.status() == {}
+    assert "Warning Forbidden" in world.operator.events.told
+
+    trouble.is_on = False
+    await world.until(lambda: world.condition("Ready")[0] == "True", 120)
+
+
 async def test_a_moment_without_rights_is_not_worth_a_word() -> None:
     trouble = Refuses(Forbidden(NO_RIGHT), kind="ControllerRevision")
     world = troubled(trouble)
