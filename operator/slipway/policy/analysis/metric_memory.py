@@ -18,6 +18,8 @@ MOST_LOOKS = 20
 DIGITS = 4
 MOST_DIGITS = 16
 """Decimals, below which a number is 0."""
+EXACT_DIGITS = 11
+"""Digits of a large number, all of which a float of 64 bits has with room to spare."""
 RawState = Mapping[str, object]
 """A state as it is stored, decoded and not checked."""
 UNBET, QUIET, NO_WINDOWS = StartMixture(), DispersionGuard(), MeanWindows()
@@ -41,8 +43,9 @@ def round_down(value: float) -> float | int:
     """Return the largest number of few digits that is not above `value`; whole ones are exact."""
     if value == 0 or not math.isfinite(value) or value.is_integer():
         return int(value) if math.isfinite(value) else value
-    digits = DIGITS - min(0, math.floor(math.log10(abs(value))) + 1)
-    if digits > MOST_DIGITS:
+    places = math.floor(math.log10(abs(value))) + 1
+    digits = max(0, min(DIGITS - min(0, places), EXACT_DIGITS - max(0, places)))
+    if DIGITS - places > MOST_DIGITS:
         return 0
     scale = 10.0**digits
     return math.floor(round(value * scale, 4)) / scale  # 1233.9999999999998 was 1234

@@ -184,6 +184,18 @@ def test_a_candidate_that_hangs_fails_although_it_has_no_error() -> None:
     assert "in flight" in found["traffic"].message
 
 
+@pytest.mark.parametrize("streams", [1, 2, 5])
+def test_open_streams_and_long_answers_hold_the_weight_and_blame_nobody(streams: int) -> None:
+    run = Run()
+    run.look((20, 0, 0), (380, 0, 0))
+    found = {}
+    for _ in range(8):
+        run.active = streams
+        found = run.look((0, 0, 0), (3, 0, 0))
+    assert said(found, "traffic") == ("Inconclusive", "Undecided")
+    assert "open streams" in found["traffic"].message
+
+
 def test_where_both_hang_nobody_is_blamed() -> None:
     run = Run()
     run.active = 20

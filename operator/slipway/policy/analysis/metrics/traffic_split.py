@@ -46,6 +46,7 @@ HUNG_TIMES = 5.0
 CROWD = 3.0
 """Times the requests in flight that stable's would lead to expect."""
 FEW = 5
+"""Requests in flight that may be open streams or long answers, and blame nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +189,20 @@ def _with_own_verdict(
     weight = look.plan.weight / 100
     expected = active[1] * weight / max(1 - weight, 0.01)
     is_crowded = active[0] > CROWD * expected + FEW
-    if is_hung or (falls_short and is_crowded):
+    if (is_hung and active[0] > FEW) or (falls_short and is_crowded):
         none = f"none completed for {wording.time_to_plan(silent)}"
         how = none if is_hung else "completions fall behind"
         message = f"requests are in flight and {how}: {text}"
         return assessment.with_verdict(Verdict.FAIL, Reason.UNRESPONSIVE, message)
 
+    # A stream is one request in flight from its first message to its last, and so is a long answer.
+    if is_hung:
+        message = (
+            f"none of the few requests in flight was completed for "
+            f"{wording.time_to_plan(silent)}: open streams, long answers, or requests that hang: "
+            f"{text}"
+        )
+        return assessment.with_verdict(Verdict.INCONCLUSIVE, Reason.UNDECIDED, message)
     if falls_short:
         message = f"receives far less than its weight, with few requests in flight: {text}"
         return assessment.with_verdict(Verdict.INCONCLUSIVE, Reason.NOT_ROUTED, message)
