@@ -29,6 +29,9 @@ ENCRYPTED_FLAG = 0x1
 MAX_TAR_HEADER_BYTES = 2**20
 """Largest header of one tar member, with its pax records and long names; also of what all global
 records together may take. Real ones have a few KiB."""
+MAX_ALL_TAR_HEADER_BYTES = 512 * 2**20
+"""Most bytes of all headers of a tar together; 100,000 real ones have a third of it. They are no
+part of what an archive unpacks to, and take time."""
 MAX_ZIP_DIRECTORY_BYTES = 16 * 2**20
 """Largest directory of a zip: about 100,000 entries. Reading it takes twenty times its size."""
 MAX_PADDING_BYTES = 64 * 2**20
@@ -185,7 +188,7 @@ class _Target:
 
 def _unpack_tar(archive: Path, target: _Target) -> None:
     with archive.open("rb") as file, _decompress(file) as plain:
-        bounded = _BoundedReads(plain, target, MAX_TAR_HEADER_BYTES)
+        bounded = _BoundedReads(plain, target, MAX_TAR_HEADER_BYTES, MAX_ALL_TAR_HEADER_BYTES)
         with tarfile.TarFile(fileobj=bounded, tarinfo=_StrictHeader) as tar:
             while (member := tar.next()) is not None:
                 tar.members.clear()  # type: ignore[attr-defined] # tarfile keeps every member, with its records
@@ -258,11 +261,14 @@ class _StrictHeader(tarfile.TarInfo):
 class _BoundedReads(io.BufferedIOBase):
     """A file of which only so much may be read until the limit is set anew."""
 
-    def __init__(self, file: PlainBytes, target: _Target, limit: int) -> None:
+    def __init__(
+        self, file: PlainBytes, target: _Target, limit: int, in_all: int | None = None
+    ) -> None:
         self._file = file
         self._target = target
         self._limit = limit
         self._left: int | None = limit
+        self._left_in_all = limit if in_all is None else in_all
 
     def set_limit(self, limit: int) -> None:
         self._left = self._limit = limit
@@ -278,9 +284,10 @@ class _BoundedReads(io.BufferedIOBase):
         if wanted > self._left:
             self._refuse()
         data = self._file.read(wanted if wanted >= 0 else self._left + 1)
-        if len(data) > self._left:
+        if len(data) > min(self._left, self._left_in_all):
             self._refuse()
         self._left -= len(data)
+        self._left_in_all -= len(data)
         return data
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
@@ -296,7 +303,7 @@ class _BoundedReads(io.BufferedIOBase):
         return True
 
     def _refuse(self) -> NoReturn:
-        self._target.refuse_size(f"has headers of more than {self._limit} bytes")
+        self._target.refuse_size(f"has a header of more than {self._limit} bytes, or too many")
 
 
 def _tar_problem(member: tarfile.TarInfo) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
+from slipway.jobs.sources import archive
 from slipway.jobs.sources.archive import ArchiveLimits, unpack_archive
 
 LIMITS = ArchiveLimits(max_bytes=10_000, max_files=20, max_ratio=50, ratio_floor_bytes=5_000)
@@ -62,12 +63,12 @@ def zip_of(*entries: tuple[str, bytes, int], compression: int = zipfile.ZIP_DEFL
 
 
 def run(folder: Path, name: str, data: bytes) -> dict[str, bytes]:
-    archive = folder / "packed"
-    archive.write_bytes(data)
+    packed = folder / "packed"
+    packed.write_bytes(data)
     into = folder / "tree"
     into.mkdir()
     return {
-        file.name: file.path.read_bytes() for file in unpack_archive(archive, name, into, LIMITS)
+        file.name: file.path.read_bytes() for file in unpack_archive(packed, name, into, LIMITS)
     }
 
 
@@ -315,3 +316,13 @@ def test_an_encrypted_zip_is_refused_by_its_flag(tmp_path: Path) -> None:
         run(tmp_path, "m.zip", bytes(data))
 
     assert refused.value.reason == Reason.UNSAFE_ARCHIVE
+
+
+def test_headers_that_add_up_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MAX_ALL_TAR_HEADER_BYTES", 100_000)
+    data = tar_of(*(member(f"f{n}", pax_headers={"comment": "x" * 9_000}) for n in range(15)))
+
+    with pytest.raises(JobFailure) as refused:
+        run(tmp_path, "m.tar", data)
+
+    assert refused.value.reason == Reason.SOURCE_TOO_LARGE
