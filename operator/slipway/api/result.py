@@ -36,6 +36,8 @@ class Signature(ApiModel):
 
     inputs: list[TensorSpec] = []
     outputs: list[TensorSpec] = []
+    max_batch_size: int | None = None
+    """Largest batch of one request, as a running server has it; 0 where it does not batch."""
 
 
 class JobError(ApiModel):

@@ -10,14 +10,16 @@ def read_signature(metadata: Manifest, config: Manifest | None) -> Signature:
     """Return the signature in a server's metadata.
 
     The metadata have the shapes that clients must send. Only the configuration tells which inputs
-    are optional; without it, all count as required.
+    are optional and how large a batch may be; without it, all inputs count as required.
     """
+    limit = config.get("max_batch_size", 0) if config is not None else None
     optional = {
         tensor["name"] for tensor in (config or {}).get("input", []) if tensor.get("optional")
     }
     return Signature(
         inputs=[_read_tensor_spec(tensor, optional) for tensor in metadata.get("inputs", [])],
         outputs=[_read_tensor_spec(tensor) for tensor in metadata.get("outputs", [])],
+        max_batch_size=int(limit) if limit is not None else None,
     )
 
 
@@ -26,6 +28,7 @@ def signature_differences(stable: Signature, candidate: Signature) -> list[str]:
     return [
         *_list_changes("input", stable.inputs, candidate.inputs),
         *_list_changes("output", stable.outputs, candidate.outputs),
+        *_batch_limit_changes(stable.max_batch_size, candidate.max_batch_size),
     ]
 
 
@@ -54,6 +57,12 @@ def _list_changes(
     for name, new in after.items():
         if name not in before and not new.optional:
             yield f"{kind} '{name}' is new" + (" and required" if kind == "input" else "")
+
+
+def _batch_limit_changes(old: int | None, new: int | None) -> Iterator[str]:
+    """Yield a smaller limit: clients that send larger batches would get errors."""
+    if old and new and new < old:
+        yield f"max_batch_size is {new}, was {old} (spec.model.config.maxBatchSize)"
 
 
 def _tensor_changes(old: TensorSpec, new: TensorSpec) -> Iterator[str]:

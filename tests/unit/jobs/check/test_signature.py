@@ -77,3 +77,26 @@ def test_without_the_configuration_every_input_counts_as_required() -> None:
 
     assert [tensor.optional for tensor in read_signature(metadata, None).inputs] == [False]
     assert [tensor.optional for tensor in read_signature(metadata, config).inputs] == [True]
+
+
+@pytest.mark.parametrize(
+    ("stable", "candidate", "differs"),
+    [(32, 4, True), (32, 32, False), (4, 32, False), (None, 4, False), (32, None, False)],
+)
+def test_a_smaller_batch_limit_is_a_difference(
+    stable: int | None, candidate: int | None, *, differs: bool
+) -> None:
+    before = STABLE.model_copy(update={"max_batch_size": stable})
+    after = STABLE.model_copy(update={"max_batch_size": candidate})
+
+    found = signature_differences(before, after)
+
+    assert bool(found) is differs
+    if differs:
+        assert found == ["max_batch_size is 4, was 32 (spec.model.config.maxBatchSize)"]
+
+
+def test_the_batch_limit_is_read_from_the_configuration() -> None:
+    assert read_signature({}, {"max_batch_size": 8}).max_batch_size == 8
+    assert read_signature({}, {}).max_batch_size == 0
+    assert read_signature({}, None).max_batch_size is None
