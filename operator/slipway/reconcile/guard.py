@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from slipway.api.reasons import Reason, Why
-from slipway.errors import FencedError
+from slipway.errors import FencedError, SlipwayError
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,8 @@ class Guard:
         """Log a fault when it is new; the reason repeats nothing of what a pod may have sent."""
         name = type(error).__name__
         if self._logged.get(what) != name:
-            log.error("could not %s", what, exc_info=error)
+            is_bug = not isinstance(error, SlipwayError)
+            log.error("could not %s: %s", what, error, exc_info=error if is_bug else None)
 
         self._logged[what] = name
         self._logged.move_to_end(what)

@@ -49,6 +49,7 @@ from slipway.reconcile.read_counters import RouterCounters
 from slipway.reconcile.refused_writes import RETRY_AFTER, RefusedWrites
 from slipway.reconcile.router_pods import ProxyRepair, ServingRouters
 from slipway.reconcile.scaler import Scaler
+from slipway.reconcile.service_hooks import ServiceHooks
 from slipway.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -77,13 +78,14 @@ class Reconciler:
         self._settings = settings
         self._router_problem = router_problem
         self._guard = Guard()
+        self._hooks = ServiceHooks(ports.hooks, ports.cluster, settings.hooks.allowed_hosts)
         self._sources = MetricSources(
             ports.metrics, ports.failures, self._guard, tuple(settings.prometheus)
         )
 
         self._executor = Executor(
             ports.cluster,
-            ports.hooks,
+            self._hooks,
             settings,
             routes_of=self._routes_of,
             epoch=ports.epoch,
@@ -156,7 +158,7 @@ class Reconciler:
 
         # what is not in the cluster's objects: traffic and metrics, answers of hooks, the load
         facts = await with_traffic(facts, self._counters, self._sources, self._guard, self._now())
-        facts = with_hook_answers(facts, self._ports.hooks, self._guard)
+        facts = with_hook_answers(facts, self._hooks, self._guard)
         facts = await self._scaler.with_sizing(key, facts)
 
         now = self._now()

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from slipway.api import kinds
 from slipway.policy.hook_call import HookAnswer, Said
 from slipway.policy.rollout.hooks import is_hook_allowed
 
@@ -55,6 +56,27 @@ async def test_a_refusal_brings_the_candidate_back_and_is_remembered() -> None:
     assert world.serving() == "1"
     assert world.status()["lastRollback"]["metric"] == "gate"
     assert "HookRejected" in world.condition("Stalled")[2]
+
+
+async def test_a_service_that_is_an_alias_for_another_host_is_never_asked() -> None:
+    world = OperatorWorld()
+    alias = {"type": "ExternalName", "externalName": "secrets.kube-system.svc.cluster.local"}
+    world.api.create(
+        kinds.SERVICE.manifest("vision", "gate", metadata={}, spec=alias), manager="somebody"
+    )
+    await world.ask_for("1")
+    await world.until(lambda: world.serving() == "1")
+    hook = a_hook("gate", "BeforeTraffic")
+    await world.ask_for("2", rollout={"analysis": {"intervalSeconds": 1, "hooks": [hook]}})
+    world.hooks.says = {"gate": [PASSED]}
+    await world.live(30)
+
+    assert world.hooks.calls == []
+    assert world.weights() == {"1": 100, "2": 0}
+    assert "HostNotAllowed" in world.condition("Ready")[2]
+
+    world.change(kinds.SERVICE, "gate", spec={"type": "ClusterIP", "externalName": None})
+    await world.until(lambda: world.serving() == "2")
 
 
 async def test_a_broken_hook_holds_is_asked_again_and_blames_nobody() -> None:

@@ -195,15 +195,30 @@ def _make_call(hook: Hook, facts: Facts, revision: str, step: int, tries: int) -
 
 def is_hook_allowed(url: str, namespace: str, hosts: list[str]) -> bool:
     """Return whether a hook may lead to a Service of the namespace, or where the admin allows."""
+    return service_in(url, namespace) is not None or is_host_listed(url, hosts)
+
+
+def service_in(url: str, namespace: str) -> str | None:
+    """Return the Service of the namespace that a URL names; None: it names another host."""
+    host, _ = _host_and_port(url)
+    labels = host.removesuffix(".cluster.local").split(".")
+    is_service = len(labels) == 3 and labels[1:] == [namespace, "svc"]  # noqa: PLR2004 -- service.namespace.svc
+    return labels[0] if is_service else None
+
+
+def is_host_listed(url: str, hosts: list[str]) -> bool:
+    """Return whether the administrator allows the host of a URL."""
+    host, port = _host_and_port(url)
+    return bool(host) and any(_host_matches(host, port, pattern.lower()) for pattern in hosts)
+
+
+def _host_and_port(url: str) -> tuple[str, int | None]:
+    """Return the host in lower case, empty where the URL has none, and the port."""
     try:
         parts = urlsplit(url)
-        host, port = (parts.hostname or "").lower(), parts.port
+        return (parts.hostname or "").lower(), parts.port
     except ValueError:
-        return False
-    labels = host.removesuffix(".cluster.local").split(".")
-    if len(labels) == 3 and labels[1:] == [namespace, "svc"]:  # noqa: PLR2004 -- service.namespace.svc
-        return True
-    return any(_host_matches(host, port, pattern.lower()) for pattern in hosts)
+        return "", None
 
 
 def _host_matches(host: str, port: int | None, pattern: str) -> bool:
