@@ -18,7 +18,7 @@ from slipway.api.reasons import Reason, Why
 from slipway.engine import log_context
 from slipway.engine.cache import Cache
 from slipway.engine.queue import Key
-from slipway.errors import ChangedUnderneath, FencedError, SpecError
+from slipway.errors import ChangedUnderneath, DependencyError, FencedError, SpecError
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts, RouteFact, WorkloadFact
 from slipway.policy.invariants import find_violations
@@ -42,7 +42,7 @@ from slipway.reconcile.observe import (
     with_traffic,
     without_evidence,
 )
-from slipway.reconcile.outages import Outages
+from slipway.reconcile.outages import Outages, reason_of
 from slipway.reconcile.ports import Ports
 from slipway.reconcile.projections import InvalidModelDeployment, project_object
 from slipway.reconcile.read_counters import RouterCounters
@@ -215,13 +215,24 @@ class Reconciler:
 
         trouble = await self._refused_writes.unless_refused(key, decided, self._executor.execute)
         trouble = trouble or earlier
-        await self._proxies.repair(facts, decided.children.router_pods, decided.now)
+        unrepaired = await self._repair_proxies(decided)
+        trouble = trouble or unrepaired
 
         # The status comes last: what was not written did not happen, and it must not say otherwise.
         is_written = trouble is None or trouble.is_secondary
         published = decision if is_written else decide_actions_only(facts, decided.now)
         await self._publish(published, facts, trouble)
         return _requeue_seconds(decided, trouble)
+
+    async def _repair_proxies(self, decided: Decided) -> Trouble | None:
+        """Repair the set of proxies; what is refused of that holds up nothing that was decided."""
+        try:
+            await self._proxies.repair(decided.facts, decided.children.router_pods, decided.now)
+        except ChangedUnderneath:
+            return None  # the next pass sees what exists by then
+        except DependencyError as error:
+            return Trouble(Why(reason_of(error), str(error)), is_secondary=True)
+        return None
 
     async def _publish(self, decision: Decision, facts: Facts, trouble: Trouble | None) -> None:
         """Write the status if it is due; events follow it, so that none is recorded twice."""

@@ -153,6 +153,27 @@ async def test_where_the_status_itself_cannot_be_written_an_event_tells_it() -> 
     await world.until(lambda: world.condition("Ready")[0] == "True", 120)
 
 
+async def test_a_router_pod_that_may_not_be_replaced_holds_up_nothing_that_was_decided() -> None:
+    trouble = Refuses(Forbidden("pods is forbidden"), verb="delete", kind="Pod")
+    world = troubled(trouble)
+    await world.ask_for("1")
+    await world.until(lambda: world.serving() == "1")
+    await world.ask_for("2")
+    await world.until(lambda: world.weights().get("2") == 10)
+
+    world.controllers.deaf.add(world.proxies()[0]["metadata"]["uid"])
+    await world.until(lambda: trouble.refused > 0, 200)
+    await world.live(2)
+    assert "pods is forbidden" in str(world.status()["conditions"])
+
+    await world.act("abort")
+    await world.live(90)
+
+    assert world.weights()["1"] == 100
+    assert world.stage() == "RollingBack"
+    assert world.results["dependency"] == 0, "every pass ends with its status"
+
+
 async def test_a_moment_without_rights_is_not_worth_a_word() -> None:
     trouble = Refuses(Forbidden(NO_RIGHT), kind="ControllerRevision")
     world = troubled(trouble)
