@@ -53,6 +53,10 @@ HTTP_PATHS = (
     r"|/v2/models/[^/]+(/versions/[^/]+)?(/(ready|infer|generate|generate_stream))?"
 )
 """Inference, metadata and readiness of the V2 protocol, and Triton's generate extension."""
+HTTP_CONFIG = r"/v2/models/[^/]+(/versions/[^/]+)?/config"
+GRPC_CONFIG = f"/{GRPC_SERVICE}/ModelConfig"
+"""With these clients such as PyTriton's and perf_analyzer begin. Entries of their own: Envoy takes
+no expression of more than 100 instructions."""
 ALL_STATISTICS = "/v2/models/stats"
 """Would match as the metadata of a model called "stats"; it lists every model's statistics."""
 
@@ -272,6 +276,8 @@ def _connection_manager(name: str, directory: str) -> Manifest:
         ".HttpConnectionManager",
         "stat_prefix": STAT_PREFIX,
         "codec_type": "AUTO",
+        # Triton serves HTTP/1.0, which proxies such as nginx speak unless told otherwise.
+        "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": name},
         "rds": routes,
         "early_header_mutation_extensions": [_set_route_header(name)],
         "use_remote_address": True,  # drops x-envoy-* headers, which could make Envoy retry
@@ -305,7 +311,7 @@ def _set_route_header(name: str) -> Manifest:
 
 def _grpc_statistics_filter() -> Manifest:
     """Triton answers an error over gRPC with HTTP status 200; only this filter sees it."""
-    methods = {"services": [{"name": GRPC_SERVICE, "method_names": list(GRPC_METHODS)}]}
+    methods = {"services": [{"name": GRPC_SERVICE, "method_names": [*GRPC_METHODS, "ModelConfig"]}]}
     return _http_filter(
         "grpc_stats", "grpc_stats.v3.FilterConfig", individual_method_stats_allowlist=methods
     )
@@ -326,28 +332,36 @@ def _virtual_host(route: Route) -> Manifest:
 def _route_entries(route: Route) -> list[Manifest]:
     """Envoy takes the first match: the header, then the weights, then 404 for anything else."""
     not_found = _direct_response(
-        404, "only inference, metadata and readiness of the V2 protocol pass here"
+        404, "only inference, metadata, configuration and readiness of the V2 protocol pass here"
     )
     entries = [{"match": {"path": ALL_STATISTICS}, **not_found}]
 
     for protocol in (Protocol.GRPC, Protocol.HTTP):
-        path = _path_match(protocol)
-        if route.header is not None and route.pinned is not None:
-            entries.append(
-                {
-                    "match": {**path, "headers": [_exact_match(route.header)]},
-                    **_pinned_action(route, route.pinned, protocol),
-                }
-            )
-        entries.append({"match": path, **_weighted_action(route, protocol)})
+        for path in _path_matches(protocol):
+            entries += _entries_for_path(route, path, protocol)
 
     return [*entries, {"match": {"prefix": "/"}, **not_found}]
 
 
-def _path_match(protocol: Protocol) -> Manifest:
+def _entries_for_path(route: Route, path: Manifest, protocol: Protocol) -> list[Manifest]:
+    weighted = {"match": path, **_weighted_action(route, protocol)}
+    if route.header is None or route.pinned is None:
+        return [weighted]
+    pinned = {
+        "match": {**path, "headers": [_exact_match(route.header)]},
+        **_pinned_action(route, route.pinned, protocol),
+    }
+    return [pinned, weighted]
+
+
+def _path_matches(protocol: Protocol) -> list[Manifest]:
     if protocol is Protocol.GRPC:
-        return {"safe_regex": {"regex": f"/{GRPC_SERVICE}/({'|'.join(GRPC_METHODS)})"}}
-    return {"safe_regex": {"regex": HTTP_PATHS}}
+        methods = "|".join(GRPC_METHODS)
+        return [
+            {"safe_regex": {"regex": f"/{GRPC_SERVICE}/({methods})"}},
+            {"path": GRPC_CONFIG},
+        ]
+    return [{"safe_regex": {"regex": expression}} for expression in (HTTP_PATHS, HTTP_CONFIG)]
 
 
 def _exact_match(header: HeaderMatch) -> Manifest:

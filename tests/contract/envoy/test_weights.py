@@ -1,5 +1,6 @@
 """Weights, as clients of a real Envoy see them."""
 
+import asyncio
 from math import sqrt
 
 import aiohttp
@@ -82,7 +83,10 @@ PATHS = {
     "/v2/models/digits/versions/1/ready": 200,
     "/v2/models/digits/infer": 200,
     "/v2/models/digits/generate_stream?x=1": 200,
-    "/v2/models/digits/config": 404,
+    "/v2/models/digits/config": 200,
+    "/v2/models/digits/versions/1/config": 200,
+    "/v2/models/digits/stats": 404,
+    "/v2/models/digits/trace/setting": 404,
     "/v2/models/digits/../../repository/index": 404,
     "/v2/models/digits%2F..%2F..%2Frepository/index": 400,
     "/v2/repository/index": 404,
@@ -100,6 +104,18 @@ async def test_only_paths_of_inference_metadata_and_readiness_pass(router: Route
                 if answer.status == 404:
                     assert "only inference" in (await answer.json())["error"]
     assert found == PATHS
+
+
+@pytest.mark.parametrize("host", ["", "Host: digits.vision.svc\r\n"], ids=["no host", "a host"])
+async def test_http_1_0_is_answered_as_by_triton_itself(router: Router, host: str) -> None:
+    address = URL(router.url)
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    writer.write(f"GET /v2/models/digits HTTP/1.0\r\n{host}\r\n".encode())
+
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+
+    assert answer.split(b"\r\n")[0].endswith(b"200 OK")
 
 
 async def test_clients_cannot_choose_the_route_or_ask_for_retries(

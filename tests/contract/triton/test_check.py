@@ -36,6 +36,7 @@ SIGNATURE = Signature(
         TensorSpec(name="probabilities", datatype="FP32", dims=[-1, 4]),
         TensorSpec(name="label", datatype="BYTES", dims=[-1, 1]),
     ],
+    max_batch_size=8,
 )
 
 Check = Callable[[CheckRequest], tuple[int, CheckResult]]
