@@ -6,15 +6,13 @@ is recorded and then decided again, alone, so that only `decide` is timed.
 
 import statistics
 import time
-from collections.abc import Callable
 from datetime import datetime
-from unittest.mock import patch
 
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
 from slipway.policy.rollout import decide as state_machine
-from slipway.policy.rollout import recall as recall_module
 from slipway.policy.rollout import rolling_back
+from slipway.policy.rollout.recall import recall
 
 from tests.bench.table import Figure, format_table
 from tests.unit.policy.world import DecisionWorld
@@ -52,23 +50,23 @@ def time_decisions(passes: list[tuple[Facts, datetime]]) -> list[float]:
 
 def count_recalls(passes: list[tuple[Facts, datetime]]) -> list[int]:
     """Return how often each decision recalls what the last pass left."""
-    counts = []
+    callers = (state_machine, rolling_back)
     calls = 0
-    recall: Callable[[Facts], Decision] = recall_module.recall
 
     def counted(facts: Facts) -> Decision:
         nonlocal calls
         calls += 1
         return recall(facts)
 
-    with (
-        patch.object(state_machine, "recall", counted),
-        patch.object(rolling_back, "recall", counted),
-    ):
-        for facts, now in passes:
-            calls = 0
-            state_machine.decide(facts, now)
-            counts.append(calls)
+    counts = []
+    for module in callers:
+        vars(module)["recall"] = counted
+    for facts, now in passes:
+        calls = 0
+        state_machine.decide(facts, now)
+        counts.append(calls)
+    for module in callers:
+        vars(module)["recall"] = recall
     return counts
 
 

@@ -21,14 +21,15 @@ CLUSTER = {
     "mount": "mount",
     "unshare": "util-linux",
     "openssl": "openssl",
+    "promtool": "prometheus",
 }
-"""Command or file → package; what the single-node cluster needs."""
+"""Command or file → package; what the single-node cluster and its tests need."""
 IMAGES = {"buildah": "buildah", "debootstrap": "debootstrap"}
 """What building images without Docker needs."""
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _POLICY = Path("/usr/sbin/policy-rc.d")
-_SERVICES = ("containerd", "docker-registry")
+_SERVICES = ("containerd", "docker-registry", "prometheus")
 
 
 def missing_packages(needs: dict[str, str]) -> list[str]:
