@@ -79,6 +79,19 @@ async def test_a_service_that_is_an_alias_for_another_host_is_never_asked() -> N
     await world.until(lambda: world.serving() == "2")
 
 
+async def test_a_hook_that_stays_broken_tells_a_person_and_heals_by_its_answer() -> None:
+    world = await world_with(a_hook("gate", "BeforePromotion"))
+    world.hooks.says = {"gate": [*[BROKEN] * 8, PASSED]}
+    await world.until(lambda: world.stage() == "Paused")
+    assert world.condition("Stalled") == ("", "", "")
+
+    await world.until(lambda: world.condition("Stalled")[1] == "DeadlineExceeded", 1000)
+    assert "hook gate has not approved yet" in world.condition("Stalled")[2]
+
+    await world.until(lambda: world.serving() == "2", 2000)
+    assert world.condition("Stalled") == ("", "", "")
+
+
 async def test_a_broken_hook_holds_is_asked_again_and_blames_nobody() -> None:
     world = await world_with(a_hook("gate", "BeforePromotion"))
     world.hooks.says = {"gate": [BROKEN, BROKEN, PASSED]}

@@ -1,6 +1,6 @@
 """Hooks: whether a service of the user agrees before the weight rises.
 
-A hook is asked once per revision, attempt and step, and its answer is kept in status. After a crash
+A hook is asked once per revision, attempt and weight; its answer is kept in status. After a crash
 before that it is asked again, with the same id. An answer that is not clear holds the rollout, and
 the hook is asked again with back-off; it is never held against the model.
 """
@@ -22,6 +22,8 @@ from slipway.policy.rollout_memory import HookMemory
 
 ANSWER_POLL = timedelta(seconds=1)
 """While a hook is being asked: its answer is no event."""
+PATIENT_TRIES = 7
+"""Requests without a clear answer, about ten minutes of back-off, after which a person is told."""
 
 
 def calls_of(facts: Facts) -> tuple[HookCall, ...]:
@@ -118,6 +120,8 @@ def _wait_for_hook(
         shown=shown,
         requeue_after=requeue_after,
     )
+    if known is not None and known.tries >= PATIENT_TRIES:
+        held = held.stall(Reason.DEADLINE_EXCEEDED)  # and asked on: it heals by an answer
     if call is None:
         return Held(held)
     return Held(held.having(replace(held.decision, calls=(*held.decision.calls, call))))
