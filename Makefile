@@ -122,7 +122,7 @@ bench-scaling: $(SETUP) ## How fast and how well replicas follow a load, beside 
 
 .PHONY: bench-analysis
 bench-analysis: $(SETUP) ## How good verdicts are, beside three peers (BENCH_ARGS=--quick: a minute)
-	$(call step,the operator's analysis under virtual time)
+	$(call step,bench: analysis under virtual time)
 	@$(BIN)/python -m tests.bench.analysis $(BENCH_ARGS)
 
 .PHONY: lock
