@@ -311,21 +311,6 @@ class Facts:
         return tuple(pod.meta.name for pod in self.proxies if pod.meta.uid not in current)
 
     @property
-    def awaited(self) -> str:
-        """The proxies that do not run the newest route yet, or why there is none, in words."""
-        return ", ".join(self.unacknowledged) or self._no_proxy
-
-    @property
-    def awaited_anew(self) -> str:
-        """The proxies that do not run a route which is only now written, in the same words."""
-        return ", ".join(pod.meta.name for pod in self.proxies) or self._no_proxy
-
-    @property
-    def _no_proxy(self) -> str:
-        none = "no router pod is ready"
-        return f"{none}: {self.router_problem}" if self.router_problem else none
-
-    @property
     def is_acknowledged(self) -> bool:
         """Every proxy that must acknowledge runs the newest route, and there is one at least."""
         return self.route is not None and bool(self.proxies) and not self.unacknowledged

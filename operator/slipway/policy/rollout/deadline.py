@@ -15,12 +15,10 @@ from slipway.api.reasons import Reason, Why
 from slipway.policy.container_evidence import why_not_ready
 from slipway.policy.decision import Decision
 from slipway.policy.rollout.active_clock import active_seconds
-from slipway.policy.rollout.draft import Draft
+from slipway.policy.rollout.draft import ACKNOWLEDGED_WITHIN, Draft
 from slipway.policy.rollout.rolling_back import begin_rollback
 
 WAITS = frozenset({Reason.AWAITING_CAPACITY, Reason.AWAITING_ACKNOWLEDGEMENT})
-ACKNOWLEDGED_WITHIN = timedelta(seconds=60)
-"""A proxy that is silent for 30 s is replaced, and its successor starts."""
 
 
 def deadline_passed(draft: Draft) -> bool:

@@ -16,6 +16,10 @@ STABLE_DOWN_AFTER = timedelta(seconds=30)
 """Stable without a ready replica for this long is an outage that a candidate may repair."""
 SAFETY_POLL = timedelta(seconds=5)
 """What is waited for arrives as an event; this is the safety net."""
+DRAIN_POLL = timedelta(seconds=1)
+"""While a revision drains: requests that end are no event."""
+ACKNOWLEDGED_WITHIN = timedelta(seconds=60)
+"""A proxy that is silent for 30 s is replaced, and its successor starts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,11 @@ from slipway.policy.decision import Decision, reason_of_outcome
 from slipway.policy.facts import Facts
 from slipway.policy.proxies import name_late_proxies
 from slipway.policy.rollout.capacity import is_drained
-from slipway.policy.rollout.draft import Draft
+from slipway.policy.rollout.draft import ACKNOWLEDGED_WITHIN, DRAIN_POLL, Draft
 from slipway.policy.rollout.earlier_revision import hold_after_withdrawal
 from slipway.policy.rollout.recall import recall
 from slipway.policy.rollout.rejections import record_outcome
 
-DRAIN_POLL = timedelta(seconds=1)
-TAKEN_BACK_WITHIN = timedelta(seconds=60)
-"""A proxy that is silent for 30 s is replaced, and its successor starts."""
 NEXT_INPUT = timedelta(seconds=0.2)
 """After the end of a candidate: the next pass looks at what the spec asks for."""
 
@@ -104,7 +101,7 @@ def _await_way_back(draft: Draft) -> Draft:
     draft = draft.having(replace(draft.decision, needs_live_read=True))
     last = draft.decision.last_rollback
     decided_at = from_wire(last.decided_at) if last is not None else None
-    if decided_at is None or draft.now - decided_at < TAKEN_BACK_WITHIN:
+    if decided_at is None or draft.now - decided_at < ACKNOWLEDGED_WITHIN:
         return draft
 
     waiting = name_late_proxies(draft.facts)

@@ -11,9 +11,8 @@ from slipway.policy.rollout.active_clock import tick
 from slipway.policy.rollout.capacity import Roles, desired_replicas, replica_floors
 from slipway.policy.rollout.climb import next_weight
 from slipway.policy.rollout.deadline import waiting_since
-from slipway.policy.rollout.draft import IN_TRAFFIC, STABLE_DOWN_AFTER, Draft
+from slipway.policy.rollout.draft import DRAIN_POLL, IN_TRAFFIC, STABLE_DOWN_AFTER, Draft
 
-DRAIN_POLL = timedelta(seconds=1)
 MOST_BACKENDS = 3
 """Of a route; a candidate waits while older revisions still drain."""
 
