@@ -59,13 +59,12 @@ def begin_rollback(
 
 def roll_back(draft: Draft) -> Draft:
     """Take the traffic back, wait until it is back and the candidate is drained."""
-    if not draft.can_go_back and (draft.stable is None or draft.is_stable_down):
+    stable = draft.stable
+    if stable is None or (draft.is_stable_down and not draft.can_go_back):
         return _end_without_way_back(draft)
 
     facts, candidate = draft.facts, draft.candidate
-    weights: dict[str, int] = {}
-    if draft.stable is not None:
-        weights = dict.fromkeys(draft.decision.weights, 0) | {draft.stable: 100}
+    weights = dict.fromkeys(draft.decision.weights, 0) | {stable: 100}
     draft = draft.having(replace(draft.decision, weights=weights, header_revision=None))
     draft = draft.enter(
         Stage.ROLLING_BACK, Reason.ROLLING_BACK, draft.memory.cause, requeue_after=DRAIN_POLL
