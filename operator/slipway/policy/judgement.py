@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from slipway.api.reasons import Reason
 from slipway.api.verdict import Verdict
@@ -21,6 +22,24 @@ class Role(StrEnum):
     """Reported, with no effect."""
 
 
+class Memory(Protocol):
+    """What a test remembers between two looks; it becomes text only where it is stored."""
+
+    def encode(self) -> str:
+        """Return the text for status."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptText:
+    """A memory that goes on as it was stored."""
+
+    text: str
+
+    def encode(self) -> str:
+        """Return the text for status."""
+        return self.text
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What the analysis says of one metric."""
@@ -34,8 +53,8 @@ class Judgement:
     limit: float | None = None
     samples: int = 0
     baseline_samples: int = 0
-    state: str | None = None
-    """Memory of the test, to be stored and given back as it is."""
+    memory: Memory | None = None
+    """Of the test, to be stored as text and given back as it is."""
     role: Role = Role.REQUIRED
     since: str | None = None
     """From when on its samples count, RFC 3339."""
@@ -66,6 +85,11 @@ UNJUDGED = "analysis"
 NOTHING_READ = Judgement(
     UNJUDGED, Verdict.NO_DATA, Reason.NO_DATA, "the router's counters were not read yet"
 )
+
+
+def texts_of(judgements: Iterable[Judgement]) -> dict[str, str]:
+    """Return what is to be stored, by metric."""
+    return {item.name: item.memory.encode() for item in judgements if item.memory is not None}
 
 
 def deciding_judgement(judgements: Iterable[Judgement]) -> Judgement:

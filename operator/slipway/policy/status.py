@@ -1,5 +1,6 @@
 """From a decision to the status that people and tools read; the same where nothing changed."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from slipway.api.conditions import Condition, ConditionStatus, ConditionType, merge_conditions
@@ -23,7 +24,7 @@ from slipway.api.times import to_wire
 from slipway.policy.condition_claims import claim_conditions
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
-from slipway.policy.judgement import UNJUDGED, Judgement
+from slipway.policy.judgement import UNJUDGED, Judgement, texts_of
 from slipway.policy.rollout_memory import to_status
 from slipway.policy.scaling.status import scaling_of
 
@@ -31,9 +32,10 @@ from slipway.policy.scaling.status import scaling_of
 def desired_status(
     decision: Decision, facts: Facts, trouble: Why | None, now: datetime
 ) -> ModelDeploymentStatus:
-    """Return the whole status after this pass.
+    """Return the whole status after this pass, but for what this look's tests remember.
 
-    `trouble` is why a write failed: it stalls the object, unless it passes by itself.
+    Most looks are not stored, so `store_memories` encodes that where one is. `trouble` is why a
+    write failed: it stalls the object, unless it passes by itself.
     """
     old = facts.status
     rollout = to_status(
@@ -58,6 +60,23 @@ def desired_status(
         refused_action=decision.refused_action,
         endpoints=_describe_endpoints(decision, facts),
     )
+
+
+def store_memories(
+    status: ModelDeploymentStatus, judgements: Iterable[Judgement]
+) -> ModelDeploymentStatus:
+    """Return the status with what the tests of this look remember, as it is written."""
+    if status.rollout is None:
+        return status
+
+    texts = texts_of(judgements)
+    fitting = {name: text for name, text in texts.items() if len(text) <= STATE_LENGTH}
+    analysis = [
+        entry.model_copy(update={"state": fitting[entry.name]}) if entry.name in fitting else entry
+        for entry in status.rollout.analysis
+    ]
+    rollout = status.rollout.model_copy(update={"analysis": analysis})
+    return status.model_copy(update={"rollout": rollout})
 
 
 def invalid_condition(problem: str, generation: int, now: datetime) -> Condition:
@@ -93,7 +112,6 @@ def _describe_judgement(item: Judgement, now: datetime) -> AnalysisStatus:
         samples=item.samples,
         baseline_samples=item.baseline_samples,
         last_check=to_wire(now),
-        state=item.state if len(item.state or "") <= STATE_LENGTH else None,
         role=item.role.value,
         since=item.since,
         looks=list(item.looks),

@@ -24,7 +24,7 @@ from slipway.policy.facts import Facts, RouteFact, WorkloadFact
 from slipway.policy.invariants import find_violations
 from slipway.policy.rollout.decide import decide, decide_actions_only
 from slipway.policy.rollout.recall import recall
-from slipway.policy.status import desired_status, invalid_condition
+from slipway.policy.status import desired_status, invalid_condition, store_memories
 from slipway.policy.status_due import is_due
 from slipway.reconcile.acknowledgements import Acknowledgements
 from slipway.reconcile.ask_sources import MetricSources
@@ -238,14 +238,18 @@ class Reconciler:
         """Write the status if it is due; events follow it, so that none is recorded twice."""
         now = self._now()
         why = trouble.why if trouble is not None else None
-        status, facts = self._with_sound_evidence(
-            f"describe {facts.metadata.namespace}/{facts.metadata.name}",
-            facts,
-            lambda sound: desired_status(decision, sound, why, now),
+        name = f"{facts.metadata.namespace}/{facts.metadata.name}"
+        described, facts = self._with_sound_evidence(
+            f"describe {name}", facts, lambda sound: desired_status(decision, sound, why, now)
         )
-        if not is_due(facts.status, status, now):
+        if not is_due(facts.status, described, now):
             return
 
+        status, facts = self._with_sound_evidence(
+            f"encode what is remembered of {name}",
+            facts,
+            lambda sound: store_memories(described, sound.judgements),
+        )
         try:
             await self._write_status(facts, status)
         except SpecError as error:

@@ -14,7 +14,7 @@ from slipway.api.verdict import Verdict
 from slipway.policy.analysis.inputs import LookInputs
 from slipway.policy.analysis.judge import judge
 from slipway.policy.analysis.plan import Plan
-from slipway.policy.judgement import Judgement, Role
+from slipway.policy.judgement import Judgement, Role, texts_of
 
 from tests.bench.analysis.counted import REVISIONS, ROUTE, START, looks
 from tests.bench.analysis.extras import Extras
@@ -54,7 +54,7 @@ class Status:
         if verdicts == self._verdicts and not is_old:
             return
         self._verdicts, self._at = verdicts, now
-        self.memories = {item.name: item.state for item in judged if item.state is not None}
+        self.memories = texts_of(judged)
 
 
 @dataclass(frozen=True, slots=True)

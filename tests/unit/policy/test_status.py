@@ -5,13 +5,21 @@ from typing import Any
 
 import pytest
 from slipway.api.conditions import Condition, ConditionStatus
-from slipway.api.modeldeployment import AnalysisStatus, ModelDeploymentStatus, RolloutStatus, Stage
+from slipway.api.modeldeployment import (
+    STATE_LENGTH,
+    AnalysisStatus,
+    ModelDeploymentStatus,
+    RolloutStatus,
+    Stage,
+)
 from slipway.api.reasons import Reason, Why
 from slipway.api.times import to_wire
+from slipway.api.verdict import Verdict
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
+from slipway.policy.judgement import Judgement, KeptText
 from slipway.policy.rollout_memory import RolloutMemory
-from slipway.policy.status import desired_status
+from slipway.policy.status import desired_status, store_memories
 from slipway.policy.status_due import is_due
 
 from tests.builders import (
@@ -147,6 +155,25 @@ def test_transition_times_stay_while_nothing_changes() -> None:
     second = desired_status(decision, replace(facts, md=md), None, later(60))
     assert second == first
     assert not is_due(first, second, later(60))
+
+
+# ── what the tests remember ──
+
+
+def test_what_a_test_remembers_is_stored_where_the_status_is_written() -> None:
+    found = [
+        Judgement(name, Verdict.PASS, Reason.NO_DRIFT, "", memory=KeptText(text))
+        for name, text in (("errors", "{}"), ("scores", "?" * (STATE_LENGTH + 1)))
+    ]
+    entries = [AnalysisStatus(name=name, verdict="Pass") for name in ("errors", "scores")]
+    entries.append(AnalysisStatus(name="past", verdict="Pass", state="of a metric not due"))
+    status = ModelDeploymentStatus(rollout=RolloutStatus(analysis=entries))
+
+    stored = store_memories(status, found)
+
+    assert stored.rollout is not None
+    states = [entry.state for entry in stored.rollout.analysis]
+    assert states == ["{}", None, "of a metric not due"]
 
 
 # ── when it is written ──

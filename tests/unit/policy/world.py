@@ -33,7 +33,7 @@ from slipway.policy.identity import golden_hash, input_hash
 from slipway.policy.invariants import find_violations
 from slipway.policy.rollout.checking import check_subject
 from slipway.policy.rollout.decide import decide
-from slipway.policy.status import desired_status
+from slipway.policy.status import desired_status, store_memories
 from slipway.policy.status_due import is_due
 
 from tests.builders import NOON, a_model_deployment, a_pod, a_revision, a_workload, counted, meta
@@ -214,7 +214,8 @@ class DecisionWorld(RolloutWorld):
         status = desired_status(decision, facts, None, self.now)
         if is_due(self.md.status, status, self.now):
             write()
-            self.md = self.md.model_copy(update={"status": status})
+            stored = store_memories(status, facts.judgements)
+            self.md = self.md.model_copy(update={"status": stored})
             self.log.append(f"{decision.stage} {decision.reason}: {decision.message}"[:150])
 
     def _is_over(self, job: JobFact, decision: Decision, facts: Facts) -> bool:

@@ -17,7 +17,7 @@ from slipway.api.verdict import Verdict
 from slipway.policy.analysis.inputs import Count
 from slipway.policy.analysis.study import Study
 from slipway.policy.hook_call import HookAnswer, Said
-from slipway.policy.judgement import Judgement
+from slipway.policy.judgement import Judgement, KeptText
 from slipway.policy.scaling.recommend import ScalerMemory
 from slipway.policy.scaling.signals import ServerLoad
 from slipway.policy.sizing import Sizing
@@ -120,7 +120,7 @@ def break_judge(world: OperatorWorld, patch: pytest.MonkeyPatch, way: str) -> No
         "?" * 5000,
         candidate=float("nan"),
         samples=HUGE,
-        state="?" * 5000,
+        memory=KeptText("?" * 5000),
         looks=(float("inf"),) * 500,
     )
     patch.setattr(Study, "judge", bad_at_once(way, (absurd,)))

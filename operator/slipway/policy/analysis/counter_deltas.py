@@ -12,11 +12,13 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 
 from slipway.api.counters import Counters, Latency, RouteCounters
 from slipway.api.modeldeployment import AnalysisMode
 from slipway.api.times import from_wire, to_wire
+from slipway.policy.analysis.metric_memory import MOST_PARSED, decode_state
 from slipway.policy.analysis.plan import Plan
 
 SLOW_FLOOR_MILLIS = 25.0
@@ -85,14 +87,13 @@ class CounterBase:
         return {**raw, "n": seen}
 
 
-def load_base(raw: Mapping[str, object], plan: Plan) -> CounterBase | None:
-    """Read a base; None where there is none, it is unreadable, or another candidate's."""
+@lru_cache(MOST_PARSED)
+def load_base(text: str | None) -> CounterBase | None:
+    """Read a base; None where there is none, or it is unreadable."""
+    raw = decode_state(text)
     try:
         moments = [from_wire(str(raw[key])) for key in ("a", "f", "b")]
         at, since, born = (moment for moment in moments if moment is not None)
-        if raw["c"] != plan.candidate:
-            return None
-
         seen = {
             proxy: (int(life), {name: _to_row(row) for name, row in rows.items()})
             for proxy, (life, rows) in raw["n"].items()  # type: ignore[attr-defined]
@@ -101,7 +102,7 @@ def load_base(raw: Mapping[str, object], plan: Plan) -> CounterBase | None:
         edges = tuple(float(edge) for edge in raw["e"])  # type: ignore[attr-defined]
 
         return CounterBase(
-            candidate=plan.candidate,
+            candidate=str(raw["c"]),
             step=str(raw["s"]),
             at=at,
             since=since,
@@ -134,10 +135,10 @@ class CounterDelta:
     """In flight now: of the candidate, of stable."""
 
 
-def load_or_begin_base(raw: Mapping[str, object], plan: Plan, now: datetime) -> CounterBase:
-    """Return the stored base, or a new one; a lost one is counted."""
-    known = load_base(raw, plan)
-    if known is not None:
+def load_or_begin_base(text: str | None, plan: Plan, now: datetime) -> CounterBase:
+    """Return the stored base of this candidate, or a new one; a lost one is counted."""
+    known = load_base(text)
+    if known is not None and known.candidate == plan.candidate:
         return known
     started = from_wire(plan.step)
     is_late = started is not None and now - started > LOST_AFTER

@@ -16,7 +16,7 @@ from slipway.api.verdict import Verdict
 from slipway.policy.analysis.inputs import LookInputs
 from slipway.policy.analysis.judge import judge
 from slipway.policy.analysis.plan import Plan
-from slipway.policy.judgement import Role
+from slipway.policy.judgement import Role, texts_of
 
 PAST_REQUESTS = 2_000
 """That stable has answered before the step, so that it is known what is slow."""
@@ -47,7 +47,7 @@ def looks_to_pass(plan: Plan, traffic: ExpectedTraffic, interval: int, most: int
     for seconds in (0, warm):
         now = began + timedelta(seconds=seconds)
         first = judge(states, LookInputs((_expected_tick(plan, traffic, now, seconds),)), plan, now)
-        states = {item.name: item.state for item in first if item.state is not None}
+        states = texts_of(first)
 
     def passes(number: int) -> bool:
         seconds = number * interval

@@ -11,9 +11,11 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 
 from slipway.api.modeldeployment import AnalysisMode
 from slipway.api.reasons import Reason
+from slipway.api.times import to_wire
 from slipway.api.verdict import Verdict
 from slipway.policy.analysis.counter_deltas import (
     FIXED,
@@ -25,7 +27,15 @@ from slipway.policy.analysis.counter_deltas import (
 )
 from slipway.policy.analysis.inputs import LookInputs, Stated
 from slipway.policy.analysis.merge import merge_evidence
-from slipway.policy.analysis.metric_memory import RawState, decode_state, encode_state
+from slipway.policy.analysis.metric_memory import (
+    MOST_PARSED,
+    STAMP,
+    RawState,
+    StampedMemory,
+    StoredState,
+    decode_state,
+    encode_state,
+)
 from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look
 from slipway.policy.analysis.metrics.by_reading import UNREAD, assess_reading, judge_untested
 from slipway.policy.analysis.metrics.mean import MeanMetric, assess_mean
@@ -34,7 +44,7 @@ from slipway.policy.analysis.metrics.threshold import check_share
 from slipway.policy.analysis.metrics.traffic_split import NAME as TRAFFIC
 from slipway.policy.analysis.metrics.traffic_split import SplitMemory, assess_split, load_split
 from slipway.policy.analysis.plan import Plan
-from slipway.policy.judgement import Judgement, Role
+from slipway.policy.judgement import Judgement, KeptText, Role
 from slipway.policy.statistics.eprocess import Pair
 from slipway.policy.statistics.mean_windows import Window, limit_millis
 
@@ -43,6 +53,8 @@ LATENCY = "latency"
 """Of mode Threshold; mode Auto has one metric per quantile, and the mean."""
 TAIL, UPPER, MEAN = "latency-p99", "latency-p90", "latency-mean"
 SLOW_SHARED_AT = 0.5
+SPLIT, TAGS = "sp", "m"
+"""Keys of the traffic's state, beside those of the base."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +64,28 @@ class _StoredStates:
     texts: Mapping[str, str]
     traffic: RawState
 
-    def of(self, name: str) -> RawState:
-        """Return a metric's state; ``known`` says that there was one, readable or not."""
-        raw = decode_state(self.texts.get(name))
-        stored = self.traffic.get("m")
-        known = isinstance(stored, list) and _name_tag(name) in stored
-        if raw.get("a") != self.traffic.get("a"):
-            raw = {}
-        return {**raw, "known": known}
+    def of(self, name: str) -> StoredState:
+        """Return a metric's state."""
+        text = self.texts.get(name)
+        stored = self.traffic.get(TAGS)
+        is_known = isinstance(stored, list) and _name_tag(name) in stored
+        belongs = decode_state(text).get(STAMP) == self.traffic.get(STAMP)
+        return StoredState(text if belongs else None, is_known)
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficMemory:
+    """The memory of the traffic: the base of all metrics, and which of them have a memory."""
+
+    base: CounterBase
+    split: SplitMemory | None = None
+    """None while the candidate is warming up."""
+    tags: tuple[int, ...] = ()
+
+    def encode(self) -> str:
+        """Return the text for status."""
+        split = {SPLIT: self.split.raw()} if self.split is not None else {}
+        return encode_state({**self.base.dump(), **split, TAGS: self.tags})
 
 
 def judge(
@@ -73,8 +99,8 @@ def judge(
     between start from the same states and see the same counters again, grown. Nothing is counted
     twice by that. Without states the evidence starts over; lost ones are counted and reported.
 
-    Every `Judgement` carries its own `state` (at most `STATE_LENGTH` characters), to be stored and
-    given back as it is.
+    Every `Judgement` carries its own `memory`, whose text (at most `STATE_LENGTH` characters) is to
+    be stored and given back as it is; it is encoded only then.
     `Judgement.role` says what its verdict may do. A Fail is already merged over all metrics: a Fail
     of a metric that is not REPORT_ONLY may be acted upon.
     """
@@ -84,39 +110,43 @@ def judge(
 
     traffic = decode_state(states.get(TRAFFIC))
     stored = _StoredStates(states, traffic)
-    before = load_or_begin_base(traffic, plan, now)
+    before = load_or_begin_base(states.get(TRAFFIC), plan, now)
     base, delta = advance_base(before, answered, plan, now)
     look = Look(plan, base, delta.seconds, delta.is_new_step, now, before.at)
     if not base.is_warm:
         return _judge_warming_up(inputs, look)
 
     split, split_memory = assess_split(
-        load_split(traffic.get("sp")), _column_pair(delta, 1), delta.active, before.active, look
+        _load_split(states.get(TRAFFIC)), _column_pair(delta, 1), delta.active, before.active, look
     )
     metrics = [*_assess_router(delta, stored, look), *_assess_readings(inputs, stored, look)]
 
     # The split is merged with nothing: whether requests come back at all is a fact of its own.
     assessed = [*merge_evidence(metrics, plan.false_rollback), split]
-    return _with_states(assessed, split, base, split_memory)
+    return _with_memories(assessed, split, base, split_memory)
 
 
-def _with_states(
+def _with_memories(
     assessed: list[Assessment], split: Assessment, base: CounterBase, memory: SplitMemory
 ) -> tuple[Judgement, ...]:
-    """Return the judgements with the states that are to be stored.
+    """Return the judgements with the memories that are to be stored, all of one base."""
+    stamp = to_wire(base.at)
+    tags = tuple(_name_tag(item.judgement.name) for item in assessed if item.memory is not None)
+    traffic = TrafficMemory(base, memory, tags)
 
-    They carry one stamp, since a state counts only together with the base that it was made with.
-    """
-    traffic = base.dump()
-    tags = [_name_tag(item.judgement.name) for item in assessed if item.state]
+    return tuple(
+        replace(item.judgement, memory=traffic if item is split else _stamped(item, stamp))
+        for item in assessed
+    )
 
-    judgements = []
-    for item in assessed:
-        raw: RawState = {**item.state, "a": traffic["a"]}
-        if item is split:
-            raw = {**traffic, "sp": memory.raw(), "m": tags}
-        judgements.append(replace(item.judgement, state=encode_state(raw)))
-    return tuple(judgements)
+
+def _stamped(item: Assessment, stamp: str) -> StampedMemory | None:
+    return StampedMemory(item.memory, stamp) if item.memory is not None else None
+
+
+@lru_cache(MOST_PARSED)
+def _load_split(text: str | None) -> SplitMemory:
+    return load_split(decode_state(text).get(SPLIT))
 
 
 def _name_tag(name: str) -> int:
@@ -185,7 +215,7 @@ def _slow_shares(look: Look) -> list[tuple[int, ShareMetric]]:
 def _assess_without_edges(look: Look) -> Assessment:
     name = LATENCY if look.plan.mode is AnalysisMode.THRESHOLD else TAIL
     text = "stable has too few requests to say what is slow"
-    return Assessment(Judgement(name, Verdict.NO_DATA, Reason.TOO_FEW_REQUESTS, text), {})
+    return Assessment(Judgement(name, Verdict.NO_DATA, Reason.TOO_FEW_REQUESTS, text), None)
 
 
 def _latency_mean(look: Look) -> MeanMetric:
@@ -236,23 +266,26 @@ def _judge_unread(
     return tuple(
         stated.get(name)
         or Judgement(
-            name, Verdict.NO_DATA, Reason.METRICS_UNAVAILABLE, text, state=states.get(name)
+            name, Verdict.NO_DATA, Reason.METRICS_UNAVAILABLE, text, memory=_kept(states.get(name))
         )
         for name in names
     )
 
 
+def _kept(text: str | None) -> KeptText | None:
+    return KeptText(text) if text is not None else None
+
+
 def _judge_warming_up(inputs: LookInputs, look: Look) -> tuple[Judgement, ...]:
     seconds = look.plan.warm_up_seconds - (look.now - look.base.born).total_seconds()
     text = f"candidate warming up; requests count in {math.ceil(seconds)} s"
-    state = encode_state({**look.base.dump(), "m": []})
     router = (
         Judgement(
             name,
             Verdict.NO_DATA,
             Reason.WARMING_UP,
             text,
-            state=state if name == TRAFFIC else None,
+            memory=TrafficMemory(look.base) if name == TRAFFIC else None,
         )
         for name in _router_names(look.plan)
     )

@@ -1,4 +1,7 @@
-"""The memory of a metric between looks, as text for status: short keys, few digits.
+"""The memory of a metric between looks, and its text for status: short keys, few digits.
+
+A memory is encoded where it is stored, which is not at every look, and a text is parsed once,
+however many looks start from it.
 
 Numbers are rounded down, relative to their size. Rounded to the nearest, the probability that is
 kept for later faults would place bets that nobody pays for, a little at each stored look, and a
@@ -9,6 +12,8 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Protocol
 
 from slipway.policy.statistics.dispersion import DispersionGuard
 from slipway.policy.statistics.eprocess import BETTER_BETS, NOTHING, Pair, StartMixture
@@ -20,8 +25,14 @@ MOST_DIGITS = 16
 """Decimals, below which a number is 0."""
 EXACT_DIGITS = 11
 """Digits of a large number, all of which a float of 64 bits has with room to spare."""
+MOST_PARSED = 2048
+"""Texts that stay parsed, of each kind: those of a hundred rollouts with a dozen metrics each."""
 RawState = Mapping[str, object]
 """A state as it is stored, decoded and not checked."""
+STAMP = "a"
+"""Key of the moment of the base."""
+COUNTERS = "c"
+"""Key of what was read last; no key of the memories of a share or a mean."""
 UNBET, QUIET, NO_WINDOWS = StartMixture(), DispersionGuard(), MeanWindows()
 
 
@@ -30,8 +41,9 @@ def encode_state(raw: RawState) -> str:
     return _ENCODER.encode(_round_floats(raw))
 
 
+@lru_cache(MOST_PARSED)
 def decode_state(text: str | None) -> RawState:
-    """Read what `encode_state` wrote; anything else is empty."""
+    """Read what `encode_state` wrote, which nobody may change then; anything else is empty."""
     try:
         raw = _DECODER.decode(text or "{}")
     except (ValueError, RecursionError):
@@ -70,6 +82,64 @@ def _round_floats(value: object) -> object:
     if isinstance(value, dict):
         return {key: _round_floats(item) for key, item in value.items()}
     return value
+
+
+class MetricMemory(Protocol):
+    """What one metric remembers."""
+
+    def raw(self) -> RawState:
+        """Return the value for status."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredState:
+    """What status remembers of a metric."""
+
+    text: str | None = None
+    """None: nothing, or nothing that belongs to the stored base."""
+    is_known: bool = False
+    """There was one, readable or not."""
+
+    @property
+    def times_lost(self) -> int:
+        """How often it was lost, where it cannot be read."""
+        return int(self.is_known)
+
+
+@dataclass(frozen=True, slots=True)
+class StampedMemory:
+    """A metric's memory, with the base that it was made with: it counts only together with it."""
+
+    memory: MetricMemory
+    stamp: str
+
+    def encode(self) -> str:
+        """Return the text for status."""
+        return encode_state({**self.memory.raw(), STAMP: self.stamp})
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMemory:
+    """The memory of a metric that was not read in this look."""
+
+    state: RawState
+
+    def raw(self) -> RawState:
+        """Return the value for status."""
+        return self.state
+
+
+@dataclass(frozen=True, slots=True)
+class SourcesMemory:
+    """The memory of a metric whose counters come by source."""
+
+    memory: MetricMemory
+    counters: Mapping[str, tuple[float, float]]
+    """What was read last."""
+
+    def raw(self) -> RawState:
+        """Return the value for status."""
+        return {**self.memory.raw(), COUNTERS: self.counters}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +182,10 @@ class ShareMemory:
         }
 
 
-def load_share(raw: RawState) -> ShareMemory | None:
+@lru_cache(MOST_PARSED)
+def load_share(text: str | None) -> ShareMemory | None:
     """Read a share's memory; None where it is not one."""
+    raw = decode_state(text)
     try:
         *wealth, kept = _read_floats(raw["f"], len(UNBET.wealth) + 1)
         ratios, spreads = len(QUIET.shifted), len(QUIET.same)
@@ -170,8 +242,10 @@ class MeanMemory:
         }
 
 
-def load_mean(raw: RawState) -> MeanMemory | None:
+@lru_cache(MOST_PARSED)
+def load_mean(text: str | None) -> MeanMemory | None:
     """Read a mean's memory; None where it is not one."""
+    raw = decode_state(text)
     try:
         windows, total, squares, *signs = _read_floats(raw["m"], 3 + len(NO_WINDOWS.signs))
         means = MeanWindows(int(windows), total, squares, tuple(signs), _window_from(raw["o"]))
@@ -205,8 +279,10 @@ class ValueMemory:
         }
 
 
-def load_value(raw: RawState) -> ValueMemory | None:
+@lru_cache(MOST_PARSED)
+def load_value(text: str | None) -> ValueMemory | None:
     """Read a number's memory; None where it is not one."""
+    raw = decode_state(text)
     try:
         within, samples = _read_ints(raw["w"], 2)
         signs = _read_floats(raw["v"], len(ValueMemory().signs))

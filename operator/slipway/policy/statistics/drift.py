@@ -46,7 +46,7 @@ class DriftMemory:
     index: float | None = None
     limit: float | None = None
 
-    def dump(self) -> str:
+    def encode(self) -> str:
         """Return the text for status: below 2 KiB for `MOST_BINS` bins."""
         kept = [self.step, self.tests, self.index, self.limit, self.base]
         return json.dumps(kept, separators=(",", ":"))

@@ -12,6 +12,7 @@ from slipway.policy.analysis.counter_deltas import (
     log_millis,
     slow_edges,
 )
+from slipway.policy.analysis.metric_memory import encode_state
 from slipway.policy.analysis.plan import Plan
 
 from tests.builders import NOON, counted, later
@@ -32,7 +33,7 @@ def tick(
 
 def gained(*ticks: Counters) -> Row:
     """Advance by one tick after the other; return all that the candidate answered."""
-    base, total = load_or_begin_base({}, PLAN, NOON), (0, 0)
+    base, total = load_or_begin_base(None, PLAN, NOON), (0, 0)
     for number, one in enumerate(ticks):
         base, delta = advance_base(base, [one], PLAN, later(number))
         total = total[0] + delta.candidate[0], total[1] + delta.candidate[1]
@@ -79,15 +80,15 @@ def test_pinned_requests_and_other_routes_are_not_judged() -> None:
 
 
 def test_the_base_survives_a_restart_of_the_operator() -> None:
-    base, _ = advance_base(load_or_begin_base({}, PLAN, NOON), [tick("a", 70)], PLAN, later(1))
+    base, _ = advance_base(load_or_begin_base(None, PLAN, NOON), [tick("a", 70)], PLAN, later(1))
     base, _ = advance_base(base, [tick("a", 100, errors=3)], PLAN, later(2))
-    assert load_or_begin_base(base.dump(), PLAN, later(3)) == base
+    assert load_or_begin_base(encode_state(base.dump()), PLAN, later(3)) == base
 
 
 def test_a_base_of_another_candidate_is_none_and_nothing_was_lost() -> None:
-    base, _ = advance_base(load_or_begin_base({}, PLAN, NOON), [tick("a", 70)], PLAN, later(1))
+    base, _ = advance_base(load_or_begin_base(None, PLAN, NOON), [tick("a", 70)], PLAN, later(1))
     other = Plan(route="digits", candidate="cccccccc", stable=STABLE, step=STEP)
-    assert load_or_begin_base(base.dump(), other, later(3)) == CounterBase(
+    assert load_or_begin_base(encode_state(base.dump()), other, later(3)) == CounterBase(
         "cccccccc", "", later(3), later(3), later(3)
     )
 
@@ -96,7 +97,7 @@ def test_a_base_of_another_candidate_is_none_and_nothing_was_lost() -> None:
 def test_a_step_without_a_memory_has_lost_it_unless_it_is_young(
     moment: datetime, lost: int
 ) -> None:
-    assert load_or_begin_base({}, PLAN, moment).lost == lost
+    assert load_or_begin_base(None, PLAN, moment).lost == lost
 
 
 # ── what slow is ──
@@ -127,7 +128,7 @@ def test_too_few_requests_of_stable_say_not_what_slow_is() -> None:
 
 def test_when_the_edges_are_found_errors_go_on_and_slow_begins() -> None:
     base, _ = advance_base(
-        load_or_begin_base({}, PLAN, NOON), [tick("a", 10, stable=0)], PLAN, later(1)
+        load_or_begin_base(None, PLAN, NOON), [tick("a", 10, stable=0)], PLAN, later(1)
     )
     base, delta = advance_base(base, [tick("a", 30, errors=2, stable=100)], PLAN, later(2))
     assert base.edges == (EDGE,)

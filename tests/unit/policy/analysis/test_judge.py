@@ -23,7 +23,7 @@ from slipway.policy.analysis.inputs import (
 )
 from slipway.policy.analysis.judge import judge
 from slipway.policy.analysis.plan import MetricPlan, Plan
-from slipway.policy.judgement import Judgement, Role
+from slipway.policy.judgement import Judgement, Role, texts_of
 
 from tests.builders import counted, later
 
@@ -75,7 +75,7 @@ class Run:
         self.stable = plus(self.stable, stable)
         inputs = LookInputs(ticks or (self.tick(),), external or {})
         found = judge(self.memories, inputs, self.plan, later(self.at))
-        self.memories |= {item.name: item.state for item in found if item.state is not None}
+        self.memories |= texts_of(found)
         return {item.name: item for item in found}
 
 
@@ -246,7 +246,7 @@ def test_a_new_step_begins_its_samples_anew_and_keeps_the_evidence_against() -> 
     errors = next(item for item in found if item.name == "errors")
 
     assert errors.samples == 0
-    assert json.loads(errors.state or "")["f"][3] >= before[3]
+    assert json.loads(texts_of([errors])["errors"])["f"][3] >= before[3]
 
 
 def test_a_lost_memory_is_said() -> None:

@@ -7,10 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from slipway.api.modeldeployment import STATE_LENGTH
-from slipway.policy.analysis.metric_memory import encode_state, round_down
+from slipway.policy.analysis import metric_memory
+from slipway.policy.analysis.inputs import LookInputs
+from slipway.policy.analysis.judge import judge
+from slipway.policy.analysis.metric_memory import encode_state, load_share, round_down
 from slipway.policy.analysis.metrics.by_reading import MOST_SOURCES
 from slipway.policy.statistics.dispersion import DispersionGuard
 from slipway.policy.statistics.eprocess import Pair
+
+from tests.builders import later
+from tests.unit.policy.analysis.test_judge import Run
 
 NUMBERS = st.floats(min_value=-1e12, max_value=1e12, allow_nan=False)
 
@@ -51,3 +57,22 @@ def test_the_counters_of_many_pods_fit_into_a_status() -> None:
 
     assert len(text) <= STATE_LENGTH
     assert len(json.loads(text)["c"]) == 2 * MOST_SOURCES
+
+
+def test_a_look_that_is_not_stored_encodes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run()
+
+    def refuse(raw: object) -> str:
+        raise AssertionError(raw)
+
+    monkeypatch.setattr(metric_memory, "encode_state", refuse)
+    found = judge(run.memories, LookInputs((run.tick(),)), run.plan, later(10))
+    assert {item.name for item in found if item.memory is not None} >= {"errors", "traffic"}
+
+
+def test_a_text_is_parsed_once_however_many_looks_start_from_it() -> None:
+    run = Run()
+    run.look((100, 0, 0), (1900, 0, 0))
+    again = [judge(run.memories, LookInputs((run.tick(),)), run.plan, later(20)) for _ in range(3)]
+    assert again[0] == again[1] == again[2]
+    assert load_share(run.memories["errors"]) is load_share(run.memories["errors"])

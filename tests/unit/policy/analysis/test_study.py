@@ -10,7 +10,7 @@ from slipway.api.verdict import Verdict
 from slipway.policy.analysis.inputs import Binned, Reading
 from slipway.policy.analysis.study import Study, metrics_due, plan_metrics, study_of
 from slipway.policy.facts import Facts
-from slipway.policy.judgement import Judgement, Role
+from slipway.policy.judgement import Judgement, Role, texts_of
 
 from tests.builders import (
     QUICK,
@@ -67,8 +67,7 @@ def judge_after_warm_up(study: Study, readings: dict[str, Reading]) -> dict[str,
     for second in (0, 5):
         ticks = [counted("router-a", {OLD: (900, 0, 0), NEW: (100, 0, 0)}, at=later(second))]
         found = study.judge(ticks, readings, later(second))
-        states = {item.name: item.state for item in found if item.state is not None}
-        study = replace(study, states=states)
+        study = replace(study, states=texts_of(found))
     return {item.name: item for item in found}
 
 

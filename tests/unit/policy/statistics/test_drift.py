@@ -32,14 +32,16 @@ def walk(
     source = np.random.default_rng(seed)
     arms = [np.array(shares) / sum(shares) for shares in (candidate, stable)]
     totals = [np.full(10, 7), np.arange(10) * 900]
-    state: str | None = measure_shift(None, STEP, named(totals[0]), named(totals[1])).memory.dump()
+    state: str | None = measure_shift(
+        None, STEP, named(totals[0]), named(totals[1])
+    ).memory.encode()
     found = []
     for number, (before, now) in enumerate(pairwise((0, *looks))):
         totals[0] = totals[0] + source.multinomial(now - before, arms[0])
         totals[1] = totals[1] + source.multinomial(19 * (now - before), arms[1])
         found.append(measure_shift(state, STEP, named(totals[0]), named(totals[1])))
         if number % stored_every == 0:
-            state = found[-1].memory.dump()
+            state = found[-1].memory.encode()
     return found
 
 
@@ -109,20 +111,20 @@ def test_what_was_counted_before_the_step_does_not_count() -> None:
     old = {"a": 1e6, "b": 3.0}
     first = measure_shift(None, STEP, old, old)
     later = measure_shift(
-        first.memory.dump(), STEP, {"a": 1e6 + 60, "b": 43.0}, {"a": 1e6 + 60, "b": 43.0}
+        first.memory.encode(), STEP, {"a": 1e6 + 60, "b": 43.0}, {"a": 1e6 + 60, "b": 43.0}
     )
     assert (later.samples, later.baseline_samples) == (100, 100)
 
 
 def test_a_counter_that_goes_back_begins_anew_and_accuses_nobody() -> None:
-    state = measure_shift(None, STEP, {"a": 50.0}, {"a": 500.0}).memory.dump()
+    state = measure_shift(None, STEP, {"a": 50.0}, {"a": 500.0}).memory.encode()
     again = measure_shift(state, STEP, {"a": 0.0, "b": 400.0}, {"a": 900.0})
     assert again.samples == 0
     assert not again.is_large
 
 
 def test_another_step_begins_anew() -> None:
-    state = walk(EVEN, EVEN, (100, 400))[-1].memory.dump()
+    state = walk(EVEN, EVEN, (100, 400))[-1].memory.encode()
     assert measure_shift(state, "another", {"a": 1.0}, {"a": 1.0}).samples == 0
 
 
@@ -133,7 +135,7 @@ def test_a_broken_memory_begins_anew(text: str) -> None:
 
 def test_the_memory_of_all_bins_fits() -> None:
     counts = {f"a class with a rather long name, number {n}": 1e10 - n for n in range(MOST_BINS)}
-    assert len(measure_shift(None, STEP, counts, counts).memory.dump()) <= 2048
+    assert len(measure_shift(None, STEP, counts, counts).memory.encode()) <= 2048
 
 
 def test_one_class_cannot_shift() -> None:

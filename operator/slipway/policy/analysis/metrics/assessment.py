@@ -8,7 +8,7 @@ from enum import Enum
 from slipway.api.reasons import Reason
 from slipway.api.verdict import Verdict
 from slipway.policy.analysis.counter_deltas import CounterBase
-from slipway.policy.analysis.metric_memory import RawState
+from slipway.policy.analysis.metric_memory import MetricMemory
 from slipway.policy.analysis.plan import Plan
 from slipway.policy.judgement import Judgement
 
@@ -53,8 +53,8 @@ class Assessment:
 
     judgement: Judgement
     """Its own verdict: Pass, Inconclusive, NoData, or Fail where that is a fact."""
-    state: RawState
-    """To be stored."""
+    memory: MetricMemory | None
+    """To be stored; None: nothing."""
     group: BudgetGroup = BudgetGroup.NONE
     log_e: float = 0.0
     """Evidence against the candidate; counted only in a group."""

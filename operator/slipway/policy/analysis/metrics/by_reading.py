@@ -20,7 +20,15 @@ from slipway.policy.analysis.inputs import (
     Summed,
     Valued,
 )
-from slipway.policy.analysis.metric_memory import RawState, are_finite
+from slipway.policy.analysis.metric_memory import (
+    COUNTERS,
+    STAMP,
+    KeptMemory,
+    SourcesMemory,
+    StoredState,
+    are_finite,
+    decode_state,
+)
 from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look
 from slipway.policy.analysis.metrics.mean import MeanMetric, assess_mean
 from slipway.policy.analysis.metrics.number import assess_number, highest_allowed
@@ -32,8 +40,6 @@ from slipway.policy.statistics.mean_windows import Window
 
 MOST_SOURCES = 200
 """Of each revision; what is remembered of them fits into `STATE_LENGTH` characters."""
-COUNTERS = "c"
-"""Key of what was read last; no key of the memories of a share or a mean."""
 UNREAD = Why(Reason.METRICS_UNAVAILABLE, "this metric was not read")
 UNSOUND = Why(Reason.METRICS_UNAVAILABLE, "a value is negative or not a number")
 NOT_JUDGED = Why(Reason.NOT_JUDGED, "read, but not judged while the candidate is warming up")
@@ -44,23 +50,25 @@ Seen = Mapping[str, CounterPair]
 """By arm and source: ``c/pod-1``."""
 
 
-def assess_reading(metric: MetricPlan, reading: Reading, raw: RawState, look: Look) -> Assessment:
+def assess_reading(
+    metric: MetricPlan, reading: Reading, stored: StoredState, look: Look
+) -> Assessment:
     """Return what a metric says."""
     match reading:
         case Why():
-            return _no_data(metric, reading, raw)
+            return _no_data(metric, reading, stored)
         case Stated():
-            return Assessment(judge_untested(metric, reading), {})
+            return Assessment(judge_untested(metric, reading), None)
         case Counted():
-            return _assess_counted(metric, reading, raw, look)
+            return _assess_counted(metric, reading, stored, look)
         case Summed():
-            return _assess_summed(metric, reading, raw, look)
+            return _assess_summed(metric, reading, stored, look)
         case Valued():
             if not are_finite(reading.candidate, reading.stable or 0.0):
-                return _no_data(metric, UNSOUND, raw)
-            return assess_number(metric, reading, raw, look)
+                return _no_data(metric, UNSOUND, stored)
+            return assess_number(metric, reading, stored, look)
         case Binned():
-            return _no_data(metric, NOT_JUDGED, raw)
+            return _no_data(metric, NOT_JUDGED, stored)
 
 
 def judge_untested(metric: MetricPlan, reading: Reading) -> Judgement:
@@ -74,18 +82,20 @@ def judge_untested(metric: MetricPlan, reading: Reading) -> Judgement:
     )
 
 
-def _no_data(metric: MetricPlan, why: Why, raw: RawState) -> Assessment:
+def _no_data(metric: MetricPlan, why: Why, stored: StoredState) -> Assessment:
     """Return a look that could not read the metric; what it remembered stays."""
-    kept = {key: raw[key] for key in raw if key not in {"known", "a"}}
-    return Assessment(judge_untested(metric, why), kept)
+    kept = {key: value for key, value in decode_state(stored.text).items() if key != STAMP}
+    return Assessment(judge_untested(metric, why), KeptMemory(kept) if kept else None)
 
 
-def _assess_counted(metric: MetricPlan, reading: Counted, raw: RawState, look: Look) -> Assessment:
+def _assess_counted(
+    metric: MetricPlan, reading: Counted, stored: StoredState, look: Look
+) -> Assessment:
     now = _by_source(reading.candidate, reading.stable)
     if not _is_sound(now):
-        return _no_data(metric, UNSOUND, raw)
+        return _no_data(metric, UNSOUND, stored)
 
-    (n_c, k_c), (n_s, k_s) = _gained_by_arm(reading.candidate, reading.stable, now, raw, look)
+    (n_c, k_c), (n_s, k_s) = _gained_by_arm(reading, now, stored, look)
     tolerance = look.plan.tolerance
     increase = metric.max_increase if metric.max_increase is not None else tolerance.relative
     share = ShareMetric(
@@ -99,16 +109,18 @@ def _assess_counted(metric: MetricPlan, reading: Counted, raw: RawState, look: L
         maximum=metric.maximum,
         shared_at=0.5,
     )
-    assessment = assess_share(share, Pair(int(n_c), int(k_c), int(n_s), int(k_s)), raw, look)
-    return replace(assessment, state={**assessment.state, COUNTERS: now})
+    assessment = assess_share(share, Pair(int(n_c), int(k_c), int(n_s), int(k_s)), stored, look)
+    return _with_counters(assessment, now)
 
 
-def _assess_summed(metric: MetricPlan, reading: Summed, raw: RawState, look: Look) -> Assessment:
+def _assess_summed(
+    metric: MetricPlan, reading: Summed, stored: StoredState, look: Look
+) -> Assessment:
     now = _by_source(reading.candidate, reading.stable)
     if not _is_sound(now):
-        return _no_data(metric, UNSOUND, raw)
+        return _no_data(metric, UNSOUND, stored)
 
-    (n_c, sum_c), (n_s, sum_s) = _gained_by_arm(reading.candidate, reading.stable, now, raw, look)
+    (n_c, sum_c), (n_s, sum_s) = _gained_by_arm(reading, now, stored, look)
     mean = MeanMetric(
         metric.name,
         "mean",
@@ -120,8 +132,13 @@ def _assess_summed(metric: MetricPlan, reading: Summed, raw: RawState, look: Loo
         lambda total, count: total / count,
     )
     delta = Window(int(n_c), sum_c, int(n_s), sum_s, look.seconds)
-    assessment = assess_mean(mean, delta, raw, look)
-    return replace(assessment, state={**assessment.state, COUNTERS: now})
+    assessment = assess_mean(mean, delta, stored, look)
+    return _with_counters(assessment, now)
+
+
+def _with_counters(assessment: Assessment, now: Seen) -> Assessment:
+    memory = assessment.memory
+    return replace(assessment, memory=SourcesMemory(memory, now) if memory is not None else None)
 
 
 def _by_source(
@@ -145,18 +162,14 @@ def _is_sound(counters: Seen) -> bool:
 
 
 def _gained_by_arm(
-    candidate: Mapping[str, Count | Sum],
-    stable: Mapping[str, Count | Sum],
-    now: Seen,
-    raw: RawState,
-    look: Look,
+    reading: Counted | Summed, now: Seen, stored: StoredState, look: Look
 ) -> tuple[CounterPair, CounterPair]:
     """Return what each revision's sources counted since the base; a step begins with nothing."""
-    before = raw.get(COUNTERS)
+    before = decode_state(stored.text).get(COUNTERS)
     known = before if isinstance(before, dict) and not look.is_new_step else None
 
     arms: list[CounterPair] = []
-    for arm, items in (("c", candidate), ("s", stable)):
+    for arm, items in (("c", reading.candidate), ("s", reading.stable)):
         total = second = 0.0
         for name in items:
             pair = now.get(f"{arm}/{name}")

@@ -8,7 +8,7 @@ from slipway.api.reasons import Reason
 from slipway.api.times import to_wire
 from slipway.api.verdict import Verdict
 from slipway.policy.analysis import wording
-from slipway.policy.analysis.metric_memory import MeanMemory, RawState, append_look, load_mean
+from slipway.policy.analysis.metric_memory import MeanMemory, StoredState, append_look, load_mean
 from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look
 from slipway.policy.judgement import Judgement, Role
 from slipway.policy.statistics.mean_windows import EMPTY, Window
@@ -32,9 +32,9 @@ class MeanMetric:
     """From sum and count to the mean; the router sums logarithms."""
 
 
-def assess_mean(metric: MeanMetric, delta: Window, raw: RawState, look: Look) -> Assessment:
+def assess_mean(metric: MeanMetric, delta: Window, stored: StoredState, look: Look) -> Assessment:
     """Return what a mean says after `delta` more."""
-    memory = load_mean(raw) or MeanMemory(lost=int(bool(raw.get("known"))))
+    memory = load_mean(stored.text) or MeanMemory(lost=stored.times_lost)
     if look.is_new_step:
         memory = replace(memory, step=EMPTY, means=replace(memory.means, open=EMPTY))
     memory = _count_look(metric, memory, delta)
@@ -62,7 +62,7 @@ def assess_mean(metric: MeanMetric, delta: Window, raw: RawState, look: Look) ->
     )
     assessment = Assessment(
         judgement,
-        memory.raw(),
+        memory,
         metric.group,
         memory.means.log_e,
         fail_reason=metric.fail_reason,

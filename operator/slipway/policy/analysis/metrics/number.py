@@ -12,7 +12,7 @@ from slipway.api.times import to_wire
 from slipway.api.verdict import Verdict
 from slipway.policy.analysis import wording
 from slipway.policy.analysis.inputs import Valued
-from slipway.policy.analysis.metric_memory import RawState, ValueMemory, append_look, load_value
+from slipway.policy.analysis.metric_memory import StoredState, ValueMemory, append_look, load_value
 from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look
 from slipway.policy.analysis.plan import MetricPlan, Plan
 from slipway.policy.judgement import Judgement
@@ -24,9 +24,11 @@ WITHIN = 3
 """Samples in a row that pass."""
 
 
-def assess_number(metric: MetricPlan, reading: Valued, raw: RawState, look: Look) -> Assessment:
+def assess_number(
+    metric: MetricPlan, reading: Valued, stored: StoredState, look: Look
+) -> Assessment:
     """Return what a number says; both values are finite."""
-    memory = load_value(raw) or ValueMemory(age=SAMPLE_SECONDS, lost=int(bool(raw.get("known"))))
+    memory = load_value(stored.text) or ValueMemory(age=SAMPLE_SECONDS, lost=stored.times_lost)
     if look.is_new_step:
         memory = replace(memory, within=0, samples=0)
 
@@ -36,7 +38,7 @@ def assess_number(metric: MetricPlan, reading: Valued, raw: RawState, look: Look
     if limit is None:
         message = "stable has no value to compare with"
         judgement = _judge_number(metric, reading, memory, None, look)
-        return Assessment(judgement, memory.raw()).with_verdict(
+        return Assessment(judgement, memory).with_verdict(
             Verdict.NO_DATA, Reason.NO_BASELINE, message
         )
 
@@ -44,7 +46,7 @@ def assess_number(metric: MetricPlan, reading: Valued, raw: RawState, look: Look
     text = _compare_numbers(reading, limit, memory, look)
     assessment = Assessment(
         _judge_number(metric, reading, memory, limit, look),
-        memory.raw(),
+        memory,
         BudgetGroup.REST,
         log_mean(memory.signs),
         fail_reason=Reason.ABOVE_LIMIT,

@@ -8,7 +8,7 @@ from slipway.api.modeldeployment import Metric, MetricMode
 from slipway.api.reasons import Reason, Why
 from slipway.api.verdict import Verdict
 from slipway.policy.analysis.inputs import Binned
-from slipway.policy.judgement import Judgement, Role
+from slipway.policy.judgement import Judgement, KeptText, Role
 from slipway.policy.statistics import drift
 
 
@@ -16,8 +16,9 @@ def judge_drift(metric: Metric, reading: Binned | Why, step: str, state: str | N
     """Judge the shares of classes or bins since the step began; `state` is what was stored last."""
     role = Role.PAUSE if metric.effect is MetricMode.PAUSE else Role.REPORT_ONLY
     if isinstance(reading, Why):
+        kept = KeptText(state) if state is not None else None
         return Judgement(
-            metric.name, Verdict.NO_DATA, reading.reason, reading.message, state=state, role=role
+            metric.name, Verdict.NO_DATA, reading.reason, reading.message, memory=kept, role=role
         )
 
     shift = drift.measure_shift(state, step, reading.candidate, reading.stable)
@@ -31,7 +32,7 @@ def judge_drift(metric: Metric, reading: Binned | Why, step: str, state: str | N
         limit=shift.limit,
         samples=shift.samples,
         baseline_samples=shift.baseline_samples,
-        state=shift.memory.dump(),
+        memory=shift.memory,
         role=role,
         since=step,
     )

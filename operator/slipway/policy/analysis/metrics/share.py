@@ -12,7 +12,7 @@ from slipway.api.reasons import Reason
 from slipway.api.times import to_wire
 from slipway.api.verdict import Verdict
 from slipway.policy.analysis import wording
-from slipway.policy.analysis.metric_memory import RawState, ShareMemory, append_look, load_share
+from slipway.policy.analysis.metric_memory import ShareMemory, StoredState, append_look, load_share
 from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look
 from slipway.policy.judgement import Judgement, Role
 from slipway.policy.statistics.dispersion import ENOUGH
@@ -64,9 +64,9 @@ class ShareMetric:
         return min(1.0, self.relative * stable + self.absolute)
 
 
-def assess_share(share: ShareMetric, delta: Pair, raw: RawState, look: Look) -> Assessment:
+def assess_share(share: ShareMetric, delta: Pair, stored: StoredState, look: Look) -> Assessment:
     """Return what a share says after `delta` more requests."""
-    before = load_share(raw) or ShareMemory(lost=int(bool(raw.get("known"))))
+    before = load_share(stored.text) or ShareMemory(lost=stored.times_lost)
     after = _count_look(share, before, delta, look)
 
     # The guard's Bayes factor is dear, and can only hold evidence back that there is.
@@ -79,7 +79,7 @@ def assess_share(share: ShareMetric, delta: Pair, raw: RawState, look: Look) -> 
     text = wording.compare_shares(share.what, pair, limit, look.base.since)
     assessment = Assessment(
         undecided_judgement(share, after, limit, text, look),
-        after.raw(),
+        after,
         share.group,
         log_e,
         guard_margin,

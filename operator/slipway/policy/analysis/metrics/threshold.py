@@ -11,16 +11,16 @@ from dataclasses import replace
 from slipway.api.reasons import Reason
 from slipway.api.verdict import Verdict
 from slipway.policy.analysis import wording
-from slipway.policy.analysis.metric_memory import RawState, ShareMemory, append_look, load_share
+from slipway.policy.analysis.metric_memory import ShareMemory, StoredState, append_look, load_share
 from slipway.policy.analysis.metrics.assessment import Assessment, Look
 from slipway.policy.analysis.metrics.share import ShareMetric, undecided_judgement
 from slipway.policy.statistics.eprocess import NOTHING, Pair
 
 
-def check_share(share: ShareMetric, delta: Pair, raw: RawState, look: Look) -> Assessment:
+def check_share(share: ShareMetric, delta: Pair, stored: StoredState, look: Look) -> Assessment:
     """Return what a share says after `delta` more requests; `share.maximum` is the limit."""
     limit = share.maximum or 0.0
-    memory = load_share(raw) or ShareMemory(lost=int(bool(raw.get("known"))))
+    memory = load_share(stored.text) or ShareMemory(lost=stored.times_lost)
     if look.is_new_step:
         memory = replace(memory, step=NOTHING, block=NOTHING, checked=0)
     memory = replace(memory, step=memory.step + delta, block=memory.block + delta)
@@ -36,7 +36,7 @@ def check_share(share: ShareMetric, delta: Pair, raw: RawState, look: Look) -> A
     text = wording.compare_shares(share.what, block, limit, look.base.since)
     text += wording.lost_state_note(max(memory.lost, look.base.lost))
     judgement = undecided_judgement(share, memory, limit, text, look)
-    assessment = Assessment(judgement, memory.raw(), fail_reason=share.fail_reason, figures=text)
+    assessment = Assessment(judgement, memory, fail_reason=share.fail_reason, figures=text)
     return _with_own_verdict(memory, assessment, look, is_shared=is_shared)
 
 
