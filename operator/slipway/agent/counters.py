@@ -3,6 +3,10 @@
 Each request counts once. Envoy's own sums would count some twice: a reset before the response is
 also the 503 that the client got, or a retry that succeeded. So only the resets and timeouts beyond
 such answers are added to the errors.
+
+Envoy counts a request as completed when its response begins. What was begun is counted from the
+other end: every attempt either got a connection, waits for one, failed to get one, was given up
+while it waited, or found no endpoint; an attempt that is a retry is not a request of its own.
 """
 
 from collections import Counter, defaultdict
@@ -15,11 +19,20 @@ from slipway.agent.admin import Stat
 from slipway.api.counters import Counters, Latency, RouteCounters, latency_edges
 from slipway.api.protocol import Protocol
 from slipway.api.times import to_wire
-from slipway.render.envoy import GRPC_SERVICE, ClusterKey
+from slipway.render.envoy import GRPC_SERVICE, GRPC_STREAM, ClusterKey
 
 JUDGED_GRPC_CODES = frozenset({2, 4, 8, 12, 13, 14, 15})
 GRPC_OK = 0
 _GRPC_DEADLINE, _GRPC_UNAVAILABLE = 4, 14
+_ATTEMPTS = (
+    "upstream_rq_total",
+    "upstream_rq_pending_active",
+    "upstream_rq_pending_failure_eject",
+    "upstream_rq_cancelled",
+    "upstream_cx_none_healthy",
+)
+"""One of these counts every attempt; an attempt that still waits is counted by a gauge."""
+_STREAM = f"grpc.{GRPC_SERVICE}.{GRPC_STREAM}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +45,9 @@ class ClusterTally:
     timeouts: int
     client_errors: int
     active: int
+    begun: int
+    stream_requests: int
+    stream_responses: int
     buckets: tuple[int, ...]
 
     def __add__(self, other: "ClusterTally") -> "ClusterTally":
@@ -42,6 +58,9 @@ class ClusterTally:
             self.timeouts + other.timeouts,
             self.client_errors + other.client_errors,
             self.active + other.active,
+            self.begun + other.begun,
+            self.stream_requests + other.stream_requests,
+            self.stream_responses + other.stream_responses,
             tuple(a + b for a, b in zip(self.buckets, other.buckets, strict=True)),
         )
 
@@ -71,7 +90,7 @@ def _group_key(key: ClusterKey) -> tuple[str, str, bool]:
 
 
 def _sum_tallies(tallies: Iterable[ClusterTally]) -> ClusterTally:
-    total = ClusterTally(0, 0, 0, 0, 0, 0, _empty_buckets())
+    total = ClusterTally(0, 0, 0, 0, 0, 0, 0, 0, 0, _empty_buckets())
     for each in tallies:
         total = total + each
     return total
@@ -92,6 +111,9 @@ def _route_counters(
         timeouts=tally.timeouts,
         client_errors=tally.client_errors,
         active=tally.active,
+        begun=tally.begun,
+        stream_requests=tally.stream_requests,
+        stream_responses=tally.stream_responses,
         latency=Latency(edges_millis=edges, counts=list(tally.buckets)),
     )
 
@@ -123,6 +145,9 @@ def _tally_cluster(
         timeouts=timeouts,
         client_errors=refused,
         active=value("upstream_rq_active") + value("upstream_rq_pending_active"),
+        begun=max(0, sum(map(value, _ATTEMPTS)) - value("upstream_rq_retry")),
+        stream_requests=value(f"{_STREAM}.request_message_count"),
+        stream_responses=value(f"{_STREAM}.response_message_count"),
         buckets=histograms.get(f"cluster.{key.name}.upstream_rq_time", _empty_buckets()),
     )
 
@@ -181,12 +206,15 @@ def render_metrics(counters: Counters) -> str:
 
 _PREFIX = "slipway_router_"
 _METRICS = (
-    ("requests_total", "Finished requests.", "counter"),
+    ("requests_total", "Answered requests.", "counter"),
+    ("requests_begun_total", "Requests begun.", "counter"),
     ("errors_total", "Requests that failed by fault of the server.", "counter"),
     ("client_errors_total", "Requests that failed by fault of the client.", "counter"),
     ("resets_total", "Streams and connections that the server broke.", "counter"),
     ("timeouts_total", "Requests that took longer than the route allows.", "counter"),
     ("active_requests", "Requests in flight.", "gauge"),
+    ("stream_requests_total", "Messages that clients sent on gRPC streams.", "counter"),
+    ("stream_responses_total", "Messages that came back on gRPC streams.", "counter"),
     ("latency_seconds", "Time from the request to the end of the response.", "histogram"),
 )
 
@@ -204,6 +232,9 @@ def _render_samples(name: str, route: RouteCounters) -> list[str]:
         "resets_total": route.resets,
         "timeouts_total": route.timeouts,
         "active_requests": route.active,
+        "requests_begun_total": route.requests_begun,
+        "stream_requests_total": route.stream_requests,
+        "stream_responses_total": route.stream_responses,
     }[name]
     return [f"{_PREFIX}{name}{{{labels}}} {value}"]
 

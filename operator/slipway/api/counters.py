@@ -42,7 +42,7 @@ class RouteCounters(ApiModel):
     pinned: bool
     """True for requests that the candidate header sent; these are never judged."""
     requests: int
-    """Finished requests; a retry after a failed connect is not counted again."""
+    """Answered requests, a stream from its first message on; a retry counts not again."""
     errors: int
     """5xx, resets, timeouts and gRPC status 2, 4, 8, 12, 13, 14, 15."""
     resets: int
@@ -51,7 +51,18 @@ class RouteCounters(ApiModel):
     """4xx and the other gRPC codes; reported, never judged."""
     active: int
     """Requests in flight now."""
+    begun: int | None = None
+    """Requests begun: finished, in flight or given up by the client; None from an older agent."""
+    stream_requests: int = 0
+    """Messages that clients sent on gRPC streams."""
+    stream_responses: int = 0
+    """Messages that came back on gRPC streams."""
     latency: Latency
+
+    @property
+    def requests_begun(self) -> int:
+        """Requests begun, or what comes nearest to it where the agent does not count them."""
+        return self.requests + self.active if self.begun is None else self.begun
 
 
 class Counters(ApiModel):

@@ -39,9 +39,10 @@ VERSION_STATS = {
 """Where /stats shows what became of a file: ``<prefix>.version_text``, ``<prefix>.update_*``."""
 
 GRPC_SERVICE = "inference.GRPCInferenceService"
+GRPC_STREAM = "ModelStreamInfer"
 GRPC_METHODS = (
     "ModelInfer",
-    "ModelStreamInfer",
+    GRPC_STREAM,
     "ModelMetadata",
     "ModelReady",
     "ServerLive",
@@ -234,8 +235,9 @@ def _needed_stats() -> list[Manifest]:
     prefixes = [f"{prefix}." for prefix in VERSION_STATS.values()]
     counted = (
         r"cluster\.[^.]+\.("
-        r"version_text|upstream_rq_(completed|4xx|5xx|503|504|active|pending_active|retry|rx_reset|timeout|time)"
-        r"|upstream_cx_destroy_remote_with_active_rq"
+        r"version_text|upstream_rq_(completed|total|4xx|5xx|503|504|active|pending_active"
+        r"|pending_failure_eject|cancelled|retry|rx_reset|timeout|time)"
+        r"|upstream_cx_(destroy_remote_with_active_rq|none_healthy)"
         r"|grpc\..*)"
     )
 

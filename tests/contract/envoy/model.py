@@ -1,6 +1,7 @@
 """A stand-in for one Triton pod that answers, or fails, as it is told."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import grpc
@@ -18,6 +19,8 @@ class Model:
     delay_seconds: float = 0.0
     break_off: bool = False
     """Close the connection in the middle of the response."""
+    answers_per_message: int = 1
+    """On a gRPC stream; a stream that gets none hangs."""
     headers_seen: list[dict[str, str]] = field(default_factory=list)
     http_port: int = 0
     grpc_port: int = 0
@@ -68,3 +71,13 @@ class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[
         if self._model.grpc_status is not grpc.StatusCode.OK:
             await context.abort(self._model.grpc_status, "as told")
         return service_pb2.ModelInferResponse(model_name=request.model_name, id=request.id)
+
+    async def ModelStreamInfer(  # noqa: N802 -- the protocol's name
+        self,
+        requests: AsyncIterator[service_pb2.ModelInferRequest],
+        context: grpc.aio.ServicerContext,  # noqa: ARG002 -- the protocol's
+    ) -> AsyncIterator[service_pb2.ModelStreamInferResponse]:
+        async for request in requests:
+            answer = service_pb2.ModelInferResponse(model_name=request.model_name, id=request.id)
+            for _ in range(self._model.answers_per_message):
+                yield service_pb2.ModelStreamInferResponse(infer_response=answer)

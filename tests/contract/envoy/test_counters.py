@@ -124,6 +124,70 @@ async def test_requests_in_flight_are_active(router: Router, models: tuple[Model
     await until("none is in flight", none)
 
 
+@pytest.mark.parametrize("status", [200, 500])
+async def test_what_has_ended_has_begun(
+    router: Router, models: tuple[Model, Model], status: int
+) -> None:
+    models[0].http_status = status
+    await send_many(router.url, 20)
+    await infer_over_grpc(router, 5)
+    found = await router.counters_of(STABLE)
+    assert (found.begun, found.requests, found.active) == (25, 25, 0)
+
+
+async def test_a_request_to_a_pod_that_is_gone_has_begun_once_however_often_it_was_tried(
+    router: Router, models: tuple[Model, Model]
+) -> None:
+    await models[0].stop()
+    await send_many(router.url, 5)
+    await infer_over_grpc(router, 5)
+    found = await router.counters_of(STABLE)
+    assert (found.begun, found.requests) == (10, 10)
+
+
+async def test_a_request_that_the_client_gave_up_has_begun(
+    router: Router, models: tuple[Model, Model]
+) -> None:
+    models[0].delay_seconds = 3.0
+    running = asyncio.create_task(send_many(router.url, 8))
+
+    async def in_flight(count: int) -> bool:
+        found = await router.counters_of(STABLE)
+        return (found.begun, found.requests, found.active) == (8, 0, count)
+
+    await until("eight requests are in flight", lambda: in_flight(8))
+    running.cancel()
+    await until("none is in flight", lambda: in_flight(0))
+
+
+async def test_a_stream_is_counted_by_its_messages(
+    router: Router, models: tuple[Model, Model]
+) -> None:
+    models[0].answers_per_message = 2
+
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{router.port}") as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        stream = stub.ModelStreamInfer()
+
+        # In flight and not answered: as any request that hangs.
+        await stream.wait_for_connection()
+        first = await router.counters_of(STABLE)
+
+        for _ in range(3):
+            await stream.write(service_pb2.ModelInferRequest(model_name="digits"))
+            for _ in range(2):
+                await stream.read()
+        answered = await router.counters_of(STABLE)
+        await stream.done_writing()
+        await stream.read()
+    ended = await settled(router, 1)
+
+    assert (first.begun, first.requests, first.active) == (1, 0, 1)
+    assert (answered.begun, answered.requests, answered.active) == (1, 1, 1)
+    assert (answered.stream_requests, answered.stream_responses) == (3, 6)
+    assert (ended.begun, ended.requests, ended.active, ended.errors) == (1, 1, 0, 0)
+
+
 async def test_prometheus_reads_the_same_numbers(router: Router) -> None:
     await send_many(router.url, 30)
     await settled(router, 30)
