@@ -9,11 +9,13 @@ restarted, or appears and was born after the base, delivers all that it has.
 import json
 import math
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
+from operator import mul
 
 from slipway.api.counters import Counters, Latency, RouteCounters
 from slipway.api.modeldeployment import AnalysisMode
@@ -254,8 +256,7 @@ def _subtract_rows(now: Row, before: Row) -> Row:
 
 def slow_requests(latency: Latency, edge: float) -> int:
     """Return how many requests took longer than `edge` milliseconds."""
-    upper = [*latency.edges_millis, math.inf]
-    return sum(count for limit, count in zip(upper, latency.counts, strict=False) if limit > edge)
+    return sum(latency.counts[bisect_right(latency.edges_millis, edge) :])
 
 
 def log_millis(latency: Latency) -> int:
@@ -267,11 +268,15 @@ def log_millis(latency: Latency) -> int:
     edges = latency.edges_millis
     if not edges:
         return 0
-    middles = [math.log(edges[0] / 2)]
-    middles += [math.log(low * high) / 2 for low, high in pairwise(edges)]
-    middles.append(math.log(edges[-1] * 1.25))
-    total = sum(count * middle for count, middle in zip(latency.counts, middles, strict=False))
+    total: float = sum(map(mul, latency.counts, _log_middles(tuple(edges))))
     return round(MILLI * total)
+
+
+@lru_cache(64)
+def _log_middles(edges: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the logarithm of each bucket's middle; routers share one list of edges."""
+    between = (math.log(low * high) / 2 for low, high in pairwise(edges))
+    return (math.log(edges[0] / 2), *between, math.log(edges[-1] * 1.25))
 
 
 def slow_edges(ticks: Iterable[Counters], plan: Plan) -> tuple[tuple[float, ...], float]:

@@ -85,7 +85,8 @@ class DispersionGuard:
 
     def after(self, delta: Pair, seconds: float) -> "DispersionGuard":
         """Count on; a full block is closed and the next one begins empty."""
-        now = replace(self, block=self.block + delta, seconds=self.seconds + seconds)
+        block, spent = self.block + delta, self.seconds + seconds
+        now = DispersionGuard(self.shifted, self.same, self.kept, spent, block)
         return now.closed() if now.seconds >= BLOCK_SECONDS else now
 
     def closed(self) -> "DispersionGuard":

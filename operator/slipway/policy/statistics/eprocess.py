@@ -21,6 +21,7 @@ al., Time-uniform Chernoff bounds (2020); starts: J. Shin, A. Ramdas, A. Rinaldo
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import add
 
 NEVER = -1e9
 """Log of nothing; finite, so that it can be stored."""
@@ -37,6 +38,8 @@ STEP_SHARE = 0.1
 HORIZON_SECONDS = 3600.0
 """The rest is placed evenly in time: in an hour 63% of it."""
 SMALLEST = 1e-12
+_LOG_RATIO_SHARES = tuple(map(math.log, RATIO_SHARES))
+_LOG_BETTER_SHARES = tuple(map(math.log, BETTER_SHARES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,15 @@ NOTHING = Pair()
 def log_sum(values: Iterable[float]) -> float:
     """Return log(sum(exp(value)))."""
     values = tuple(values)
-    top = max(values, default=NEVER)
-    return top + math.log(sum(math.exp(value - top) for value in values)) if values else NEVER
+    if not values:
+        return NEVER
+    top = max(values)
+    return top + math.log(sum([math.exp(value - top) for value in values]))
+
+
+def log_add(left: float, right: float) -> float:
+    """Return log(exp(left) + exp(right))."""
+    return max(left, right) + math.log1p(math.exp(-abs(left - right)))
 
 
 def bet_on_worse(pair: Pair, relative: float, absolute: float) -> list[float]:
@@ -113,7 +123,7 @@ class StartMixture:
         """Place `share` of what is kept, then win or lose."""
         placed = math.log(max(SMALLEST, self.kept * share))
         wealth = tuple(
-            max(NEVER, log_sum((before, placed)) + gain)
+            max(NEVER, log_add(before, placed) + gain)
             for before, gain in zip(self.wealth, won, strict=True)
         )
         return StartMixture(wealth, self.kept * (1 - share))
@@ -121,10 +131,7 @@ class StartMixture:
     @property
     def log_e(self) -> float:
         """The logarithm of the whole wealth."""
-        parts = (
-            math.log(share) + wealth
-            for share, wealth in zip(RATIO_SHARES, self.wealth, strict=True)
-        )
+        parts = map(add, _LOG_RATIO_SHARES, self.wealth)
         return log_sum((*parts, math.log(max(SMALLEST, self.kept))))
 
 
@@ -140,7 +147,7 @@ def log_mean(values: Sequence[float]) -> float:
 
 def log_better(wealth: Sequence[float]) -> float:
     """Return the logarithm of the evidence of all bets of `better`."""
-    return log_sum(math.log(share) + won for share, won in zip(BETTER_SHARES, wealth, strict=True))
+    return log_sum(map(add, _LOG_BETTER_SHARES, wealth))
 
 
 def needed_for_pass(pair: Pair, relative: float, absolute: float, missing: float) -> float | None:
