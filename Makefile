@@ -121,7 +121,7 @@ bench-scaling: $(SETUP) ## How fast and how well replicas follow a load, beside 
 	@$(BIN)/python -m tests.bench.scaling $(BENCH_ARGS)
 
 .PHONY: bench-analysis
-bench-analysis: $(SETUP) ## How good verdicts are, beside three peers (BENCH_ARGS=--quick: a minute)
+bench-analysis: $(SETUP) ## How good verdicts are, beside three peers; fails where a promise is broken (BENCH_ARGS=--quick: a minute)
 	$(call step,bench: analysis under virtual time)
 	@$(BIN)/python -m tests.bench.analysis $(BENCH_ARGS)
 

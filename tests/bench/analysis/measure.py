@@ -1,20 +1,21 @@
 """Many runs of a scenario, and what each rule did with them."""
 
-import zlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from typing import Protocol
 
-import numpy as np
 from scipy.stats import beta
 
 from tests.bench.analysis.arrivals import TICK
-from tests.bench.analysis.ours import RunVerdict, Slipway
+from tests.bench.analysis.ours import Slipway
 from tests.bench.analysis.peers.argo import Argo
 from tests.bench.analysis.peers.flagger import Flagger
 from tests.bench.analysis.peers.kayenta import Kayenta
 from tests.bench.analysis.scenario import Scenario
-from tests.bench.analysis.simulate import CANDIDATE, Run, simulate
+from tests.bench.analysis.seeds import seed_of
+from tests.bench.analysis.simulate import CANDIDATE, simulate
+from tests.bench.analysis.simulate import Run as Simulated
+from tests.bench.analysis.store import Run
 
 
 class Peer(Protocol):
@@ -23,7 +24,7 @@ class Peer(Protocol):
     @property
     def name(self) -> str: ...
 
-    def stops(self, run: Run) -> int: ...
+    def stops(self, run: Simulated) -> int: ...
 
 
 PEERS: tuple[Peer, ...] = (
@@ -56,7 +57,6 @@ class Cell:
     scenario: Scenario
     runs: int
     stops: tuple[Stop, ...]
-    reasons: tuple[str, ...] = ()
 
     @property
     def share(self) -> float:
@@ -78,37 +78,43 @@ def measure(
     scenario: Scenario, runs: int, *, peers: Sequence[Peer] = PEERS, ours: Slipway | None = None
 ) -> list[Cell]:
     """Return one cell per rule; every rule sees the same runs. The seed is the scenario's name."""
-    stops: dict[str, list[Stop]] = {peer.name: [] for peer in peers}
-    reasons: list[str] = []
-    slipway = ours or Slipway()
-    own: list[Stop] = []
-    for rng in seeds(scenario.name, runs):
-        run = simulate(scenario, rng)
-        for peer in peers:
-            stops[peer.name] += _stop(run, peer.stops(run))
-        verdict: RunVerdict = slipway.verdict(run, rng)
-        own += _stop(run, verdict.fail)
-        if verdict.fail >= 0:
-            reasons.append(f"{verdict.metric} {verdict.reason}")
-    cells = [Cell(name, scenario, runs, tuple(made)) for name, made in stops.items()]
-    return [Cell(slipway.name, scenario, runs, tuple(own), tuple(reasons)), *cells]
+    made = [measure_once(scenario, number, peers=peers, ours=ours) for number in range(runs)]
+    return read_cells(scenario, made)
 
 
-def seeds(name: str, runs: int) -> Iterable[np.random.Generator]:
-    """Yield a generator per run, the same ones each time."""
-    return (np.random.default_rng([zlib.crc32(name.encode()), number]) for number in range(runs))
+def measure_once(
+    scenario: Scenario,
+    number: int,
+    *,
+    peers: Sequence[Peer] = PEERS,
+    ours: Slipway | None = None,
+) -> Run:
+    """Return what each rule did with one run: its `Stop` as a list, or None."""
+    rng = seed_of(scenario.name, number)
+    run, slipway = simulate(scenario, rng), ours or Slipway()
+    stops = {peer.name: _stop(run, peer.stops(run)) for peer in peers}
+    made = {slipway.name: _stop(run, slipway.verdict(run, rng).fail), **stops}
+    return {rule: None if stop is None else astuple(stop) for rule, stop in made.items()}
 
 
-def _stop(run: Run, tick: int) -> list[Stop]:
+def read_cells(scenario: Scenario, runs: Sequence[Run]) -> list[Cell]:
+    """Return one cell per rule from what `measure_once` returned."""
+    return [
+        Cell(rule, scenario, len(runs), tuple(Stop(*run[rule]) for run in runs if run[rule]))
+        for rule in (runs[0] if runs else {})
+    ]
+
+
+def _stop(run: Simulated, tick: int) -> Stop | None:
     if tick < 0:
-        return []
+        return None
     scenario = run.scenario
     begin = scenario.onset // TICK
     if tick < begin:
-        return [Stop(early=True, requests=0, seconds=0, harmed=0)]
+        return Stop(early=True, requests=0, seconds=0, harmed=0)
     seen = slice(begin, tick + 1)
     begun = int(run.begun[seen, CANDIDATE].sum())
     finished = run.requests[seen, CANDIDATE].sum(1)
     candidate, stable = scenario.ratios()
     harmed = float((finished * (candidate - stable)[seen]).sum()) + begun - int(finished.sum())
-    return [Stop(early=False, requests=begun, seconds=(tick + 1 - begin) * TICK, harmed=harmed)]
+    return Stop(early=False, requests=begun, seconds=(tick + 1 - begin) * TICK, harmed=harmed)

@@ -10,17 +10,19 @@ from datetime import datetime, timedelta
 
 import numpy as np
 from slipway.api.modeldeployment import Tolerance
+from slipway.api.modeldeployment.rollout import Rollout
 from slipway.api.verdict import Verdict
 from slipway.policy.analysis.inputs import LookInputs
 from slipway.policy.analysis.judge import judge
 from slipway.policy.analysis.plan import Plan
 from slipway.policy.judgement import Judgement, Role, texts_of
+from slipway.policy.ladder import list_rungs
 
 from tests.bench.analysis.counted import REVISIONS, ROUTE, START, looks
 from tests.bench.analysis.extras import Extras
 from tests.bench.analysis.simulate import Run
 
-LADDER = (5, 25, 50, 95)
+LADDER = tuple(rung.weight for rung in list_rungs(Rollout()))
 """The default steps, and the bake."""
 STORED_EVERY = timedelta(seconds=30)
 
@@ -115,7 +117,7 @@ class Slipway:
 
 def next_weight(weight: int) -> int:
     """Return the weight after `weight`."""
-    return next((rung for rung in LADDER if rung > weight), 95)
+    return next((rung for rung in LADDER if rung > weight), LADDER[-1])
 
 
 def _counts(judgement: Judgement) -> bool:

@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 
-from tests.bench.analysis.climb import Case, Ending
 from tests.bench.analysis.limits import limit
-from tests.bench.analysis.margin import Margin
 from tests.bench.analysis.measure import Cell, at_most
+from tests.bench.analysis.rollouts.climb import Ending, Result
 
 TOLERANCE = {"relative": 0.25, "absolute": 0.002}
 
@@ -27,24 +26,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def percent(share: float) -> str:
     """Return a share in percent with three figures at most."""
     return f"{100 * share:.3g}%"
-
-
-def false_rollbacks(rows: Sequence[Sequence[Cell]]) -> str:
-    """Return the share of runs that were rolled back although there was no difference."""
-    head = ["no difference between the versions", "runs", *(cell.rule for cell in rows[0])]
-    return table(
-        head,
-        (
-            [cells[0].scenario.name, f"{cells[0].runs}", _bounded(cells[0])]
-            + [percent(cell.share) for cell in cells[1:]]
-            for cells in rows
-        ),
-    )
-
-
-def _bounded(cell: Cell) -> str:
-    seen = len(cell.stops)
-    return f"{percent(cell.share)} (< {percent(at_most(seen, cell.runs))})"
 
 
 def detections(rows: Sequence[Sequence[Cell]]) -> str:
@@ -85,36 +66,35 @@ def _limit(cell: Cell) -> str:
     return f"{limit(scenario.stable, scenario.candidate, scenario.weight, **TOLERANCE):.0f}"
 
 
-def rollouts(rows: Sequence[tuple[Case, str, Sequence[Ending]]]) -> str:
-    """Return how whole rollouts ended, how long they took, and what they cost."""
-    head = ["version", "rule", "runs", "promoted", "rolled back", "at full", "decided", "harmed"]
-    return table(head, (_rollout(*row) for row in rows))
-
-
-def _rollout(case: Case, rule: str, endings: Sequence[Ending]) -> list[str]:
-    full = [ending.at_full for ending in endings if ending.at_full >= 0]
-    decided = [ending.seconds for ending in endings if ending.outcome != "Undecided"]
-    return [
-        case.name,
-        rule,
-        f"{len(endings)}",
-        *(
-            percent(sum(ending.outcome == outcome for ending in endings) / len(endings))
-            for outcome in ("Promoted", "RolledBack")
+def rollouts_of_peers(rows: Sequence[tuple[str, str, Sequence[Ending]]]) -> str:
+    """Return how whole rollouts of the peers ended: version, rule, endings."""
+    head = ["version", "rule", "runs", "promoted", "rolled back", "decided", "harmed"]
+    return table(
+        head,
+        (
+            [
+                version,
+                rule,
+                f"{len(endings)}",
+                *(
+                    percent(sum(ending.result is result for ending in endings) / len(endings))
+                    for result in (Result.PROMOTED, Result.ROLLED_BACK)
+                ),
+                f"{median(ending.seconds for ending in endings):.0f} s",
+                f"{median(ending.harmed for ending in endings):.0f}",
+            ]
+            for version, rule, endings in rows
         ),
-        f"{median(full):.0f} s" if full else "-",
-        f"{median(decided):.0f} s" if decided else "-",
-        f"{median(ending.harmed for ending in endings):.0f}",
-    ]
+    )
 
 
-def margins(rows: Sequence[tuple[Margin, int, int]]) -> str:
-    """Return how often a candidate at the margin passed."""
+def margins(rows: Sequence[tuple[str, int, int]]) -> str:
+    """Return how often a candidate at the margin passed: name, passed, runs."""
     head = ["candidate at the margin", "runs", "passed", "95% bound"]
     return table(
         head,
         (
-            [margin.name, f"{runs}", percent(passed / runs), percent(at_most(passed, runs))]
-            for margin, passed, runs in rows
+            [name, f"{runs}", percent(passed / runs), percent(at_most(passed, runs))]
+            for name, passed, runs in rows
         ),
     )

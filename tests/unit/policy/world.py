@@ -8,10 +8,11 @@ is in `tests.unit.worlds`.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from slipway.api.counters import Counters
 from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus
 from slipway.api.names import ANNOTATION_ACTION
 from slipway.api.result import CheckResult, CheckVerdict, PackageResult
@@ -113,14 +114,16 @@ class DecisionWorld(RolloutWorld):
             moment = max(at for _, _, at in self.acked.values())
             facts = replace(facts, acknowledged_at=moment)
 
-        ticks = [
+        study = study_of(facts)
+        judgements = study.judge(self.answers(), {}, self.now) if study is not None else ()
+        return replace(facts, judgements=judgements)
+
+    def answers(self) -> Sequence[Counters | None]:
+        """Return the counters that every proxy answers with; None: it does not answer."""
+        return [
             counted(proxy, {name: (c[0], c[1], c[2]) for name, c in revisions.items()})
             for proxy, revisions in self.counts.items()
         ]
-
-        study = study_of(facts)
-        judgements = study.judge(ticks, {}, self.now) if study is not None else ()
-        return replace(facts, judgements=judgements)
 
     def _workload(self, name: str) -> WorkloadFact:
         state = self.workloads[name]

@@ -1,0 +1,1 @@
+"""Whole rollouts: a service with requests in flight, and the operator's own state machine."""

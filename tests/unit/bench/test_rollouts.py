@@ -1,0 +1,237 @@
+"""What a simulated service lets the operator read, and what is kept and said of many rollouts."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from slipway.api.counters import Counters, RouteCounters
+
+from tests.bench.analysis import tables_of_rollouts
+from tests.bench.analysis.bench import Bench, Cell
+from tests.bench.analysis.promises import PROMISES, Answer, Promise, promoted
+from tests.bench.analysis.promises import answers as answers_to_promises
+from tests.bench.analysis.rollouts.behaviour import (
+    Behaviour,
+    End,
+    answers,
+    fates,
+    hanging,
+    slow_answers,
+    streams,
+)
+from tests.bench.analysis.rollouts.case import Case, Outage, Truth
+from tests.bench.analysis.rollouts.cases import bad_versions, good_versions
+from tests.bench.analysis.rollouts.climb import Ending, Result, climb
+from tests.bench.analysis.rollouts.outcome import CaseOutcome, interval
+from tests.bench.analysis.rollouts.service import CANDIDATE, STABLE, Service
+from tests.bench.analysis.seeds import seed_of, seeds
+from tests.bench.analysis.store import Run, Store
+from tests.builders import NOON
+
+NAMES, REVISIONS = ("router-a", "router-b"), ("cccccccc", "aaaaaaaa")
+
+
+def served(case: Case, seconds: int, weight: float = 0.5) -> Service:
+    """Return the service after so many seconds at one weight."""
+    service = Service(case, np.random.default_rng(3))
+    service.begin()
+    for _ in range(seconds // 5):
+        service.pass_tick(weight, None)
+    return service
+
+
+def told(service: Service) -> list[Counters]:
+    return [tick for tick in service.answers(NAMES, REVISIONS, NOON) if tick is not None]
+
+
+def of_revision(ticks: list[Counters], role: int) -> list[RouteCounters]:
+    return [tick.routes[role] for tick in ticks]
+
+
+def test_what_began_has_ended_or_is_in_flight() -> None:
+    service = served(Case("slow", 50, stable=slow_answers(30, 0.02)), 300)
+    for entry in of_revision(told(service), STABLE):
+        assert entry.requests + entry.active == pytest.approx(50 * 300 / 4, rel=0.1)
+        assert entry.active == pytest.approx(50 * 30 / 4, rel=0.5)
+        assert sum(entry.latency.counts) == entry.requests
+
+
+def test_a_page_is_what_an_agent_may_serve() -> None:
+    for tick in told(served(Case("any", 10), 60)):
+        assert Counters.model_validate_json(tick.model_dump_json(by_alias=True)) == tick
+
+
+def test_what_hangs_stays_in_flight_and_is_no_error() -> None:
+    service = served(Case("hang", 100, candidate=hanging(0.1), truth=Truth.BAD), 300)
+    entries = of_revision(told(service), CANDIDATE)
+    assert sum(entry.active for entry in entries) == pytest.approx(0.1 * 100 * 150, rel=0.1)
+    assert sum(entry.errors for entry in entries) == pytest.approx(0.009 * 100 * 150, rel=0.3)
+    assert service.harmed == pytest.approx(0.1 * 100 * 150, rel=0.1)
+
+
+def test_what_hangs_is_an_error_at_the_timeout_and_not_before() -> None:
+    case = Case("timeout", 100, candidate=hanging(0.2, 0.0), stable=answers(0.0), timeout=60)
+    before, after = served(case, 55), served(case, 120)
+    assert sum(entry.timeouts for entry in of_revision(told(before), CANDIDATE)) == 0
+    timeouts = sum(entry.timeouts for entry in of_revision(told(after), CANDIDATE))
+    assert timeouts == pytest.approx(0.2 * 50 * 60, rel=0.2)
+
+
+def test_a_router_pod_that_is_replaced_counts_from_zero_and_says_so() -> None:
+    before, after = (served(Case("reset", 100, resets=60), seconds) for seconds in (55, 60))
+    assert told(before)[0].envoy_start != told(after)[0].envoy_start
+    assert of_revision(told(after), STABLE)[0].requests == 0
+    assert of_revision(told(after), STABLE)[1].requests > 0
+
+
+def test_without_traffic_one_request_of_the_candidate_stays_open() -> None:
+    service = served(Case("stop", 100, stops=(30, 600)), 300)
+    entries = of_revision(told(service), CANDIDATE)
+    assert sum(entry.active for entry in entries) == 1
+    assert sum(entry.requests for entry in entries) == pytest.approx(30 * 50, rel=0.1)
+
+
+def test_answers_that_are_late_are_those_of_half_a_minute_ago() -> None:
+    service = Service(Case("late", 100, lag=30), np.random.default_rng(3))
+    seen = []
+    for _ in range(20):
+        service.pass_tick(0.5, None)
+        late = of_revision(told(service), STABLE)[0].requests
+        seen.append((int(service.ended[1, 0].sum()), late))
+    assert seen[19][1] == seen[13][0]
+
+
+@pytest.mark.parametrize(
+    ("case", "at", "baking", "bad"),
+    [
+        (Case("a", 1, candidate=answers(0.5), onset=60), 55, None, False),
+        (Case("b", 1, candidate=answers(0.5), onset=60), 60, None, True),
+        (Case("c", 1, candidate=answers(0.5), onset=60, in_bake=True), 300, None, False),
+        (Case("d", 1, candidate=answers(0.5), onset=60, in_bake=True), 300, 60, True),
+        (Case("e", 1, candidate=answers(0.5), every=300, lasts=60), 359, None, True),
+        (Case("f", 1, candidate=answers(0.5), every=300, lasts=60), 360, None, False),
+    ],
+)
+def test_a_candidate_is_bad_when_its_case_says(
+    case: Case, at: float, baking: float | None, bad: bool
+) -> None:
+    wanted = case.candidate if bad else case.stable
+    assert case.behaviour_of_candidate(at, baking) == wanted
+
+
+def test_a_leak_grows_by_the_minute() -> None:
+    leak = Case("leak", 1, grows=0.1, onset=300)
+    assert leak.behaviour_of_candidate(420, None) == answers().slower(1.2)
+
+
+def test_an_outage_covers_the_part_of_a_tick_that_it_lasts() -> None:
+    burst = Outage(answers(0.5), lasts=1, every=60, begin=30)
+    assert [burst.share_of_tick(at) for at in (0, 30, 35, 90)] == [0, 0.2, 0, 0.2]
+
+
+@pytest.mark.parametrize("behaviour", [answers(), hanging(0.1), streams(120), slow_answers(20, 0)])
+def test_the_fates_of_requests_are_all_there_are(behaviour: Behaviour) -> None:
+    assert sum(kind.share for kind in behaviour.kinds) == pytest.approx(1)
+    table = fates(behaviour, 1.0, 0)
+    assert table.chances.sum() == pytest.approx(1)
+    ended = fates(behaviour, 1.0, 10)
+    assert ended.chances[-1] == 0
+    assert np.all(ended.ticks + ended.later <= 2)
+    assert End.HANGS not in ended.ends
+
+
+def test_names_of_cases_are_seeds_and_so_all_different() -> None:
+    names = [case.name for case in (*bad_versions(), *good_versions())]
+    assert len(names) == len(set(names))
+    assert all(case.truth is Truth.BAD for case in bad_versions())
+    assert all(case.truth is Truth.GOOD for case in good_versions())
+
+
+def test_a_fault_that_begins_in_the_bake_is_timed_from_there() -> None:
+    case = Case("late", 1000, Truth.BAD, candidate=answers(0.5), in_bake=True, onset=30)
+    ending = climb(case, seed_of(case.name, 0))
+    assert ending.result is Result.ROLLED_BACK
+    assert ending.found_after == ending.seconds - ending.at_full - 30
+
+
+def test_a_rollout_without_a_verdict_at_the_deadline_is_held() -> None:
+    case = Case("short", 1, rollout={"deadlineSeconds": 60})
+    ending = climb(case, seed_of(case.name, 0))
+    assert ending.result is Result.HELD
+    assert ending.seconds <= 120
+
+
+# ── what is kept, and what is said of it ──
+
+
+def ended(result: Result, number: int = 1, **changes: float) -> list[Ending]:
+    made = Ending(result, 100, 60, -1, 0.0, "", "")
+    return [replace(made, **changes) for _ in range(number)]  # type: ignore[arg-type]
+
+
+def squared(base: int, number: int) -> Run:
+    return {"value": base * number**2}
+
+
+def test_runs_that_are_kept_are_not_done_again(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    Store(path, "this").add("cell", {0: {"value": 7}})
+    Store(path, "other").add("cell", {1: {"value": 8}})
+    path.write_text(path.read_text() + '{"cell": "cut o')
+
+    bench = Bench(Store(path, "this"), runs=3, jobs=1)
+    assert bench.runs_of([Cell("cell", partial(squared, 2))]) == {
+        "cell": [{"value": 7}, {"value": 2}, {"value": 8}]
+    }
+    assert Store(path, "this").missing("cell", 4) == [3]
+    assert len(Store(path, None).of("cell", 3)) == 3
+
+
+def test_a_promise_is_broken_where_the_interval_lies_above_it() -> None:
+    case = Case("hangs", 1)
+    promise = Promise("few", (case,), 0.05, promoted)
+
+    def answer(many: int) -> Answer:
+        endings = [*ended(Result.PROMOTED, many), *ended(Result.ROLLED_BACK, 200 - many)]
+        return Answer(promise, "hangs", 200, promoted(CaseOutcome(case, endings)))
+
+    assert not answer(10).is_broken
+    assert not answer(14).is_broken
+    assert answer(20).is_broken
+
+
+def test_promises_are_asked_where_their_cases_were_run() -> None:
+    case = PROMISES[0].cases[0]
+    outcome = CaseOutcome(case, ended(Result.ROLLED_BACK, 200))
+    found = [answer for answer in answers_to_promises({case.name: outcome}) if answer.is_broken]
+    assert [answer.promise for answer in found] == [PROMISES[0]]
+
+
+def test_a_version_that_is_not_found_has_no_time_and_counts_as_last() -> None:
+    case = Case("slow", 1)
+    endings = [*ended(Result.PROMOTED, 8, at_full=300), *ended(Result.HELD, 2, at_full=-1)]
+    assert CaseOutcome(case, endings).at_full_p90 == float("inf")
+    assert CaseOutcome(case, endings[:9]).at_full_p90 == float("inf")
+    assert CaseOutcome(case, [*endings[:8], *endings[:2]]).at_full_p90 == 300
+
+
+def test_the_worst_is_shown_first() -> None:
+    missed = CaseOutcome(Case("missed", 1), ended(Result.PROMOTED, 4))
+    found = CaseOutcome(Case("found", 1), ended(Result.ROLLED_BACK, 4, found_after=30))
+    lines = tables_of_rollouts.bad_versions([found, missed]).splitlines()
+    assert "missed" in lines[2]
+    assert "100% (39.8 to 100)" in lines[2]
+    assert "30 s (30)" in lines[3]
+
+
+def test_an_interval_is_that_of_clopper_and_pearson() -> None:
+    assert list(interval(0, 200)) == pytest.approx([0, 0.0183], abs=1e-4)
+    assert list(interval(5, 100)) == pytest.approx([0.0164, 0.1128], abs=1e-4)
+
+
+def test_a_run_has_its_own_seed() -> None:
+    draws = [rng.random() for rng in (*seeds("a", 2), *seeds("b", 2))]
+    assert len(set(draws)) == 4
+    assert draws[1] == seed_of("a", 1).random()
