@@ -71,6 +71,22 @@ def test_what_hangs_stays_in_flight_and_is_no_error() -> None:
     assert service.harmed == pytest.approx(0.1 * 100 * 150, rel=0.1)
 
 
+def test_a_stream_is_answered_at_once_and_in_flight_until_its_end() -> None:
+    service = served(Case("streams", 20, stable=streams(120)), 300)
+    for entry in of_revision(told(service), STABLE):
+        assert entry.requests == entry.begun
+        assert entry.active == entry.requests - sum(entry.latency.counts)
+        assert entry.stream_responses == entry.stream_requests > entry.requests
+
+
+def test_a_stream_that_hangs_sends_messages_and_is_never_answered() -> None:
+    hung = Case("mute", 20, stable=streams(120), candidate=streams(120, hang=1.0))
+    for entry in of_revision(told(served(hung, 300)), CANDIDATE):
+        assert (entry.requests, entry.stream_responses) == (0, 0)
+        assert entry.active == entry.begun
+        assert entry.stream_requests > entry.begun
+
+
 def test_what_hangs_is_an_error_at_the_timeout_and_not_before() -> None:
     case = Case("timeout", 100, candidate=hanging(0.2, 0.0), stable=answers(0.0), timeout=60)
     before, after = served(case, 55), served(case, 120)

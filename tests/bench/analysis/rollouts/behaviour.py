@@ -27,12 +27,13 @@ class End(IntEnum):
     REFUSED = 2
     """4xx: the client is told that it asked wrongly."""
     TIMED_OUT = 3
-    HANGS = 4
+    STREAMED = 4
+    """A stream ends well; it is answered by its first message, soon after it begins."""
+    HANGS = 5
     """Never: it stays in flight."""
 
 
-COUNTED = (End.ANSWERED, End.FAILED, End.REFUSED, End.TIMED_OUT)
-"""Ends at which the router counts a request as finished."""
+ENDS = tuple(end for end in End if end is not End.HANGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class Kind:
     end: End = End.ANSWERED
     median_millis: float = MEDIAN_MILLIS
     sigma: float = SIGMA
+    messages: float = 0.0
+    """Of a stream, from either side, in a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,8 @@ class Behaviour:
         """Return the share of requests that do not end well within so many milliseconds."""
         harmed = 0.0
         for kind in self.kinds:
-            is_bad = kind.end is not End.ANSWERED
-            harmed += kind.share * (1.0 if is_bad else 1 - _below(kind, slow_millis))
+            late = 1 - _below(kind, slow_millis) if kind.end is End.ANSWERED else 1.0
+            harmed += 0.0 if kind.end is End.STREAMED else kind.share * late
         return harmed
 
 
@@ -93,12 +96,17 @@ def slow_answers(seconds: float, errors: float) -> Behaviour:
     return Behaviour((answered, Kind(errors, End.FAILED)))
 
 
-def streams(seconds: float, errors: float = 0.0) -> Behaviour:
-    """Return streams that are open for half of `seconds` to half as long again."""
+def streams(seconds: float, hang: float = 0.0) -> Behaviour:
+    """Return streams with a message a second, open for half of `seconds` to half as long again.
+
+    On a share of them no message is ever answered.
+    """
     parts = (0.5, 0.75, 1.0, 1.25, 1.5)
-    share = (1 - errors) / len(parts)
-    kinds = [Kind(share, median_millis=1000 * seconds * part, sigma=0.05) for part in parts]
-    return Behaviour((*kinds, Kind(errors, End.FAILED)) if errors else tuple(kinds))
+    share = (1 - hang) / len(parts)
+    kinds = [
+        Kind(share, End.STREAMED, 1000 * seconds * part, sigma=0.05, messages=1) for part in parts
+    ]
+    return Behaviour((*kinds, Kind(hang, End.HANGS, messages=1)) if hang else tuple(kinds))
 
 
 def rare_slow(share: float, millis: float, errors: float = 0.01) -> Behaviour:
@@ -150,11 +158,11 @@ def fates(behaviour: Behaviour, factor: float, timeout: int) -> Fates:
             parts.append(ended)
 
     chances = np.array([*(part[0] for part in parts), hangs])
-    whole, rest = np.divmod([part[3] / TICK for part in parts], 1)
+    whole, rest = np.divmod(np.array([part[3] / TICK for part in parts], float), 1)
     return Fates(
         chances / chances.sum(),
-        np.array([part[1] for part in parts]),
-        np.array([part[2] for part in parts]),
+        np.array([part[1] for part in parts], np.int64),
+        np.array([part[2] for part in parts], np.int64),
         whole.astype(np.int64),
         np.asarray(rest),
     )

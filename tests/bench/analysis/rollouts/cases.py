@@ -33,11 +33,13 @@ def errors(before: float, after: float, rps: float, **more: object) -> Case:
 
 def hangs() -> list[Case]:
     """Return versions whose requests do not come back, or late."""
+    old_streams = {"stable": streams(120), "past": 7200}
     return [
         _bad("10% hang for ever", 100, hanging(0.1)),
         _bad("10% hang for ever", 10, hanging(0.1)),
         _bad("30% hang for ever", 100, hanging(0.3)),
         _bad("all hang", 10, hanging(1.0)),
+        _bad("no message on streams of 2 min is answered", 0.5, streams(120, 1), **old_streams),
         _bad("20% hang until the timeout of 60 s", 100, hanging(0.2), timeout=60),
         _bad("5% hang until the timeout of 60 s", 100, hanging(0.05), timeout=60),
         _bad("20% hang until the timeout of 60 s", 1000, hanging(0.2), timeout=60),

@@ -178,14 +178,15 @@ def _result(world: Climb) -> Result | None:
     return Result.HELD if is_over else None
 
 
-def _told(world: Climb) -> str:
-    """Return what every metric says that does not pass."""
+def _told(world: Climb, *, collecting: bool = False) -> str:
+    """Return what every metric says that does not pass, if wanted also while it collects."""
     rollout = world.md.status.rollout
     entries = rollout.analysis if rollout is not None else []
     return ", ".join(
         f"{entry.name} {entry.reason}"
         for entry in entries
-        if entry.verdict not in {Verdict.PASS, ""} and entry.reason not in COLLECTING
+        if entry.verdict not in {Verdict.PASS, ""}
+        and (collecting or entry.reason not in COLLECTING)
     )
 
 
@@ -200,13 +201,13 @@ def _ending(world: Climb, service: Service, result: Result, full: int, said: str
         at_full=full,
         found_after=found if case.truth is Truth.BAD else -1,
         harmed=service.harmed,
-        cause=_cause(world, result, said),
+        cause=_cause(world, result),
         said=said if result is Result.PROMOTED else "",
     )
 
 
-def _cause(world: Climb, result: Result, said: str) -> str:
+def _cause(world: Climb, result: Result) -> str:
     back = world.md.status.last_rollback
     if result is Result.ROLLED_BACK and back is not None:
         return f"{back.metric or ''} {back.trigger.partition(':')[0]}".strip()
-    return said if result is Result.HELD else ""
+    return _told(world, collecting=True) if result is Result.HELD else ""

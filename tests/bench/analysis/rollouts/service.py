@@ -16,8 +16,8 @@ from slipway.api.times import to_wire
 from tests.bench.analysis.arrivals import TICK
 from tests.bench.analysis.rollouts.behaviour import (
     BUCKETS,
-    COUNTED,
     EDGES,
+    ENDS,
     Behaviour,
     End,
     Fates,
@@ -63,11 +63,15 @@ class Service:
         self.arms = arms_of(case)
         shape = (len(self.arms), PROXIES)
         self.begun = np.zeros(shape, int)
-        self.ended = np.zeros((*shape, len(COUNTED), BUCKETS), int)
+        self.ended = np.zeros((*shape, len(ENDS), BUCKETS), int)
         self.open = np.zeros(shape, int)
         """Requests that never end."""
+        self.streams = np.zeros(shape, int)
+        """Streams that have begun, and are answered."""
+        self.messages = np.zeros((*shape, 2))
+        """On streams: from clients, and from servers."""
         self.harmed = 0.0
-        self._ahead = np.zeros((AHEAD, *shape, len(COUNTED), BUCKETS), int)
+        self._ahead = np.zeros((AHEAD, *shape, len(ENDS), BUCKETS), int)
         self._shares = np.array([arm.share for arm in self.arms])
         self._born = ["1"] * PROXIES
         self._tick, self._load = 0, float(rng.standard_normal()) * LOAD_SIGMA
@@ -129,6 +133,7 @@ class Service:
         changed |= bool(now[: self._candidates].any())
         self.ended += now
         now[:] = 0
+        self._exchange_messages()
         self._tick += 1
         if case.resets and self.at % case.resets < TICK:
             self._replace_proxy()
@@ -158,6 +163,7 @@ class Service:
     def _draw_fates(self, index: int, by_proxy: NDArray[np.int64], table: Fates) -> None:
         drawn = self.rng.multinomial(by_proxy, table.chances)
         self.open[index] += drawn[:, -1]
+        self.streams[index] += drawn[:, :-1][:, table.ends == End.STREAMED].sum(1)
         later = self.rng.binomial(drawn[:, :-1], table.later)
         soon = drawn[:, :-1] - later
 
@@ -176,12 +182,17 @@ class Service:
         self.open[0, 0] = int(begin <= at < end)
         self.ended[0, 0, End.ANSWERED, -1] += at == end
 
+    def _exchange_messages(self) -> None:
+        rate = max(kind.messages for kind in self.case.stable.kinds)
+        answered = self.streams - self.ended[:, :, End.STREAMED].sum(2)
+        self.messages[:, :, 0] += TICK * rate * (answered + self.open)
+        self.messages[:, :, 1] += TICK * rate * answered
+
     def _replace_proxy(self) -> None:
         """Another router pod comes for the first one: its counters and requests are gone."""
         self._born[0] = str(self._tick)
-        for counts in (self.begun, self.open):
+        for counts in (self.begun, self.open, self.streams, self.messages, self.ended):
             counts[:, 0] = 0
-        self.ended[:, 0] = 0
         self._ahead[:, :, 0] = 0
 
     # ── what the router counts ──
@@ -214,17 +225,21 @@ class Service:
         mine = slice(0, self._candidates) if role == CANDIDATE else slice(self._candidates, None)
         ended = self.ended[mine, proxy].sum(0)
         ends = ended.sum(1).tolist()
-        requests, begun = sum(ends), int(self.begun[mine, proxy].sum())
+        begun, streams = int(self.begun[mine, proxy].sum()), int(self.streams[mine, proxy].sum())
+        sent, answered = self.messages[mine, proxy].sum(0).astype(int).tolist()
         return RouteCounters.model_construct(
             name=ROUTE,
             revision=revision,
             pinned=False,
-            requests=requests,
+            requests=sum(ends) - ends[End.STREAMED] + streams,
             errors=ends[End.FAILED] + ends[End.TIMED_OUT],
             resets=0,
             timeouts=ends[End.TIMED_OUT],
             client_errors=ends[End.REFUSED],
-            active=begun - requests,
+            active=begun - sum(ends),
+            begun=begun,
+            stream_requests=sent,
+            stream_responses=answered,
             latency=Latency.model_construct(edges_millis=EDGE_LIST, counts=ended.sum(0).tolist()),
         )
 
