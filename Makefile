@@ -125,6 +125,11 @@ bench-analysis: $(SETUP) ## How good verdicts are, beside three peers; fails whe
 	$(call step,bench: analysis under virtual time)
 	@$(BIN)/python -m tests.bench.analysis $(BENCH_ARGS)
 
+.PHONY: conformance
+conformance: $(SETUP) ## Where the router answers otherwise than Triton itself, and whether the docs say so (a minute)
+	$(call step,conformance: the same requests to Triton and through the router)
+	@$(BIN)/python -m tests.contract.conformance
+
 .PHONY: lock
 lock: $(SETUP) ## Resolve the dependencies of pyproject.toml into the lock files (needs uv)
 	@uv=$$(command -v uv || echo $(BIN)/uv); \

@@ -58,6 +58,8 @@ HTTP_CONFIG = r"/v2/models/[^/]+(/versions/[^/]+)?/config"
 GRPC_CONFIG = f"/{GRPC_SERVICE}/ModelConfig"
 """With these clients such as PyTriton's and perf_analyzer begin. Entries of their own: Envoy takes
 no expression of more than 100 instructions."""
+GRPC_HEALTH = "/grpc.health.v1.Health/Check"
+"""What load balancers and probes ask any gRPC server."""
 ALL_STATISTICS = "/v2/models/stats"
 """Would match as the metadata of a model called "stats"; it lists every model's statistics."""
 
@@ -74,6 +76,8 @@ RETRIES = 3
 POLL_PAUSE = "0.010s"
 """Between two polls for a cluster's endpoints; the agent holds each poll until they change."""
 POLL_TIMEOUT = "86400s"
+MOST_HEADERS = 1000
+"""Of one request; Envoy's own limit of 100 is below what Triton takes."""
 UNLIMITED = 4_294_967_295
 CACHED = 4096
 """Parts kept rendered: a change of one weight must not cost the work of rendering fifty."""
@@ -268,10 +272,6 @@ def _connection_manager(name: str, directory: str) -> Manifest:
         "route_config_name": ROUTES_NAME,
         "config_source": _config_source(directory, ROUTES_FILE),
     }
-    error_body = {
-        "json_format": {"error": "slipway router: %LOCAL_REPLY_BODY%"},
-        "content_type": "application/json",
-    }
 
     return {
         "@type": f"{_TYPES}.extensions.filters.network.http_connection_manager.v3"
@@ -279,6 +279,7 @@ def _connection_manager(name: str, directory: str) -> Manifest:
         "stat_prefix": STAT_PREFIX,
         "codec_type": "AUTO",
         # Triton serves HTTP/1.0, which proxies such as nginx speak unless told otherwise.
+        "common_http_protocol_options": {"max_headers_count": MOST_HEADERS},
         "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": name},
         "rds": routes,
         "early_header_mutation_extensions": [_set_route_header(name)],
@@ -290,8 +291,27 @@ def _connection_manager(name: str, directory: str) -> Manifest:
         "stream_idle_timeout": "0s",
         "request_headers_timeout": "30s",
         "server_header_transformation": "PASS_THROUGH",
-        "local_reply_config": {"body_format": error_body},
-        "http_filters": [_grpc_statistics_filter(), _http_filter("router", "router.v3.Router")],
+        "local_reply_config": _own_answers(),
+        "http_filters": [
+            _grpc_statistics_filter(),
+            _http_filter("router", "router.v3.Router", suppress_envoy_headers=True),
+        ],
+    }
+
+
+def _own_answers() -> Manifest:
+    """Triton's form of an error: JSON over HTTP, the plain text over gRPC."""
+    text = "slipway router: %LOCAL_REPLY_BODY%"
+    is_grpc = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
+
+    return {
+        "body_format": {"json_format": {"error": text}, "content_type": "application/json"},
+        "mappers": [
+            {
+                "filter": {"header_filter": {"header": is_grpc}},
+                "body_format_override": {"text_format_source": {"inline_string": text}},
+            }
+        ],
     }
 
 
@@ -362,6 +382,7 @@ def _path_matches(protocol: Protocol) -> list[Manifest]:
         return [
             {"safe_regex": {"regex": f"/{GRPC_SERVICE}/({methods})"}},
             {"path": GRPC_CONFIG},
+            {"path": GRPC_HEALTH},
         ]
     return [{"safe_regex": {"regex": expression}} for expression in (HTTP_PATHS, HTTP_CONFIG)]
 

@@ -225,3 +225,22 @@ def add_slow(repository: Path, name: str = "slow", seconds: float = 0.2) -> None
             ]) for request in requests]
         """,
     )
+
+
+def add_echo(repository: Path, name: str = "echo") -> None:
+    """Does not batch; answers a vector of any length with itself."""
+    add_model(
+        repository,
+        name,
+        """
+        max_batch_size: 0
+        input [{ name: "x" data_type: TYPE_FP32 dims: [-1] }]
+        output [{ name: "y" data_type: TYPE_FP32 dims: [-1] }]
+        """,
+        """
+        def execute(self, requests):
+            return [pb.InferenceResponse([
+                pb.Tensor("y", pb.get_input_tensor_by_name(request, "x").as_numpy())
+            ]) for request in requests]
+        """,
+    )

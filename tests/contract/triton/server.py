@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,8 +99,14 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 
 @contextmanager
-def running(spec: triton.TritonServer, repository: Path, scratch: Path) -> Iterator[Running]:
-    """Start the server on free ports; kill it at the end."""
+def running(
+    spec: triton.TritonServer,
+    repository: Path,
+    scratch: Path,
+    *,
+    without: Collection[str] = (),
+) -> Iterator[Running]:
+    """Start the server on free ports, without some of the rendered flags; kill it at the end."""
     log = scratch / "triton.log"
     ports = dict(zip(("http", "grpc", "metrics"), _free_ports(3), strict=True))
     container, environment = triton.render_container(spec), install.installed()
@@ -109,7 +115,7 @@ def running(spec: triton.TritonServer, repository: Path, scratch: Path) -> Itera
         process = subprocess.Popen(
             [
                 install.server(environment) / "bin/tritonserver",
-                *_arguments(container, repository, ports),
+                *_arguments(container, repository, ports, without),
                 f"--backend-directory={_backends(scratch, environment)}",
             ],
             env={**_literals(container), "PATH": f"{environment}/bin:/usr/bin:/bin"},
@@ -131,7 +137,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait(timeout=START_SECONDS)
 
 
-def _arguments(container: Manifest, repository: Path, ports: dict[str, int]) -> Iterator[str]:
+def _arguments(
+    container: Manifest, repository: Path, ports: dict[str, int], without: Collection[str]
+) -> Iterator[str]:
     """Yield the container's arguments with this machine's paths and ports."""
     variables = {**_literals(container), triton.ADMIN_KEY: POD_UID}
     here = {f"{name}-port": str(port) for name, port in ports.items()}
@@ -139,7 +147,8 @@ def _arguments(container: Manifest, repository: Path, ports: dict[str, int]) -> 
     for argument in container["args"][1:]:
         flag, value = argument.removeprefix("--").split("=", 1)
         value = re.sub(r"\$\((\w+)\)", lambda match: variables[match[1]], value)
-        yield f"--{flag}={here.get(flag, value)}"
+        if flag not in without:
+            yield f"--{flag}={here.get(flag, value)}"
 
 
 def _literals(container: Manifest) -> dict[str, str]:

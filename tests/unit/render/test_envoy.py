@@ -26,7 +26,7 @@ def forwarded(route: Route) -> list[Manifest]:
 
 
 def test_weights_of_both_protocols_are_the_routes() -> None:
-    protocols = (Protocol.GRPC, Protocol.GRPC, Protocol.HTTP, Protocol.HTTP)
+    protocols = (Protocol.GRPC,) * 3 + (Protocol.HTTP,) * 2
     for action, protocol in zip(forwarded(ROUTE), protocols, strict=True):
         shares = action["weighted_clusters"]["clusters"]
         assert {each["name"]: each["weight"] for each in shares} == {
@@ -73,7 +73,7 @@ def test_a_route_names_exactly_the_clusters_that_it_can_reach() -> None:
 @pytest.mark.parametrize("weights", [(), ((STABLE, 0),)])
 def test_a_route_without_weights_answers_503(weights: tuple[tuple[str, int], ...]) -> None:
     direct = [each.get("direct_response") for each in routes_of(replace(ROUTE, weights=weights))]
-    assert [each and each["status"] for each in direct] == [404, 503, 503, 503, 503, 404]
+    assert [each and each["status"] for each in direct] == [404, *[503] * 5, 404]
 
 
 @pytest.mark.parametrize(("seconds", "timeout"), [(0, "0s"), (30, "30s")])
