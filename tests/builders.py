@@ -1,5 +1,6 @@
 """Healthy values for tests; a test names only what differs."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -168,8 +169,12 @@ def counted(
     route: str = "digits",
     at: datetime = NOON,
     active: int = 0,
+    refused: Mapping[str, int] | None = None,
 ) -> Counters:
-    """Return a proxy's counters: by revision requests, errors, and how many of them were slow."""
+    """Return a proxy's counters: by revision requests, errors, and how many of them were slow.
+
+    `refused` are by revision the requests that the server did not take.
+    """
     edges = [float(edge) for edge in latency_edges()]
 
     routes = []
@@ -187,7 +192,8 @@ def counted(
                 errors=errors,
                 resets=0,
                 timeouts=0,
-                client_errors=0,
+                client_errors=(refused or {}).get(revision, 0),
+                refused=(refused or {}).get(revision, 0),
                 active=active,
                 latency=Latency(edges_millis=edges, counts=counts),
             )

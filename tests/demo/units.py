@@ -39,6 +39,7 @@ def _compare_numbers(candidate: float, stable: float, limit: float) -> str:
 
 DESCRIPTIONS: dict[str, Describe] = {
     "errors": _compare_shares,
+    "client-errors": _compare_shares,
     "latency": _compare_slow_shares,
     "latency-p90": _compare_slow_shares,
     "latency-p99": _compare_slow_shares,

@@ -16,12 +16,14 @@ from datetime import datetime
 from itertools import groupby
 
 from slipway.agent.admin import Stat
-from slipway.api.counters import Counters, Latency, RouteCounters, latency_edges
+from slipway.api.counters import GATEWAY_STATUS, Counters, Latency, RouteCounters, latency_edges
 from slipway.api.protocol import Protocol
 from slipway.api.times import to_wire
 from slipway.render.envoy import GRPC_SERVICE, GRPC_STREAM, ClusterKey
 
 JUDGED_GRPC_CODES = frozenset({2, 4, 8, 12, 13, 14, 15})
+REFUSED_GRPC_CODES = frozenset({3, 5, 9, 11})
+"""What a model server says of a request that it does not take."""
 GRPC_OK = 0
 _GRPC_DEADLINE, _GRPC_UNAVAILABLE = 4, 14
 _ATTEMPTS = (
@@ -44,6 +46,7 @@ class ClusterTally:
     resets: int
     timeouts: int
     client_errors: int
+    refused: int
     active: int
     begun: int
     stream_requests: int
@@ -57,6 +60,7 @@ class ClusterTally:
             self.resets + other.resets,
             self.timeouts + other.timeouts,
             self.client_errors + other.client_errors,
+            self.refused + other.refused,
             self.active + other.active,
             self.begun + other.begun,
             self.stream_requests + other.stream_requests,
@@ -90,7 +94,7 @@ def _group_key(key: ClusterKey) -> tuple[str, str, bool]:
 
 
 def _sum_tallies(tallies: Iterable[ClusterTally]) -> ClusterTally:
-    total = ClusterTally(0, 0, 0, 0, 0, 0, 0, 0, 0, _empty_buckets())
+    total = ClusterTally(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, _empty_buckets())
     for each in tallies:
         total = total + each
     return total
@@ -110,6 +114,7 @@ def _route_counters(
         resets=tally.resets,
         timeouts=tally.timeouts,
         client_errors=tally.client_errors,
+        refused=tally.refused,
         active=tally.active,
         begun=tally.begun,
         stream_requests=tally.stream_requests,
@@ -130,10 +135,12 @@ def _tally_cluster(
     if key.protocol is Protocol.GRPC:
         codes = _count_grpc_codes(values)
         failed = sum(count for code, count in codes.items() if code in JUDGED_GRPC_CODES)
-        refused = sum(codes.values()) - failed - codes[GRPC_OK]
+        by_client = sum(codes.values()) - failed - codes[GRPC_OK]
+        refused = sum(count for code, count in codes.items() if code in REFUSED_GRPC_CODES)
         unreached, late = codes[_GRPC_UNAVAILABLE], codes[_GRPC_DEADLINE]
     else:
-        failed, refused = value("upstream_rq_5xx"), value("upstream_rq_4xx")
+        failed, by_client = value("upstream_rq_5xx"), value("upstream_rq_4xx")
+        refused = by_client - sum(value(f"upstream_rq_{status}") for status in GATEWAY_STATUS)
         unreached, late = value("upstream_rq_503"), value("upstream_rq_504")
 
     # Resets and timeouts that no answer has shown as an error yet.
@@ -143,7 +150,8 @@ def _tally_cluster(
         errors=failed + unseen,
         resets=resets,
         timeouts=timeouts,
-        client_errors=refused,
+        client_errors=by_client,
+        refused=max(0, refused),
         active=value("upstream_rq_active") + value("upstream_rq_pending_active"),
         begun=max(0, sum(map(value, _ATTEMPTS)) - value("upstream_rq_retry")),
         stream_requests=value(f"{_STREAM}.request_message_count"),
@@ -210,6 +218,7 @@ _METRICS = (
     ("requests_begun_total", "Requests begun.", "counter"),
     ("errors_total", "Requests that failed by fault of the server.", "counter"),
     ("client_errors_total", "Requests that failed by fault of the client.", "counter"),
+    ("refused_total", "Of these, requests that the model server did not take.", "counter"),
     ("resets_total", "Streams and connections that the server broke.", "counter"),
     ("timeouts_total", "Requests that took longer than the route allows.", "counter"),
     ("active_requests", "Requests in flight.", "gauge"),
@@ -229,6 +238,7 @@ def _render_samples(name: str, route: RouteCounters) -> list[str]:
         "requests_total": route.requests,
         "errors_total": route.errors,
         "client_errors_total": route.client_errors,
+        "refused_total": route.refused or 0,
         "resets_total": route.resets,
         "timeouts_total": route.timeouts,
         "active_requests": route.active,

@@ -7,6 +7,8 @@ from pydantic import FailFast, Field
 from slipway.api.base import ApiModel, Name, Revision, Time
 
 PATH = "/v1/counters"
+GATEWAY_STATUS = (401, 403, 407, 429)
+"""4xx of a gateway, a mesh or a rate limit in front of the server: no word of the model."""
 
 
 def latency_edges() -> tuple[int, ...]:
@@ -48,7 +50,10 @@ class RouteCounters(ApiModel):
     resets: int
     timeouts: int
     client_errors: int
-    """4xx and the other gRPC codes; reported, never judged."""
+    """4xx and the other gRPC codes, whoever refused the request."""
+    refused: int | None = None
+    """Of these, what a model server says of a request: 4xx but `GATEWAY_STATUS`, and gRPC status
+    3, 5, 9, 11. None from an agent that does not tell them apart."""
     active: int
     """Requests in flight now."""
     begun: int | None = None

@@ -388,6 +388,11 @@ class Reason(StrEnum):
     NOTHING_AGAINST = "NothingAgainst", Group.ANALYSIS, "nothing against the candidate so far"
     ANSWERING = "Answering", Group.ANALYSIS, "requests come back as they do on stable"
     ERROR_RATIO = "ErrorRatio", Group.ANALYSIS, "a larger share of errors than on stable"
+    CLIENT_ERROR_RATIO = (
+        "ClientErrorRatio",
+        Group.ANALYSIS,
+        "a larger share of client errors (4xx) than on stable",
+    )
     SLOW_RATIO = "SlowRatio", Group.ANALYSIS, "a larger share of slow answers than on stable"
     SLOW_MEAN = "SlowMean", Group.ANALYSIS, "a higher mean latency than on stable"
     UNRESPONSIVE = "Unresponsive", Group.ANALYSIS, "requests go in and do not come back"

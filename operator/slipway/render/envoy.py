@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from slipway.api.base import Manifest
 from slipway.api.canonical_json import sha256_of
-from slipway.api.counters import latency_edges
+from slipway.api.counters import GATEWAY_STATUS, latency_edges
 from slipway.api.modelroute import HeaderMatch
 from slipway.api.protocol import Protocol
 
@@ -237,10 +237,11 @@ def _config_source(directory: str, file: str) -> Manifest:
 def _needed_stats() -> list[Manifest]:
     """Only what the agent reads: a cluster has hundreds of statistics."""
     prefixes = [f"{prefix}." for prefix in VERSION_STATS.values()]
+    statuses = "|".join(map(str, (*GATEWAY_STATUS, 503, 504)))
     counted = (
         r"cluster\.[^.]+\.("
-        r"version_text|upstream_rq_(completed|total|4xx|5xx|503|504|active|pending_active"
-        r"|pending_failure_eject|cancelled|retry|rx_reset|timeout|time)"
+        rf"version_text|upstream_rq_(completed|total|4xx|5xx|{statuses}"
+        r"|active|pending_active|pending_failure_eject|cancelled|retry|rx_reset|timeout|time)"
         r"|upstream_cx_(destroy_remote_with_active_rq|none_healthy)"
         r"|grpc\..*)"
     )

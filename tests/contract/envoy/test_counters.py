@@ -65,6 +65,17 @@ async def test_http_failures_are_blamed_by_their_class(
 
 
 @pytest.mark.parametrize(
+    ("status", "refused"), [(400, 20), (404, 20), (401, 0), (403, 0), (429, 0), (500, 0)]
+)
+async def test_of_client_errors_those_of_gateways_and_rate_limits_are_told_apart(
+    router: Router, models: tuple[Model, Model], status: int, refused: int
+) -> None:
+    models[0].http_status = status
+    await send_many(router.url, 20)
+    assert (await router.counters_of(STABLE)).refused == refused
+
+
+@pytest.mark.parametrize(
     ("code", "errors", "client_errors"),
     [
         (grpc.StatusCode.INTERNAL, 10, 0),

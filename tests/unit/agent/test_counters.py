@@ -97,6 +97,37 @@ def test_grpc_errors_are_those_of_the_server() -> None:
     assert (found.errors, found.client_errors) == (7, 9)
 
 
+@pytest.mark.parametrize(
+    ("values", "client_errors", "refused"),
+    [
+        pytest.param({"upstream_rq_4xx": 5, "upstream_rq_400": 5}, 5, 5, id="by the server"),
+        pytest.param(
+            {
+                "upstream_rq_4xx": 9,
+                "upstream_rq_400": 2,
+                "upstream_rq_401": 1,
+                "upstream_rq_403": 1,
+                "upstream_rq_407": 1,
+                "upstream_rq_429": 4,
+            },
+            9,
+            2,
+            id="by a gateway or a rate limit",
+        ),
+    ],
+)
+def test_what_a_gateway_refuses_is_no_word_of_the_server(
+    values: dict[str, int], client_errors: int, refused: int
+) -> None:
+    found = only(read(*stats(HTTP, **values)))
+    assert (found.client_errors, found.refused) == (client_errors, refused)
+
+
+def test_of_grpc_status_3_5_9_and_11_are_refused_requests() -> None:
+    found = only(read(*grpc_stats(**{f"c{code}": 10**code for code in range(1, 7)}, c9=7, c11=1)))
+    assert found.refused == 10**3 + 10**5 + 7 + 1
+
+
 def test_a_grpc_answer_that_envoy_made_itself_is_one_error() -> None:
     found = only(read(*stats(GRPC, upstream_rq_5xx=2, upstream_rq_503=2), *grpc_stats(c14=2)))
     assert found.errors == 2

@@ -61,6 +61,7 @@ LAYOUTS = (
     AnalysisLayout(updated=False, bars=8),
     AnalysisLayout(updated=False, since=False, bars=8),
     AnalysisLayout(updated=False, since=False, roles=False, bars=8),
+    AnalysisLayout(updated=False, since=False, roles=False, bars=7),
     AnalysisLayout(updated=False, since=False, roles=False, bars=4),
     AnalysisLayout(updated=False, since=False, roles=False, bars=0),
 )

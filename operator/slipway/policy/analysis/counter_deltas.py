@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
 from operator import mul
+from typing import Any
 
 from slipway.api.counters import Counters, Latency, RouteCounters
 from slipway.api.modeldeployment import AnalysisMode
@@ -32,12 +33,17 @@ LOST_AFTER = timedelta(seconds=60)
 """Into a step there is a memory, if none was lost."""
 ROOM = 1450
 """Characters for the base: what is stored together with it has the rest of 2 KiB."""
-FIXED = 3
+FAILED, LOG_MILLIS, REFUSED = 1, 2, 3
+"""Columns of a row, behind the requests."""
+FIXED = 4
 """Columns of a row before the slow ones."""
+UNKNOWN = -1
+"""A column that an earlier version did not store: it begins to count now."""
 MILLI = 1000
 
 Row = tuple[int, ...]
-"""Requests, errors, sum of the logarithm of milliseconds (in thousandths), slow by edge."""
+"""Requests, errors, sum of the logarithm of milliseconds (in thousandths), requests that the
+server refused, slow by edge."""
 ProxyRows = tuple[int, Mapping[str, Row]]
 """Of one proxy: which life of Envoy, and the counters by revision."""
 
@@ -86,7 +92,7 @@ class CounterBase:
             room -= len(json.dumps({proxy: counted}, separators=(",", ":")))
             if room > 0:
                 seen[proxy] = counted
-        return {**raw, "n": seen}
+        return {**raw, "r": seen}
 
 
 @lru_cache(MOST_PARSED)
@@ -96,9 +102,10 @@ def load_base(text: str | None) -> CounterBase | None:
     try:
         moments = [from_wire(str(raw[key])) for key in ("a", "f", "b")]
         at, since, born = (moment for moment in moments if moment is not None)
+        stored = raw["r"] if "r" in raw else _with_refused(raw["n"])
         seen = {
             proxy: (int(life), {name: _to_row(row) for name, row in rows.items()})
-            for proxy, (life, rows) in raw["n"].items()  # type: ignore[attr-defined]
+            for proxy, (life, rows) in stored.items()  # type: ignore[attr-defined]
         }
         of_candidate, of_stable = _to_row(raw["i"])  # type: ignore[arg-type]
         edges = tuple(float(edge) for edge in raw["e"])  # type: ignore[attr-defined]
@@ -118,6 +125,14 @@ def load_base(text: str | None) -> CounterBase | None:
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _with_refused(stored: Any) -> dict[str, Any]:
+    """Return rows of an earlier version, which had no refused requests, in the present form."""
+    return {
+        proxy: (life, {name: [*row[:3], UNKNOWN, *row[3:]] for name, row in rows.items()})
+        for proxy, (life, rows) in stored.items()
+    }
 
 
 def _to_row(values: Iterable[int]) -> Row:
@@ -197,6 +212,7 @@ def _rows_of(tick: Counters, plan: Plan, edges: tuple[float, ...]) -> dict[str, 
             entry.requests,
             entry.errors,
             log_millis(entry.latency),
+            entry.client_errors if entry.refused is None else entry.refused,
             *(slow_requests(entry.latency, edge) for edge in edges),
         )
         for entry in _judged_entries(tick, plan)
@@ -246,10 +262,12 @@ def _subtract_rows(now: Row, before: Row) -> Row:
     if not before or now[0] < before[0]:
         return now
     old = before + now[len(before) :]
+    refused = 0 if old[REFUSED] == UNKNOWN else max(0, now[REFUSED] - old[REFUSED])
     return (
         now[0] - old[0],
-        max(0, now[1] - old[1]),
-        now[2] - old[2],
+        max(0, now[FAILED] - old[FAILED]),
+        now[LOG_MILLIS] - old[LOG_MILLIS],
+        refused,
         *(max(0, a - b) for a, b in zip(now[FIXED:], old[FIXED:], strict=True)),
     )
 

@@ -18,8 +18,11 @@ from slipway.api.reasons import Reason
 from slipway.api.times import to_wire
 from slipway.api.verdict import Verdict
 from slipway.policy.analysis.counter_deltas import (
+    FAILED,
     FIXED,
+    LOG_MILLIS,
     MILLI,
+    REFUSED,
     CounterBase,
     CounterDelta,
     advance_base,
@@ -45,16 +48,24 @@ from slipway.policy.analysis.metrics.traffic_split import NAME as TRAFFIC
 from slipway.policy.analysis.metrics.traffic_split import SplitMemory, assess_split, load_split
 from slipway.policy.analysis.plan import Plan
 from slipway.policy.judgement import Judgement, KeptText, Role
-from slipway.policy.statistics.eprocess import Pair
+from slipway.policy.statistics.eprocess import FINE_BETTER_BETS, FINE_RATIOS, Pair
 from slipway.policy.statistics.mean_windows import Window, limit_millis
 
-ERRORS = "errors"
+ERRORS, CLIENT_ERRORS = "errors", "client-errors"
 LATENCY = "latency"
 """Of mode Threshold; mode Auto has one metric per quantile, and the mean."""
 TAIL, UPPER, MEAN = "latency-p99", "latency-p90", "latency-mean"
 SLOW_SHARED_AT = 0.5
 SPLIT, TAGS = "sp", "m"
 """Keys of the traffic's state, beside those of the base."""
+CLIENT_TOLERANCE = 0.1
+"""Of stable's client errors, at most: chance sends both revisions the same clients."""
+CLIENT_SHARED_AT = 1.0
+"""Never: where stable refuses most requests, its clients are what is wrong."""
+CLIENT_ADVICE = (
+    "the same clients are refused more often: compare what they send with the inputs, shapes and "
+    "batch limit of this version"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +128,11 @@ def judge(
         return _judge_warming_up(inputs, look)
 
     split, split_memory = assess_split(
-        _load_split(states.get(TRAFFIC)), _column_pair(delta, 1), delta.active, before.active, look
+        _load_split(states.get(TRAFFIC)),
+        _column_pair(delta, FAILED),
+        delta.active,
+        before.active,
+        look,
     )
     metrics = [*_assess_router(delta, stored, look), *_assess_readings(inputs, stored, look)]
 
@@ -160,7 +175,7 @@ def _column_pair(delta: CounterDelta, column: int) -> Pair:
 
 def _assess_router(delta: CounterDelta, stored: _StoredStates, look: Look) -> list[Assessment]:
     assess = check_share if look.plan.mode is AnalysisMode.THRESHOLD else assess_share
-    shares = [(1, _error_share(look)), *_slow_shares(look)]
+    shares = [(FAILED, _error_share(look)), *_slow_shares(look), *_refused_shares(look)]
     assessed = [
         assess(share, _column_pair(delta, column), stored.of(share.name), look)
         for column, share in shares
@@ -185,6 +200,28 @@ def _error_share(look: Look) -> ShareMetric:
         absolute=plan.tolerance.absolute,
         maximum=plan.threshold.max_error_ratio if is_fixed else None,
     )
+
+
+def _refused_shares(look: Look) -> list[tuple[int, ShareMetric]]:
+    """Return the share of requests that the server refused, unless a user's metric has its name."""
+    plan = look.plan
+    taken = any(metric.name == CLIENT_ERRORS for metric in plan.metrics)
+    if plan.mode is AnalysisMode.THRESHOLD or taken:
+        return []
+
+    share = ShareMetric(
+        CLIENT_ERRORS,
+        "client errors",
+        Reason.CLIENT_ERROR_RATIO,
+        BudgetGroup.CLIENT,
+        relative=1 + min(plan.tolerance.relative, CLIENT_TOLERANCE),
+        absolute=plan.tolerance.absolute,
+        shared_at=CLIENT_SHARED_AT,
+        ratios=FINE_RATIOS,
+        better_bets=FINE_BETTER_BETS,
+        advice=CLIENT_ADVICE,
+    )
+    return [(REFUSED, share)]
 
 
 def _slow_shares(look: Look) -> list[tuple[int, ShareMetric]]:
@@ -234,7 +271,8 @@ def _latency_mean(look: Look) -> MeanMetric:
 
 def _latency_window(delta: CounterDelta) -> Window:
     candidate, stable = delta.candidate, delta.stable
-    return Window(candidate[0], candidate[2] / MILLI, stable[0], stable[2] / MILLI, delta.seconds)
+    logs_c, logs_s = candidate[LOG_MILLIS] / MILLI, stable[LOG_MILLIS] / MILLI
+    return Window(candidate[0], logs_c, stable[0], logs_s, delta.seconds)
 
 
 def _assess_readings(inputs: LookInputs, stored: _StoredStates, look: Look) -> list[Assessment]:

@@ -2,8 +2,8 @@
 
 A weighted mean of e-values is an e-value however they depend on each other, and in essence the only
 admissible way to merge them (V. Vovk and R. Wang, E-values: calibration, combination and
-applications, 2021). Errors have 40% of the budget for false rollbacks, slow answers 30%, all
-other metrics 30%; a group without members leaves its part to the others. The candidate fails when
+applications, 2021). Errors have 40% of the budget for false rollbacks, slow answers 30%, client
+errors 10%, all other metrics 30% where there are any, scaled to 100%. The candidate fails when
 the mean reaches 1 / falseRollback; the culprit is the metric that contributed most. Promotion needs
 every required metric to pass, each at its own 5%: no correction is needed for that.
 """
@@ -19,7 +19,13 @@ from slipway.policy.analysis.wording import odds_against
 from slipway.policy.judgement import Role
 from slipway.policy.statistics.eprocess import log_sum
 
-BUDGET = {BudgetGroup.ERRORS: 0.4, BudgetGroup.SLOW: 0.3, BudgetGroup.REST: 0.3}
+BUDGET = {
+    BudgetGroup.ERRORS: 0.4,
+    BudgetGroup.SLOW: 0.3,
+    BudgetGroup.CLIENT: 0.1,
+    BudgetGroup.REST: 0.3,
+}
+"""In parts of the sum over the groups that have members."""
 ALMOST = math.log(10.0)
 """A metric is under suspicion from a tenth of what it needs."""
 
@@ -88,7 +94,7 @@ def _fail_by(stake: Stake, total: float, enough: float) -> Assessment:
     metric = stake.metric
     text = (
         f"{metric.figures}; evidence {odds_against(total)} against the candidate "
-        f"(rolls back at {odds_against(enough)})"
+        f"(rolls back at {odds_against(enough)}){_advise(metric)}"
     )
     return metric.with_verdict(Verdict.FAIL, metric.fail_reason, text)
 
@@ -97,17 +103,21 @@ def _hold_suspicious_pass(stake: Stake) -> Assessment:
     """Say that evidence mounts; a Pass waits until it is gone, others keep their reason."""
     metric = stake.metric
     if stake.is_held:
-        text = f"worse, but still within pod-to-pod noise: {metric.figures}"
+        text = f"worse, but still within pod-to-pod noise: {metric.figures}{_advise(metric)}"
         return metric.with_verdict(Verdict.INCONCLUSIVE, Reason.ARM_NOISE, text)
 
     is_pass = metric.judgement.verdict is Verdict.PASS
     if is_pass and stake.log_e >= stake.need - ALMOST:
         text = (
             f"evidence {odds_against(stake.log_e)} against the candidate "
-            f"(rolls back at {odds_against(stake.need)}): {metric.figures}"
+            f"(rolls back at {odds_against(stake.need)}): {metric.figures}{_advise(metric)}"
         )
         return metric.with_verdict(Verdict.INCONCLUSIVE, Reason.UNDER_SUSPICION, text)
     return metric
+
+
+def _advise(metric: Assessment) -> str:
+    return f"; {metric.advice}" if metric.advice else ""
 
 
 def _report_alone(item: Assessment, false_rollback: float) -> Assessment:

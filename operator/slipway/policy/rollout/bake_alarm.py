@@ -16,7 +16,7 @@ from slipway.policy.rollout.draft import SAFETY_POLL, Draft
 from slipway.policy.rollout_memory import ShareBefore
 from slipway.policy.statistics.wilson import FAIL_Z, PASS_Z, wilson_interval
 
-COMPARED = frozenset({"errors", "latency", "latency-p90", "latency-p99"})
+COMPARED = frozenset({"errors", "client-errors", "latency", "latency-p90", "latency-p99"})
 """Metrics that are shares of requests."""
 
 

@@ -27,8 +27,11 @@ NEVER = -1e9
 """Log of nothing; finite, so that it can be stored."""
 RATIOS = (1.4, 2.6, 5.0, 20.0, 150.0)
 """How much worse than allowed a candidate is bet to be."""
+FINE_RATIOS = (1.12, 1.4, 2.6, 10.0, 100.0)
+"""For shares that may be large, and that chance makes alike in both arms."""
 RATIO_SHARES = (0.15, 0.3, 0.3, 0.15, 0.1)
 BETTER_BETS = (0.25, 0.5, 0.95)
+FINE_BETTER_BETS = (0.08, 0.35, 0.98)
 BETTER_SHARES = (0.25, 0.5, 0.25)
 """Half on what is best for a version just as good as stable, a quarter on one without events."""
 FIRST_SHARE = 0.7
@@ -77,13 +80,15 @@ def log_add(left: float, right: float) -> float:
     return max(left, right) + math.log1p(math.exp(-abs(left - right)))
 
 
-def bet_on_worse(pair: Pair, relative: float, absolute: float) -> list[float]:
+def bet_on_worse(
+    pair: Pair, relative: float, absolute: float, ratios: Sequence[float] = RATIOS
+) -> list[float]:
     """Return log e of each bet against p_c <= relative * p_s + absolute; without stable 0."""
     if not pair.n_c or not pair.n_s:
-        return [0.0] * len(RATIOS)
+        return [0.0] * len(ratios)
     split = pair.n_c / pair.n_s
     found = []
-    for ratio in RATIOS:
+    for ratio in ratios:
         bet = (ratio - 1) / (split * relative * ratio + 1)
         lost = math.log(max(SMALLEST, 1 - split * relative * bet))
         found.append(
@@ -99,14 +104,16 @@ def bet_on_above(pair: Pair, limit: float) -> list[float]:
     ]
 
 
-def bet_on_better(pair: Pair, relative: float, absolute: float) -> list[float]:
+def bet_on_better(
+    pair: Pair, relative: float, absolute: float, bets: Sequence[float] = BETTER_BETS
+) -> list[float]:
     """Return log e of each bet against p_c >= relative * p_s + absolute."""
     split = pair.n_c / pair.n_s if pair.n_s else 0.0
     return [
         pair.k_c * math.log1p(-bet)
         + pair.k_s * math.log1p(split * relative * bet)
         + absolute * bet * pair.n_c
-        for bet in BETTER_BETS
+        for bet in bets
     ]
 
 
@@ -150,7 +157,13 @@ def log_better(wealth: Sequence[float]) -> float:
     return log_sum(map(add, _LOG_BETTER_SHARES, wealth))
 
 
-def needed_for_pass(pair: Pair, relative: float, absolute: float, missing: float) -> float | None:
+def needed_for_pass(
+    pair: Pair,
+    relative: float,
+    absolute: float,
+    missing: float,
+    bets: Sequence[float] = BETTER_BETS,
+) -> float | None:
     """Return about how many more requests of the candidate win `missing` nats; None: no number.
 
     At the present ratios, by the best single bet.
@@ -166,6 +179,6 @@ def needed_for_pass(pair: Pair, relative: float, absolute: float, missing: float
         candidate * math.log1p(-bet)
         + stable / split * math.log1p(split * relative * bet)
         + absolute * bet
-        for bet in BETTER_BETS
+        for bet in bets
     )
     return max(0.0, missing) / speed if speed > SMALLEST else None

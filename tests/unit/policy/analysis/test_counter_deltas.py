@@ -5,6 +5,8 @@ from datetime import datetime
 import pytest
 from slipway.api.counters import Counters, latency_edges
 from slipway.policy.analysis.counter_deltas import (
+    FIXED,
+    REFUSED,
     CounterBase,
     Row,
     advance_base,
@@ -100,6 +102,44 @@ def test_a_step_without_a_memory_has_lost_it_unless_it_is_young(
     assert load_or_begin_base(None, PLAN, moment).lost == lost
 
 
+def test_a_base_that_an_earlier_version_stored_goes_on_without_refused_requests() -> None:
+    base, _ = advance_base(load_or_begin_base(None, PLAN, NOON), [tick("a", 70)], PLAN, later(1))
+    stored = base.dump()
+    rows = {
+        proxy: (life, {name: (*row[:REFUSED], *row[FIXED:]) for name, row in by_name.items()})
+        for proxy, (life, by_name) in base.seen.items()
+    }
+    earlier = {**{key: value for key, value in stored.items() if key != "r"}, "n": rows}
+    now = counted(
+        "a", {STABLE: (150, 0, 3), CANDIDATE: (100, 2, 1)}, refused={STABLE: 9, CANDIDATE: 9}
+    )
+
+    after, delta = advance_base(
+        load_or_begin_base(encode_state(earlier), PLAN, later(2)), [now], PLAN, later(2)
+    )
+    assert (delta.candidate[:2], delta.candidate[REFUSED:]) == ((30, 2), (0, 1))
+
+    more = counted(
+        "a", {STABLE: (150, 0, 3), CANDIDATE: (100, 2, 1)}, refused={STABLE: 9, CANDIDATE: 12}
+    )
+    _, delta = advance_base(after, [more], PLAN, later(3))
+    assert delta.candidate[REFUSED] == 3
+
+
+def test_an_agent_that_tells_no_refused_requests_apart_counts_all_client_errors() -> None:
+    def told(client_errors: int) -> Counters:
+        found = tick("a", 70)
+        routes = [
+            entry.model_copy(update={"client_errors": client_errors, "refused": None})
+            for entry in found.routes
+        ]
+        return found.model_copy(update={"routes": routes})
+
+    base, _ = advance_base(load_or_begin_base(None, PLAN, NOON), [told(4)], PLAN, later(1))
+    _, delta = advance_base(base, [told(9)], PLAN, later(2))
+    assert delta.candidate[REFUSED] == 5
+
+
 # ── what slow is ──
 
 
@@ -132,7 +172,7 @@ def test_when_the_edges_are_found_errors_go_on_and_slow_begins() -> None:
     )
     base, delta = advance_base(base, [tick("a", 30, errors=2, stable=100)], PLAN, later(2))
     assert base.edges == (EDGE,)
-    assert (delta.candidate[:2], delta.candidate[3:]) == ((20, 2), (0,))
+    assert (delta.candidate[:2], delta.candidate[FIXED:]) == ((20, 2), (0,))
 
 
 def test_the_typical_latency_is_that_of_the_buckets_middles() -> None:

@@ -42,6 +42,8 @@ class Run:
     at: float = 0
     memories: dict[str, str] = field(default_factory=dict)
     active: int = 0
+    refused: tuple[int, int] = (0, 0)
+    """Of the candidate's and of stable's requests, all that their servers did not take."""
 
     def __post_init__(self) -> None:
         self.look()
@@ -53,7 +55,8 @@ class Run:
 
     def tick(self) -> Counters:
         counts = {STABLE: self.stable, CANDIDATE: self.candidate}
-        found = counted("router-a", counts, at=later(self.at))
+        refused = dict(zip((CANDIDATE, STABLE), self.refused, strict=True))
+        found = counted("router-a", counts, at=later(self.at), refused=refused)
         routes = [
             entry.model_copy(update={"active": self.active * (entry.revision == CANDIDATE)})
             for entry in found.routes
@@ -66,6 +69,7 @@ class Run:
         stable: Counts = (0, 0, 0),
         *,
         seconds: float = 5,
+        refused: tuple[int, int] = (0, 0),
         external: dict[str, Reading] | None = None,
         ticks: tuple[Counters | None, ...] | None = None,
     ) -> dict[str, Judgement]:
@@ -73,6 +77,7 @@ class Run:
         self.at += seconds
         self.candidate = plus(self.candidate, candidate)
         self.stable = plus(self.stable, stable)
+        self.refused = self.refused[0] + refused[0], self.refused[1] + refused[1]
         inputs = LookInputs(ticks or (self.tick(),), external or {})
         found = judge(self.memories, inputs, self.plan, later(self.at))
         self.memories |= texts_of(found)
@@ -288,6 +293,51 @@ def test_the_last_looks_are_kept_for_a_sparkline() -> None:
     for _ in range(30):
         found = run.look((100, 1, 0), (1900, 19, 0))
     assert found["errors"].looks == (0.01,) * 20
+
+
+# ── client errors ──
+
+
+def test_a_candidate_that_refuses_what_stable_takes_fails_and_says_what_to_look_at() -> None:
+    found = Run().look((100, 0, 0), (1900, 0, 0), refused=(20, 19))
+    assert said(found, "client-errors") == ("Fail", "ClientErrorRatio")
+    assert "client errors 20/100 (20.00%) vs 19/1,900 (1.00%)" in found["client-errors"].message
+    assert "inputs, shapes and batch limit" in found["client-errors"].message
+    assert found["errors"].verdict != "Fail"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.1, 0.3])
+def test_clients_that_both_refuse_alike_keep_nobody_from_promotion(share: float) -> None:
+    run, found = Run({"weight": 50, "next_weight": 95}), {}
+    for _ in range(40):
+        refused = round(250 * share)
+        found = run.look((250, 0, 0), (250, 0, 0), refused=(refused, refused))
+    assert said(found, "client-errors") == ("Pass", "WithinHarm")
+
+
+def test_a_fifth_more_client_errors_are_held_and_said() -> None:
+    run, seen = Run({"weight": 80, "next_weight": 100}), set[tuple[str, str]]()
+    for _ in range(120):
+        seen.add(said(run.look((400, 0, 0), (100, 0, 0), refused=(48, 10)), "client-errors"))
+    assert {verdict for verdict, _ in seen} == {"Inconclusive"}
+    assert "the same clients are refused more often" in run.look()["client-errors"].message
+
+
+def test_half_as_many_client_errors_again_are_under_suspicion_and_not_rolled_back() -> None:
+    run, found = Run({"weight": 80, "next_weight": 100}), {}
+    for _ in range(40):
+        found = run.look((400, 0, 0), (100, 0, 0), refused=(60, 10))
+    assert said(found, "client-errors") == ("Inconclusive", "ArmNoise")
+
+
+def test_a_metric_of_the_users_own_may_have_the_name_of_the_one_for_client_errors() -> None:
+    run = Run({"metrics": (MetricPlan("client-errors", maximum=0.5),)})
+    found = run.look((100, 0, 0), (1900, 0, 0), refused=(90, 0), external={})
+    assert said(found, "client-errors") == ("NoData", "MetricsUnavailable")
+
+
+def test_mode_threshold_judges_no_client_errors() -> None:
+    assert "client-errors" not in fixed().look((100, 0, 0), (900, 0, 0), refused=(90, 0))
 
 
 # ── mode Threshold ──

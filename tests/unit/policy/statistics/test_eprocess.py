@@ -9,8 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from slipway.policy.statistics.eprocess import (
+    BETTER_BETS,
+    FINE_BETTER_BETS,
+    FINE_RATIOS,
     FIRST_SHARE,
     RATIO_SHARES,
+    RATIOS,
     Pair,
     StartMixture,
     bet_on_above,
@@ -44,29 +48,33 @@ def expected(
     return sums
 
 
+@pytest.mark.parametrize("ratios", [RATIOS, FINE_RATIOS])
 @pytest.mark.parametrize("tolerance", TOLERANCES)
 @pytest.mark.parametrize("size", SIZES)
 def test_a_candidate_that_is_no_worse_wins_nothing_against_itself(
-    size: tuple[int, int], tolerance: Tolerance
+    size: tuple[int, int], tolerance: Tolerance, ratios: tuple[float, ...]
 ) -> None:
     relative, absolute = tolerance
     for rate in RATES:
         worst = min(1.0, relative * rate + absolute)
-        found = expected(size, (worst, rate), lambda pair: bet_on_worse(pair, relative, absolute))
+        found = expected(
+            size, (worst, rate), lambda pair: bet_on_worse(pair, relative, absolute, ratios)
+        )
         assert max(found) <= 1 + ROUNDING, (rate, found)
 
 
+@pytest.mark.parametrize("bets", [BETTER_BETS, FINE_BETTER_BETS])
 @pytest.mark.parametrize("tolerance", TOLERANCES)
 @pytest.mark.parametrize("size", SIZES)
 def test_a_candidate_that_is_too_bad_wins_nothing_for_its_promotion(
-    size: tuple[int, int], tolerance: Tolerance
+    size: tuple[int, int], tolerance: Tolerance, bets: tuple[float, ...]
 ) -> None:
     relative, margin = tolerance
     for rate in RATES:
         least = relative * rate + margin
         if least <= 1:
             found = expected(
-                size, (least, rate), lambda pair: bet_on_better(pair, relative, margin)
+                size, (least, rate), lambda pair: bet_on_better(pair, relative, margin, bets)
             )
             assert max(found) <= 1 + ROUNDING, (rate, found)
 

@@ -18,6 +18,7 @@ class BudgetGroup(Enum):
 
     ERRORS = "errors"
     SLOW = "slow"
+    CLIENT = "client"
     REST = "rest"
     NONE = "none"
     """Its verdict is its own: it spends nothing."""
@@ -64,6 +65,8 @@ class Assessment:
     """Where the evidence fails the candidate."""
     figures: str = ""
     """The numbers in words, the same for every verdict."""
+    advice: str = ""
+    """What a person should look at where evidence mounts; empty, or a sentence without its end."""
 
     def with_verdict(self, verdict: Verdict, reason: Reason, message: str) -> "Assessment":
         """Return the same metric with another verdict."""

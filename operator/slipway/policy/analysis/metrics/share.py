@@ -17,8 +17,10 @@ from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, 
 from slipway.policy.judgement import Judgement, Role
 from slipway.policy.statistics.dispersion import ENOUGH
 from slipway.policy.statistics.eprocess import (
+    BETTER_BETS,
     FIRST_SHARE,
     NOTHING,
+    RATIOS,
     STEP_SHARE,
     Pair,
     bet_on_above,
@@ -56,6 +58,10 @@ class ShareMetric:
     maximum: float | None = None
     """Fixed limit instead of the comparison."""
     shared_at: float = SHARED_FAULT
+    ratios: tuple[float, ...] = RATIOS
+    """How much worse than allowed is bet on; as many as there are by default."""
+    better_bets: tuple[float, ...] = BETTER_BETS
+    advice: str = ""
 
     def limit(self, stable: float) -> float:
         """Return the highest share that is no worse."""
@@ -85,6 +91,7 @@ def assess_share(share: ShareMetric, delta: Pair, stored: StoredState, look: Loo
         guard_margin,
         share.fail_reason,
         text + wording.lost_state_note(max(after.lost, look.base.lost)),
+        share.advice,
     )
     return _with_own_verdict(share, after, assessment, look)
 
@@ -129,8 +136,8 @@ def _count_look(share: ShareMetric, before: ShareMemory, delta: Pair, look: Look
     if share.maximum is not None:
         won, passed = bet_on_above(delta, share.maximum), _bet_on_below(delta, share.maximum)
     else:
-        won = bet_on_worse(delta, share.relative, share.absolute)
-        passed = bet_on_better(delta, share.relative, look.margin)
+        won = bet_on_worse(delta, share.relative, share.absolute, share.ratios)
+        passed = bet_on_better(delta, share.relative, look.margin, share.better_bets)
     wealth = tuple(old + new for old, new in zip(before.wealth, passed, strict=True))
 
     fade = math.exp(-max(0.0, look.seconds) / RECENT_SECONDS)
@@ -171,7 +178,7 @@ def _carry_over(share: ShareMetric, earlier: Pair, look: Look) -> tuple[float, .
     if share.maximum is not None:
         won = _bet_on_below(earlier, share.maximum)
     else:
-        won = bet_on_better(earlier, share.relative, look.margin)
+        won = bet_on_better(earlier, share.relative, look.margin, share.better_bets)
     surplus = max(0.0, log_better(won) - PASS_AT / 2)
     return tuple(value - surplus for value in won)
 
@@ -200,6 +207,8 @@ def _with_own_verdict(
         return assessment.with_verdict(Verdict.PASS, Reason.WITHIN_HARM, message)
 
     message = f"{_what_is_missing(share, memory, look)}: {text}"
+    if share.advice and pair.k_c > (assessment.judgement.limit or 1.0) * pair.n_c:
+        message = f"{message}; {share.advice}"
     return assessment.with_verdict(Verdict.INCONCLUSIVE, Reason.UNDECIDED, message)
 
 
@@ -214,7 +223,7 @@ def _what_is_missing(share: ShareMetric, memory: ShareMemory, look: Look) -> str
     pair, plan = memory.step, look.plan
     margin = look.margin if share.maximum is None else share.maximum
     relative = share.relative if share.maximum is None else 0.0
-    more = needed_for_pass(pair, relative, margin, PASS_AT - memory.best)
+    more = needed_for_pass(pair, relative, margin, PASS_AT - memory.best, share.better_bets)
 
     if pair.n_s < plan.min_samples <= pair.n_c:
         return f"needs {plan.min_samples - pair.n_s} more requests on stable"
