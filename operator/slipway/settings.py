@@ -5,6 +5,7 @@ Docstrings of fields are the descriptions in the chart's values.schema.json.
 """
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -79,8 +80,54 @@ class ContainerResources(SettingsModel):
     limits: dict[str, Any] = {}
 
 
+class PodUsers(StrEnum):
+    """Who chooses the users that containers run as."""
+
+    SLIPWAY = "Slipway"
+    """The numbers that the images are made for."""
+    PLATFORM = "Platform"
+    """The platform: pods name no user, as OpenShift's restricted-v2 wants it."""
+
+
+PodField = Literal[
+    "labels",
+    "annotations",
+    "serviceAccountName",
+    "schedulerName",
+    "nodeSelector",
+    "tolerations",
+    "affinity",
+    "topologySpreadConstraints",
+    "priorityClassName",
+    "runtimeClassName",
+    "env",
+    "volumes",
+    "shmSize",
+    "tmpSize",
+    "resourceClaims",
+    "args",
+]
+"""Fields of `server.pod`, and `server.args`."""
+
+
+class ModelPodSettings(SettingsModel):
+    """Pods that serve models. A change affects new revisions only."""
+
+    labels: dict[str, str] = {}
+    """Labels of the pods; those of a ModelDeployment's `server.pod.labels` win."""
+    annotations: dict[str, str] = {}
+    """Annotations of the pods; those of a ModelDeployment's `server.pod.annotations` win."""
+    forbid: Annotated[list[PodField], Field(json_schema_extra={"uniqueItems": True})] = []
+    """Fields of `server.pod`, and `args` of `server`, that ModelDeployments may not set."""
+
+
 class PodSettings(SettingsModel):
     """Pods that the operator starts in the namespaces of ModelDeployments."""
+
+    labels: dict[str, str] = {}
+    """Labels of the pods, besides Slipway's own."""
+    annotations: dict[str, str] = {}
+    """Annotations of the pods."""
 
     image_pull_secrets: list[SecretName] = []
     """Secrets for pulling Slipway's own images; must exist in each of these namespaces."""
@@ -94,8 +141,24 @@ class PodSettings(SettingsModel):
     """Resources of each container; what is not given keeps its default."""
 
 
+NO_SIDECAR_LABELS = {"sidecar.istio.io/inject": "false", "kuma.io/sidecar-injection": "disabled"}
+NO_SIDECAR_ANNOTATIONS = {
+    "sidecar.istio.io/inject": "false",
+    "linkerd.io/inject": "disabled",
+    "kuma.io/sidecar-injection": "disabled",
+    "consul.hashicorp.com/connect-inject": "false",
+}
+"""What meshes read as a wish for no sidecar: beside one that never ends, no Job ends."""
+
+
 class JobSettings(PodSettings):
     """Package and check Jobs; the pull secrets are also for init containers that fetch models."""
+
+    labels: dict[str, str] = NO_SIDECAR_LABELS
+    """Labels of the pods, besides Slipway's own. Default: those by which meshes inject no
+    sidecar."""
+    annotations: dict[str, str] = NO_SIDECAR_ANNOTATIONS
+    """Annotations of the pods. Default: those by which meshes inject no sidecar."""
 
 
 class RouterSettings(PodSettings):
@@ -200,8 +263,12 @@ class Tunables(SettingsModel):
     registries: list[RegistryAccess] = []
     """Registries that Jobs cannot reach by HTTPS under their name alone."""
     sources: SourceSettings = SourceSettings()
+    pod_users: PodUsers = PodUsers.SLIPWAY
+    """Who chooses the users that containers run as, in all pods of Slipway: Slipway, or Platform
+    for OpenShift's restricted-v2. A change replaces routers, and affects new revisions."""
     router: RouterSettings = RouterSettings()
     jobs: JobSettings = JobSettings()
+    model_pods: ModelPodSettings = ModelPodSettings()
     prometheus: list[PrometheusServer] = []
     """Prometheus servers for `rollout.analysis.metrics`."""
     hooks: HookSettings = HookSettings()

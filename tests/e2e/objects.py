@@ -56,6 +56,8 @@ class Model:
     """Whether the verdict is the point: enough requests, and the tolerance that users have."""
     scaling: Manifest | None = None
     """spec.scaling; None: one replica."""
+    server: Mapping[str, Any] = field(default_factory=dict)
+    """More of spec.server."""
     rollout: Mapping[str, Any] = field(default_factory=dict)
     """More of spec.rollout."""
     analysis: Mapping[str, Any] = field(default_factory=dict)
@@ -70,7 +72,7 @@ class Model:
             "spec": {
                 "model": self._model(),
                 "packaging": {"mode": self.mode},
-                "server": {"drainSeconds": 5, "resources": SMALL},
+                "server": {"drainSeconds": 5, "resources": SMALL, **self.server},
                 "traffic": {"candidateHeader": CANDIDATE_HEADER},
                 "scaling": self.scaling or {},
                 "rollout": {

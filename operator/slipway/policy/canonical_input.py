@@ -23,6 +23,7 @@ SERVER_DEFAULTS: Manifest = {"startSeconds": 600, "drainSeconds": 30}
 BATCHING_DEFAULTS: Manifest = {"maxQueueDelayMicroseconds": 0, "maxQueueSize": 256}
 GROUP_DEFAULTS: Manifest = {"count": 1, "kind": "Auto"}
 TOLERATION_DEFAULTS: Manifest = {"operator": "Equal", "value": ""}
+POD_DEFAULTS: Manifest = {"tmpSize": "8Gi"}
 GOLDEN_DEFAULTS: Manifest = {"regression": "Fail", "timeoutSeconds": 300}
 REQUESTS_WITHOUT_RESOURCES: Manifest = {"cpu": "100m", "memory": "512Mi"}
 """What a container requests whose spec says nothing about resources."""
@@ -167,7 +168,7 @@ def _canonical_server(server: Manifest) -> Manifest:
 
     if "pod" in server:
         server["pod"] = _canonical_pod(server["pod"])
-    return _without_empty(server, ("pod",))
+    return _without_empty(server, ("pod", "args"))
 
 
 def _canonical_pod(pod: Manifest) -> Manifest:
@@ -180,7 +181,13 @@ def _canonical_pod(pod: Manifest) -> Manifest:
         pod["topologySpreadConstraints"] = _sorted_set(pod["topologySpreadConstraints"])
     if "env" in pod and not any("$(" in variable["value"] for variable in pod["env"]):
         pod["env"] = sorted(pod["env"], key=lambda variable: str(variable["name"]))
-    return pod
+    for field in ("volumes", "resourceClaims"):
+        if field in pod:
+            pod[field] = sorted(pod[field], key=lambda item: str(item["name"]))
+    for field in ("shmSize", "tmpSize"):
+        if field in pod:
+            pod[field] = canonical_quantity(pod[field])
+    return _without(pod, POD_DEFAULTS)
 
 
 def _read_suffix(suffix: str) -> Fraction:

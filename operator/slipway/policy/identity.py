@@ -86,11 +86,13 @@ def resolve(object_: ModelDeployment, settings: Settings) -> Resolved:
     """Fill in what the user left to the operator.
 
     Raises:
-        SpecError: Image mode without a place for images.
+        SpecError: Image mode without a place for images, or a field that the operator's settings
+            forbid.
 
     """
     spec = object_.spec
     server = spec.server or Server()
+    _refuse_forbidden_fields(server, settings)
     repository = _repository(object_, settings)
     mode = _mode(spec, repository, settings)
     if mode is PackageMode.IMAGE and repository is None:
@@ -106,6 +108,20 @@ def resolve(object_: ModelDeployment, settings: Settings) -> Resolved:
         start_seconds=server.start_seconds or START_SECONDS,
         drain_seconds=server.drain_seconds or DRAIN_SECONDS,
     )
+
+
+def _refuse_forbidden_fields(server: Server, settings: Settings) -> None:
+    given = {f"pod.{name}" for name in (server.pod.wire() if server.pod else {})}
+    given |= {"args"} if server.args else set()
+
+    for name in settings.model_pods.forbid:
+        path = name if name == "args" else f"pod.{name}"
+        if path in given:
+            raise SpecError(
+                f"spec.server.{path}",
+                "the operator's settings forbid this field (modelPods.forbid); remove it, or ask "
+                "the administrator of Slipway",
+            )
 
 
 def _repository(object_: ModelDeployment, settings: Settings) -> str | None:

@@ -50,6 +50,7 @@ class JobWriter:
             push_secret=_push_secret(md),
             pull_secrets=render_inputs.pull_secrets(md),
             pods=self._settings.jobs,
+            users=self._settings.pod_users,
         )
 
         return _with_subject(render_package_job(job), subject, attempt)
@@ -64,6 +65,7 @@ class JobWriter:
             attempt=attempt,
             request=render_inputs.build_check_request(facts, candidate, decided.decision.stable),
             pods=self._settings.jobs,
+            users=self._settings.pod_users,
         )
 
         return _with_subject(render_check_job(job), check_subject(candidate, facts.golden), attempt)

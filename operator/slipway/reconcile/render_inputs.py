@@ -151,6 +151,8 @@ def build_snapshot(facts: Facts, result: PackageResult, settings: Settings) -> R
         pod=(md.spec.server or Server()).pod or PodOptions(),
         pull_secrets=_pods_pull_secrets(md, resolved.mode, settings),
         fetch=fetch,
+        defaults=settings.model_pods,
+        users=settings.pod_users,
     )
 
     return RevisionSnapshot(
@@ -175,7 +177,9 @@ def build_snapshot(facts: Facts, result: PackageResult, settings: Settings) -> R
 def _build_server(
     md: ModelDeployment, resolved: Resolved, result: PackageResult, image: str
 ) -> triton.TritonServer:
-    resources = (md.spec.server or Server()).resources
+    wanted = md.spec.server or Server()
+    pod = wanted.pod or PodOptions()
+    resources = wanted.resources
     asked = (resources or Resources()).wire()
     group = md.spec.model.config.instance_group if md.spec.model.config else None
 
@@ -189,6 +193,9 @@ def _build_server(
         start_seconds=resolved.start_seconds,
         drain_seconds=resolved.drain_seconds,
         python_instances=(group.count if group else None) or 1,
+        args=tuple(wanted.args or ()),
+        shm_size=pod.shm_size,
+        tmp_size=pod.tmp_size,
     )
 
 

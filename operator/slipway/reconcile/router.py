@@ -131,6 +131,7 @@ class RouterReconciler:
             replicas=router.replicas,
             concurrency=router.concurrency,
             pods=router,
+            users=self._settings.pod_users,
         )
 
     def _is_wanted(self, namespace: str) -> bool:

@@ -29,9 +29,10 @@ from slipway.render.fetch import (
     render_request,
 )
 from slipway.render.owner import Owner
-from slipway.render.placement import render_placement, render_resources
+from slipway.render.placement import render_metadata, render_placement, render_resources
+from slipway.render.pod_security import render_pod_security
 from slipway.render.triton import SECURITY_CONTEXT
-from slipway.settings import PodSettings
+from slipway.settings import PodSettings, PodUsers
 
 USER = 65_532
 RETRIES = 3
@@ -60,6 +61,7 @@ class PackageJobSpec:
     pull_secrets: tuple[str, ...] = ()
     """The user's, for reading the base image; the pod's own are those of `pods`."""
     pods: PodSettings = field(default_factory=PodSettings)
+    users: PodUsers = PodUsers.SLIPWAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class CheckJobSpec:
     """Counted from 1."""
     request: CheckRequest
     pods: PodSettings = field(default_factory=PodSettings)
+    users: PodUsers = PodUsers.SLIPWAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,8 @@ def render_check_job(job: CheckJobSpec) -> Manifest:
 def _render_job(job: PackageJobSpec | CheckJobSpec, task: _Task) -> Manifest:
     owner = job.owner
     labels = names.common_labels(owner.name, task.component, task.revision)
-    template = {"metadata": {"labels": labels}, "spec": _pod_spec(job, task)}
+    metadata = render_metadata(labels, job.pods.labels, job.pods.annotations)
+    template = {"metadata": metadata, "spec": _pod_spec(job, task)}
 
     return owner.render_child(
         JOB,
@@ -187,12 +191,7 @@ def _pod_spec(job: PackageJobSpec | CheckJobSpec, task: _Task) -> Manifest:
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": render_pod_security(USER, job.users),
         "containers": [_job_container(job, task, mounts)],
         "volumes": volumes,
     }

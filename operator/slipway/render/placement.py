@@ -3,10 +3,12 @@
 A setting that is absent renders to nothing, so that existing pods stay as they are.
 """
 
+from collections.abc import Mapping
+
 from slipway.api.base import Manifest
 from slipway.settings import PodSettings
 
-POD_FIELDS = frozenset(PodSettings.model_fields) - {"resources"}
+POD_FIELDS = frozenset(PodSettings.model_fields) - {"resources", "labels", "annotations"}
 """Spelled in the settings as in a pod."""
 
 
@@ -16,6 +18,16 @@ def render_placement(pods: PodSettings) -> Manifest:
         by_alias=True, exclude_defaults=True, include=set(POD_FIELDS)
     )
     return fields
+
+
+def render_metadata(
+    own: dict[str, str], labels: Mapping[str, str], annotations: Mapping[str, str]
+) -> Manifest:
+    """Return the metadata of a pod template; our own labels win, because selectors rely on them."""
+    metadata: Manifest = {"labels": {**labels, **own}}
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    return metadata
 
 
 def render_resources(defaults: Manifest, pods: PodSettings) -> Manifest:

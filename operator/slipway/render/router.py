@@ -21,8 +21,9 @@ from slipway.api.kinds import (
 )
 from slipway.render.envoy import BOOTSTRAP_FILE
 from slipway.render.owner import controller_reference
-from slipway.render.placement import render_placement, render_resources
-from slipway.settings import PodSettings
+from slipway.render.placement import render_metadata, render_placement, render_resources
+from slipway.render.pod_security import render_pod_security
+from slipway.settings import PodSettings, PodUsers
 
 XDS_DIRECTORY = "/xds"
 TOKEN_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 -- a path
@@ -82,6 +83,7 @@ class RouterSpec:
     concurrency: int = 1
     """Envoy's worker threads."""
     pods: PodSettings = field(default_factory=PodSettings, hash=False)
+    users: PodUsers = PodUsers.SLIPWAY
 
 
 def choose_agent_image(pinned: str, operators: str, running: AgentMark | None) -> str:
@@ -205,7 +207,10 @@ def _deployment_spec(spec: RouterSpec) -> Manifest:
             "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
         },
         "revisionHistoryLimit": 1,
-        "template": {"metadata": {"labels": LABELS}, "spec": _pod_spec(spec)},
+        "template": {
+            "metadata": render_metadata(LABELS, spec.pods.labels, spec.pods.annotations),
+            "spec": _pod_spec(spec),
+        },
     }
 
 
@@ -221,13 +226,7 @@ def _pod_spec(spec: RouterSpec) -> Manifest:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": render_pod_security(USER, spec.users, owns_volumes=True),
         "affinity": {"podAntiAffinity": _spread_over_nodes()},
         "initContainers": [_agent_container(spec)],
         "containers": [_envoy_container(spec)],

@@ -40,6 +40,8 @@ ADMIN_KEY = "SLIPWAY_POD_UID"
 RESTRICTED_APIS = "model-repository,shared-memory,statistics,trace,logging"
 """Closed without the key. model-config stays open: it is read-only, and the check needs it."""
 
+TMP_SIZE = "8Gi"
+
 Version = tuple[int, int]
 
 OLDEST: Version = (2, 51)
@@ -89,6 +91,12 @@ class TritonServer:
     """How long requests in flight may take once the pod is ending."""
     python_instances: int = 1
     """Python backend processes, each with its own region in /dev/shm."""
+    args: tuple[str, ...] = ()
+    """The user's arguments, ``--name=value``; they win over ours of the same name."""
+    shm_size: int | str | None = None
+    """Size of /dev/shm; None: by the number of Python processes."""
+    tmp_size: int | str | None = None
+    """Size of /tmp; None: `TMP_SIZE`."""
 
     @property
     def has_grpc(self) -> bool:
@@ -112,9 +120,21 @@ class TritonServer:
 
 
 def render_container(
-    server: TritonServer, *, env: Iterable[EnvVar] = (), mounts: Sequence[Manifest] = ()
+    server: TritonServer,
+    *,
+    env: Iterable[EnvVar] = (),
+    mounts: Sequence[Manifest] = (),
+    claims: Sequence[str] = (),
 ) -> Manifest:
-    """Return the Triton container, with the user's variables and with mounts besides its own."""
+    """Return the Triton container.
+
+    Args:
+        server: what it serves, and how.
+        env: the user's variables.
+        mounts: mounts besides its own.
+        claims: names of the pod's resource claims; the container uses all of them.
+
+    """
     volume_mounts = [
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 -- a volume of this pod only
         {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
@@ -130,7 +150,7 @@ def render_container(
             {"name": name, "containerPort": port, "protocol": "TCP"}
             for name, port in open_ports(server).items()
         ],
-        "resources": _container_resources(server),
+        "resources": _container_resources(server, claims),
         **render_probes(server),
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -146,12 +166,13 @@ def render_args(server: TritonServer) -> list[str]:
     in no manifest.
     """
     version = max(parse_version(server.version) or OLDEST, OLDEST)
+    users = {argument.removeprefix("--").partition("=")[0] for argument in server.args}
     flags = [
         f"--{flag}={value}"
         for flag, value in _wanted_flags(server)
-        if FIRST_VERSION[flag] <= version
+        if FIRST_VERSION[flag] <= version and flag not in users
     ]
-    return ["tritonserver", *flags]
+    return ["tritonserver", *flags, *server.args]
 
 
 def render_probes(server: TritonServer) -> Manifest:
@@ -189,10 +210,10 @@ def render_volumes(server: TritonServer) -> list[Manifest]:
     1 MiB of /dev/shm, which grows with its tensors: Triton crashes when that runs out. Memory used
     there counts against the memory limit; a size limit that is not used up does not.
     """
-    shm_mib = 256 + 64 * server.python_instances
+    shm_size = server.shm_size or f"{256 + 64 * server.python_instances}Mi"
     return [
-        {"name": "tmp", "emptyDir": {"sizeLimit": "8Gi"}},
-        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{shm_mib}Mi"}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": server.tmp_size or TMP_SIZE}},
+        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": shm_size}},
     ]
 
 
@@ -255,14 +276,27 @@ def _wanted_flags(server: TritonServer) -> Iterator[tuple[str, str]]:
 
 def _environment_variables(user: Iterable[EnvVar]) -> Iterator[Manifest]:
     """The user's variables override ours, except for the key of the restricted APIs."""
-    literal = {"HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}  # noqa: S108
-    literal |= {variable.name: variable.value for variable in user}
-    literal.pop(ADMIN_KEY, None)
+    variables: dict[str, Manifest] = {
+        "HOME": {"value": "/tmp"},  # noqa: S108
+        "PYTHONDONTWRITEBYTECODE": {"value": "1"},
+    }
+    variables |= {variable.name: _variable_value(variable) for variable in user}
+    variables.pop(ADMIN_KEY, None)
+
     yield {"name": ADMIN_KEY, "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}}
-    for name, value in literal.items():
-        yield {"name": name, "value": value}
+    for name, value in variables.items():
+        yield {"name": name, **value}
 
 
-def _container_resources(server: TritonServer) -> Manifest:
+def _variable_value(variable: EnvVar) -> Manifest:
+    if variable.value_from is None:
+        return {"value": variable.value}
+    return {"valueFrom": variable.value_from.wire()}
+
+
+def _container_resources(server: TritonServer, claims: Sequence[str]) -> Manifest:
     wanted = {"requests": server.requests, "limits": server.limits}
-    return {name: dict(amounts) for name, amounts in wanted.items() if amounts}
+    resources: Manifest = {name: dict(amounts) for name, amounts in wanted.items() if amounts}
+    if claims:
+        resources["claims"] = [{"name": name} for name in claims]
+    return resources

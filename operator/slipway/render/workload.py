@@ -4,21 +4,28 @@ They are rendered once, when the revision is made, and kept in its ControllerRev
 include replicas: the scaler owns that field.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from slipway.api import names
 from slipway.api.base import Manifest
 from slipway.api.kinds import DEPLOYMENT, POD_DISRUPTION_BUDGET, SERVICE, Kind
-from slipway.api.modeldeployment import PodOptions
+from slipway.api.modeldeployment import PodOptions, Volume
 from slipway.api.request import PackageMode, PackageRequest
 from slipway.render import triton
 from slipway.render.fetch import render_fetch_container, render_fetch_volumes
 from slipway.render.owner import Owner
+from slipway.render.placement import render_metadata
+from slipway.render.pod_security import render_pod_security
+from slipway.settings import ModelPodSettings, PodUsers
 
 PROGRESS_MARGIN_SECONDS = 300
 """For scheduling and pulling the image, on top of loading the model."""
 
 MODEL_VOLUME = "models"
+
+MOUNT_FIELDS = frozenset({"mountPath", "subPath", "readOnly"})
+RENDERED_APART = frozenset({"labels", "annotations", "env", "volumes", "shmSize", "tmpSize"})
+"""Options that are not fields of a pod's spec under the same name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,9 @@ class RevisionSpec:
     pull_secrets: tuple[str, ...] = ()
     fetch: Fetch | None = None
     """Set in Fetch mode only."""
+    defaults: ModelPodSettings = field(default_factory=ModelPodSettings, hash=False)
+    """What the administrator puts on every pod."""
+    users: PodUsers = PodUsers.SLIPWAY
 
     @property
     def mode(self) -> PackageMode:
@@ -62,7 +72,11 @@ def _revision_labels(owner: Owner, revision: str) -> dict[str, str]:
 
 def render_deployment(spec: RevisionSpec) -> Manifest:
     """Return the Deployment, without replicas."""
-    template_labels = {**spec.labels, names.LABEL_VERSION: spec.version}
+    metadata = render_metadata(
+        {**spec.labels, names.LABEL_VERSION: spec.version},
+        {**spec.defaults.labels, **(spec.pod.labels or {})},
+        {**spec.defaults.annotations, **(spec.pod.annotations or {})},
+    )
 
     return _render_object(
         DEPLOYMENT,
@@ -77,7 +91,7 @@ def render_deployment(spec: RevisionSpec) -> Manifest:
             "minReadySeconds": 0,
             "progressDeadlineSeconds": spec.server.start_seconds + PROGRESS_MARGIN_SECONDS,
             "revisionHistoryLimit": 0,
-            "template": {"metadata": {"labels": template_labels}, "spec": _pod_spec(spec)},
+            "template": {"metadata": metadata, "spec": _pod_spec(spec)},
         },
     )
 
@@ -138,14 +152,15 @@ def _pod_spec(spec: RevisionSpec) -> Manifest:
         "automountServiceAccountToken": False,  # a model brings its own code, which is not trusted
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": spec.server.grace_seconds,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": triton.USER,
-            "runAsGroup": triton.USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        # What is fetched belongs to the group, so that the server may read it.
+        "securityContext": render_pod_security(
+            triton.USER, spec.users, owns_volumes=spec.fetch is not None
+        ),
         "containers": [_server_container(spec)],
-        "volumes": triton.render_volumes(spec.server),
+        "volumes": [
+            *triton.render_volumes(spec.server),
+            *(_user_volume(volume) for volume in spec.pod.volumes or ()),
+        ],
     }
 
     if spec.pull_secrets:
@@ -156,20 +171,34 @@ def _pod_spec(spec: RevisionSpec) -> Manifest:
 
 
 def _server_container(spec: RevisionSpec) -> Manifest:
-    mount = {"name": MODEL_VOLUME, "mountPath": names.MODEL_ROOT, "readOnly": True}
+    model = {"name": MODEL_VOLUME, "mountPath": names.MODEL_ROOT, "readOnly": True}
+    mounts = [_user_mount(volume) for volume in spec.pod.volumes or ()]
+    claims = [claim.name for claim in spec.pod.resource_claims or ()]
+
     return triton.render_container(
-        spec.server, env=spec.pod.env or (), mounts=[mount] if spec.fetch else []
+        spec.server,
+        env=spec.pod.env or (),
+        mounts=[model, *mounts] if spec.fetch else mounts,
+        claims=claims,
     )
+
+
+def _user_volume(volume: Volume) -> Manifest:
+    wire = volume.wire()
+    return {name: value for name, value in wire.items() if name not in MOUNT_FIELDS}
+
+
+def _user_mount(volume: Volume) -> Manifest:
+    wire = volume.wire()
+    return {name: value for name, value in wire.items() if name in {"name", *MOUNT_FIELDS}}
 
 
 def _user_options(options: PodOptions) -> Manifest:
     chosen = options.wire()
-    chosen.pop("env", None)  # the container has it
-    return {name: value for name, value in chosen.items() if value}
+    return {name: value for name, value in chosen.items() if value and name not in RENDERED_APART}
 
 
 def _add_fetch(pod: Manifest, fetch: Fetch) -> None:
     """The fetched model has no size limit of ours: its size is unknown before it is there."""
-    pod["securityContext"]["fsGroup"] = triton.USER
     pod["initContainers"] = [render_fetch_container(fetch.image, fetch.request, MODEL_VOLUME)]
     pod["volumes"] += [{"name": MODEL_VOLUME, "emptyDir": {}}, *render_fetch_volumes(fetch.request)]

@@ -163,10 +163,62 @@ SERVER = [
     Bad("spec.server.resources", {"claims": [{"name": "gpu"}]}, "spec.server.resources.claims"),
     Bad("spec.server.hostNetwork", True, 'unknown field "spec.server.hostNetwork"'),
     Bad("spec.server.command", ["sh"], 'unknown field "spec.server.command"'),
+    *(
+        Bad("spec.server.args", [argument], "spec.server.args[0]")
+        for argument in (
+            "--model-repository=/x",
+            "--http-port=80",
+            "--http-restricted-api=",
+            "--log-file=/x",
+            "--log-verbose",
+            "log-verbose=1",
+            "--log-verbose=$(SLIPWAY_POD_UID)",
+            "--log-verbose=1 --http-port=1",
+        )
+    ),
 ]
 POD = [
     Bad("spec.server.pod.hostNetwork", True, 'unknown field "spec.server.pod.hostNetwork"'),
-    Bad("spec.server.pod.serviceAccountName", "x", "spec.server.pod.serviceAccountName"),
+    Bad("spec.server.pod.serviceAccountName", "Admin", "spec.server.pod.serviceAccountName"),
+    Bad("spec.server.pod.schedulerName", "a/b", "spec.server.pod.schedulerName"),
+    Bad("spec.server.pod.labels", {"slipway.dev/revision": "x"}, "spec.server.pod.labels"),
+    Bad("spec.server.pod.labels", {"a b": "c"}, "spec.server.pod.labels"),
+    Bad("spec.server.pod.labels", {"team": "a b"}, "spec.server.pod.labels.team"),
+    Bad("spec.server.pod.annotations", {"a": "b" * 4097}, "spec.server.pod.annotations.a"),
+    Bad("spec.server.pod.shmSize", "lots", "spec.server.pod.shmSize"),
+    Bad("spec.server.pod.tmpSize", -1, "spec.server.pod.tmpSize"),
+    Bad(
+        "spec.server.pod.volumes",
+        [{"name": "host", "mountPath": "/host", "hostPath": {"path": "/"}}],
+        "spec.server.pod.volumes[0].hostPath",
+    ),
+    Bad("spec.server.pod.volumes", [{"name": "none", "mountPath": "/a"}], "exactly one of secret"),
+    Bad(
+        "spec.server.pod.volumes",
+        [{"name": "two", "mountPath": "/a", "emptyDir": {}, "secret": {"secretName": "b"}}],
+        "exactly one of secret",
+    ),
+    *(
+        Bad(
+            "spec.server.pod.volumes",
+            [{"name": name, "mountPath": "/a", "emptyDir": {}}],
+            "spec.server.pod.volumes[0].name",
+        )
+        for name in ("models", "slipway-x", "A", "")
+    ),
+    *(
+        Bad(
+            "spec.server.pod.volumes",
+            [{"name": "a", "mountPath": path, "emptyDir": {}}],
+            "spec.server.pod.volumes[0].mountPath",
+        )
+        for path in ("/", "/models/digits", "/dev/shm", "/tmp", "relative", "/a:b")  # noqa: S108
+    ),
+    Bad(
+        "spec.server.pod.resourceClaims",
+        [{"name": "gpu"}],
+        "exactly one of resourceClaimName, resourceClaimTemplateName",
+    ),
     Bad("spec.server.pod.securityContext", {}, "spec.server.pod.securityContext"),
     Bad("spec.server.pod.env", [{"name": "1A"}], "spec.server.pod.env[0].name"),
     Bad("spec.server.pod.env", [{"name": "A=B"}], "spec.server.pod.env[0].name"),
@@ -177,7 +229,19 @@ POD = [
     Bad("spec.server.pod.env", [{"name": "SLIPWAY_POD_UID"}], "spec.server.pod.env[0].name"),
     Bad(
         "spec.server.pod.env",
-        [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}],
+        [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
+        "spec.server.pod.env[0].valueFrom.fieldRef",
+    ),
+    Bad("spec.server.pod.env", [{"name": "A", "valueFrom": {}}], "exactly one of secretKeyRef"),
+    Bad(
+        "spec.server.pod.env",
+        [
+            {
+                "name": "A",
+                "value": "b",
+                "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}},
+            }
+        ],
         "spec.server.pod.env[0].valueFrom",
     ),
     Bad("spec.server.pod.nodeSelector", {"disk": "a b"}, "spec.server.pod.nodeSelector"),

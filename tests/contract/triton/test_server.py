@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -8,10 +9,11 @@ import pytest
 import tritonclient.grpc
 import urllib3
 from slipway.api.modeldeployment import Protocol
+from slipway.api.modeldeployment.server import ARGUMENTS
 from slipway.render import triton
 from tritonclient.utils import InferenceServerException
 
-from tests.contract.triton import models
+from tests.contract.triton import install, models
 from tests.contract.triton.server import POD_UID, Running, a_server, running, wait_until
 
 RESTRICTED = [
@@ -28,6 +30,12 @@ OPEN = [
     "/v2/models/digits/ready",
     "/v2/models/digits/config",
 ]
+NEWER_ARGUMENTS = {
+    "grpc-infer-thread-count",
+    "grpc-max-response-pool-size",
+    "http-max-input-size",
+}
+"""Of Triton's releases after the one that is tested, by their documentation."""
 LAST_WORDS_BYTES = 2048
 """What the kubelet keeps of a log with FallbackToLogsOnError."""
 
@@ -162,3 +170,23 @@ def refuses(server: Running) -> bool:
     except urllib3.exceptions.HTTPError:
         return True
     return False
+
+
+def test_users_may_give_only_arguments_that_triton_knows() -> None:
+    program = install.server(install.installed()) / "bin/tritonserver"
+    said = subprocess.run([program, "--help"], capture_output=True, text=True, check=False)
+    known = set(re.findall(r"^  --([a-z0-9-]+)", said.stdout + said.stderr, re.MULTILINE))
+
+    assert set(ARGUMENTS) - known == NEWER_ARGUMENTS
+
+
+def test_triton_starts_with_the_users_arguments(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "scratch").mkdir()
+    models.add_classifier(tmp_path / "models")
+    arguments = ("--log-info=true", "--http-thread-count=2", "--rate-limit=off")
+
+    server = a_server("digits", version=None, args=arguments)
+    with running(server, tmp_path / "models", tmp_path / "scratch") as started:
+        assert started.wait_ready().get("/v2/health/ready").status == 200
+        assert "Started HTTPService" in started.output()  # said with log-info alone

@@ -18,7 +18,7 @@ from tests.install.release import Images, cluster_values
 TEXT = (CHART / "values.yaml").read_text()
 VALUES = yaml.safe_load(TEXT)
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
-FREE = {"resources", "labels"}
+FREE = {"resources", "labels", "annotations"}
 """Values whose keys are the user's."""
 IMAGES = Images("r/operator@sha256:" + "a" * 64, "r/envoy@sha256:" + "b" * 64, "r/triton:1")
 

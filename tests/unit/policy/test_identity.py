@@ -1,14 +1,22 @@
 """What makes another revision, and what does not; how Auto is resolved."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from pydantic.alias_generators import to_camel
+from slipway.api.base import Manifest
 from slipway.api.canonical_json import canonical_json
-from slipway.api.modeldeployment import ModelDeployment
+from slipway.api.modeldeployment import ModelDeployment, PodOptions
 from slipway.api.request import PackageMode
 from slipway.errors import SpecError
 from slipway.policy.identity import golden_hash, input_hash, resolve, revision_of
-from slipway.settings import ImageTarget, RegistryAccess, Settings
+from slipway.settings import (
+    ImageTarget,
+    ModelPodSettings,
+    PodField,
+    RegistryAccess,
+    Settings,
+)
 
 from tests.builders import a_model_deployment
 
@@ -130,3 +138,58 @@ def test_what_the_user_leaves_open_comes_from_the_settings() -> None:
         30,
     )
     assert list(resolved.protocols) == ["HTTP", "GRPC"]
+
+
+@pytest.mark.parametrize(
+    ("server", "forbidden", "path"),
+    [
+        ({"pod": {"serviceAccountName": "x"}}, "serviceAccountName", "pod.serviceAccountName"),
+        ({"pod": {"shmSize": "1Gi"}}, "shmSize", "pod.shmSize"),
+        ({"args": ["--log-verbose=1"]}, "args", "args"),
+    ],
+)
+def test_a_field_that_the_settings_forbid_is_refused_by_its_name(
+    server: Manifest, forbidden: str, path: str
+) -> None:
+    md = a_model_deployment(server=server)
+    settings = SETTINGS.model_copy(
+        update={"model_pods": ModelPodSettings.model_validate({"forbid": [forbidden]})}
+    )
+
+    resolve(md, SETTINGS)
+    with pytest.raises(SpecError, match=r"modelPods\.forbid") as caught:
+        resolve(md, settings)
+    assert caught.value.path == f"spec.server.{path}"
+
+
+def test_every_field_of_a_pod_can_be_forbidden() -> None:
+    fields = {to_camel(name) for name in PodOptions.model_fields}
+    assert fields | {"args"} == set(get_args(PodField))
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        {"pod": {"labels": {"team": "vision"}}},
+        {"pod": {"annotations": {"a": "b"}}},
+        {"pod": {"serviceAccountName": "models"}},
+        {"pod": {"schedulerName": "volcano"}},
+        {"pod": {"volumes": [{"name": "a", "mountPath": "/a", "emptyDir": {}}]}},
+        {"pod": {"shmSize": "1Gi"}},
+        {"pod": {"tmpSize": "9Gi"}},
+        {"pod": {"resourceClaims": [{"name": "gpu", "resourceClaimName": "gpu"}]}},
+        {"args": ["--log-verbose=1"]},
+    ],
+)
+def test_what_changes_pods_is_another_input(server: Manifest) -> None:
+    assert input_hash(a_model_deployment(server=server).spec) != BASE
+
+
+def test_the_order_of_volumes_and_the_spelling_of_sizes_make_no_other_input() -> None:
+    first: Manifest = {"name": "a", "mountPath": "/a", "emptyDir": {}}
+    second: Manifest = {"name": "b", "mountPath": "/b", "emptyDir": {}}
+    one = a_model_deployment(server={"pod": {"volumes": [first, second], "shmSize": "1Gi"}})
+    other = a_model_deployment(server={"pod": {"volumes": [second, first], "shmSize": "1024Mi"}})
+
+    assert input_hash(one.spec) == input_hash(other.spec)
+    assert input_hash(a_model_deployment(server={"pod": {"tmpSize": "8Gi"}}).spec) == BASE

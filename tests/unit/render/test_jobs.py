@@ -17,7 +17,7 @@ from slipway.api.request import (
 from slipway.render.fetch import render_fetch_container, render_fetch_volumes
 from slipway.render.jobs import CheckJobSpec, PackageJobSpec, render_check_job, render_package_job
 from slipway.render.owner import Owner
-from slipway.settings import PodSettings, RegistryAccess
+from slipway.settings import JobSettings, PodSettings, PodUsers, RegistryAccess
 
 OWNER = Owner(name="digits", namespace="vision", uid="0f5c9f5e-7b1c-4bb0-8d7a-3b1f4d2f6a10")
 IMAGE = "registry.local/slipway@sha256:" + "b" * 64
@@ -235,3 +235,26 @@ def test_the_administrator_sets_where_and_with_which_secrets_jobs_run(
 
     [container], [before] = pod["containers"], usual["containers"]
     assert container["resources"] == {**before["resources"], "limits": {"memory": "8Gi"}}
+
+
+@pytest.mark.parametrize("render", [package, check])
+def test_meshes_are_told_not_to_join_a_job_which_would_then_never_end(
+    render: Callable[..., Manifest],
+) -> None:
+    template = render(pods=JobSettings())["spec"]["template"]
+
+    assert template["metadata"]["labels"]["sidecar.istio.io/inject"] == "false"
+    assert template["metadata"]["annotations"]["linkerd.io/inject"] == "disabled"
+    assert template["metadata"]["labels"]["slipway.dev/component"] in {"package", "check"}
+
+
+@pytest.mark.parametrize("render", [package, check])
+def test_where_the_platform_chooses_users_a_job_names_none(
+    render: Callable[..., Manifest],
+) -> None:
+    pod = render(users=PodUsers.PLATFORM)["spec"]["template"]["spec"]
+
+    assert pod["securityContext"] == {
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }

@@ -5,7 +5,7 @@ from slipway.api.base import Manifest
 from slipway.api.canonical_json import sha256_of
 from slipway.render import router
 from slipway.render.router import RouterSpec
-from slipway.settings import PodSettings
+from slipway.settings import PodSettings, PodUsers
 
 SPEC = RouterSpec(agent_image="registry.local/slipway:1", envoy_image="registry.local/envoy:1")
 BY_KIND = {each["kind"]: each for each in router.render_router("vision", "anchor-uid", SPEC)}
@@ -130,3 +130,21 @@ def test_the_administrator_sets_where_and_with_which_secrets_routers_run() -> No
             "requests": {"cpu": "50m", "memory": "128Mi"},
             "limits": {"memory": "256Mi"},
         }
+
+
+def test_the_administrator_sets_labels_and_annotations_but_not_those_that_select() -> None:
+    pods = PodSettings(labels={"team": "ml", names.LABEL_COMPONENT: "x"}, annotations={"a": "b"})
+    *_, deployment = router.render_router("vision", "u", RouterSpec("a", "e", pods=pods))
+
+    metadata = deployment["spec"]["template"]["metadata"]
+    assert metadata == {"labels": {"team": "ml", **router.LABELS}, "annotations": {"a": "b"}}
+
+
+def test_where_the_platform_chooses_users_a_router_names_none() -> None:
+    spec = RouterSpec("a", "e", users=PodUsers.PLATFORM)
+    *_, deployment = router.render_router("vision", "u", spec)
+
+    assert deployment["spec"]["template"]["spec"]["securityContext"] == {
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }

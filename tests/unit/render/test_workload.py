@@ -1,13 +1,15 @@
 from dataclasses import replace
+from typing import Any
 
 import kubernetes_validate
 import pytest
 from slipway.api.base import Manifest
-from slipway.api.modeldeployment import PodOptions, Protocol, Toleration
+from slipway.api.modeldeployment import PodOptions, Protocol, Server, Toleration
 from slipway.api.request import ConfigRequest, PackageMode, PackageRequest, SourceRequest
 from slipway.render import triton, workload
 from slipway.render.owner import Owner
 from slipway.render.workload import Fetch, RevisionSpec
+from slipway.settings import ModelPodSettings, PodUsers
 
 FETCH = Fetch(
     image="registry.local/slipway@sha256:" + "b" * 64,
@@ -171,3 +173,122 @@ def test_a_claim_is_mounted_for_the_init_container_only() -> None:
 
 def test_a_revision_renders_the_same_every_time() -> None:
     assert everything(a_revision()) == everything(a_revision())
+
+
+def a_spec(server: Manifest, **settings: Any) -> RevisionSpec:
+    """Return a revision of what a user wrote under `server`, with settings of the administrator."""
+    wanted = Server.model_validate(server)
+    pod_options = wanted.pod or PodOptions()
+    triton_server = replace(
+        a_revision().server,
+        args=tuple(wanted.args or ()),
+        shm_size=pod_options.shm_size,
+        tmp_size=pod_options.tmp_size,
+    )
+    return a_revision(server=triton_server, pod=pod_options, **settings)
+
+
+VOLUMES: list[Manifest] = [
+    {"name": "vocabulary", "mountPath": "/data/vocabulary", "configMap": {"name": "words"}},
+    {"name": "key", "mountPath": "/data/key", "subPath": "a", "secret": {"secretName": "key"}},
+    {
+        "name": "cache",
+        "mountPath": "/cache",
+        "readOnly": True,
+        "persistentVolumeClaim": {"claimName": "cache"},
+    },
+    {"name": "fast", "mountPath": "/fast", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
+    {
+        "name": "vault",
+        "mountPath": "/vault",
+        "csi": {"driver": "secrets.csi.example", "volumeAttributes": {"role": "digits"}},
+    },
+]
+
+
+def test_everything_that_users_may_set_on_a_pod_is_valid_kubernetes() -> None:
+    spec = a_spec(
+        {
+            "args": ["--log-verbose=1", "--cache-config=local,size=1048576"],
+            "pod": {
+                "labels": {"team": "vision"},
+                "annotations": {"prometheus.io/scrape": "true"},
+                "serviceAccountName": "models",
+                "schedulerName": "volcano",
+                "env": [
+                    {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}},
+                    {"name": "LEVEL", "valueFrom": {"configMapKeyRef": {"name": "a", "key": "c"}}},
+                ],
+                "volumes": VOLUMES,
+                "shmSize": "2Gi",
+                "tmpSize": "20Gi",
+                "resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}],
+            },
+        }
+    )
+
+    for manifest in everything(spec):
+        kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
+
+    template = workload.render_deployment(spec)["spec"]["template"]
+    assert template["metadata"]["labels"]["team"] == "vision"
+    assert template["metadata"]["annotations"] == {"prometheus.io/scrape": "true"}
+    assert template["spec"]["serviceAccountName"] == "models"
+    assert template["spec"]["schedulerName"] == "volcano"
+    assert template["spec"]["automountServiceAccountToken"] is False
+
+    [server] = template["spec"]["containers"]
+    assert {"--log-verbose=1", "--cache-config=local,size=1048576"} <= set(server["args"])
+    assert server["resources"]["claims"] == [{"name": "gpu"}]
+    variables = {variable["name"]: variable for variable in server["env"]}
+    assert variables["TOKEN"]["valueFrom"]["secretKeyRef"] == {"name": "a", "key": "b"}
+    assert "value" not in variables["LEVEL"]
+
+
+def test_a_volume_is_split_into_the_pods_volume_and_the_containers_mount() -> None:
+    spec = pod(a_spec({"pod": {"volumes": VOLUMES}}))
+
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    mounts = {mount["name"]: mount for mount in spec["containers"][0]["volumeMounts"]}
+    assert volumes["key"] == {"name": "key", "secret": {"secretName": "key"}}
+    assert mounts["key"] == {"name": "key", "mountPath": "/data/key", "subPath": "a"}
+    assert volumes["cache"] == {
+        "name": "cache",
+        "persistentVolumeClaim": {"claimName": "cache"},
+    }
+    assert mounts["cache"] == {"name": "cache", "mountPath": "/cache", "readOnly": True}
+    assert {"tmp", "shm"} < set(volumes)
+
+
+def test_memory_file_systems_have_the_sizes_that_users_give() -> None:
+    volumes = pod(a_spec({"pod": {"shmSize": "2Gi", "tmpSize": "20Gi"}}))["volumes"]
+
+    sizes = {volume["name"]: volume["emptyDir"]["sizeLimit"] for volume in volumes}
+    assert sizes == {"shm": "2Gi", "tmp": "20Gi"}
+
+
+def test_an_argument_of_the_user_replaces_ours_of_the_same_name() -> None:
+    [server] = pod(a_spec({"args": ["--log-info=true"]}))["containers"]
+
+    assert [item for item in server["args"] if item.startswith("--log-info=")] == [
+        "--log-info=true"
+    ]
+
+
+def test_the_administrators_labels_are_defaults_and_ours_cannot_be_replaced() -> None:
+    defaults = ModelPodSettings(
+        labels={"sidecar.istio.io/inject": "false", "team": "platform", "slipway.dev/revision": "x"}
+    )
+    spec = a_spec({"pod": {"labels": {"team": "vision"}}}, defaults=defaults)
+
+    labels = workload.render_deployment(spec)["spec"]["template"]["metadata"]["labels"]
+    assert labels["sidecar.istio.io/inject"] == "false"
+    assert labels["team"] == "vision"
+    assert labels["slipway.dev/revision"] == "0123abcd"
+
+
+@pytest.mark.parametrize("fetch", [None, FETCH], ids=["image", "fetch"])
+def test_where_the_platform_chooses_users_a_pod_names_none(fetch: Fetch | None) -> None:
+    context = pod(a_revision(fetch=fetch, users=PodUsers.PLATFORM))["securityContext"]
+
+    assert context == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}

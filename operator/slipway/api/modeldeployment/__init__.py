@@ -36,6 +36,7 @@ from slipway.api.modeldeployment.model import (
     Warmup,
 )
 from slipway.api.modeldeployment.packaging import LocalSecret, Packaging, PackagingMode
+from slipway.api.modeldeployment.pod import EnvVar, PodOptions, Toleration, Volume
 from slipway.api.modeldeployment.rollout import Approval, Automatic, Rollback, Rollout, Step
 from slipway.api.modeldeployment.scaling import (
     Scaling,
@@ -43,13 +44,7 @@ from slipway.api.modeldeployment.scaling import (
     ScalingResource,
     ScalingTarget,
 )
-from slipway.api.modeldeployment.server import (
-    EnvVar,
-    PodOptions,
-    Resources,
-    Server,
-    Toleration,
-)
+from slipway.api.modeldeployment.server import Resources, Server
 from slipway.api.modeldeployment.status import (
     STATE_LENGTH,
     AnalysisStatus,
@@ -137,6 +132,7 @@ __all__ = [
     "Tolerance",
     "Toleration",
     "Traffic",
+    "Volume",
     "Warmup",
     "Webhook",
 ]

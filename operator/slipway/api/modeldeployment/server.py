@@ -1,11 +1,12 @@
-"""The Triton server: its container and its pod."""
+"""The Triton server: its image, protocols, resources and arguments."""
 
 from typing import Annotated, Any
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
-from slipway.api.base import ATOMIC, ApiModel, Manifest, ObjectName, cel_rule, list_map
-from slipway.api.modeldeployment.placement import AFFINITY, SPREAD
+from slipway.api.base import ATOMIC, ApiModel, cel_rule
+from slipway.api.modeldeployment.pod import PodOptions
+from slipway.api.modeldeployment.quantity import Quantity
 from slipway.api.protocol import Protocol
 
 IMAGE = (
@@ -35,27 +36,48 @@ RESOURCE_RULES: list[Any] = [
         for part in ("requests", "limits")
     ),
 ]
-NODE_SELECTOR_RULES: list[Any] = [
-    cel_rule(
-        "self.all(key, key.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]"
-        "([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",
-        "a key of nodeSelector must be the name of a label: [<domain>/]<name>",
-    )
-]
-
-Quantity = Annotated[
-    int | str,
-    WithJsonSchema(
-        {
-            "x-kubernetes-int-or-string": True,
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "minimum": 0,
-            "maximum": 1_000_000_000_000_000,
-            "maxLength": 32,
-            "pattern": r"^[0-9]{1,18}(\.[0-9]{1,9})?([numkMGTPE]|[KMGTPE]i|[eE][-+]?[0-9]{1,2})?$",
-        }
-    ),
-]
+ARGUMENTS = (
+    "allow-cpu-metrics",
+    "backend-config",
+    "buffer-manager-thread-count",
+    "cache-config",
+    "cuda-memory-pool-byte-size",
+    "cuda-virtual-address-size",
+    "enable-peer-access",
+    "grpc-header-forward-pattern",
+    "grpc-http2-max-ping-strikes",
+    "grpc-http2-max-pings-without-data",
+    "grpc-http2-min-recv-ping-interval-without-data",
+    "grpc-infer-allocation-pool-size",
+    "grpc-infer-response-compression-level",
+    "grpc-infer-thread-count",
+    "grpc-keepalive-permit-without-calls",
+    "grpc-keepalive-time",
+    "grpc-keepalive-timeout",
+    "grpc-max-response-pool-size",
+    "host-policy",
+    "http-header-forward-pattern",
+    "http-max-input-size",
+    "http-thread-count",
+    "log-error",
+    "log-info",
+    "log-verbose",
+    "log-warning",
+    "metrics-config",
+    "metrics-interval-ms",
+    "min-supported-compute-capability",
+    "model-load-gpu-limit",
+    "model-load-retry-count",
+    "model-load-thread-count",
+    "pinned-memory-pool-byte-size",
+    "rate-limit",
+    "rate-limit-resource",
+    "trace-config",
+)
+"""Arguments of Triton that tune or tell. Those that open doors, read other files or change what
+routers and probes rely on are Slipway's."""
+ARGUMENT = rf"^--({'|'.join(ARGUMENTS)})=[!-#%-~]{{1,256}}$"
+"""No ``$``, which the kubelet would read as a reference to a variable."""
 
 
 class Resources(ApiModel):
@@ -67,87 +89,6 @@ class Resources(ApiModel):
     """Default: cpu 100m and memory 512Mi."""
     limits: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
     """Default: none."""
-
-
-class EnvVar(ApiModel):
-    """An environment variable with a literal value."""
-
-    model_config = {
-        "json_schema_extra": {
-            "x-kubernetes-validations": [
-                cel_rule(
-                    "!self.name.startsWith('SLIPWAY_')",
-                    "names that begin with SLIPWAY_ are reserved",
-                    ".name",
-                )
-            ]
-        }
-    }
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
-    """Name; must not begin with SLIPWAY_."""
-    value: Annotated[str, Field(max_length=4096)] = ""
-    """Value; empty if not given."""
-
-
-class Toleration(ApiModel):
-    """A toleration, as in a pod."""
-
-    key: Annotated[str, Field(max_length=316)] | None = None
-    """Key of the taint. Default: all."""
-    operator: Annotated[str, Field(pattern="^(Exists|Equal)$", max_length=6)] | None = None
-    """Exists or Equal. Default: Equal."""
-    value: Annotated[str, Field(max_length=63)] | None = None
-    """Value of the taint, for Equal."""
-    effect: (
-        Annotated[str, Field(pattern="^(NoSchedule|PreferNoSchedule|NoExecute)$", max_length=16)]
-        | None
-    ) = None
-    """NoSchedule, PreferNoSchedule or NoExecute. Default: all."""
-    toleration_seconds: Annotated[int, Field(ge=-1, le=2_592_000)] | None = None
-    """Seconds until a pod is evicted, for NoExecute. Default: never."""
-
-
-LabelValue = Annotated[
-    str, Field(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", max_length=63)
-]
-
-
-class PodOptions(ApiModel):
-    """Fields of the pod that users may set, as in a pod."""
-
-    node_selector: (
-        Annotated[
-            dict[str, LabelValue],
-            Field(
-                max_length=16, json_schema_extra={"x-kubernetes-validations": NODE_SELECTOR_RULES}
-            ),
-        ]
-        | None
-    ) = None
-    """Labels that a node must have."""
-    tolerations: (
-        Annotated[list[Toleration], Field(max_length=16, json_schema_extra=ATOMIC)] | None
-    ) = None
-    """Taints that the pods tolerate."""
-    affinity: Annotated[Manifest, WithJsonSchema(AFFINITY)] | None = None
-    """Affinity; checked by a dry run before a revision is made."""
-    topology_spread_constraints: (
-        Annotated[
-            list[Annotated[Manifest, WithJsonSchema(SPREAD)]],
-            Field(max_length=4, json_schema_extra=ATOMIC),
-        ]
-        | None
-    ) = None
-    """Topology spread; checked by a dry run before a revision is made."""
-    priority_class_name: ObjectName | None = None
-    """Name of a PriorityClass."""
-    runtime_class_name: ObjectName | None = None
-    """Name of a RuntimeClass."""
-    env: (
-        Annotated[list[EnvVar], Field(max_length=64, json_schema_extra=list_map("name"))] | None
-    ) = None
-    """Environment variables of the server container."""
 
 
 class Server(ApiModel):
@@ -169,4 +110,14 @@ class Server(ApiModel):
     """Time that a replica may take to load the model, in seconds. Default: 600."""
     drain_seconds: Annotated[int, Field(ge=1, le=3600)] | None = None
     """Time that running requests get when a replica is removed, in seconds. Default: 30."""
+    args: (
+        Annotated[
+            list[Annotated[str, Field(pattern=ARGUMENT, max_length=320)]],
+            Field(max_length=32, json_schema_extra=ATOMIC),
+        ]
+        | None
+    ) = None
+    """Further arguments of Triton, `--name=value`. Allowed are those that tune or tell: threads,
+    memory pools, backend-config, cache-config, rate-limit, trace-config, metrics-config, keep-alive
+    and log levels. A Triton that does not know one ends with an error. Default: none."""
     pod: PodOptions | None = None
