@@ -66,6 +66,8 @@ class Controllers:
     """By namespace, proxy, route and revision."""
     starts_jobs: bool = True
     """Whether the pods of Jobs are admitted."""
+    missing_image: str = ""
+    """What the kubelet says of the image of Jobs, which cannot be pulled; empty: it can."""
     quota: str = ""
     """Why no further server pod is admitted; empty: they all are."""
     lost: Counter[str] = field(default_factory=Counter)
@@ -105,8 +107,12 @@ class Controllers:
             return
 
         component = metadata["labels"][names.LABEL_COMPONENT]
-        message = self._package(job) if component == "package" else self._check(job)
         labels = {**metadata["labels"], "batch.kubernetes.io/job-name": metadata["name"]}
+        if self.missing_image:
+            self._hold_job_pod(job, component, labels)
+            return
+
+        message = self._package(job) if component == "package" else self._check(job)
         ended = {"exitCode": 0, "reason": "Completed", "message": json.dumps(message)}
 
         pod = self._pod(job, f"{metadata['name']}-x", labels)
@@ -114,6 +120,14 @@ class Controllers:
         self.api.put_status(kinds.POD, pod, {"containerStatuses": [state]})
         done = {"type": "Complete", "status": "True", "lastTransitionTime": self._now()}
         self.api.put_status(kinds.JOB, job, {"conditions": [done]})
+
+    def _hold_job_pod(self, job: Manifest, component: str, labels: dict[str, str]) -> None:
+        metadata = job["metadata"]
+        name = f"{metadata['name']}-x"
+        pod = self.api.get(kinds.POD, metadata["namespace"], name) or self._pod(job, name, labels)
+        waiting = {"reason": "ImagePullBackOff", "message": self.missing_image}
+        state = {"name": component, "restartCount": 0, "state": {"waiting": waiting}}
+        self.api.put_status(kinds.POD, pod, {"phase": "Pending", "containerStatuses": [state]})
 
     def _package(self, job: Manifest) -> Manifest:
         order = json.loads(job["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"])

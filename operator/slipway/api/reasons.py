@@ -248,7 +248,11 @@ class Reason(StrEnum):
         "the image is not on the node, and its pull policy is Never",
     )
     IMAGE_INSPECT_ERROR = "ImageInspectError", Group.PODS, "the node cannot read the image"
-    POD_WAITING = "PodWaiting", Group.PODS, "a container is waiting; the message has the reason"
+    POD_WAITING = (
+        "PodWaiting",
+        Group.PODS,
+        "a container is waiting, or a volume or device of its pod; the message names it",
+    )
 
     # Why a package or check Job failed. NEEDS_PERSON: the same spec and the same bytes fail again,
     # and so does every retry. HEALS: a person has to act, but perhaps elsewhere, so retries go on.

@@ -143,6 +143,8 @@ def why_not_ready(facts: Facts, revision: str) -> Why:
         if pod.unschedulable is not None:
             text = f"pod {pod.meta.name} is unschedulable: {pod.unschedulable}"
             return Why(Reason.UNSCHEDULABLE, text)
+        if pod.needs is not None:
+            return Why(Reason.POD_WAITING, f"pod {pod.meta.name} is waiting for {pod.needs}")
 
     ready = facts.ready(revision)
     wanted = workload.replicas if workload else facts.spec.scaling.min_replicas

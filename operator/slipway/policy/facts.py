@@ -103,6 +103,8 @@ class PodFact:
     fetch_exit: ContainerExit | None
     """How the fetch init container failed last."""
     unschedulable: str | None
+    needs: str | None = None
+    """What its containers cannot be created without, in words: volumes, devices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,8 @@ class JobFact:
     """Last words of a Job that left no result."""
     created: datetime | None = None
     has_pod: bool = True
+    waits: str | None = None
+    """Why its pod has not started, in words."""
 
 
 @dataclass(frozen=True, slots=True)

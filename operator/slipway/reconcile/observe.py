@@ -209,16 +209,18 @@ def _unusable_source_problem(md: ModelDeployment, settings: Settings) -> str | N
 
 
 def _read_jobs(children: Children) -> Iterable[JobFact]:
+    pods = sorted(
+        (pod for pod in children.pods if isinstance(pod, JobPod)), key=lambda pod: pod.created
+    )
+    newest = {pod.job: pod for pod in pods}
     # of each Job, the pod that ended last: it has left the result
-    pods = [pod for pod in children.pods if isinstance(pod, JobPod) and pod.end]
-    ends = {pod.job: pod for pod in sorted(pods, key=lambda pod: pod.created)}
-    started = {pod.job for pod in children.pods if isinstance(pod, JobPod)}
+    ends = {pod.job: pod for pod in pods if pod.end}
 
     for job in children.of(JobObject):
         if job.meta.deleting:
             continue
 
-        pod = ends.get(job.meta.name)
+        pod, last = ends.get(job.meta.name), newest.get(job.meta.name)
         text = pod.end.message if pod is not None and pod.end is not None else ""
         is_check = job.component == names.COMPONENT_CHECK
         package = None if is_check else _parse_result(PackageResult, text)
@@ -235,7 +237,8 @@ def _read_jobs(children: Children) -> Iterable[JobFact]:
             check=check,
             crash=None if package or check else (text or job.failure or None),
             created=job.created,
-            has_pod=job.meta.name in started,
+            has_pod=last is not None,
+            waits=last.waits if last is not None else None,
         )
 
 

@@ -81,6 +81,8 @@ class JobPod:
     job: str
     created: datetime
     end: ContainerExit | None
+    waits: str | None = None
+    """Why it has not started, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,12 +261,16 @@ def _project_pod(manifest: Manifest) -> PodFact | JobPod:
     }
     main = containers.get(MAIN_CONTAINERS.get(labels.get(names.LABEL_COMPONENT, ""), ""), {})
 
-    job = labels.get("batch.kubernetes.io/job-name")
-    if job is not None:
-        return JobPod(meta, job, created, _container_exit(main))
-
     conditions = _conditions(manifest)
     ready, scheduled = conditions.get("Ready", {}), conditions.get("PodScheduled", {})
+    unschedulable = scheduled.get("message", "") if scheduled.get("status") == "False" else None
+    waiting, needs = _waiting_reason(containers), _needs_before_start(manifest, conditions)
+
+    job = labels.get("batch.kubernetes.io/job-name")
+    if job is not None:
+        waits = _describe_wait(waiting, unschedulable, needs)
+        return JobPod(meta, job, created, _container_exit(main), waits)
+
     is_ready = ready.get("status") == "True"
     has_ended = "terminated" in main.get("state", {})
     restarts = main.get("restartCount", 0)
@@ -281,11 +287,10 @@ def _project_pod(manifest: Manifest) -> PodFact | JobPod:
         ),
         exits=restarts + (1 if has_ended else 0),
         last_exit=_container_exit(main),
-        waiting=_waiting_reason(containers),
+        waiting=waiting,
         fetch_exit=_container_exit(containers.get("fetch", {})),
-        unschedulable=(
-            scheduled.get("message", "") if scheduled.get("status") == "False" else None
-        ),
+        unschedulable=unschedulable,
+        needs=needs,
     )
 
 
@@ -365,6 +370,55 @@ def _waiting_reason(containers: Mapping[str, Any]) -> tuple[str, str] | None:
         waiting = entry.get("state", {}).get("waiting")
         if waiting and waiting.get("reason") not in {"PodInitializing", "ContainerCreating", None}:
             return waiting["reason"], waiting.get("message", "")
+    return None
+
+
+def _describe_wait(
+    waiting: tuple[str, str] | None, unschedulable: str | None, needs: str | None
+) -> str | None:
+    if waiting is not None:
+        return ": ".join(part for part in waiting if part)
+    if unschedulable is not None:
+        return f"it is unschedulable: {unschedulable}"
+    return f"it is waiting for {needs}" if needs is not None else None
+
+
+def _needs_before_start(manifest: Manifest, conditions: Mapping[str, Manifest]) -> str | None:
+    """Return what a pod waits for before a container of it can be created.
+
+    Which of them is missing stands in the pod's events alone. A pod whose devices are missing is
+    not even taken up by the scheduler, and has no condition at all.
+    """
+    spec = manifest.get("spec", {})
+    if manifest.get("status", {}).get("phase") != "Pending":
+        return None
+
+    if "PodScheduled" not in conditions:
+        claims = [_name_claim(claim) for claim in spec.get("resourceClaims") or ()]
+        return ", ".join(claims) or None
+    if conditions.get("PodReadyToStartContainers", {}).get("status") != "False":
+        return None
+    volumes = [_name_volume(volume) for volume in spec.get("volumes") or ()]
+    return ", ".join(name for name in volumes if name is not None) or None
+
+
+def _name_claim(claim: Manifest) -> str:
+    template = claim.get("resourceClaimTemplateName")
+    if template is not None:
+        return f"ResourceClaimTemplate {template}"
+    return f"ResourceClaim {claim.get('resourceClaimName', '')}"
+
+
+def _name_volume(volume: Manifest) -> str | None:
+    """Return what a volume is made from; None for one that needs nothing."""
+    if "secret" in volume:
+        return f"Secret {volume['secret'].get('secretName', '')}"
+    if "configMap" in volume:
+        return f"ConfigMap {volume['configMap'].get('name', '')}"
+    if "persistentVolumeClaim" in volume:
+        return f"PersistentVolumeClaim {volume['persistentVolumeClaim'].get('claimName', '')}"
+    if "csi" in volume:
+        return f"CSI driver {volume['csi'].get('driver', '')}"
     return None
 
 

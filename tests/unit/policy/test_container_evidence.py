@@ -138,6 +138,7 @@ def test_a_server_that_was_never_ready_or_has_no_traffic_only_starts() -> None:
             "FetchFailed",
             "expected sha256:1",
         ),
+        (a_candidate(needs="Secret key"), "PodWaiting", "is waiting for Secret key"),
         (a_candidate(), "Starting", "0 of 1 replicas are ready"),
     ],
 )

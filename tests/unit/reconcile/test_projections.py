@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
-from slipway.policy.facts import WorkloadFact
+from slipway.policy.facts import PodFact, WorkloadFact
 from slipway.policy.rollout.decide import decide
 from slipway.policy.status import desired_status
-from slipway.reconcile.projections import RouterWorkload, project_object
+from slipway.reconcile.projections import JobPod, RouterWorkload, project_object
 
 from tests.builders import NOON, a_model_deployment, a_revision, a_route, facts_about, later
 
@@ -112,3 +112,90 @@ def test_a_router_whose_pods_are_refused_says_so() -> None:
     router = project_object(kinds.DEPLOYMENT, refused(names.COMPONENT_ROUTER))
     assert isinstance(router, RouterWorkload)
     assert router.failure == refusal("cpu")
+
+
+def a_pending_pod(*conditions: Manifest, job: str | None = None, **spec: Any) -> Manifest:
+    labels = {names.LABEL_OWNER: "digits", names.LABEL_COMPONENT: names.COMPONENT_SERVER}
+    if job is not None:
+        labels["batch.kubernetes.io/job-name"] = job
+
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "digits-0",
+            "namespace": "vision",
+            "uid": "0b0e7c1e-7c55-4a6b-9d7e-2f4f5f1c9a11",
+            "resourceVersion": "4712",
+            "creationTimestamp": "2026-11-21T12:00:00Z",
+            "labels": labels,
+        },
+        "spec": spec,
+        "status": {"phase": "Pending", "conditions": list(conditions)},
+    }
+
+
+VOLUMES = [
+    {"name": "tmp", "emptyDir": {}},
+    {"name": "key", "secret": {"secretName": "key"}},
+    {"name": "words", "configMap": {"name": "words"}},
+    {"name": "cache", "persistentVolumeClaim": {"claimName": "cache"}},
+    {"name": "vault", "csi": {"driver": "vault.example"}},
+]
+SCHEDULED = a_condition("PodScheduled", "True", "", "")
+NO_SANDBOX = a_condition("PodReadyToStartContainers", "False", "", "")
+
+
+def test_a_pod_whose_volumes_are_missing_says_which_it_needs() -> None:
+    pod = project_object(kinds.POD, a_pending_pod(SCHEDULED, NO_SANDBOX, volumes=VOLUMES))
+
+    assert isinstance(pod, PodFact)
+    assert pod.needs == (
+        "Secret key, ConfigMap words, PersistentVolumeClaim cache, CSI driver vault.example"
+    )
+
+
+def test_a_pod_whose_devices_are_missing_says_which_it_needs() -> None:
+    claims = [
+        {"name": "a", "resourceClaimName": "gpu"},
+        {"name": "b", "resourceClaimTemplateName": "one-nic"},
+    ]
+    pod = project_object(kinds.POD, a_pending_pod(resourceClaims=claims, volumes=VOLUMES))
+
+    assert isinstance(pod, PodFact)
+    assert pod.needs == "ResourceClaim gpu, ResourceClaimTemplate one-nic"
+
+
+def test_a_pod_that_waits_for_nothing_of_the_users_needs_nothing() -> None:
+    only_ours = a_pending_pod(SCHEDULED, NO_SANDBOX, volumes=VOLUMES[:1])
+    has_sandbox = a_pending_pod(SCHEDULED, volumes=VOLUMES)
+
+    for manifest in (only_ours, has_sandbox, a_pending_pod(volumes=VOLUMES)):
+        pod = project_object(kinds.POD, manifest)
+        assert isinstance(pod, PodFact)
+        assert pod.needs is None
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [
+        (
+            a_pending_pod(SCHEDULED, NO_SANDBOX, job="package", volumes=VOLUMES[1:2]),
+            "it is waiting for Secret key",
+        ),
+        (
+            a_pending_pod(
+                a_condition("PodScheduled", "False", "Unschedulable", "0/1 nodes"), job="package"
+            ),
+            "it is unschedulable: 0/1 nodes",
+        ),
+        (a_pending_pod(SCHEDULED, job="package"), None),
+    ],
+)
+def test_the_pod_of_a_job_says_why_it_has_not_started(
+    manifest: Manifest, words: str | None
+) -> None:
+    pod = project_object(kinds.POD, manifest)
+
+    assert isinstance(pod, JobPod)
+    assert pod.waits == words

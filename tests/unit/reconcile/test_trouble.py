@@ -214,6 +214,24 @@ async def test_a_job_that_gets_no_pod_is_named() -> None:
     await world.until(lambda: world.serving() == "1", 60)
 
 
+@pytest.mark.parametrize("stage", ["package", "check"])
+async def test_a_job_whose_pod_does_not_start_is_named_with_the_reason(stage: str) -> None:
+    world = OperatorWorld()
+    if stage == "check":
+        await world.ask_for("1")
+        await world.until(lambda: world.serving() == "1")
+    world.controllers.missing_image = "pull access denied for slipway"
+
+    unpinned: Any = {"source": {"uri": "https://models.example/2.onnx"}}
+    await world.ask_for("2", model=unpinned if stage == "package" else {})
+    await world.live(45)
+
+    _, reason, message = world.condition("Ready")
+    assert reason == "PodWaiting"
+    assert f"the pod of Job digits-{stage}-" in message
+    assert "ImagePullBackOff: pull access denied for slipway" in message
+
+
 POISONS: dict[str, SlipwayError | RuntimeError] = {
     "a bug": RuntimeError("boom"),
     "no right": Forbidden(NO_RIGHT),

@@ -9,6 +9,7 @@ from slipway.api.times import backoff
 from slipway.policy.facts import JobFact, JobState
 from slipway.policy.rollout.deadline import deadline_passed, give_up_start
 from slipway.policy.rollout.draft import Draft
+from slipway.policy.rollout.job_pods import watch_for_pod
 from slipway.policy.rollout.progressing import progress
 from slipway.policy.rollout.rolling_back import act_on_evidence
 
@@ -33,7 +34,7 @@ def check(draft: Draft) -> Draft:
     if job is None:
         return _ask_for_check(checking, attempt=1)
     if job.state is JobState.ACTIVE:
-        return checking
+        return watch_for_pod(checking, job, Stage.CHECKING)
 
     result = job.check
     if job.state is not JobState.COMPLETE or result is None or result.error is not None:

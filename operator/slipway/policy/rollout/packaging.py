@@ -1,7 +1,6 @@
 """Packaging: from an input to a revision; which package Job to run, and what its end means."""
 
 from dataclasses import replace
-from datetime import timedelta
 
 from slipway.api.modeldeployment import Stage
 from slipway.api.reasons import Reason
@@ -9,8 +8,7 @@ from slipway.api.result import PackageResult
 from slipway.api.times import backoff
 from slipway.policy.facts import Facts, JobFact, JobState
 from slipway.policy.rollout.draft import Draft
-
-POD_COMES_WITHIN = timedelta(seconds=15)
+from slipway.policy.rollout.job_pods import watch_for_pod
 
 
 def package(draft: Draft) -> Draft:
@@ -24,7 +22,7 @@ def package(draft: Draft) -> Draft:
     if job is None:
         return _ask_for_package(draft, attempt=1)
     if job.state is JobState.ACTIVE:
-        return _watch_for_pod(draft, job)
+        return watch_for_pod(draft, job, Stage.PACKAGING)
     result = job.package
     if job.state is JobState.COMPLETE and result is not None and result.error is None:
         return _make_revision(draft, result)
@@ -60,19 +58,6 @@ def _make_revision(draft: Draft, result: PackageResult) -> Draft:
 
 def _ask_for_package(draft: Draft, *, attempt: int) -> Draft:
     return draft.having(replace(draft.decision, package=attempt))
-
-
-def _watch_for_pod(draft: Draft, job: JobFact) -> Draft:
-    """Say where a Job gets no pod: what refuses it stands in the Job's events only."""
-    if job.has_pod or job.created is None:
-        return draft
-    left = job.created + POD_COMES_WITHIN - draft.now
-    if left > timedelta():
-        return draft.requeue(left)
-    message = (
-        f"Job {job.meta.name} has no pod; its events show which quota or admission check refuses it"
-    )
-    return draft.enter(Stage.PACKAGING, Reason.JOB_HAS_NO_POD, message)
 
 
 def _package_again(draft: Draft, job: JobFact) -> Draft:
