@@ -93,6 +93,11 @@ class Reason(StrEnum):
     )
     AWAITING_HOOK = "AwaitingHook", Group.ROLLOUT, "waiting for a hook to approve"
     AWAITING_APPROVAL = "AwaitingApproval", Group.ROLLOUT, "waiting for a person to approve a step"
+    MEASURING_TRAFFIC = (
+        "MeasuringTraffic",
+        Group.ROLLOUT,
+        "counting requests to choose the steps, for half a minute at most",
+    )
     HOLDING = "Holding", Group.ROLLOUT, "holding a weight for the step's holdSeconds"
     PROGRESSING = "Progressing", Group.ROLLOUT, "raising the candidate's weight"
     BAKING = "Baking", Group.ROLLOUT, "watching for late faults before the promotion"

@@ -1,22 +1,22 @@
 """How long a rollout takes, step by step, as the operator's own judge would decide it. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import ValidationError
 
-from slipway.api.modeldeployment import AnalysisMode, ModelDeploymentSpec
+from slipway.api.modeldeployment import ModelDeploymentSpec, Schedule
 from slipway.cli.cli_error import CliError
 from slipway.cli.kubectl import Manifest
 from slipway.cli.objects import ModelDeployment
 from slipway.cli.request_rate import RequestRate
 from slipway.cli.wire import dump
-from slipway.policy.analysis.forecast import ExpectedTraffic, looks_to_pass
-from slipway.policy.analysis.study import plan_at
-from slipway.policy.ladder import Rung, list_rungs
+from slipway.policy.analysis.forecast import ExpectedTraffic
+from slipway.policy.analysis.schedule import choose_schedule, seconds_to_pass
+from slipway.policy.ladder import Rung, find_deadline, list_rungs
 
-EPOCH = "2026-01-01T00:00:00.000Z"
-CANDIDATE, STABLE = "0" * 8, "1" * 8
+FOLLOWED = 10
+"""Times the deadline that the evidence of a step is followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,8 @@ class Forecast:
     error_ratio: float
     deadline_seconds: int
     on_inconclusive: str
+    are_steps_chosen: bool
+    """From the request rate; else they are those of the spec."""
     legs: tuple[Leg, ...]
 
     @property
@@ -110,9 +112,23 @@ def forecast_json(found: Forecast) -> Manifest:
 def forecast_rollout(
     md: ModelDeployment, spec: ModelDeploymentSpec, rate: RequestRate, now: datetime
 ) -> Forecast:
-    """Return how long each step takes, for a candidate that is as good as stable."""
-    rungs = list_rungs(spec.rollout) if md.stable is not None else ()
-    legs = tuple(_forecast_leg(md, spec, rung, rate, now) for rung in rungs)
+    """Return how long each step takes, for a candidate that is as good as stable.
+
+    What the spec leaves open is what the rollout under way has, or what the next one would get.
+    """
+    traffic = ExpectedTraffic(rate.per_second, rate.error_ratio, rate.latency)
+    schedule = _fixed_schedule(md) or choose_schedule(spec, traffic)
+    most = FOLLOWED * find_deadline(spec.rollout, schedule)
+
+    # Evidence comes from the steps: after them the bake needs none of its own.
+    rungs = list_rungs(spec.rollout, schedule) if md.stable is not None else ()
+    judged = rungs[:-1] or rungs
+    legs = [_make_leg(md, rung, rate.per_second, now) for rung in rungs]
+    for number, rung in enumerate(judged):
+        seconds = seconds_to_pass(spec, schedule, rung, traffic, most)
+        legs[number] = replace(legs[number], evidence_seconds=seconds)
+    if legs:
+        legs[-1] = replace(legs[-1], name="bake", hold_seconds=spec.rollout.bake_seconds)
 
     return Forecast(
         namespace=md.namespace,
@@ -121,49 +137,32 @@ def forecast_rollout(
         per_second=rate.per_second,
         source=rate.source,
         error_ratio=rate.error_ratio,
-        deadline_seconds=spec.rollout.deadline_seconds,
+        deadline_seconds=find_deadline(spec.rollout, schedule),
         on_inconclusive=spec.rollout.analysis.on_inconclusive.value,
-        legs=legs,
+        are_steps_chosen=spec.rollout.steps is None,
+        legs=tuple(legs),
     )
 
 
-def _forecast_leg(
-    md: ModelDeployment, spec: ModelDeploymentSpec, rung: Rung, rate: RequestRate, now: datetime
-) -> Leg:
-    is_bake = rung.number > len(spec.rollout.steps)
+def _fixed_schedule(md: ModelDeployment) -> Schedule | None:
+    """Return the schedule of the rollout under way; None: there is none, or it is not chosen."""
+    found = md.rollout.schedule
+    if md.candidate is None or found is None:
+        return None
+    return Schedule(weights=list(found.weights), deadline_seconds=found.deadline_seconds)
+
+
+def _make_leg(md: ModelDeployment, rung: Rung, requests_per_second: float, now: datetime) -> Leg:
+    """Return the leg of a weight, without the time that it takes."""
     current = md.rollout.acked_weight if md.candidate is not None else 0
     state = "passed" if rung.weight < current else "now" if rung.weight == current else "ahead"
-    evidence = 0 if is_bake and spec.rollout.steps else _evidence_seconds(spec, rung, rate)
-
     return Leg(
-        name="bake" if is_bake else str(rung.number),
+        name=str(rung.number),
         weight=rung.weight,
-        per_second=rate.per_second * rung.weight / 100,
-        evidence_seconds=evidence,
-        hold_seconds=spec.rollout.bake_seconds if is_bake else rung.hold_seconds,
+        per_second=requests_per_second * rung.weight / 100,
+        evidence_seconds=0,
+        hold_seconds=rung.hold_seconds,
         needs_approval=rung.needs_approval,
         state=state,
         spent_seconds=md.rollout.step_seconds_at(now) if state == "now" else 0.0,
     )
-
-
-def _evidence_seconds(spec: ModelDeploymentSpec, rung: Rung, rate: RequestRate) -> int | None:
-    """Return the seconds until the judge lets a good candidate go on."""
-    analysis = spec.rollout.analysis
-    if analysis.mode is AnalysisMode.OFF:
-        return 0
-
-    plan = plan_at(
-        spec,
-        rung.weight,
-        route="forecast",
-        candidate=CANDIDATE,
-        stable=STABLE,
-        step=EPOCH,
-        number=rung.number,
-    )
-    traffic = ExpectedTraffic(rate.per_second, rate.error_ratio, rate.latency)
-    interval = analysis.interval_seconds
-    most = max(1, 10 * spec.rollout.deadline_seconds // interval)
-    looks = looks_to_pass(plan, traffic, interval, most)
-    return None if looks is None else looks * interval

@@ -35,12 +35,16 @@ class Step:
 class Policy:
     """How the user wants rollouts to go; the defaults are the CRD's."""
 
-    steps: tuple[Step, ...] = field(default=(), metadata=wire_field("rollout", "steps"))
+    steps: tuple[Step, ...] | None = field(default=None, metadata=wire_field("rollout", "steps"))
+    """None: chosen from the request rate when a rollout starts."""
     bake_seconds: int = field(default=600, metadata=wire_field("rollout", "bakeSeconds"))
     bake_control_percent: int = field(
         default=5, metadata=wire_field("rollout", "bakeControlPercent")
     )
-    deadline_seconds: int = field(default=3600, metadata=wire_field("rollout", "deadlineSeconds"))
+    deadline_seconds: int | None = field(
+        default=None, metadata=wire_field("rollout", "deadlineSeconds")
+    )
+    """None: by what the rollout is expected to take."""
     mode: str = field(default="Auto", metadata=wire_field("rollout", "analysis", "mode"))
     interval_seconds: int = field(
         default=5, metadata=wire_field("rollout", "analysis", "intervalSeconds")
@@ -131,6 +135,16 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
+class Schedule:
+    """Steps and deadline that were chosen when the rollout started, where the spec has none."""
+
+    weights: tuple[int, ...] = ()
+    deadline_seconds: int = 3600
+    requests_per_second: float | None = None
+    forecast_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Rollout:
     """The rollout under way, or how the last one ended."""
 
@@ -140,6 +154,7 @@ class Rollout:
     steps: int = 0
     attempt: int = 1
     acked_weight: int = 0
+    schedule: Schedule | None = None
     started_at: datetime | None = None
     step_started_at: datetime | None = None
     step_active_seconds: int = 0
@@ -271,6 +286,23 @@ class ModelDeployment:
     def is_observed(self) -> bool:
         """Whether the operator has seen the newest spec."""
         return self.observed_generation >= self.generation
+
+    @property
+    def steps(self) -> tuple[Step, ...] | None:
+        """The steps of the rollout under way; None: they are chosen when it starts."""
+        if self.policy.steps is not None:
+            return self.policy.steps
+        schedule = self.rollout.schedule
+        if schedule is None or not schedule.weights:
+            return None
+        return tuple(Step(weight=weight) for weight in schedule.weights)
+
+    @property
+    def deadline_seconds(self) -> int:
+        """The active time that the rollout under way has, in seconds."""
+        if self.policy.deadline_seconds is not None:
+            return self.policy.deadline_seconds
+        return (self.rollout.schedule or Schedule()).deadline_seconds
 
     @property
     def is_paused(self) -> bool:

@@ -18,6 +18,7 @@ from slipway.cli.kubectl import Kubectl
 from slipway.cli.objects import ModelDeployment
 from slipway.cli.time_format import format_duration
 from slipway.cli.wire import load, wire_field
+from slipway.policy.measured_traffic import merge_latencies
 
 MIN_SECONDS = 0.5
 
@@ -125,7 +126,7 @@ def _read_totals(kubectl: Kubectl, md: ModelDeployment) -> CounterTotals:
         requests=sum(route.requests for route in routes),
         stable_requests=sum(route.requests for route in to_stable),
         stable_errors=sum(route.errors for route in to_stable),
-        latency=_merge_latencies([route.latency for route in to_stable]),
+        latency=merge_latencies([route.latency for route in to_stable]),
     )
 
 
@@ -146,10 +147,3 @@ def _read_counters(kubectl: Kubectl, namespace: str, pod: str) -> Counters:
         return Counters.model_validate_json(printed)
     except ValidationError as error:
         raise CliError(f"router pod {pod} did not answer with counters") from error
-
-
-def _merge_latencies(latencies: list[Latency]) -> Latency | None:
-    if not latencies:
-        return None
-    counts = [sum(column) for column in zip(*(item.counts for item in latencies), strict=True)]
-    return Latency(edges_millis=latencies[0].edges_millis, counts=counts)

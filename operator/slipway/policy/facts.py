@@ -19,6 +19,7 @@ from slipway.api.result import CheckResult, PackageResult
 from slipway.api.snapshot import RevisionSnapshot
 from slipway.policy.hook_call import HookAnswer
 from slipway.policy.judgement import Judgement
+from slipway.policy.measured_traffic import MeasuredTraffic
 from slipway.policy.sizing import Sizing
 
 
@@ -224,6 +225,8 @@ class Facts:
     """An admission policy ties the annotation requested-by to its writer."""
     autoscalers: Mapping[str, AutoscalerFact] = field(default_factory=dict)
     """HorizontalPodAutoscalers of ours by revision."""
+    measured: MeasuredTraffic | None = None
+    """The requests since a rollout began; None: it has its schedule, or nothing is known yet."""
     sizing: Sizing | None = None
     """What the measured load needs; None: it is not measured, or nothing is known yet."""
     stable: str | None = field(init=False)

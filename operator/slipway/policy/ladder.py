@@ -1,10 +1,17 @@
-"""The weights that a candidate climbs."""
+"""The weights that a candidate climbs, and the time that it has for it.
+
+What the spec says wins. Where it says nothing, the schedule counts that was chosen from the traffic
+when the rollout started (`policy.analysis.schedule`), and before that the defaults.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from slipway.api.modeldeployment import Approval
-from slipway.api.modeldeployment.rollout import Rollout
+from slipway.api.modeldeployment import Approval, Rollout, Schedule, Step
+
+DEFAULT_WEIGHTS = (5, 10, 25, 50)
+"""Percent; the most careful steps, and those where the request rate is not known."""
+DEFAULT_DEADLINE_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,16 +20,24 @@ class Rung:
 
     weight: int
     number: int = 0
-    """Position among spec.rollout.steps, from 1; one more for the bake."""
+    """Position among the steps, from 1; one more for the bake."""
     hold_seconds: int = 0
     needs_approval: bool = False
 
 
-def list_rungs(rollout: Rollout) -> tuple[Rung, ...]:
+def list_steps(rollout: Rollout, schedule: Schedule | None = None) -> tuple[Step, ...]:
+    """Return the steps of the spec, else those of the schedule, else the default ones."""
+    if rollout.steps is not None:
+        return tuple(rollout.steps)
+    chosen = schedule.weights if schedule is not None else ()
+    return tuple(Step(weight=weight) for weight in chosen or DEFAULT_WEIGHTS)
+
+
+def list_rungs(rollout: Rollout, schedule: Schedule | None = None) -> tuple[Rung, ...]:
     """Return the weights to climb, the bake's last."""
     rungs = [
         Rung(step.weight, number, step.hold_seconds, step.approval is Approval.REQUIRED)
-        for number, step in enumerate(rollout.steps, start=1)
+        for number, step in enumerate(list_steps(rollout, schedule), start=1)
     ]
     return (*rungs, Rung(100 - rollout.bake_control_percent, len(rungs) + 1))
 
@@ -30,3 +45,15 @@ def list_rungs(rollout: Rollout) -> tuple[Rung, ...]:
 def find_next_rung(rungs: Sequence[Rung], weight: int) -> Rung:
     """Return the first rung above `weight`; the last one, where there is none."""
     return next((rung for rung in rungs if rung.weight > weight), rungs[-1])
+
+
+def find_deadline(rollout: Rollout, schedule: Schedule | None = None) -> int:
+    """Return the seconds that the rollout has: the spec's, the schedule's or the default ones."""
+    if rollout.deadline_seconds is not None:
+        return rollout.deadline_seconds
+    return schedule.deadline_seconds if schedule is not None else DEFAULT_DEADLINE_SECONDS
+
+
+def keep_steps(schedule: Schedule | None) -> Schedule | None:
+    """Return what stays of a schedule when its rollout is over: steps that people read about."""
+    return schedule if schedule is not None and schedule.weights else None

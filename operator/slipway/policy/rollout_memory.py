@@ -15,6 +15,7 @@ from slipway.api.modeldeployment import (
     HookVerdict,
     Outcome,
     RolloutStatus,
+    Schedule,
     Stage,
 )
 from slipway.api.times import from_wire, to_wire
@@ -59,6 +60,8 @@ class RolloutMemory:
     attempt: int = 1
     input: str | None = None
     """Hash of the input that is rolled out."""
+    schedule: Schedule | None = None
+    """Steps and deadline that were chosen from the traffic; None: not yet, or not asked for."""
     started_at: datetime | None = None
     step_started_at: datetime | None = None
     """When every proxy had acknowledged the step's weight."""
@@ -109,6 +112,7 @@ def from_status(status: RolloutStatus) -> RolloutMemory:
         step=status.step,
         attempt=status.attempt,
         input=status.input,
+        schedule=status.schedule,
         started_at=from_wire(status.started_at),
         step_started_at=from_wire(status.step_started_at),
         step_active_seconds=status.step_active_seconds,
@@ -150,6 +154,7 @@ def to_status(
         steps=steps,
         attempt=memory.attempt,
         input=memory.input,
+        schedule=memory.schedule,
         started_at=_to_wire_or_none(memory.started_at),
         step_started_at=_to_wire_or_none(memory.step_started_at),
         step_active_seconds=memory.step_active_seconds,

@@ -25,6 +25,7 @@ from slipway.policy.condition_claims import claim_conditions
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
 from slipway.policy.judgement import UNJUDGED, Judgement, texts_of
+from slipway.policy.ladder import list_steps
 from slipway.policy.rollout_memory import to_status
 from slipway.policy.scaling.status import scaling_of
 
@@ -41,7 +42,7 @@ def desired_status(
     rollout = to_status(
         decision.memory,
         stage=decision.stage,
-        steps=len(facts.spec.rollout.steps),
+        steps=len(list_steps(facts.spec.rollout, decision.memory.schedule)),
         message=decision.message,
         analysis=_merge_analysis(decision, facts, now),
     )

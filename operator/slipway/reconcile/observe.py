@@ -295,6 +295,7 @@ async def with_traffic(
 def less_evidence(facts: Facts, why: Why) -> Iterable[Facts]:
     """Return the facts without one kind of evidence, for each kind."""
     yield replace(facts, sizing=None)
+    yield replace(facts, measured=None)
     yield replace(facts, judgements=_unjudged(why) if facts.judgements else ())
     yield replace(facts, answers={})
 
@@ -302,7 +303,9 @@ def less_evidence(facts: Facts, why: Why) -> Iterable[Facts]:
 def without_evidence(facts: Facts, why: Why) -> Facts:
     """Return the facts of the objects alone, and why there is nothing to judge by."""
     judgements = _unjudged(why) if facts.judgements else ()
-    return replace(facts, traffic=None, judgements=judgements, sizing=None, answers={})
+    return replace(
+        facts, traffic=None, judgements=judgements, measured=None, sizing=None, answers={}
+    )
 
 
 def _judge(

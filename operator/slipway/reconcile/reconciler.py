@@ -50,6 +50,7 @@ from slipway.reconcile.refused_writes import RETRY_AFTER, RefusedWrites
 from slipway.reconcile.router_pods import ProxyRepair, ServingRouters
 from slipway.reconcile.scaler import Scaler
 from slipway.reconcile.service_hooks import ServiceHooks
+from slipway.reconcile.traffic_meter import TrafficMeter
 from slipway.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,7 @@ class Reconciler:
         self._acknowledgements = Acknowledgements()
         self._counters = RouterCounters(ports.counters, ports.clock, self._guard)
         self._scaler = Scaler(self._counters, ports.servers, ports.clock, self._guard)
+        self._meter = TrafficMeter(self._counters, ports.clock, self._guard)
 
         self._outages = Outages(ports.clock)
         self._refused_revisions = RefusedWrites(ports.clock)
@@ -160,6 +162,7 @@ class Reconciler:
         facts = await with_traffic(facts, self._counters, self._sources, self._guard, self._now())
         facts = with_hook_answers(facts, self._hooks, self._guard)
         facts = await self._scaler.with_sizing(key, facts)
+        facts = await self._meter.with_measured_traffic(key, facts)
 
         now = self._now()
         decision, facts = self._with_sound_evidence(
@@ -377,6 +380,7 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         self._scaler.forget(key)
+        self._meter.forget(key)
         self._acknowledgements.forget(key)
         self._refused_revisions.forget(key)
         self._refused_writes.forget(key)

@@ -16,11 +16,7 @@ ROWS = {
 @pytest.mark.parametrize(
     ("section", "name", "row"),
     [
-        (
-            "spec.rollout",
-            "steps",
-            "Default: `[{weight: 5}, {weight: 10}, {weight: 25}, {weight: 50}]`.",
-        ),
+        ("spec.rollout", "bakeSeconds", "Default: `600`."),
         ("ModelDeployment spec", "paused", "Default: `false`."),
         ("spec.model", "goldenSet.minAgreement", "Default: `1`."),
     ],

@@ -26,7 +26,7 @@ def test_the_last_looks_are_bars() -> None:
     screen = with_rollout("progressing", analysis=found)
     errors = next(row for row in screen.splitlines() if row.startswith("  errors "))
 
-    assert errors.split()[-3:] == ["25s", "8s", "▁▃█"]
+    assert errors.split()[-3:] == ["25s", "5s", "▁▃█"]
 
 
 def test_a_narrow_terminal_has_room_for_the_bars() -> None:

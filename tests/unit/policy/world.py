@@ -32,8 +32,15 @@ from slipway.policy.facts import (
 )
 from slipway.policy.identity import golden_hash, input_hash
 from slipway.policy.invariants import find_violations
+from slipway.policy.measured_traffic import (
+    MeasuredTraffic,
+    TrafficTotals,
+    measure_traffic,
+    total_traffic,
+)
 from slipway.policy.rollout.checking import check_subject
 from slipway.policy.rollout.decide import decide
+from slipway.policy.rollout.scheduling import awaits_schedule
 from slipway.policy.status import desired_status, store_memories
 from slipway.policy.status_due import is_due
 
@@ -79,6 +86,8 @@ class DecisionWorld(RolloutWorld):
     actions: int = 0
     versions: dict[str, str] = field(default_factory=dict)
     """By revision, also of those whose ControllerRevision somebody deleted."""
+    first: TrafficTotals | None = None
+    """The first reading since a rollout began."""
     skew: dict[str, timedelta] = field(default_factory=dict)
     """By proxy: how far the clock of its node is ahead."""
 
@@ -114,6 +123,7 @@ class DecisionWorld(RolloutWorld):
             moment = max(at for _, _, at in self.acked.values())
             facts = replace(facts, acknowledged_at=moment)
 
+        facts = replace(facts, measured=self._measure(facts))
         study = study_of(facts)
         judgements = study.judge(self.answers(), {}, self.now) if study is not None else ()
         return replace(facts, judgements=judgements)
@@ -124,6 +134,17 @@ class DecisionWorld(RolloutWorld):
             counted(proxy, {name: (c[0], c[1], c[2]) for name, c in revisions.items()})
             for proxy, revisions in self.counts.items()
         ]
+
+    def _measure(self, facts: Facts) -> MeasuredTraffic | None:
+        """Measure the requests since a rollout began, as the operator does."""
+        if facts.stable is None or not awaits_schedule(facts, self.now):
+            self.first = None
+            return None
+        totals = total_traffic(self.answers(), "digits", facts.stable, self.now)
+        measured = measure_traffic(self.first, totals) if self.first and totals else None
+        if measured is None:
+            self.first = totals
+        return measured
 
     def _workload(self, name: str) -> WorkloadFact:
         state = self.workloads[name]

@@ -251,7 +251,7 @@ class OperatorWorld(RolloutWorld):
     async def ask_for(
         self, version: str = "1", *, name: str = "digits", namespace: str = NAMESPACE, **spec: Any
     ) -> None:
-        """Do what `kubectl apply` does."""
+        """Do what `kubectl apply` does; a field of `rollout` that is None is left out."""
         source = {"uri": f"https://models.example/{version}.onnx", "digest": PINNED}
         rollout = {
             "steps": [{"weight": 10}, {"weight": 50}],
@@ -259,6 +259,7 @@ class OperatorWorld(RolloutWorld):
             "analysis": {"intervalSeconds": 1, "minSamples": 30, "warmUpSeconds": 0},
             **spec.pop("rollout", {}),
         }
+        rollout = {field: value for field, value in rollout.items() if value is not None}
         model = {"version": version, "source": source, **spec.pop("model", {})}
 
         manifest: Manifest = {

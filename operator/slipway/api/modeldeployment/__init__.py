@@ -62,6 +62,7 @@ from slipway.api.modeldeployment.status import (
     RevisionStatus,
     RolloutStatus,
     ScalingStatus,
+    Schedule,
     Stage,
 )
 from slipway.api.modeldeployment.traffic import RouterKind, Traffic
@@ -124,6 +125,7 @@ __all__ = [
     "ScalingResource",
     "ScalingStatus",
     "ScalingTarget",
+    "Schedule",
     "Server",
     "Source",
     "Stage",

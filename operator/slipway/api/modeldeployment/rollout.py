@@ -43,22 +43,21 @@ class Rollout(ApiModel):
         }
     }
 
-    steps: Annotated[list[Step], Field(max_length=20, json_schema_extra=ATOMIC)] = [
-        Step(weight=5),
-        Step(weight=10),
-        Step(weight=25),
-        Step(weight=50),
-    ]
+    steps: Annotated[list[Step], Field(max_length=20, json_schema_extra=ATOMIC)] | None = None
     """Weights of the candidate, strictly increasing. After the last one comes the bake, then all
-    traffic. With an empty list a candidate goes straight to the bake."""
+    traffic. With an empty list a candidate goes straight to the bake. Absent: chosen from the
+    request rate when a rollout starts, from 5, 10, 25 and 50% down to 50% alone where there are few
+    requests; `status.rollout.schedule` holds them."""
     bake_seconds: Annotated[int, Field(ge=0, le=604_800)] = 600
     """Time after the last step, in seconds, in which the candidate is still judged and the old
     revision keeps its full capacity."""
     bake_control_percent: Annotated[int, Field(ge=0, le=50)] = 5
     """Share of requests that stays on stable in the bake for comparison, in percent. With 0, a
     candidate that becomes worse in the bake gives 20% back to stable and is then compared."""
-    deadline_seconds: Annotated[int, Field(ge=30, le=2_592_000)] = 3600
-    """Time for the rollout, in seconds; pauses and waiting for approval or a hook do not count."""
+    deadline_seconds: Annotated[int, Field(ge=30, le=2_592_000)] | None = None
+    """Time for the rollout, in seconds; pauses and waiting for approval or a hook do not count.
+    Absent: twice what the rollout is expected to take at the request rate of its start, at least
+    3,600 and at most 86,400."""
     analysis: Analysis = Analysis()
 
 

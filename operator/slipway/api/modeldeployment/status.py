@@ -164,6 +164,20 @@ class Before(ApiModel):
     """Requests counted."""
 
 
+class Schedule(ApiModel):
+    """Steps and deadline that were chosen when the rollout started, where the spec has none."""
+
+    weights: Annotated[list[Percent], Field(max_length=20, json_schema_extra=ATOMIC)] = []
+    """Weights of the steps, in percent; empty if spec.rollout.steps were given."""
+    deadline_seconds: int = 3600
+    """Deadline of the rollout, in seconds, unless spec.rollout.deadlineSeconds is given."""
+    requests_per_second: float | None = None
+    """Requests per second that both were chosen for; absent if they could not be measured."""
+    forecast_seconds: int | None = None
+    """Time from the first weight to the promotion that was expected of a good version, in seconds;
+    absent if it was unknown, or longer than the evidence is followed."""
+
+
 class RolloutStatus(ApiModel):
     """The current rollout, or the result of the last one."""
 
@@ -179,6 +193,8 @@ class RolloutStatus(ApiModel):
     """Number of the attempt at this version, counted from 1."""
     input: Annotated[str, Field(max_length=64)] | None = None
     """Hash of the input (spec.model, packaging and server) that is rolled out."""
+    schedule: Schedule | None = None
+    """Steps and deadline of this rollout, where the spec leaves them to Slipway."""
     started_at: Time | None = None
     """When the rollout began."""
     step_started_at: Time | None = None

@@ -37,6 +37,8 @@ INDENT = 2
 NEXT_INDENT = 8
 PAST_INDENT = 11
 MOST_HISTORY = 3
+EVERYTHING = 100
+"""Percent: above every weight that is in force before the promotion."""
 LONGEST_BAR = 20
 ROLES = {"Pause": "pause", "Advisory": "advisory", "ReportOnly": "report only"}
 """Of metrics; Required is the rule, and not shown."""
@@ -155,14 +157,26 @@ def _format_steps(md: ModelDeployment, width: int) -> Screen:
 
     rungs = [
         (step.weight, _describe_step(step.weight, step.hold_seconds, approval=step.needs_approval))
-        for step in md.policy.steps
+        for step in md.steps or ()
     ]
+    if md.steps is None:
+        rungs.append((EVERYTHING, "chosen from the request rate"))
     bake = 100 - md.policy.bake_control_percent
     rungs.append((bake, f"{bake}% bake {format_duration(md.policy.bake_seconds)}"))
 
     current = md.rollout.acked_weight
     marked = [f"{_step_mark(weight, current)}{text}" for weight, text in rungs]
-    return wrap_lines("  ".join([*marked, "100%"]), width, indent=indent, first="  steps")
+    lines = wrap_lines("  ".join([*marked, "100%"]), width, indent=indent, first="  steps")
+    return (*lines, *_format_choice(md, width, indent))
+
+
+def _format_choice(md: ModelDeployment, width: int, indent: int) -> Screen:
+    """Return what the steps were chosen for."""
+    schedule = md.rollout.schedule
+    if md.policy.steps is not None or schedule is None or schedule.requests_per_second is None:
+        return ()
+    text = f"chosen for {schedule.requests_per_second:g} requests/s"
+    return wrap_lines(text, width, indent=indent, style=Style.DIM)
 
 
 def _describe_step(weight: int, hold: int, *, approval: bool) -> str:

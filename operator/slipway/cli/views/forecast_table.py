@@ -72,13 +72,32 @@ def _step_note(leg: Leg) -> Cell:
 
 
 def _format_end(forecast: Forecast, width: int) -> Screen:
-    if forecast.is_too_late:
-        limit = format_duration(forecast.deadline_seconds)
-        text = (
-            f"too slow: the steps take longer than the deadline of {limit}, after which "
-            f"onInconclusive applies ({forecast.on_inconclusive}); use fewer or larger steps, or a "
-            "longer rollout.deadlineSeconds"
-        )
-        return wrap_lines(text, width, indent=0, style=Style.BAD)
-    total = format_duration(forecast.seconds or 0)
-    return wrap_lines(f"promoted after {total}", width, indent=0, style=Style.GOOD)
+    lines = _format_chosen(forecast, width)
+    if not forecast.is_too_late:
+        text = f"promoted after {format_duration(forecast.seconds or 0)}"
+        return (*lines, *wrap_lines(text, width, indent=0, style=Style.GOOD))
+
+    text = (
+        "too slow: the steps take longer than the deadline of "
+        f"{format_duration(forecast.deadline_seconds)}, after which onInconclusive applies "
+        f"({forecast.on_inconclusive}); {_advise(forecast)}"
+    )
+    return (*lines, *wrap_lines(text, width, indent=0, style=Style.BAD))
+
+
+def _format_chosen(forecast: Forecast, width: int) -> Screen:
+    """Return where the steps are from, unless a person wrote them."""
+    if not forecast.are_steps_chosen:
+        return ()
+    limit = format_duration(forecast.deadline_seconds)
+    text = f"steps chosen for this request rate; deadline after {limit} of active time"
+    return wrap_lines(text, width, indent=0)
+
+
+def _advise(forecast: Forecast) -> str:
+    if not forecast.are_steps_chosen:
+        return "use fewer or larger steps, or a longer rollout.deadlineSeconds"
+    return (
+        "so few requests show little, however they are shared: judge by a golden set or a hook, "
+        "and `promote` by hand"
+    )

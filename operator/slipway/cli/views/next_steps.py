@@ -189,7 +189,7 @@ def _retry_time(md: ModelDeployment, now: datetime) -> list[str]:
 
 
 def _deadline(md: ModelDeployment, now: datetime) -> list[str]:
-    left = md.policy.deadline_seconds - md.rollout.active_seconds_at(now)
+    left = md.deadline_seconds - md.rollout.active_seconds_at(now)
     if left <= 0:
         return ["the deadline has passed"]
     is_before_traffic = md.rollout.stage in {"Starting", "Checking"}
@@ -208,18 +208,20 @@ def _after(seconds: float, now: datetime) -> str:
 def current_step(md: ModelDeployment) -> Step | None:
     """Return the step of the acknowledged weight."""
     weight = md.rollout.acked_weight
-    return next((step for step in md.policy.steps if step.weight == weight), None)
+    return next((step for step in md.steps or () if step.weight == weight), None)
 
 
 def next_step(md: ModelDeployment, weight: int) -> Step | None:
     """Return the first step above a weight; None: the bake comes next."""
-    return next((step for step in md.policy.steps if step.weight > weight), None)
+    return next((step for step in md.steps or () if step.weight > weight), None)
 
 
 def next_weight(md: ModelDeployment, weight: int) -> str:
     """Return what comes after a weight, in words."""
     if md.stable is None or md.rollout.unjudged:
         return "100% of traffic"
+    if md.steps is None and not weight:
+        return "the first step, chosen from the request rate,"
     step = next_step(md, weight)
     if step is not None and step.needs_approval and md.rollout.stage != "AwaitingApproval":
         return f"approval of {step.weight}% is requested"

@@ -19,6 +19,7 @@ from slipway.api.modeldeployment import (
     MetricStage,
     ModelDeploymentSpec,
     RolloutStatus,
+    Schedule,
     Stage,
 )
 from slipway.api.reasons import Why
@@ -106,6 +107,7 @@ def study_of(facts: Facts) -> Study | None:
         stable=status.stable.revision,
         step=rollout.step_started_at or "",
         number=max(1, rollout.step),
+        schedule=rollout.schedule,
     )
 
     name, namespace = facts.metadata.name, facts.metadata.namespace
@@ -131,10 +133,11 @@ def plan_at(
     stable: str,
     step: str,
     number: int,
+    schedule: Schedule | None = None,
 ) -> Plan:
     """Return what is judged at a weight, with the promises that the spec asks for."""
     rollout, analysis = spec.rollout, spec.rollout.analysis
-    next_weight = find_next_rung(list_rungs(rollout), weight).weight
+    next_weight = find_next_rung(list_rungs(rollout, schedule), weight).weight
 
     return Plan(
         route=route,

@@ -42,7 +42,7 @@ def _note_step(draft: Draft) -> Draft:
     if memory.acked_weight == written and memory.step_started_at is not None:
         return draft
 
-    number = sum(1 for step in draft.spec.rollout.steps if step.weight <= written)
+    number = sum(1 for step in draft.steps if step.weight <= written)
     draft = draft.remember(
         replace(
             memory,

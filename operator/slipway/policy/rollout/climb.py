@@ -14,7 +14,7 @@ GIVEN_BACK = 20
 
 def rungs_for(draft: Draft) -> tuple[Rung, ...]:
     """Return the weights to climb; after an alarm the bake leaves stable its share."""
-    rungs = list_rungs(draft.spec.rollout)
+    rungs = list_rungs(draft.spec.rollout, draft.memory.schedule)
     if draft.memory.alarm is None:
         return rungs
     return (*rungs[:-1], replace(rungs[-1], weight=ALL - GIVEN_BACK))

@@ -23,7 +23,7 @@ WAITS = frozenset({Reason.AWAITING_CAPACITY, Reason.AWAITING_ACKNOWLEDGEMENT})
 
 def deadline_passed(draft: Draft) -> bool:
     """Return whether the deadline has passed, in active time."""
-    return active_seconds(draft.memory, draft.now) > draft.spec.rollout.deadline_seconds
+    return active_seconds(draft.memory, draft.now) > draft.deadline_seconds
 
 
 def waiting_since(decision: Decision, now: datetime) -> datetime | None:
@@ -41,7 +41,7 @@ def limit_wait(draft: Draft) -> Draft:
 
     rollout = draft.spec.rollout
     message = draft.decision.message
-    cause = f"no advance within {rollout.deadline_seconds} s of active time: {message}"
+    cause = f"no advance within {draft.deadline_seconds} s of active time: {message}"
     is_rolled_back = rollout.analysis.on_inconclusive is OnInconclusive.ROLL_BACK
     if is_rolled_back and _has_somewhere_to_go(draft):
         return begin_rollback(draft, Outcome.FAILED_TO_START, cause)
@@ -54,7 +54,7 @@ def limit_wait(draft: Draft) -> Draft:
 
 def give_up_start(draft: Draft) -> Draft:
     """Give up a candidate that was not ready for traffic in time; it is started again later."""
-    seconds = draft.spec.rollout.deadline_seconds
+    seconds = draft.deadline_seconds
     why = why_not_ready(draft.facts, draft.candidate)
     cause = f"not ready for traffic after {seconds} s of active time: {why.message}"
     return begin_rollback(draft, Outcome.FAILED_TO_START, cause)

@@ -22,6 +22,7 @@ from slipway.policy.rollout.progressing import progress
 from slipway.policy.rollout.promotion import promote, was_promoted_before
 from slipway.policy.rollout.recall import recall
 from slipway.policy.rollout.rolling_back import act_on_evidence, begin_rollback, roll_back
+from slipway.policy.rollout.scheduling import fix_schedule
 from slipway.policy.rollout.settle import settle
 from slipway.policy.rollout.stable_readiness import note_stable_readiness
 from slipway.policy.rollout.starting import start
@@ -30,7 +31,7 @@ from slipway.policy.rollout.starting import start
 def decide(facts: Facts, now: datetime) -> Decision:
     """Return what should be true after this pass, and when to look again."""
     draft = note_stable_readiness(Draft(recall(facts), facts, now))
-    draft = carry_out_action(draft)
+    draft = fix_schedule(carry_out_action(draft))
     draft = _take_step(draft)
     if draft.candidate:
         draft = package_beside(draft)

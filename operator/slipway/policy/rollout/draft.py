@@ -3,11 +3,12 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from slipway.api.modeldeployment import ModelDeploymentSpec, Stage
+from slipway.api.modeldeployment import ModelDeploymentSpec, Stage, Step
 from slipway.api.reasons import Reason, Why
 from slipway.api.times import from_wire
 from slipway.policy.decision import DONE, Decision, Event
 from slipway.policy.facts import Facts, RevisionFact
+from slipway.policy.ladder import find_deadline, list_steps
 from slipway.policy.rollout_memory import RolloutMemory
 
 IN_TRAFFIC = frozenset({Stage.PROGRESSING, Stage.BAKING})
@@ -66,6 +67,16 @@ class Draft:
     def written_weight(self) -> int:
         """The weight that the router was asked to give the candidate, in percent."""
         return self.facts.written_weight(self.decision.candidate)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps of this rollout, before the bake."""
+        return list_steps(self.spec.rollout, self.memory.schedule)
+
+    @property
+    def deadline_seconds(self) -> int:
+        """Active time that this rollout has, in seconds."""
+        return find_deadline(self.spec.rollout, self.memory.schedule)
 
     @property
     def is_paused(self) -> bool:

@@ -15,6 +15,7 @@ from slipway.api.reasons import Reason
 from slipway.api.times import backoff
 from slipway.policy.facts import Facts
 from slipway.policy.hook_call import HookCall, Said
+from slipway.policy.ladder import list_steps
 from slipway.policy.rollout.climb import ALL
 from slipway.policy.rollout.draft import Agreed, Answer, Draft, Held
 from slipway.policy.rollout.rolling_back import act_on_evidence
@@ -162,7 +163,9 @@ def _step_of(hook: Hook, facts: Facts, step: int) -> int:
         case HookStage.STEP:
             return step
         case HookStage.BEFORE_PROMOTION:
-            return len(facts.spec.rollout.steps) + 1
+            rollout = facts.status.rollout
+            schedule = rollout.schedule if rollout is not None else None
+            return len(list_steps(facts.spec.rollout, schedule)) + 1
 
 
 def _weight_of(hook: Hook, facts: Facts, revision: str) -> int:

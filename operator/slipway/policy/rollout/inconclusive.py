@@ -17,7 +17,7 @@ def await_verdict(draft: Draft, why: Why) -> Draft:
     if not deadline_passed(draft):
         return held
 
-    seconds = draft.spec.rollout.deadline_seconds
+    seconds = draft.deadline_seconds
     cause = f"no verdict after {seconds} s of active time: {why.message}"
     match draft.spec.rollout.analysis.on_inconclusive:
         case OnInconclusive.ROLL_BACK:

@@ -17,6 +17,7 @@ from slipway.policy.rollout.evidence_record import note_pass
 from slipway.policy.rollout.inconclusive import await_verdict
 from slipway.policy.rollout.raising import raise_weight
 from slipway.policy.rollout.rolling_back import act_on_evidence
+from slipway.policy.rollout.scheduling import await_schedule, is_choosing_steps
 from slipway.policy.rollout.straight import go_straight
 
 
@@ -32,6 +33,8 @@ def progress(draft: Draft) -> Draft:
     if not rungs:
         return go_straight(draft)
     if written == 0:
+        if is_choosing_steps(draft):
+            return await_schedule(draft)
         return raise_weight(draft, find_next_rung(rungs, 0))
     if written >= rungs[-1].weight:
         return bake(draft.enter(Stage.BAKING, Reason.BAKING, "the bake begins"))
@@ -60,7 +63,7 @@ def progress(draft: Draft) -> Draft:
 
 def _hold_step(draft: Draft) -> Draft | None:
     weight = draft.written_weight
-    steps = [step for step in draft.spec.rollout.steps if step.weight == weight]
+    steps = [step for step in draft.steps if step.weight == weight]
     hold = steps[0].hold_seconds if steps else 0
     left = hold - seconds_in_step(draft.memory, draft.now)
     if left <= 0:

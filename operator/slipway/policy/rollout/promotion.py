@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from slipway.api.modeldeployment import AnalysisMode, LastRollback, Outcome, Stage
 from slipway.api.reasons import Reason
+from slipway.policy.ladder import keep_steps
 from slipway.policy.rollout.climb import ALL
 from slipway.policy.rollout.draft import IN_TRAFFIC, SAFETY_POLL, Draft
 from slipway.policy.rollout.rejections import record_outcome
@@ -21,8 +22,9 @@ def promote(draft: Draft) -> Draft:
     memory = replace(
         draft.memory,
         stage=Stage.IDLE,
-        step=len(draft.spec.rollout.steps),
+        step=len(draft.steps),
         acked_weight=ALL,
+        schedule=keep_steps(draft.memory.schedule),
         judged_weight=0,
         failures=0,
         retry_at=None,

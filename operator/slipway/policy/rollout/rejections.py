@@ -1,4 +1,4 @@
-"""How candidates ended: the history, the rejections, and what these keep out."""
+"""How candidates outcomes: the history, the rejections, and what these keep out."""
 
 from dataclasses import replace
 

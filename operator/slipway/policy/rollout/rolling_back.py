@@ -8,6 +8,7 @@ from slipway.api.reasons import Reason, shortened
 from slipway.api.times import backoff, from_wire, to_wire
 from slipway.policy.decision import Decision, reason_of_outcome
 from slipway.policy.facts import Facts
+from slipway.policy.ladder import keep_steps
 from slipway.policy.proxies import name_late_proxies
 from slipway.policy.rollout.capacity import is_drained
 from slipway.policy.rollout.draft import ACKNOWLEDGED_WITHIN, DRAIN_POLL, Draft
@@ -139,6 +140,7 @@ def _end_candidate(draft: Draft) -> Draft:
         unjudged=None,
         skipped=None,
         skipped_weight=0,
+        schedule=keep_steps(memory.schedule),
         judged_weight=0,
         failures=failures,
         retry_at=draft.now + backoff(failures) if is_environment else None,

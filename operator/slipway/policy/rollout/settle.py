@@ -11,7 +11,14 @@ from slipway.policy.rollout.active_clock import tick
 from slipway.policy.rollout.capacity import Roles, desired_replicas, replica_floors
 from slipway.policy.rollout.climb import next_weight
 from slipway.policy.rollout.deadline import waiting_since
-from slipway.policy.rollout.draft import DRAIN_POLL, IN_TRAFFIC, STABLE_DOWN_AFTER, Draft
+from slipway.policy.rollout.draft import (
+    DRAIN_POLL,
+    IN_TRAFFIC,
+    SAFETY_POLL,
+    STABLE_DOWN_AFTER,
+    Draft,
+)
+from slipway.policy.rollout.scheduling import is_schedule_open
 
 MOST_BACKENDS = 3
 """Of a route; a candidate waits while older revisions still drain."""
@@ -126,6 +133,8 @@ def _removes_replicas(draft: Draft, replicas: Mapping[str, int]) -> bool:
 def _next_look(draft: Draft, replicas: Mapping[str, int]) -> timedelta | None:
     """Return when to look again; sooner while stable is down or a revision is being drained."""
     requeue_after = draft.decision.requeue_after
+    if is_schedule_open(draft):
+        requeue_after = min(requeue_after or SAFETY_POLL, SAFETY_POLL)
     since = draft.memory.stable_down_since
     if since is not None and draft.candidate and not draft.is_stable_down:
         left = since + STABLE_DOWN_AFTER - draft.now
