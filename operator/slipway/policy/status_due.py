@@ -37,7 +37,8 @@ def is_due(old: ModelDeploymentStatus, new: ModelDeploymentStatus, now: datetime
 
     newest, looked = _find_last_check(old), _find_last_check(new)
     began = from_wire(new.rollout.step_started_at) if new.rollout else None
-    if newest is None or now - newest >= SLOWEST:
+    # A clock that was set back must not keep the counts from being written.
+    if newest is None or not timedelta(0) <= now - newest < SLOWEST:
         return True
     return began is not None and looked is not None and newest < began <= looked
 

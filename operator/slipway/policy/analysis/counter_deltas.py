@@ -21,7 +21,7 @@ from typing import Any
 from slipway.api.counters import Counters, Latency, RouteCounters
 from slipway.api.modeldeployment import AnalysisMode
 from slipway.api.times import from_wire, to_wire
-from slipway.policy.analysis.metric_memory import MOST_PARSED, decode_state
+from slipway.policy.analysis.metric_memory import MOST_PARSED, decode_state, read_floats
 from slipway.policy.analysis.plan import Plan
 
 SLOW_FLOOR_MILLIS = 25.0
@@ -40,6 +40,8 @@ FIXED = 4
 UNKNOWN = -1
 """A column that an earlier version did not store: it begins to count now."""
 MILLI = 1000
+MOST_COUNT = 10**15
+"""More is no count of requests; so much a float holds exactly."""
 
 Row = tuple[int, ...]
 """Requests, errors, sum of the logarithm of milliseconds (in thousandths), requests that the
@@ -100,15 +102,15 @@ def load_base(text: str | None) -> CounterBase | None:
     """Read a base; None where there is none, or it is unreadable."""
     raw = decode_state(text)
     try:
-        moments = [from_wire(str(raw[key])) for key in ("a", "f", "b")]
-        at, since, born = (moment for moment in moments if moment is not None)
+        at, since, born = (_read_moment(raw[key]) for key in ("a", "f", "b"))
         stored = raw["r"] if "r" in raw else _with_refused(raw["n"])
         seen = {
             proxy: (int(life), {name: _to_row(row) for name, row in rows.items()})
             for proxy, (life, rows) in stored.items()  # type: ignore[attr-defined]
         }
         of_candidate, of_stable = _to_row(raw["i"])  # type: ignore[arg-type]
-        edges = tuple(float(edge) for edge in raw["e"])  # type: ignore[attr-defined]
+        edges = read_floats(raw["e"])
+        (p99,) = read_floats([raw["q"]])
 
         return CounterBase(
             candidate=str(raw["c"]),
@@ -118,12 +120,12 @@ def load_base(text: str | None) -> CounterBase | None:
             born=born,
             is_warm=bool(raw["w"]),
             edges=edges,
-            p99=float(raw["q"]),  # type: ignore[arg-type]
+            p99=p99,
             seen=seen,
             active=(of_candidate, of_stable),
             lost=int(raw["x"]),  # type: ignore[call-overload]
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
 
 
@@ -135,8 +137,16 @@ def _with_refused(stored: Any) -> dict[str, Any]:
     }
 
 
+def _read_moment(text: object) -> datetime:
+    """Read a moment in time; one without its zone is none."""
+    moment = from_wire(str(text))
+    if moment is None or moment.tzinfo is None:
+        raise ValueError(text)
+    return moment
+
+
 def _to_row(values: Iterable[int]) -> Row:
-    return tuple(int(value) for value in values)
+    return tuple(int(value) for value in read_floats(list(values)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +160,9 @@ class CounterDelta:
     """The step began: evidence of a step is empty."""
     active: tuple[int, int] = (0, 0)
     """In flight now: of the candidate, of stable."""
+    is_gap: bool = False
+    """The operator or its node stood still, or the clock was set: nobody knows how much time
+    passed, and `seconds` are no more than a look may stand for."""
 
 
 def load_or_begin_base(text: str | None, plan: Plan, now: datetime) -> CounterBase:
@@ -157,8 +170,10 @@ def load_or_begin_base(text: str | None, plan: Plan, now: datetime) -> CounterBa
     known = load_base(text)
     if known is not None and known.candidate == plan.candidate:
         return known
-    started = from_wire(plan.step)
-    is_late = started is not None and now - started > LOST_AFTER
+    try:
+        is_late = now - _read_moment(plan.step) > LOST_AFTER
+    except ValueError:
+        is_late = False
     lost = 1 if plan.number > 1 or is_late else 0
     return CounterBase(plan.candidate, "", now, now, now, lost=lost)
 
@@ -167,6 +182,12 @@ def advance_base(
     base: CounterBase, ticks: Sequence[Counters], plan: Plan, now: datetime
 ) -> tuple[CounterBase, CounterDelta]:
     """Return the base as of now, and what was counted since; nothing counts while it warms up."""
+    # A proxy that answered twice would be counted twice.
+    ticks = list({tick.proxy: tick for tick in ticks}.values())
+    elapsed = (now - base.at).total_seconds()
+    seconds = min(max(0.0, elapsed), plan.longest_look_seconds)
+    is_gap = seconds != elapsed
+
     # Edges are chosen once: histograms with other edges could not be added up.
     edges, p99 = base.edges, base.p99
     if not edges:
@@ -175,7 +196,11 @@ def advance_base(
 
     # A look that begins a step, or ends the warm-up, only takes the counters down: what they show
     # was answered at the weight before, or while the candidate was cold.
-    is_warm = base.is_warm or (now - base.born).total_seconds() >= plan.warm_up_seconds
+    born = base.born
+    if is_gap and not base.is_warm:
+        warmed = (base.at - base.born).total_seconds() + seconds
+        born = now - timedelta(seconds=min(max(0.0, warmed), plan.warm_up_seconds))
+    is_warm = base.is_warm or (now - born).total_seconds() >= plan.warm_up_seconds
     is_new_step = base.step != plan.step
     restarts = is_new_step or (is_warm and not base.is_warm)
     candidate: Row = (0,) * (FIXED + len(edges))
@@ -191,33 +216,58 @@ def advance_base(
         base,
         step=plan.step,
         at=now,
-        since=now if restarts else base.since,
+        since=now if restarts else min(base.since, now),
+        born=min(born, now),
         is_warm=is_warm,
         edges=edges,
         p99=p99,
-        seen={**({} if restarts else base.seen), **rows},
+        seen=rows if restarts else {**base.seen, **_newest_rows(base, rows)},
         active=active,
     )
-    seconds = (now - base.at).total_seconds()
-    return after, CounterDelta(candidate, stable, seconds, restarts, active)
+    return after, CounterDelta(candidate, stable, seconds, restarts, active, is_gap)
 
 
 def _envoy_life(tick: Counters) -> int:
-    return zlib.crc32(tick.envoy_start.encode())
+    return zlib.crc32(tick.envoy_start.encode(errors="replace"))
 
 
 def _rows_of(tick: Counters, plan: Plan, edges: tuple[float, ...]) -> dict[str, Row]:
     return {
         entry.revision: (
-            entry.requests,
-            entry.errors,
+            _to_count(entry.requests),
+            _to_count(entry.errors),
             log_millis(entry.latency),
-            entry.client_errors if entry.refused is None else entry.refused,
-            *(slow_requests(entry.latency, edge) for edge in edges),
+            _to_count(entry.client_errors if entry.refused is None else entry.refused),
+            *(_to_count(slow_requests(entry.latency, edge)) for edge in edges),
         )
         for entry in _judged_entries(tick, plan)
         if entry.revision in {plan.candidate, plan.stable}
     }
+
+
+def _to_count(number: int) -> int:
+    return min(max(0, number), MOST_COUNT)
+
+
+def _newest_rows(base: CounterBase, rows: Mapping[str, ProxyRows]) -> dict[str, ProxyRows]:
+    """Return the rows to go on from: an answer that is older than the last one moves nothing."""
+    newest: dict[str, ProxyRows] = {}
+    for proxy, (life, now) in rows.items():
+        life_before, before = base.seen.get(proxy, (life, {}))
+        known = before if life_before == life else {}
+        newest[proxy] = (
+            life,
+            {
+                name: known[name] if _is_stale(row, known.get(name, ())) else row
+                for name, row in now.items()
+            },
+        )
+    return newest
+
+
+def _is_stale(now: Row, before: Row) -> bool:
+    """Return whether a row is older than the one before; one that was reset is far below it."""
+    return bool(before) and before[0] // 2 < now[0] < before[0]
 
 
 def _gained_by_revision(base: CounterBase, tick: Counters, now: ProxyRows) -> Mapping[str, Row]:
@@ -242,11 +292,13 @@ def _judged_entries(tick: Counters, plan: Plan) -> list[RouteCounters]:
 
 
 def _in_flight(ticks: Iterable[Counters], plan: Plan, revision: str) -> int:
-    return sum(
-        entry.active
-        for tick in ticks
-        for entry in _judged_entries(tick, plan)
-        if entry.revision == revision
+    return _to_count(
+        sum(
+            entry.active
+            for tick in ticks
+            for entry in _judged_entries(tick, plan)
+            if entry.revision == revision
+        )
     )
 
 
@@ -255,13 +307,15 @@ def _add_rows(left: Row, right: Row) -> Row:
 
 
 def _subtract_rows(now: Row, before: Row) -> Row:
-    """Return what was added; a counter that went back was reset, so all of it is new.
+    """Return what was added; a counter that went back far was reset, so all of it is new.
 
     A column that is new, like an edge just chosen, begins to count now.
     """
+    if _is_stale(now, before):
+        return (0,) * len(now)
     if not before or now[0] < before[0]:
         return now
-    old = before + now[len(before) :]
+    old = before[: len(now)] + now[len(before) :]
     refused = 0 if old[REFUSED] == UNKNOWN else max(0, now[REFUSED] - old[REFUSED])
     return (
         now[0] - old[0],
@@ -284,17 +338,31 @@ def log_millis(latency: Latency) -> int:
     wrong by 11% at most, in both arms alike.
     """
     edges = latency.edges_millis
-    if not edges:
+    try:
+        total: float = sum(map(mul, latency.counts, _log_middles(tuple(edges))))
+    except OverflowError:
         return 0
-    total: float = sum(map(mul, latency.counts, _log_middles(tuple(edges))))
-    return round(MILLI * total)
+    return round(MILLI * max(-MOST_COUNT, min(total, MOST_COUNT)))
+
+
+@lru_cache(64)
+def _are_sound(edges: tuple[float, ...]) -> bool:
+    """Return whether these are edges of a histogram: some, ascending, above 0."""
+    return (
+        edges[:1] > (0.0,)
+        and edges[-1] <= MOST_COUNT
+        and all(low < high for low, high in pairwise(edges))
+    )
 
 
 @lru_cache(64)
 def _log_middles(edges: tuple[float, ...]) -> tuple[float, ...]:
     """Return the logarithm of each bucket's middle; routers share one list of edges."""
-    between = (math.log(low * high) / 2 for low, high in pairwise(edges))
-    return (math.log(edges[0] / 2), *between, math.log(edges[-1] * 1.25))
+    if not _are_sound(edges):
+        return ()
+    logs = [math.log(edge) for edge in edges]
+    between = ((low + high) / 2 for low, high in pairwise(logs))
+    return (logs[0] - math.log(2), *between, logs[-1] + math.log(1.25))
 
 
 def slow_edges(ticks: Iterable[Counters], plan: Plan) -> tuple[tuple[float, ...], float]:
@@ -323,12 +391,14 @@ def _stable_histogram(ticks: Iterable[Counters], plan: Plan) -> tuple[list[float
     totals: list[int] = []
     for tick in ticks:
         for entry in _judged_entries(tick, plan):
-            if entry.revision != plan.stable or not entry.latency.edges_millis:
+            if entry.revision != plan.stable or not _are_sound(tuple(entry.latency.edges_millis)):
                 continue
             edges = edges or list(entry.latency.edges_millis)
             totals = totals or [0] * len(entry.latency.counts)
             if len(totals) == len(entry.latency.counts):
-                totals = [a + b for a, b in zip(totals, entry.latency.counts, strict=True)]
+                totals = [
+                    a + _to_count(b) for a, b in zip(totals, entry.latency.counts, strict=True)
+                ]
     return edges, totals
 
 

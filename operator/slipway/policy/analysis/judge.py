@@ -22,6 +22,7 @@ from slipway.policy.analysis.counter_deltas import (
     FIXED,
     LOG_MILLIS,
     MILLI,
+    QUANTILES,
     REFUSED,
     CounterBase,
     CounterDelta,
@@ -56,6 +57,9 @@ LATENCY = "latency"
 """Of mode Threshold; mode Auto has one metric per quantile, and the mean."""
 TAIL, UPPER, MEAN = "latency-p99", "latency-p90", "latency-mean"
 SLOW_SHARED_AT = 0.5
+MOST_EDGES = len(QUANTILES)
+MOST_LOG_MILLIS = 30.0
+"""Of a typical latency: 300 years."""
 SPLIT, TAGS = "sp", "m"
 """Keys of the traffic's state, beside those of the base."""
 CLIENT_TOLERANCE = 0.1
@@ -123,7 +127,7 @@ def judge(
     stored = _StoredStates(states, traffic)
     before = load_or_begin_base(states.get(TRAFFIC), plan, now)
     base, delta = advance_base(before, answered, plan, now)
-    look = Look(plan, base, delta.seconds, delta.is_new_step, now, before.at)
+    look = Look(plan, base, delta.seconds, delta.is_new_step, now, before.at, delta.is_gap)
     if not base.is_warm:
         return _judge_warming_up(inputs, look)
 
@@ -170,7 +174,8 @@ def _name_tag(name: str) -> int:
 
 def _column_pair(delta: CounterDelta, column: int) -> Pair:
     candidate, stable = delta.candidate, delta.stable
-    return Pair(candidate[0], candidate[column], stable[0], stable[column])
+    n_c, n_s = candidate[0], stable[0]
+    return Pair(n_c, min(candidate[column], n_c), n_s, min(stable[column], n_s))
 
 
 def _assess_router(delta: CounterDelta, stored: _StoredStates, look: Look) -> list[Assessment]:
@@ -243,6 +248,8 @@ def _slow_shares(look: Look) -> list[tuple[int, ShareMetric]]:
                 absolute=plan.tolerance.absolute,
                 maximum=plan.threshold.max_slow_ratio if is_fixed else None,
                 shared_at=SLOW_SHARED_AT,
+                # the share of an edge that is the same as another's is that one's
+                parts=MOST_EDGES + 1 - len(edges) if number == len(edges) - 1 else 1,
             ),
         )
         for number, (name, edge) in enumerate(zip(names, edges, strict=False))
@@ -250,9 +257,11 @@ def _slow_shares(look: Look) -> list[tuple[int, ShareMetric]]:
 
 
 def _assess_without_edges(look: Look) -> Assessment:
-    name = LATENCY if look.plan.mode is AnalysisMode.THRESHOLD else TAIL
     text = "stable has too few requests to say what is slow"
-    return Assessment(Judgement(name, Verdict.NO_DATA, Reason.TOO_FEW_REQUESTS, text), None)
+    is_fixed = look.plan.mode is AnalysisMode.THRESHOLD
+    name, group = (LATENCY, BudgetGroup.NONE) if is_fixed else (TAIL, BudgetGroup.SLOW)
+    judgement = Judgement(name, Verdict.NO_DATA, Reason.TOO_FEW_REQUESTS, text)
+    return Assessment(judgement, None, group, parts=MOST_EDGES, is_missing=True)
 
 
 def _latency_mean(look: Look) -> MeanMetric:
@@ -265,7 +274,7 @@ def _latency_mean(look: Look) -> MeanMetric:
         BudgetGroup.SLOW,
         Role.ADVISORY,
         lambda mean: limit_millis(mean, relative),
-        lambda logs, count: math.exp(logs / count),
+        lambda logs, count: math.exp(min(logs / count, MOST_LOG_MILLIS)),
     )
 
 

@@ -3,12 +3,15 @@
 A weighted mean of e-values is an e-value however they depend on each other, and in essence the only
 admissible way to merge them (V. Vovk and R. Wang, E-values: calibration, combination and
 applications, 2021). Errors have 40% of the budget for false rollbacks, slow answers 30%, client
-errors 10%, all other metrics 30% where there are any, scaled to 100%. The candidate fails when
+errors 10%, all other metrics 30% where there are any, scaled to 100%. Weights are those of the
+plan, so that they are fixed: a metric that cannot be read counts with what it showed last, and a
+source that stops answering changes nothing for the others. The candidate fails when
 the mean reaches 1 / falseRollback; the culprit is the metric that contributed most. Promotion needs
 every required metric to pass, each at its own 5%: no correction is needed for that.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -64,7 +67,8 @@ def merge_evidence(metrics: Sequence[Assessment], false_rollback: float) -> list
     total = log_sum(stake.weighted for stake in stakes)
     culprit = max(stakes, key=lambda stake: stake.weighted, default=None)
 
-    if culprit is None or total < enough:
+    # Missing data is never blame: while the largest part of the evidence cannot be read, it waits.
+    if culprit is None or culprit.metric.is_missing or total < enough:
         said = {stake.metric.judgement.name: _hold_suspicious_pass(stake) for stake in stakes}
     else:
         said = {stake.metric.judgement.name: stake.metric for stake in stakes}
@@ -81,11 +85,14 @@ def _spends_budget(item: Assessment) -> bool:
 
 
 def _stakes_of(metrics: Sequence[Assessment], false_rollback: float) -> list[Stake]:
-    groups = [item.group for item in metrics]
-    whole = sum(BUDGET[group] for group in set(groups))
+    parts = Counter[BudgetGroup]()
+    for item in metrics:
+        parts[item.group] += item.parts
+
+    whole = sum(BUDGET[group] for group in parts)
     stakes = []
     for item in metrics:
-        share = BUDGET[item.group] / whole / groups.count(item.group)
+        share = BUDGET[item.group] * item.parts / whole / parts[item.group]
         stakes.append(Stake(item, share, math.log(1 / (false_rollback * share))))
     return stakes
 
@@ -102,6 +109,8 @@ def _fail_by(stake: Stake, total: float, enough: float) -> Assessment:
 def _hold_suspicious_pass(stake: Stake) -> Assessment:
     """Say that evidence mounts; a Pass waits until it is gone, others keep their reason."""
     metric = stake.metric
+    if metric.is_missing:
+        return metric
     if stake.is_held:
         text = f"worse, but still within pod-to-pod noise: {metric.figures}{_advise(metric)}"
         return metric.with_verdict(Verdict.INCONCLUSIVE, Reason.ARM_NOISE, text)
@@ -122,7 +131,11 @@ def _advise(metric: Assessment) -> str:
 
 def _report_alone(item: Assessment, false_rollback: float) -> Assessment:
     """Return a metric that spends nothing; one that is only reported may still say Fail."""
-    if item.group is BudgetGroup.NONE or item.log_e < math.log(1 / false_rollback):
+    if (
+        item.group is BudgetGroup.NONE
+        or item.is_missing
+        or item.log_e < math.log(1 / false_rollback)
+    ):
         return item
     text = f"{item.figures}; reported only"
     return item.with_verdict(Verdict.FAIL, item.fail_reason, text)

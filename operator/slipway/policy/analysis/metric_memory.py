@@ -27,10 +27,14 @@ EXACT_DIGITS = 11
 """Digits of a large number, all of which a float of 64 bits has with room to spare."""
 MOST_PARSED = 2048
 """Texts that stay parsed, of each kind: those of a hundred rollouts with a dozen metrics each."""
+MOST = 1e30
+"""Larger numbers are unsound: no count, no sum, and nothing to calculate with."""
 RawState = Mapping[str, object]
 """A state as it is stored, decoded and not checked."""
 STAMP = "a"
 """Key of the moment of the base."""
+UNBEGUN = "y"
+"""Key that says that a step began while the metric could not be read."""
 COUNTERS = "c"
 """Key of what was read last; no key of the memories of a share or a mean."""
 UNBET, QUIET, NO_WINDOWS = StartMixture(), DispersionGuard(), MeanWindows()
@@ -195,28 +199,28 @@ def load_share(text: str | None) -> ShareMemory | None:
         guard = DispersionGuard(
             shifted=cells[:ratios],
             same=cells[ratios : ratios + spreads],
-            kept=cells[-2],
-            seconds=cells[-1],
-            block=Pair(*_read_ints(raw["b"], 4)),
+            kept=_read_share(cells[-2]),
+            seconds=max(0.0, cells[-1]),
+            block=_read_pair(raw["b"]),
         )
 
         requests, events = _read_floats(raw["r"], 2)
         *passed, best = _read_floats(raw["p"], len(BETTER_BETS) + 1)
 
         return ShareMemory(
-            starts=StartMixture(tuple(wealth), kept),
+            starts=StartMixture(tuple(wealth), _read_share(kept)),
             guard=guard,
             wealth=tuple(passed),
             best=best,
-            step=Pair(*_read_ints(raw["s"], 4)),
+            step=_read_pair(raw["s"]),
             recent=(requests, events),
-            block=Pair(*block),
+            block=_read_pair(block),
             failed=failed,
             checked=checked,
             looks=_read_looks(raw["l"]),
             lost=int(raw["x"]),  # type: ignore[call-overload]
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
 
 
@@ -251,7 +255,7 @@ def load_mean(text: str | None) -> MeanMemory | None:
         means = MeanWindows(int(windows), total, squares, tuple(signs), _window_from(raw["o"]))
         lost = int(raw["x"])  # type: ignore[call-overload]
         return MeanMemory(means, _window_from(raw["s"]), _read_looks(raw["l"]), lost)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
 
 
@@ -289,13 +293,28 @@ def load_value(text: str | None) -> ValueMemory | None:
         (age,) = _read_floats([raw["g"]], 1)
         lost = int(raw["x"])  # type: ignore[call-overload]
         return ValueMemory(signs, within, samples, age, _read_looks(raw["l"]), lost)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
 
 
-def are_finite(*values: float) -> bool:
+def are_sound(*values: float) -> bool:
     """Return whether every value can be stored and calculated with."""
-    return all(map(math.isfinite, values))
+    return all(abs(value) <= MOST for value in values)
+
+
+def read_floats(raw: object) -> tuple[float, ...]:
+    """Return the numbers of a list.
+
+    Raises:
+        ValueError: one of them is unsound, or no number.
+        TypeError: there is no list.
+        OverflowError: an integer is too large for a float.
+
+    """
+    values = tuple(float(value) for value in _list_items(raw))
+    if not are_sound(*values):
+        raise ValueError(raw)
+    return values
 
 
 def append_look(looks: tuple[float, ...], value: float) -> tuple[float, ...]:
@@ -317,10 +336,23 @@ def _window_from(raw: object) -> Window:
 
 
 def _read_floats(raw: object, length: int) -> tuple[float, ...]:
-    values = tuple(float(value) for value in _list_items(raw))
-    if len(values) != length or not are_finite(*values):
+    values = read_floats(raw)
+    if len(values) != length:
         raise ValueError(raw)
     return values
+
+
+def _read_share(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError(value)
+    return value
+
+
+def _read_pair(raw: object) -> Pair:
+    counts = _read_ints(raw, 4)
+    if min(counts) < 0:
+        raise ValueError(raw)
+    return Pair(*counts)
 
 
 def _read_ints(raw: object, length: int) -> tuple[int, ...]:
@@ -328,8 +360,7 @@ def _read_ints(raw: object, length: int) -> tuple[int, ...]:
 
 
 def _read_looks(raw: object) -> tuple[float, ...]:
-    values = tuple(_list_items(raw))[-MOST_LOOKS:]
-    return _read_floats(values, len(values))
+    return read_floats(tuple(_list_items(raw))[-MOST_LOOKS:])
 
 
 def _list_items(raw: object) -> Iterable[float]:

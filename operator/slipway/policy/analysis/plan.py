@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from slipway.api.modeldeployment import AnalysisMode, Threshold, Tolerance
 from slipway.policy.judgement import Role
 
+LONGEST_LOOK_SECONDS = 60.0
+"""Between two stored looks: they are stored every half minute."""
+
 
 @dataclass(frozen=True, slots=True)
 class MetricPlan:
@@ -43,5 +46,15 @@ class Plan:
     """After the candidate's first look, in which nothing counts."""
     threshold: Threshold = field(default_factory=Threshold)
     metrics: tuple[MetricPlan, ...] = ()
+    interval_seconds: float = 5.0
+    """Between two looks, as the spec asks for."""
     timeout_seconds: int = 0
     """Of the route; 0: none. A request in flight for longer is not slow, it hangs."""
+
+    @property
+    def longest_look_seconds(self) -> float:
+        """The longest time that one look may stand for.
+
+        More passes only where the operator or its node stood still, or the clock was set.
+        """
+        return max(LONGEST_LOOK_SECONDS, 3 * self.interval_seconds)

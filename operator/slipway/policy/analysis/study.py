@@ -154,6 +154,7 @@ def plan_at(
         false_rollback=analysis.false_rollback,
         warm_up_seconds=analysis.warm_up_seconds,
         threshold=analysis.threshold,
+        interval_seconds=analysis.interval_seconds,
         timeout_seconds=spec.traffic.timeout_seconds,
     )
 

@@ -7,7 +7,10 @@ from slipway.policy.statistics.eprocess import Pair
 
 MOST = 1e6
 """Larger odds are not distinguished."""
+MOST_REQUESTS = 1e15
 MINUTE, HOUR = 60, 3600
+LONGEST = 1e9
+"""Nobody plans further ahead: 30 years."""
 
 
 def share_of_requests(events: int, requests: int) -> str:
@@ -33,6 +36,7 @@ def odds_against(log_e: float) -> str:
 
 def time_to_plan(seconds: float) -> str:
     """Return a duration as precisely as a plan needs it."""
+    seconds = min(seconds, LONGEST)
     if seconds < 2 * MINUTE:
         return f"{math.ceil(seconds)} s"
     if seconds < 2 * HOUR:
@@ -42,7 +46,7 @@ def time_to_plan(seconds: float) -> str:
 
 def round_up_requests(requests: float) -> str:
     """Return a number of requests, rounded up to two digits."""
-    number = max(1, math.ceil(requests))
+    number = max(1, math.ceil(min(requests, MOST_REQUESTS)))
     step = 10 ** max(0, len(str(number)) - 2)
     return f"{math.ceil(number / step) * step:,}"
 

@@ -32,9 +32,10 @@ from operator import mul
 from slipway.policy.statistics.eprocess import (
     NEVER,
     NOTHING,
-    SMALLEST,
     Pair,
+    log_of,
     log_sum,
+    place_bets,
     share_begun_within,
 )
 
@@ -113,17 +114,17 @@ class DispersionGuard:
         denominator = log_sum(
             math.log(share) + value for share, value in zip(shares, same, strict=True)
         )
-        return log_sum((numerator - denominator, math.log(max(SMALLEST, kept))))
+        return log_sum((numerator - denominator, log_of(kept)))
 
     def _with_block(self) -> tuple[tuple[float, ...], tuple[float, ...], float]:
         is_first = self.kept >= 1.0
         share = FIRST_SHARE if is_first else share_begun_within(BLOCK_SECONDS)
-        placed = math.log(max(SMALLEST, self.kept * share))
+        share_placed, kept = place_bets(self.kept, share)
+        placed = log_of(share_placed)
         begun = [
             log_sum((value, self.same[spread] + placed))
             for value, (_, spread) in zip(self.shifted, _CELLS, strict=True)
         ]
-        kept = self.kept * (1 - share)
 
         # A block in which one arm had no request says nothing; a shift may have begun in it.
         block = self.block

@@ -27,6 +27,8 @@ FIRST_SAMPLE = 100
 """Of each revision, for the first test; the next ones come at twice as many."""
 LEAST_EXPECTED = 5.0
 """Bins of which fewer are expected in the smaller sample are put together."""
+MOST_TESTS = 60
+"""Each has its part of `FALSE_ALARM`; no sample doubles more often."""
 MOST_BINS = 50
 """So many and no more have room in a memory of 2 KiB."""
 
@@ -76,9 +78,17 @@ def load_memory(text: str | None, step: str) -> DriftMemory | None:
         if kept != step:
             return None
         pairs = {name: (int(pair[0]), int(pair[1])) for name, pair in base.items()}
-        return DriftMemory(step, pairs, int(tests), index, limit)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        if int(tests) not in range(MOST_TESTS + 1):
+            return None
+        return DriftMemory(step, pairs, int(tests), _read_number(index), _read_number(limit))
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
         return None
+
+
+def _read_number(value: object) -> float | None:
+    if value is None or (isinstance(value, int | float) and math.isfinite(value)):
+        return value
+    raise ValueError(value)
 
 
 def measure_shift(text: str | None, step: str, candidate: Bins, stable: Bins) -> Shift:
@@ -94,7 +104,7 @@ def measure_shift(text: str | None, step: str, candidate: Bins, stable: Bins) ->
     baseline = sum(pair[1] for pair in deltas.values())
 
     # Tested when the sample has doubled: tests at every look would need a stricter limit each.
-    if min(samples, baseline) >= FIRST_SAMPLE * 2**memory.tests:
+    if min(samples, baseline) >= FIRST_SAMPLE * 2**memory.tests and memory.tests < MOST_TESTS:
         tests = memory.tests + 1
         index, limit = psi_and_limit(tuple(deltas.values()), FALSE_ALARM / (tests * (tests + 1)))
         memory = replace(memory, tests=tests, index=round(index, 4), limit=round(limit, 4))
@@ -136,13 +146,17 @@ def _merge_rare_bins(pairs: tuple[BinCounts, ...]) -> tuple[BinCounts, ...]:
     return tuple(bins)
 
 
+def _to_count(value: float) -> int:
+    return round(value) if math.isfinite(value) else 0
+
+
 def _pair_bins(candidate: Bins, stable: Bins) -> dict[str, BinCounts]:
     """Bring both together under short names; two bins of one hash are one bin to both."""
     pairs: dict[str, BinCounts] = {}
     for name in sorted({*candidate, *stable}):
-        key = hashlib.sha256(name.encode()).hexdigest()[:4]
+        key = hashlib.sha256(name.encode(errors="replace")).hexdigest()[:4]
         c, s = pairs.get(key, (0, 0))
-        pairs[key] = (c + round(candidate.get(name, 0)), s + round(stable.get(name, 0)))
+        pairs[key] = (c + _to_count(candidate.get(name, 0)), s + _to_count(stable.get(name, 0)))
     return pairs
 
 

@@ -41,6 +41,7 @@ STEP_SHARE = 0.1
 HORIZON_SECONDS = 3600.0
 """The rest is placed evenly in time: in an hour 63% of it."""
 SMALLEST = 1e-12
+RESERVE = 1e-6
 _LOG_RATIO_SHARES = tuple(map(math.log, RATIO_SHARES))
 _LOG_BETTER_SHARES = tuple(map(math.log, BETTER_SHARES))
 
@@ -99,6 +100,7 @@ def bet_on_worse(
 
 def bet_on_above(pair: Pair, limit: float) -> list[float]:
     """Return log e of each bet against p_c <= limit: exact for independent requests."""
+    limit = max(0.0, limit)
     return [
         pair.k_c * math.log(ratio) - pair.n_c * math.log1p(limit * (ratio - 1)) for ratio in RATIOS
     ]
@@ -117,6 +119,21 @@ def bet_on_better(
     ]
 
 
+def log_of(value: float) -> float:
+    """Return the logarithm of a number that is not negative."""
+    return math.log(value) if value > 0 else NEVER
+
+
+def place_bets(kept: float, share: float) -> tuple[float, float]:
+    """Return the part that is placed of what is kept, and what is left: no more than there was.
+
+    `SMALLEST` is placed at least, so that a fault is still found after a week of looks; `RESERVE`
+    pays for a million of these.
+    """
+    placed = min(kept, max(SMALLEST, share * (kept - RESERVE)))
+    return placed, kept - placed
+
+
 @dataclass(frozen=True, slots=True)
 class StartMixture:
     """Wealth of each bet, over all looks at which the fault may have begun."""
@@ -128,18 +145,19 @@ class StartMixture:
 
     def after(self, won: Sequence[float], share: float) -> "StartMixture":
         """Place `share` of what is kept, then win or lose."""
-        placed = math.log(max(SMALLEST, self.kept * share))
+        placed, kept = place_bets(self.kept, share)
+        log_placed = log_of(placed)
         wealth = tuple(
-            max(NEVER, log_add(before, placed) + gain)
+            max(NEVER, log_add(before, log_placed) + gain)
             for before, gain in zip(self.wealth, won, strict=True)
         )
-        return StartMixture(wealth, self.kept * (1 - share))
+        return StartMixture(wealth, kept)
 
     @property
     def log_e(self) -> float:
         """The logarithm of the whole wealth."""
         parts = map(add, _LOG_RATIO_SHARES, self.wealth)
-        return log_sum((*parts, math.log(max(SMALLEST, self.kept))))
+        return log_sum((*parts, log_of(self.kept)))
 
 
 def share_begun_within(seconds: float) -> float:

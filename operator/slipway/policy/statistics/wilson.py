@@ -13,7 +13,7 @@ def wilson_interval(bad: int, total: int, z: float) -> tuple[float, float]:
     """Return the Wilson interval of a ratio; (0, 1) without samples."""
     if total <= 0:
         return 0.0, 1.0
-    ratio, square = bad / total, z * z
+    ratio, square = min(max(bad, 0), total) / total, z * z
     centre = (ratio + square / (2 * total)) / (1 + square / total)
     half = (
         z

@@ -36,6 +36,8 @@ class Look:
     now: datetime
     previous: datetime
     """When the stored memories were made."""
+    is_gap: bool = False
+    """Nobody knows how much time passed since: silence counts from now."""
 
     @property
     def step_time(self) -> timedelta:
@@ -63,6 +65,10 @@ class Assessment:
     """How far the dispersion guard's Bayes factor is above what a Fail needs; a logarithm."""
     fail_reason: Reason = Reason.ABOVE_LIMIT
     """Where the evidence fails the candidate."""
+    parts: int = 1
+    """Of its group's budget, which every metric that is planned shares."""
+    is_missing: bool = False
+    """It was not read in this look: what it showed last counts, and it fails nobody."""
     figures: str = ""
     """The numbers in words, the same for every verdict."""
     advice: str = ""

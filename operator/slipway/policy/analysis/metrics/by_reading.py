@@ -5,6 +5,7 @@
 drift is judged on its own (`prediction_drift`).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -23,19 +24,24 @@ from slipway.policy.analysis.inputs import (
 from slipway.policy.analysis.metric_memory import (
     COUNTERS,
     STAMP,
+    UNBEGUN,
     KeptMemory,
     SourcesMemory,
     StoredState,
-    are_finite,
+    are_sound,
     decode_state,
+    load_mean,
+    load_share,
+    load_value,
+    read_floats,
 )
 from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look
 from slipway.policy.analysis.metrics.mean import MeanMetric, assess_mean
 from slipway.policy.analysis.metrics.number import assess_number, highest_allowed
-from slipway.policy.analysis.metrics.share import ShareMetric, assess_share
+from slipway.policy.analysis.metrics.share import ShareMetric, assess_share, weigh_evidence
 from slipway.policy.analysis.plan import MetricPlan
 from slipway.policy.judgement import Judgement
-from slipway.policy.statistics.eprocess import Pair
+from slipway.policy.statistics.eprocess import Pair, log_mean
 from slipway.policy.statistics.mean_windows import Window
 
 MOST_SOURCES = 200
@@ -54,9 +60,11 @@ def assess_reading(
     metric: MetricPlan, reading: Reading, stored: StoredState, look: Look
 ) -> Assessment:
     """Return what a metric says."""
+    if UNBEGUN in decode_state(stored.text):
+        look = replace(look, is_new_step=True)
     match reading:
         case Why():
-            return _no_data(metric, reading, stored)
+            return _no_data(metric, reading, stored, look)
         case Stated():
             return Assessment(judge_untested(metric, reading), None)
         case Counted():
@@ -64,11 +72,11 @@ def assess_reading(
         case Summed():
             return _assess_summed(metric, reading, stored, look)
         case Valued():
-            if not are_finite(reading.candidate, reading.stable or 0.0):
-                return _no_data(metric, UNSOUND, stored)
+            if not are_sound(reading.candidate, reading.stable or 0.0):
+                return _no_data(metric, UNSOUND, stored, look)
             return assess_number(metric, reading, stored, look)
         case Binned():
-            return _no_data(metric, NOT_JUDGED, stored)
+            return _no_data(metric, NOT_JUDGED, stored, look)
 
 
 def judge_untested(metric: MetricPlan, reading: Reading) -> Judgement:
@@ -82,10 +90,35 @@ def judge_untested(metric: MetricPlan, reading: Reading) -> Judgement:
     )
 
 
-def _no_data(metric: MetricPlan, why: Why, stored: StoredState) -> Assessment:
-    """Return a look that could not read the metric; what it remembered stays."""
+def _no_data(metric: MetricPlan, why: Why, stored: StoredState, look: Look) -> Assessment:
+    """Return a look that could not read the metric; what it remembered stays, and counts.
+
+    Where a step begins meanwhile, the metric's own begins with its next reading.
+    """
     kept = {key: value for key, value in decode_state(stored.text).items() if key != STAMP}
-    return Assessment(judge_untested(metric, why), KeptMemory(kept) if kept else None)
+    if kept and look.is_new_step:
+        kept[UNBEGUN] = 1
+
+    log_e, guard_margin = _last_evidence(metric, stored)
+    return Assessment(
+        judge_untested(metric, why),
+        KeptMemory(kept) if kept else None,
+        BudgetGroup.REST,
+        log_e,
+        guard_margin,
+        is_missing=True,
+    )
+
+
+def _last_evidence(metric: MetricPlan, stored: StoredState) -> tuple[float, float]:
+    """Return log e against the candidate as it was stored, and the margin of the guard."""
+    if (share := load_share(stored.text)) is not None:
+        return weigh_evidence(share, metric.maximum)
+    if (mean := load_mean(stored.text)) is not None:
+        return mean.means.log_e, math.inf
+    if (value := load_value(stored.text)) is not None:
+        return log_mean(value.signs), math.inf
+    return 0.0, math.inf
 
 
 def _assess_counted(
@@ -93,7 +126,7 @@ def _assess_counted(
 ) -> Assessment:
     now = _by_source(reading.candidate, reading.stable)
     if not _is_sound(now):
-        return _no_data(metric, UNSOUND, stored)
+        return _no_data(metric, UNSOUND, stored, look)
 
     (n_c, k_c), (n_s, k_s) = _gained_by_arm(reading, now, stored, look)
     tolerance = look.plan.tolerance
@@ -109,7 +142,9 @@ def _assess_counted(
         maximum=metric.maximum,
         shared_at=0.5,
     )
-    assessment = assess_share(share, Pair(int(n_c), int(k_c), int(n_s), int(k_s)), stored, look)
+    assessment = assess_share(
+        share, Pair(int(n_c), int(min(k_c, n_c)), int(n_s), int(min(k_s, n_s))), stored, look
+    )
     return _with_counters(assessment, now)
 
 
@@ -118,7 +153,7 @@ def _assess_summed(
 ) -> Assessment:
     now = _by_source(reading.candidate, reading.stable)
     if not _is_sound(now):
-        return _no_data(metric, UNSOUND, stored)
+        return _no_data(metric, UNSOUND, stored, look)
 
     (n_c, sum_c), (n_s, sum_s) = _gained_by_arm(reading, now, stored, look)
     mean = MeanMetric(
@@ -153,12 +188,15 @@ def _by_source(
 
 
 def _to_pair(item: Count | Sum) -> CounterPair:
-    return float(item.total), float(item.bad if isinstance(item, Count) else item.sum)
+    try:
+        return float(item.total), float(item.bad if isinstance(item, Count) else item.sum)
+    except OverflowError:
+        return math.inf, math.inf
 
 
 def _is_sound(counters: Seen) -> bool:
     values = [value for pair in counters.values() for value in pair]
-    return are_finite(*values) and min(values, default=0.0) >= 0
+    return are_sound(*values) and min(values, default=0.0) >= 0
 
 
 def _gained_by_arm(
@@ -186,6 +224,10 @@ def _subtract_pair(now: CounterPair, before: object) -> CounterPair:
 
     What it counted by then may be its warm-up, or that of another time; nothing tells them apart.
     """
-    if not isinstance(before, list | tuple) or now[0] < before[0]:
+    try:
+        total, second = read_floats(before)
+    except (ValueError, TypeError, OverflowError):
         return 0.0, 0.0
-    return now[0] - before[0], max(0.0, now[1] - before[1])
+    if now[0] < total:
+        return 0.0, 0.0
+    return now[0] - total, max(0.0, now[1] - second)

@@ -85,7 +85,7 @@ def _count_look(metric: MeanMetric, memory: MeanMemory, delta: Window) -> MeanMe
     emptied = replace(memory.means, open=EMPTY)
     if candidate <= 0 or limit <= 0:
         return replace(memory, means=emptied)
-    return replace(memory, means=emptied.with_window(math.log(candidate / limit)))
+    return replace(memory, means=emptied.with_window(math.log(candidate) - math.log(limit)))
 
 
 def _compare_means(

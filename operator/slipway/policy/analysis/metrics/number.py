@@ -38,9 +38,10 @@ def assess_number(
     if limit is None:
         message = "stable has no value to compare with"
         judgement = _judge_number(metric, reading, memory, None, look)
-        return Assessment(judgement, memory).with_verdict(
-            Verdict.NO_DATA, Reason.NO_BASELINE, message
+        assessment = Assessment(
+            judgement, memory, BudgetGroup.REST, log_mean(memory.signs), is_missing=True
         )
+        return assessment.with_verdict(Verdict.NO_DATA, Reason.NO_BASELINE, message)
 
     memory = _take_sample(memory, reading.candidate, limit, look)
     text = _compare_numbers(reading, limit, memory, look)

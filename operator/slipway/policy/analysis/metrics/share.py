@@ -62,6 +62,8 @@ class ShareMetric:
     """How much worse than allowed is bet on; as many as there are by default."""
     better_bets: tuple[float, ...] = BETTER_BETS
     advice: str = ""
+    parts: int = 1
+    """Of its group's budget."""
 
     def limit(self, stable: float) -> float:
         """Return the highest share that is no worse."""
@@ -75,11 +77,7 @@ def assess_share(share: ShareMetric, delta: Pair, stored: StoredState, look: Loo
     before = load_share(stored.text) or ShareMemory(lost=stored.times_lost)
     after = _count_look(share, before, delta, look)
 
-    # The guard's Bayes factor is dear, and can only hold evidence back that there is.
-    log_e = after.starts.log_e
-    asks_guard = share.maximum is None and log_e >= ASKED_FROM
-    guard_margin = after.guard.log_factor - ENOUGH if asks_guard else math.inf
-
+    log_e, guard_margin = weigh_evidence(after, share.maximum)
     pair = after.step
     limit = share.limit(pair.k_s / pair.n_s if pair.n_s else 0.0)
     text = wording.compare_shares(share.what, pair, limit, look.base.since)
@@ -90,10 +88,21 @@ def assess_share(share: ShareMetric, delta: Pair, stored: StoredState, look: Loo
         log_e,
         guard_margin,
         share.fail_reason,
-        text + wording.lost_state_note(max(after.lost, look.base.lost)),
-        share.advice,
+        share.parts,
+        figures=text + wording.lost_state_note(max(after.lost, look.base.lost)),
+        advice=share.advice,
     )
     return _with_own_verdict(share, after, assessment, look)
+
+
+def weigh_evidence(memory: ShareMemory, maximum: float | None) -> tuple[float, float]:
+    """Return log e against the candidate, and how far the guard is above what a Fail needs.
+
+    The guard's Bayes factor is dear, and can only hold evidence back that there is.
+    """
+    log_e = memory.starts.log_e
+    asks_guard = maximum is None and log_e >= ASKED_FROM
+    return log_e, memory.guard.log_factor - ENOUGH if asks_guard else math.inf
 
 
 def undecided_judgement(

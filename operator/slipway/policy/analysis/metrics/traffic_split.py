@@ -20,16 +20,17 @@ from slipway.api.reasons import Reason
 from slipway.api.times import from_wire, to_wire
 from slipway.api.verdict import Verdict
 from slipway.policy.analysis import wording
-from slipway.policy.analysis.metric_memory import RawState, are_finite
+from slipway.policy.analysis.metric_memory import RawState, are_sound
 from slipway.policy.analysis.metrics.assessment import Assessment, Look
 from slipway.policy.judgement import Judgement
 from slipway.policy.statistics.eprocess import (
     FIRST_SHARE,
     NEVER,
     NOTHING,
-    SMALLEST,
     Pair,
+    log_of,
     log_sum,
+    place_bets,
     share_begun_within,
 )
 
@@ -77,10 +78,12 @@ def load_split(raw: object) -> SplitMemory:
         n_c, n_s = (int(value) for value in raw["t"])
         kept = float(raw["k"])
         hung = from_wire(raw["h"])
+        if hung is not None and hung.tzinfo is None:
+            return SplitMemory()
         found = SplitMemory(wealth, kept, hung, int(raw["m"]), Pair(n_c=n_c, n_s=n_s))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return SplitMemory()
-    sound = len(wealth) == len(FRACTIONS) and are_finite(*wealth, kept)
+    sound = len(wealth) == len(FRACTIONS) and are_sound(*wealth, kept) and 0 <= kept <= 1
     return found if sound else SplitMemory()
 
 
@@ -126,12 +129,14 @@ def assess_split(
 
 def _bet_on_shortfall(split: SplitMemory, delta: Pair, look: Look) -> SplitMemory:
     share = FIRST_SHARE if split.kept >= 1.0 else share_begun_within(look.seconds)
-    placed = math.log(max(SMALLEST, split.kept * share))
+    placed, kept = place_bets(split.kept, share)
+    log_placed = log_of(placed)
     won = _log_e_of_shortfall(delta, look.plan.weight / 100)
     wealth = tuple(
-        max(NEVER, log_sum((old, placed)) + new) for old, new in zip(split.wealth, won, strict=True)
+        max(NEVER, log_sum((old, log_placed)) + new)
+        for old, new in zip(split.wealth, won, strict=True)
     )
-    return replace(split, wealth=wealth, kept=split.kept * (1 - share))
+    return replace(split, wealth=wealth, kept=kept)
 
 
 def _log_e_of_shortfall(delta: Pair, weight: float) -> Sequence[float]:
@@ -151,7 +156,7 @@ def _hung_since(
     active_before: tuple[int, int],
     look: Look,
 ) -> datetime | None:
-    if delta.n_c or not active[0]:
+    if delta.n_c or look.is_gap or not active[0]:
         return look.now if active[0] else None
     if before.hung_since is not None:
         return before.hung_since
@@ -172,9 +177,7 @@ def _compare_with_weight(pair: Pair, in_flight: int, look: Look) -> str:
 def _with_own_verdict(
     split: SplitMemory, assessment: Assessment, active: tuple[int, int], look: Look
 ) -> Assessment:
-    log_e = log_sum(
-        (log_sum(split.wealth) - math.log(len(FRACTIONS)), math.log(max(SMALLEST, split.kept)))
-    )
+    log_e = log_sum((log_sum(split.wealth) - math.log(len(FRACTIONS)), log_of(split.kept)))
     falls_short = log_e >= ENOUGH
     patience = max(HUNG_SECONDS, HUNG_TIMES * look.base.p99 / 1000, look.plan.timeout_seconds)
     silent = (look.now - split.hung_since).total_seconds() if split.hung_since else 0.0
