@@ -43,6 +43,8 @@ DESCRIPTIONS: dict[str, Describe] = {
     "latency": _compare_slow_shares,
     "latency-p90": _compare_slow_shares,
     "latency-p99": _compare_slow_shares,
+    "latency-p999": _compare_slow_shares,
+    "latency-peak": _compare_slow_shares,
     "latency-mean": _compare_milliseconds,
     "traffic": _compare_with_weight,
 }

@@ -2,7 +2,15 @@
 
 import pytest
 from slipway.api.modeldeployment import AnalysisStatus
-from slipway.policy.analysis.judge import CLIENT_ERRORS, ERRORS, LATENCY, MEAN, TAIL, UPPER
+from slipway.policy.analysis.judge import (
+    CLIENT_ERRORS,
+    ERRORS,
+    FAR_NAMES,
+    LATENCY,
+    MEAN,
+    TAIL,
+    UPPER,
+)
 from slipway.policy.analysis.metrics.traffic_split import NAME as TRAFFIC
 
 from tests.demo.timeline import describe_metric
@@ -37,4 +45,13 @@ def test_a_metric_without_numbers_has_its_verdict_alone() -> None:
 
 
 def test_every_metric_of_the_router_has_a_unit() -> None:
-    assert set(DESCRIPTIONS) == {ERRORS, CLIENT_ERRORS, LATENCY, TAIL, UPPER, MEAN, TRAFFIC}
+    assert set(DESCRIPTIONS) == {
+        ERRORS,
+        CLIENT_ERRORS,
+        LATENCY,
+        TAIL,
+        UPPER,
+        MEAN,
+        TRAFFIC,
+        *FAR_NAMES,
+    }

@@ -29,6 +29,9 @@ SLOW_FLOOR_MILLIS = 25.0
 EDGE_SAMPLES = 100
 """Requests of stable that its quantiles must rest on before edges are chosen."""
 QUANTILES = (0.9, 0.99)
+FAR_SAMPLES = 10_000
+"""Requests of stable that its p99.9 must rest on."""
+FAR_QUANTILE = 0.999
 LOST_AFTER = timedelta(seconds=60)
 """Into a step there is a memory, if none was lost."""
 ROOM = 1450
@@ -45,7 +48,7 @@ MOST_COUNT = 10**15
 
 Row = tuple[int, ...]
 """Requests, errors, sum of the logarithm of milliseconds (in thousandths), requests that the
-server refused, slow by edge."""
+server refused, slow by edge, slow by far edge."""
 ProxyRows = tuple[int, Mapping[str, Row]]
 """Of one proxy: which life of Envoy, and the counters by revision."""
 
@@ -66,6 +69,8 @@ class CounterBase:
     """Milliseconds; empty until stable has shown its quantiles."""
     p99: float = 0.0
     """Of stable, in milliseconds."""
+    far: tuple[float, ...] | None = None
+    """Milliseconds, around stable's p99.9; None until stable has shown it."""
     seen: Mapping[str, ProxyRows] = field(default_factory=dict)
     """By proxy."""
     active: tuple[int, int] = (0, 0)
@@ -84,6 +89,7 @@ class CounterBase:
             "w": int(self.is_warm),
             "e": self.edges,
             "q": self.p99,
+            "g": self.far,
             "i": self.active,
             "x": self.lost,
         }
@@ -121,6 +127,7 @@ def load_base(text: str | None) -> CounterBase | None:
             is_warm=bool(raw["w"]),
             edges=edges,
             p99=p99,
+            far=_to_edges(raw.get("g")),
             seen=seen,
             active=(of_candidate, of_stable),
             lost=int(raw["x"]),  # type: ignore[call-overload]
@@ -143,6 +150,10 @@ def _read_moment(text: object) -> datetime:
     if moment is None or moment.tzinfo is None:
         raise ValueError(text)
     return moment
+
+
+def _to_edges(values: Any) -> tuple[float, ...] | None:
+    return None if values is None else tuple(float(edge) for edge in values)
 
 
 def _to_row(values: Iterable[int]) -> Row:
@@ -192,7 +203,11 @@ def advance_base(
     edges, p99 = base.edges, base.p99
     if not edges:
         edges, p99 = slow_edges(ticks, plan)
-    rows = {tick.proxy: (_envoy_life(tick), _rows_of(tick, plan, edges)) for tick in ticks}
+    far = base.far
+    if far is None and base.edges:
+        far = far_edges(ticks, plan, above=edges[-1])
+    counted = (*edges, *(far or ()))
+    rows = {tick.proxy: (_envoy_life(tick), _rows_of(tick, plan, counted)) for tick in ticks}
 
     # A look that begins a step, or ends the warm-up, only takes the counters down: what they show
     # was answered at the weight before, or while the candidate was cold.
@@ -203,7 +218,7 @@ def advance_base(
     is_warm = base.is_warm or (now - born).total_seconds() >= plan.warm_up_seconds
     is_new_step = base.step != plan.step
     restarts = is_new_step or (is_warm and not base.is_warm)
-    candidate: Row = (0,) * (FIXED + len(edges))
+    candidate: Row = (0,) * (FIXED + len(counted))
     stable = candidate
     if is_warm and not restarts:
         for tick in ticks:
@@ -221,6 +236,7 @@ def advance_base(
         is_warm=is_warm,
         edges=edges,
         p99=p99,
+        far=far,
         seen=rows if restarts else {**base.seen, **_newest_rows(base, rows)},
         active=active,
     )
@@ -383,6 +399,31 @@ def slow_edges(ticks: Iterable[Counters], plan: Plan) -> tuple[tuple[float, ...]
 
     chosen = [_edge_from(edges, max(value, floor)) for value in wanted]
     return tuple(sorted(set(chosen))), tail
+
+
+def far_edges(ticks: Sequence[Counters], plan: Plan, *, above: float) -> tuple[float, ...] | None:
+    """Return the edges of the bucket that holds stable's p99.9; None on too few requests.
+
+    Above the lower one are the answers that are as slow as stable's slowest thousandth, above the
+    upper one those that are slower than that. Edges that are not above `above` tell nothing new.
+    """
+    if plan.mode is AnalysisMode.THRESHOLD:
+        return ()
+    stable = (
+        entry.requests
+        for tick in ticks
+        for entry in _judged_entries(tick, plan)
+        if entry.revision == plan.stable
+    )
+    if sum(stable) < FAR_SAMPLES:
+        return None
+
+    edges, totals = _stable_histogram(ticks, plan)
+    if sum(totals) < FAR_SAMPLES:
+        return None
+    upper = _quantile_edge(edges, totals, FAR_QUANTILE)
+    lower = edges[max(0, edges.index(upper) - 1)]
+    return tuple(edge for edge in (lower, upper) if edge > above)
 
 
 def _stable_histogram(ticks: Iterable[Counters], plan: Plan) -> tuple[list[float], list[int]]:

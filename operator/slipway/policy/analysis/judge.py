@@ -56,6 +56,10 @@ ERRORS, CLIENT_ERRORS = "errors", "client-errors"
 LATENCY = "latency"
 """Of mode Threshold; mode Auto has one metric per quantile, and the mean."""
 TAIL, UPPER, MEAN = "latency-p99", "latency-p90", "latency-mean"
+FAR_NAMES = ("latency-p999", "latency-peak")
+"""As slow as stable's slowest thousandth, and slower than that."""
+FAR_TOLERANCE = 0.25
+"""Of the absolute tolerance: a thousandth is small beside it."""
 SLOW_SHARED_AT = 0.5
 MOST_EDGES = len(QUANTILES)
 MOST_LOG_MILLIS = 30.0
@@ -180,7 +184,12 @@ def _column_pair(delta: CounterDelta, column: int) -> Pair:
 
 def _assess_router(delta: CounterDelta, stored: _StoredStates, look: Look) -> list[Assessment]:
     assess = check_share if look.plan.mode is AnalysisMode.THRESHOLD else assess_share
-    shares = [(FAILED, _error_share(look)), *_slow_shares(look), *_refused_shares(look)]
+    shares = [
+        (FAILED, _error_share(look)),
+        *_slow_shares(look),
+        *_refused_shares(look),
+        *_far_shares(look),
+    ]
     assessed = [
         assess(share, _column_pair(delta, column), stored.of(share.name), look)
         for column, share in shares
@@ -253,6 +262,29 @@ def _slow_shares(look: Look) -> list[tuple[int, ShareMetric]]:
             ),
         )
         for number, (name, edge) in enumerate(zip(names, edges, strict=False))
+    ]
+
+
+def _far_shares(look: Look) -> list[tuple[int, ShareMetric]]:
+    """Return the shares of answers around stable's p99.9, where enough of them were counted."""
+    base, tolerance = look.base, look.plan.tolerance
+    first = FIXED + len(base.edges)
+
+    return [
+        (
+            first + number,
+            ShareMetric(
+                name,
+                f"answers over {edge:g} ms",
+                Reason.SLOW_RATIO,
+                BudgetGroup.FAR,
+                role=Role.ADVISORY,
+                relative=1 + tolerance.relative,
+                absolute=FAR_TOLERANCE * tolerance.absolute,
+                shared_at=SLOW_SHARED_AT,
+            ),
+        )
+        for number, (name, edge) in enumerate(zip(FAR_NAMES, base.far or (), strict=False))
     ]
 
 

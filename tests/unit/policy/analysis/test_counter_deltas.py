@@ -10,6 +10,7 @@ from slipway.policy.analysis.counter_deltas import (
     CounterBase,
     Row,
     advance_base,
+    far_edges,
     load_or_begin_base,
     log_millis,
     slow_edges,
@@ -150,6 +151,34 @@ def with_latencies(counts: dict[int, int]) -> Counters:
     latency = found.routes[0].latency.model_copy(update={"counts": row})
     routes = [found.routes[0].model_copy(update={"latency": latency}), found.routes[1]]
     return found.model_copy(update={"routes": routes})
+
+
+def test_the_slowest_thousandth_has_the_edges_of_the_bucket_of_the_p999() -> None:
+    few = with_latencies({56: 8_900, 108: 80, 2465: 19})
+    many = with_latencies({56: 17_800, 108: 160, 2465: 40})
+    many = many.model_copy(
+        update={"routes": [many.routes[0].model_copy(update={"requests": 18_000}), many.routes[1]]}
+    )
+    assert far_edges([few], PLAN, above=EDGE) is None
+    assert far_edges([many], PLAN, above=EDGE) == (1972, 2465)
+    assert far_edges([many], PLAN, above=2000) == (2465,)
+    assert far_edges([many], PLAN, above=5000) == ()
+
+
+def test_far_edges_that_are_chosen_begin_to_count_and_stay() -> None:
+    def seen(total: int, slow: int) -> Counters:
+        return counted("a", {STABLE: (total, 0, slow), CANDIDATE: (total // 10, 0, slow // 10)})
+
+    base, _ = advance_base(load_or_begin_base(None, PLAN, NOON), [seen(200, 0)], PLAN, later(1))
+    assert base.far is None
+    base, delta = advance_base(base, [seen(20_000, 40)], PLAN, later(2))
+    assert base.far == (56_052, 60_000)
+    assert delta.candidate[FIXED + len(base.edges) :] == (0, 0)
+
+    again = load_or_begin_base(encode_state(base.dump()), PLAN, later(3))
+    base, delta = advance_base(again, [seen(30_000, 90)], PLAN, later(3))
+    assert base.far == again.far
+    assert delta.candidate[FIXED + len(base.edges) :] == (5, 0)
 
 
 def test_slow_is_above_25_milliseconds_where_stable_is_quick() -> None:

@@ -340,6 +340,31 @@ def test_mode_threshold_judges_no_client_errors() -> None:
     assert "client-errors" not in fixed().look((100, 0, 0), (900, 0, 0), refused=(90, 0))
 
 
+# ── the slowest thousandth ──
+
+
+def test_more_answers_as_slow_as_stables_slowest_thousandth_fail() -> None:
+    """0.7% beside 0.2%: within the tolerance of the p99, and not of the p99.9."""
+    run, found = Run({"weight": 80, "next_weight": 100}, stable=(20_000, 0, 40)), {}
+    for _ in range(100):
+        found = run.look((4000, 0, 28), (1000, 0, 2), seconds=10)
+        if found["latency-p999"].verdict == "Fail":
+            break
+    assert said(found, "latency-p999") == ("Fail", "SlowRatio")
+    assert found["latency-p99"].verdict == "Pass"
+    assert "answers over 56052 ms" in found["latency-p999"].message
+
+
+def test_where_stable_has_few_requests_its_slowest_thousandth_is_not_judged() -> None:
+    found = Run(stable=(9000, 0, 90)).look((100, 0, 0), (900, 0, 0))
+    assert "latency-p999" not in found
+
+
+def test_a_slowest_thousandth_that_the_p99_knows_already_is_not_judged_twice() -> None:
+    found = Run(stable=(20_000, 0, 0)).look((100, 0, 0), (900, 0, 0))
+    assert {"latency-p999", "latency-peak"} & found.keys() == set()
+
+
 # ── mode Threshold ──
 
 

@@ -19,6 +19,7 @@ class BudgetGroup(Enum):
     ERRORS = "errors"
     SLOW = "slow"
     CLIENT = "client"
+    FAR = "far"
     REST = "rest"
     NONE = "none"
     """Its verdict is its own: it spends nothing."""
