@@ -153,7 +153,7 @@ def _read_moment(text: object) -> datetime:
 
 
 def _to_edges(values: Any) -> tuple[float, ...] | None:
-    return None if values is None else tuple(float(edge) for edge in values)
+    return None if values is None else read_floats(values)
 
 
 def _to_row(values: Iterable[int]) -> Row:

@@ -66,8 +66,10 @@ MOST_LOG_MILLIS = 30.0
 """Of a typical latency: 300 years."""
 SPLIT, TAGS = "sp", "m"
 """Keys of the traffic's state, beside those of the base."""
-CLIENT_TOLERANCE = 0.1
-"""Of stable's client errors, at most: chance sends both revisions the same clients."""
+CLIENT_TOLERANCE, CLIENT_ABSOLUTE = 0.02, 0.0002
+"""Of stable's client errors, and of all requests, at most: chance sends both the same clients."""
+CLIENT_SUSPECT_AT = math.log(10.0)
+"""A slight excess does not roll back, so it may hold the promotion early."""
 CLIENT_SHARED_AT = 1.0
 """Never: where stable refuses most requests, its clients are what is wrong."""
 CLIENT_ADVICE = (
@@ -229,10 +231,12 @@ def _refused_shares(look: Look) -> list[tuple[int, ShareMetric]]:
         Reason.CLIENT_ERROR_RATIO,
         BudgetGroup.CLIENT,
         relative=1 + min(plan.tolerance.relative, CLIENT_TOLERANCE),
-        absolute=plan.tolerance.absolute,
+        absolute=min(plan.tolerance.absolute, CLIENT_ABSOLUTE),
         shared_at=CLIENT_SHARED_AT,
         ratios=FINE_RATIOS,
         better_bets=FINE_BETTER_BETS,
+        passes_below=1 + plan.tolerance.relative,
+        suspect_at=CLIENT_SUSPECT_AT,
         advice=CLIENT_ADVICE,
     )
     return [(REFUSED, share)]
@@ -279,6 +283,7 @@ def _far_shares(look: Look) -> list[tuple[int, ShareMetric]]:
                 Reason.SLOW_RATIO,
                 BudgetGroup.FAR,
                 role=Role.ADVISORY,
+                parts=len(FAR_NAMES) if len(base.far or ()) == 1 else 1,
                 relative=1 + tolerance.relative,
                 absolute=FAR_TOLERANCE * tolerance.absolute,
                 shared_at=SLOW_SHARED_AT,

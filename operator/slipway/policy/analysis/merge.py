@@ -31,6 +31,8 @@ BUDGET = {
     BudgetGroup.REST: 0.3,
 }
 """In parts of the sum over the groups that have members."""
+LATER = frozenset({BudgetGroup.FAR})
+"""Groups whose metrics come once there are enough samples; until then their part is kept."""
 ALMOST = math.log(10.0)
 """A metric is under suspicion from a tenth of what it needs."""
 
@@ -91,7 +93,8 @@ def _stakes_of(metrics: Sequence[Assessment], false_rollback: float) -> list[Sta
     for item in metrics:
         parts[item.group] += item.parts
 
-    whole = sum(BUDGET[group] for group in parts)
+    groups = {*parts, *LATER} if BudgetGroup.ERRORS in parts else {*parts}
+    whole = sum(BUDGET[group] for group in groups)
     stakes = []
     for item in metrics:
         share = BUDGET[item.group] * item.parts / whole / parts[item.group]
@@ -118,7 +121,7 @@ def _hold_suspicious_pass(stake: Stake) -> Assessment:
         return metric.with_verdict(Verdict.INCONCLUSIVE, Reason.ARM_NOISE, text)
 
     is_pass = metric.judgement.verdict is Verdict.PASS
-    if is_pass and stake.log_e >= stake.need - ALMOST:
+    if is_pass and stake.log_e >= min(stake.need - ALMOST, metric.suspect_at):
         text = (
             f"evidence {odds_against(stake.log_e)} against the candidate "
             f"(rolls back at {odds_against(stake.need)}): {metric.figures}{_advise(metric)}"

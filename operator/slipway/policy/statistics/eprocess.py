@@ -27,11 +27,12 @@ NEVER = -1e9
 """Log of nothing; finite, so that it can be stored."""
 RATIOS = (1.4, 2.6, 5.0, 20.0, 150.0)
 """How much worse than allowed a candidate is bet to be."""
-FINE_RATIOS = (1.12, 1.4, 2.6, 10.0, 100.0)
-"""For shares that may be large, and that chance makes alike in both arms."""
+FINE_RATIOS = (5.0, 1.15, 1.6, 20.0, 150.0)
+"""For shares that chance makes alike in both arms, so that a little more means something."""
 RATIO_SHARES = (0.15, 0.3, 0.3, 0.15, 0.1)
 BETTER_BETS = (0.25, 0.5, 0.95)
-FINE_BETTER_BETS = (0.08, 0.35, 0.98)
+FINE_BETTER_BETS = (0.1, 0.5, 0.95)
+"""For shares that may be large: a bet of a quarter loses where more than a fifth are events."""
 BETTER_SHARES = (0.25, 0.5, 0.25)
 """Half on what is best for a version just as good as stable, a quarter on one without events."""
 FIRST_SHARE = 0.7

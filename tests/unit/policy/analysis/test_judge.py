@@ -319,7 +319,8 @@ def test_a_fifth_more_client_errors_are_held_and_said() -> None:
     run, seen = Run({"weight": 80, "next_weight": 100}), set[tuple[str, str]]()
     for _ in range(120):
         seen.add(said(run.look((400, 0, 0), (100, 0, 0), refused=(48, 10)), "client-errors"))
-    assert {verdict for verdict, _ in seen} == {"Inconclusive"}
+    assert "Fail" not in {verdict for verdict, _ in seen}
+    assert run.look()["client-errors"].verdict == "Inconclusive"
     assert "the same clients are refused more often" in run.look()["client-errors"].message
 
 

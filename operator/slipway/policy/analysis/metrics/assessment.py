@@ -74,6 +74,8 @@ class Assessment:
     """The numbers in words, the same for every verdict."""
     advice: str = ""
     """What a person should look at where evidence mounts; empty, or a sentence without its end."""
+    suspect_at: float = math.inf
+    """Log e from which a Pass waits, where that is less than a tenth of what fails."""
 
     def with_verdict(self, verdict: Verdict, reason: Reason, message: str) -> "Assessment":
         """Return the same metric with another verdict."""

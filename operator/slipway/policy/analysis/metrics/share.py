@@ -61,9 +61,17 @@ class ShareMetric:
     ratios: tuple[float, ...] = RATIOS
     """How much worse than allowed is bet on; as many as there are by default."""
     better_bets: tuple[float, ...] = BETTER_BETS
+    passes_below: float | None = None
+    """Factor on stable's share that a Pass has to rule out beside the harm; None: `relative`."""
+    suspect_at: float = math.inf
     advice: str = ""
     parts: int = 1
     """Of its group's budget."""
+
+    @property
+    def ruled_out(self) -> float:
+        """Factor on stable's share that a Pass rules out."""
+        return self.relative if self.passes_below is None else self.passes_below
 
     def limit(self, stable: float) -> float:
         """Return the highest share that is no worse."""
@@ -91,6 +99,7 @@ def assess_share(share: ShareMetric, delta: Pair, stored: StoredState, look: Loo
         share.parts,
         figures=text + wording.lost_state_note(max(after.lost, look.base.lost)),
         advice=share.advice,
+        suspect_at=share.suspect_at,
     )
     return _with_own_verdict(share, after, assessment, look)
 
@@ -146,7 +155,7 @@ def _count_look(share: ShareMetric, before: ShareMemory, delta: Pair, look: Look
         won, passed = bet_on_above(delta, share.maximum), _bet_on_below(delta, share.maximum)
     else:
         won = bet_on_worse(delta, share.relative, share.absolute, share.ratios)
-        passed = bet_on_better(delta, share.relative, look.margin, share.better_bets)
+        passed = bet_on_better(delta, share.ruled_out, look.margin, share.better_bets)
     wealth = tuple(old + new for old, new in zip(before.wealth, passed, strict=True))
 
     fade = math.exp(-max(0.0, look.seconds) / RECENT_SECONDS)
@@ -187,7 +196,7 @@ def _carry_over(share: ShareMetric, earlier: Pair, look: Look) -> tuple[float, .
     if share.maximum is not None:
         won = _bet_on_below(earlier, share.maximum)
     else:
-        won = bet_on_better(earlier, share.relative, look.margin, share.better_bets)
+        won = bet_on_better(earlier, share.ruled_out, look.margin, share.better_bets)
     surplus = max(0.0, log_better(won) - PASS_AT / 2)
     return tuple(value - surplus for value in won)
 
@@ -231,7 +240,7 @@ def _what_is_missing(share: ShareMetric, memory: ShareMemory, look: Look) -> str
     """Return what is missing for a Pass, in requests and time at the present rates."""
     pair, plan = memory.step, look.plan
     margin = look.margin if share.maximum is None else share.maximum
-    relative = share.relative if share.maximum is None else 0.0
+    relative = share.ruled_out if share.maximum is None else 0.0
     more = needed_for_pass(pair, relative, margin, PASS_AT - memory.best, share.better_bets)
 
     if pair.n_s < plan.min_samples <= pair.n_c:
