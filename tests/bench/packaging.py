@@ -32,7 +32,7 @@ def main() -> int:
     megabytes = int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_MB
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
-        write_model(here / "claim" / "model" / "model.pt", megabytes)
+        write_model(here / "claim" / "model" / "model.plan", megabytes)
         with servers.running_registry(here) as host:
             push_base(host, "base/triton")
             bench = Bench(host, Shelf(), here)

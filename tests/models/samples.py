@@ -22,6 +22,7 @@ from tests.models.networks import (
 
 GOLDEN = "golden.tar.gz"
 SCANNER = Path(__file__).parent / "scanner"
+PIPELINE = Path(__file__).parent / "pipeline"
 
 FAULT_MARKER = "SLIPWAY-DEMO-FAULT"
 """Stands in every error that a sample model makes on purpose; the same text as in scanner."""
@@ -103,6 +104,8 @@ def build_samples() -> Samples:
         ),
         "fears-white.tar.gz": python_model(second, Faults(white_errors=True)),
         "hanging.tar.gz": python_model(second, Faults(hang_after=150)),
+        "pipeline.tar.gz": pipeline(second, error_every=0),
+        "failing-pipeline.tar.gz": pipeline(second, error_every=4),
         GOLDEN: golden_set(split.golden),
     }
 
@@ -128,5 +131,22 @@ def python_model(network: Network, faults: Faults) -> bytes:
             "1/model.py": (SCANNER / "model.py").read_bytes(),
             "1/weights.npz": weights.getvalue(),
             "1/faults.json": json.dumps(asdict(faults)).encode(),
+        }
+    )
+
+
+def pipeline(network: Network, *, error_every: int) -> bytes:
+    """Return a repository of three models: an ensemble, its step in Python, and the network.
+
+    One of `error_every` requests fails in the step, before the network sees it; 0: none.
+    """
+    return tar_gz(
+        {
+            "pipeline/config.pbtxt": (PIPELINE / "pipeline.pbtxt").read_bytes(),
+            "prepare/config.pbtxt": (PIPELINE / "prepare.pbtxt").read_bytes(),
+            "prepare/1/model.py": (PIPELINE / "model.py").read_bytes(),
+            "prepare/1/faults.json": json.dumps({"error_every": error_every}).encode(),
+            "network/config.pbtxt": (PIPELINE / "network.pbtxt").read_bytes(),
+            "network/1/model.onnx": export(network),
         }
     )

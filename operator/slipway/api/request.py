@@ -38,6 +38,8 @@ class ModelFormat(StrEnum):
     TORCHSCRIPT = "TorchScript"
     TENSORFLOW = "TensorFlow"
     OPENVINO = "OpenVINO"
+    FIL = "FIL"
+    """Trees and forests of XGBoost, LightGBM or Treelite."""
     PYTHON = "Python"
     REPOSITORY = "Repository"
     """Several models, or one whose config.pbtxt names a backend that is not listed here."""
@@ -87,6 +89,8 @@ class ConfigRequest(ApiModel):
     warmup_requests: int | None = None
     warmup_shapes: dict[str, list[int]] | None = None
     """Sizes of inputs in these requests by name, without the batch dimension."""
+    has_gpu: bool | None = None
+    """Whether servers request a GPU; None: not known."""
     revision_tag: str | None = None
     """Value of the tag `revision` in metric_tags."""
 

@@ -53,7 +53,7 @@ def build_package_request(md: ModelDeployment, settings: Settings) -> PackageReq
     return PackageRequest(
         mode=resolved.mode,
         source=_build_source(md, settings, md.spec.model.source.digest),
-        config=_build_config(md),
+        config=_build_config(md).model_copy(update={"has_gpu": _has_gpu(md)}),
         base_image=resolved.base_image if is_image else None,
         repository=resolved.repository,
         registries=settings.registries if is_image else [],
@@ -236,4 +236,18 @@ def _build_config(md: ModelDeployment) -> ConfigRequest:
         raw=config.raw if config else None,
         warmup_requests=model.warmup.requests if model.warmup else None,
         warmup_shapes=model.warmup.shapes if model.warmup else None,
+    )
+
+
+def _has_gpu(md: ModelDeployment) -> bool:
+    """Return whether servers have a GPU, as a device or by a runtime that shows them all."""
+    server = md.spec.server or Server()
+    pod = server.pod or PodOptions()
+    limits = (server.resources.limits if server.resources is not None else None) or {}
+    variables = {variable.name for variable in pod.env or ()}
+
+    return (
+        any("/" in name for name in limits)
+        or bool(pod.resource_claims or pod.runtime_class_name)
+        or "NVIDIA_VISIBLE_DEVICES" in variables
     )

@@ -17,6 +17,24 @@ class TritonBackend:
     platforms: tuple[str, ...] = ()
 
 
+FIL_TYPES = {
+    "xgboost.ubj": "xgboost_ubj",
+    "xgboost.json": "xgboost_json",
+    "xgboost.model": "xgboost",
+    "model.txt": "lightgbm",
+    "checkpoint.tl": "treelite_checkpoint",
+}
+"""The file that the FIL backend looks for, and the parameter `model_type` that it needs for it."""
+FIL_FILES = {
+    ".ubj": "xgboost.ubj",
+    ".json": "xgboost.json",
+    ".model": "xgboost.model",
+    ".txt": "model.txt",
+    ".tl": "checkpoint.tl",
+}
+FIL_SUFFIXES = (".ubj", ".tl")
+"""Suffixes that only trees have; the others need spec.model.format, or the backend's own name."""
+
 BACKENDS = (
     TritonBackend(ModelFormat.ONNX, "model.onnx", (".onnx",), "onnxruntime", ("onnxruntime_onnx",)),
     TritonBackend(
@@ -39,12 +57,14 @@ BACKENDS = (
     TritonBackend(ModelFormat.OPENVINO, "model.xml", (".xml",), "openvino"),
     TritonBackend(ModelFormat.PYTHON, "model.py", (), "python"),
 )
+FIL = TritonBackend(ModelFormat.FIL, "", FIL_SUFFIXES, "fil")
+"""Apart, because its file has five names, some of which other models have beside theirs."""
 MODEL_FILES = frozenset(backend.file for backend in BACKENDS)
 MODEL_SUFFIXES = tuple(suffix for backend in BACKENDS for suffix in backend.suffixes)
 TEXT_SUFFIXES = (".xml",)
 BINARY_SUFFIXES = tuple(suffix for suffix in MODEL_SUFFIXES if suffix not in TEXT_SUFFIXES)
 """Suffixes of models that never begin with text."""
-BY_FORMAT = {backend.format: backend for backend in BACKENDS}
+BY_FORMAT = {backend.format: backend for backend in (*BACKENDS, FIL)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +84,11 @@ class Declared:
             if self.backend == known.backend or self.platform in known.platforms:
                 return known.format
         return None
+
+    @property
+    def is_fil(self) -> bool:
+        """Whether the FIL backend serves it; its files are then as that backend wants them."""
+        return self.backend == FIL.backend
 
     @property
     def is_ensemble(self) -> bool:

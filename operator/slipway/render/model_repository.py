@@ -13,7 +13,15 @@ from slipway.api.names import MODEL_DIRECTORY_VERSION
 from slipway.api.reasons import Reason
 from slipway.api.request import ModelFormat
 from slipway.errors import JobFailure
-from slipway.render.model_formats import BACKENDS, BY_FORMAT, Declared, TritonBackend
+from slipway.render.model_formats import (
+    BACKENDS,
+    BY_FORMAT,
+    FIL_FILES,
+    FIL_SUFFIXES,
+    FIL_TYPES,
+    Declared,
+    TritonBackend,
+)
 
 CONFIG = "config.pbtxt"
 SHOWN = 5
@@ -181,20 +189,18 @@ def _plan_version(
     declared: Declared,
 ) -> Layout:
     inner = [name.removeprefix(prefix) for name in content]
-    found = {
-        backend.format: files for backend in BACKENDS if (files := _find_models(backend, inner))
-    }
     target = f"{model}/{MODEL_DIRECTORY_VERSION}"
 
-    if requested is ModelFormat.REPOSITORY or (requested is None and declared.is_foreign):
+    as_is = _format_taken_as_is(requested, declared)
+    if as_is is not None:
         if not inner and not declared.is_foreign:
             raise _layout_unknown("the version directory is empty")
         weights = tuple(Placement(prefix + name, f"{target}/{name}") for name in inner)
-        return Layout(ModelFormat.REPOSITORY, weights, folders=() if inner else (target,))
+        return Layout(as_is, weights, folders=() if inner else (target,))
 
-    chosen = _choose_format(inner, found, requested, declared)
+    chosen, files = _choose_format(inner, _find_formats(inner, requested), requested, declared)
     backend, named = BY_FORMAT[chosen], declared.default_model_filename
-    file = _choose_file(backend, found[chosen], named)
+    file = _choose_file(backend, files, named)
     renamed = _names_for_triton(backend, file, inner, named)
     weights = tuple(
         Placement(prefix + name, f"{target}/{renamed.get(name, name)}") for name in inner
@@ -202,12 +208,38 @@ def _plan_version(
     return Layout(chosen, weights, model_file=prefix + file)
 
 
+def _format_taken_as_is(requested: ModelFormat | None, declared: Declared) -> ModelFormat | None:
+    """Return the format of files that keep their names; None where Triton's names are ours."""
+    if declared.is_fil and requested in {None, ModelFormat.FIL}:
+        return ModelFormat.FIL
+    if requested is ModelFormat.REPOSITORY or (requested is None and declared.is_foreign):
+        return ModelFormat.REPOSITORY
+    return None
+
+
+def _find_formats(
+    inner: Sequence[str], requested: ModelFormat | None
+) -> dict[ModelFormat, list[str]]:
+    """Return the models in the version directory by their format."""
+    found = {
+        backend.format: files for backend in BACKENDS if (files := _find_models(backend, inner))
+    }
+
+    # Last, because other models have a model.txt or a .json beside them.
+    if requested is ModelFormat.FIL or (requested is None and not found):
+        trees = _find_trees(inner, any_name=requested is ModelFormat.FIL)
+        if trees:
+            found[ModelFormat.FIL] = trees
+    return found
+
+
 def _choose_format(
     inner: Sequence[str],
     found: dict[ModelFormat, list[str]],
     requested: ModelFormat | None,
     declared: Declared,
-) -> ModelFormat:
+) -> tuple[ModelFormat, list[str]]:
+    """Return the format that is served, and the files of that format."""
     if requested is not None and (declared.is_foreign or declared.format not in {None, requested}):
         raise JobFailure(
             Reason.FORMAT_MISMATCH,
@@ -222,17 +254,17 @@ def _choose_format(
             f"{_list_some(inner)}",
         )
     if wanted is not None:
-        return wanted
+        return wanted, found[wanted]
 
     if not found:
-        patterns = "; ".join(_file_patterns(backend) for backend in BACKENDS)
+        patterns = "; ".join(_file_patterns(backend) for backend in BY_FORMAT.values())
         raise _layout_unknown(f"found {_list_some(inner)}, expected one model: one of {patterns}")
     if len(found) > 1:
         formats = ", ".join(found)
         raise _layout_unknown(
             f"found models of the formats {formats}, expected one model: set spec.model.format"
         )
-    return next(iter(found))
+    return next(iter(found.items()))
 
 
 def _choose_file(backend: TritonBackend, files: Sequence[str], named: str) -> str:
@@ -243,9 +275,8 @@ def _choose_file(backend: TritonBackend, files: Sequence[str], named: str) -> st
     if named:
         raise _layout_unknown(f"{CONFIG} names the model file {named!r}, found {_list_some(files)}")
     if len(files) > 1:
-        raise _layout_unknown(
-            f"found {_list_some(files)}, expected one, or one called {backend.file}"
-        )
+        usual = f", or one called {backend.file}" if backend.file else ""
+        raise _layout_unknown(f"found {_list_some(files)}, expected one{usual}")
     return files[0]
 
 
@@ -264,6 +295,9 @@ def _names_for_triton(
             if name.startswith(folder)
         }
 
+    if backend.format is ModelFormat.FIL:
+        return {} if file in FIL_TYPES else {file: FIL_FILES[_suffix(file)]}
+
     names = {file: backend.file}
     companion = f"{file.rpartition('.')[0]}.bin"
     if backend.format is ModelFormat.OPENVINO and companion in inner:
@@ -277,6 +311,14 @@ def _find_models(backend: TritonBackend, inner: Sequence[str]) -> list[str]:
         return [""]  # the version directory itself
     tops = sorted(_top_names(inner))
     return [top for top in tops if top == backend.file or top.lower().endswith(backend.suffixes)]
+
+
+def _find_trees(inner: Sequence[str], *, any_name: bool) -> list[str]:
+    """Return the files that the FIL backend can serve; `any_name`: the user says that it is one."""
+    suffixes = tuple(FIL_FILES) if any_name else FIL_SUFFIXES
+    tops = sorted(name for name in inner if "/" not in name)
+    named = [name for name in tops if name in FIL_TYPES]
+    return named or [name for name in tops if name.lower().endswith(suffixes)]
 
 
 def _is_repository(names: Iterable[str]) -> bool:
@@ -305,7 +347,13 @@ def _top_names(names: Iterable[str]) -> set[str]:
     return {name.partition("/")[0] for name in names}
 
 
+def _suffix(name: str) -> str:
+    return f".{name.lower().rpartition('.')[2]}"
+
+
 def _file_patterns(backend: TritonBackend) -> str:
+    if backend.format is ModelFormat.FIL:
+        return ", ".join(FIL_TYPES)
     return ", ".join(f"*{suffix}" for suffix in backend.suffixes) or backend.file
 
 

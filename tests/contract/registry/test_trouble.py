@@ -29,29 +29,29 @@ def write_secret(bench: Bench, host: str) -> None:
 
 def test_a_cut_upload_goes_on_where_it_stopped(bench: Bench) -> None:
     model = os.urandom(LARGE)
-    bench.shelf.files["/digits.pt"] = model
+    bench.shelf.files["/digits.plan"] = model
     gate = servers.Gate(bench.registry, cut_uploads_after=[3_000_000])
 
     with servers.serving(gate) as server:
-        result = bench.package("/digits.pt", registries=through(bench, server))
+        result = bench.package("/digits.plan", registries=through(bench, server))
 
     assert (bench.exit_code, result.error) == (EXIT_OK, None)
     resumed = server.requests("PATCH")[1]
     assert resumed.received < LARGE - 2_000_000, "it began anew"
-    assert bench.pull(result.image or "").file("models/digits/1/model.pt") == model
+    assert bench.pull(result.image or "").file("models/digits/1/model.plan") == model
 
 
 @pytest.mark.parametrize("cut_after", [0, 700_000])
 def test_an_upload_that_the_registry_forgot_begins_anew(bench: Bench, cut_after: int) -> None:
     model = os.urandom(1_000_000)
-    bench.shelf.files["/digits.pt"] = model
+    bench.shelf.files["/digits.plan"] = model
     gate = servers.Gate(bench.registry, cut_uploads_after=[cut_after] * 2, remembers=False)
 
     with servers.serving(gate) as server:
-        result = bench.package("/digits.pt", registries=through(bench, server))
+        result = bench.package("/digits.plan", registries=through(bench, server))
 
     assert (bench.exit_code, result.error) == (EXIT_OK, None)
-    assert bench.pull(result.image or "").file("models/digits/1/model.pt") == model
+    assert bench.pull(result.image or "").file("models/digits/1/model.plan") == model
 
 
 def test_passing_trouble_of_the_registry_is_waited_out(bench: Bench) -> None:

@@ -33,15 +33,15 @@ def ranges(bench: Bench) -> list[str | None]:
 @pytest.mark.parametrize("can_resume", [True, False], ids=["goes on", "begins anew"])
 def test_a_broken_download_is_completed(bench: Bench, can_resume: bool) -> None:
     data = os.urandom(3_000_000)
-    bench.shelf.files["/m.pt"] = data
+    bench.shelf.files["/m.plan"] = data
     bench.shelf.cut_after = [1_000_000, 0, 1_500_000]
     bench.shelf.can_resume = can_resume
 
-    result = fetch(bench, "/m.pt")
+    result = fetch(bench, "/m.plan")
 
     assert (bench.exit_code, result.error) == (EXIT_OK, None)
     assert result.bytes == len(data)
-    assert (bench.places.scratch / "download" / "m.pt").read_bytes() == data
+    assert (bench.places.scratch / "download" / "m.plan").read_bytes() == data
     asked = [int(item[6:-1]) for item in ranges(bench) if item]
     assert all(offset > 0 for offset in asked)
     assert asked == sorted(asked)
@@ -50,20 +50,20 @@ def test_a_broken_download_is_completed(bench: Bench, can_resume: bool) -> None:
 
 def test_a_file_that_changed_meanwhile_is_never_mixed(bench: Bench) -> None:
     first, second = bytes(2_000_000), b"\x01" * 2_000_000
-    bench.shelf.files["/m.pt"] = first
+    bench.shelf.files["/m.plan"] = first
     bench.shelf.cut_after = [1_000_000]
     original = bench.shelf._send
 
     def send(talk: servers.Conversation, seen: servers.Seen, data: bytes) -> None:
         original(talk, seen, data)
-        bench.shelf.files["/m.pt"] = second
+        bench.shelf.files["/m.plan"] = second
 
     bench.shelf._send = send  # type: ignore[method-assign]
 
-    result = fetch(bench, "/m.pt")
+    result = fetch(bench, "/m.plan")
 
     assert result.error is None
-    assert (bench.places.scratch / "download" / "m.pt").read_bytes() == second
+    assert (bench.places.scratch / "download" / "m.plan").read_bytes() == second
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])

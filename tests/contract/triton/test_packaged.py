@@ -19,6 +19,7 @@ from slipway.jobs.package.main import PackageMounts, run_package_job
 
 from tests.contract.triton import models
 from tests.contract.triton.server import Running, a_server, running
+from tests.models.samples import build_samples
 
 IO = """
 input [{ name: "x" data_type: TYPE_FP32 dims: [3] }]
@@ -235,3 +236,26 @@ def test_a_scalar_is_named_before_any_pod_starts(source: Path, package: Package)
     assert result.error is not None
     assert result.error.reason == Reason.CONFIG_INVALID
     assert "input 'x' is a scalar" in result.error.message
+
+
+def test_an_ensemble_of_python_and_onnx_answers_as_the_network_alone(
+    tmp_path: Path, source: Path, package: Package
+) -> None:
+    samples = build_samples()
+    (source / "p.tar.gz").write_bytes(samples.files["pipeline.tar.gz"])
+    image = samples.load[:4].tolist()
+    tensor = {"name": "image", "datatype": "FP32", "shape": [4, 64], "data": image}
+
+    assert package("p.tar.gz", model_name="pipeline").error is None
+
+    with running(a_server("pipeline"), tmp_path / "models", tmp_path) as server:
+        server.wait_ready()
+        answers = [
+            server.request(
+                "POST", f"/v2/models/{model}/infer", body=json.dumps({"inputs": [given]}).encode()
+            ).json()["outputs"]
+            for model, given in (("pipeline", tensor), ("network", tensor))
+        ]
+
+    found, expected = ({item["name"]: item["data"] for item in answer} for answer in answers)
+    assert found == expected

@@ -105,14 +105,12 @@ def test_a_model_with_a_scalar_is_refused_by_name(
     assert f"the graph's {animal.tensor} is a scalar" in result.error.message
 
 
-def test_torchscript_is_packaged_for_the_backend_that_serves_it(
-    tmp_path: Path, files: Path
-) -> None:
+def test_torchscript_is_asked_for_its_tensors(tmp_path: Path, files: Path) -> None:
     result = package("silero", TORCHSCRIPT, files, tmp_path, tmp_path)
 
-    assert result.error is None
-    assert (tmp_path / "silero/1/model.pt").exists()
-    assert 'backend: "pytorch"' in (tmp_path / "silero/config.pbtxt").read_text()
+    assert result.error is not None
+    assert result.error.reason == Reason.CONFIG_INVALID
+    assert 'name: "INPUT__0"' in result.error.message
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_weights_in_a_directory_that_are_no_weights_are_refused(
 
 
 def test_a_pointer_that_no_server_reads_is_no_obstacle(tmp_path: Path) -> None:
-    tree = tree_of(tmp_path, **{"1__model_dot_py": b"x = 1", "logo_dot_png": POINTER})
+    tree = tree_of(tmp_path, **{"1__model_dot_onnx": b"\\x08\\x07", "logo_dot_png": POINTER})
 
     plan_model_repository(tree, ConfigRequest(model_name="digits"))
 

@@ -13,7 +13,7 @@ from slipway.api.modeldeployment import ModelDeployment
 from slipway.api.request import ModelFormat
 from slipway.api.result import PackageResult
 from slipway.errors import JobFailure
-from slipway.jobs.package.config_pbtxt import fill_config, parse_config
+from slipway.jobs.package.config_pbtxt import ModelFile, fill_config, parse_config
 from slipway.policy.canonical_input import (
     canonical_input,
     canonical_quantity,
@@ -459,6 +459,8 @@ def config(md: ModelDeployment, model_format: ModelFormat) -> str:
     """Return the config.pbtxt that Triton gets, or why there is none."""
     request = render_inputs.build_package_request(md, SETTINGS).config
     try:
-        return fill_config(parse_config("", "config.pbtxt"), request, model_format, None).text
+        return fill_config(
+            parse_config("", "config.pbtxt"), request, model_format, ModelFile()
+        ).text
     except JobFailure as failure:
         return str(failure)

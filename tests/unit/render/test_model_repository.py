@@ -48,6 +48,9 @@ def moves(layout: Layout) -> dict[str, str]:
             {"model.onnx": "1/model.onnx", "model.onnx_data": "1/model.onnx_data"},
             id="weights beside the graph",
         ),
+        pytest.param(["t.ubj"], ModelFormat.FIL, {"t.ubj": "1/xgboost.ubj"}, id="XGBoost"),
+        pytest.param(["t.tl"], ModelFormat.FIL, {"t.tl": "1/checkpoint.tl"}, id="Treelite"),
+        pytest.param(["model.txt"], ModelFormat.FIL, {"model.txt": "1/model.txt"}, id="LightGBM"),
         pytest.param(
             ["net.xml", "net.bin"],
             ModelFormat.OPENVINO,
@@ -124,10 +127,41 @@ def test_the_config_decides_between_a_python_model_and_its_data() -> None:
 def test_files_of_an_unknown_backend_stay_as_they_are(
     asked: ModelFormat | None,
 ) -> None:
-    layout = plan(["config.pbtxt", "1/xgboost.json"], asked, Declared(backend="fil"))
+    layout = plan(["config.pbtxt", "1/weights.bin"], asked, Declared(backend="mine"))
 
     assert layout.format is REPOSITORY
-    assert moves(layout) == {"1/xgboost.json": "1/xgboost.json"}
+    assert moves(layout) == {"1/weights.bin": "1/weights.bin"}
+
+
+@pytest.mark.parametrize("asked", [None, ModelFormat.FIL])
+def test_trees_with_a_config_stay_as_they_are(asked: ModelFormat | None) -> None:
+    layout = plan(["config.pbtxt", "1/trees.json"], asked, Declared(backend="fil"))
+
+    assert layout.format is ModelFormat.FIL
+    assert moves(layout) == {"1/trees.json": "1/trees.json"}
+
+
+def test_what_lies_beside_another_model_is_no_tree() -> None:
+    layout = plan(["1/model.onnx", "1/model.txt", "1/xgboost.json"])
+
+    assert layout.format is ONNX
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("trees.json", "xgboost.json"),
+        ("trees.model", "xgboost.model"),
+        ("trees.txt", "model.txt"),
+        ("trees.ubj", "xgboost.ubj"),
+    ],
+)
+def test_trees_of_any_name_are_taken_where_the_spec_says_that_they_are_trees(
+    name: str, target: str
+) -> None:
+    layout = plan([name], ModelFormat.FIL)
+
+    assert moves(layout) == {name: f"1/{target}"}
 
 
 @pytest.mark.parametrize(
@@ -304,3 +338,9 @@ def test_a_layout_that_does_not_fit_is_reported_with_found_and_expected(
 def test_a_long_listing_is_cut() -> None:
     with pytest.raises(JobFailure, match="and 15 more"):
         plan([f"f{index:02}.txt" for index in range(20)])
+
+
+def test_an_environment_stays_in_the_model_directory_where_its_config_looks_for_it() -> None:
+    layout = plan(["config.pbtxt", "environment.tar.gz", "1/model.py"])
+
+    assert moves(layout)["environment.tar.gz"] == "environment.tar.gz"

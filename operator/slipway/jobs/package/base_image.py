@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from slipway.api.base import Manifest
-from slipway.errors import RegistryRefused
+from slipway.api.reasons import Reason
+from slipway.api.request import ModelFormat
+from slipway.errors import JobFailure, RegistryRefused
 from slipway.jobs.registry.reference import ImageReference
 from slipway.jobs.registry.repository import RawManifest, Repository
+from slipway.render.triton import derive_server_version, parse_version
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -30,6 +33,9 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 VERSION_LABEL = "com.nvidia.tritonserver.version"
 MAX_VERSION_LENGTH = 64
 """Characters; whoever makes a base image writes into its labels what they like."""
+WITHOUT_TENSORFLOW = (2, 56)
+"""Triton's version in release 25.03, the first of NVIDIA's images without that backend."""
+NVIDIAS_REPOSITORY = "nvidia/tritonserver"
 VERSION_VARIABLES = ("TRITON_SERVER_VERSION", "NVIDIA_TRITON_SERVER_VERSION")
 
 
@@ -55,6 +61,27 @@ class BaseImage:
             (variables[name] for name in VERSION_VARIABLES if variables.get(name)), None
         )
         return str(found)[:MAX_VERSION_LENGTH] if found else None
+
+
+def require_backend(model_format: ModelFormat, base: BaseImage) -> None:
+    """Refuse a format for which the base image is known to have no backend.
+
+    Raises:
+        JobFailure: FormatMismatch. An image of one's own may have every backend.
+
+    """
+    name = base.reference.repository
+    version = parse_version(base.server_version or derive_server_version(None, str(base.reference)))
+    if model_format is not ModelFormat.TENSORFLOW or not name.endswith(NVIDIAS_REPOSITORY):
+        return
+    if version is not None and version >= WITHOUT_TENSORFLOW:
+        found = ".".join(map(str, version))
+        raise JobFailure(
+            Reason.FORMAT_MISMATCH,
+            f"found a TensorFlow model, and Triton {found} in {name} has no backend for it; "
+            "expected spec.server.image 25.02 or older, one of yours that has the backend, or the "
+            "model as ONNX",
+        )
 
 
 def resolve_base(reference: ImageReference, repository: Repository) -> BaseImage:

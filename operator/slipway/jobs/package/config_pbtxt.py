@@ -17,13 +17,29 @@ from slipway.errors import JobFailure
 from slipway.jobs.package.declared_signature import declared_signature, triton_type
 from slipway.jobs.package.onnx_graph import OnnxGraph
 from slipway.jobs.package.pbtxt_fields import top_level_fields
-from slipway.render.model_formats import BY_FORMAT, Declared
+from slipway.render.model_formats import BY_FORMAT, FIL_TYPES, Declared
 
 DEFAULT_MAX_QUEUE_SIZE = 256
 """Requests that wait in a server before it answers 503; without a limit clients could wait for
 ever."""
 DEFAULT_MAX_BATCH_SIZE = 4
 """Triton's own default for an ONNX graph that can batch."""
+FIL_PARAMETER = "model_type"
+FIL_MAX_BATCH_SIZE = 1024
+"""FIL wants one, and trees take little memory a row."""
+CONFIG_PLACES = "the source's config.pbtxt or in spec.model.config.raw"
+PLAIN_EXAMPLE = (
+    'input [{ name: "x" data_type: TYPE_FP32 dims: [3] }] '
+    'output [{ name: "y" data_type: TYPE_FP32 dims: [3] }]'
+)
+EXAMPLES = {
+    ModelFormat.TORCHSCRIPT: PLAIN_EXAMPLE.replace('"x"', '"INPUT__0"').replace(
+        '"y"', '"OUTPUT__0"'
+    ),
+    ModelFormat.FIL: PLAIN_EXAMPLE.replace('"x"', '"input__0"').replace('"y"', '"output__0"'),
+    ModelFormat.PYTHON: f"{PLAIN_EXAMPLE}; or a method auto_complete_config in model.py",
+}
+"""Tensors of the formats that do not tell Triton their own, as their backends name them."""
 REVISION_TAG = "revision"
 WARMUP_NAME = "slipway"
 EXAMPLE_SIZE = 224
@@ -87,8 +103,20 @@ def parse_config(text: str, where: str) -> SourceConfig:
     return SourceConfig(message, top_level_fields(text))
 
 
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """What the model's file itself says."""
+
+    graph: OnnxGraph | None = None
+    """The graph, if it is an ONNX model that could be read."""
+    name: str = ""
+    """Name in the version directory; empty where nothing tells it."""
+    declares_tensors: bool = False
+    """Whether code in it tells Triton its inputs and outputs."""
+
+
 def fill_config(
-    source: SourceConfig, request: ConfigRequest, model_format: ModelFormat, graph: OnnxGraph | None
+    source: SourceConfig, request: ConfigRequest, model_format: ModelFormat, file: ModelFile
 ) -> FinishedConfig:
     """Return the config.pbtxt that Triton gets, and the signature if it is known.
 
@@ -96,19 +124,19 @@ def fill_config(
         source: the source's own config.pbtxt.
         request: the fields of the spec.
         model_format: how the model is stored.
-        graph: the model's graph, if it is an ONNX model that could be read.
+        file: what the model's file says.
 
     Raises:
-        JobFailure: ConfigInvalid if fields contradict each other; WarmupImpossible if warm-up is
-            requested and nothing declares the inputs.
+        JobFailure: ConfigInvalid if fields contradict each other, or one that the format needs is
+            missing; WarmupImpossible if warm-up is requested and nothing declares the inputs.
 
     """
-    draft = _ConfigDraft(source, request, model_format, graph)
+    draft = _ConfigDraft(source, request, model_format, file)
     draft.fill()
 
     return FinishedConfig(
         text_format.MessageToString(draft.config),
-        declared_signature(draft.config, graph),
+        declared_signature(draft.config, file.graph),
         warnings=draft.warnings,
     )
 
@@ -121,7 +149,7 @@ class _ConfigDraft:
         source: SourceConfig,
         request: ConfigRequest,
         model_format: ModelFormat,
-        graph: OnnxGraph | None,
+        file: ModelFile,
     ) -> None:
         self.config: Any = ModelConfig()
         self.config.CopyFrom(source.message)
@@ -129,7 +157,8 @@ class _ConfigDraft:
         self._set = source.fields
         self._request = request
         self._format = model_format
-        self._graph = graph
+        self._file = file
+        self._graph = file.graph
 
     def fill(self) -> None:
         self._drop_what_the_layout_decides()
@@ -141,6 +170,8 @@ class _ConfigDraft:
 
         # Raw text overrides all of the above, so what follows looks at its result.
         self._merge_raw()
+        self._require_declared_tensors()
+        self._require_gpu()
         self._require_batchable()
         self._require_no_scalars()
         self._fill_warmup()
@@ -163,6 +194,9 @@ class _ConfigDraft:
             return
 
         known = BY_FORMAT[self._format]
+        if self._format is ModelFormat.FIL and FIL_PARAMETER not in self.config.parameters:
+            model_type = FIL_TYPES.get(self._file.name, "")
+            self.config.parameters[FIL_PARAMETER].string_value = model_type
         if self._format in BY_PLATFORM:
             self.config.platform = known.platforms[0]
         else:
@@ -179,6 +213,8 @@ class _ConfigDraft:
                 self._declare_tensors()
         elif self._graph is not None and self._graph.can_batch and not self.config.input:
             self.config.max_batch_size = DEFAULT_MAX_BATCH_SIZE
+        elif self._format is ModelFormat.FIL:
+            self.config.max_batch_size = FIL_MAX_BATCH_SIZE
 
     def _declare_tensors(self) -> None:
         """Declare all tensors, without which Triton takes a batch size of zero for "detect it"."""
@@ -267,6 +303,28 @@ class _ConfigDraft:
             if not is_message or (descriptor.is_repeated and not is_map):
                 self.config.ClearField(name)
         self.config.MergeFrom(raw.message)
+
+    def _require_declared_tensors(self) -> None:
+        """Ask for what Triton would end without: no other format leaves it to the user."""
+        example = EXAMPLES.get(self._format)
+        if example is None or self._file.declares_tensors:
+            return
+
+        config = self.config
+        missing = [name for name in ("input", "output") if not getattr(config, name)]
+        if missing:
+            raise _config_invalid(
+                f"a model of format {self._format} does not say its tensors: found no "
+                f"{' and no '.join(missing)}, expected both in {CONFIG_PLACES}, such as: {example}"
+            )
+
+    def _require_gpu(self) -> None:
+        if self._format is ModelFormat.TENSORRT and self._request.has_gpu is False:
+            raise _config_invalid(
+                "a TensorRT plan runs on the GPU that it was built for: found no GPU in "
+                "spec.server.resources.limits, expected nvidia.com/gpu or a resource claim in "
+                "spec.server.pod.resourceClaims"
+            )
 
     def _require_batchable(self) -> None:
         graph, size = self._graph, self.config.max_batch_size

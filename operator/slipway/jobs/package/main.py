@@ -28,7 +28,7 @@ from slipway.errors import JobFailure
 from slipway.jobs.file_tree import Tree
 from slipway.jobs.http import Backoff
 from slipway.jobs.model_digest import TreeDigest
-from slipway.jobs.package.base_image import BaseImage, resolve_base
+from slipway.jobs.package.base_image import BaseImage, require_backend, resolve_base
 from slipway.jobs.package.image import (
     ImageInputs,
     append_layers,
@@ -192,6 +192,7 @@ class PackageJob:
             )
             with self.timer.phase("base"):
                 base = resolve_base(origin, transfer.origin)
+            require_backend(model.plan.layout.format, base)
             digest, reused = self._find_or_push(model, base, transfer)
 
         return PackagedImage(f"{target.name}@{digest}", base, reused)

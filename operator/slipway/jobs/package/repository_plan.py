@@ -3,12 +3,13 @@
 from dataclasses import dataclass, field
 
 from slipway.api.reasons import Reason
-from slipway.api.request import ConfigRequest
+from slipway.api.request import ConfigRequest, ModelFormat
 from slipway.api.result import Signature
 from slipway.errors import JobFailure
 from slipway.jobs.file_tree import Tree, leave_out_mac_files
 from slipway.jobs.package.config_pbtxt import (
     NO_SOURCE_CONFIG,
+    ModelFile,
     SourceConfig,
     fill_config,
     parse_config,
@@ -18,6 +19,8 @@ from slipway.jobs.placeholder import describe_lfs_pointer, describe_placeholder
 from slipway.render.model_repository import CONFIG, Layout, find_config, plan_layout
 
 MAX_CONFIG_BYTES = 2**20
+COMPLETES = b"auto_complete_config"
+"""Method of a Python model, or of a class beside it that it inherits from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ def plan_model_repository(tree: Tree, request: ConfigRequest) -> RepositoryPlan:
     _require_real_files(tree, layout)
 
     graph, problem = _read_onnx_graph(tree, layout)
-    finished = fill_config(source, request, layout.format, graph)
+    file = ModelFile(graph, _served_name(layout), _completes_itself(tree, layout))
+    finished = fill_config(source, request, layout.format, file)
 
     return RepositoryPlan(
         layout=layout,
@@ -98,6 +102,20 @@ def _require_real_files(tree: Tree, layout: Layout) -> None:
         )
         if problem is not None:
             raise JobFailure(Reason.SOURCE_REFUSED, f"source {place.source}: {problem}")
+
+
+def _served_name(layout: Layout) -> str:
+    """Return the name of the model's file in the version directory; empty where none is known."""
+    targets = {place.source: place.target for place in layout.weights}
+    return targets.get(layout.model_file or "", "").rpartition("/")[2]
+
+
+def _completes_itself(tree: Tree, layout: Layout) -> bool:
+    """Return whether a Python model tells Triton its tensors by a method of its own."""
+    if layout.format is not ModelFormat.PYTHON:
+        return False
+    programs = [place.source for place in layout.weights if place.source.endswith(".py")]
+    return any(COMPLETES in tree[name].read_bytes() for name in programs)
 
 
 def _read_onnx_graph(tree: Tree, layout: Layout) -> tuple[OnnxGraph | None, list[str]]:

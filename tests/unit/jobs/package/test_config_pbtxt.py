@@ -9,6 +9,7 @@ from slipway.errors import JobFailure
 from slipway.jobs.package.config_pbtxt import (
     DEFAULT_MAX_QUEUE_SIZE,
     FinishedConfig,
+    ModelFile,
     fill_config,
     parse_config,
 )
@@ -24,21 +25,26 @@ FIXED = OnnxGraph(
     outputs=(TensorSpec(name="y", datatype="BYTES", dims=[1, -1]),),
 )
 KIND_CPU = ModelInstanceGroup.Kind.Value("KIND_CPU")
-IO = """
-input { name: "x" data_type: TYPE_FP32 dims: [64] }
-input { name: "hint" data_type: TYPE_STRING dims: [1] optional: true }
-output { name: "y" data_type: TYPE_FP32 dims: [-1] }
-"""
+OUTPUT = 'output { name: "y" data_type: TYPE_FP32 dims: [-1] }'
+IO = (
+    'input { name: "x" data_type: TYPE_FP32 dims: [64] } '
+    'input { name: "hint" data_type: TYPE_STRING dims: [1] optional: true } '
+    f"{OUTPUT} "
+)
 
 
 def fill(
     source: str = "",
     format_: ModelFormat = ModelFormat.ONNX,
     graph: OnnxGraph | None = None,
+    *,
+    name: str = "",
+    declares_tensors: bool = False,
     **order: Any,
 ) -> FinishedConfig:
     request = ConfigRequest(model_name="digits", **order)
-    return fill_config(parse_config(source, "source config.pbtxt"), request, format_, graph)
+    file = ModelFile(graph, name, declares_tensors)
+    return fill_config(parse_config(source, "source config.pbtxt"), request, format_, file)
 
 
 def config(filled: FinishedConfig) -> Any:
@@ -53,6 +59,7 @@ def config(filled: FinishedConfig) -> Any:
         (ModelFormat.TENSORFLOW, "", "tensorflow_savedmodel"),
         (ModelFormat.TORCHSCRIPT, "pytorch", ""),
         (ModelFormat.OPENVINO, "openvino", ""),
+        (ModelFormat.FIL, "fil", ""),
         (ModelFormat.PYTHON, "python", ""),
         (ModelFormat.REPOSITORY, "", ""),
     ],
@@ -60,7 +67,7 @@ def config(filled: FinishedConfig) -> Any:
 def test_the_backend_follows_from_the_format(
     format_: ModelFormat, backend: str, platform: str
 ) -> None:
-    made = config(fill(format_=format_))
+    made = config(fill(IO, format_))
 
     assert (made.backend, made.platform) == (backend, platform)
 
@@ -133,7 +140,7 @@ def test_a_model_that_batches_has_a_bounded_queue(queue: QueueRequest | None, bo
 def test_nothing_batches_unless_it_is_asked_to_or_triton_would(
     format_: ModelFormat, is_on: bool, source: str
 ) -> None:
-    made = config(fill(source, format_, max_batch_size=8))
+    made = config(fill(IO + source, format_, max_batch_size=8))
 
     assert made.max_batch_size == 8
     assert made.HasField("dynamic_batching") is is_on
@@ -157,7 +164,7 @@ def test_in_a_repository_the_backend_of_the_source_decides(source: str, is_on: b
 
 @pytest.mark.parametrize("format_", [ModelFormat.PYTHON, ModelFormat.TORCHSCRIPT])
 def test_a_batcher_that_the_spec_asks_for_is_given(format_: ModelFormat) -> None:
-    made = config(fill("max_batch_size: 8", format_, dynamic_batching=QueueRequest()))
+    made = config(fill(f"{IO} max_batch_size: 8", format_, dynamic_batching=QueueRequest()))
 
     assert made.dynamic_batching.default_queue_policy.max_queue_size == DEFAULT_MAX_QUEUE_SIZE
 
@@ -371,7 +378,7 @@ class TestWarmup:
 
     def test_without_known_inputs_it_is_an_error(self) -> None:
         with pytest.raises(JobFailure) as refused:
-            fill(format_=ModelFormat.PYTHON, warmup_requests=1)
+            fill(format_=ModelFormat.PYTHON, declares_tensors=True, warmup_requests=1)
 
         assert refused.value.reason == Reason.WARMUP_IMPOSSIBLE
 
@@ -397,10 +404,87 @@ class TestSignature:
         ]
 
     def test_there_is_none_where_nothing_declares_it(self) -> None:
-        assert fill(format_=ModelFormat.PYTHON).signature is None
+        assert fill(format_=ModelFormat.PYTHON, declares_tensors=True).signature is None
 
 
 def test_the_same_order_gives_the_same_text() -> None:
     source = 'parameters { key: "b" value { } } parameters { key: "a" value { } }'
 
     assert len({fill(source, graph=BATCHING, warmup_requests=2).text for _ in range(5)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "missing"),
+    [
+        ("", "no input and no output"),
+        (OUTPUT, "no input,"),
+        ('input { name: "x" data_type: TYPE_FP32 dims: [64] }', "no output,"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("format_", "example"),
+    [
+        (ModelFormat.TORCHSCRIPT, "INPUT__0"),
+        (ModelFormat.FIL, "input__0"),
+        (ModelFormat.PYTHON, "auto_complete_config"),
+    ],
+)
+def test_a_format_that_does_not_say_its_tensors_is_asked_for_them(
+    format_: ModelFormat, example: str, source: str, missing: str
+) -> None:
+    with pytest.raises(JobFailure) as refused:
+        fill(source, format_)
+
+    assert refused.value.reason == Reason.CONFIG_INVALID
+    assert f"found {missing}" in str(refused.value)
+    assert "spec.model.config.raw" in str(refused.value)
+    assert example in str(refused.value)
+
+
+def test_the_tensors_may_stand_in_the_raw_text_of_the_spec() -> None:
+    made = config(fill(format_=ModelFormat.TORCHSCRIPT, raw=IO))
+
+    assert [item.name for item in made.input] == ["x", "hint"]
+
+
+def test_a_python_model_may_declare_its_tensors_itself() -> None:
+    assert config(fill(format_=ModelFormat.PYTHON, declares_tensors=True)).backend == "python"
+
+
+def test_a_plan_without_a_gpu_is_refused_where_that_is_known() -> None:
+    with pytest.raises(JobFailure, match=r"spec\.server\.resources\.limits"):
+        fill(format_=ModelFormat.TENSORRT, has_gpu=False)
+
+    for known in (True, None):
+        assert config(fill(format_=ModelFormat.TENSORRT, has_gpu=known)).platform == "tensorrt_plan"
+
+
+@pytest.mark.parametrize(
+    ("name", "model_type"),
+    [
+        ("xgboost.ubj", "xgboost_ubj"),
+        ("xgboost.json", "xgboost_json"),
+        ("xgboost.model", "xgboost"),
+        ("model.txt", "lightgbm"),
+        ("checkpoint.tl", "treelite_checkpoint"),
+    ],
+)
+def test_trees_get_their_type_by_their_file_and_a_batch_size(name: str, model_type: str) -> None:
+    made = config(fill(IO, ModelFormat.FIL, name=name))
+
+    assert made.parameters["model_type"].string_value == model_type
+    assert made.max_batch_size == 1024
+
+
+def test_what_the_source_says_of_its_trees_counts() -> None:
+    source = (
+        IO
+        + """
+    max_batch_size: 9
+    parameters { key: "model_type" value { string_value: "lightgbm" } }
+    """
+    )
+    made = config(fill(source, ModelFormat.FIL, name="xgboost.json"))
+
+    assert made.parameters["model_type"].string_value == "lightgbm"
+    assert made.max_batch_size == 9

@@ -11,7 +11,7 @@ from slipway.jobs.package.repository_plan import plan_model_repository
 from slipway.jobs.package.write_repository import write_repository
 
 ORDER = ConfigRequest(model_name="digits")
-MODEL = b"print('a python model')"
+MODEL = b"def auto_complete_config(config): ..."
 
 
 @pytest.fixture
