@@ -18,10 +18,24 @@ from slipway.errors import SettingsError
 PATH_VARIABLE = "SLIPWAY_SETTINGS"
 NAMESPACE_VARIABLE = "POD_NAMESPACE"
 """Variable with the pod's real namespace: kustomize moves objects, but does not edit the file."""
+ADDRESS_VARIABLE = "POD_IP"
+"""Variable with the pod's first address: other pods have one of the same family."""
 REQUEST_SECONDS = 3.0
 """Longest time of a request to the API server, from its start to the last byte."""
 
 Namespace = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+
+
+class IPFamily(StrEnum):
+    """The families of addresses, as Services name them."""
+
+    V4 = "IPv4"
+    V6 = "IPv6"
+
+    @classmethod
+    def of(cls, address: str) -> "IPFamily":
+        """Return the family of an address."""
+        return cls.V6 if ":" in address else cls.V4
 
 
 class SettingsModel(BaseModel):
@@ -173,6 +187,8 @@ class RouterSettings(PodSettings):
     """Router pods of each namespace."""
     concurrency: Annotated[int, Field(ge=1, le=64)] = 1
     """Worker threads of each Envoy."""
+    ip_family_policy: Literal["", "SingleStack", "PreferDualStack", "RequireDualStack"] = ""
+    """Of the Services that clients call. Default: the cluster's, one family."""
 
 
 class PrometheusServer(SettingsModel):
@@ -206,11 +222,15 @@ class HookSettings(SettingsModel):
 
     allowed_hosts: list[
         Annotated[
-            str, Field(pattern=r"^(\*\.)?[A-Za-z0-9][-A-Za-z0-9.]*(:[0-9]{1,5})?$", max_length=253)
+            str,
+            Field(
+                pattern=r"^((\*\.)?[A-Za-z0-9][-A-Za-z0-9.]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$",
+                max_length=253,
+            ),
         ]
     ] = []
-    """Hosts that hooks may use: ``host``, ``host:port`` or ``*.domain``. Services of the
-    ModelDeployment's own namespace (``<service>.<namespace>.svc``) are always allowed."""
+    """Hosts that hooks may use: ``host``, ``host:port``, ``[IPv6]:port`` or ``*.domain``. Services
+    of the ModelDeployment's own namespace (``<service>.<namespace>.svc``) are always allowed."""
     ca_file: Annotated[str, Field(max_length=512)] = ""
     """File with further certificates to trust, in addition to the system's."""
 
@@ -289,6 +309,8 @@ class Settings(Tunables):
 
     namespace: str = "slipway-system"
     """The operator's own namespace, with its Lease. In a pod, POD_NAMESPACE overrides it."""
+    pod_ip_family: IPFamily = IPFamily.V4
+    """Family of the first address of pods. In a pod, that of POD_IP."""
     operator_image: str = ""
     """Image of package and check Jobs and of the fetch init container."""
     server_image: str = "nvcr.io/nvidia/tritonserver:26.07-py3"
@@ -317,4 +339,6 @@ def load_settings(path: Path) -> Settings:
         raise SettingsError(f"settings file {path}: {problems}") from error
 
     namespace = os.environ.get(NAMESPACE_VARIABLE, settings.namespace)
-    return settings.model_copy(update={"namespace": namespace})
+    address = os.environ.get(ADDRESS_VARIABLE, "")
+    family = IPFamily.of(address) if address else settings.pod_ip_family
+    return settings.model_copy(update={"namespace": namespace, "pod_ip_family": family})

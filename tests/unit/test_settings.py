@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from slipway.errors import SettingsError
-from slipway.settings import Settings, load_settings
+from slipway.settings import ADDRESS_VARIABLE, IPFamily, Settings, load_settings
 
 
 def written(directory: Path, text: str) -> Path:
@@ -15,6 +15,20 @@ def written(directory: Path, text: str) -> Path:
 
 def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
     assert load_settings(written(tmp_path, "")) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("address", "family"),
+    [("10.244.1.7", IPFamily.V4), ("fd00:10:244::7", IPFamily.V6), (None, IPFamily.V4)],
+)
+def test_pods_have_addresses_of_the_operators_own_family(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str | None, family: IPFamily
+) -> None:
+    monkeypatch.delenv(ADDRESS_VARIABLE, raising=False)
+    if address is not None:
+        monkeypatch.setenv(ADDRESS_VARIABLE, address)
+
+    assert load_settings(written(tmp_path, "")).pod_ip_family is family
 
 
 def test_settings_are_camel_case(tmp_path: Path) -> None:

@@ -60,8 +60,11 @@ class Conductor:
         proxy: Envoy,
         reporter: Reporter,
         clock: Callable[[], float],
+        *,
+        listen_on: str = envoy.ANY_IPV4,
     ) -> None:
         self._files = files
+        self._listen_on = listen_on
         self._discovery = discovery
         self._envoy = proxy
         self._reporter = reporter
@@ -234,7 +237,8 @@ class Conductor:
         routes = tuple(self._written[name].route for name in sorted(self._written))
         directory = str(self._files.directory)
         self._write(envoy.ROUTES_FILE, envoy.render_routes(routes))
-        self._write(envoy.LISTENERS_FILE, envoy.render_listeners(directory, routes))
+        listeners = envoy.render_listeners(directory, routes, listen_on=self._listen_on)
+        self._write(envoy.LISTENERS_FILE, listeners)
         self.programmed.set()
 
     def _keeps_inherited_files(self) -> bool:

@@ -28,6 +28,7 @@ from slipway.agent.endpoints import parse_slice
 from slipway.agent.files import Files
 from slipway.agent.follow import Follower
 from slipway.agent.health import Health
+from slipway.agent.listen_address import choose_listen_address
 from slipway.agent.report import ProxyIdentity, Reporter
 from slipway.agent.server import AgentServer
 from slipway.api.base import Manifest
@@ -86,7 +87,12 @@ class Agent:
 
         self._reporter = Reporter(settings.proxy, self._api_server.apply_status, _utc_now)
         self._conductor = Conductor(
-            self._files, self._discovery, self._admin, self._reporter, time.monotonic
+            self._files,
+            self._discovery,
+            self._admin,
+            self._reporter,
+            time.monotonic,
+            listen_on=choose_listen_address(),
         )
         self._health = Health(self._conductor, self._admin)
         self._server = AgentServer(

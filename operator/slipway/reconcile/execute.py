@@ -61,7 +61,7 @@ class Executor:
         writer = ObjectWriter(cluster)
         self._autoscalers = AutoscalerWriter(cluster, writer)
         self._revisions = RevisionWriter(cluster, writer, settings)
-        self._routes = RouteWriter(cluster, writer, routes_of, epoch)
+        self._routes = RouteWriter(cluster, writer, settings, routes_of, epoch)
         self._jobs = JobWriter(cluster, writer, settings)
         self._budgets = BudgetWriter(cluster, writer)
 

@@ -32,7 +32,7 @@ from slipway.policy.facts import Facts
 from slipway.policy.identity import Resolved, resolve, revision_of
 from slipway.render import triton, workload
 from slipway.render.owner import Owner
-from slipway.settings import Settings
+from slipway.settings import IPFamily, Settings
 
 DEFAULT_REQUESTS: Manifest = {"cpu": "100m", "memory": "512Mi"}
 
@@ -147,7 +147,7 @@ def build_snapshot(facts: Facts, result: PackageResult, settings: Settings) -> R
         owner=owner_of(md),
         revision=revision,
         version=md.spec.model.version,
-        server=_build_server(md, resolved, result, image),
+        server=_build_server(md, resolved, result, image, settings.pod_ip_family),
         pod=(md.spec.server or Server()).pod or PodOptions(),
         pull_secrets=_pods_pull_secrets(md, resolved.mode, settings),
         fetch=fetch,
@@ -175,7 +175,11 @@ def build_snapshot(facts: Facts, result: PackageResult, settings: Settings) -> R
 
 
 def _build_server(
-    md: ModelDeployment, resolved: Resolved, result: PackageResult, image: str
+    md: ModelDeployment,
+    resolved: Resolved,
+    result: PackageResult,
+    image: str,
+    family: IPFamily,
 ) -> triton.TritonServer:
     wanted = md.spec.server or Server()
     pod = wanted.pod or PodOptions()
@@ -192,6 +196,7 @@ def _build_server(
         limits=asked.get("limits", {}),
         start_seconds=resolved.start_seconds,
         drain_seconds=resolved.drain_seconds,
+        is_ipv6=family is IPFamily.V6,
         python_instances=(group.count if group else None) or 1,
         args=tuple(wanted.args or ()),
         shm_size=pod.shm_size,

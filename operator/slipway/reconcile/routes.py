@@ -20,6 +20,7 @@ from slipway.reconcile.ports import Cluster
 from slipway.reconcile.projections import hash_manifest
 from slipway.reconcile.writer import ObjectWriter
 from slipway.render import routing
+from slipway.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +41,14 @@ class RouteWriter:
         self,
         cluster: Cluster,
         writer: ObjectWriter,
+        settings: Settings,
         routes_of: Callable[[str], Sequence[RouteFact]],
         epoch: Callable[[], str],
     ) -> None:
         """`routes_of` returns the ModelRoutes of a namespace, as far as they are known."""
         self._cluster = cluster
         self._writer = writer
+        self._ip_family_policy = settings.router.ip_family_policy
         self._routes_of = routes_of
         self._epoch = epoch
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -96,7 +99,12 @@ class RouteWriter:
         service = find_service(decided.children, md.metadata.name)
         server = md.spec.server or Server()
         protocols = server.protocols or list(Protocol)
-        desired = routing.render_client_service(render_inputs.owner_of(md), port, protocols)
+        desired = routing.render_client_service(
+            render_inputs.owner_of(md),
+            port,
+            protocols,
+            ip_family_policy=self._ip_family_policy,
+        )
         await self._writer.apply_if_due(desired, service.meta if service else None)
 
     async def _apply_route(self, decided: Decided, route: RouteFact, port: int) -> None:

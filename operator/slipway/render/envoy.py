@@ -66,6 +66,9 @@ ALL_STATISTICS = "/v2/models/stats"
 REVISION_HEADER = "x-slipway-revision"
 ROUTE_HEADER = "x-slipway-route"
 
+ANY_IPV4, ANY_ADDRESS = "0.0.0.0", "::"
+"""Where listeners take clients: of IPv4 alone, or of both families."""
+
 OVERFLOW_EDGE_MILLIS = 86_400_000
 """An edge above every real latency, so that Envoy also counts what exceeds our last edge."""
 
@@ -177,10 +180,15 @@ def render_bootstrap(directory: str, node: str) -> Manifest:
 
 
 @lru_cache(maxsize=2)
-def render_listeners(directory: str, routes: tuple[Route, ...]) -> Manifest:
-    """Return the listener file; it changes only when a route comes or goes."""
+def render_listeners(
+    directory: str, routes: tuple[Route, ...], *, listen_on: str = ANY_IPV4
+) -> Manifest:
+    """Return the listener file; it changes only when a route comes or goes.
+
+    `listen_on` is `ANY_IPV4`, or `ANY_ADDRESS` where the kernel has IPv6.
+    """
     return _discovery_response(
-        [_render_listener(route.name, route.port, directory) for route in routes]
+        [_render_listener(route.name, route.port, directory, listen_on) for route in routes]
     )
 
 
@@ -254,7 +262,7 @@ def _needed_stats() -> list[Manifest]:
 
 
 @lru_cache(maxsize=CACHED)
-def _render_listener(name: str, port: int, directory: str) -> Manifest:
+def _render_listener(name: str, port: int, directory: str, listen_on: str) -> Manifest:
     manager = {
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": _connection_manager(name, directory),
@@ -263,9 +271,16 @@ def _render_listener(name: str, port: int, directory: str) -> Manifest:
     return {
         "@type": f"{_TYPES}.config.listener.v3.Listener",
         "name": name,
-        "address": _socket_address("0.0.0.0", port),
+        "address": _listen_address(listen_on, port),
         "filter_chains": [{"filters": [manager]}],
     }
+
+
+def _listen_address(listen_on: str, port: int) -> Manifest:
+    address = _socket_address(listen_on, port)
+    if listen_on == ANY_ADDRESS:
+        address["socket_address"]["ipv4_compat"] = True
+    return address
 
 
 def _connection_manager(name: str, directory: str) -> Manifest:

@@ -46,13 +46,16 @@ def render_model_route(
     return owner.render_child(MODEL_ROUTE, owner.name, _router_labels(owner), spec=spec.wire())
 
 
-def render_client_service(owner: Owner, port: int, protocols: Collection[str]) -> Manifest:
+def render_client_service(
+    owner: Owner, port: int, protocols: Collection[str], *, ip_family_policy: str = ""
+) -> Manifest:
     """Return the Service that clients call: each of its ports leads to the route's one listener.
 
     Args:
         owner: the ModelDeployment, whose name the Service takes.
         port: the route's listener port on the router pods.
         protocols: those that the server speaks.
+        ip_family_policy: of the Service; empty: the cluster's default.
 
     """
     ports = [
@@ -61,7 +64,9 @@ def render_client_service(owner: Owner, port: int, protocols: Collection[str]) -
         if protocol in protocols
     ]
     selector = {names.LABEL_COMPONENT: names.COMPONENT_ROUTER}
-    spec = {"type": "ClusterIP", "selector": selector, "ports": ports}
+    spec: Manifest = {"type": "ClusterIP", "selector": selector, "ports": ports}
+    if ip_family_policy:
+        spec["ipFamilyPolicy"] = ip_family_policy
 
     return owner.render_child(SERVICE, owner.name, _router_labels(owner), spec=spec)
 

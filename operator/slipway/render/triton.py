@@ -42,6 +42,9 @@ RESTRICTED_APIS = "model-repository,shared-memory,statistics,trace,logging"
 
 TMP_SIZE = "8Gi"
 
+ANY_IPV6 = "ipv6:::"
+"""Triton's HTTP server takes one family only. It takes `::` for an IPv4 address, without a word."""
+
 Version = tuple[int, int]
 
 OLDEST: Version = (2, 51)
@@ -58,6 +61,7 @@ FIRST_VERSION: dict[str, Version] = {
     "exit-timeout-secs": OLDEST,
     "allow-http": OLDEST,
     "http-port": OLDEST,
+    "http-address": OLDEST,
     "http-restricted-api": OLDEST,
     "allow-grpc": OLDEST,
     "grpc-port": OLDEST,
@@ -89,6 +93,8 @@ class TritonServer:
     """How long loading may take."""
     drain_seconds: int
     """How long requests in flight may take once the pod is ending."""
+    is_ipv6: bool = False
+    """Whether the first address of its pods is of IPv6."""
     python_instances: int = 1
     """Python backend processes, each with its own region in /dev/shm."""
     args: tuple[str, ...] = ()
@@ -257,6 +263,8 @@ def _wanted_flags(server: TritonServer) -> Iterator[tuple[str, str]]:
     key = f"{RESTRICTED_APIS}:{ADMIN_HEADER}=$({ADMIN_KEY})"
     yield "allow-http", "true"  # the kubelet's probes need it, whatever clients speak
     yield "http-port", str(names.TRITON_HTTP_PORT)
+    if server.is_ipv6:
+        yield "http-address", ANY_IPV6  # of the metrics, too; gRPC listens on both families anyway
     yield "http-restricted-api", key
     yield "allow-grpc", str(server.has_grpc).lower()
     if server.has_grpc:

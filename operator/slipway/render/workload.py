@@ -110,6 +110,9 @@ def render_service(spec: RevisionSpec) -> Manifest:
         for name, port in triton.open_ports(spec.server).items()
     ]
 
+    # Of the addresses of a pod, the router must take the one that Triton listens on.
+    families = {"ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv6"]}
+
     return _render_object(
         SERVICE,
         spec.owner,
@@ -120,6 +123,7 @@ def render_service(spec: RevisionSpec) -> Manifest:
             "publishNotReadyAddresses": False,
             "selector": spec.labels,
             "ports": ports,
+            **(families if spec.server.is_ipv6 else {}),
         },
     )
 

@@ -19,7 +19,7 @@ from slipway.api.base import Manifest
 from slipway.api.counters import PATH, Counters, RouteCounters
 from slipway.render import envoy
 
-from tests.contract.envoy.model import Model
+from tests.contract.envoy.model import Model, bracketed
 from tests.unit.agent.fake_api import NAMESPACE, FakeApi
 from tests.unit.agent.waiting import until
 
@@ -143,7 +143,10 @@ class Router:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return self.url_at("127.0.0.1")
+
+    def url_at(self, host: str) -> str:
+        return f"http://{bracketed(host)}:{self.port}"
 
     def spec(self, weights: dict[str, int], **more: Any) -> Manifest:
         """Return a ModelRoute's spec with a Service ``digits-<revision>`` for each revision."""
@@ -169,12 +172,14 @@ class Router:
 
     def serve(self, model: Model, *, ready: bool = True, terminating: bool = False) -> None:
         """Say in an EndpointSlice where the model's pod is."""
-        hosts = ("127.0.0.1",)
+        hosts = (model.host,)
         self.api.put_endpoints(
             f"digits-{model.revision}",
             {"http": model.http_port, "grpc": model.grpc_port},
             ready=hosts if ready else (),
             terminating=hosts if terminating else (),
+            family="IPv6" if ":" in model.host else "IPv4",
+            pod=f"pod-of-{model.revision}",
         )
 
 

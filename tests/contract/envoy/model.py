@@ -9,11 +9,17 @@ from aiohttp import web
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 
+def bracketed(host: str) -> str:
+    """Return a host as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host
+
+
 @dataclass
 class Model:
     """Speaks the V2 protocol over HTTP and gRPC on loopback ports of its own."""
 
     revision: str
+    host: str = "127.0.0.1"
     http_status: int = 200
     grpc_status: grpc.StatusCode = grpc.StatusCode.OK
     delay_seconds: float = 0.0
@@ -32,11 +38,11 @@ class Model:
         application.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.http_port).start()
+        await web.TCPSite(self._runner, self.host, self.http_port).start()
         self.http_port = self._runner.addresses[0][1]
         self._server = grpc.aio.server()
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(_Servicer(self), self._server)
-        self.grpc_port = self._server.add_insecure_port(f"127.0.0.1:{self.grpc_port}")
+        self.grpc_port = self._server.add_insecure_port(f"{bracketed(self.host)}:{self.grpc_port}")
         await self._server.start()
 
     async def stop(self) -> None:

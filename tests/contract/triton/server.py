@@ -47,12 +47,25 @@ class Running:
     log: Path
 
     @property
+    def host(self) -> str:
+        """The loopback address of the family on which it listens."""
+        return "::1" if self.spec.is_ipv6 else "127.0.0.1"
+
+    @property
     def http(self) -> str:
-        return f"127.0.0.1:{self.ports['http']}"
+        return self._at("http")
 
     @property
     def grpc(self) -> str:
-        return f"127.0.0.1:{self.ports['grpc']}"
+        return self._at("grpc")
+
+    @property
+    def metrics(self) -> str:
+        return self._at("metrics")
+
+    def _at(self, port: str) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.ports[port]}"
 
     def get(self, path: str, **headers: str) -> urllib3.BaseHTTPResponse:
         return self.request("GET", path, headers=headers)
@@ -71,8 +84,9 @@ class Running:
         )
 
     def listens(self, port: str) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.ports[port])) == 0
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        with socket.socket(family) as probe:
+            return probe.connect_ex((self.host, self.ports[port])) == 0
 
     def is_ready(self) -> bool:
         assert self.process.poll() is None, f"tritonserver ended:\n{self.output()}"

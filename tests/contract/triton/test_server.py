@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import tritonclient.grpc
 import urllib3
+from slipway.adapters.triton import TritonMetrics
 from slipway.api.modeldeployment import Protocol
 from slipway.api.modeldeployment.server import ARGUMENTS
+from slipway.jobs.check.model_server import open_grpc_server, open_http_server
 from slipway.render import triton
 from tritonclient.utils import InferenceServerException
 
@@ -70,7 +72,7 @@ def test_grpc_is_restricted_too(server: Running) -> None:
 
 
 def test_metrics_are_open(server: Running) -> None:
-    answer = urllib3.request("GET", f"http://127.0.0.1:{server.ports['metrics']}/metrics")
+    answer = urllib3.request("GET", f"http://{server.metrics}/metrics")
     assert b'nv_inference_request_success{model="digits"' in answer.data
 
 
@@ -81,6 +83,25 @@ def test_the_metadata_hold_the_batch_dimension_and_the_config_what_is_optional(
     assert metadata["inputs"][0] == {"name": "pixels", "datatype": "FP32", "shape": [-1, 4]}
     config = json.loads(server.get("/v2/models/digits/config").data)
     assert [tensor["optional"] for tensor in config["input"]] == [False, True]
+
+
+async def test_in_a_cluster_of_ipv6_all_ports_are_where_the_pods_address_is(
+    tmp_path: Path,
+) -> None:
+    repository = a_repository(tmp_path)
+    models.add_classifier(repository)
+    with running(a_server("digits", is_ipv6=True), repository, tmp_path) as server:
+        server.wait_ready()
+
+        metrics = TritonMetrics(port=server.ports["metrics"])
+        load = await metrics.read_load(server.host, "digits")
+        await metrics.close()
+        async with (
+            open_http_server(server.http, "digits") as over_http,
+            open_grpc_server(server.grpc, "digits") as over_grpc,
+        ):
+            assert await over_http.signature() == await over_grpc.signature()
+        assert load is not None
 
 
 def test_a_flag_of_a_newer_server_ends_this_one(tmp_path: Path) -> None:

@@ -76,11 +76,14 @@ class FakeApi:
         *,
         ready: Sequence[str] = (),
         terminating: Sequence[str] = (),
+        family: str = "IPv4",
+        pod: str = "",
     ) -> None:
-        endpoints = [_endpoint(host, ready=True) for host in ready]
-        endpoints += [_endpoint(host, ready=False) for host in terminating]
+        """Store the slice of one family; `pod` is for a pod that has an address of each."""
+        endpoints = [_endpoint(host, pod or host, ready=True) for host in ready]
+        endpoints += [_endpoint(host, pod or host, ready=False) for host in terminating]
 
-        name = f"{service}-slice"
+        name = f"{service}-{family.lower()}"
         known = self.objects.get((ENDPOINT_SLICE.plural, name))
         self._store(
             ENDPOINT_SLICE.plural,
@@ -91,7 +94,7 @@ class FakeApi:
                     "uid": self._uid(known),
                     "labels": {"kubernetes.io/service-name": service},
                 },
-                "addressType": "IPv4",
+                "addressType": family,
                 "ports": [{"name": port, "port": number} for port, number in ports.items()],
                 "endpoints": endpoints,
             },
@@ -181,9 +184,9 @@ class FakeApi:
         return web.json_response(found)
 
 
-def _endpoint(host: str, *, ready: bool) -> Manifest:
+def _endpoint(host: str, pod: str, *, ready: bool) -> Manifest:
     return {
         "addresses": [host],
-        "targetRef": {"kind": "Pod", "name": host, "uid": f"pod-{host}"},
+        "targetRef": {"kind": "Pod", "name": pod, "uid": f"pod-{pod}"},
         "conditions": {"ready": ready, "serving": True, "terminating": not ready},
     }

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from slipway import settings
 from slipway.api.modeldeployment import ModelDeploymentSpec
-from slipway.settings import NAMESPACE_VARIABLE
+from slipway.settings import ADDRESS_VARIABLE, NAMESPACE_VARIABLE
 
 from tests.install.base import BASE
 from tests.install.helm import ROOT
@@ -56,12 +56,13 @@ def test_who_may_edit_may_scale_and_who_may_view_may_look() -> None:
     assert rights["slipway-view", "modeldeployments/scale"] == ["get"]
 
 
-def test_the_operator_is_told_which_namespace_it_is_in() -> None:
+def test_the_operator_is_told_its_namespace_and_its_address() -> None:
     deployment = yaml.safe_load((BASE / "deployment.yaml").read_text())
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     told = {one["name"]: one.get("valueFrom") for one in container["env"]}
 
     assert told[NAMESPACE_VARIABLE] == {"fieldRef": {"fieldPath": "metadata.namespace"}}
+    assert told[ADDRESS_VARIABLE] == {"fieldRef": {"fieldPath": "status.podIP"}}
 
 
 def test_the_overlay_needs_no_more_nodes_than_replicas() -> None:

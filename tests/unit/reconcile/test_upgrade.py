@@ -8,7 +8,7 @@ from slipway.api.base import Manifest
 from slipway.policy import identity
 from slipway.policy.canonical_input import spelled_input
 from slipway.render import router
-from slipway.settings import JobSettings, Settings
+from slipway.settings import IPFamily, JobSettings, Settings
 
 from tests.unit.reconcile.world import NAMESPACE, SETTINGS, OperatorWorld
 
@@ -42,6 +42,37 @@ async def test_another_operator_image_writes_nothing() -> None:
     twin = upgrade(await with_two_versions())
     await twin.live(120)
     assert twin.writes == []
+
+
+async def test_an_operator_that_knows_its_ip_family_restarts_nothing() -> None:
+    six = SETTINGS.model_copy(update={"pod_ip_family": IPFamily.V6})
+    twin = upgrade(await with_two_versions(), six)
+
+    await twin.live(120)
+    assert twin.writes == []
+
+    await twin.ask_for("3")
+    await twin.settle()
+    assert "--http-address=ipv6:::" in str(twin.find(kinds.DEPLOYMENT, deployment_of(twin, "3")))
+
+
+def deployment_of(world: OperatorWorld, version: str) -> str:
+    [found] = [
+        each["metadata"]["name"]
+        for each in world.api.list(kinds.DEPLOYMENT, NAMESPACE, {})
+        if f"'{names.LABEL_VERSION}': '{version}'" in str(each)
+    ]
+    return str(found)
+
+
+async def test_dual_stack_reaches_the_clients_services_and_no_pod() -> None:
+    router = SETTINGS.router.model_copy(update={"ip_family_policy": "PreferDualStack"})
+    twin = upgrade(await with_two_versions(), SETTINGS.model_copy(update={"router": router}))
+
+    await twin.live(120)
+
+    assert twin.find(kinds.SERVICE)["spec"]["ipFamilyPolicy"] == "PreferDualStack"
+    assert [(write.kind, write.name) for write in twin.writes] == [("Service", "digits")]
 
 
 async def test_another_operator_image_reaches_the_routers_of_new_namespaces() -> None:

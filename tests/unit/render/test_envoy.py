@@ -110,6 +110,20 @@ def test_a_weight_changes_the_routes_and_nothing_else() -> None:
     assert ROUTE.hash != other.hash
 
 
+def address_of(listen_on: str) -> Manifest:
+    found = envoy.render_listeners("/xds", (ROUTE,), listen_on=listen_on)
+    (listener,) = found["resources"]
+    address: Manifest = listener["address"]["socket_address"]
+    return address
+
+
+def test_a_listener_of_both_families_takes_ipv4_too() -> None:
+    both = address_of(envoy.ANY_ADDRESS)
+
+    assert both == {"address": "::", "port_value": 10_000, "ipv4_compat": True}
+    assert address_of(envoy.ANY_IPV4) == {"address": "0.0.0.0", "port_value": 10_000}
+
+
 def test_names_of_clusters_have_no_dot_which_separates_statistics() -> None:
     assert not any("." in key.name for key in PINNED.clusters)
 

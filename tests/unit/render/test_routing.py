@@ -50,6 +50,14 @@ def test_clients_reach_the_one_listener_by_either_port() -> None:
     ] == [("http", 8000, 10_007, "http"), ("grpc", 8001, 10_007, "kubernetes.io/h2c")]
 
 
+@pytest.mark.parametrize("policy", ["", "PreferDualStack"])
+def test_the_service_has_the_families_that_the_administrator_wants(policy: str) -> None:
+    service = routing.render_client_service(OWNER, 10_007, ("HTTP",), ip_family_policy=policy)
+    kubernetes_validate.validate(service, kubernetes_validate.latest_version(), strict=True)
+
+    assert service["spec"].get("ipFamilyPolicy", "") == policy
+
+
 @pytest.mark.parametrize(("protocol", "name"), [("HTTP", "http"), ("GRPC", "grpc")])
 def test_a_protocol_that_the_server_does_not_speak_has_no_port(protocol: str, name: str) -> None:
     (port,) = routing.render_client_service(OWNER, 10_000, (protocol,))["spec"]["ports"]

@@ -80,8 +80,15 @@ def test_the_version_is_the_images_label_or_nvidias_tag(
     assert triton.derive_server_version(label, image) == version
 
 
+def test_http_and_metrics_listen_where_the_pods_address_is_and_ipv4_needs_no_flag() -> None:
+    six = flags(a_server(is_ipv6=True))
+
+    assert six.pop("http-address") == "ipv6:::"
+    assert six == flags(a_server())
+
+
 def test_every_flag_is_in_the_table_and_every_entry_is_used() -> None:
-    newest = {"version": "99.0.0"}
+    newest = {"version": "99.0.0", "is_ipv6": True}
     assert set(flags(a_server(**newest))) == set(triton.FIRST_VERSION)
 
 

@@ -50,6 +50,17 @@ def a_revision(**changes: object) -> RevisionSpec:
     return replace(revision, **changes)  # type: ignore[arg-type]
 
 
+def test_the_router_is_told_the_address_that_triton_listens_on() -> None:
+    four = a_revision()
+    six = replace(four, server=replace(four.server, is_ipv6=True))
+
+    service = workload.render_service(six)
+    kubernetes_validate.validate(service, kubernetes_validate.latest_version(), strict=True)
+
+    families = {"ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv6"]}
+    assert service["spec"] == workload.render_service(four)["spec"] | families
+
+
 def everything(spec: RevisionSpec) -> list[Manifest]:
     return [
         workload.render_deployment(spec),

@@ -13,6 +13,8 @@ DIGEST = "sha256:" + "a" * 64
         ("localhost/app", ImageReference("localhost", "app")),
         ("10.0.0.1:5000/a/b:1", ImageReference("10.0.0.1:5000", "a/b", "1")),
         ("host.example:5000/app", ImageReference("host.example:5000", "app")),
+        ("[fd00::1]:5000/a/b:1", ImageReference("[fd00::1]:5000", "a/b", "1")),
+        ("[fd00::1]/app", ImageReference("[fd00::1]", "app")),
         (f"host.example/app@{DIGEST}", ImageReference("host.example", "app", None, DIGEST)),
         (f"host.example/app:1@{DIGEST}", ImageReference("host.example", "app", "1", DIGEST)),
     ],
