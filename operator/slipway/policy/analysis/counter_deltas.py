@@ -213,7 +213,7 @@ def advance_base(
     # was answered at the weight before, or while the candidate was cold.
     born = base.born
     if is_gap and not base.is_warm:
-        warmed = (base.at - base.born).total_seconds() + seconds
+        warmed = (base.at - base.born).total_seconds()
         born = now - timedelta(seconds=min(max(0.0, warmed), plan.warm_up_seconds))
     is_warm = base.is_warm or (now - born).total_seconds() >= plan.warm_up_seconds
     is_new_step = base.step != plan.step

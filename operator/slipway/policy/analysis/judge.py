@@ -147,7 +147,7 @@ def judge(
     metrics = [*_assess_router(delta, stored, look), *_assess_readings(inputs, stored, look)]
 
     # The split is merged with nothing: whether requests come back at all is a fact of its own.
-    assessed = [*merge_evidence(metrics, plan.false_rollback), split]
+    assessed = [*merge_evidence(metrics, plan.false_rollback, plan.planned_metrics), split]
     return _with_memories(assessed, split, base, split_memory)
 
 

@@ -64,9 +64,15 @@ class Stake:
         return math.log(self.share) + self.log_e
 
 
-def merge_evidence(metrics: Sequence[Assessment], false_rollback: float) -> list[Assessment]:
-    """Return the metrics, in their order, with the merged verdict given by the culprit."""
-    stakes = _stakes_of([item for item in metrics if _spends_budget(item)], false_rollback)
+def merge_evidence(
+    metrics: Sequence[Assessment], false_rollback: float, planned: int = 0
+) -> list[Assessment]:
+    """Return the metrics, in their order, with the merged verdict given by the culprit.
+
+    `planned` is how many of the group `REST` share its budget, where more are planned than due.
+    """
+    spending = [item for item in metrics if _spends_budget(item)]
+    stakes = _stakes_of(spending, false_rollback, planned)
     enough = math.log(1 / false_rollback)
     total = log_sum(stake.weighted for stake in stakes)
     culprit = max(stakes, key=lambda stake: stake.weighted, default=None)
@@ -88,12 +94,14 @@ def _spends_budget(item: Assessment) -> bool:
     return is_grouped and item.judgement.role in {Role.REQUIRED, Role.ADVISORY}
 
 
-def _stakes_of(metrics: Sequence[Assessment], false_rollback: float) -> list[Stake]:
+def _stakes_of(metrics: Sequence[Assessment], false_rollback: float, planned: int) -> list[Stake]:
     parts = Counter[BudgetGroup]()
     for item in metrics:
         parts[item.group] += item.parts
+    parts[BudgetGroup.REST] = max(parts[BudgetGroup.REST], planned)
 
-    groups = {*parts, *LATER} if BudgetGroup.ERRORS in parts else {*parts}
+    present = {group for group in parts if parts[group]}
+    groups = {*present, *LATER} if BudgetGroup.ERRORS in present else present
     whole = sum(BUDGET[group] for group in groups)
     stakes = []
     for item in metrics:

@@ -21,6 +21,8 @@ from slipway.policy.statistics.mean_windows import EMPTY, MeanWindows, Window
 
 MOST_LOOKS = 20
 DIGITS = 4
+SMALL = 1e-3
+"""A probability that is as small falls slowly, so it has twice as many digits."""
 MOST_DIGITS = 16
 """Decimals, below which a number is 0."""
 EXACT_DIGITS = 11
@@ -61,6 +63,8 @@ def round_down(value: float) -> float | int:
         return int(value) if math.isfinite(value) else value
     places = math.floor(math.log10(abs(value))) + 1
     digits = max(0, min(DIGITS - min(0, places), EXACT_DIGITS - max(0, places)))
+    if abs(value) < SMALL:
+        digits += DIGITS
     if DIGITS - places > MOST_DIGITS:
         return 0
     scale = 10.0**digits

@@ -46,6 +46,9 @@ class Plan:
     """After the candidate's first look, in which nothing counts."""
     threshold: Threshold = field(default_factory=Threshold)
     metrics: tuple[MetricPlan, ...] = ()
+    planned_metrics: int = 0
+    """Metrics from elsewhere that may roll back at some stage, those that are not due now too: they
+    share one part of the budget, whatever is due."""
     interval_seconds: float = 5.0
     """Between two looks, as the spec asks for."""
     timeout_seconds: int = 0

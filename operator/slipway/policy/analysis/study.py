@@ -117,7 +117,11 @@ def study_of(facts: Facts) -> Study | None:
     )
     return Study(
         facts=facts,
-        plan=replace(plan, metrics=plan_metrics(metrics)),
+        plan=replace(
+            plan,
+            metrics=plan_metrics(metrics),
+            planned_metrics=_count_enforced(analysis.metrics),
+        ),
         arms=Arms(candidate, stable),
         metrics=metrics,
         states={item.name: item.state for item in rollout.analysis if item.state is not None},
@@ -175,6 +179,10 @@ def plan_metrics(metrics: Sequence[Metric]) -> tuple[MetricPlan, ...]:
             for item in merged
         ),
     )
+
+
+def _count_enforced(metrics: Sequence[Metric]) -> int:
+    return sum(metric.drift is None and metric.effect is MetricMode.ENFORCE for metric in metrics)
 
 
 def _is_step_in_force(facts: Facts, rollout: RolloutStatus) -> bool:
