@@ -122,13 +122,12 @@ def forecast_rollout(
 
     # Evidence comes from the steps: after them the bake needs none of its own.
     rungs = list_rungs(spec.rollout, schedule) if md.stable is not None else ()
-    judged = rungs[:-1] or rungs
+    judged = [rung for rung in rungs if not rung.is_bake] or rungs[-1:]
     legs = [_make_leg(md, rung, rate.per_second, now) for rung in rungs]
-    for number, rung in enumerate(judged):
+    for rung in judged:
         seconds = seconds_to_pass(spec, schedule, rung, traffic, most)
+        number = rungs.index(rung)
         legs[number] = replace(legs[number], evidence_seconds=seconds)
-    if legs:
-        legs[-1] = replace(legs[-1], name="bake", hold_seconds=spec.rollout.bake_seconds)
 
     return Forecast(
         namespace=md.namespace,
@@ -153,11 +152,11 @@ def _fixed_schedule(md: ModelDeployment) -> Schedule | None:
 
 
 def _make_leg(md: ModelDeployment, rung: Rung, requests_per_second: float, now: datetime) -> Leg:
-    """Return the leg of a weight, without the time that it takes."""
+    """Return the leg of a weight, without the time that its evidence takes."""
     current = md.rollout.acked_weight if md.candidate is not None else 0
     state = "passed" if rung.weight < current else "now" if rung.weight == current else "ahead"
     return Leg(
-        name=str(rung.number),
+        name="bake" if rung.is_bake else str(rung.number),
         weight=rung.weight,
         per_second=requests_per_second * rung.weight / 100,
         evidence_seconds=0,

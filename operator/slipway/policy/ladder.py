@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from slipway.api.modeldeployment import Approval, Rollout, Schedule, Step
+from slipway.policy.bake_plan import plan_bake
 
 DEFAULT_WEIGHTS = (5, 10, 25, 50)
 """Percent; the most careful steps, and those where the request rate is not known."""
@@ -23,6 +24,7 @@ class Rung:
     """Position among the steps, from 1; one more for the bake."""
     hold_seconds: int = 0
     needs_approval: bool = False
+    is_bake: bool = False
 
 
 def list_steps(rollout: Rollout, schedule: Schedule | None = None) -> tuple[Step, ...]:
@@ -34,12 +36,20 @@ def list_steps(rollout: Rollout, schedule: Schedule | None = None) -> tuple[Step
 
 
 def list_rungs(rollout: Rollout, schedule: Schedule | None = None) -> tuple[Rung, ...]:
-    """Return the weights to climb, the bake's last."""
+    """Return the weights to climb, those of the bake last."""
     rungs = [
         Rung(step.weight, number, step.hold_seconds, step.approval is Approval.REQUIRED)
         for number, step in enumerate(list_steps(rollout, schedule), start=1)
     ]
-    return (*rungs, Rung(100 - rollout.bake_control_percent, len(rungs) + 1))
+    highest = rungs[-1].weight if rungs else 0
+    bake = plan_bake(highest, rollout.bake_seconds, rollout.bake_control_percent)
+    number = len(rungs) + 1
+    return (*rungs, *(Rung(weight, number, hold, is_bake=True) for weight, hold in bake))
+
+
+def find_bake(rungs: Sequence[Rung]) -> Rung:
+    """Return the first weight of the bake."""
+    return next(rung for rung in rungs if rung.is_bake)
 
 
 def find_next_rung(rungs: Sequence[Rung], weight: int) -> Rung:

@@ -50,9 +50,10 @@ class Rollout(ApiModel):
     requests; `status.rollout.schedule` holds them."""
     bake_seconds: Annotated[int, Field(ge=0, le=604_800)] = 600
     """Time after the last step, in seconds, in which the candidate is still judged and the old
-    revision keeps its full capacity."""
+    revision keeps its full capacity. It is extended while a fault is suspected."""
     bake_control_percent: Annotated[int, Field(ge=0, le=50)] = 5
-    """Share of requests that stays on stable in the bake for comparison, in percent. With 0, a
+    """Share of requests that stays on stable at the end of the bake for comparison, in percent. A
+    bake of two minutes or more leaves stable 20% for the first four fifths of its time. With 0, a
     candidate that becomes worse in the bake gives 20% back to stable and is then compared."""
     deadline_seconds: Annotated[int, Field(ge=30, le=2_592_000)] | None = None
     """Time for the rollout, in seconds; pauses and waiting for approval or a hook do not count.

@@ -27,7 +27,7 @@ from slipway.cli.text import (
     wrap_lines,
 )
 from slipway.cli.time_format import format_age, format_duration
-from slipway.cli.views.next_steps import CommandLine, list_next_steps
+from slipway.cli.views.next_steps import CommandLine, bake_of, list_next_steps
 from slipway.cli.views.serving import format_serving
 from slipway.cli.views.styles import draw_sparkline, format_figure, style_stage, style_word
 
@@ -161,8 +161,9 @@ def _format_steps(md: ModelDeployment, width: int) -> Screen:
     ]
     if md.steps is None:
         rungs.append((EVERYTHING, "chosen from the request rate"))
-    bake = 100 - md.policy.bake_control_percent
-    rungs.append((bake, f"{bake}% bake {format_duration(md.policy.bake_seconds)}"))
+    rungs += [
+        (weight, f"{weight}% bake {format_duration(seconds)}") for weight, seconds in bake_of(md)
+    ]
 
     current = md.rollout.acked_weight
     marked = [f"{_step_mark(weight, current)}{text}" for weight, text in rungs]

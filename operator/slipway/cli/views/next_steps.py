@@ -7,6 +7,7 @@ from slipway.api.reasons import Reason
 from slipway.api.verdict import Verdict
 from slipway.cli.objects import ModelDeployment, Step
 from slipway.cli.time_format import format_clock, format_duration
+from slipway.policy.bake_plan import plan_bake
 
 CommandLine = Callable[..., str]
 """Makes a command line about the object: ``command_line("approve")``."""
@@ -114,9 +115,11 @@ def _next_when_paused(md: ModelDeployment, _now: datetime, command_line: Command
 
 
 def _next_when_baking(md: ModelDeployment, now: datetime, _command_line: CommandLine) -> list[str]:
-    left = md.policy.bake_seconds - md.rollout.step_seconds_at(now)
-    if md.rollout.step_started_at is None:
-        left = md.policy.bake_seconds
+    # The present weight of the bake, less what has passed of it, and those after it.
+    weight = md.rollout.acked_weight
+    left: float = sum(seconds for at, seconds in bake_of(md) if at >= weight)
+    if md.rollout.step_started_at is not None:
+        left -= md.rollout.step_seconds_at(now)
 
     when = _after(left, now) if left > 0 else "at the next analysis"
     promotion = f"promoted {when}, unless a metric fails"
@@ -227,7 +230,13 @@ def next_weight(md: ModelDeployment, weight: int) -> str:
         return f"approval of {step.weight}% is requested"
     if step is not None:
         return f"{step.weight}% of traffic"
-    return f"bake at {100 - md.policy.bake_control_percent}%"
+    return f"bake at {bake_of(md)[0][0]}%"
+
+
+def bake_of(md: ModelDeployment) -> tuple[tuple[int, int], ...]:
+    """Return the weights of the bake, and for how many seconds each is held at least."""
+    highest = max((step.weight for step in md.steps or ()), default=0)
+    return plan_bake(highest, md.policy.bake_seconds, md.policy.bake_control_percent)
 
 
 STAGES: dict[str, Callable[[ModelDeployment, datetime, CommandLine], list[str]]] = {

@@ -36,6 +36,8 @@ class Plan:
     """Percent of the requests that the candidate gets, as acknowledged."""
     next_weight: int = 100
     """Percent that it would get next; the harm there is what promotion has to rule out."""
+    is_bake: bool = False
+    """After the last step; late faults are what is looked for."""
     mode: AnalysisMode = AnalysisMode.AUTO
     min_samples: int = 50
     """Requests that each revision must have answered in the step before it may pass."""

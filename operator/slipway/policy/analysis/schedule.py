@@ -81,7 +81,9 @@ def seconds_to_climb(
 ) -> float | None:
     """Return the seconds of the steps for a good version, to the bake; None: more than a day."""
     total = 0.0
-    for rung in list_rungs(spec.rollout, schedule)[:-1]:
+    for rung in list_rungs(spec.rollout, schedule):
+        if rung.is_bake:
+            break
         seconds = seconds_to_pass(spec, schedule, rung, traffic, LONGEST_DEADLINE_SECONDS)
         if seconds is None:
             return None

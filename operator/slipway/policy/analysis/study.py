@@ -32,7 +32,7 @@ from slipway.policy.analysis.metrics.prediction_drift import judge_drift
 from slipway.policy.analysis.plan import MetricPlan, Plan
 from slipway.policy.facts import Facts
 from slipway.policy.judgement import Judgement, Role
-from slipway.policy.ladder import find_next_rung, list_rungs
+from slipway.policy.ladder import find_bake, find_next_rung, list_rungs
 
 ROLES = {
     MetricMode.ENFORCE: Role.REQUIRED,
@@ -141,7 +141,10 @@ def plan_at(
 ) -> Plan:
     """Return what is judged at a weight, with the promises that the spec asks for."""
     rollout, analysis = spec.rollout, spec.rollout.analysis
-    next_weight = find_next_rung(list_rungs(rollout, schedule), weight).weight
+    rungs = list_rungs(rollout, schedule)
+    following = find_next_rung(rungs, weight)
+    if following.is_bake:
+        following = rungs[-1]  # the bake needs no Pass of its own to get there
 
     return Plan(
         route=route,
@@ -150,7 +153,8 @@ def plan_at(
         step=step,
         number=number,
         weight=weight,
-        next_weight=max(next_weight, weight),
+        is_bake=weight >= find_bake(rungs).weight,
+        next_weight=max(following.weight, weight),
         mode=analysis.mode,
         min_samples=analysis.min_samples,
         tolerance=analysis.tolerance,

@@ -30,6 +30,14 @@ def guards_before_weight(rung: Rung) -> tuple[Guard, ...]:
     )
 
 
+def guards_within_bake(rung: Rung) -> tuple[Guard, ...]:
+    """Return what must agree before the bake goes on at its next weight."""
+    return (
+        lambda draft: not_paused(draft, f"{rung.weight}%"),
+        lambda draft: has_capacity(draft, rung.weight),
+    )
+
+
 def guards_before_promotion(bake: Rung) -> tuple[Guard, ...]:
     """Return what must agree before the candidate leaves its bake and becomes stable."""
     return (

@@ -7,7 +7,7 @@ from slipway.api.modeldeployment import AnalysisMode, Outcome, Stage
 from slipway.api.reasons import Reason, Why
 from slipway.api.verdict import Verdict
 from slipway.policy.judgement import deciding_judgement
-from slipway.policy.ladder import find_next_rung
+from slipway.policy.ladder import find_bake, find_next_rung
 from slipway.policy.rollout.acknowledgement import weight_is_in_force
 from slipway.policy.rollout.active_clock import seconds_in_step
 from slipway.policy.rollout.baking import bake
@@ -36,7 +36,7 @@ def progress(draft: Draft) -> Draft:
         if is_choosing_steps(draft):
             return await_schedule(draft)
         return raise_weight(draft, find_next_rung(rungs, 0))
-    if written >= rungs[-1].weight:
+    if written >= find_bake(rungs).weight:
         return bake(draft.enter(Stage.BAKING, Reason.BAKING, "the bake begins"))
 
     # Evidence against the candidate counts at once, whatever else the step waits for.

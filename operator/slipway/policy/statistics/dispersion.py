@@ -4,19 +4,25 @@ Sticky connections, a busy node or one odd client make two arms of the same byte
 minutes. An e-process takes that for a fault, because for these minutes it is one. The guard asks a
 second question of the same counters, and a Fail needs both answers.
 
-Time is cut into blocks of three minutes. In a block, of K events in both arms a binomial number is
-the candidate's, at the odds n_c / n_s times a factor that the noise draws for the block: from a
-gamma distribution with mean 1 and a variance that is the same in all blocks but unknown, nearly
-none (0.02) or 0.7, which is more than a log-normal noise with sigma 0.6 in one arm and 0.3 in the
-other gives to blocks. The Bayes factor compares "from some block on the candidate has g times the
-events" with "never", both averaged over the variance: a shift that is steady from block to block
-speaks for itself, one block alone only where no noise could explain it, and a run whose blocks
-scatter is believed to scatter on. Few events decide nothing here, so at low traffic the guard costs
-nothing.
+Time is cut into blocks of three minutes, in the bake of one. In a block, of K events in both arms
+a binomial number is the candidate's, at the odds n_c / n_s times a factor that the noise draws for
+the block: from a gamma distribution with mean 1 and a variance that is the same in all blocks but
+unknown, nearly none (0.02) or 0.7, which is more than a log-normal noise with sigma 0.6 in one arm
+and 0.3 in the other gives to blocks. The Bayes factor compares "from some block on the candidate
+has g times the events" with "never", both averaged over the variance: a shift that is steady from
+block to block speaks for itself, one block alone only where no noise could explain it, and a run
+whose blocks scatter is believed to scatter on. Few events decide nothing here, so at low traffic
+the guard costs nothing.
 
 Noise has dozens of chances in an hour, but only one in a rollout's first block. There the guard
-believes more readily that arms are quiet: most bad versions are bad at once, and are brought back
-within seconds for a small part of what noise may cost in all.
+believes more readily that arms are quiet, unless requests are so many that waiting costs seconds:
+most bad versions are bad at once, and are brought back within seconds for a small part of what
+noise may cost in all. A block goes on over a change of weight, since noise does too.
+
+In the steps a fault that comes later is not expected: a step is over soon, and what stays in one
+for hours gives noise all those chances. The bake is there to find late faults, and is short. So it
+has shorter blocks, and a part of the belief in a fault is kept for it. Noise lasts longer than its
+blocks, so what they say against noise counts for a part.
 
 The Bayes factor is an e-value where blocks are independent and the prior is right; arms whose noise
 lasts longer than a block break that, and `make bench-analysis` measures by how much. One bad node
@@ -27,7 +33,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from operator import mul
+from operator import add, mul
 
 from slipway.policy.statistics.eprocess import (
     NEVER,
@@ -36,38 +42,59 @@ from slipway.policy.statistics.eprocess import (
     log_of,
     log_sum,
     place_bets,
-    share_begun_within,
 )
 
-BLOCK_SECONDS = 180.0
 RATIOS = (2.0, 3.0, 5.0, 8.0, 20.0, 60.0)
 RATIO_SHARES = (0.15, 0.3, 0.28, 0.14, 0.08, 0.05)
 SPREADS = (0.02, 0.7)
-SPREAD_SHARES = (0.3, 0.7)
-EARLY_SPREAD_SHARES = (0.9, 0.1)
+EARLY_SPREAD_SHARES = (0.97, 0.03)
 """Of the rollout's first block."""
-FIRST_SHARE = 0.98
+BUSY_SPREAD_SHARES = (0.92, 0.08)
+"""Of the first block, where it has `BUSY` events a second or more."""
+BUSY = 4.0
+FIRST_SHARE = 0.7
 """Probability of a shift that is there from the beginning, among all shifts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What is believed in a part of a rollout."""
+
+    block_seconds: float
+    horizon_seconds: float
+    """A shift that has not begun is as likely to begin at every moment; in so long 63% do."""
+    spread_shares: tuple[float, ...]
+    trust: tuple[float, ...]
+    """By spread, how far a block speaks for a shift: 1 where blocks are independent."""
+
+    @property
+    def begun_in_block(self) -> float:
+        """The probability that a shift which has not begun yet begins in a block."""
+        return -math.expm1(-self.block_seconds / self.horizon_seconds)
+
+
+STEPS = Phase(180.0, 90_000.0, (0.3, 0.7), (1.0, 1.0))
+BAKE = Phase(60.0, 600.0, (0.7, 0.3), (1.0, 0.35))
 ENOUGH = math.log(120.0)
 """The logarithm of the Bayes factor that a Fail needs."""
 _CELLS = tuple(product(range(len(RATIOS)), range(len(SPREADS))))
 _NODE = math.log(1.25)
-_NODES = tuple(number * _NODE for number in range(-16, 33))
+NODES = tuple(number * _NODE for number in range(-16, 33))
 """Logarithms of factors on the odds, over which a block is averaged."""
 
 
-def _ratio_prior(ratio: float, spread: float) -> tuple[float, ...]:
-    """Return the probabilities of the nodes: a gamma distribution, shifted by `ratio`."""
+def ratio_prior(ratio: float, spread: float) -> tuple[float, ...]:
+    """Return the probabilities of the `NODES`: a gamma distribution, shifted by `ratio`."""
     shape = 1 / spread
-    logs = [shape * (node - math.log(ratio) - math.exp(node) / ratio) for node in _NODES]
+    logs = [shape * (node - math.log(ratio) - math.exp(node) / ratio) for node in NODES]
     top = max(logs)
     weights = [math.exp(max(value - top, -30.0)) for value in logs]
     whole = sum(weights)
     return tuple(weight / whole for weight in weights)
 
 
-_SAME = tuple(_ratio_prior(1.0, spread) for spread in SPREADS)
-_SHIFTED = tuple(_ratio_prior(RATIOS[ratio], SPREADS[spread]) for ratio, spread in _CELLS)
+_SAME = tuple(ratio_prior(1.0, spread) for spread in SPREADS)
+_SHIFTED = tuple(ratio_prior(RATIOS[ratio], SPREADS[spread]) for ratio, spread in _CELLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +110,17 @@ class DispersionGuard:
     seconds: float = 0.0
     """Since the block began."""
     block: Pair = NOTHING
+    phase: Phase = STEPS
+    """Where the rollout stands; not remembered."""
 
     def after(self, delta: Pair, seconds: float) -> "DispersionGuard":
         """Count on; a full block is closed and the next one begins empty."""
         block, spent = self.block + delta, self.seconds + seconds
-        now = DispersionGuard(self.shifted, self.same, self.kept, spent, block)
-        return now.closed() if now.seconds >= BLOCK_SECONDS else now
+        now = DispersionGuard(self.shifted, self.same, self.kept, spent, block, self.phase)
+        return now.closed() if now.seconds >= self.phase.block_seconds else now
 
     def closed(self) -> "DispersionGuard":
-        """Close the present block, as at a change of weight."""
+        """Close the present block, however full it is."""
         if not self.block.n_c or not self.block.n_s:
             return replace(self, block=NOTHING, seconds=0.0)
         shifted, same, kept = self._with_block()
@@ -100,13 +129,14 @@ class DispersionGuard:
             tuple(max(NEVER, value - top) for value in shifted),
             tuple(max(NEVER, value - top) for value in same),
             kept,
+            phase=self.phase,
         )
 
     @property
     def log_factor(self) -> float:
         """The logarithm of the Bayes factor for a shift."""
         shifted, same, kept = self._with_block()
-        shares = EARLY_SPREAD_SHARES if self.kept >= 1.0 else SPREAD_SHARES
+        shares = self._spread_shares()
         numerator = log_sum(
             math.log(RATIO_SHARES[ratio] * shares[spread]) + shifted[number]
             for number, (ratio, spread) in enumerate(_CELLS)
@@ -116,9 +146,16 @@ class DispersionGuard:
         )
         return log_sum((numerator - denominator, log_of(kept)))
 
+    def _spread_shares(self) -> tuple[float, ...]:
+        if self.kept < 1.0:
+            return self.phase.spread_shares
+        events = self.block.k_c + self.block.k_s
+        is_busy = events >= BUSY * max(1.0, self.seconds)
+        return BUSY_SPREAD_SHARES if is_busy else EARLY_SPREAD_SHARES
+
     def _with_block(self) -> tuple[tuple[float, ...], tuple[float, ...], float]:
         is_first = self.kept >= 1.0
-        share = FIRST_SHARE if is_first else share_begun_within(BLOCK_SECONDS)
+        share = FIRST_SHARE if is_first else self.phase.begun_in_block
         share_placed, kept = place_bets(self.kept, share)
         placed = log_of(share_placed)
         begun = [
@@ -132,13 +169,13 @@ class DispersionGuard:
             return tuple(begun), self.same, kept
 
         likelihood, top = _block_likelihood(block)
-        same = tuple(
-            value + top + _log_mean(prior, likelihood)
-            for value, prior in zip(self.same, _SAME, strict=True)
-        )
+        of_same = [top + _log_mean(prior, likelihood) for prior in _SAME]
+        same = tuple(map(add, self.same, of_same))
         shifted = tuple(
-            value + top + _log_mean(prior, likelihood)
-            for value, prior in zip(begun, _SHIFTED, strict=True)
+            value
+            + of_same[spread]
+            + self.phase.trust[spread] * (top + _log_mean(prior, likelihood) - of_same[spread])
+            for value, prior, (_, spread) in zip(begun, _SHIFTED, _CELLS, strict=True)
         )
         return shifted, same, kept
 
@@ -148,7 +185,7 @@ def _block_likelihood(block: Pair) -> tuple[list[float], float]:
     events = block.k_c + block.k_s
     even = math.log(block.n_c / block.n_s)
     logs = [
-        block.k_c * (even + node) - events * math.log1p(math.exp(even + node)) for node in _NODES
+        block.k_c * (even + node) - events * math.log1p(math.exp(even + node)) for node in NODES
     ]
     top = max(logs)
     return [math.exp(max(value - top, -700.0)) for value in logs], top

@@ -67,7 +67,7 @@ def test_what_the_spec_says_wins() -> None:
     none = a_spec(steps=[]).rollout
 
     assert [step.weight for step in list_steps(written, schedule)] == [20]
-    assert [rung.weight for rung in list_rungs(none, schedule)] == [95]
+    assert [rung.weight for rung in list_rungs(none, schedule)] == [80, 95]
     assert find_deadline(written, schedule) == 60
     assert find_deadline(none, schedule) == 7_000
     assert find_deadline(none) == HOUR

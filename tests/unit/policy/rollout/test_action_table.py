@@ -339,7 +339,7 @@ def test_a_skipped_step_is_unjudged_in_the_history_and_names_who_asked() -> None
     act_as(world, "skip", "editor-b")
     world.settle(100)
     assert world.serving() == "3"
-    assert world.md.status.history[-1].unjudged == "5% skipped by editor-a, 95% skipped by editor-b"
+    assert world.md.status.history[-1].unjudged == "5% skipped by editor-a, 80% skipped by editor-b"
 
 
 def test_a_roll_back_to_an_earlier_revision_starts_its_pods_before_it_gets_weight() -> None:

@@ -132,6 +132,7 @@ STAGES: dict[str, Callable[[], Facts]] = {
     "progressing": lambda: in_rollout(Stage.PROGRESSING, 5),
     "at its last step": lambda: in_rollout(Stage.PROGRESSING, 50),
     "baking": lambda: in_rollout(Stage.BAKING, 95),
+    "baking at 80%": lambda: in_rollout(Stage.BAKING, 80),
     "rolling back": rolling_back,
     "first revision": first_revision,
 }
@@ -235,6 +236,22 @@ def bake_is_over(facts: Facts) -> Facts:
     return remembers(active_seconds=90, judged_weight=50)(facts)
 
 
+def suspected(reason: Reason, *, active_seconds: int, bake_seconds: int = 60) -> Change:
+    """What a metric says after so many seconds of the bake, and 30 s more."""
+
+    def change(facts: Facts) -> Facts:
+        found = remembers(active_seconds=active_seconds, judged_weight=50)(facts)
+        asked = asks(rollout={"bakeSeconds": bake_seconds})(found)
+        return says(Verdict.INCONCLUSIVE, reason)(asked)
+
+    return change
+
+
+def bakes_long(*, active_seconds: int) -> Change:
+    """A bake of ten minutes, of which so many seconds are over, and 30 s more."""
+    return suspected(Reason.UNDECIDED, active_seconds=active_seconds, bake_seconds=600)
+
+
 def decided_long_ago(facts: Facts) -> Facts:
     last = LastRollback(from_=C, to=S, trigger="why", decided_at=to_wire(NOW - timedelta(hours=1)))
     status = facts.status.model_copy(update={"last_rollback": last})
@@ -277,6 +294,15 @@ FOUND: dict[str, Change] = {
     "an abort": remembers(outcome=Outcome.ABORTED, cause="aborted by editor"),
     "a promote": remembers(unjudged="promote by editor"),
     "a long enough bake": bake_is_over,
+    "five minutes": bakes_long(active_seconds=300),
+    "eight minutes": bakes_long(active_seconds=450),
+    "eight minutes, a suspicion": suspected(
+        Reason.UNDER_SUSPICION, active_seconds=450, bake_seconds=600
+    ),
+    "a suspicion at the end": suspected(Reason.UNDER_SUSPICION, active_seconds=90),
+    "noise at the end": suspected(Reason.ARM_NOISE, active_seconds=90),
+    "a suspicion late": suspected(Reason.UNDER_SUSPICION, active_seconds=1000, bake_seconds=990),
+    "a suspicion for too long": suspected(Reason.UNDER_SUSPICION, active_seconds=700),
     "a bake without a Pass": remembers(active_seconds=90),
     "no Pass in time": remembers(active_seconds=700),
     "3, and a promote": lambda facts: asks("3")(remembers(unjudged="promote by editor")(facts)),
@@ -329,6 +355,14 @@ progressing      | 3, and stable down    | Progressing      | AwaitingAcknowledg
 progressing      | stable just gone      | Progressing      | NoData                  | 5
 at its last step | a Pass                | Progressing      | AwaitingAcknowledgement | 95
 baking           | nothing               | Baking           | Baking                  | 95
+baking           | a suspicion at the end | Baking           | UnderSuspicion          | 95
+baking           | noise at the end      | Baking           | ArmNoise                | 95
+baking           | a suspicion late      | Baking           | UnderSuspicion          | 95
+baking           | a suspicion for too long | Paused           | DeadlineExceeded *      | 95
+baking at 80%    | five minutes          | Baking           | Baking                  | 80
+baking at 80%    | eight minutes         | Baking           | AwaitingAcknowledgement | 95
+baking at 80%    | eight minutes, a suspicion | Baking           | UnderSuspicion          | 80
+baking at 80%    | a Fail                | RollingBack      | RollingBack             | 0
 baking           | another version       | Baking           | Baking                  | 95
 baking           | a late proxy          | Baking           | AwaitingAcknowledgement | 95
 baking           | a Fail                | RollingBack      | RollingBack             | 0

@@ -8,7 +8,7 @@ from slipway.policy.analysis.metric_memory import (
     encode_state,
     load_share,
 )
-from slipway.policy.statistics.dispersion import BLOCK_SECONDS, ENOUGH, DispersionGuard
+from slipway.policy.statistics.dispersion import BAKE, ENOUGH, STEPS, DispersionGuard
 from slipway.policy.statistics.eprocess import Pair
 
 
@@ -17,7 +17,7 @@ def blocks(ratios: list[float], *, requests: int = 9000) -> DispersionGuard:
     noise = DispersionGuard()
     for ratio in ratios:
         pair = Pair(requests, round(requests * 0.01 * ratio), 19 * requests, 19 * requests // 100)
-        noise = noise.after(pair, BLOCK_SECONDS)
+        noise = noise.after(pair, STEPS.block_seconds)
     return noise
 
 
@@ -77,3 +77,14 @@ def test_a_version_that_is_bad_at_once_is_believed_sooner_than_one_that_turns_ba
     quiet = [1.0] * 3
     assert DispersionGuard().after(minute, 60.0).log_factor > ENOUGH
     assert blocks(quiet, requests=900).after(minute, 60.0).log_factor < ENOUGH
+
+
+def test_the_bake_believes_a_late_fault_sooner_than_a_step_does() -> None:
+    """Two minutes in which arms are alike, and then two of five times the errors."""
+    for phase, is_enough in ((STEPS, False), (BAKE, True)):
+        found = DispersionGuard(phase=phase).after(Pair(2500, 25, 7500, 75), 100.0)
+        for _ in range(2):
+            found = found.after(Pair(4800, 48, 1200, 12), 60.0)
+        for _ in range(2):
+            found = found.after(Pair(4800, 240, 1200, 12), 60.0)
+        assert (found.log_factor > ENOUGH) is is_enough

@@ -15,7 +15,7 @@ from slipway.policy.analysis import wording
 from slipway.policy.analysis.metric_memory import ShareMemory, StoredState, append_look, load_share
 from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look
 from slipway.policy.judgement import Judgement, Role
-from slipway.policy.statistics.dispersion import ENOUGH
+from slipway.policy.statistics.dispersion import BAKE, ENOUGH, STEPS
 from slipway.policy.statistics.eprocess import (
     BETTER_BETS,
     FIRST_SHARE,
@@ -33,6 +33,8 @@ from slipway.policy.statistics.eprocess import (
 
 PASS_AT = math.log(20.0)
 """1 / 5%: what promotion may get wrong at the margin, per step."""
+CARRIED_AT_MOST = PASS_AT / 2
+"""Of a Pass, what the step before counts for."""
 SHARED_FAULT = 0.2
 """Where stable itself is this bad, something else is broken: it is not the candidate's fault."""
 RECENT_SECONDS = 60.0
@@ -138,9 +140,7 @@ def undecided_judgement(
 
 def _count_look(share: ShareMetric, before: ShareMemory, delta: Pair, look: Look) -> ShareMemory:
     """Return the memory with one look more; a step's own evidence starts over with it."""
-    guard = before.guard
     if look.is_new_step:
-        guard = guard.closed()
         before = _begin_step(share, before, look)
 
     # How much is bet on a fault that begins in this look has to be fixed before its events are
@@ -158,6 +158,8 @@ def _count_look(share: ShareMetric, before: ShareMemory, delta: Pair, look: Look
         passed = bet_on_better(delta, share.ruled_out, look.margin, share.better_bets)
     wealth = tuple(old + new for old, new in zip(before.wealth, passed, strict=True))
 
+    phase = BAKE if look.plan.is_bake else STEPS
+    guard = replace(before.guard, phase=phase)
     fade = math.exp(-max(0.0, look.seconds) / RECENT_SECONDS)
     recent = (before.recent[0] * fade + delta.n_s, before.recent[1] * fade + delta.k_s)
     looks = before.looks
@@ -197,7 +199,7 @@ def _carry_over(share: ShareMetric, earlier: Pair, look: Look) -> tuple[float, .
         won = _bet_on_below(earlier, share.maximum)
     else:
         won = bet_on_better(earlier, share.ruled_out, look.margin, share.better_bets)
-    surplus = max(0.0, log_better(won) - PASS_AT / 2)
+    surplus = max(0.0, log_better(won) - CARRIED_AT_MOST)
     return tuple(value - surplus for value in won)
 
 

@@ -1,0 +1,171 @@
+"""Thousands of rollouts at once, by errors alone: what takes a thousand hours a cell.
+
+`many_shares` stands for the judge; the status is stored every 30 s. The other metrics of the router
+are taken to say nothing, so errors have half of the budget, as where no metrics are added.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from slipway.policy.analysis.merge import BUDGET
+from slipway.policy.analysis.metrics.assessment import BudgetGroup
+from slipway.policy.statistics.dispersion import ENOUGH
+
+from tests.bench.analysis.arrivals import TICK
+from tests.bench.analysis.many_shares import Floats, GuardPrior, ManyShares
+from tests.bench.analysis.scenario import NOISE_MEMORY
+
+FALSE_ROLLBACK, MAX_HARM = 0.01, 0.01
+WARM_UP, STORED_EVERY, FEWEST = 10, 30, 50
+NEED = -math.log(
+    FALSE_ROLLBACK
+    * BUDGET[BudgetGroup.ERRORS]
+    / sum(BUDGET[group] for group in (BudgetGroup.ERRORS, BudgetGroup.SLOW, BudgetGroup.CLIENT))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A weight of a rollout, and for how long it is held."""
+
+    seconds: int
+    weight: float
+    is_bake: bool = False
+
+
+HOUR = (Part(3600, 0.05),)
+"""An hour in the first step."""
+ROLLOUT = (
+    *(Part(25, weight) for weight in (0.05, 0.1, 0.25, 0.5)),
+    Part(480, 0.8, is_bake=True),
+    Part(240, 0.95, is_bake=True),
+)
+"""The default steps as fast as a good version passes them at 100/s, and the bake, extended twice as
+long at its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with the candidate: error ratios, and from when on."""
+
+    rps: float
+    stable: float = 0.01
+    candidate: float = 0.01
+    onset: int = 0
+    arm_noise: float = 0.0
+    """As in `Scenario`: sigma of a log-normal AR(1), half of it on stable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """How the runs ended."""
+
+    failed_at: Floats
+    """Second of the roll back; -1: none."""
+    requests: Floats
+    """Of the candidate, from the onset to the roll back."""
+
+    def share_failed(self) -> float:
+        """Return the share of runs that were rolled back."""
+        return float((self.failed_at >= 0).mean())
+
+
+def play(
+    fault: Fault,
+    parts: tuple[Part, ...],
+    runs: int,
+    *,
+    prior: GuardPrior | None = None,
+    seed: int = 1,
+) -> Ends:
+    """Roll out as many times, until the parts are over or the guard agrees to a Fail."""
+    rng = np.random.default_rng([seed, round(fault.rps * 10), fault.onset])
+    shares = ManyShares(runs, prior=prior or GuardPrior())
+    noise = _Noise(fault.arm_noise, runs, rng)
+    every, margin = np.ones(runs, bool), np.full(runs, MAX_HARM)
+    failed_at, requests = np.full(runs, -1.0), np.zeros(runs)
+    second = waited = 0
+
+    for number, part in enumerate(parts):
+        if number:
+            shares.begin_step(every, margin, is_bake=part.is_bake)
+        for _ in range(part.seconds // TICK):
+            second += TICK
+            pair = draw_counts(rng, fault, np.full(runs, part.weight), second, noise.advance())
+            requests += np.where((failed_at < 0) & (second > fault.onset), pair[:, 0], 0.0)
+            if second <= WARM_UP:
+                continue
+
+            shares.look(pair, TICK, margin)
+            convinced = (failed_at < 0) & (shares.log_e >= NEED)
+            fails = convinced & (shares.guard_factors(convinced) >= ENOUGH)
+            failed_at[fails] = second
+            waited += TICK
+            if waited >= STORED_EVERY:
+                shares.store(every)
+                waited = 0
+        if second > WARM_UP:
+            shares.store(every)
+            waited = 0
+    return Ends(failed_at, requests)
+
+
+def wrong_passes(
+    rps: float, weights: tuple[float, float, float], runs: int, *, carried: float, seconds: int
+) -> tuple[float, float]:
+    """Return how often a fault that comes with a weight passes there, and the good step's time.
+
+    The candidate is as good as stable at the first weight, and from the second on exactly as bad as
+    a Pass for the third has to rule out. `carried` is what the first step counts for at most.
+    """
+    rng = np.random.default_rng([int(rps * 10), int(weights[1] * 100)])
+    shares = ManyShares(runs, carried_at_most=carried)
+    first, second, third = weights
+    weight = np.full(runs, first)
+    bad = 1.25 * 0.01 + MAX_HARM / third
+    passed_first, passed = np.full(runs, np.nan), np.zeros(runs, bool)
+    none = np.ones((runs, 2))
+
+    for at in range(TICK, seconds + TICK, TICK):
+        is_second = weight == second
+        fault = Fault(rps, candidate=0.01)
+        pair = draw_counts(rng, fault, weight, at, none)
+        pair[:, 1] = rng.binomial(pair[:, 0].astype(int), np.where(is_second, bad, 0.01))
+        margin = MAX_HARM / np.where(is_second, third, second)
+        shares.look(pair, TICK, margin)
+        enough = shares.passes & (shares.samples >= FEWEST)
+        shares.store(np.ones(runs, bool))
+        passed |= enough & is_second
+        moves = enough & ~is_second
+        passed_first[moves] = at
+        weight[moves] = second
+        shares.begin_step(moves, np.full(runs, MAX_HARM / third))
+    return float(passed.mean()), float(np.nanmedian(passed_first))
+
+
+def draw_counts(
+    rng: np.random.Generator, fault: Fault, weight: Floats, second: int, noise: Floats
+) -> Floats:
+    """Draw what each run counts in the tick that ends at a second: runs x (n_c, k_c, n_s, k_s)."""
+    total = fault.rps * TICK
+    n = rng.poisson(np.stack([weight, 1 - weight], 1) * total)
+    candidate = fault.candidate if second > fault.onset else fault.stable
+    k = rng.binomial(n, np.minimum(1.0, np.array([candidate, fault.stable]) * noise))
+    return np.stack([n[:, 0], k[:, 0], n[:, 1], k[:, 1]], 1).astype(float)
+
+
+class _Noise:
+    """Factors of mean 1 on both arms' error ratios, by run."""
+
+    def __init__(self, sigma: float, runs: int, rng: np.random.Generator) -> None:
+        self._sigmas = np.array([sigma, sigma / 2])
+        self._rng = rng
+        self._levels = rng.standard_normal((runs, 2))
+
+    def advance(self) -> Floats:
+        """Return the factors of the next tick: runs x (candidate, stable)."""
+        steps = self._rng.standard_normal(self._levels.shape) * math.sqrt(1 - NOISE_MEMORY**2)
+        self._levels = NOISE_MEMORY * self._levels + steps
+        found: Floats = np.exp(self._sigmas * self._levels - self._sigmas**2 / 2)
+        return found
