@@ -8,8 +8,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from slipway.policy.analysis.merge import BUDGET
 from slipway.policy.analysis.metrics.assessment import BudgetGroup
+from slipway.policy.analysis.metrics.share import CARRIED_AT_MOST
 from slipway.policy.statistics.dispersion import ENOUGH
 
 from tests.bench.analysis.arrivals import TICK
@@ -112,19 +114,25 @@ def play(
 
 
 def wrong_passes(
-    rps: float, weights: tuple[float, float, float], runs: int, *, carried: float, seconds: int
-) -> tuple[float, float]:
-    """Return how often a fault that comes with a weight passes there, and the good step's time.
+    rps: float,
+    weights: tuple[float, float, float],
+    runs: int,
+    *,
+    carried: float = CARRIED_AT_MOST,
+    seconds: int,
+    seed: int = 1,
+) -> NDArray[np.bool_]:
+    """Return in which runs a fault that comes with a weight passes there.
 
     The candidate is as good as stable at the first weight, and from the second on exactly as bad as
     a Pass for the third has to rule out. `carried` is what the first step counts for at most.
     """
-    rng = np.random.default_rng([int(rps * 10), int(weights[1] * 100)])
+    rng = np.random.default_rng([seed, int(rps * 10), int(weights[1] * 100)])
     shares = ManyShares(runs, carried_at_most=carried)
     first, second, third = weights
     weight = np.full(runs, first)
     bad = 1.25 * 0.01 + MAX_HARM / third
-    passed_first, passed = np.full(runs, np.nan), np.zeros(runs, bool)
+    passed = np.zeros(runs, bool)
     none = np.ones((runs, 2))
 
     for at in range(TICK, seconds + TICK, TICK):
@@ -138,10 +146,9 @@ def wrong_passes(
         shares.store(np.ones(runs, bool))
         passed |= enough & is_second
         moves = enough & ~is_second
-        passed_first[moves] = at
         weight[moves] = second
         shares.begin_step(moves, np.full(runs, MAX_HARM / third))
-    return float(passed.mean()), float(np.nanmedian(passed_first))
+    return passed
 
 
 def draw_counts(

@@ -9,7 +9,10 @@ is longer or larger.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Generic, Protocol, TypeVar
 
+from tests.bench.analysis import hours
+from tests.bench.analysis.hours import HourOutcome, MarginOutcome
 from tests.bench.analysis.rollouts import cases
 from tests.bench.analysis.rollouts.case import Case
 from tests.bench.analysis.rollouts.climb import Result
@@ -26,39 +29,54 @@ class Measured:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Promise:
-    """One sentence of the documentation about rollouts of some cases."""
+class Outcome(Protocol):
+    """What became of many runs."""
+
+    @property
+    def runs(self) -> int: ...
+
+
+Runs = TypeVar("Runs", bound=Outcome)
+
+
+@dataclass(frozen=True)
+class Promise(Generic[Runs]):
+    """One sentence of the documentation about the cells of these names."""
 
     text: str
-    cases: tuple[Case, ...]
+    cells: tuple[str, ...]
     most: float
-    figure: Callable[[CaseOutcome], Measured]
+    figure: Callable[[Runs], Measured]
+
+    def answers(self, outcomes: Mapping[str, Runs]) -> list["Answer"]:
+        """Return what was measured of it, cell by cell, in those that were run."""
+        return [self._answer(name, outcomes[name]) for name in self.cells if name in outcomes]
+
+    def _answer(self, cell: str, outcome: Runs) -> "Answer":
+        measured = self.figure(outcome)
+        return Answer(self.text, cell, outcome.runs, measured, measured.low > self.most)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was measured of a promise in one case."""
+    """What was measured of a promise in one cell."""
 
-    promise: Promise
-    case: str
+    text: str
+    cell: str
     runs: int
     measured: Measured
-
-    @property
-    def is_broken(self) -> bool:
-        """Whether the measurement contradicts the promise."""
-        return self.measured.low > self.promise.most
+    is_broken: bool
+    """The measurement contradicts the promise."""
 
 
 def promoted(outcome: CaseOutcome) -> Measured:
     """Return the share of rollouts that were promoted."""
-    return _share(outcome, Result.PROMOTED)
+    return _share(outcome.number(Result.PROMOTED), outcome.runs)
 
 
 def rolled_back(outcome: CaseOutcome) -> Measured:
     """Return the share of rollouts that were rolled back."""
-    return _share(outcome, Result.ROLLED_BACK)
+    return _share(outcome.number(Result.ROLLED_BACK), outcome.runs)
 
 
 def seconds_to_find(outcome: CaseOutcome) -> Measured:
@@ -77,56 +95,72 @@ def seconds_to_full(outcome: CaseOutcome) -> Measured:
     return _point(outcome.at_full_p90, "s")
 
 
-def _share(outcome: CaseOutcome, result: Result) -> Measured:
-    low, high = interval(outcome.number(result), outcome.runs)
-    share = outcome.share(result)
-    return Measured(share, low, high, f"{100 * share:.3g}% ({100 * low:.3g} to {100 * high:.3g})")
+def hours_rolled_back(outcome: HourOutcome) -> Measured:
+    """Return the share of hours in which a Fail was said."""
+    return _share(outcome.found, outcome.runs)
+
+
+def margin_passed(outcome: MarginOutcome) -> Measured:
+    """Return the share of candidates at the margin that passed."""
+    return _share(outcome.passed, outcome.runs)
+
+
+def times_the_limit(outcome: HourOutcome) -> Measured:
+    """Return the mean number of requests to the Fail, as a multiple of what any test needs."""
+    times = outcome.mean_requests / outcome.needed
+    return Measured(times, times, times, f"{times:.2f} x {outcome.needed:.0f}")
+
+
+def _share(seen: int, runs: int) -> Measured:
+    low, high = interval(seen, runs)
+    text = f"{100 * seen / runs:.3g}% ({100 * low:.3g} to {100 * high:.3g})"
+    return Measured(seen / runs, low, high, text)
 
 
 def _point(value: float, unit: str) -> Measured:
     return Measured(value, value, value, f"{value:.0f} {unit}")
 
 
-def _named(made: Sequence[Case], *parts: str) -> tuple[Case, ...]:
-    """Return the cases whose name begins with one of these."""
-    found = tuple(case for case in made if case.name.startswith(parts))
+def _names(made: Sequence[Case], *parts: str) -> tuple[str, ...]:
+    """Return the names of the cases that begin with one of these."""
+    found = tuple(case.name for case in made if not parts or case.name.startswith(parts))
     assert found, parts
     return found
 
 
 _BAD, _GOOD = cases.bad_versions(), cases.good_versions()
 
-PROMISES = (
+OF_ROLLOUTS: tuple[Promise[CaseOutcome], ...] = (
     Promise(
         "a version that is no worse than stable is rolled back in 1% of rollouts at most",
-        tuple(_GOOD),
+        _names(_GOOD),
         0.01,
         rolled_back,
     ),
     Promise(
         "a version of which some requests hang, for ever or until a timeout, is promoted in 5% of "
         "rollouts at most",
-        tuple(cases.hangs()),
+        _names(cases.hangs()),
         0.05,
         promoted,
     ),
     Promise(
         "a fault that begins in the bake, errors of 5% beside 1% at 100 requests/s, is found "
         "within 120 s in half of the rollouts",
-        tuple(cases.late()),
+        _names(cases.late()),
         120,
         seconds_to_find,
     ),
     Promise(
         "by then it has harmed 300 requests at most in half of them",
-        tuple(case for case in cases.late() if case.rps == 100),
+        _names([case for case in cases.late() if case.rps == 100]),
         300,
         median_harmed,
     ),
     Promise(
         "three times the errors at a low base, a fifth more client errors, and a fault in every "
         "fifth minute are promoted in 5% of rollouts at most",
-        _named(
+        _names(
             _BAD,
             "errors 0.1% → 0.3%",
             "client errors 5% → 6%",
@@ -139,24 +173,65 @@ PROMISES = (
     Promise(
         "a good version at 100 requests/s gets all traffic but the control's within 5 minutes in "
         "nine of ten rollouts",
-        _named(_GOOD, "alike, 100/s", "alike, 0.1% errors"),
+        _names(_GOOD, "alike, 100/s", "alike, 0.1% errors"),
         300,
         seconds_to_full,
     ),
     Promise(
         "at 10 requests/s within 10 minutes",
-        _named(_GOOD, "alike, 10/s", "alike, 0.2% errors"),
+        _names(_GOOD, "alike, 10/s", "alike, 0.2% errors"),
         600,
         seconds_to_full,
     ),
 )
+OF_HOURS: tuple[Promise[HourOutcome], ...] = (
+    Promise(
+        "without noise, errors alone roll back 1% of hours at most",
+        tuple(hour.name for hour in hours.quiet()),
+        0.01,
+        hours_rolled_back,
+    ),
+    Promise(
+        "with noise of single pods, 2% of hours at most",
+        tuple(hour.name for hour in hours.noisy()),
+        0.02,
+        hours_rolled_back,
+    ),
+    *(
+        Promise(
+            f"errors of 5% beside 1%, {when}{rps:g} requests/s, are found with {times:g} times the "
+            "requests that any test needs",
+            (f"errors 1% → 5%{late}, {rps:g}/s",),
+            times,
+            times_the_limit,
+        )
+        for when, late, rps, times in (
+            ("at once at ", "", 100.0, 1.7),
+            ("at once at ", "", 1000.0, 3.0),
+            ("after half an hour at ", " after 30 min", 100.0, 3.0),
+        )
+    ),
+)
 
 
-def answers(outcomes: Mapping[str, CaseOutcome]) -> list[Answer]:
-    """Return what was measured of every promise, case by case."""
-    return [
-        Answer(promise, case.name, outcomes[case.name].runs, promise.figure(outcomes[case.name]))
-        for promise in PROMISES
-        for case in promise.cases
-        if case.name in outcomes
-    ]
+OF_MARGINS: tuple[Promise[MarginOutcome], ...] = (
+    Promise(
+        "a fault that comes with a weight, as bad as a Pass there must rule out, passes in 5% of "
+        "hours at most",
+        tuple(margin.name for margin in hours.margins()),
+        0.05,
+        margin_passed,
+    ),
+)
+
+
+def answer_all(
+    rollouts: Mapping[str, CaseOutcome],
+    measured_hours: Mapping[str, HourOutcome],
+    margins: Mapping[str, MarginOutcome],
+) -> list[Answer]:
+    """Return what was measured of every promise."""
+    of_rollouts = [answer for promise in OF_ROLLOUTS for answer in promise.answers(rollouts)]
+    of_hours = [answer for promise in OF_HOURS for answer in promise.answers(measured_hours)]
+    of_margins = [answer for promise in OF_MARGINS for answer in promise.answers(margins)]
+    return [*of_rollouts, *of_hours, *of_margins]

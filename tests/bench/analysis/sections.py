@@ -4,9 +4,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 
-from tests.bench.analysis import promises, scenario, tables, tables_of_rollouts, timing
+from tests.bench.analysis import hours, promises, scenario, tables, tables_of_rollouts, timing
 from tests.bench.analysis.bench import Bench, Cell
-from tests.bench.analysis.margin import MARGINS, pass_wrongly
+from tests.bench.analysis.hours import (
+    CHUNK_HOURS,
+    HOURS,
+    Hour,
+    HourOutcome,
+    MarginOutcome,
+    run_hours,
+    run_margin,
+)
 from tests.bench.analysis.measure import measure_once, read_cells
 from tests.bench.analysis.peers.argo import Argo
 from tests.bench.analysis.peers.climb import Ratios, climb_argo, climb_flagger
@@ -26,6 +34,8 @@ RATIOS = [
     for candidate in (0.01, 0.05)
 ]
 """Of the cases "alike" and "errors 1% → 5%"."""
+FULL_RUNS = 200
+"""Of a cell of whole rollouts; hours are as many more as rollouts are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +66,55 @@ def _good(bench: Bench) -> str:
     return tables_of_rollouts.good_versions(rollouts(bench, cases.good_versions()))
 
 
-def _all_answers(bench: Bench) -> list[promises.Answer]:
-    made = rollouts(bench, [*cases.bad_versions(), *cases.good_versions()])
-    return promises.answers({outcome.case.name: outcome for outcome in made})
-
-
-def _promises(bench: Bench) -> str:
-    return tables_of_rollouts.promises(_all_answers(bench))
-
-
-def broken_promises(bench: Bench) -> list[str]:
-    """Return a line for every promise that a measurement contradicts."""
+def measured_hours(bench: Bench, made: Sequence[Hour]) -> list[HourOutcome]:
+    """Return what became of the hours that were chosen; a run of theirs is many hours."""
+    cells = [Cell(f"hours: {hour.name}", partial(run_hours, hour)) for hour in made]
+    runs = bench.runs_of(cells, _chunks(bench))
     return [
-        f"{answer.promise.text}: {answer.measured.text} of {answer.runs} runs of {answer.case!r}"
-        for answer in _all_answers(bench)
-        if answer.is_broken
+        HourOutcome(hour, runs[cell.name])
+        for hour, cell in zip(made, cells, strict=True)
+        if cell.name in runs
     ]
+
+
+def measured_margins(bench: Bench) -> list[MarginOutcome]:
+    """Return what became of candidates at the margin."""
+    made = hours.margins()
+    cells = [Cell(f"margin: {margin.name}", partial(run_margin, margin)) for margin in made]
+    runs = bench.runs_of(cells, _chunks(bench))
+    return [
+        MarginOutcome(margin, runs[cell.name])
+        for margin, cell in zip(made, cells, strict=True)
+        if cell.name in runs
+    ]
+
+
+def _chunks(bench: Bench) -> int:
+    return max(1, HOURS * bench.runs // FULL_RUNS // CHUNK_HOURS)
+
+
+def _noise(bench: Bench) -> str:
+    outcomes = measured_hours(bench, [*hours.quiet(), *hours.noisy()])
+    return tables_of_rollouts.hours_without_difference(outcomes)
+
+
+def _limits(bench: Bench) -> str:
+    return tables_of_rollouts.hours_with_fault(measured_hours(bench, hours.faults()))
+
+
+def _margin(bench: Bench) -> str:
+    return tables_of_rollouts.hours_at_margin(measured_margins(bench))
+
+
+def answer_promises(bench: Bench) -> list[promises.Answer]:
+    """Return what was measured of every promise."""
+    of_rollouts = rollouts(bench, [*cases.bad_versions(), *cases.good_versions()])
+    asked = [*hours.quiet(), *hours.noisy(), *hours.faults()]
+    return promises.answer_all(
+        {outcome.case.name: outcome for outcome in of_rollouts},
+        {outcome.hour.name: outcome for outcome in measured_hours(bench, asked)},
+        {outcome.margin.name: outcome for outcome in measured_margins(bench)},
+    )
 
 
 def climb_of_peers(ratios: Ratios, number: int) -> Run:
@@ -117,27 +160,17 @@ def _fixed(bench: Bench) -> str:
     return tables.detections(rows) if rows else ""
 
 
-def _margin(bench: Bench) -> str:
-    cells = [Cell(f"margin: {item.name}", partial(pass_wrongly, item)) for item in MARGINS]
-    runs = bench.runs_of(cells)
-    return tables.margins(
-        [
-            (name.removeprefix("margin: "), sum(run["passed"] for run in made), len(made))
-            for name, made in runs.items()
-        ]
-    )
-
-
 SECTIONS = [
     Section("bad", "Bad versions, the worst first", _bad),
     Section("good", "Good versions, the worst first", _good),
-    Section("promises", "Promises", _promises),
+    Section("noise", "A thousand hours of the error test, a look every 5 s", _noise),
+    Section("margin", "A candidate at the margin of a Pass, for 40 minutes", _margin),
+    Section("limits", "Errors beside the limit of any test, at a weight of 5%", _limits),
     Section("peers", "Whole rollouts by the rules of peers", _peers),
     Section(
         "fixed",
         "At a fixed weight of 5%: mean requests / median seconds / median harmed",
         _fixed,
     ),
-    Section("margin", "Wrong promotions at the margin, a look every 5 s for an hour", _margin),
     Section("time", "CPU time of a look", lambda _: timing.timing()),
 ]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 
 from tests.bench.analysis.limits import limit
-from tests.bench.analysis.measure import Cell, at_most
+from tests.bench.analysis.measure import Cell
 from tests.bench.analysis.rollouts.climb import Ending, Result
 
 TOLERANCE = {"relative": 0.25, "absolute": 0.002}
@@ -84,17 +84,5 @@ def rollouts_of_peers(rows: Sequence[tuple[str, str, Sequence[Ending]]]) -> str:
                 f"{median(ending.harmed for ending in endings):.0f}",
             ]
             for version, rule, endings in rows
-        ),
-    )
-
-
-def margins(rows: Sequence[tuple[str, int, int]]) -> str:
-    """Return how often a candidate at the margin passed: name, passed, runs."""
-    head = ["candidate at the margin", "runs", "passed", "95% bound"]
-    return table(
-        head,
-        (
-            [name, f"{runs}", percent(passed / runs), percent(at_most(passed, runs))]
-            for name, passed, runs in rows
         ),
     )

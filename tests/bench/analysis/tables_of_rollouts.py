@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from tests.bench.analysis.promises import Answer
+from tests.bench.analysis.hours import STABLE, HourOutcome, MarginOutcome
+from tests.bench.analysis.promises import Answer, hours_rolled_back, margin_passed
 from tests.bench.analysis.rollouts.climb import Result
 from tests.bench.analysis.rollouts.outcome import CaseOutcome, interval, p90
 from tests.bench.analysis.tables import percent, table
@@ -69,18 +70,74 @@ def _middle_and_p90(values: Sequence[float], unit: str = "") -> str:
 
 
 def promises(answers: Sequence[Answer]) -> str:
-    """Return what was measured of every promise, broken ones first."""
-    ordered = sorted(answers, key=lambda answer: not answer.is_broken)
+    """Return every promise with the cell that is worst for it, broken ones first.
+
+    A promise of many cells has one line for each that breaks it, or else one for the worst.
+    """
+    rows = [answer for answer in answers if answer.is_broken]
+    broken = {answer.text for answer in rows}
+    for text in dict.fromkeys(answer.text for answer in answers):
+        if text not in broken:
+            kept = [answer for answer in answers if answer.text == text]
+            rows.append(max(kept, key=lambda answer: answer.measured.figure))
     return table(
-        ["promise", "rollout", "runs", "measured", ""],
+        ["promise", "worst of", "measured in the worst", "runs", ""],
         (
             [
-                answer.promise.text,
-                answer.case,
-                f"{answer.runs}",
-                answer.measured.text,
+                answer.text,
+                f"{sum(other.text == answer.text for other in answers)}",
+                f"{answer.measured.text}: {answer.cell}",
+                f"{answer.runs:,}",
                 "**broken**" if answer.is_broken else "kept",
             ]
-            for answer in ordered
+            for answer in rows
+        ),
+    )
+
+
+def hours_without_difference(outcomes: Iterable[HourOutcome]) -> str:
+    """Return in how many hours a Fail was said although there was no difference."""
+    ordered = sorted(outcomes, key=lambda it: -it.found)
+    return table(
+        ["no difference", "hours", "rolled back"],
+        (
+            [outcome.hour.name, f"{outcome.runs:,}", hours_rolled_back(outcome).text]
+            for outcome in ordered
+        ),
+    )
+
+
+def hours_with_fault(outcomes: Iterable[HourOutcome]) -> str:
+    """Return how soon a fault was found, beside what any test needs."""
+    return table(
+        ["fault", "runs", "found", "median", "mean requests", "limit", "times"],
+        (
+            [
+                outcome.hour.name,
+                f"{outcome.runs:,}",
+                percent(outcome.found / outcome.runs),
+                f"{outcome.median_seconds:.0f} s",
+                f"{outcome.mean_requests:.0f}",
+                f"{outcome.needed:.0f}",
+                f"{outcome.mean_requests / outcome.needed:.2f}",
+            ]
+            for outcome in outcomes
+        ),
+    )
+
+
+def hours_at_margin(outcomes: Iterable[MarginOutcome]) -> str:
+    """Return in how many hours a candidate at the margin passed, the worst first."""
+    ordered = sorted(outcomes, key=lambda it: -it.passed)
+    return table(
+        ["candidate", "errors", "runs", "passed"],
+        (
+            [
+                outcome.margin.name,
+                f"{percent(STABLE)} → {percent(outcome.margin.candidate)}",
+                f"{outcome.runs:,}",
+                margin_passed(outcome).text,
+            ]
+            for outcome in ordered
         ),
     )

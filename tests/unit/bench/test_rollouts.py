@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from slipway.api.counters import Counters, RouteCounters
 
-from tests.bench.analysis import tables_of_rollouts
+from tests.bench.analysis import hours, tables_of_rollouts
 from tests.bench.analysis.bench import Bench, Cell
-from tests.bench.analysis.promises import PROMISES, Answer, Promise, promoted
-from tests.bench.analysis.promises import answers as answers_to_promises
+from tests.bench.analysis.promises import OF_HOURS, OF_ROLLOUTS, Promise, answer_all, promoted
 from tests.bench.analysis.rollouts.behaviour import (
     Behaviour,
     End,
@@ -207,22 +206,28 @@ def test_runs_that_are_kept_are_not_done_again(tmp_path: Path) -> None:
 
 def test_a_promise_is_broken_where_the_interval_lies_above_it() -> None:
     case = Case("hangs", 1)
-    promise = Promise("few", (case,), 0.05, promoted)
+    promise: Promise[CaseOutcome] = Promise("few", ("hangs",), 0.05, promoted)
 
-    def answer(many: int) -> Answer:
+    def is_broken(many: int) -> bool:
         endings = [*ended(Result.PROMOTED, many), *ended(Result.ROLLED_BACK, 200 - many)]
-        return Answer(promise, "hangs", 200, promoted(CaseOutcome(case, endings)))
+        (answer,) = promise.answers({"hangs": CaseOutcome(case, endings)})
+        return answer.is_broken
 
-    assert not answer(10).is_broken
-    assert not answer(14).is_broken
-    assert answer(20).is_broken
+    assert [is_broken(many) for many in (10, 14, 20)] == [False, False, True]
 
 
-def test_promises_are_asked_where_their_cases_were_run() -> None:
-    case = PROMISES[0].cases[0]
+def test_promises_are_asked_where_their_cells_were_run() -> None:
+    case = good_versions()[0]
     outcome = CaseOutcome(case, ended(Result.ROLLED_BACK, 200))
-    found = [answer for answer in answers_to_promises({case.name: outcome}) if answer.is_broken]
-    assert [answer.promise for answer in found] == [PROMISES[0]]
+    found = [answer for answer in answer_all({case.name: outcome}, {}, {}) if answer.is_broken]
+    assert [(answer.text, answer.cell) for answer in found] == [(OF_ROLLOUTS[0].text, case.name)]
+
+
+def test_every_promise_is_about_cells_that_there_are() -> None:
+    names = {case.name for case in (*bad_versions(), *good_versions())}
+    of_hours = {hour.name for hour in (*hours.quiet(), *hours.noisy(), *hours.faults())}
+    assert {cell for promise in OF_ROLLOUTS for cell in promise.cells} <= names
+    assert {cell for promise in OF_HOURS for cell in promise.cells} <= of_hours
 
 
 def test_a_version_that_is_not_found_has_no_time_and_counts_as_last() -> None:

@@ -168,8 +168,8 @@ class DecisionWorld(RolloutWorld):
 
     # ── one pass, perhaps killed ──
 
-    def reconcile(self, *, kill_after: int | None = None) -> Decision:
-        facts = self.facts()
+    def reconcile(self, *, kill_after: int | None = None, facts: Facts | None = None) -> Decision:
+        facts = facts or self.facts()
         decision = decide(facts, self.now)
         broken = find_violations(decision, facts, self.now)
         assert not broken, (self.seed, broken, self.log[-12:])

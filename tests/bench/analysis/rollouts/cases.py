@@ -33,7 +33,7 @@ def errors(before: float, after: float, rps: float, **more: object) -> Case:
 
 def hangs() -> list[Case]:
     """Return versions whose requests do not come back, or late."""
-    old_streams = {"stable": streams(120), "past": 7200}
+    old_streams = {"stable": streams(120), "past": 7200, "hours": 3}
     return [
         _bad("10% hang for ever", 100, hanging(0.1)),
         _bad("10% hang for ever", 10, hanging(0.1)),
@@ -103,8 +103,8 @@ def unlucky() -> list[Case]:
     burst = Outage(answers(0.5), lasts=1, every=60, begin=30)
     return [
         _good("no traffic for 10 min but one open request", 100, stops=(30, 630)),
-        _good("streams of 2 min, new service", 0.5, streams(120), past=100),
-        _good("streams of 2 min", 0.5, streams(120), past=7200),
+        _good("streams of 2 min, new service", 0.5, streams(120), past=100, hours=3),
+        _good("streams of 2 min", 0.5, streams(120), past=7200, hours=3),
         _good("answers after 30 s, 2% fail at once", 1000, slow_answers(30, 0.02)),
         _good("answers after 20 s, 2% fail at once", 1000, slow_answers(20, 0.02)),
         _good("answers after 30 s, 5% fail at once", 100, slow_answers(30, 0.05)),

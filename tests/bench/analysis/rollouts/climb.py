@@ -9,7 +9,7 @@ import copy
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import numpy as np
@@ -18,10 +18,12 @@ from slipway.api.modeldeployment import Outcome, Stage
 from slipway.api.modeldeployment.rollout import Rollout
 from slipway.api.reasons import Reason
 from slipway.api.verdict import Verdict
+from slipway.policy.facts import Facts
 
 from tests.bench.analysis.arrivals import TICK
 from tests.bench.analysis.rollouts.case import Case, Truth
 from tests.bench.analysis.rollouts.service import Service
+from tests.builders import NOON
 from tests.unit.policy.world import PROXIES as NAMES
 from tests.unit.policy.world import DecisionWorld
 
@@ -29,6 +31,8 @@ LOOK_AT_LEAST = 30
 """Seconds between two looks while nothing of the candidate begins or ends. Between two stored looks
 every look starts from the stored one, so those that are left out would have changed nothing."""
 COLLECTING = {reason for reason in Reason if reason.is_collecting}
+DECIDE_AT_LEAST = timedelta(seconds=10)
+"""Between two decisions while every verdict stays the same."""
 STARTS_WITHIN = 120
 """Ticks until the candidate has its first weight."""
 
@@ -66,6 +70,9 @@ class Climb(DecisionWorld):
     """The world, with a service whose requests come and end by the tick."""
 
     service: Service | None = None
+    verdicts: list[tuple[str, Verdict, Reason]] | None = None
+    """What every metric said when it was decided last."""
+    decided_at: datetime = NOON
 
     def answers(self) -> Sequence[Counters | None]:
         if self.service is None:
@@ -92,11 +99,24 @@ class Climb(DecisionWorld):
         for proxy in NAMES:
             self.acked[proxy] = (self.generation, dict(self.weights or {}), self.now)
 
-    def settle_weights(self) -> None:
-        """Reconcile until nothing moves without time."""
+    def look(self) -> None:
+        """Judge; decide where a verdict changed, and else every `DECIDE_AT_LEAST` seconds."""
+        facts = self.facts()
+        verdicts = [(item.name, item.verdict, item.reason) for item in facts.judgements]
+        is_due = self.now - self.decided_at >= DECIDE_AT_LEAST
+        if is_due or verdicts != self.verdicts:
+            self.verdicts, self.decided_at = verdicts, self.now
+            self.settle_weights(facts)
+
+    def settle_weights(self, facts: Facts | None = None) -> None:
+        """Reconcile until nothing moves without time; `facts` are those of this moment, if known.
+
+        Proxies acknowledge at once.
+        """
         for _ in range(8):
             before = self.generation
-            self.reconcile()
+            self.reconcile(facts=facts)
+            facts = None
             for state in self.workloads.values():
                 state.ready = state.wanted
             if self.generation == before:
@@ -124,7 +144,7 @@ def climb(case: Case, rng: np.random.Generator) -> Ending:
 
         looked = service.at
         said = _told(world)
-        world.settle_weights()
+        world.look()
         if full < 0 and _stage(world) is Stage.BAKING:
             full = int(service.at)
         result = _result(world)

@@ -236,6 +236,7 @@ class Service:
             resets=0,
             timeouts=ends[End.TIMED_OUT],
             client_errors=ends[End.REFUSED],
+            refused=ends[End.REFUSED],
             active=begun - sum(ends),
             begun=begun,
             stream_requests=sent,
