@@ -404,6 +404,7 @@ class Reason(StrEnum):
     )
     SLOW_RATIO = "SlowRatio", Group.ANALYSIS, "a larger share of slow answers than on stable"
     SLOW_MEAN = "SlowMean", Group.ANALYSIS, "a higher mean latency than on stable"
+    LATENCY_GROWS = "LatencyGrows", Group.ANALYSIS, "latency grows with time, beside stable's"
     UNRESPONSIVE = "Unresponsive", Group.ANALYSIS, "requests go in and do not come back"
     TOO_MANY = "TooMany", Group.ANALYSIS, "a larger share of counted events than allowed"
     TOO_HIGH = "TooHigh", Group.ANALYSIS, "a higher mean than allowed"

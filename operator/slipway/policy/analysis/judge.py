@@ -47,6 +47,8 @@ from slipway.policy.analysis.metrics.share import ShareMetric, assess_share
 from slipway.policy.analysis.metrics.threshold import check_share
 from slipway.policy.analysis.metrics.traffic_split import NAME as TRAFFIC
 from slipway.policy.analysis.metrics.traffic_split import SplitMemory, assess_split, load_split
+from slipway.policy.analysis.metrics.trend import NAME as TREND
+from slipway.policy.analysis.metrics.trend import assess_trend
 from slipway.policy.analysis.plan import Plan
 from slipway.policy.judgement import Judgement, KeptText, Role
 from slipway.policy.statistics.eprocess import FINE_BETTER_BETS, FINE_RATIOS, Pair
@@ -200,7 +202,9 @@ def _assess_router(delta: CounterDelta, stored: _StoredStates, look: Look) -> li
         assessed.append(_assess_without_edges(look))
     if look.plan.mode is AnalysisMode.AUTO:
         window = _latency_window(delta)
-        assessed.append(assess_mean(_latency_mean(look), window, stored.of(MEAN), look))
+        mean = _latency_mean(look)
+        assessed.append(assess_mean(mean, window, stored.of(MEAN), look))
+        assessed.append(assess_trend(mean, window, stored.of(TREND), look))
     return assessed
 
 

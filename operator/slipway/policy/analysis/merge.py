@@ -3,12 +3,12 @@
 A weighted mean of e-values is an e-value however they depend on each other, and in essence the only
 admissible way to merge them (V. Vovk and R. Wang, E-values: calibration, combination and
 applications, 2021). Errors have 40% of the budget for false rollbacks, slow answers 30%, client
-errors and the slowest thousandth 10% each, all other metrics 30%, where there are any, scaled to
-100%. Weights are those of the plan, so that they are fixed: a metric that cannot be read counts
-with what it showed last, and a source that stops answering changes nothing for the others. The
-candidate fails when the mean reaches 1 / falseRollback; the culprit is the metric that contributed
-most. Promotion needs every required metric to pass, each at its own 5%: no correction is needed for
-that.
+errors, the slowest thousandth and the trend of the latency 10% each, all other metrics 30%, where
+there are any, scaled to 100%. Weights are those of the plan, so that they are fixed: a metric that
+cannot be read counts with what it showed last, and a source that stops answering changes nothing
+for the others. The candidate fails when the mean reaches 1 / falseRollback; the culprit is the
+metric that contributed most. Promotion needs every required metric to pass, each at its own 5%: no
+correction is needed for that.
 """
 
 import math
@@ -28,6 +28,7 @@ BUDGET = {
     BudgetGroup.SLOW: 0.3,
     BudgetGroup.CLIENT: 0.1,
     BudgetGroup.FAR: 0.1,
+    BudgetGroup.TREND: 0.1,
     BudgetGroup.REST: 0.3,
 }
 """In parts of the sum over the groups that have members."""

@@ -18,6 +18,7 @@ from typing import Protocol
 from slipway.policy.statistics.dispersion import DispersionGuard
 from slipway.policy.statistics.eprocess import BETTER_BETS, NOTHING, Pair, StartMixture
 from slipway.policy.statistics.mean_windows import EMPTY, MeanWindows, Window
+from slipway.policy.statistics.trend import MOST_WINDOWS, Trend
 
 MOST_LOOKS = 20
 DIGITS = 4
@@ -40,6 +41,7 @@ UNBEGUN = "y"
 COUNTERS = "c"
 """Key of what was read last; no key of the memories of a share or a mean."""
 UNBET, QUIET, NO_WINDOWS = StartMixture(), DispersionGuard(), MeanWindows()
+NO_TREND = Trend()
 
 
 def encode_state(raw: RawState) -> str:
@@ -260,6 +262,40 @@ def load_mean(text: str | None) -> MeanMemory | None:
         lost = int(raw["x"])  # type: ignore[call-overload]
         return MeanMemory(means, _window_from(raw["s"]), _read_looks(raw["l"]), lost)
     except (ValueError, KeyError, TypeError, OverflowError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class TrendMemory:
+    """Of a trend."""
+
+    trend: Trend = NO_TREND
+    open: Window = EMPTY
+    """The window that fills."""
+    lost: int = 0
+
+    def raw(self) -> RawState:
+        """Return the value for status."""
+        trend = self.trend
+        return {
+            "v": trend.values,
+            "w": trend.wealth,
+            "o": _window_to_list(self.open),
+            "x": self.lost,
+        }
+
+
+@lru_cache(MOST_PARSED)
+def load_trend(text: str | None) -> TrendMemory | None:
+    """Read the memory of a trend; None where it is not one."""
+    raw = decode_state(text)
+    try:
+        values = tuple(_list_items(raw["v"]))[-MOST_WINDOWS:]
+        wealth = _read_floats(raw["w"], len(NO_TREND.wealth))
+        trend = Trend(read_floats(values), wealth)
+        lost = int(raw["x"])  # type: ignore[call-overload]
+        return TrendMemory(trend, _window_from(raw["o"]), lost)
+    except (ValueError, KeyError, TypeError):
         return None
 
 

@@ -366,6 +366,46 @@ def test_a_slowest_thousandth_that_the_p99_knows_already_is_not_judged_twice() -
     assert {"latency-p999", "latency-peak"} & found.keys() == set()
 
 
+# ── growth ──
+
+
+def leaking(run: Run, minutes: int, growth: float) -> dict[str, Judgement]:
+    """Let the candidate's answers get slower, by so many more of 300 in each half minute."""
+    found = {}
+    for number in range(2 * minutes):
+        slow = min(300, round(growth * number))
+        found = run.look((300, 0, slow), (300, 0, 30), seconds=30)
+    return found
+
+
+def test_answers_that_get_slower_all_the_time_fail() -> None:
+    wide = {"tolerance": Tolerance(relative=0.25, absolute=1)}
+    found = leaking(Run(wide, stable=(1000, 0, 100)), 10, 8)
+    assert said(found, "latency-rise") == ("Fail", "LatencyGrows")
+    assert "typical latency beside stable's changed by +" in found["latency-rise"].message
+
+
+def test_answers_that_are_slow_at_once_are_no_trend() -> None:
+    wide = {"tolerance": Tolerance(relative=0.25, absolute=1)}
+    run, found = Run(wide, stable=(1000, 0, 100)), {}
+    for _ in range(20):
+        found = run.look((300, 0, 33), (300, 0, 30), seconds=30)
+    assert said(found, "latency-rise") == ("Pass", "NothingAgainst")
+
+
+def test_growth_within_the_limit_is_suspicious_and_no_more() -> None:
+    wide = {"tolerance": Tolerance(relative=0.25, absolute=1)}
+    found = leaking(Run(wide, stable=(1000, 0, 100)), 7, 2)
+    assert said(found, "latency-rise") == ("Inconclusive", "UnderSuspicion")
+
+
+def test_at_a_new_weight_growth_is_measured_anew() -> None:
+    run = Run({"tolerance": Tolerance(relative=0.25, absolute=1)}, stable=(1000, 0, 100))
+    leaking(run, 2, 8)
+    run.changes["step"] = later(500).isoformat()
+    assert run.look((300, 0, 60), (300, 0, 30))["latency-rise"].samples == 0
+
+
 # ── mode Threshold ──
 
 

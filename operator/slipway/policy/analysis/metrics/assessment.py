@@ -20,6 +20,7 @@ class BudgetGroup(Enum):
     SLOW = "slow"
     CLIENT = "client"
     FAR = "far"
+    TREND = "trend"
     REST = "rest"
     NONE = "none"
     """Its verdict is its own: it spends nothing."""

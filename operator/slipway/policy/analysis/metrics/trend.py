@@ -1,0 +1,96 @@
+"""Does the candidate's typical latency grow with time, beside stable's? A leak begins so.
+
+In windows of half a minute the candidate's typical latency is divided by the highest that is no
+worse than stable's, so load that both share cancels. `statistics.trend` ranks the windows of a
+step; growth within `GROWTH` an hour is tolerated. A Fail needs the growth, and that the last
+windows are above the limit: a version that is slower by ever so little is held, not rolled back.
+"""
+
+import math
+from dataclasses import replace
+
+from slipway.api.reasons import Reason
+from slipway.api.times import to_wire
+from slipway.api.verdict import Verdict
+from slipway.policy.analysis import wording
+from slipway.policy.analysis.metric_memory import StoredState, TrendMemory, load_trend
+from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look
+from slipway.policy.analysis.metrics.mean import MeanMetric
+from slipway.policy.judgement import Judgement, Role
+from slipway.policy.statistics.mean_windows import EMPTY, WINDOW_SAMPLES, Window
+from slipway.policy.statistics.trend import Trend
+
+NAME = "latency-rise"
+TREND_SECONDS = 30.0
+GROWTH = math.log(1.25)
+"""Per hour: as much as the tolerance of a latency is by default."""
+FEWEST = 3
+DECIMALS = 3
+HELD_AT = math.log(100.0)
+HOUR = 3600.0
+
+
+def assess_trend(mean: MeanMetric, delta: Window, stored: StoredState, look: Look) -> Assessment:
+    """Return what the windows of a mean say of its growth, after `delta` more."""
+    memory = load_trend(stored.text) or TrendMemory(lost=stored.times_lost)
+    if look.is_new_step:
+        memory = replace(memory, trend=memory.trend.restarted(), open=EMPTY)
+    memory = _count_look(mean, memory, delta, look)
+
+    trend = memory.trend
+    judgement = Judgement(
+        NAME,
+        Verdict.INCONCLUSIVE,
+        Reason.TOO_FEW_REQUESTS,
+        "",
+        samples=len(trend.values),
+        role=Role.ADVISORY,
+        since=to_wire(look.base.since),
+    )
+    text = _describe_growth(trend, look) + wording.lost_state_note(memory.lost)
+    is_above = trend.latest > 0
+    assessment = Assessment(
+        judgement,
+        memory,
+        BudgetGroup.TREND,
+        trend.log_e if is_above else min(0.0, trend.log_e),
+        fail_reason=Reason.LATENCY_GROWS,
+        figures=text,
+    )
+
+    if len(trend.values) < FEWEST:
+        message = f"too few windows for a trend: {text}"
+        return assessment.with_verdict(Verdict.INCONCLUSIVE, Reason.TOO_FEW_REQUESTS, message)
+    if trend.log_e >= HELD_AT and not is_above:
+        message = f"grows, and is still within the limit: {text}"
+        return assessment.with_verdict(Verdict.INCONCLUSIVE, Reason.UNDER_SUSPICION, message)
+    return assessment.with_verdict(Verdict.PASS, Reason.NOTHING_AGAINST, text)
+
+
+def _count_look(mean: MeanMetric, memory: TrendMemory, delta: Window, look: Look) -> TrendMemory:
+    window = memory.open + delta
+    is_full = min(window.n_c, window.n_s) >= WINDOW_SAMPLES and window.seconds >= TREND_SECONDS
+    if not is_full:
+        return replace(memory, open=window)
+
+    candidate = mean.mean(window.sum_c, window.n_c)
+    allowed = mean.limit(mean.mean(window.sum_s, window.n_s))
+    if candidate <= 0 or allowed <= 0:
+        return replace(memory, open=EMPTY)
+    tolerated = GROWTH * look.step_time.total_seconds() / HOUR
+    # Rounded as it is stored: one that is remembered must not differ from one that is new.
+    value = round(math.log(candidate / allowed) - tolerated, DECIMALS)
+    trend = memory.trend.with_window(value)
+    return replace(memory, trend=trend, open=EMPTY)
+
+
+def _describe_growth(trend: Trend, look: Look) -> str:
+    """Say by how much the ratio of both latencies has changed since the step's first windows."""
+    if not trend.values:
+        return f"no window yet, since {look.base.since:%H:%M:%S}"
+    first = Trend(trend.values[:FEWEST]).latest
+    grown = math.expm1(min(trend.latest - first, math.log(1000.0)))
+    return (
+        f"typical latency beside stable's changed by {grown:+.0%} over {len(trend.values)} "
+        f"windows, since {look.base.since:%H:%M:%S}"
+    )
