@@ -74,11 +74,61 @@ class ImageTarget(SettingsModel):
     containers fetch the models."""
 
 
+class StoreSettings(SettingsModel):
+    """A store that ModelDeployments use by its name, or by the prefix of their address.
+
+    A ModelDeployment overrides each field. Secrets and ConfigMaps are those of its namespace.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+    """Name for `source.store`."""
+    prefixes: list[
+        Annotated[str, Field(pattern=r"^(https?|s3|gs|az|hf|oci)://([!-~]*/)?$", max_length=1024)]
+    ] = []
+    """Addresses that are in this store: such as ``s3://models/``, or ``s3://`` for all buckets. The
+    longest prefix counts. Empty: only who names the store uses it."""
+    namespaces: list[Namespace] = []
+    """Namespaces whose ModelDeployments use the store; empty: all."""
+    credentials_secret: Annotated[str, Field(max_length=253)] = ""
+    """Secret with the credentials, in the namespace of each ModelDeployment."""
+    service_account_name: Annotated[str, Field(max_length=253)] = ""
+    """ServiceAccount of the pods that fetch, in the namespace of each ModelDeployment."""
+    endpoint: Annotated[str, Field(pattern=r"^(https?://[^@\s?#]+)?$", max_length=512)] = ""
+    """Address of the store. With ``http://`` it needs no pinned digest."""
+    region: Annotated[str, Field(max_length=64)] = ""
+    """Region of its S3 buckets."""
+    path_style: bool | None = None
+    """Name an S3 bucket in the path instead of the host. Default: true with an endpoint."""
+    anonymous: bool = False
+    """Send no credentials."""
+    account: Annotated[str, Field(max_length=24)] = ""
+    """Storage account of Azure."""
+    ca_config_map: Annotated[str, Field(max_length=253)] = ""
+    """ConfigMap with its certificates under the key ``ca.crt``, in the namespace of each
+    ModelDeployment."""
+    proxy: Annotated[str, Field(pattern=r"^(https?://[^@\s?#]+)?$", max_length=512)] = ""
+    """HTTP proxy on the way to the store. Default: `jobs.proxy`."""
+
+    def serves(self, namespace: str) -> bool:
+        """Return whether ModelDeployments of this namespace may use the store."""
+        return not self.namespaces or namespace in self.namespaces
+
+
 class SourceSettings(SettingsModel):
-    """Which sources of models are allowed."""
+    """Which sources of models are allowed, and how they are reached."""
 
     allow_plain_http: Annotated[bool, Field(alias="allowPlainHTTP")] = False
     """Allow ``http://`` sources without a pinned digest."""
+    stores: list[StoreSettings] = []
+    """Stores that ModelDeployments use without knowing how they are reached."""
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [store.name for store in self.stores]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"stores has {twice!r} twice, expected each name once")
+        return self
 
 
 class SecretName(SettingsModel):
@@ -155,6 +205,20 @@ class PodSettings(SettingsModel):
     """Resources of each container; what is not given keeps its default."""
 
 
+class ProxySettings(SettingsModel):
+    """An HTTP proxy."""
+
+    url: Annotated[str, Field(pattern=r"^(https?://[^@\s?#]+)?$", max_length=512)] = ""
+    """``http://host:port``; empty: none."""
+    no_proxy: list[Annotated[str, Field(pattern=r"^[^\s,]+$", max_length=253)]] = [
+        "localhost",
+        "127.0.0.1",
+        ".svc",
+        ".cluster.local",
+    ]
+    """Hosts and domains that are reached without it."""
+
+
 NO_SIDECAR_LABELS = {"sidecar.istio.io/inject": "false", "kuma.io/sidecar-injection": "disabled"}
 NO_SIDECAR_ANNOTATIONS = {
     "sidecar.istio.io/inject": "false",
@@ -168,6 +232,8 @@ NO_SIDECAR_ANNOTATIONS = {
 class JobSettings(PodSettings):
     """Package and check Jobs; the pull secrets are also for init containers that fetch models."""
 
+    proxy: ProxySettings = ProxySettings()
+    """Proxy through which they reach sources and registries."""
     labels: dict[str, str] = NO_SIDECAR_LABELS
     """Labels of the pods, besides Slipway's own. Default: those by which meshes inject no
     sidecar."""

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from slipway.api.base import ApiModel, Digest
 from slipway.api.golden import Regression
-from slipway.settings import RegistryAccess
+from slipway.settings import ProxySettings, RegistryAccess
 
 ENVIRONMENT_VARIABLE = "SLIPWAY_REQUEST"
 
@@ -15,6 +15,10 @@ SOURCE_MOUNT = "/source"
 """Where the claim of a ``pvc://`` model source is mounted, read-only."""
 GOLDEN_MOUNT = "/golden"
 """Where the claim of a ``pvc://`` golden set is mounted, read-only."""
+SOURCE_SECRET_MOUNT = "/secrets/source"
+"""Where the Secret of a source is mounted; empty where there is no such Secret."""
+SOURCE_CA_MOUNT = "/ca/source"
+"""The private authority of a source is ``/ca/source/ca.crt``."""
 SCRATCH_MOUNT = "/scratch"
 """Writable; has to hold the download and the unpacked model."""
 PUSH_SECRET_MOUNT = "/secrets/push"
@@ -54,6 +58,27 @@ class PackageMode(StrEnum):
     """Fetched by an init container on every start."""
 
 
+class AccessRequest(ApiModel):
+    """How a source is reached: what the spec says, completed from the operator's store."""
+
+    store: str | None = None
+    """Name of the operator's store; for messages."""
+    secret: str | None = None
+    """Name of the Secret with the credentials, which is mounted."""
+    service_account: str | None = None
+    """Name of the pod's ServiceAccount."""
+    endpoint: str | None = None
+    region: str | None = None
+    path_style: bool | None = None
+    anonymous: bool | None = None
+    account: str | None = None
+    """Storage account of Azure."""
+    ca_config_map: str | None = None
+    """Name of the ConfigMap with a private authority, which is mounted."""
+    proxy: str | None = None
+    no_proxy: list[str] | None = None
+
+
 class SourceRequest(ApiModel):
     """Where to fetch files from."""
 
@@ -62,6 +87,8 @@ class SourceRequest(ApiModel):
     """Expected model digest; None accepts and reports any."""
     allow_plain_http: Annotated[bool, Field(alias="allowPlainHTTP")] = False
     """Accept ``http://`` without a digest."""
+    access: AccessRequest | None = None
+    """How to get in; None where the address says it all."""
     max_bytes: int = MAX_SOURCE_BYTES
     """Limit of the download, and of what it unpacks to."""
 
@@ -113,6 +140,8 @@ class PackageRequest(ApiModel):
     """`spec.model.version`, for annotations and labels of the image."""
     pull_secrets: int = 0
     """Number of pull secrets that are mounted."""
+    proxy: ProxySettings | None = None
+    """On the way to registries."""
 
 
 class GoldenRequest(ApiModel):

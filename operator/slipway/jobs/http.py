@@ -3,13 +3,15 @@
 The pool never follows a redirect or retries by itself: both are decisions about trust.
 """
 
+import ipaddress
 import re
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import certifi
@@ -28,6 +30,20 @@ MAX_RETRY_AFTER_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
+class Proxy:
+    """An HTTP proxy, and the hosts that are reached without it."""
+
+    url: str
+    without: Sequence[str] = ()
+    """Hosts, domains and networks, as in NO_PROXY."""
+
+    def fits(self, url: str) -> bool:
+        """Return whether a request goes through the proxy."""
+        host = (urlsplit(url).hostname or "").lower()
+        return not any(_covers(rule.lower(), host) for rule in self.without)
+
+
+@dataclass(frozen=True, slots=True)
 class Backoff:
     """How often to try, and how long to wait between two attempts."""
 
@@ -42,15 +58,38 @@ class Backoff:
         self.sleep(max(delay, _retry_after_seconds(retry_after)))
 
 
-def open_pool(ca_file: Path | None = None) -> urllib3.PoolManager:
+class _PoolWithProxy(urllib3.PoolManager):
+    """A pool that sends what a proxy is for to the proxy, and all else directly."""
+
+    def __init__(self, proxy: Proxy, **options: Any) -> None:
+        super().__init__(**options)
+        self._proxy = proxy
+        self._behind = urllib3.ProxyManager(proxy.url, **options)
+
+    def urlopen(  # type: ignore[override]
+        self, method: str, url: str, redirect: bool = True, **options: Any
+    ) -> urllib3.BaseHTTPResponse:
+        if self._proxy.fits(url):
+            return self._behind.urlopen(method, url, redirect, **options)
+        return super().urlopen(method, url, redirect, **options)
+
+    def clear(self) -> None:
+        self._behind.clear()
+        super().clear()
+
+
+def open_pool(ca_file: Path | None = None, proxy: Proxy | None = None) -> urllib3.PoolManager:
     """Return a pool that trusts the system's certificates and those of `ca_file`."""
-    return urllib3.PoolManager(
-        retries=False,
-        timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
-        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
-        blocksize=BLOCK_BYTES,
-        ssl_context=_make_tls_context(ca_file),
-    )
+    options: dict[str, Any] = {
+        "retries": False,
+        "timeout": urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+        "headers": {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+        "blocksize": BLOCK_BYTES,
+        "ssl_context": _make_tls_context(ca_file),
+    }
+    if proxy is None:
+        return urllib3.PoolManager(**options)
+    return _PoolWithProxy(proxy, **options)
 
 
 def without_secrets(url: str) -> str:
@@ -92,6 +131,17 @@ def is_untrusted(error: BaseException) -> bool:
         inner = cause.args[-1] if cause.args else None
         cause = cause.__cause__ or (inner if isinstance(inner, BaseException) else None)
     return False
+
+
+def _covers(rule: str, host: str) -> bool:
+    """Return whether a host is the one of a rule, or in its domain or network."""
+    domain = rule.removeprefix("*").lstrip(".")
+    if rule == "*" or host == domain or host.endswith(f".{domain}"):
+        return True
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(rule, strict=False)
+    except ValueError:
+        return False
 
 
 def _make_tls_context(ca_file: Path | None) -> ssl.SSLContext:

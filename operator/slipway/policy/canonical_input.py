@@ -24,6 +24,10 @@ BATCHING_DEFAULTS: Manifest = {"maxQueueDelayMicroseconds": 0, "maxQueueSize": 2
 GROUP_DEFAULTS: Manifest = {"count": 1, "kind": "Auto"}
 TOLERATION_DEFAULTS: Manifest = {"operator": "Equal", "value": ""}
 POD_DEFAULTS: Manifest = {"tmpSize": "8Gi"}
+ACCESS_FIELDS = ("credentialsSecretRef", "serviceAccountName", "connection")
+"""How Jobs get to the files; no part of what the files are."""
+PLACE_FIELDS = ("endpoint", "account")
+"""Fields of a connection that say which store it is."""
 GOLDEN_DEFAULTS: Manifest = {"regression": "Fail", "timeoutSeconds": 300}
 REQUESTS_WITHOUT_RESOURCES: Manifest = {"cpu": "100m", "memory": "512Mi"}
 """What a container requests whose spec says nothing about resources."""
@@ -71,7 +75,7 @@ def canonical_input(wire: Manifest, name: str, *, is_packaged_once: bool) -> Man
 
 def canonical_golden_set(wire: Manifest) -> Manifest:
     """Return a golden set in its canonical spelling; with a pinned digest no signature counts."""
-    golden = _without(wire, GOLDEN_DEFAULTS)
+    golden = _without_access(_without(wire, GOLDEN_DEFAULTS))
     return {**golden, "uri": without_signature(golden["uri"])} if "digest" in golden else golden
 
 
@@ -127,9 +131,16 @@ def without_signature(uri: str) -> str:
     return urlunsplit(parts._replace(query="&".join(kept)))
 
 
+def is_signed(uri: str) -> bool:
+    """Return whether an address carries the signature of a store, which expires."""
+    return uri.startswith("http") and without_signature(uri) != uri
+
+
 def _canonical_model(model: Manifest, name: str, *, is_packaged_once: bool) -> Manifest:
     chosen = _without(_select(model, MODEL_FIELDS), {"name": name})
-    source = chosen["source"]
+    source = chosen["source"] = _without_empty(chosen["source"], ("connection",))
+    if is_packaged_once:
+        source = chosen["source"] = _without_access(source)
     if is_packaged_once and "digest" in source:
         chosen["source"] = {**source, "uri": without_signature(source["uri"])}
     if "config" in chosen:
@@ -137,6 +148,16 @@ def _canonical_model(model: Manifest, name: str, *, is_packaged_once: bool) -> M
     if "warmup" in chosen:
         chosen["warmup"] = _without_empty(chosen["warmup"], ("shapes",))
     return _without_empty(chosen, ("config",))
+
+
+def _without_access(location: Manifest) -> Manifest:
+    """Return where files are without how Jobs get in: another key makes no other files.
+
+    A pod that fetches carries its access, and so it counts there.
+    """
+    place = _select(location.get("connection", {}), PLACE_FIELDS)
+    kept = {name: value for name, value in location.items() if name not in ACCESS_FIELDS}
+    return {**kept, "connection": place} if place else kept
 
 
 def _canonical_config(config: Manifest) -> Manifest:

@@ -14,6 +14,7 @@ from slipway.api.modeldeployment import (
 from slipway.api.request import PackageMode
 from slipway.errors import SpecError
 from slipway.policy.canonical_input import canonical_golden_set, canonical_input, spelled_input
+from slipway.policy.source_access import require_known_stores
 from slipway.settings import Settings
 
 START_SECONDS = 600
@@ -86,11 +87,12 @@ def resolve(object_: ModelDeployment, settings: Settings) -> Resolved:
     """Fill in what the user left to the operator.
 
     Raises:
-        SpecError: Image mode without a place for images, or a field that the operator's settings
-            forbid.
+        SpecError: Image mode without a place for images, a store that is not known, or a field that the
+            operator's settings forbid.
 
     """
     spec = object_.spec
+    require_known_stores(object_, settings)
     server = spec.server or Server()
     _refuse_forbidden_fields(server, settings)
     repository = _repository(object_, settings)

@@ -63,7 +63,9 @@ class JobWriter:
             revision=candidate,
             step=0,
             attempt=attempt,
-            request=render_inputs.build_check_request(facts, candidate, decided.decision.stable),
+            request=render_inputs.build_check_request(
+                facts, candidate, decided.decision.stable, self._settings
+            ),
             pods=self._settings.jobs,
             users=self._settings.pod_users,
         )

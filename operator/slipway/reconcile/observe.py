@@ -34,6 +34,7 @@ from slipway.policy.hook_call import HookAnswer, HookCall, Said
 from slipway.policy.identity import golden_hashes, input_hashes, resolve
 from slipway.policy.judgement import UNJUDGED, Judgement
 from slipway.policy.rollout import hooks
+from slipway.policy.source_access import is_open_to_change
 from slipway.reconcile.ask_sources import MetricSources, ask_sources
 from slipway.reconcile.guard import Guard
 from slipway.reconcile.ports import Cluster, HookSource
@@ -54,7 +55,7 @@ from slipway.settings import Settings
 T = TypeVar("T")
 PLAIN_HTTP = (
     "spec.model.source.uri: http:// needs spec.model.source.digest, unless the operator's setting "
-    "sources.allowPlainHTTP is on"
+    "sources.allowPlainHTTP is on, or one of its sources.stores has the address"
 )
 
 
@@ -190,8 +191,8 @@ def _package_without_job(
         return None, str(error)
 
     source = md.spec.model.source
-    is_open = source.uri.startswith("http://") and source.digest is None
-    problem = PLAIN_HTTP if is_open and not settings.sources.allow_plain_http else None
+    is_open = is_open_to_change(source, md.metadata.namespace, settings)
+    problem = PLAIN_HTTP if is_open else None
 
     if resolved.mode is PackageMode.FETCH and source.digest is not None:
         return PackageResult(model_digest=source.digest), problem

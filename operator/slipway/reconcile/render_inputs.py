@@ -30,6 +30,7 @@ from slipway.api.result import PackageResult
 from slipway.api.snapshot import RevisionSnapshot
 from slipway.policy.facts import Facts
 from slipway.policy.identity import Resolved, resolve, revision_of
+from slipway.policy.source_access import GOLDEN_FIELD, is_open_to_change, resolve_access
 from slipway.render import triton, workload
 from slipway.render.owner import Owner
 from slipway.settings import IPFamily, Settings
@@ -57,6 +58,7 @@ def build_package_request(md: ModelDeployment, settings: Settings) -> PackageReq
         base_image=resolved.base_image if is_image else None,
         repository=resolved.repository,
         registries=settings.registries if is_image else [],
+        proxy=settings.jobs.proxy if is_image and settings.jobs.proxy.url else None,
         version=md.spec.model.version,
         pull_secrets=len(secrets) if packaging is not None else 0,
     )
@@ -73,7 +75,9 @@ def build_fetch_request(md: ModelDeployment, settings: Settings, digest: str) ->
     )
 
 
-def build_check_request(facts: Facts, revision: str, stable: str | None) -> CheckRequest:
+def build_check_request(
+    facts: Facts, revision: str, stable: str | None, settings: Settings
+) -> CheckRequest:
     """Return what the check Job of a candidate is asked to do."""
     md = facts.md
     golden = md.spec.model.golden_set
@@ -84,7 +88,7 @@ def build_check_request(facts: Facts, revision: str, stable: str | None) -> Chec
         http=f"{host}:{names.TRITON_HTTP_PORT}",
         grpc=_grpc_address(facts, revision),
         model_name=md.model_name,
-        golden=_build_golden_request(golden) if golden is not None else None,
+        golden=_build_golden_request(md, golden, settings) if golden is not None else None,
         stable_http=f"{stable_host}:{names.TRITON_HTTP_PORT}" if stable_host else None,
         stable_grpc=_grpc_address(facts, stable) if stable is not None else None,
         timeout_seconds=(golden.timeout_seconds if golden else None) or CHECK_SECONDS,
@@ -98,9 +102,14 @@ def _grpc_address(facts: Facts, revision: str) -> str | None:
     return f"{_service_host(facts.md, revision)}:{names.TRITON_GRPC_PORT}"
 
 
-def _build_golden_request(golden: GoldenSet) -> GoldenRequest:
+def _build_golden_request(
+    md: ModelDeployment, golden: GoldenSet, settings: Settings
+) -> GoldenRequest:
+    access = resolve_access(golden, md.metadata.namespace, settings, GOLDEN_FIELD)
     return GoldenRequest(
-        source=SourceRequest(uri=golden.uri, digest=golden.digest, allow_plain_http=True),
+        source=SourceRequest(
+            uri=golden.uri, digest=golden.digest, allow_plain_http=True, access=access
+        ),
         min_agreement=golden.min_agreement,
         regression=golden.regression or Regression.FAIL,
     )
@@ -219,10 +228,13 @@ def render_controller_revision(
 
 
 def _build_source(md: ModelDeployment, settings: Settings, digest: str | None) -> SourceRequest:
+    source, namespace = md.spec.model.source, md.metadata.namespace
+    is_open = is_open_to_change(source, namespace, settings)
     return SourceRequest(
-        uri=md.spec.model.source.uri,
+        uri=source.uri,
         digest=digest,
-        allow_plain_http=settings.sources.allow_plain_http or digest is not None,
+        allow_plain_http=digest is not None or not is_open,
+        access=resolve_access(source, namespace, settings),
     )
 
 

@@ -2,11 +2,23 @@
 
 from slipway.api import names
 from slipway.api.base import ApiModel, Manifest
-from slipway.api.request import ENVIRONMENT_VARIABLE, SOURCE_MOUNT, PackageRequest
+from slipway.api.request import (
+    ENVIRONMENT_VARIABLE,
+    SOURCE_CA_MOUNT,
+    SOURCE_MOUNT,
+    SOURCE_SECRET_MOUNT,
+    AccessRequest,
+    PackageRequest,
+    SourceRequest,
+)
 from slipway.render.triton import SECURITY_CONTEXT
 
 SOURCE_VOLUME = "source"
+SECRET_VOLUME = "source-secret"  # noqa: S105 - the name of a volume
+AUTHORITY_VOLUME = "source-ca"
 CLAIM_SCHEME = "pvc"
+AZURE_IDENTITY = "azure.workload.identity"
+"""Prefix of the label by which Azure's webhook finds pods, and of an annotation."""
 RESOURCES: Manifest = {
     "requests": {"cpu": "10m", "memory": "128Mi"},
     "limits": {"memory": "1Gi"},
@@ -24,7 +36,7 @@ def render_fetch_container(image: str, request: PackageRequest, model_volume: st
     """
     mounts = [
         {"name": model_volume, "mountPath": request.deliver_to or names.MODEL_ROOT},
-        *render_claim_mounts(request.source.uri, SOURCE_VOLUME, SOURCE_MOUNT),
+        *render_source_mounts(request.source, SOURCE_VOLUME, SOURCE_MOUNT),
     ]
 
     return {
@@ -41,13 +53,76 @@ def render_fetch_container(image: str, request: PackageRequest, model_volume: st
 
 def render_fetch_volumes(request: PackageRequest) -> list[Manifest]:
     """Return the pod's volumes that the init container needs besides the model volume."""
-    return render_claim_volumes(request.source.uri, SOURCE_VOLUME)
+    return render_source_volumes(request.source, SOURCE_VOLUME)
 
 
 def render_request(request: ApiModel) -> Manifest:
     """Return the environment variable that carries a request to its program."""
     text = request.model_dump_json(by_alias=True, exclude_none=True)
     return {"name": ENVIRONMENT_VARIABLE, "value": _escape_references(text)}
+
+
+def render_source_volumes(source: SourceRequest | None, claim: str) -> list[Manifest]:
+    """Return the volumes that a source needs: its claim, its Secret, its authority.
+
+    A Secret or ConfigMap that is missing does not hold the pod up, where nobody would see why: the
+    Job finds the volume empty, and names it.
+    """
+    if source is None:
+        return []
+    access = source.access or AccessRequest()
+    volumes = render_claim_volumes(source.uri, claim)
+    if access.secret is not None:
+        secret = {"secretName": access.secret, "optional": True}
+        volumes.append({"name": SECRET_VOLUME, "secret": secret})
+    if access.ca_config_map is not None:
+        authority = {"name": access.ca_config_map, "optional": True}
+        volumes.append({"name": AUTHORITY_VOLUME, "configMap": authority})
+    return volumes
+
+
+def render_source_mounts(
+    source: SourceRequest | None, claim: str, claim_path: str
+) -> list[Manifest]:
+    """Return the mounts of what `render_source_volumes` returns."""
+    paths = {
+        claim: claim_path,
+        SECRET_VOLUME: SOURCE_SECRET_MOUNT,
+        AUTHORITY_VOLUME: SOURCE_CA_MOUNT,
+    }
+    return [
+        {"name": item["name"], "mountPath": paths[item["name"]], "readOnly": True}
+        for item in render_source_volumes(source, claim)
+    ]
+
+
+def render_identity(source: SourceRequest | None) -> Manifest:
+    """Return the field of a pod's spec by which it fetches with an identity of its own."""
+    account = source.access.service_account if source is not None and source.access else None
+    return {} if account is None else {"serviceAccountName": account}
+
+
+def render_identity_labels(source: SourceRequest | None) -> dict[str, str]:
+    """Return the labels of a pod that fetches with an identity of its own.
+
+    Azure's webhook acts on labelled pods only; those of AWS and Google need none.
+    """
+    is_azure = source is not None and source.uri.startswith("az://")
+    return {f"{AZURE_IDENTITY}/use": "true"} if is_azure and render_identity(source) else {}
+
+
+def render_identity_annotations(source: SourceRequest, server: str) -> dict[str, str]:
+    """Return annotations that keep the identity from the server's container: a model brings code.
+
+    They are those of the webhooks of AWS and Azure, which give tokens to each container.
+    """
+    if not render_identity(source):
+        return {}
+    if source.uri.startswith("az://"):
+        return {f"{AZURE_IDENTITY}/skip-containers": server}
+    if source.uri.startswith("s3://"):
+        return {"eks.amazonaws.com/skip-containers": server}
+    return {}
 
 
 def render_claim_volumes(uri: str, volume: str) -> list[Manifest]:
@@ -62,14 +137,6 @@ def render_claim_volumes(uri: str, volume: str) -> list[Manifest]:
         return []
     claim = {"claimName": rest.partition("/")[0], "readOnly": True}
     return [{"name": volume, "persistentVolumeClaim": claim}]
-
-
-def render_claim_mounts(uri: str, volume: str, path: str) -> list[Manifest]:
-    """Return the mount of what `render_claim_volumes` returns."""
-    return [
-        {"name": item["name"], "mountPath": path, "readOnly": True}
-        for item in render_claim_volumes(uri, volume)
-    ]
 
 
 def _escape_references(text: str) -> str:

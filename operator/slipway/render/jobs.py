@@ -19,14 +19,17 @@ from slipway.api.request import (
     SOURCE_MOUNT,
     CheckRequest,
     PackageRequest,
+    SourceRequest,
 )
 from slipway.api.result import EXIT_PERMANENT, EXIT_TRANSIENT
 from slipway.render.fetch import (
     RESOURCES,
     SOURCE_VOLUME,
-    render_claim_mounts,
-    render_claim_volumes,
+    render_identity,
+    render_identity_labels,
     render_request,
+    render_source_mounts,
+    render_source_volumes,
 )
 from slipway.render.owner import Owner
 from slipway.render.placement import render_metadata, render_placement, render_resources
@@ -108,8 +111,9 @@ class _Task:
     deadline_seconds: int
     request: ApiModel
     volumes: Sequence[_Volume]
-    claim: tuple[str, str, str]
-    """URI, volume and mount path of a source that may be a claim."""
+    source: SourceRequest | None
+    claim: tuple[str, str]
+    """Volume and mount path of a source that is a claim."""
     revision: str | None = None
 
 
@@ -121,7 +125,8 @@ def render_package_job(job: PackageJobSpec) -> Manifest:
         deadline_seconds=PACKAGE_SECONDS,
         request=job.request.model_copy(update={"pull_secrets": len(job.pull_secrets)}),
         volumes=[*_writable_volumes(), *_secret_volumes(job), *_authority_volumes(job.request)],
-        claim=(job.request.source.uri, SOURCE_VOLUME, SOURCE_MOUNT),
+        source=job.request.source,
+        claim=(SOURCE_VOLUME, SOURCE_MOUNT),
     )
     return _render_job(job, task)
 
@@ -135,7 +140,8 @@ def render_check_job(job: CheckJobSpec) -> Manifest:
         deadline_seconds=job.request.timeout_seconds + CHECK_MARGIN_SECONDS,
         request=job.request,
         volumes=_writable_volumes(),
-        claim=(golden.source.uri if golden else "", GOLDEN_VOLUME, GOLDEN_MOUNT),
+        source=golden.source if golden else None,
+        claim=(GOLDEN_VOLUME, GOLDEN_MOUNT),
         revision=job.revision,
     )
     return _render_job(job, task)
@@ -144,7 +150,9 @@ def render_check_job(job: CheckJobSpec) -> Manifest:
 def _render_job(job: PackageJobSpec | CheckJobSpec, task: _Task) -> Manifest:
     owner = job.owner
     labels = names.common_labels(owner.name, task.component, task.revision)
-    metadata = render_metadata(labels, job.pods.labels, job.pods.annotations)
+    metadata = render_metadata(
+        {**labels, **render_identity_labels(task.source)}, job.pods.labels, job.pods.annotations
+    )
     template = {"metadata": metadata, "spec": _pod_spec(job, task)}
 
     return owner.render_child(
@@ -176,18 +184,19 @@ def _failure_rules(container: str) -> list[Manifest]:
 
 
 def _pod_spec(job: PackageJobSpec | CheckJobSpec, task: _Task) -> Manifest:
-    uri, volume, path = task.claim
+    volume, path = task.claim
     mounts = [
         *(item.render_mount() for item in task.volumes),
-        *render_claim_mounts(uri, volume, path),
+        *render_source_mounts(task.source, volume, path),
     ]
     volumes = [
         *(item.render_volume() for item in task.volumes),
-        *render_claim_volumes(uri, volume),
+        *render_source_volumes(task.source, volume),
     ]
 
     return {
         **render_placement(job.pods),
+        **render_identity(task.source),
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,

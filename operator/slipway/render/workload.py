@@ -12,7 +12,13 @@ from slipway.api.kinds import DEPLOYMENT, POD_DISRUPTION_BUDGET, SERVICE, Kind
 from slipway.api.modeldeployment import PodOptions, Volume
 from slipway.api.request import PackageMode, PackageRequest
 from slipway.render import triton
-from slipway.render.fetch import render_fetch_container, render_fetch_volumes
+from slipway.render.fetch import (
+    render_fetch_container,
+    render_fetch_volumes,
+    render_identity,
+    render_identity_annotations,
+    render_identity_labels,
+)
 from slipway.render.owner import Owner
 from slipway.render.placement import render_metadata
 from slipway.render.pod_security import render_pod_security
@@ -72,10 +78,14 @@ def _revision_labels(owner: Owner, revision: str) -> dict[str, str]:
 
 def render_deployment(spec: RevisionSpec) -> Manifest:
     """Return the Deployment, without replicas."""
+    labels = {**spec.labels, names.LABEL_VERSION: spec.version}
+    annotations = {**spec.defaults.annotations, **(spec.pod.annotations or {})}
+    if spec.fetch is not None:
+        source = spec.fetch.request.source
+        labels |= render_identity_labels(source)
+        annotations |= render_identity_annotations(source, triton.CONTAINER)
     metadata = render_metadata(
-        {**spec.labels, names.LABEL_VERSION: spec.version},
-        {**spec.defaults.labels, **(spec.pod.labels or {})},
-        {**spec.defaults.annotations, **(spec.pod.annotations or {})},
+        labels, {**spec.defaults.labels, **(spec.pod.labels or {})}, annotations
     )
 
     return _render_object(
@@ -204,5 +214,7 @@ def _user_options(options: PodOptions) -> Manifest:
 
 def _add_fetch(pod: Manifest, fetch: Fetch) -> None:
     """The fetched model has no size limit of ours: its size is unknown before it is there."""
+    for name, value in render_identity(fetch.request.source).items():
+        pod.setdefault(name, value)
     pod["initContainers"] = [render_fetch_container(fetch.image, fetch.request, MODEL_VOLUME)]
     pod["volumes"] += [{"name": MODEL_VOLUME, "emptyDir": {}}, *render_fetch_volumes(fetch.request)]

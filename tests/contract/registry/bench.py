@@ -194,6 +194,8 @@ class Bench:
             push_secret=self.folder / "push",
             pull_secrets=self.folder / "pull",
             ca=self.folder / "ca",
+            source_secret=self.folder / "source-secret",
+            source_ca=self.folder / "source-ca",
         )
 
     def order(self, path: str, **changes: Any) -> PackageRequest:

@@ -9,6 +9,7 @@ from slipway.jobs.file_tree import Tree, make_tree, walk_files
 from slipway.jobs.http import Backoff
 from slipway.jobs.package.repository_plan import plan_model_repository
 from slipway.jobs.placeholder import describe_placeholder
+from slipway.jobs.sources.access import SourceAccess, SourceMounts
 from slipway.jobs.sources.claim import fetch_from_claim
 
 POINTER = b"""version https://git-lfs.github.com/spec/v1
@@ -78,7 +79,9 @@ def test_a_file_of_a_claim_that_is_no_model_is_refused(
 
     with pytest.raises(JobFailure, match=r"found (a git-lfs pointer|an HTML page)") as refused:
         fetch_from_claim(
-            SourceRequest(uri=f"pvc://models/{name}"), tmp_path / "scratch", tmp_path, Backoff()
+            SourceAccess(SourceRequest(uri=f"pvc://models/{name}"), SourceMounts(tmp_path)),
+            tmp_path / "scratch",
+            Backoff(),
         )
 
     assert refused.value.reason == Reason.SOURCE_REFUSED

@@ -21,6 +21,7 @@ from slipway.settings import (
 from tests.builders import a_model_deployment
 
 BASE = input_hash(a_model_deployment().spec)
+SOURCE = a_model_deployment().spec.model.source.wire()
 SETTINGS = Settings(operator_image="slipway:1", server_image="triton:1")
 
 
@@ -42,11 +43,41 @@ SETTINGS = Settings(operator_image="slipway:1", server_image="triton:1")
         {"server": {"image": "triton:2"}},
         {"server": {"drainSeconds": 5}},
         {"server": {"pod": {"env": [{"name": "A", "value": "b"}]}}},
+        {"model": {"source": {**SOURCE, "store": "minio"}}},
+        {"model": {"source": {**SOURCE, "connection": {"endpoint": "https://other.example"}}}},
+        {"model": {"source": {**SOURCE, "credentialsSecretRef": {"name": "key"}}}},
     ],
     ids=canonical_json,
 )
 def test_what_is_served_makes_another_input(spec: dict[str, Any]) -> None:
     assert input_hash(a_model_deployment(**spec).spec) != BASE
+
+
+ACCESS: list[dict[str, Any]] = [
+    {"credentialsSecretRef": {"name": "key"}},
+    {"serviceAccountName": "reader"},
+    {"connection": {"region": "eu-1", "caConfigMapRef": {"name": "ca"}}},
+    {"connection": {}},
+]
+
+
+@pytest.mark.parametrize("access", ACCESS, ids=canonical_json)
+def test_another_key_makes_no_other_model_where_pods_do_not_need_it(access: dict[str, Any]) -> None:
+    spec = a_model_deployment(model={"source": {**SOURCE, **access}}).spec
+
+    plain = input_hash(a_model_deployment().spec, is_packaged_once=True)
+    assert input_hash(spec, is_packaged_once=True) == plain
+
+
+@pytest.mark.parametrize("access", ACCESS, ids=canonical_json)
+def test_another_key_makes_no_other_golden_set(access: dict[str, Any]) -> None:
+    golden = {"uri": "https://models.example/golden.tar"}
+    one, other = (
+        a_model_deployment(model={"goldenSet": fields}).spec.model.golden_set
+        for fields in (golden, {**golden, **access})
+    )
+
+    assert golden_hash(one) == golden_hash(other)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import kubernetes_validate
 import pytest
 from slipway.api.base import Manifest
 from slipway.api.request import (
+    AccessRequest,
     CheckRequest,
     ConfigRequest,
     GoldenRequest,
@@ -196,6 +197,38 @@ def test_a_golden_set_in_a_claim_is_mounted_for_the_check() -> None:
 
     assert mounts(job)["/golden"] == "golden"
     assert volumes(job)["golden"]["persistentVolumeClaim"]["claimName"] == "golden"
+
+
+ACCESS = AccessRequest(
+    secret="models-key",  # noqa: S106 - a name
+    service_account="reader",
+    ca_config_map="company-ca",
+)
+
+
+@pytest.mark.parametrize(
+    ("job", "source"),
+    [
+        (package, lambda source: {"source": source}),
+        (check, lambda source: {"golden": GoldenRequest(source=source)}),
+    ],
+)
+def test_what_lets_one_in_is_mounted_and_never_holds_a_pod_up(
+    job: Callable[..., Manifest], source: Callable[[SourceRequest], dict[str, Any]]
+) -> None:
+    made = job(request=source(SourceRequest(uri="az://models/digits/", access=ACCESS)))
+
+    assert mounts(made)["/secrets/source"] == "source-secret"
+    assert volumes(made)["source-secret"]["secret"] == {
+        "secretName": "models-key",
+        "optional": True,
+    }
+    assert mounts(made)["/ca/source"] == "source-ca"
+    assert volumes(made)["source-ca"]["configMap"] == {"name": "company-ca", "optional": True}
+    assert pod(made)["serviceAccountName"] == "reader"
+    assert not pod(made)["automountServiceAccountToken"]
+    labels = made["spec"]["template"]["metadata"]["labels"]
+    assert labels["azure.workload.identity/use"] == "true"
 
 
 def test_the_fetch_container_writes_to_the_model_volume_only() -> None:

@@ -5,7 +5,13 @@ import kubernetes_validate
 import pytest
 from slipway.api.base import Manifest
 from slipway.api.modeldeployment import PodOptions, Protocol, Server, Toleration
-from slipway.api.request import ConfigRequest, PackageMode, PackageRequest, SourceRequest
+from slipway.api.request import (
+    AccessRequest,
+    ConfigRequest,
+    PackageMode,
+    PackageRequest,
+    SourceRequest,
+)
 from slipway.render import triton, workload
 from slipway.render.owner import Owner
 from slipway.render.workload import Fetch, RevisionSpec
@@ -180,6 +186,29 @@ def test_a_claim_is_mounted_for_the_init_container_only() -> None:
     assert claim["persistentVolumeClaim"] == {"claimName": "models", "readOnly": True}
     assert claim["name"] in {mount["name"] for mount in spec["initContainers"][0]["volumeMounts"]}
     assert claim["name"] not in {mount["name"] for mount in spec["containers"][0]["volumeMounts"]}
+
+
+@pytest.mark.parametrize(
+    ("uri", "annotation"),
+    [
+        ("s3://models/digits/", "eks.amazonaws.com/skip-containers"),
+        ("az://models/digits/", "azure.workload.identity/skip-containers"),
+    ],
+)
+def test_the_identity_that_fetches_is_kept_from_the_models_code(uri: str, annotation: str) -> None:
+    access = AccessRequest(secret="models-key", service_account="reader")  # noqa: S106 - a name
+    source = SourceRequest(uri=uri, access=access)
+    fetch = replace(FETCH, request=FETCH.request.model_copy(update={"source": source}))
+
+    deployment = workload.render_deployment(a_revision(fetch=fetch))
+    kubernetes_validate.validate(deployment, "1.37", strict=True)
+    template = deployment["spec"]["template"]
+    [server], [init] = template["spec"]["containers"], template["spec"]["initContainers"]
+
+    assert template["spec"]["serviceAccountName"] == "reader"
+    assert template["metadata"]["annotations"] == {annotation: server["name"]}
+    assert "source-secret" in [mount["name"] for mount in init["volumeMounts"]]
+    assert "source-secret" not in [mount["name"] for mount in server["volumeMounts"]]
 
 
 def test_a_revision_renders_the_same_every_time() -> None:

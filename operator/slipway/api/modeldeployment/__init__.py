@@ -45,6 +45,7 @@ from slipway.api.modeldeployment.scaling import (
     ScalingTarget,
 )
 from slipway.api.modeldeployment.server import Resources, Server
+from slipway.api.modeldeployment.source import Connection, LocalConfigMap, Location
 from slipway.api.modeldeployment.status import (
     STATE_LENGTH,
     AnalysisStatus,
@@ -80,6 +81,7 @@ __all__ = [
     "Approval",
     "Automatic",
     "Before",
+    "Connection",
     "Drift",
     "DynamicBatching",
     "Endpoints",
@@ -95,7 +97,9 @@ __all__ = [
     "InstanceKind",
     "LastAction",
     "LastRollback",
+    "LocalConfigMap",
     "LocalSecret",
+    "Location",
     "Metric",
     "MetricMode",
     "MetricPreset",

@@ -1,56 +1,25 @@
 """The model that is served: source, configuration, golden set, warm-up."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
-from slipway.api.base import ATOMIC, ApiModel, Digest, cel_rule
+from slipway.api.base import ATOMIC, ApiModel, Digest
 from slipway.api.golden import Regression
+from slipway.api.modeldeployment.source import SOURCE_RULES, Location, Uri
 from slipway.api.request import ModelFormat
 
-Uri = Annotated[str, Field(min_length=1, max_length=2048)]
 
-
-SOURCE_RULES: list[Any] = [
-    cel_rule(
-        r"self.uri.matches('^(https?|pvc)://[!-~]+$')",
-        "uri must start with https://, http:// or pvc://, and consist of printable ASCII: write "
-        "any other character as %XX",
-        ".uri",
-    ),
-    cel_rule(
-        "!self.uri.startsWith('http') || !self.uri.endsWith('/')",
-        "uri must not end in '/': give the address of an archive or of a model file",
-        ".uri",
-    ),
-    cel_rule(
-        r"!self.uri.startsWith('pvc://') || "
-        r"self.uri.matches('^pvc://[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/')",
-        "uri of a PersistentVolumeClaim must have the form pvc://<claim>/<path>",
-        ".uri",
-    ),
-    cel_rule(
-        "!self.uri.matches('^https?://[^/?#]*@')",
-        "uri must not contain a user or a password: everyone who can read the object would see it",
-        ".uri",
-    ),
-    cel_rule(
-        "!self.uri.startsWith('pvc://') || !self.uri.split('/').exists(p, p == '..')",
-        "the path inside a claim must not contain '..'",
-        ".uri",
-    ),
-]
-
-
-class Source(ApiModel):
+class Source(Location):
     """Where the model's files are."""
 
     model_config = {"json_schema_extra": {"x-kubernetes-validations": SOURCE_RULES}}
 
     uri: Uri
-    """`https://…` or `http://…`: an archive (.tar, .tar.gz, .tgz, .zip) or one model file.
-    `pvc://<claim>/<path>`: the same, or a directory."""
+    """An archive (.tar, .tar.gz, .tgz, .zip), one model file, or a directory: `https://…`,
+    `s3://<bucket>/<path>`, `gs://<bucket>/<path>`, `az://<container>/<path>`,
+    `pvc://<claim>/<path>`. `https` has no directories."""
     digest: Digest | None = None
     """Digest that the model must have. Default: whatever is found is resolved once per version, and
     kept."""
@@ -102,7 +71,7 @@ class ModelConfig(ApiModel):
     """Text in the format of config.pbtxt. Merged last, it overrides everything else."""
 
 
-class GoldenSet(ApiModel):
+class GoldenSet(Location):
     """Recorded inputs with expected outputs, which a candidate must answer before any traffic."""
 
     model_config = {"json_schema_extra": {"x-kubernetes-validations": SOURCE_RULES}}

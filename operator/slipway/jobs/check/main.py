@@ -11,11 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.api.reasons import Reason
-from slipway.api.request import ENVIRONMENT_VARIABLE, GOLDEN_MOUNT, SCRATCH_MOUNT, CheckRequest
+from slipway.api.request import (
+    ENVIRONMENT_VARIABLE,
+    GOLDEN_MOUNT,
+    SCRATCH_MOUNT,
+    SOURCE_CA_MOUNT,
+    SOURCE_SECRET_MOUNT,
+    CheckRequest,
+)
 from slipway.api.result import CheckResult, CheckVerdict, JobError
 from slipway.errors import JobFailure
 from slipway.jobs.check.check_candidate import check_candidate
 from slipway.jobs.check.golden_set import LoadedGoldenSet, load_golden_set
+from slipway.jobs.sources.access import SourceMounts
 from slipway.jobs.sources.fetch import fetch_source, verify_digest
 from slipway.jobs.termination_message import TERMINATION_LOG, run_and_report
 
@@ -28,6 +36,8 @@ class CheckMounts:
 
     scratch: Path = Path(SCRATCH_MOUNT)
     golden: Path = Path(GOLDEN_MOUNT)
+    secret: Path = Path(SOURCE_SECRET_MOUNT)
+    ca: Path = Path(SOURCE_CA_MOUNT)
 
 
 def main() -> int:
@@ -59,7 +69,10 @@ def _fetch_golden_set(
     if request.golden is None:
         return None
     tree = fetch_source(
-        request.golden.source, mounts.scratch, mounts.golden, field="spec.model.goldenSet.uri"
+        request.golden.source,
+        mounts.scratch,
+        SourceMounts(mounts.golden, mounts.secret, mounts.ca),
+        field="spec.model.goldenSet",
     )
     digest = verify_digest(request.golden.source, tree).digest
     golden = load_golden_set(tree)

@@ -19,14 +19,16 @@ from slipway.api.request import (
     PULL_SECRET_MOUNT,
     PUSH_SECRET_MOUNT,
     SCRATCH_MOUNT,
+    SOURCE_CA_MOUNT,
     SOURCE_MOUNT,
+    SOURCE_SECRET_MOUNT,
     PackageMode,
     PackageRequest,
 )
 from slipway.api.result import JobError, PackageResult
 from slipway.errors import JobFailure
 from slipway.jobs.file_tree import Tree
-from slipway.jobs.http import Backoff
+from slipway.jobs.http import Backoff, Proxy
 from slipway.jobs.model_digest import TreeDigest
 from slipway.jobs.package.base_image import BaseImage, require_backend, resolve_base
 from slipway.jobs.package.image import (
@@ -44,6 +46,7 @@ from slipway.jobs.package.write_repository import write_repository
 from slipway.jobs.registry.credentials import load_keyring
 from slipway.jobs.registry.reference import parse_reference
 from slipway.jobs.registry.registries import Registries
+from slipway.jobs.sources.access import SourceMounts
 from slipway.jobs.sources.archive import make_empty_directory
 from slipway.jobs.sources.fetch import fetch_source, verify_digest
 from slipway.jobs.termination_message import TERMINATION_LOG, run_and_report
@@ -64,6 +67,13 @@ class PackageMounts:
     push_secret: Path = Path(PUSH_SECRET_MOUNT)
     pull_secrets: Path = Path(PULL_SECRET_MOUNT)
     ca: Path = Path(CA_MOUNT)
+    source_secret: Path = Path(SOURCE_SECRET_MOUNT)
+    source_ca: Path = Path(SOURCE_CA_MOUNT)
+
+    @property
+    def of_source(self) -> SourceMounts:
+        """What the source needs."""
+        return SourceMounts(self.source, self.source_secret, self.source_ca)
 
 
 @dataclass(slots=True)
@@ -165,7 +175,7 @@ class PackageJob:
 
     def _fetch_model(self, scratch: Path) -> FetchedModel:
         with self.timer.phase("fetch"):
-            tree = fetch_source(self.request.source, scratch, self.mounts.source, self.backoff)
+            tree = fetch_source(self.request.source, scratch, self.mounts.of_source, self.backoff)
         with self.timer.phase("hash"):
             digest = verify_digest(self.request.source, tree)
 
@@ -183,7 +193,8 @@ class PackageJob:
 
         pulls = [mounts.pull_secrets / str(index) for index in range(request.pull_secrets)]
         origin, target = parse_reference(request.base_image), parse_reference(request.repository)
-        with Registries(request.registries, mounts.ca, self.backoff) as registries:
+        proxy = Proxy(request.proxy.url, request.proxy.no_proxy) if request.proxy else None
+        with Registries(request.registries, mounts.ca, self.backoff, proxy) as registries:
             transfer = Transfer(
                 origin=registries.repository(origin, load_keyring([*pulls, mounts.push_secret])),
                 target=registries.repository(

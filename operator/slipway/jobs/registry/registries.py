@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from slipway.jobs.http import Backoff, open_pool
+from slipway.jobs.http import Backoff, Proxy, open_pool
 from slipway.jobs.registry.client import RegistryClient
 from slipway.jobs.registry.credentials import Keyring
 from slipway.jobs.registry.reference import DOCKER_HUB, DOCKER_HUB_ENDPOINT, ImageReference
@@ -23,6 +23,7 @@ class Registries:
     ca_directory: Path
     """Directory in which the CA of setting n is ``<n>/ca.crt``."""
     backoff: Backoff = field(default_factory=Backoff)
+    proxy: Proxy | None = None
     _clients: dict[tuple[str, Keyring], RegistryClient] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
@@ -46,10 +47,11 @@ class Registries:
         for index, setting in enumerate(self.settings):
             if setting.host == host:
                 ca_file = self.ca_directory / str(index) / CA_FILE
-                pool = open_pool(ca_file if ca_file.is_file() else None)
+                pool = open_pool(ca_file if ca_file.is_file() else None, self.proxy)
                 scheme = "http" if setting.plain_http else "https"
                 base = f"{scheme}://{setting.endpoint or host}"
                 return RegistryClient(host, base, pool, keyring, self.backoff)
 
         endpoint = DOCKER_HUB_ENDPOINT if host == DOCKER_HUB else host
-        return RegistryClient(host, f"https://{endpoint}", open_pool(), keyring, self.backoff)
+        pool = open_pool(proxy=self.proxy)
+        return RegistryClient(host, f"https://{endpoint}", pool, keyring, self.backoff)

@@ -45,6 +45,9 @@ reading them takes."""
 REFUSED_COMPRESSIONS = {b"\xfd7z": "xz", b"(\xb5/": "zstd"}
 ZIP_COMPRESSIONS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2})
 
+MAX_FILES = 100_000
+"""Most files of a source."""
+
 PlainBytes = IO[bytes] | gzip.GzipFile | bz2.BZ2File
 
 CORRUPT_ARCHIVE_ERRORS = (
@@ -64,7 +67,7 @@ class ArchiveLimits:
     """How much an archive may unpack to."""
 
     max_bytes: int
-    max_files: int = 100_000
+    max_files: int = MAX_FILES
     """Files and directories."""
     max_ratio: int = 200
     """Unpacked bytes per packed byte; weights never compress that well, archive bombs do."""

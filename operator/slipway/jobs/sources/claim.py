@@ -14,20 +14,22 @@ from slipway.jobs.file_tree import Tree, TreeFile, make_tree, name_problem, walk
 from slipway.jobs.http import Backoff
 from slipway.jobs.placeholder import describe_placeholder
 from slipway.jobs.sources import archive
+from slipway.jobs.sources.access import SourceAccess
 from slipway.jobs.sources.telling_name import is_telling_name
 
 FILESYSTEM_LEFTOVERS = frozenset({"lost+found"})
 """Directories that a file system makes at the top of a volume, readable for root only."""
 
 
-def fetch_from_claim(request: SourceRequest, scratch: Path, mount: Path, backoff: Backoff) -> Tree:
-    """Return the files of a claim that is mounted at `mount`.
+def fetch_from_claim(access: SourceAccess, scratch: Path, backoff: Backoff) -> Tree:
+    """Return the files of a claim, which lie in the claim or below `scratch`.
 
     Raises:
         JobFailure: SourceNotFound or SourceRefused for the path; or the archive's own reasons.
 
     """
     del backoff  # a disk needs no second attempt
+    request, mount = access.request, access.mounts.claim
     path = _locate_source(request, mount)
 
     if path.is_dir():

@@ -13,11 +13,14 @@ from urllib3.exceptions import HTTPError, LocationParseError
 from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
 from slipway.jobs.http import BLOCK_BYTES, TRANSIENT_STATUS, Backoff, is_untrusted, without_secrets
+from slipway.jobs.sources.progress import Progress
+from slipway.policy.canonical_input import is_signed
 
 MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 ABSENT = frozenset({404, 410})
-OK, PARTIAL, RANGE_REFUSED = 200, 206, 416
+OK, PARTIAL, RANGE_REFUSED, UNAUTHORIZED = 200, 206, 416, 401
+REFUSED = frozenset({UNAUTHORIZED, 403})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,21 @@ class Download:
     """Those of the last answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who asks for a file."""
+
+    authorization: str | None = None
+    """Value of a header, which is sent to the host of the address only, never on to another."""
+    name: str = "no credentials"
+    """For messages."""
+    advice: str = ""
+    """What to set where the server asks for credentials; for messages."""
+
+
+ANYBODY = Visitor()
+
+
 class _TransientProblem(Exception):
     """The download was interrupted; another attempt may complete it."""
 
@@ -44,7 +62,13 @@ class _TransientProblem(Exception):
 
 
 def download_file(
-    pool: urllib3.PoolManager, url: str, path: Path, *, max_bytes: int, backoff: Backoff
+    pool: urllib3.PoolManager,
+    url: str,
+    path: Path,
+    *,
+    max_bytes: int,
+    backoff: Backoff,
+    visitor: Visitor = ANYBODY,
 ) -> Download:
     """Download `url` to `path`.
 
@@ -57,7 +81,7 @@ def download_file(
 
     """
     with path.open("wb") as file:
-        transfer = _FileTransfer(pool, url, file, max_bytes)
+        transfer = _FileTransfer(pool, url, file, max_bytes, visitor)
         failures, reached = 0, 0
 
         while True:
@@ -87,12 +111,19 @@ class _FileTransfer:
     """A file that is being downloaded, over as many requests as it takes."""
 
     def __init__(
-        self, pool: urllib3.PoolManager, url: str, file: IO[bytes], max_bytes: int
+        self,
+        pool: urllib3.PoolManager,
+        url: str,
+        file: IO[bytes],
+        max_bytes: int,
+        visitor: Visitor,
     ) -> None:
         self._pool = pool
         self._url = url
         self._file = file
         self._max_bytes = max_bytes
+        self._visitor = visitor
+        self._progress = Progress(None)
         self._validator: str | None = None
         self.hasher = hashlib.sha256()
         self.size = 0
@@ -119,7 +150,9 @@ class _FileTransfer:
         except HTTPError as error:
             if is_untrusted(error):
                 raise self._failure(
-                    Reason.SOURCE_REFUSED, f"the server's certificate is not trusted: {error}"
+                    Reason.SOURCE_REFUSED,
+                    "the server's certificate is not trusted, set connection.caConfigMapRef if a "
+                    f"private authority signed it: {error}",
                 ) from error
             raise _TransientProblem(f"incomplete answer ({type(error).__name__})") from error
 
@@ -127,7 +160,7 @@ class _FileTransfer:
         url = self._url
         for _ in range(MAX_REDIRECTS + 1):
             response = self._pool.request(
-                "GET", url, headers=self._headers(), preload_content=False, redirect=False
+                "GET", url, headers=self._headers(url), preload_content=False, redirect=False
             )
             if response.status not in REDIRECTS:
                 self.found_at, self.found_headers = url, response.headers
@@ -138,8 +171,10 @@ class _FileTransfer:
             Reason.SOURCE_REFUSED, f"found more than {MAX_REDIRECTS} redirects in a row"
         )
 
-    def _headers(self) -> dict[str, str]:
+    def _headers(self, url: str) -> dict[str, str]:
         headers = dict[str, str](self._pool.headers)
+        if self._visitor.authorization is not None and _origin(url) == _origin(self._url):
+            headers["Authorization"] = self._visitor.authorization
         if self._validator is not None and self.size:
             headers |= {"Range": f"bytes={self.size}-", "If-Range": self._validator}
         return headers
@@ -170,6 +205,7 @@ class _FileTransfer:
         expected = None if announced is None else self.size + announced
         if expected is not None and expected > self._max_bytes:
             self._refuse_size()
+        self._progress.total = expected
 
         for block in response.stream(BLOCK_BYTES, decode_content=False):
             self._write(block)
@@ -187,7 +223,22 @@ class _FileTransfer:
             raise _TransientProblem(f"found status {status}", response.headers.get("Retry-After"))
 
         reason = Reason.SOURCE_NOT_FOUND if status in ABSENT else Reason.SOURCE_REFUSED
-        raise self._failure(reason, f"found status {status}, expected 200")
+        raise self._failure(reason, f"found status {status}, expected 200{self._explain(status)}")
+
+    def _explain(self, status: int) -> str:
+        """Return what an answer may mean, and what to do about it."""
+        visitor = self._visitor
+        if status not in ABSENT and is_signed(self._url):
+            return (
+                ": the address is signed, and its signature may have expired; sign it again, or "
+                "use the store's own scheme with a Secret"
+            )
+        if status not in REFUSED:
+            return ""
+        if visitor.authorization is None:
+            return f": the server asks for credentials; {visitor.advice}" if visitor.advice else ""
+        verb = "does not accept" if status == UNAUTHORIZED else "does not let in"
+        return f": the server {verb} {visitor.name}"
 
     def _continues(self, response: urllib3.BaseHTTPResponse) -> bool:
         return response.headers.get("Content-Range", "").startswith(f"bytes {self.size}-")
@@ -195,6 +246,7 @@ class _FileTransfer:
     def _start_over(self) -> None:
         self._file.seek(0)
         self._file.truncate()
+        self._progress.add(-self.size)
         self.hasher = hashlib.sha256()
         self.size = 0
 
@@ -204,6 +256,7 @@ class _FileTransfer:
             self._refuse_size()
         self.hasher.update(block)
         self._file.write(block)
+        self._progress.add(len(block))
 
     def _refuse_size(self) -> None:
         raise self._failure(
@@ -212,6 +265,11 @@ class _FileTransfer:
 
     def _failure(self, reason: Reason, problem: str) -> JobFailure:
         return JobFailure(reason, f"source {without_secrets(self._url)}: {problem}")
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
 
 
 def _range_validator(response: urllib3.BaseHTTPResponse) -> str | None:

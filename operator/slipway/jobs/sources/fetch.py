@@ -9,16 +9,15 @@ from slipway.errors import JobFailure
 from slipway.jobs.file_tree import Tree
 from slipway.jobs.http import Backoff, address_problem, without_secrets
 from slipway.jobs.model_digest import TreeDigest, hash_tree, require_digest
-from slipway.jobs.sources import claim, web
+from slipway.jobs.sources import claim, object_store, web
+from slipway.jobs.sources.access import SourceAccess, SourceMounts
 
 
 class SourceFetcher(Protocol):
     """The function of a scheme's module that fetches files."""
 
-    def __call__(
-        self, request: SourceRequest, scratch: Path, mount: Path, backoff: Backoff
-    ) -> Tree:
-        """Return the files, which lie below `scratch` (writable) or `mount` (the claim).
+    def __call__(self, access: SourceAccess, scratch: Path, backoff: Backoff) -> Tree:
+        """Return the files, which lie below `scratch` (writable) or in the source's claim.
 
         Raises:
             JobFailure: the files cannot be fetched; transient where a retry may help.
@@ -28,28 +27,31 @@ class SourceFetcher(Protocol):
 
 WEB = frozenset({"http", "https"})
 SCHEMES: dict[str, SourceFetcher] = {
+    "az": object_store.fetch_from_object_store,
+    "gs": object_store.fetch_from_object_store,
     "http": web.fetch_from_web,
     "https": web.fetch_from_web,
     "pvc": claim.fetch_from_claim,
+    "s3": object_store.fetch_from_object_store,
 }
 
 
 def fetch_source(
     request: SourceRequest,
     scratch: Path,
-    mount: Path,
+    mounts: SourceMounts,
     backoff: Backoff | None = None,
     *,
-    field: str = "spec.model.source.uri",
+    field: str = "spec.model.source",
 ) -> Tree:
     """Return the files of a source, without looking into them.
 
     Args:
         request: what to fetch.
         scratch: a writable directory.
-        mount: where the claim of a ``pvc://`` URI is mounted.
+        mounts: where the source's volumes are mounted.
         backoff: how patient to be; None for the default.
-        field: the field of the spec that has the address.
+        field: the field of the spec that has the source.
 
     Raises:
         JobFailure: the files cannot be fetched, or there are none.
@@ -59,7 +61,7 @@ def fetch_source(
     problem = address_problem(request.uri) if scheme in WEB else None
     if problem is not None:
         raise JobFailure(
-            Reason.SOURCE_REFUSED, f"{field} {without_secrets(request.uri)}: {problem}"
+            Reason.SOURCE_REFUSED, f"{field}.uri {without_secrets(request.uri)}: {problem}"
         )
 
     fetch_from = SCHEMES.get(scheme)
@@ -70,7 +72,7 @@ def fetch_source(
             f"{', '.join(sorted(SCHEMES))}",
         )
 
-    tree = fetch_from(request, scratch, mount, backoff or Backoff())
+    tree = fetch_from(SourceAccess(request, mounts, field), scratch, backoff or Backoff())
     if not tree.files:
         raise JobFailure(
             Reason.SOURCE_NOT_FOUND,

@@ -1,5 +1,6 @@
 """Sources ``https://`` and ``http://``: an archive, or one model file."""
 
+from base64 import b64encode
 from email.message import Message
 from email.utils import collapse_rfc2231_value
 from pathlib import Path
@@ -8,51 +9,73 @@ from urllib.parse import unquote, urlsplit
 from slipway.api.reasons import Reason
 from slipway.api.request import SourceRequest
 from slipway.errors import JobFailure
-from slipway.jobs.file_tree import Tree, TreeFile, make_tree, name_problem
+from slipway.jobs.file_tree import Tree, name_problem
 from slipway.jobs.http import Backoff, open_pool, without_secrets
-from slipway.jobs.placeholder import describe_placeholder
 from slipway.jobs.sources import archive
+from slipway.jobs.sources.access import SourceAccess
 from slipway.jobs.sources.content_encoding import decode_content
-from slipway.jobs.sources.download import Download, download_file
+from slipway.jobs.sources.download import Download, Visitor, download_file
+from slipway.jobs.sources.one_file import make_tree_of_file
 from slipway.jobs.sources.telling_name import is_telling_name
 
+TOKEN = ("token", "bearerToken", "accessToken", "HF_TOKEN")
+USER = ("username", "user")
+PASSWORD = ("password",)
 
-def fetch_from_web(request: SourceRequest, scratch: Path, mount: Path, backoff: Backoff) -> Tree:
+
+def fetch_from_web(access: SourceAccess, scratch: Path, backoff: Backoff) -> Tree:
     """Return the files of a download, unpacked if its name is that of an archive.
 
     Raises:
         JobFailure: the reasons of `download_file` and `unpack_archive`, or SourceRefused.
 
     """
-    del mount  # is for claims
+    request = access.request
     name = _name_in_address(request)
     _require_trust(request)
+    visitor = Visitor(_authorization(access), access.credentials, access.advice)
 
-    with open_pool() as pool:
+    with open_pool(access.ca_file(), access.proxy) as pool:
         got = download_file(
             pool,
             request.uri,
             archive.make_empty_directory(scratch / "download") / name,
             max_bytes=request.max_bytes,
             backoff=backoff,
+            visitor=visitor,
         )
 
     name = _name_given_by_server(got) or name
     got = decode_content(got, name, request.max_bytes)
-    problem = describe_placeholder(got.path, name)
-    if problem is not None:
-        raise JobFailure(Reason.SOURCE_REFUSED, f"source {without_secrets(request.uri)}: {problem}")
-
-    if not archive.is_archive(name):
-        return make_tree([TreeFile(name, got.path)], got.digest, is_private=True)
-    return _unpack_download(got, name, scratch, request.max_bytes)
+    return make_tree_of_file(access, got.path, name, scratch, got.digest)
 
 
-def _unpack_download(got: Download, name: str, scratch: Path, max_bytes: int) -> Tree:
-    into = archive.make_empty_directory(scratch / "tree")
-    files = archive.unpack_archive(got.path, name, into, archive.ArchiveLimits(max_bytes))
-    got.path.unlink()  # models are large, and this one now takes its space twice
-    return make_tree(files, got.digest, is_private=True)
+def _authorization(access: SourceAccess) -> str | None:
+    """Return the value of an Authorization header from the Secret; None without a Secret.
+
+    Raises:
+        JobFailure: SourceRefused, where the Secret has neither a token nor a user, or the address
+            is not one of HTTPS.
+
+    """
+    if access.asked.secret is None:
+        return None
+    if not access.request.uri.startswith("https://"):
+        raise access.failure(
+            Reason.SOURCE_REFUSED,
+            f"found http, expected https: Secret {access.asked.secret} must not be sent openly",
+        )
+
+    token = access.find(TOKEN)
+    if token is not None:
+        return f"Bearer {token}"
+    if access.find(USER) is None:
+        raise access.failure(
+            Reason.SOURCE_REFUSED,
+            f"Secret {access.asked.secret} has neither {TOKEN[0]} nor {USER[0]} and {PASSWORD[0]}",
+        )
+    pair = f"{access.require(USER)}:{access.require(PASSWORD)}"
+    return f"Basic {b64encode(pair.encode()).decode()}"
 
 
 def _name_given_by_server(got: Download) -> str | None:

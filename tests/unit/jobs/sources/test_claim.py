@@ -10,6 +10,7 @@ from slipway.errors import JobFailure
 from slipway.jobs.file_tree import Tree
 from slipway.jobs.http import Backoff
 from slipway.jobs.sources import claim
+from slipway.jobs.sources.access import SourceAccess, SourceMounts
 
 
 @pytest.fixture
@@ -23,9 +24,8 @@ def mount(tmp_path: Path) -> Path:
 
 
 def fetch(mount: Path, uri: str) -> Tree:
-    return claim.fetch_from_claim(
-        SourceRequest(uri=uri), mount.parent / "scratch", mount, Backoff()
-    )
+    access = SourceAccess(SourceRequest(uri=uri), SourceMounts(mount))
+    return claim.fetch_from_claim(access, mount.parent / "scratch", Backoff())
 
 
 def test_a_directory_is_read_where_it_lies(mount: Path) -> None:

@@ -1,0 +1,46 @@
+"""How far a download is: bytes, rate and what is left, in the Job's log."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 10.0
+MEBIBYTE = 2**20
+
+
+class Progress:
+    """Counts the bytes of a download, from any thread, and logs every ten seconds."""
+
+    def __init__(self, total: int | None, now: Callable[[], float] = time.monotonic) -> None:
+        """Take the number of bytes that are expected; None where it is not known."""
+        self.total = total
+        self.done = 0
+        self._now = now
+        self._began = self._told = now()
+        self._lock = threading.Lock()
+
+    def add(self, count: int) -> None:
+        """Count bytes that have arrived; negative ones are fetched again."""
+        with self._lock:
+            self.done += count
+            if self._now() - self._told < EVERY_SECONDS:
+                return
+            self._told = self._now()
+            text = self.describe()
+        log.info("%s", text)
+
+    def describe(self) -> str:
+        """Return a sentence: what is there, how fast it comes, and how long the rest takes."""
+        rate = self.done / max(self._now() - self._began, 0.001)
+        speed = f"{rate / MEBIBYTE:.1f} MiB/s"
+        if self.total is None:
+            return f"fetched {_mebibytes(self.done)} at {speed}"
+        left = f", {(self.total - self.done) / rate:.0f} s left" if rate else ""
+        return f"fetched {_mebibytes(self.done)} of {_mebibytes(self.total)} at {speed}{left}"
+
+
+def _mebibytes(count: int) -> str:
+    return f"{count / MEBIBYTE:,.1f} MiB"

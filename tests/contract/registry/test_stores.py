@@ -1,0 +1,310 @@
+"""Models in object stores: one digest wherever they lie, and every trouble named."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slipway.api.reasons import Reason
+from slipway.api.request import AccessRequest, PackageMode, SourceRequest
+from slipway.api.result import EXIT_OK, EXIT_PERMANENT, EXIT_TRANSIENT, PackageResult
+from slipway.jobs.sources.parts import PART_BYTES
+
+from tests.contract.registry import servers, stores
+from tests.contract.registry.bench import Bench, Shelf, a_model, a_tar
+from tests.contract.registry.stores import BadWay, Store, Versitygw
+
+MODEL = {"1/model.onnx": a_model(), "config.pbtxt": b"max_batch_size: 8\n"}
+LARGE = random.Random(7).randbytes(40 * 2**20 + 12345)
+"""Three parts, the last one short."""
+
+
+LOST_BYTES = 2**20
+"""Most bytes that are on their way when a connection breaks."""
+
+
+@pytest.fixture(scope="session")
+def versitygw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Versitygw]:
+    with stores.running_versitygw(tmp_path_factory.mktemp("versitygw")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3(versitygw: Versitygw) -> Store:
+    store = versitygw.store()
+    store.put(MODEL, "digits/3/")
+    store.put({"digits.tar.gz": a_tar(MODEL), "plain.onnx": a_model(), "large.pt": LARGE})
+    return store
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with stores.running_azurite(tmp_path_factory.mktemp("azurite")) as store:
+        store.put(MODEL, "digits/3/")
+        store.put({"digits.tar.gz": a_tar(MODEL), "plain.onnx": a_model()})
+        yield store
+
+
+@pytest.fixture
+def bench(shelf: Shelf, tmp_path: Path) -> Bench:
+    return Bench("registry.invalid", shelf, tmp_path)
+
+
+def fetch(
+    bench: Bench, store: Store, path: str, secret: dict[str, str] | None = None, **access: Any
+) -> PackageResult:
+    """Run a Job in Fetch mode, with the store's own Secret unless another is given."""
+    stores.mount_secret(bench.places.source_secret, store.secret if secret is None else secret)
+    known = {"secret": "models-key", "endpoint": store.address, "region": stores.REGION}
+    source = SourceRequest(
+        uri=store.uri(path), allow_plain_http=True, access=AccessRequest(**{**known, **access})
+    )
+    return bench.package(path, source=source, mode=PackageMode.FETCH)
+
+
+def error_of(result: PackageResult) -> tuple[str, str]:
+    assert result.error is not None
+    assert stores.PASSWORD not in result.error.message
+    return result.error.reason, result.error.message
+
+
+@pytest.mark.parametrize("path", ["digits/3/", "digits/3", "digits.tar.gz"])
+@pytest.mark.parametrize("kind", ["s3", "azurite"])
+def test_a_prefix_and_an_archive_of_it_are_the_same_model(
+    bench: Bench, kind: str, path: str, request: pytest.FixtureRequest
+) -> None:
+    bench.shelf.files["/digits.tar.gz"] = a_tar(MODEL)
+    expected = bench.package("/digits.tar.gz", mode=PackageMode.FETCH)
+
+    result = fetch(bench, request.getfixturevalue(kind), path)
+
+    assert (bench.exit_code, result.error) == (EXIT_OK, None)
+    assert result.model_digest == expected.model_digest
+
+
+def test_one_object_is_one_model_file(bench: Bench, s3: Store) -> None:
+    result = fetch(bench, s3, "plain.onnx")
+
+    assert (result.error, result.format) == (None, "ONNX")
+
+
+class TestWhoMayNot:
+    def test_an_unknown_key_is_named_with_its_secret(self, bench: Bench, s3: Store) -> None:
+        secret = {**s3.secret, "AWS_ACCESS_KEY_ID": "who"}
+
+        reason, message = error_of(fetch(bench, s3, "plain.onnx", secret))
+
+        assert (bench.exit_code, reason) == (EXIT_PERMANENT, Reason.SOURCE_REFUSED)
+        assert "does not know the access key of Secret models-key" in message
+
+    @pytest.mark.parametrize("path", ["plain.onnx", "digits/3/"])
+    def test_a_wrong_secret_key_is_told_from_an_unknown_one(
+        self, bench: Bench, s3: Store, path: str
+    ) -> None:
+        secret = {**s3.secret, "AWS_SECRET_ACCESS_KEY": "x"}
+
+        reason, message = error_of(fetch(bench, s3, path, secret))
+
+        assert reason == Reason.SOURCE_REFUSED
+        assert "the secret key of Secret models-key does not fit" in message
+
+    def test_a_missing_secret_is_named_and_holds_nothing_up(self, bench: Bench, s3: Store) -> None:
+        reason, message = error_of(fetch(bench, s3, "plain.onnx", {}))
+
+        assert reason == Reason.SOURCE_REFUSED
+        assert "Secret models-key is missing in the namespace, or empty" in message
+
+    def test_a_missing_key_of_a_secret_is_named(self, bench: Bench, s3: Store) -> None:
+        secret = {"AWS_ACCESS_KEY_ID": stores.USER, "other": "x"}
+
+        _, message = error_of(fetch(bench, s3, "plain.onnx", secret))
+
+        assert (
+            "Secret models-key has no key AWS_SECRET_ACCESS_KEY (found AWS_ACCESS_KEY_ID" in message
+        )
+
+    def test_nobody_is_told_what_to_set(self, bench: Bench, s3: Store) -> None:
+        result = fetch(bench, s3, "plain.onnx", secret=None, anonymous=True)
+
+        reason, message = error_of(result)
+        assert reason == Reason.SOURCE_REFUSED
+        assert "plain.onnx in models" in message
+
+    def test_another_region_is_named(self, bench: Bench, s3: Store) -> None:
+        reason, message = error_of(fetch(bench, s3, "plain.onnx", region="us-west-2"))
+
+        assert reason == Reason.SOURCE_REFUSED
+        assert f"found region us-west-2, expected region {stores.REGION}" in message
+
+    def test_a_wrong_key_of_azure(self, bench: Bench, azurite: Store) -> None:
+        secret = {**azurite.secret, "AZURE_STORAGE_KEY": "bm8="}
+
+        reason, message = error_of(fetch(bench, azurite, "plain.onnx", secret))
+
+        assert reason == Reason.SOURCE_REFUSED
+        assert "Secret models-key" in message
+
+
+@pytest.mark.parametrize("kind", ["s3", "azurite"])
+@pytest.mark.parametrize("path", ["nothing.onnx", "nothing/"])
+def test_what_is_not_there_is_named(
+    bench: Bench, kind: str, path: str, request: pytest.FixtureRequest
+) -> None:
+    reason, message = error_of(fetch(bench, request.getfixturevalue(kind), path))
+
+    assert (bench.exit_code, reason) == (EXIT_PERMANENT, Reason.SOURCE_NOT_FOUND)
+    assert "nothing" in message
+
+
+def test_a_bucket_that_is_not_there_is_named(bench: Bench, s3: Store) -> None:
+    stores.mount_secret(bench.places.source_secret, s3.secret)
+    access = AccessRequest(secret="k", endpoint=s3.address, region=stores.REGION)  # noqa: S106
+    source = SourceRequest(uri="s3://nobody/x/", allow_plain_http=True, access=access)
+
+    reason, message = error_of(bench.package("x", source=source, mode=PackageMode.FETCH))
+
+    assert (reason, "there is no bucket 'nobody'" in message) == (Reason.SOURCE_NOT_FOUND, True)
+
+
+@pytest.mark.parametrize(
+    ("names"),
+    [
+        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+        ("awsAccessKeyID", "awsSecretAccessKey"),
+        ("accesskey", "secretkey"),
+        ("access-key-id", "secret-access-key"),
+        ("rootUser", "rootPassword"),
+    ],
+    ids=" ".join,
+)
+def test_secrets_that_users_have_work_as_they_are(
+    bench: Bench, s3: Store, names: tuple[str, str]
+) -> None:
+    secret = dict(zip(names, (stores.USER, stores.PASSWORD), strict=True))
+
+    assert fetch(bench, s3, "plain.onnx", secret).error is None
+
+
+class TestTroubleOnTheWay:
+    @pytest.fixture
+    def way(self, versitygw: Versitygw, s3: Store) -> Iterator[tuple[BadWay, Store]]:
+        way = BadWay(f"127.0.0.1:{versitygw.port}")
+        with servers.serving(way) as server:
+            yield way, Store(f"http://{server.host}", "s3", s3.writer, s3.secret)
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_connections_that_break_at_random_bytes_fetch_nothing_twice(
+        self, bench: Bench, way: tuple[BadWay, Store], seed: int
+    ) -> None:
+        trouble, store = way
+        chance = random.Random(seed)
+        trouble.cut_after = [chance.randrange(PART_BYTES // 4) for _ in range(10)]
+
+        result = fetch(bench, store, "large.pt")
+
+        assert (result.error, result.bytes) == (None, len(LARGE))
+        assert (bench.places.scratch / "download" / "large.pt").read_bytes() == LARGE
+        assert not trouble.cut_after
+        lost = trouble.sent - len(LARGE)
+        assert lost <= 10 * LOST_BYTES, "more than what was on its way was sent twice"
+
+    @pytest.mark.parametrize("status", [429, 500, 503])
+    def test_a_store_that_is_busy_is_waited_for(
+        self, bench: Bench, way: tuple[BadWay, Store], status: int
+    ) -> None:
+        trouble, store = way
+        body = b"<Error><Code>SlowDown</Code></Error>" if status == 503 else b""
+        trouble.refusals = [(status, {"Retry-After": "1"}, body)] * 4
+
+        assert fetch(bench, store, "plain.onnx").error is None
+
+    def test_a_store_that_stays_busy_ends_the_job_for_now(
+        self, bench: Bench, way: tuple[BadWay, Store]
+    ) -> None:
+        trouble, store = way
+        trouble.refusals = [(503, {}, b"")] * 100
+
+        reason, message = error_of(fetch(bench, store, "plain.onnx"))
+
+        assert (bench.exit_code, reason) == (EXIT_TRANSIENT, Reason.SOURCE_UNAVAILABLE)
+        assert "found status 503" in message
+        assert "plain.onnx" in message
+
+    @pytest.mark.parametrize(
+        ("code", "says"),
+        [
+            ("ExpiredToken", "the session token of Secret models-key has expired"),
+            ("RequestTimeTooSkewed", "the clock of this node differs too much"),
+            ("AccessDenied", "Secret models-key may not read it"),
+        ],
+    )
+    def test_what_the_store_says_in_a_code_is_said_in_words(
+        self, bench: Bench, way: tuple[BadWay, Store], code: str, says: str
+    ) -> None:
+        trouble, store = way
+        body = f"<Error><Code>{code}</Code><StringToSign>hidden-words</StringToSign></Error>"
+        trouble.refusals = [(403, {}, body.encode())] * 9
+
+        reason, message = error_of(fetch(bench, store, "plain.onnx"))
+
+        assert (bench.exit_code, reason) == (EXIT_PERMANENT, Reason.SOURCE_REFUSED)
+        assert says in message
+        assert code in message
+        assert "hidden-words" not in message
+
+    def test_a_store_that_is_killed_and_comes_back_is_waited_for(
+        self, bench: Bench, way: tuple[BadWay, Store], versitygw: Versitygw
+    ) -> None:
+        trouble, store = way
+
+        def crash() -> None:
+            versitygw.kill()
+            versitygw.start_again()
+
+        trouble.after[len(LARGE) // 2] = crash
+
+        result = fetch(bench, store, "large.pt")
+
+        assert (result.error, result.bytes) == (None, len(LARGE))
+        assert (bench.places.scratch / "download" / "large.pt").read_bytes() == LARGE
+
+    def test_an_object_that_is_replaced_meanwhile_is_never_mixed(
+        self, bench: Bench, way: tuple[BadWay, Store], s3: Store
+    ) -> None:
+        trouble, store = way
+        first, second = b"1" * len(LARGE), b"2" * (len(LARGE) + 5)
+        s3.put({"changing.pt": first})
+        trouble.after[len(LARGE) // 2] = lambda: s3.put({"changing.pt": second})
+
+        result = fetch(bench, store, "changing.pt")
+
+        assert result.error is None
+        assert (bench.places.scratch / "download" / "changing.pt").read_bytes() == second
+
+    def test_a_file_that_is_added_meanwhile_is_part_of_it(
+        self, bench: Bench, way: tuple[BadWay, Store], s3: Store
+    ) -> None:
+        trouble, store = way
+        s3.put({"1/model.onnx": a_model(), "1/weights.bin": LARGE}, "growing/")
+        trouble.after[1] = lambda: s3.put({"config.pbtxt": b"max_batch_size: 4"}, "growing/")
+
+        fetch(bench, store, "growing/")
+
+        names = sorted(path.name for path in (bench.places.scratch / "download").rglob("*.*"))
+        assert names == ["config.pbtxt", "model.onnx", "weights.bin"]
+
+
+def test_5000_files_are_one_model(bench: Bench, versitygw: Versitygw, s3: Store) -> None:
+    folder = versitygw.folder / "buckets" / stores.BUCKET / "many" / "1"
+    (folder / "weights").mkdir(parents=True)
+    (folder / "model.py").write_bytes(b"x = 1")
+    for number in range(5000):
+        (folder / "weights" / f"{number:04}.bin").write_bytes(b"%d" % number)
+
+    result = fetch(bench, s3, "many/")
+
+    assert result.error is None or result.error.reason != Reason.SOURCE_UNAVAILABLE
+    found = list((bench.places.scratch / "download").rglob("*.bin"))
+    assert len(found) == 5000
+    assert all(int(path.read_bytes()) == int(path.stem) for path in found)
