@@ -87,14 +87,15 @@ def resolve(object_: ModelDeployment, settings: Settings) -> Resolved:
     """Fill in what the user left to the operator.
 
     Raises:
-        SpecError: Image mode without a place for images, a store that is not known, or a field that the
-            operator's settings forbid.
+        SpecError: Image mode without a place for images, a store that is not known, or a field that
+            the operator's settings forbid.
 
     """
     spec = object_.spec
     require_known_stores(object_, settings)
     server = spec.server or Server()
     _refuse_forbidden_fields(server, settings)
+    _refuse_forbidden_accounts(spec, settings)
     repository = _repository(object_, settings)
     mode = _mode(spec, repository, settings)
     if mode is PackageMode.IMAGE and repository is None:
@@ -123,6 +124,19 @@ def _refuse_forbidden_fields(server: Server, settings: Settings) -> None:
                 f"spec.server.{path}",
                 "the operator's settings forbid this field (modelPods.forbid); remove it, or ask "
                 "the administrator of Slipway",
+            )
+
+
+def _refuse_forbidden_accounts(spec: ModelDeploymentSpec, settings: Settings) -> None:
+    """An account that servers must not have is none for Jobs either."""
+    if "serviceAccountName" not in settings.model_pods.forbid:
+        return
+    for field, location in (("source", spec.model.source), ("goldenSet", spec.model.golden_set)):
+        if location is not None and location.service_account_name is not None:
+            raise SpecError(
+                f"spec.model.{field}.serviceAccountName",
+                "the operator's settings forbid this field (modelPods.forbid); name a store of the "
+                "operator, or ask the administrator of Slipway",
             )
 
 

@@ -8,7 +8,14 @@ from slipway.api.request import AccessRequest
 from slipway.errors import SpecError
 from slipway.policy.identity import resolve
 from slipway.policy.source_access import is_open_to_change, resolve_access
-from slipway.settings import JobSettings, ProxySettings, Settings, SourceSettings, StoreSettings
+from slipway.settings import (
+    JobSettings,
+    ModelPodSettings,
+    ProxySettings,
+    Settings,
+    SourceSettings,
+    StoreSettings,
+)
 
 from tests.builders import a_model_deployment
 
@@ -137,6 +144,18 @@ def test_a_store_that_does_not_exist_is_refused_with_those_that_do(field: str) -
     assert refused.value.path == f"spec.model.{field}.store"
     assert "found 'minoi'" in refused.value.problem
     assert "minio, aws" in refused.value.problem
+
+
+@pytest.mark.parametrize("field", ["source", "goldenSet"])
+def test_an_account_that_pods_must_not_name_is_none_for_jobs_either(field: str) -> None:
+    source = {"uri": "s3://models/1/"}
+    model = {"source": source, field: {**source, "serviceAccountName": "admin"}}
+
+    with pytest.raises(SpecError, match="serviceAccountName: the operator's settings forbid"):
+        resolve(
+            a_model_deployment(model=model),
+            Settings(model_pods=ModelPodSettings(forbid=["serviceAccountName"])),
+        )
 
 
 @pytest.mark.parametrize(
