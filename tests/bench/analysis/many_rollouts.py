@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from slipway.policy.analysis.merge import BUDGET
 from slipway.policy.analysis.metrics.assessment import BudgetGroup
-from slipway.policy.analysis.metrics.share import CARRIED_AT_MOST
 from slipway.policy.statistics.dispersion import ENOUGH
 
 from tests.bench.analysis.arrivals import TICK
@@ -91,7 +90,7 @@ def play(
 
     for number, part in enumerate(parts):
         if number:
-            shares.begin_step(every, margin, is_bake=part.is_bake)
+            shares.begin_step(every, is_bake=part.is_bake)
         for _ in range(part.seconds // TICK):
             second += TICK
             pair = draw_counts(rng, fault, np.full(runs, part.weight), second, noise.advance())
@@ -118,36 +117,34 @@ def wrong_passes(
     weights: tuple[float, float, float],
     runs: int,
     *,
-    carried: float = CARRIED_AT_MOST,
     seconds: int,
+    later: int = 0,
     seed: int = 1,
 ) -> NDArray[np.bool_]:
     """Return in which runs a fault that comes with a weight passes there.
 
-    The candidate is as good as stable at the first weight, and from the second on exactly as bad as
-    a Pass for the third has to rule out. `carried` is what the first step counts for at most.
+    The candidate is as good as stable at the first weight. At the second it is exactly as bad as a
+    Pass for the third has to rule out, from `later` seconds on.
     """
-    rng = np.random.default_rng([seed, int(rps * 10), int(weights[1] * 100)])
-    shares = ManyShares(runs, carried_at_most=carried)
+    rng = np.random.default_rng([seed, int(rps * 10), int(weights[1] * 100), later])
+    shares = ManyShares(runs)
     first, second, third = weights
-    weight = np.full(runs, first)
+    weight, entered = np.full(runs, first), np.full(runs, np.inf)
     bad = 1.25 * 0.01 + MAX_HARM / third
-    passed = np.zeros(runs, bool)
-    none = np.ones((runs, 2))
+    passed, none = np.zeros(runs, bool), np.ones((runs, 2))
 
     for at in range(TICK, seconds + TICK, TICK):
-        is_second = weight == second
-        fault = Fault(rps, candidate=0.01)
-        pair = draw_counts(rng, fault, weight, at, none)
-        pair[:, 1] = rng.binomial(pair[:, 0].astype(int), np.where(is_second, bad, 0.01))
-        margin = MAX_HARM / np.where(is_second, third, second)
-        shares.look(pair, TICK, margin)
+        is_bad = at > entered + later
+        pair = draw_counts(rng, Fault(rps), weight, at, none)
+        pair[:, 1] = rng.binomial(pair[:, 0].astype(int), np.where(is_bad, bad, 0.01))
+        shares.look(pair, TICK, MAX_HARM / np.where(weight == second, third, second))
         enough = shares.passes & (shares.samples >= FEWEST)
         shares.store(np.ones(runs, bool))
-        passed |= enough & is_second
-        moves = enough & ~is_second
-        weight[moves] = second
-        shares.begin_step(moves, np.full(runs, MAX_HARM / third))
+
+        passed |= enough & is_bad
+        moves = enough & (weight == first)
+        weight[moves], entered[moves] = second, at
+        shares.begin_step(moves)
     return passed
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from slipway.policy.analysis.metrics.share import CARRIED_AT_MOST, PASS_AT
+from slipway.policy.analysis.metrics.share import MOST_CREDIT, PASS_AT, TAKEN_BACK_BELOW
 from slipway.policy.statistics import dispersion, eprocess
 
 Floats = NDArray[np.float64]
@@ -151,7 +151,6 @@ class ManyShares:
     prior: GuardPrior = field(default_factory=GuardPrior)
     ratio_shares: tuple[float, ...] = eprocess.RATIO_SHARES
     first_share: float = eprocess.FIRST_SHARE
-    carried_at_most: float = CARRIED_AT_MOST
 
     def __post_init__(self) -> None:
         bets = len(eprocess.RATIOS)
@@ -172,20 +171,22 @@ class ManyShares:
         self.waited += seconds
         placed = np.where(self.kept >= 1, self.first_share, _begun_within(self.waited))
         self._wealth, self._kept = self._starts_after(placed)
-        self._better = self.better + bet_on_better(self.pending, self.relative, margin)
+        won = self.better + bet_on_better(self.pending, self.relative, margin)
+        surplus = np.maximum(0.0, log_better(won) - MOST_CREDIT)
+        self._better = won - surplus[:, None]
 
     def store(self, which: Mask) -> None:
         """Store the memories of some runs, as they are after the last look."""
-        at = np.flatnonzero(which)
+        at, best = np.flatnonzero(which), self.best_now
         self.wealth[at], self.kept[at] = self._wealth[at], self._kept[at]
         self.better[at] = self._better[at]
-        self.best[at] = np.maximum(self.best[at], log_better(self.better[at]))
+        self.best[at] = best[at]
         self.step[at] += self.pending[at]
         pair = np.where(which[:, None], self.pending, 0.0)
         self.guard.count(pair, np.where(which, self.waited, 0.0))
         self.pending[at], self.waited[at] = 0.0, 0.0
 
-    def begin_step(self, which: Mask, margin: Floats, *, is_bake: bool = False) -> None:
+    def begin_step(self, which: Mask, *, is_bake: bool = False) -> None:
         """Begin another weight in some runs, right after a look whose memory is stored."""
         if not which.any():
             return
@@ -197,10 +198,7 @@ class ManyShares:
         self.wealth[at] = np.logaddexp(self.wealth[at], placed[:, None])
         self.kept[at] *= 1 - share
 
-        won = bet_on_better(self.step[at], self.relative, margin[at])
-        surplus = np.maximum(0.0, log_better(won) - self.carried_at_most)
-        self.better[at] = won - surplus[:, None]
-        self.best[at] = np.maximum(0.0, log_better(self.better[at]))
+        self.better[at], self.best[at] = 0.0, 0.0
         self.step[at] = 0.0
 
     @property
@@ -218,8 +216,10 @@ class ManyShares:
 
     @property
     def best_now(self) -> Floats:
-        """The strongest evidence for the candidate in this step, after the last look."""
-        return np.maximum(self.best, log_better(self._better))
+        """The evidence that counts for a Pass, after the last look."""
+        now = log_better(self._better)
+        stands = (self.best >= PASS_AT) & (now >= TAKEN_BACK_BELOW)
+        return np.where(stands, np.maximum(self.best, now), now)
 
     @property
     def samples(self) -> Floats:

@@ -76,7 +76,7 @@ def test_arrays_say_what_the_operator_says_look_by_look(rps: float, onset: int) 
     for number, step in enumerate(STEPS):
         margin = np.full(RUNS, 0.01 / (step.next_weight / 100))
         if number:
-            many.begin_step(every, margin, is_bake=step.is_bake)
+            many.begin_step(every, is_bake=step.is_bake)
             for one in ones:
                 one.begin_step(step)
 

@@ -161,8 +161,8 @@ class ShareMemory:
     wealth: tuple[float, ...] = (0.0,) * len(BETTER_BETS)
     """Log, of each bet that the next weight does too much harm; of this step."""
     best: float = 0.0
-    """Log, of the strongest evidence that those bets had together in this step: by Ville's
-    inequality what was once ruled out stays ruled out, so metrics need not pass at one look."""
+    """Log, of the evidence that those bets have together, or had when they ruled harm out: that
+    stands until what came later takes it back, so metrics need not pass at one look."""
     step: Pair = NOTHING
     """Counts of this step."""
     recent: tuple[float, float] = (0.0, 0.0)

@@ -33,8 +33,10 @@ from slipway.policy.statistics.eprocess import (
 
 PASS_AT = math.log(20.0)
 """1 / 5%: what promotion may get wrong at the margin, per step."""
-CARRIED_AT_MOST = PASS_AT / 2
-"""Of a Pass, what the step before counts for."""
+MOST_CREDIT = math.log(400.0)
+"""Evidence for the candidate above it is not kept: it would excuse a fault that comes later."""
+TAKEN_BACK_BELOW = 0.0
+"""What was ruled out counts as such until the odds are even again."""
 SHARED_FAULT = 0.2
 """Where stable itself is this bad, something else is broken: it is not the candidate's fault."""
 RECENT_SECONDS = 60.0
@@ -141,7 +143,7 @@ def undecided_judgement(
 def _count_look(share: ShareMetric, before: ShareMemory, delta: Pair, look: Look) -> ShareMemory:
     """Return the memory with one look more; a step's own evidence starts over with it."""
     if look.is_new_step:
-        before = _begin_step(share, before, look)
+        before = _begin_step(before)
 
     # How much is bet on a fault that begins in this look has to be fixed before its events are
     # counted: else the e-process is none.
@@ -156,7 +158,7 @@ def _count_look(share: ShareMetric, before: ShareMemory, delta: Pair, look: Look
     else:
         won = bet_on_worse(delta, share.relative, share.absolute, share.ratios)
         passed = bet_on_better(delta, share.ruled_out, look.margin, share.better_bets)
-    wealth = tuple(old + new for old, new in zip(before.wealth, passed, strict=True))
+    wealth = _limit_credit(tuple(old + new for old, new in zip(before.wealth, passed, strict=True)))
 
     phase = BAKE if look.plan.is_bake else STEPS
     guard = replace(before.guard, phase=phase)
@@ -171,17 +173,18 @@ def _count_look(share: ShareMetric, before: ShareMemory, delta: Pair, look: Look
         starts=before.starts.after(won, placed),
         guard=guard.after(delta, look.seconds),
         wealth=wealth,
-        best=max(before.best, log_better(wealth)),
+        best=_best_so_far(before.best, log_better(wealth)),
         step=before.step + delta,
         recent=recent,
         looks=looks,
     )
 
 
-def _begin_step(share: ShareMetric, before: ShareMemory, look: Look) -> ShareMemory:
+def _begin_step(before: ShareMemory) -> ShareMemory:
+    """Return the memory at a new weight: a fault may come with it, so nothing is lent."""
     return replace(
         before,
-        wealth=_carry_over(share, before.step, look),
+        wealth=(0.0,) * len(before.wealth),
         best=0.0,
         step=NOTHING,
         recent=(0.0, 0.0),
@@ -189,18 +192,18 @@ def _begin_step(share: ShareMetric, before: ShareMemory, look: Look) -> ShareMem
     )
 
 
-def _carry_over(share: ShareMetric, earlier: Pair, look: Look) -> tuple[float, ...]:
-    """Return what the step before says about the harm at the next weight, at most half of a Pass.
+def _limit_credit(wealth: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the evidence for the candidate with no more in all than is kept."""
+    surplus = max(0.0, log_better(wealth) - MOST_CREDIT)
+    return tuple(value - surplus for value in wealth)
 
-    Its split was one and the same, so its sums are as good as its looks. The rest has to be shown
-    at this weight, because some faults come with load.
+
+def _best_so_far(before: float, now: float) -> float:
+    """Return the evidence that counts for a Pass: the best, until what came later takes it back.
+
+    Metrics need not pass at the same look, and a few unlucky requests take no Pass away.
     """
-    if share.maximum is not None:
-        won = _bet_on_below(earlier, share.maximum)
-    else:
-        won = bet_on_better(earlier, share.ruled_out, look.margin, share.better_bets)
-    surplus = max(0.0, log_better(won) - CARRIED_AT_MOST)
-    return tuple(value - surplus for value in won)
+    return max(before, now) if before >= PASS_AT and now >= TAKEN_BACK_BELOW else now
 
 
 def _bet_on_below(pair: Pair, limit: float) -> list[float]:
