@@ -288,15 +288,11 @@ class HookSettings(SettingsModel):
 
     allowed_hosts: list[
         Annotated[
-            str,
-            Field(
-                pattern=r"^((\*\.)?[A-Za-z0-9][-A-Za-z0-9.]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$",
-                max_length=253,
-            ),
+            str, Field(pattern=r"^(\*\.)?[A-Za-z0-9][-A-Za-z0-9.]*(:[0-9]{1,5})?$", max_length=253)
         ]
     ] = []
-    """Hosts that hooks may use: ``host``, ``host:port``, ``[IPv6]:port`` or ``*.domain``. Services
-    of the ModelDeployment's own namespace (``<service>.<namespace>.svc``) are always allowed."""
+    """Hosts that hooks may use: ``host``, ``host:port`` or ``*.domain``. Services of the
+    ModelDeployment's own namespace (``<service>.<namespace>.svc``) are always allowed."""
     ca_file: Annotated[str, Field(max_length=512)] = ""
     """File with further certificates to trust, in addition to the system's."""
 

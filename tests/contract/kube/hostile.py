@@ -116,6 +116,23 @@ MODEL = [
         "spec.model.goldenSet.minAgreement",
     ),
     Bad("spec.model.warmup", {"requests": 0}, "spec.model.warmup.requests"),
+    *(
+        Bad("spec.model.warmup", {"requests": 1, "shapes": shapes}, f"spec.model.warmup.{said}")
+        for shapes, said in (
+            ([3, 224, 224], "shapes"),
+            ({"x": 224}, "shapes.x"),
+            ({"x": [0]}, "shapes.x[0]"),
+            ({"x": [-1]}, "shapes.x[0]"),
+            ({"x": [1_000_001]}, "shapes.x[0]"),
+            ({"x": [2**70]}, "shapes.x[0]"),
+            ({"x": [1.5]}, "shapes.x[0]"),
+            ({"x": ["224"]}, "shapes.x[0]"),
+            ({"x": [None]}, "shapes.x[0]"),
+            ({"x": [1] * 9}, "shapes.x"),
+            ({"x": {"deep": DEEP}}, "shapes.x"),
+            ({f"x{number}": [1] for number in range(65)}, "shapes"),
+        )
+    ),
 ]
 PACKAGING = [
     Bad("spec.packaging.mode", "Docker", "spec.packaging.mode"),

@@ -11,12 +11,16 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from slipway.api.counters import Counters
-from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus
+from slipway.api.modeldeployment import MetricPreset, ModelDeployment, ModelDeploymentStatus
+from slipway.api.modeldeployment.status import STATE_LENGTH
 from slipway.api.names import ANNOTATION_ACTION
+from slipway.api.reasons import Reason, Why
 from slipway.api.result import CheckResult, CheckVerdict, PackageResult
-from slipway.policy.analysis.study import study_of
+from slipway.policy.analysis.inputs import Count, Counted, Reading
+from slipway.policy.analysis.study import Study, study_of
 from slipway.policy.decision import Decision
 from slipway.policy.facts import (
     ContainerExit,
@@ -32,6 +36,7 @@ from slipway.policy.facts import (
 )
 from slipway.policy.identity import golden_hash, input_hash
 from slipway.policy.invariants import find_violations
+from slipway.policy.judgement import texts_of
 from slipway.policy.measured_traffic import (
     MeasuredTraffic,
     TrafficTotals,
@@ -50,6 +55,7 @@ from tests.unit.worlds import Killed, RolloutWorld
 QUIET_SECONDS = 45
 """Longer than every wait that is not a clock of its own: 30 s for a stable that is down."""
 PROXIES = ("router-a", "router-b")
+YEARS_OF_REQUESTS = 10**9
 
 
 @dataclass
@@ -88,6 +94,8 @@ class DecisionWorld(RolloutWorld):
     """By revision, also of those whose ControllerRevision somebody deleted."""
     first: TrafficTotals | None = None
     """The first reading since a rollout began."""
+    standing: dict[str, Any] = field(default_factory=dict)
+    """What every version that is asked for has in its spec."""
     skew: dict[str, timedelta] = field(default_factory=dict)
     """By proxy: how far the clock of its node is ahead."""
 
@@ -125,8 +133,33 @@ class DecisionWorld(RolloutWorld):
 
         facts = replace(facts, measured=self._measure(facts))
         study = study_of(facts)
-        judgements = study.judge(self.answers(), {}, self.now) if study is not None else ()
+        if study is None:
+            return facts
+        judgements = study.judge(self.answers(), self._read(facts, study), self.now)
+        lengths = {name: len(text) for name, text in texts_of(judgements).items()}
+        assert all(length <= STATE_LENGTH for length in lengths.values()), lengths
         return replace(facts, judgements=judgements)
+
+    def _read(self, facts: Facts, study: Study) -> dict[str, Reading]:
+        """Return what the servers counted, for the metrics that ask them."""
+        arms = [self._served(facts, name) for name in (study.plan.candidate, study.plan.stable)]
+        is_silent = not all(arms)
+        nothing = Why(Reason.NO_SERVER, "no pod is ready")
+        return {
+            metric.name: nothing if is_silent else Counted(*arms)
+            for metric in study.metrics
+            if metric.preset is MetricPreset.TRITON_ERRORS
+        }
+
+    def _served(self, facts: Facts, revision: str) -> dict[str, Count]:
+        """Every server has counted for years, and now counts as its revision does."""
+        counts = [proxy.get(revision, [0, 0, 0]) for proxy in self.counts.values()]
+        total, bad = (sum(column) for column in list(zip(*counts, strict=True))[:2])
+        return {
+            f"{pod.meta.name}.{pod.exits}": Count(YEARS_OF_REQUESTS + total, bad)
+            for pod in facts.pods.get(revision, ())
+            if pod.ready
+        }
 
     def answers(self) -> Sequence[Counters | None]:
         """Return the counters that every proxy answers with; None: it does not answer."""
@@ -296,7 +329,7 @@ class DecisionWorld(RolloutWorld):
             elif (
                 state.ready < state.wanted and fault != "never-ready" and self.random.random() < 0.7
             ):
-                state.ready += 1
+                state.ready += 1 + (state.wanted - state.ready) // 4
                 state.ever_ready = True
 
             if state.ready:
@@ -332,7 +365,8 @@ class DecisionWorld(RolloutWorld):
         self.md = self.md.model_copy(update={"metadata": metadata})
 
     def ask_for(self, version: str, **spec: object) -> None:
-        wanted = a_model_deployment(version, **spec)  # type: ignore[arg-type]
+        rollout = {**self.standing.get("rollout", {}), **spec.pop("rollout", {})}  # type: ignore[dict-item]
+        wanted = a_model_deployment(version, **{**self.standing, **spec, "rollout": rollout})
         self.md = self.md.model_copy(update={"spec": wanted.spec})
         self.log.append(f"ASK {version}")
 

@@ -190,13 +190,8 @@ async def test_a_host_that_is_not_allowed_stalls_before_anything_is_built() -> N
         ("https://only.example:8443/x", True),
         ("https://only.example/x", False),
         ("https://ci.example.com:99999/x", False),
-        ("http://[fd00::7]/x", True),
-        ("http://[FD00::7]:8080/x", True),
-        ("https://[fd00::8]:8443/x", True),
-        ("https://[fd00::8]/x", False),
-        ("https://[fd00::9]:8443/x", False),
     ],
 )
 def test_hooks_lead_to_the_own_namespace_or_where_the_admin_allows(url: str, allowed: bool) -> None:
-    hosts = ["ci.example.com", "*.ok.example", "only.example:8443", "[fd00::7]", "[fd00::8]:8443"]
+    hosts = ["ci.example.com", "*.ok.example", "only.example:8443"]
     assert is_hook_allowed(url, "vision", hosts) is allowed

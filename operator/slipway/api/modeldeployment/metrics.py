@@ -189,8 +189,7 @@ class Webhook(ApiModel):
     url: Annotated[
         str,
         Field(
-            pattern=r"^https?://([A-Za-z0-9][-A-Za-z0-9.]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[^#\s]*)?$",
-            max_length=512,
+            pattern=r"^https?://[A-Za-z0-9][-A-Za-z0-9.]*(:[0-9]{1,5})?(/[^#\s]*)?$", max_length=512
         ),
     ]
     """A Service of this namespace (`http://<service>.<namespace>.svc/…`), or a host that the

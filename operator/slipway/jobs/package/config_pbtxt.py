@@ -4,6 +4,7 @@ What the source sets at the top level is never changed, except for ``name`` and 
 both are dropped, because the layout of the model repository decides them.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,11 @@ from slipway.api.reasons import Reason
 from slipway.api.request import ConfigRequest, ModelFormat
 from slipway.api.result import Signature, TensorSpec
 from slipway.errors import JobFailure
-from slipway.jobs.package.declared_signature import declared_signature, triton_type
+from slipway.jobs.package.declared_signature import (
+    declared_signature,
+    element_bytes,
+    triton_type,
+)
 from slipway.jobs.package.onnx_graph import OnnxGraph
 from slipway.jobs.package.pbtxt_fields import top_level_fields
 from slipway.render.model_formats import BY_FORMAT, FIL_TYPES, Declared
@@ -42,6 +47,8 @@ EXAMPLES = {
 """Tensors of the formats that do not tell Triton their own, as their backends name them."""
 REVISION_TAG = "revision"
 WARMUP_NAME = "slipway"
+MOST_WARMUP_BYTES = 2**31 - 1
+"""Of one request; Triton ends by signal 11 where it has no memory for one."""
 EXAMPLE_SIZE = 224
 """Size of a dimension that varies, in an example for people."""
 BY_PLATFORM = frozenset({ModelFormat.TENSORRT, ModelFormat.TENSORFLOW})
@@ -369,6 +376,7 @@ class _ConfigDraft:
                 "inputs; expected `input` in config.pbtxt or in spec.model.config.raw",
             )
 
+        size = 0
         warmup = self.config.model_warmup.add(name=WARMUP_NAME, batch_size=1, count=requests)
         for tensor in signature.inputs:
             if not tensor.optional:
@@ -376,6 +384,13 @@ class _ConfigDraft:
                 entry.data_type = triton_type(tensor.datatype)
                 entry.dims.extend(self._warmup_dims(tensor))
                 entry.zero_data = True
+                size += element_bytes(tensor.datatype) * math.prod(entry.dims)
+
+        if size > MOST_WARMUP_BYTES:
+            raise _warmup_impossible(
+                f"a request of spec.model.warmup.shapes would have {size:,} bytes, expected at "
+                f"most {MOST_WARMUP_BYTES:,}, the most that a request over gRPC can have"
+            )
 
         unknown = (self._request.warmup_shapes or {}).keys() - {
             item.name for item in signature.inputs

@@ -31,6 +31,12 @@ def triton_type(datatype: str) -> Any:
     return DataType.Value("TYPE_STRING" if datatype == "BYTES" else f"TYPE_{datatype}")
 
 
+def element_bytes(datatype: str) -> int:
+    """Return the bytes of one element; of a text those of its length, at least."""
+    bits = datatype.lstrip("BFINPTU")
+    return {"BOOL": 1, "BYTES": 4}.get(datatype) or int(bits) // 8
+
+
 def _declared_tensor(item: Any) -> TensorSpec:
     datatype = DataType.Name(item.data_type).removeprefix("TYPE_")
     return TensorSpec(

@@ -229,21 +229,12 @@ def _host_and_port(url: str) -> tuple[str, int | None]:
 
 
 def _host_matches(host: str, port: int | None, pattern: str) -> bool:
-    name, number = _split_port(pattern)
+    name, _, number = pattern.partition(":")
     if number and str(port) != number:
         return False
     if name.startswith("*."):
         return host.endswith(name[1:]) and host != name[2:]
     return host == name
-
-
-def _split_port(pattern: str) -> tuple[str, str]:
-    """Return the host without brackets, and the port, empty where there is none."""
-    if pattern.startswith("["):
-        address, _, rest = pattern[1:].partition("]")
-        return address, rest.removeprefix(":")
-    name, _, number = pattern.partition(":")
-    return name, number
 
 
 def describe_hook_problems(hooks: list[Hook], namespace: str, hosts: list[str]) -> str:

@@ -366,6 +366,27 @@ class TestWarmup:
 
         assert refused.value.reason == Reason.WARMUP_IMPOSSIBLE
 
+    @pytest.mark.parametrize(
+        ("datatype", "most"),
+        [
+            ("FP32", 536_870),
+            ("INT8", 2_147_483),
+            ("BOOL", 2_147_483),
+            ("BYTES", 536_870),
+            ("BF16", 1_073_741),
+            ("UINT64", 268_435),
+        ],
+    )
+    def test_a_request_that_no_memory_holds_is_an_error(self, datatype: str, most: int) -> None:
+        tensor = TensorSpec(name="x", datatype=datatype, dims=[-1] * 3)
+        graph = OnnxGraph((tensor,), BATCHING.outputs)
+
+        fill(graph=graph, warmup_requests=1, warmup_shapes={"x": [1000, most]})
+        with pytest.raises(JobFailure, match="expected at most 2,147,483,647") as refused:
+            fill(graph=graph, warmup_requests=1, warmup_shapes={"x": [1000, most + 1]})
+
+        assert refused.value.reason == Reason.WARMUP_IMPOSSIBLE
+
     def test_inputs_of_the_source_come_first_and_optional_ones_are_left_out(self) -> None:
         (sample,) = config(fill(IO, graph=BATCHING, warmup_requests=1)).model_warmup
 

@@ -6,15 +6,18 @@ from datetime import timedelta
 import pytest
 from slipway.api.modeldeployment import Outcome, Stage
 
+from tests.builders import QUICK
 from tests.unit.policy.world import DecisionWorld
 
 VERBS = ("abort", "retry", "pause", "resume", "approve", "promote", "skip", "rollback")
 GOLDEN = {"model": {"goldenSet": {"uri": "https://models.example/golden.tar"}}}
 
 
-def promoted(version: str = "1", *, seed: int = 1, **spec: object) -> DecisionWorld:
-    world = DecisionWorld(seed)
-    world.ask_for(version, **spec)
+def promoted(
+    version: str = "1", *, seed: int = 1, standing: dict[str, object] | None = None
+) -> DecisionWorld:
+    world = DecisionWorld(seed, standing=standing or {})
+    world.ask_for(version)
     world.settle(60)
     assert world.serving() == version, world.log
     return world
@@ -289,10 +292,28 @@ def disturb(world: DecisionWorld, chance: random.Random) -> None:
             world.skew = {chance.choice(("router-a", "router-b")): timedelta(seconds=offset)}
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_a_random_walk_keeps_every_promise_and_ends_where_a_calm_one_does(seed: int) -> None:
+def crowd(replicas: int) -> dict[str, object]:
+    """A spec whose metrics ask each of so many servers."""
+    metrics = [{"name": "triton", "preset": "TritonErrors"}]
+    return {
+        "scaling": {"minReplicas": replicas},
+        "rollout": {"analysis": {**QUICK, "metrics": metrics}},
+    }
+
+
+ONE_SERVER = [pytest.param(seed, 1, {}, id=str(seed)) for seed in range(40)]
+MANY_SERVERS = [
+    pytest.param(seed, replicas, crowd(replicas), id=f"{seed} with {replicas} servers")
+    for seed, replicas in ((40, 3), (41, 41), (42, 45), (43, 60), (44, 80))
+]
+
+
+@pytest.mark.parametrize(("seed", "replicas", "standing"), [*ONE_SERVER, *MANY_SERVERS])
+def test_a_random_walk_keeps_every_promise_and_ends_where_a_calm_one_does(
+    seed: int, replicas: int, standing: dict[str, object]
+) -> None:
     """Every pass may be killed after any write; people and pods do what they like meanwhile."""
-    world = promoted(seed=seed)
+    world = promoted(seed=seed, standing=standing)
     chance = random.Random(seed)
     version = 1
 
@@ -329,7 +350,7 @@ def test_a_random_walk_keeps_every_promise_and_ends_where_a_calm_one_does(seed: 
     world.settle(500)
 
     assert world.serving() == world.md.spec.model.version, world.log[-15:]
-    assert sum(state.wanted for state in world.workloads.values()) == 1
+    assert sum(state.wanted for state in world.workloads.values()) == replicas
 
     before = world.writes
     world.settle(60)
