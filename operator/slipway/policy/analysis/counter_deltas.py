@@ -4,6 +4,9 @@
 goes on where it ends, so a restart loses nothing, nothing counts twice, and what a proxy counted
 before it was first seen never counts. A proxy that is away for a while delivers later; one that
 restarted, or appears and was born after the base, delivers all that it has.
+
+Requests count where they begin, so that being counted does not depend on the outcome: what is in
+flight when a step begins belongs to it from the first.
 """
 
 import json
@@ -18,7 +21,7 @@ from itertools import pairwise
 from operator import mul
 from typing import Any
 
-from slipway.api.counters import Counters, Latency, RouteCounters
+from slipway.api.counters import Counters, Latency, RouteCounters, latency_edges
 from slipway.api.modeldeployment import AnalysisMode
 from slipway.api.times import from_wire, to_wire
 from slipway.policy.analysis.metric_memory import MOST_PARSED, decode_state, read_floats
@@ -36,19 +39,24 @@ LOST_AFTER = timedelta(seconds=60)
 """Into a step there is a memory, if none was lost."""
 ROOM = 1450
 """Characters for the base: what is stored together with it has the rest of 2 KiB."""
-FAILED, LOG_MILLIS, REFUSED = 1, 2, 3
-"""Columns of a row, behind the requests."""
-FIXED = 4
+FAILED, LOG_MILLIS, REFUSED, BEGUN, SENT, CAME_BACK = 1, 2, 3, 4, 5, 6
+"""Columns of a row, behind the requests; the last two are messages of gRPC streams."""
+FIXED = 7
 """Columns of a row before the slow ones."""
+EARLIEST = 3
+"""Columns that were there from the first version on."""
 UNKNOWN = -1
 """A column that an earlier version did not store: it begins to count now."""
 MILLI = 1000
+HISTOGRAM_END_MILLIS = float(latency_edges()[-1])
+"""A p99 there is not known: it may be anything above."""
 MOST_COUNT = 10**15
 """More is no count of requests; so much a float holds exactly."""
 
 Row = tuple[int, ...]
-"""Requests, errors, sum of the logarithm of milliseconds (in thousandths), requests that the
-server refused, slow by edge, slow by far edge."""
+"""Requests answered, errors, sum of the logarithm of milliseconds (in thousandths), requests that
+the server refused, requests begun, messages sent and come back on streams, slow by edge, slow by
+far edge."""
 ProxyRows = tuple[int, Mapping[str, Row]]
 """Of one proxy: which life of Envoy, and the counters by revision."""
 
@@ -109,7 +117,7 @@ def load_base(text: str | None) -> CounterBase | None:
     raw = decode_state(text)
     try:
         at, since, born = (_read_moment(raw[key]) for key in ("a", "f", "b"))
-        stored = raw["r"] if "r" in raw else _with_refused(raw["n"])
+        stored = raw["r"] if "r" in raw else _with_unknown(raw["n"])
         seen = {
             proxy: (int(life), {name: _to_row(row) for name, row in rows.items()})
             for proxy, (life, rows) in stored.items()  # type: ignore[attr-defined]
@@ -136,10 +144,14 @@ def load_base(text: str | None) -> CounterBase | None:
         return None
 
 
-def _with_refused(stored: Any) -> dict[str, Any]:
-    """Return rows of an earlier version, which had no refused requests, in the present form."""
+def _with_unknown(stored: Any) -> dict[str, Any]:
+    """Return rows of an earlier version, which had fewer columns, in the present form."""
+    unknown = [UNKNOWN] * (FIXED - EARLIEST)
     return {
-        proxy: (life, {name: [*row[:3], UNKNOWN, *row[3:]] for name, row in rows.items()})
+        proxy: (
+            life,
+            {name: [*row[:EARLIEST], *unknown, *row[EARLIEST:]] for name, row in rows.items()},
+        )
         for proxy, (life, rows) in stored.items()
     }
 
@@ -161,8 +173,23 @@ def _to_row(values: Iterable[int]) -> Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Flow:
+    """What went into a revision and what came out of it, between the base and now."""
+
+    answered: int = 0
+    begun: int = 0
+    sent: int = 0
+    """Messages on its gRPC streams."""
+    came_back: int = 0
+    in_flight: int = 0
+    """Now."""
+    waiting: int = 0
+    """In flight without any answer yet."""
+
+
+@dataclass(frozen=True, slots=True)
 class CounterDelta:
-    """What was answered between the base and now."""
+    """What was begun and answered between the base and now."""
 
     candidate: Row
     stable: Row
@@ -174,6 +201,20 @@ class CounterDelta:
     is_gap: bool = False
     """The operator or its node stood still, or the clock was set: nobody knows how much time
     passed, and `seconds` are no more than a look may stand for."""
+    waiting: tuple[int, int] = (0, 0)
+    """Those in flight that got no answer yet, not even a stream's first message."""
+    active_before: tuple[int, int] = (0, 0)
+    """In flight at the base."""
+
+    def flows(self) -> tuple[Flow, Flow]:
+        """Return what went in and what came out: of the candidate, of stable."""
+        of_candidate, of_stable = (
+            Flow(row[0], row[BEGUN], row[SENT], row[CAME_BACK], active, waiting)
+            for row, active, waiting in zip(
+                (self.candidate, self.stable), self.active, self.waiting, strict=True
+            )
+        )
+        return of_candidate, of_stable
 
 
 def load_or_begin_base(text: str | None, plan: Plan, now: datetime) -> CounterBase:
@@ -218,15 +259,22 @@ def advance_base(
     is_warm = base.is_warm or (now - born).total_seconds() >= plan.warm_up_seconds
     is_new_step = base.step != plan.step
     restarts = is_new_step or (is_warm and not base.is_warm)
-    candidate: Row = (0,) * (FIXED + len(counted))
-    stable = candidate
+    of_candidate, of_stable = (
+        [entry for tick in ticks for entry in _judged_entries(tick, plan) if entry.revision == name]
+        for name in (plan.candidate, plan.stable)
+    )
+    active = (_in_flight(of_candidate), _in_flight(of_stable))
+    waiting = (_without_answer(of_candidate), _without_answer(of_stable))
+    width = FIXED + len(counted)
+    candidate, stable = _in_flight_row(active[0], width), _in_flight_row(active[1], width)
+    if not restarts:
+        candidate = stable = (0,) * width
     if is_warm and not restarts:
         for tick in ticks:
             gained = _gained_by_revision(base, tick, rows[tick.proxy])
             candidate = _add_rows(candidate, gained.get(plan.candidate, ()))
             stable = _add_rows(stable, gained.get(plan.stable, ()))
 
-    active = (_in_flight(ticks, plan, plan.candidate), _in_flight(ticks, plan, plan.stable))
     after = replace(
         base,
         step=plan.step,
@@ -240,7 +288,9 @@ def advance_base(
         seen=rows if restarts else {**base.seen, **_newest_rows(base, rows)},
         active=active,
     )
-    return after, CounterDelta(candidate, stable, seconds, restarts, active, is_gap)
+    return after, CounterDelta(
+        candidate, stable, seconds, restarts, active, is_gap, waiting, base.active
+    )
 
 
 def _envoy_life(tick: Counters) -> int:
@@ -254,6 +304,9 @@ def _rows_of(tick: Counters, plan: Plan, edges: tuple[float, ...]) -> dict[str, 
             _to_count(entry.errors),
             log_millis(entry.latency),
             _to_count(entry.client_errors if entry.refused is None else entry.refused),
+            _to_count(entry.requests_begun),
+            _to_count(entry.stream_requests),
+            _to_count(entry.stream_responses),
             *(_to_count(slow_requests(entry.latency, edge)) for edge in edges),
         )
         for entry in _judged_entries(tick, plan)
@@ -307,15 +360,24 @@ def _judged_entries(tick: Counters, plan: Plan) -> list[RouteCounters]:
     return [entry for entry in tick.routes if entry.name == plan.route and not entry.pinned]
 
 
-def _in_flight(ticks: Iterable[Counters], plan: Plan, revision: str) -> int:
+def _in_flight(entries: Iterable[RouteCounters]) -> int:
+    return _to_count(sum(entry.active for entry in entries))
+
+
+def _without_answer(entries: Iterable[RouteCounters]) -> int:
+    """Return at most how many in flight got no answer yet.
+
+    A stream is answered with its first message, and stays in flight until its last. Requests that
+    clients gave up were not answered either, so no more is known than the smaller number.
+    """
     return _to_count(
-        sum(
-            entry.active
-            for tick in ticks
-            for entry in _judged_entries(tick, plan)
-            if entry.revision == revision
-        )
+        sum(min(entry.active, max(0, entry.requests_begun - entry.requests)) for entry in entries)
     )
+
+
+def _in_flight_row(active: int, width: int) -> Row:
+    """Return the row of requests that have begun, and nothing more is known of them."""
+    return (*(active if column == BEGUN else 0 for column in range(width)),)
 
 
 def _add_rows(left: Row, right: Row) -> Row:
@@ -332,14 +394,16 @@ def _subtract_rows(now: Row, before: Row) -> Row:
     if not before or now[0] < before[0]:
         return now
     old = before[: len(now)] + now[len(before) :]
-    refused = 0 if old[REFUSED] == UNKNOWN else max(0, now[REFUSED] - old[REFUSED])
     return (
         now[0] - old[0],
         max(0, now[FAILED] - old[FAILED]),
         now[LOG_MILLIS] - old[LOG_MILLIS],
-        refused,
-        *(max(0, a - b) for a, b in zip(now[FIXED:], old[FIXED:], strict=True)),
+        *(_added(a, b) for a, b in zip(now[EARLIEST:], old[EARLIEST:], strict=True)),
     )
+
+
+def _added(now: int, before: int) -> int:
+    return 0 if before == UNKNOWN else max(0, now - before)
 
 
 def slow_requests(latency: Latency, edge: float) -> int:

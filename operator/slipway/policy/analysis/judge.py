@@ -18,6 +18,7 @@ from slipway.api.reasons import Reason
 from slipway.api.times import to_wire
 from slipway.api.verdict import Verdict
 from slipway.policy.analysis.counter_deltas import (
+    BEGUN,
     FAILED,
     FIXED,
     LOG_MILLIS,
@@ -139,14 +140,11 @@ def judge(
     if not base.is_warm:
         return _judge_warming_up(inputs, look)
 
-    split, split_memory = assess_split(
-        _load_split(states.get(TRAFFIC)),
-        _column_pair(delta, FAILED),
-        delta.active,
-        before.active,
-        look,
-    )
-    metrics = [*_assess_router(delta, stored, look), *_assess_readings(inputs, stored, look)]
+    known, flows = _load_split(states.get(TRAFFIC)), delta.flows()
+    split, split_memory = assess_split(known, *flows, before.active[0], look)
+    is_open = (known if look.is_new_step else split_memory).count_open(*flows)
+    router = _assess_router(delta, is_open, stored, look)
+    metrics = [*router, *_assess_readings(inputs, stored, look)]
 
     # The split is merged with nothing: whether requests come back at all is a fact of its own.
     assessed = [*merge_evidence(metrics, plan.false_rollback, plan.planned_metrics), split]
@@ -180,24 +178,45 @@ def _name_tag(name: str) -> int:
     return zlib.crc32(name.encode())
 
 
-def _column_pair(delta: CounterDelta, column: int) -> Pair:
+def _column_pair(delta: CounterDelta, among: int, column: int) -> Pair:
+    """Return the events; they are of requests that were counted, or in flight at the base."""
     candidate, stable = delta.candidate, delta.stable
-    n_c, n_s = candidate[0], stable[0]
-    return Pair(n_c, min(candidate[column], n_c), n_s, min(stable[column], n_s))
+    most_c, most_s = (
+        row[among] + active
+        for row, active in zip((candidate, stable), delta.active_before, strict=True)
+    )
+    return Pair(
+        candidate[among],
+        min(candidate[column], most_c),
+        stable[among],
+        min(stable[column], most_s),
+    )
 
 
-def _assess_router(delta: CounterDelta, stored: _StoredStates, look: Look) -> list[Assessment]:
-    assess = check_share if look.plan.mode is AnalysisMode.THRESHOLD else assess_share
+def _assess_router(
+    delta: CounterDelta, is_open: tuple[int, int], stored: _StoredStates, look: Look
+) -> list[Assessment]:
     shares = [
         (FAILED, _error_share(look)),
         *_slow_shares(look),
         *_refused_shares(look),
         *_far_shares(look),
     ]
-    assessed = [
-        assess(share, _column_pair(delta, column), stored.of(share.name), look)
-        for column, share in shares
-    ]
+    if look.plan.mode is AnalysisMode.THRESHOLD:
+        assessed = [
+            check_share(share, _column_pair(delta, 0, column), stored.of(share.name), look)
+            for column, share in shares
+        ]
+    else:
+        assessed = [
+            assess_share(
+                replace(share, is_open=is_open),
+                _column_pair(delta, BEGUN, column),
+                stored.of(share.name),
+                look,
+            )
+            for column, share in shares
+        ]
     if not look.base.edges:
         assessed.append(_assess_without_edges(look))
     if look.plan.mode is AnalysisMode.AUTO:

@@ -120,6 +120,23 @@ def bet_on_better(
     ]
 
 
+def bet_on_open(
+    step: Pair,
+    is_open: tuple[int, int],
+    absolute: float,
+    bets: Sequence[float] = BETTER_BETS,
+) -> list[float]:
+    """Return what to add to the log e of each bet of `bet_on_better` for open requests; 0 at most.
+
+    `is_open` are the requests of the candidate and of stable, among those of `step`, that began and
+    have no answer yet. None of the candidate's counts in its favour, and those beyond what stable's
+    lead to expect count as events.
+    """
+    split = step.n_c / step.n_s if step.n_s else 0.0
+    excess = max(0.0, is_open[0] - split * is_open[1])
+    return [excess * math.log1p(-bet) - absolute * bet * is_open[0] for bet in bets]
+
+
 def log_of(value: float) -> float:
     """Return the logarithm of a number that is not negative."""
     return math.log(value) if value > 0 else NEVER

@@ -5,6 +5,7 @@ from datetime import datetime
 import pytest
 from slipway.api.counters import Counters, latency_edges
 from slipway.policy.analysis.counter_deltas import (
+    EARLIEST,
     FIXED,
     REFUSED,
     CounterBase,
@@ -107,7 +108,7 @@ def test_a_base_that_an_earlier_version_stored_goes_on_without_refused_requests(
     base, _ = advance_base(load_or_begin_base(None, PLAN, NOON), [tick("a", 70)], PLAN, later(1))
     stored = base.dump()
     rows = {
-        proxy: (life, {name: (*row[:REFUSED], *row[FIXED:]) for name, row in by_name.items()})
+        proxy: (life, {name: (*row[:EARLIEST], *row[FIXED:]) for name, row in by_name.items()})
         for proxy, (life, by_name) in base.seen.items()
     }
     earlier = {**{key: value for key, value in stored.items() if key != "r"}, "n": rows}
@@ -118,7 +119,7 @@ def test_a_base_that_an_earlier_version_stored_goes_on_without_refused_requests(
     after, delta = advance_base(
         load_or_begin_base(encode_state(earlier), PLAN, later(2)), [now], PLAN, later(2)
     )
-    assert (delta.candidate[:2], delta.candidate[REFUSED:]) == ((30, 2), (0, 1))
+    assert (delta.candidate[:2], delta.candidate[EARLIEST:]) == ((30, 2), (0, 0, 0, 0, 1))
 
     more = counted(
         "a", {STABLE: (150, 0, 3), CANDIDATE: (100, 2, 1)}, refused={STABLE: 9, CANDIDATE: 12}

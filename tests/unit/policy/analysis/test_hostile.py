@@ -252,16 +252,16 @@ def test_a_clock_that_is_set_blames_nobody(leap: float, after: int) -> None:
     run, found = Watched(), dict[str, Judgement]()
     for number in range(20):
         ticks, readings = good_look(number // 2)  # in every other look nothing is completed
-        ticks = (with_active(ticks[0], 8),)
+        ticks = (with_active(ticks[0], 8, of_stable=152),)
         found = run.look(ticks, readings, seconds=leap if number == after else 5)
         assert not fails(found)
     assert found["errors"].verdict is Verdict.PASS
 
 
-def with_active(tick: Counters, active: int) -> Counters:
-    """Return the document with so many requests in flight on the candidate."""
+def with_active(tick: Counters, active: int, *, of_stable: int = 0) -> Counters:
+    """Return the document with so many requests in flight."""
     routes = [
-        entry.model_copy(update={"active": active * (entry.revision == CANDIDATE)})
+        entry.model_copy(update={"active": active if entry.revision == CANDIDATE else of_stable})
         for entry in tick.routes
     ]
     return tick.model_copy(update={"routes": routes})

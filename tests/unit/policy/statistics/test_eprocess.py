@@ -19,6 +19,7 @@ from slipway.policy.statistics.eprocess import (
     StartMixture,
     bet_on_above,
     bet_on_better,
+    bet_on_open,
     bet_on_worse,
     log_sum,
     share_begun_within,
@@ -161,3 +162,35 @@ def test_a_good_candidate_that_is_looked_at_every_five_seconds_rarely_fails() ->
 
 def draw(chance: random.Random, total: int, rate: float) -> int:
     return sum(chance.random() < rate for _ in range(total))
+
+
+@pytest.mark.parametrize("margin", [0.01, 0.1])
+@pytest.mark.parametrize("size", [(3, 7), (8, 2), (6, 12)])
+@pytest.mark.parametrize("hangs", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.4])
+def test_a_candidate_whose_failures_hang_wins_nothing_for_its_promotion(
+    rate: float, hangs: float, size: tuple[int, int], margin: float
+) -> None:
+    """All outcomes: a part of the failures of both arms is known at once, the others hang."""
+    n_c, n_s = size
+    worst = rate + margin
+    sums = [0.0] * 3
+
+    for failed_c, failed_s in product(range(n_c + 1), range(n_s + 1)):
+        likely = binomial(failed_c, n_c, worst) * binomial(failed_s, n_s, rate)
+        for k_c, k_s in product(range(failed_c + 1), range(failed_s + 1)):
+            seen = binomial(k_c, failed_c, 1 - hangs) * binomial(k_s, failed_s, 1 - hangs)
+            pair = Pair(n_c, k_c, n_s, k_s)
+            won = bet_on_better(pair, 1.0, margin)
+            lost = bet_on_open(pair, (failed_c - k_c, failed_s - k_s), margin)
+            sums = [
+                old + likely * seen * math.exp(a + b)
+                for old, a, b in zip(sums, won, lost, strict=True)
+            ]
+    assert max(sums) <= 1 + ROUNDING
+
+
+def test_what_is_open_never_speaks_for_a_candidate() -> None:
+    pair = Pair(100, 0, 1900, 0)
+    assert max(bet_on_open(pair, (5, 1900), 0.01)) < 0
+    assert bet_on_open(pair, (0, 50), 0.01) == [0.0] * 3

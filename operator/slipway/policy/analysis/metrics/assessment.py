@@ -12,6 +12,9 @@ from slipway.policy.analysis.metric_memory import MetricMemory
 from slipway.policy.analysis.plan import Plan
 from slipway.policy.judgement import Judgement
 
+SLOWEST_TIMES = 5.0
+"""Times stable's p99: how long a step lasts at least."""
+
 
 class BudgetGroup(Enum):
     """Which part of the budget for false rollbacks a metric may spend."""
@@ -45,6 +48,15 @@ class Look:
     def step_time(self) -> timedelta:
         """How long the step's samples have counted."""
         return self.now - self.base.since
+
+    @property
+    def slowest_seconds(self) -> float:
+        """How long a step lasts at least, where stable's own answers are slow.
+
+        Where both arms fail late, failures are counted after answers. After five times stable's p99
+        all but a fifth of what began has come to its end.
+        """
+        return SLOWEST_TIMES * self.base.p99 / 1000
 
     @property
     def margin(self) -> float:

@@ -6,6 +6,7 @@ does more harm than `maxHarm`.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from slipway.api.reasons import Reason
@@ -25,6 +26,7 @@ from slipway.policy.statistics.eprocess import (
     Pair,
     bet_on_above,
     bet_on_better,
+    bet_on_open,
     bet_on_worse,
     log_better,
     needed_for_pass,
@@ -62,6 +64,8 @@ class ShareMetric:
     maximum: float | None = None
     """Fixed limit instead of the comparison."""
     shared_at: float = SHARED_FAULT
+    is_open: tuple[int, int] = (0, 0)
+    """Requests of the candidate and of stable that began in this step and have no answer yet."""
     ratios: tuple[float, ...] = RATIOS
     """How much worse than allowed is bet on; as many as there are by default."""
     better_bets: tuple[float, ...] = BETTER_BETS
@@ -129,8 +133,8 @@ def undecided_judgement(
         Verdict.INCONCLUSIVE,
         Reason.UNDECIDED,
         text,
-        candidate=pair.k_c / pair.n_c if pair.n_c else None,
-        baseline=pair.k_s / pair.n_s if pair.n_s else None,
+        candidate=min(1.0, pair.k_c / pair.n_c) if pair.n_c else None,
+        baseline=min(1.0, pair.k_s / pair.n_s) if pair.n_s else None,
         limit=limit,
         samples=pair.n_c,
         baseline_samples=pair.n_s,
@@ -158,7 +162,9 @@ def _count_look(share: ShareMetric, before: ShareMemory, delta: Pair, look: Look
     else:
         won = bet_on_worse(delta, share.relative, share.absolute, share.ratios)
         passed = bet_on_better(delta, share.ruled_out, look.margin, share.better_bets)
-    wealth = _limit_credit(tuple(old + new for old, new in zip(before.wealth, passed, strict=True)))
+    step = before.step + delta
+    wealth = tuple(old + new for old, new in zip(before.wealth, passed, strict=True))
+    wealth, counts = _limit_credit(wealth, _without_open(share, wealth, step, look))
 
     phase = BAKE if look.plan.is_bake else STEPS
     guard = replace(before.guard, phase=phase)
@@ -166,15 +172,15 @@ def _count_look(share: ShareMetric, before: ShareMemory, delta: Pair, look: Look
     recent = (before.recent[0] * fade + delta.n_s, before.recent[1] * fade + delta.k_s)
     looks = before.looks
     if delta.n_c:
-        looks = append_look(looks, delta.k_c / delta.n_c)
+        looks = append_look(looks, min(1.0, delta.k_c / delta.n_c))
 
     return replace(
         before,
         starts=before.starts.after(won, placed),
         guard=guard.after(delta, look.seconds),
         wealth=wealth,
-        best=_best_so_far(before.best, log_better(wealth)),
-        step=before.step + delta,
+        best=_best_so_far(before.best, counts),
+        step=step,
         recent=recent,
         looks=looks,
     )
@@ -192,10 +198,13 @@ def _begin_step(before: ShareMemory) -> ShareMemory:
     )
 
 
-def _limit_credit(wealth: tuple[float, ...]) -> tuple[float, ...]:
-    """Return the evidence for the candidate with no more in all than is kept."""
-    surplus = max(0.0, log_better(wealth) - MOST_CREDIT)
-    return tuple(value - surplus for value in wealth)
+def _limit_credit(
+    wealth: tuple[float, ...], without_open: tuple[float, ...]
+) -> tuple[tuple[float, ...], float]:
+    """Return the evidence for the candidate with no more in all than is kept, and what counts."""
+    counts = log_better(without_open)
+    surplus = max(0.0, counts - MOST_CREDIT)
+    return tuple(value - surplus for value in wealth), counts - surplus
 
 
 def _best_so_far(before: float, now: float) -> float:
@@ -204,6 +213,18 @@ def _best_so_far(before: float, now: float) -> float:
     Metrics need not pass at the same look, and a few unlucky requests take no Pass away.
     """
     return max(before, now) if before >= PASS_AT and now >= TAKEN_BACK_BELOW else now
+
+
+def _without_open(
+    share: ShareMetric, wealth: Iterable[float], step: Pair, look: Look
+) -> tuple[float, ...]:
+    """Return the wealth of each bet for a Pass if what hangs now never gets an answer.
+
+    Failures that are slow would else be counted after the answers that are quick, and a version
+    that hangs would pass for its silence.
+    """
+    lost = bet_on_open(step, share.is_open, look.margin, share.better_bets)
+    return tuple(value + loss for value, loss in zip(wealth, lost, strict=True))
 
 
 def _bet_on_below(pair: Pair, limit: float) -> list[float]:
@@ -224,12 +245,21 @@ def _with_own_verdict(
         message = f"stable is equally bad; not held against the candidate: {text}"
         return assessment.with_verdict(Verdict.INCONCLUSIVE, Reason.SHARED_FAULT, message)
 
-    if memory.best >= PASS_AT and min(pair.n_c, pair.n_s) >= plan.min_samples:
+    answered = min(pair.n_c - share.is_open[0], pair.n_s - share.is_open[1])
+    if memory.best >= PASS_AT and answered >= plan.min_samples:
+        left = look.slowest_seconds - look.step_time.total_seconds()
+        if left > 0:
+            wait = f"waiting {wording.time_to_plan(left)} for answers as slow as some of stable's"
+            return assessment.with_verdict(
+                Verdict.INCONCLUSIVE, Reason.UNDECIDED, f"{wait}: {text}"
+            )
         ruled_out = f"more than {plan.max_harm:.2%} of all requests harmed"
         message = f"{text}; ruled out at {plan.next_weight}%: {ruled_out}"
         return assessment.with_verdict(Verdict.PASS, Reason.WITHIN_HARM, message)
 
-    message = f"{_what_is_missing(share, memory, look)}: {text}"
+    waits = log_better(memory.wealth) >= PASS_AT and share.is_open[0] > 0
+    missing = _what_is_open(share) if waits else _what_is_missing(share, memory, look)
+    message = f"{missing}: {text}"
     if share.advice and pair.k_c > (assessment.judgement.limit or 1.0) * pair.n_c:
         message = f"{message}; {share.advice}"
     return assessment.with_verdict(Verdict.INCONCLUSIVE, Reason.UNDECIDED, message)
@@ -239,6 +269,12 @@ def _is_shared_fault(share: ShareMetric, memory: ShareMemory) -> bool:
     requests, events = memory.recent
     limit = share.maximum if share.maximum is not None else share.shared_at
     return requests >= FEWEST_RECENT and events / requests > limit
+
+
+def _what_is_open(share: ShareMetric) -> str:
+    count = share.is_open[0]
+    requests = "request that began" if count == 1 else "requests that began"
+    return f"waiting for {count:,} {requests} at this weight and may still fail"
 
 
 def _what_is_missing(share: ShareMetric, memory: ShareMemory, look: Look) -> str:
