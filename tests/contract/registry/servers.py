@@ -30,8 +30,9 @@ storage:
   filesystem: {{rootdirectory: {root}}}
   delete: {{enabled: true}}
 http:
-  addr: "127.0.0.1:{port}"
+  addr: "{address}"
 """
+LOOPBACK = "127.0.0.1"
 
 
 def free_port() -> int:
@@ -64,12 +65,15 @@ def make_certificate(folder: Path) -> Certificate:
 
 
 @contextmanager
-def running_registry(folder: Path, tls: Certificate | None = None) -> Iterator[str]:
+def running_registry(
+    folder: Path, tls: Certificate | None = None, *, host: str = LOOPBACK
+) -> Iterator[str]:
     """Run the registry program, and yield its host:port."""
     assert BINARY is not None
     port = free_port()
     config = folder / "registry.yml"
-    text = CONFIG.format(root=folder / "storage", port=port)
+    address = at_port(host, port)
+    text = CONFIG.format(root=folder / "storage", address=address)
     if tls is not None:
         text += f"  tls: {{certificate: {tls.certificate}, key: {tls.key}}}\n"
     config.write_text(text)
@@ -83,19 +87,24 @@ def running_registry(folder: Path, tls: Certificate | None = None) -> Iterator[s
     )
 
     try:
-        wait_for_port(port, process)
-        yield f"127.0.0.1:{port}"
+        wait_for_port(port, process, host)
+        yield address
     finally:
         process.terminate()
         process.wait(10)
 
 
-def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+def at_port(host: str, port: int) -> str:
+    """Return host:port as it stands in a URL."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def wait_for_port(port: int, process: subprocess.Popen[bytes], host: str = LOOPBACK) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         assert process.poll() is None, f"the registry ended with {process.returncode}"
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            socket.create_connection((host, port), 1).close()
         except ConnectionRefusedError:
             time.sleep(0.02)
         else:
@@ -152,8 +161,12 @@ class RecordingServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, respond: Callable[[Conversation, Seen], None]) -> None:
-        super().__init__(("127.0.0.1", 0), Conversation)
+    def __init__(
+        self, respond: Callable[[Conversation, Seen], None], address: str = LOOPBACK
+    ) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        super().__init__((address, 0), Conversation)
+        self.address = address
         self.respond = respond
         self.seen: list[Seen] = []
 
@@ -162,7 +175,7 @@ class RecordingServer(ThreadingHTTPServer):
 
     @property
     def host(self) -> str:
-        return f"127.0.0.1:{self.server_port}"
+        return at_port(self.address, self.server_port)
 
     def requests(self, method: str, part: str = "") -> list[Seen]:
         return [seen for seen in self.seen if seen.method == method and part in seen.path]
@@ -170,9 +183,12 @@ class RecordingServer(ThreadingHTTPServer):
 
 @contextmanager
 def serving(
-    handle: Callable[[Conversation, Seen], None], tls: Certificate | None = None
+    handle: Callable[[Conversation, Seen], None],
+    tls: Certificate | None = None,
+    *,
+    address: str = LOOPBACK,
 ) -> Iterator[RecordingServer]:
-    server = RecordingServer(handle)
+    server = RecordingServer(handle, address)
     if tls is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(tls.certificate, tls.key)
