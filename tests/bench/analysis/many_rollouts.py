@@ -1,7 +1,7 @@
 """Thousands of rollouts at once, by errors alone: what takes a thousand hours a cell.
 
 `many_shares` stands for the judge; the status is stored every 30 s. The other metrics of the router
-are taken to say nothing, so errors have half of the budget, as where no metrics are added.
+are taken to say nothing, so errors have the part of the budget that they have where none are added.
 """
 
 import math
@@ -22,7 +22,7 @@ WARM_UP, STORED_EVERY, FEWEST = 10, 30, 50
 NEED = -math.log(
     FALSE_ROLLBACK
     * BUDGET[BudgetGroup.ERRORS]
-    / sum(BUDGET[group] for group in (BudgetGroup.ERRORS, BudgetGroup.SLOW, BudgetGroup.CLIENT))
+    / sum(part for group, part in BUDGET.items() if group is not BudgetGroup.REST)
 )
 
 

@@ -49,9 +49,9 @@ RATIO_SHARES = (0.15, 0.3, 0.28, 0.14, 0.08, 0.05)
 SPREADS = (0.02, 0.7)
 EARLY_SPREAD_SHARES = (0.97, 0.03)
 """Of the rollout's first block."""
-BUSY_SPREAD_SHARES = (0.92, 0.08)
+BUSY_SPREAD_SHARES = (0.9, 0.1)
 """Of the first block, where it has `BUSY` events a second or more."""
-BUSY = 4.0
+BUSY = 2.0
 FIRST_SHARE = 0.7
 """Probability of a shift that is there from the beginning, among all shifts."""
 
