@@ -51,7 +51,7 @@ class Model:
     metrics: Sequence[Manifest] = ()
     """Beside the router's."""
     warm_up: int = 5
-    """Another number is another revision, also of the same version."""
+    """Another number is another revision, also of the same version; 0: none."""
     strict: bool = False
     """Whether the verdict is the point: enough requests, and the tolerance that users have."""
     scaling: Manifest | None = None
@@ -93,11 +93,9 @@ class Model:
 
     def _model(self) -> Manifest:
         source = {"uri": server.uri(self.files_in, self.file)}
-        model: Manifest = {
-            "version": self.version,
-            "source": source,
-            "warmup": {"requests": self.warm_up},
-        }
+        model: Manifest = {"version": self.version, "source": source}
+        if self.warm_up:
+            model["warmup"] = {"requests": self.warm_up}
         if self.digest is not None:
             source["digest"] = self.digest
         if self.golden:

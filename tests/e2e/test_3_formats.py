@@ -1,5 +1,7 @@
 """Versions of more than one model."""
 
+from dataclasses import replace
+
 import pytest
 from slipway.api.modeldeployment import Outcome
 
@@ -10,13 +12,15 @@ from tests.e2e.objects import Model
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("unharmed")]
 
 RATE = 20.0
+PIPELINE = Model(name="pipeline", version="1", warm_up=0)
+"""Triton warms no ensemble up."""
 
 
 @pytest.fixture(scope="module")
 def pipeline(follow: Follow) -> Deployed:
     """An ensemble of a step in Python and an ONNX network, in service."""
     deployed = follow("pipeline")
-    deployed.apply(Model(name="pipeline", version="1", file="pipeline.tar.gz", golden=True))
+    deployed.apply(replace(PIPELINE, version="1", file="pipeline.tar.gz", golden=True))
     assert deployed.wait_for_end("1").outcome is Outcome.PROMOTED
     return deployed
 
@@ -24,7 +28,7 @@ def pipeline(follow: Follow) -> Deployed:
 def test_a_fault_in_the_first_step_of_an_ensemble_takes_the_whole_version_back(
     pipeline: Deployed, start_load: StartLoad
 ) -> None:
-    candidate = Model(name="pipeline", version="2", file="failing-pipeline.tar.gz", strict=True)
+    candidate = replace(PIPELINE, version="2", file="failing-pipeline.tar.gz", strict=True)
 
     with start_load(Plan("pipeline", rate=RATE)):
         pipeline.apply(candidate)

@@ -32,6 +32,7 @@ DEFAULT_MAX_BATCH_SIZE = 4
 FIL_PARAMETER = "model_type"
 FIL_MAX_BATCH_SIZE = 1024
 """FIL wants one, and trees take little memory a row."""
+CONFIG_OF_STEPS = "config.pbtxt of the models that it passes tensors between"
 CONFIG_PLACES = "the source's config.pbtxt or in spec.model.config.raw"
 PLAIN_EXAMPLE = (
     'input [{ name: "x" data_type: TYPE_FP32 dims: [3] }] '
@@ -186,6 +187,10 @@ class _ConfigDraft:
     def _is_free(self, name: str) -> bool:
         return name not in self._set
 
+    @property
+    def _is_ensemble(self) -> bool:
+        return Declared(platform=self.config.platform).is_ensemble
+
     def _drop_what_the_layout_decides(self) -> None:
         name, model = self.config.name, self._request.model_name
         if name not in {"", model}:
@@ -284,6 +289,11 @@ class _ConfigDraft:
     def _fill_instances(self) -> None:
         request = self._request
         wanted = request.instance_count is not None or request.instance_kind is not None
+        if wanted and self._is_ensemble:
+            raise _config_invalid(
+                "spec.model.config.instanceGroup is set, but an ensemble has no instances; "
+                f"expected instance_group in the {CONFIG_OF_STEPS}"
+            )
         if wanted and self._is_free("instance_group"):
             kind = INSTANCE_KINDS[request.instance_kind or "Auto"]
             self.config.instance_group.add(count=request.instance_count or 1, kind=kind)
@@ -368,6 +378,11 @@ class _ConfigDraft:
         requests = self._request.warmup_requests
         if not requests or self.config.model_warmup:
             return
+        if self._is_ensemble:
+            raise _warmup_impossible(
+                "spec.model.warmup is set, but Triton warms no ensemble up; expected model_warmup "
+                f"in the {CONFIG_OF_STEPS}"
+            )
 
         signature = declared_signature(self.config, self._graph)
         if signature is None or not signature.inputs:

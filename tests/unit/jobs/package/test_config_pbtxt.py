@@ -509,3 +509,20 @@ def test_what_the_source_says_of_its_trees_counts() -> None:
 
     assert made.parameters["model_type"].string_value == "lightgbm"
     assert made.max_batch_size == 9
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason", "field"),
+    [
+        ({"warmup_requests": 1}, Reason.WARMUP_IMPOSSIBLE, "model_warmup"),
+        ({"instance_count": 2}, Reason.CONFIG_INVALID, "instance_group"),
+    ],
+)
+def test_an_ensemble_leaves_warm_up_and_instances_to_its_models(
+    asked: dict[str, Any], reason: Reason, field: str
+) -> None:
+    with pytest.raises(JobFailure) as refused:
+        fill(f'{IO} platform: "ensemble"', ModelFormat.REPOSITORY, **asked)
+
+    assert refused.value.reason == reason
+    assert f"expected {field} in the config.pbtxt of the models" in str(refused.value)
