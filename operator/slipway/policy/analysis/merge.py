@@ -130,9 +130,12 @@ def _hold_suspicious_pass(stake: Stake) -> Assessment:
         return metric.with_verdict(Verdict.INCONCLUSIVE, Reason.ARM_NOISE, text)
 
     is_pass = metric.judgement.verdict is Verdict.PASS
-    if is_pass and stake.log_e >= min(stake.need - ALMOST, metric.suspect_at):
+    is_open = is_pass or metric.judgement.reason is Reason.UNDECIDED
+    is_early = is_open and metric.log_e >= metric.suspect_at
+    if is_early or (is_pass and stake.log_e >= stake.need - ALMOST):
+        log_e = metric.log_e if is_early else stake.log_e
         text = (
-            f"evidence {odds_against(stake.log_e)} against the candidate "
+            f"evidence {odds_against(log_e)} against the candidate "
             f"(rolls back at {odds_against(stake.need)}): {metric.figures}{_advise(metric)}"
         )
         return metric.with_verdict(Verdict.INCONCLUSIVE, Reason.UNDER_SUSPICION, text)

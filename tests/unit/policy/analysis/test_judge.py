@@ -324,6 +324,17 @@ def test_a_fifth_more_client_errors_are_held_and_said() -> None:
     assert "the same clients are refused more often" in run.look()["client-errors"].message
 
 
+def test_a_slight_excess_of_client_errors_takes_a_pass_back_at_odds_of_ten_to_one() -> None:
+    run, found = Run({"weight": 80, "next_weight": 95}), {}
+    for _ in range(40):
+        found = run.look((400, 0, 0), (100, 0, 0), refused=(20, 5))
+    assert found["client-errors"].verdict == "Pass"
+    for _ in range(70):
+        found = run.look((400, 0, 0), (100, 0, 0), refused=(26, 5))
+    assert said(found, "client-errors") == ("Inconclusive", "UnderSuspicion")
+    assert "against the candidate (rolls back at" in found["client-errors"].message
+
+
 def test_half_as_many_client_errors_again_are_under_suspicion_and_not_rolled_back() -> None:
     run, found = Run({"weight": 80, "next_weight": 100}), {}
     for _ in range(40):

@@ -88,7 +88,7 @@ class Assessment:
     advice: str = ""
     """What a person should look at where evidence mounts; empty, or a sentence without its end."""
     suspect_at: float = math.inf
-    """Log e from which a Pass waits, where that is less than a tenth of what fails."""
+    """Log e from which a Pass waits, whatever the guard says of it."""
 
     def with_verdict(self, verdict: Verdict, reason: Reason, message: str) -> "Assessment":
         """Return the same metric with another verdict."""

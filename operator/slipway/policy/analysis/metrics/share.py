@@ -45,6 +45,7 @@ RECENT_SECONDS = 60.0
 ASKED_FROM = math.log(5.0)
 """Weaker evidence fails no candidate, so the dispersion guard is not asked."""
 FEWEST_RECENT = 5.0
+Said = tuple[Verdict, Reason, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +98,21 @@ def assess_share(share: ShareMetric, delta: Pair, stored: StoredState, look: Loo
     pair = after.step
     limit = share.limit(pair.k_s / pair.n_s if pair.n_s else 0.0)
     text = wording.compare_shares(share.what, pair, limit, look.base.since)
-    assessment = Assessment(
-        undecided_judgement(share, after, limit, text, look),
+    figures = text + wording.lost_state_note(max(after.lost, look.base.lost))
+
+    # Made once, with its verdict: to change a judgement later costs more than to reach it.
+    return Assessment(
+        describe_share(share, after, limit, look, _own_verdict(share, after, limit, figures, look)),
         after,
         share.group,
         log_e,
         guard_margin,
         share.fail_reason,
         share.parts,
-        figures=text + wording.lost_state_note(max(after.lost, look.base.lost)),
+        figures=figures,
         advice=share.advice,
         suspect_at=share.suspect_at,
     )
-    return _with_own_verdict(share, after, assessment, look)
 
 
 def weigh_evidence(memory: ShareMemory, maximum: float | None) -> tuple[float, float]:
@@ -122,17 +125,18 @@ def weigh_evidence(memory: ShareMemory, maximum: float | None) -> tuple[float, f
     return log_e, memory.guard.log_factor - ENOUGH if asks_guard else math.inf
 
 
-def undecided_judgement(
-    share: ShareMetric, memory: ShareMemory, limit: float, text: str, look: Look
+def describe_share(
+    share: ShareMetric, memory: ShareMemory, limit: float, look: Look, said: Said
 ) -> Judgement:
-    """Return the judgement with the step's numbers, undecided."""
+    """Return the judgement with the step's numbers."""
     pair = memory.step
+    verdict, reason, message = said
 
     return Judgement(
         share.name,
-        Verdict.INCONCLUSIVE,
-        Reason.UNDECIDED,
-        text,
+        verdict,
+        reason,
+        message,
         candidate=min(1.0, pair.k_c / pair.n_c) if pair.n_c else None,
         baseline=min(1.0, pair.k_s / pair.n_s) if pair.n_s else None,
         limit=limit,
@@ -232,37 +236,35 @@ def _bet_on_below(pair: Pair, limit: float) -> list[float]:
     return bet_on_better(Pair(pair.n_c, pair.k_c), 0.0, limit)
 
 
-def _with_own_verdict(
-    share: ShareMetric, memory: ShareMemory, assessment: Assessment, look: Look
-) -> Assessment:
-    pair, plan, text = memory.step, look.plan, assessment.figures
+def _own_verdict(
+    share: ShareMetric, memory: ShareMemory, limit: float, text: str, look: Look
+) -> Said:
+    pair, plan = memory.step, look.plan
     if not pair.n_c:
         what = "no completed requests on the candidate yet" if pair.n_s else "no requests yet"
-        return assessment.with_verdict(Verdict.NO_DATA, Reason.NO_TRAFFIC, f"{what}: {text}")
+        return Verdict.NO_DATA, Reason.NO_TRAFFIC, f"{what}: {text}"
 
     # Before a Pass: where everything is broken, the harm that a candidate adds cannot be measured.
     if _is_shared_fault(share, memory):
         message = f"stable is equally bad; not held against the candidate: {text}"
-        return assessment.with_verdict(Verdict.INCONCLUSIVE, Reason.SHARED_FAULT, message)
+        return Verdict.INCONCLUSIVE, Reason.SHARED_FAULT, message
 
     answered = min(pair.n_c - share.is_open[0], pair.n_s - share.is_open[1])
     if memory.best >= PASS_AT and answered >= plan.min_samples:
         left = look.slowest_seconds - look.step_time.total_seconds()
         if left > 0:
             wait = f"waiting {wording.time_to_plan(left)} for answers as slow as some of stable's"
-            return assessment.with_verdict(
-                Verdict.INCONCLUSIVE, Reason.UNDECIDED, f"{wait}: {text}"
-            )
+            return Verdict.INCONCLUSIVE, Reason.UNDECIDED, f"{wait}: {text}"
         ruled_out = f"more than {plan.max_harm:.2%} of all requests harmed"
         message = f"{text}; ruled out at {plan.next_weight}%: {ruled_out}"
-        return assessment.with_verdict(Verdict.PASS, Reason.WITHIN_HARM, message)
+        return Verdict.PASS, Reason.WITHIN_HARM, message
 
     waits = log_better(memory.wealth) >= PASS_AT and share.is_open[0] > 0
     missing = _what_is_open(share) if waits else _what_is_missing(share, memory, look)
     message = f"{missing}: {text}"
-    if share.advice and pair.k_c > (assessment.judgement.limit or 1.0) * pair.n_c:
+    if share.advice and pair.k_c > limit * pair.n_c:
         message = f"{message}; {share.advice}"
-    return assessment.with_verdict(Verdict.INCONCLUSIVE, Reason.UNDECIDED, message)
+    return Verdict.INCONCLUSIVE, Reason.UNDECIDED, message
 
 
 def _is_shared_fault(share: ShareMetric, memory: ShareMemory) -> bool:

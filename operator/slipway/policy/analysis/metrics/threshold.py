@@ -13,7 +13,7 @@ from slipway.api.verdict import Verdict
 from slipway.policy.analysis import wording
 from slipway.policy.analysis.metric_memory import ShareMemory, StoredState, append_look, load_share
 from slipway.policy.analysis.metrics.assessment import Assessment, Look
-from slipway.policy.analysis.metrics.share import ShareMetric, undecided_judgement
+from slipway.policy.analysis.metrics.share import ShareMetric, describe_share
 from slipway.policy.statistics.eprocess import NOTHING, Pair
 
 
@@ -35,7 +35,8 @@ def check_share(share: ShareMetric, delta: Pair, stored: StoredState, look: Look
     # The block that was just checked is what the message is about, not the empty one after it.
     text = wording.compare_shares(share.what, block, limit, look.base.since)
     text += wording.lost_state_note(max(memory.lost, look.base.lost))
-    judgement = undecided_judgement(share, memory, limit, text, look)
+    undecided = Verdict.INCONCLUSIVE, Reason.UNDECIDED, text
+    judgement = describe_share(share, memory, limit, look, undecided)
     assessment = Assessment(judgement, memory, fail_reason=share.fail_reason, figures=text)
     return _with_own_verdict(memory, assessment, look, is_shared=is_shared)
 
