@@ -36,7 +36,7 @@ def test_json_has_every_key_and_moments_in_utc(run: Program) -> None:
     assert shown["rollout"]["stage"] == "Progressing"
     assert shown["rollout"]["stepStartedAt"].endswith("Z")
     assert shown["policy"]["steps"][1] == {"weight": 50, "holdSeconds": 0, "needsApproval": True}
-    assert shown["rollout"]["metrics"][1]["stableSamples"] == 6120
+    assert shown["rollout"]["metrics"][1]["stableSamples"] == 6122
     assert shown["lastRollback"] is None
 
 

@@ -78,7 +78,7 @@ def test_who_may_not_measure_gets_what_the_analysis_counted(run: Program) -> Non
     measured = rate_from_analysis(md)
 
     assert measured is not None
-    assert measured.per_second == pytest.approx(200.0)
+    assert measured.per_second == pytest.approx(200.0, abs=0.2)  # some were in flight before
 
 
 def test_without_any_number_it_asks_for_one(run: Program) -> None:
