@@ -69,8 +69,8 @@ MOST_LOG_MILLIS = 30.0
 """Of a typical latency: 300 years."""
 SPLIT, TAGS = "sp", "m"
 """Keys of the traffic's state, beside those of the base."""
-CLIENT_TOLERANCE, CLIENT_ABSOLUTE = 0.02, 0.0002
-"""Of stable's client errors, and of all requests, at most: chance sends both the same clients."""
+CLIENT_TOLERANCE = 0.1
+"""Of the tolerance: chance sends both revisions the same clients."""
 CLIENT_SUSPECT_AT = math.log(10.0)
 """A slight excess does not roll back, so it may hold the promotion early."""
 CLIENT_SHARED_AT = 1.0
@@ -253,8 +253,8 @@ def _refused_shares(look: Look) -> list[tuple[int, ShareMetric]]:
         "client errors",
         Reason.CLIENT_ERROR_RATIO,
         BudgetGroup.CLIENT,
-        relative=1 + min(plan.tolerance.relative, CLIENT_TOLERANCE),
-        absolute=min(plan.tolerance.absolute, CLIENT_ABSOLUTE),
+        relative=1 + CLIENT_TOLERANCE * plan.tolerance.relative,
+        absolute=CLIENT_TOLERANCE * plan.tolerance.absolute,
         shared_at=CLIENT_SHARED_AT,
         ratios=FINE_RATIOS,
         better_bets=FINE_BETTER_BETS,
