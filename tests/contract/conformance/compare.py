@@ -11,6 +11,7 @@ from tests.contract.conformance.answer import Answer, Request, in_one_line
 from tests.contract.conformance.client_calls import client_calls
 from tests.contract.conformance.grpc_requests import grpc_requests
 from tests.contract.conformance.http_requests import http_requests
+from tests.contract.conformance.kserve_calls import kserve_calls
 from tests.contract.conformance.pair import Pair
 
 PAGE = Path(__file__).parents[3] / "docs/clients.md"
@@ -67,7 +68,7 @@ def _fits(text: str, cell: str) -> bool:
 
 def all_requests() -> list[Request]:
     """Return every request; names are unique."""
-    return [*http_requests(), *grpc_requests(), *client_calls()]
+    return [*http_requests(), *grpc_requests(), *client_calls(), *kserve_calls()]
 
 
 async def compare_all(pair: Pair, requests: Sequence[Request]) -> list[Compared]:
