@@ -355,7 +355,7 @@ async def test_what_is_refused_is_asked_for_twice_a_minute_also_where_the_load_i
     await world.live(60)
     trouble.is_on = True
     await world.ask_for("2", scaling={**scaling, "minReplicas": 3})
-    await world.live(20)
+    await world.live(40)  # until the steps are over: a new weight is a reason to ask again
     trouble.refused = 0
     await world.live(120)
 
