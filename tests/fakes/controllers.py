@@ -362,15 +362,19 @@ class Controllers:
 
     def _active(self, namespace: str, proxy: str, route: str, revision: str, served: Served) -> int:
         lingers = int(self.clock.seconds() - served.last < LINGER_SECONDS)
-        if self.concurrency is None or not lingers:
-            return lingers
+        if not lingers:
+            return 0
 
         found = self.api.get(kinds.MODEL_ROUTE, namespace, route) or {}
         told = found.get("status", {}).get("proxies", ())
         share = next(
             (e["effectiveWeights"].get(revision, 0) for e in told if e["name"] == proxy), 0
         )
-        return self.concurrency * int(share) // 100 // len(told) if share else lingers
+        if not share:
+            return lingers
+        if self.concurrency is None:
+            return int(share >= 50)  # in flight is what the weight lets expect, to a whole request
+        return self.concurrency * int(share) // 100 // len(told)
 
     def _now(self) -> str:
         return to_wire(self.clock.now())

@@ -195,7 +195,7 @@ def test_what_happens_next_in_every_stage() -> None:
         "packaging": "replicas start once the package is ready",
         "starting": "checks start once every replica is ready",
         "checking": "10% of traffic once the checks pass",
-        "baking": "promoted in 8m20s (12:12:09 UTC), unless a metric fails",
+        "baking": "promoted in 8m20s (12:11:57 UTC), unless a metric fails",
         "rejected": (
             "nothing until the spec changes; to try again: kubectl slipway retry digits -n vision"
         ),
