@@ -21,6 +21,7 @@ from slipway.errors import SpecError
 from slipway.policy.analysis.external.validation import metrics_problem
 from slipway.policy.analysis.inputs import Reading
 from slipway.policy.analysis.study import Study, study_of
+from slipway.policy.canonical_input import is_signed
 from slipway.policy.facts import (
     AutoscalerFact,
     Facts,
@@ -56,6 +57,11 @@ T = TypeVar("T")
 PLAIN_HTTP = (
     "spec.model.source.uri: http:// needs spec.model.source.digest, unless the operator's setting "
     "sources.allowPlainHTTP is on, or one of its sources.stores has the address"
+)
+SIGNED = (
+    "spec.model.source.uri: found a signed address, which expires, and packaging mode Fetch, in which "
+    "pods fetch again on every start; set packaging.mode to Image, or use the store's own scheme "
+    "(s3://, gs://, az://) with credentialsSecretRef"
 )
 
 
@@ -193,6 +199,8 @@ def _package_without_job(
     source = md.spec.model.source
     is_open = is_open_to_change(source, md.metadata.namespace, settings)
     problem = PLAIN_HTTP if is_open else None
+    if resolved.mode is PackageMode.FETCH and is_signed(source.uri):
+        problem = problem or SIGNED
 
     if resolved.mode is PackageMode.FETCH and source.digest is not None:
         return PackageResult(model_digest=source.digest), problem
