@@ -19,7 +19,7 @@ from slipway.policy.facts import (
     RouteFact,
     WorkloadFact,
 )
-from slipway.policy.identity import golden_hash, input_hash
+from slipway.policy.identity import golden_hash, input_hash, revision_of
 
 QUICK = {"intervalSeconds": 1, "minSamples": 30, "warmUpSeconds": 0}
 """An analysis for tests."""
@@ -63,13 +63,22 @@ def meta(name: str, *, uid: str | None = None) -> Meta:
     return Meta(name, uid or f"uid-{name}", "1", "uid-digits", managed=True, deleting=False)
 
 
+def digest_at(md: ModelDeployment, bytes_: str = "") -> str:
+    """Return the digest of what lies at the object's source."""
+    return "sha256:" + sha256_of(f"{md.spec.model.source.uri}{bytes_}")
+
+
 def a_revision(
-    md: ModelDeployment, *, created: datetime = NOON, outcome: Outcome | None = None
+    md: ModelDeployment,
+    *,
+    created: datetime = NOON,
+    outcome: Outcome | None = None,
+    bytes_: str = "",
 ) -> RevisionFact:
-    """Return the revision that the object's input became."""
+    """Return the revision that the object's input became; other bytes make another one of it."""
     input_ = input_hash(md.spec)
-    digest = "sha256:" + sha256_of(md.spec.model.source.uri)
-    revision = sha256_of([input_, digest])[:8]
+    digest = digest_at(md, bytes_)
+    revision = revision_of(input_, digest, None)
 
     snapshot = RevisionSnapshot(
         revision=revision,

@@ -512,6 +512,16 @@ class Reason(StrEnum):
     HOOK_PASSED = "HookPassed", Group.EVENT, "a hook approved"
     HOOK_REJECTED = "HookRejected", Group.EVENT, "a hook refused the revision"
     SCALED = "Scaled", Group.EVENT, "the load asks for another number of replicas"
+    NEW_BYTES = (
+        "NewBytes",
+        Group.EVENT,
+        "the source's address has other bytes than before; they are a revision of their own",
+    )
+    REFRESH_FAILED = (
+        "RefreshFailed",
+        Group.EVENT,
+        "the source could not be looked at by the clock; the next look follows by itself",
+    )
     STABLE_DOWN = "StableDown", Group.EVENT, "stable cannot serve; the candidate takes all traffic"
     ACTION = "Action", Group.EVENT, "a person's action was carried out or refused"
 

@@ -58,6 +58,9 @@ class PackageResult(ApiModel):
     model_digest: Digest | None = None
     download_digest: Digest | None = None
     """Digest of the downloaded file; absent where the source is not one file."""
+    origin: str | None = None
+    """Address at which the same bytes are found for ever: a branch or tag as its commit or digest;
+    absent where the source's address may get others."""
     image: str | None = None
     """``repository@sha256:…``; absent in Fetch mode."""
     base_digest: Digest | None = None

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
@@ -28,6 +28,8 @@ class TreeFile:
     name: str
     """Relative path with slashes."""
     path: Path
+    sha256: str | None = None
+    """64 hex digits that its store promises; None where it promises nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Tree:
     files: tuple[TreeFile, ...]
     download_digest: str | None = None
     """``sha256:…`` of the downloaded file; None where the source is not one file."""
+    origin: str | None = None
+    """Address at which the same bytes are found for ever; None where the source's may change."""
     is_private: bool = False
     """True where no other program can change the files, and they may be moved."""
 
@@ -59,7 +63,11 @@ class Tree:
 
 
 def make_tree(
-    files: Iterable[TreeFile], download_digest: str | None = None, *, is_private: bool = False
+    files: Iterable[TreeFile],
+    download_digest: str | None = None,
+    *,
+    origin: str | None = None,
+    is_private: bool = False,
 ) -> Tree:
     """Return the tree without a single top directory, in byte order of the names.
 
@@ -68,8 +76,8 @@ def make_tree(
     """
     entries = sorted(files, key=lambda file: file.name.encode())
     while (top := _single_top_directory(entries)) is not None:
-        entries = [TreeFile(file.name[len(top) + 1 :], file.path) for file in entries]
-    return Tree(tuple(entries), download_digest, is_private)
+        entries = [replace(file, name=file.name[len(top) + 1 :]) for file in entries]
+    return Tree(tuple(entries), download_digest, origin, is_private)
 
 
 def leave_out_mac_files(tree: Tree) -> tuple[Tree, list[str]]:
@@ -85,7 +93,7 @@ def leave_out_mac_files(tree: Tree) -> tuple[Tree, list[str]]:
 
     more = f" and {len(found) - 1} more" if len(found) > 1 else ""
     return (
-        make_tree(kept, tree.download_digest, is_private=tree.is_private),
+        make_tree(kept, tree.download_digest, origin=tree.origin, is_private=tree.is_private),
         [f"left out {found[0]}{more}: only macOS reads such files"],
     )
 

@@ -85,7 +85,7 @@ def open_pool(ca_file: Path | None = None, proxy: Proxy | None = None) -> urllib
         "timeout": urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
         "headers": {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
         "blocksize": BLOCK_BYTES,
-        "ssl_context": _make_tls_context(ca_file),
+        "ssl_context": make_tls_context(ca_file),
     }
     if proxy is None:
         return urllib3.PoolManager(**options)
@@ -144,7 +144,8 @@ def _covers(rule: str, host: str) -> bool:
         return False
 
 
-def _make_tls_context(ca_file: Path | None) -> ssl.SSLContext:
+def make_tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """Return a context that trusts the system's certificates and those of `ca_file`."""
     context = ssl.create_default_context()
     if not context.cert_store_stats()["x509_ca"]:
         context.load_verify_locations(certifi.where())  # slim images have no certificates

@@ -50,10 +50,20 @@ def hash_tree(tree: Tree) -> TreeDigest:
     """Return the digests of all files; reads every file once.
 
     Raises:
-        JobFailure: SourceRefused for a file that is not readable.
+        JobFailure: SourceRefused for a file that is not readable, SourceChanged for one that is not
+            what its store promises.
 
     """
-    return TreeDigest(tuple(_hash_file(file.name, file.path) for file in tree.files))
+    found = TreeDigest(tuple(_hash_file(file.name, file.path) for file in tree.files))
+    for file, digest in zip(tree.files, found.files, strict=True):
+        if file.sha256 is not None and file.sha256 != digest.sha256:
+            raise JobFailure(
+                Reason.SOURCE_CHANGED,
+                f"source: {file.name!r} has sha256 {digest.sha256}, its store promises "
+                f"{file.sha256}",
+                transient=True,
+            )
+    return found
 
 
 def require_digest(tree: Tree, found: TreeDigest, expected: str | None, *, what: str) -> None:

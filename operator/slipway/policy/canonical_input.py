@@ -26,6 +26,8 @@ TOLERATION_DEFAULTS: Manifest = {"operator": "Equal", "value": ""}
 POD_DEFAULTS: Manifest = {"tmpSize": "8Gi"}
 ACCESS_FIELDS = ("credentialsSecretRef", "serviceAccountName", "connection")
 """How Jobs get to the files; no part of what the files are."""
+REFRESH_FIELDS = ("refresh", "refreshSeconds")
+"""When an address is looked at again; no part of what was found there."""
 PLACE_FIELDS = ("endpoint", "account")
 """Fields of a connection that say which store it is."""
 GOLDEN_DEFAULTS: Manifest = {"regression": "Fail", "timeoutSeconds": 300}
@@ -138,7 +140,8 @@ def is_signed(uri: str) -> bool:
 
 def _canonical_model(model: Manifest, name: str, *, is_packaged_once: bool) -> Manifest:
     chosen = _without(_select(model, MODEL_FIELDS), {"name": name})
-    source = chosen["source"] = _without_empty(chosen["source"], ("connection",))
+    kept = {name: item for name, item in chosen["source"].items() if name not in REFRESH_FIELDS}
+    source = chosen["source"] = _without_empty(kept, ("connection",))
     if is_packaged_once:
         source = chosen["source"] = _without_access(source)
     if is_packaged_once and "digest" in source:

@@ -11,6 +11,7 @@ from slipway.api.modeldeployment import (
     LastRollback,
     Outcome,
     Rejected,
+    SourceStatus,
     Stage,
 )
 from slipway.api.reasons import Reason, Why
@@ -77,6 +78,8 @@ class Decision:
     history: tuple[HistoryEntry, ...] = ()
     rejected: tuple[Rejected, ...] = ()
     hold: Hold | None = None
+    source: SourceStatus | None = None
+    """The last look at the source, or the one that is asked for; None: it was packaged once."""
     last_rollback: LastRollback | None = None
     last_action: LastAction | None = None
     refused_action: LastAction | None = None

@@ -292,8 +292,15 @@ class Facts:
 
     @property
     def wanted(self) -> RevisionFact | None:
-        """The revision that the spec's input has become, if it has one."""
+        """The revision that the spec's input has become, if it has one.
+
+        Where its address was looked at again, it is the one that has the bytes that were found.
+        """
         made = [item for item in self.revisions.values() if item.snapshot.input == self.input]
+        look = self.status.source
+        found = look.revision if look is not None and look.input == self.input else None
+        if found is not None and any(item.name == found for item in made):
+            made = [self.revisions[found]]
         return max(made, key=lambda item: item.created, default=None)
 
     def ready(self, revision: str | None) -> int:

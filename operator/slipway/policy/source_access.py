@@ -54,6 +54,8 @@ def resolve_access(
     )
     if store is not None:
         access = _complete_access(access, store, is_own=is_own, is_anonymous=is_anonymous)
+    if location.uri.startswith("oci://"):
+        access = _complete_registry(access, location.uri, settings)
     return access if access.model_dump(exclude_none=True) else None
 
 
@@ -84,6 +86,21 @@ def require_known_stores(md: ModelDeployment, settings: Settings) -> None:
     resolve_access(md.spec.model.source, md.metadata.namespace, settings)
     if golden is not None:
         resolve_access(golden, md.metadata.namespace, settings, GOLDEN_FIELD)
+
+
+def _complete_registry(access: AccessRequest, uri: str, settings: Settings) -> AccessRequest:
+    """Fill in how Jobs reach a registry that the operator's settings list."""
+    host = uri.removeprefix("oci://").partition("/")[0]
+    known = next((item for item in settings.registries if item.host == host), None)
+    if known is None or access.endpoint is not None:
+        return access
+    scheme = "http" if known.plain_http else "https"
+    return access.model_copy(
+        update={
+            "endpoint": f"{scheme}://{known.endpoint or host}",
+            "ca_config_map": access.ca_config_map or known.ca_config_map,
+        }
+    )
 
 
 def _find_store(

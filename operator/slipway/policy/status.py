@@ -55,6 +55,7 @@ def desired_status(
         rollout=rollout,
         last_rollback=decision.last_rollback,
         hold=decision.hold,
+        source=decision.source,
         rejected=list(decision.rejected),
         history=list(decision.history),
         last_action=decision.last_action,

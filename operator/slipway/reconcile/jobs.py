@@ -5,6 +5,7 @@ from slipway.api.base import Manifest
 from slipway.api.modeldeployment import ModelDeployment, Stage
 from slipway.policy.facts import JobFact, JobState
 from slipway.policy.rollout.checking import check_subject
+from slipway.policy.rollout.look_again import is_job_of_look
 from slipway.reconcile import render_inputs
 from slipway.reconcile.decided import Decided
 from slipway.reconcile.ports import Cluster
@@ -79,6 +80,8 @@ def _is_over(job: JobFact, decided: Decided) -> bool:
     if job.component == names.COMPONENT_CHECK:
         if not _is_check_needed(job, decided):
             return facts.status.rollout is not None
+    elif is_job_of_look(job, facts, decided.decision.source):
+        return False
     elif job.subject != facts.input or facts.wanted is not None:
         return True
 

@@ -59,9 +59,9 @@ PLAIN_HTTP = (
     "sources.allowPlainHTTP is on, or one of its sources.stores has the address"
 )
 SIGNED = (
-    "spec.model.source.uri: found a signed address, which expires, and packaging mode Fetch, in which "
-    "pods fetch again on every start; set packaging.mode to Image, or use the store's own scheme "
-    "(s3://, gs://, az://) with credentialsSecretRef"
+    "spec.model.source.uri: found a signed address, which expires, and packaging mode Fetch, in "
+    "which pods fetch again on every start; set packaging.mode to Image, or use the store's own "
+    "scheme (s3://, gs://, az://) with credentialsSecretRef"
 )
 
 

@@ -64,12 +64,18 @@ def build_package_request(md: ModelDeployment, settings: Settings) -> PackageReq
     )
 
 
-def build_fetch_request(md: ModelDeployment, settings: Settings, digest: str) -> PackageRequest:
-    """Return what the init container is asked to do: the same source, with its digest known."""
+def build_fetch_request(
+    md: ModelDeployment, settings: Settings, digest: str, origin: str | None = None
+) -> PackageRequest:
+    """Return what the init container is asked to do: the same source, with its digest known.
+
+    `origin` is where the same bytes are found for ever, though a branch or tag moves.
+    """
+    source = _build_source(md, settings, digest)
     return PackageRequest(
         mode=PackageMode.FETCH,
         deliver_to=names.MODEL_ROOT,
-        source=_build_source(md, settings, digest),
+        source=source if origin is None else source.model_copy(update={"uri": origin}),
         config=_build_config(md),
         version=md.spec.model.version,
     )
@@ -149,7 +155,7 @@ def build_snapshot(facts: Facts, result: PackageResult, settings: Settings) -> R
     image = (result.image if is_image else None) or resolved.base_image
     fetch = None
     if resolved.mode is PackageMode.FETCH:
-        request = build_fetch_request(md, settings, digest)
+        request = build_fetch_request(md, settings, digest, result.origin)
         fetch = workload.Fetch(image=settings.operator_image, request=request)
 
     spec = workload.RevisionSpec(

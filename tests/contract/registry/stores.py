@@ -1,13 +1,18 @@
 """Real object stores on the loopback, versitygw (S3) and Azurite (Azure), and a bad way there."""
 
+import base64
+import hashlib
+import hmac
 import http.client
+import json
 import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +92,44 @@ class Versitygw:
     def start_again(self) -> None:
         self.process = Versitygw.start(self.folder, self.port).process
 
+    def allow_everybody(self) -> None:
+        """Let requests without a signature read and list the bucket."""
+        statement = {
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": ["s3:GetObject", "s3:ListBucket"],
+            "Resource": [f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/*"],
+        }
+        policy = {"Version": "2012-10-17", "Statement": [statement]}
+        self._put(f"/{BUCKET}", "policy=", json.dumps(policy).encode())
+
+    def _put(self, path: str, query: str, body: bytes) -> None:
+        """Send a signed request (AWS Signature Version 4); the client that reads has none such."""
+        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        digest = hashlib.sha256(body).hexdigest()
+        headers = {
+            "host": f"127.0.0.1:{self.port}",
+            "x-amz-content-sha256": digest,
+            "x-amz-date": moment,
+        }
+        named = ";".join(headers)
+        lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
+        canonical = f"PUT\n{path}\n{query}\n{lines}\n{named}\n{digest}"
+        scope = f"{moment[:8]}/{REGION}/s3/aws4_request"
+        hashed = hashlib.sha256(canonical.encode()).hexdigest()
+        text = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{hashed}"
+        key = f"AWS4{PASSWORD}".encode()
+        for part in [*scope.split("/"), text]:
+            key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+        headers["authorization"] = (
+            f"AWS4-HMAC-SHA256 Credential={USER}/{scope}, SignedHeaders={named}, "
+            f"Signature={key.hex()}"
+        )
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port)) as connection:
+            connection.request("PUT", f"{path}?{query}", body, headers)
+            answer = connection.getresponse()
+            assert answer.status < http.client.MULTIPLE_CHOICES, answer.read()
+
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}"
@@ -160,11 +203,6 @@ def _install_azurite() -> Path:
 
 def _make_container(address: str) -> None:
     """Make the container with a signed request: the client that reads has no such operation."""
-    import base64  # noqa: PLC0415
-    import hashlib  # noqa: PLC0415
-    import hmac  # noqa: PLC0415
-    from email.utils import formatdate  # noqa: PLC0415
-
     host = address.split("/")[2]
     now = formatdate(usegmt=True)
     path = f"/{AZURITE_ACCOUNT}/{BUCKET}"

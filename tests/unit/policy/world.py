@@ -45,11 +45,21 @@ from slipway.policy.measured_traffic import (
 )
 from slipway.policy.rollout.checking import check_subject
 from slipway.policy.rollout.decide import decide
+from slipway.policy.rollout.look_again import is_job_of_look
 from slipway.policy.rollout.scheduling import awaits_schedule
 from slipway.policy.status import desired_status, store_memories
 from slipway.policy.status_due import is_due
 
-from tests.builders import NOON, a_model_deployment, a_pod, a_revision, a_workload, counted, meta
+from tests.builders import (
+    NOON,
+    a_model_deployment,
+    a_pod,
+    a_revision,
+    a_workload,
+    counted,
+    digest_at,
+    meta,
+)
 from tests.unit.worlds import Killed, RolloutWorld
 
 QUIET_SECONDS = 45
@@ -83,6 +93,8 @@ class DecisionWorld(RolloutWorld):
     counts: dict[str, dict[str, list[int]]] = field(
         default_factory=lambda: {proxy: {} for proxy in PROXIES}
     )
+    bytes_: str = ""
+    """What lies at every address now, beside its name."""
     faults: dict[str, str] = field(default_factory=dict)
     """By version: errors, golden, crash, never-ready."""
     writes: int = 0
@@ -224,7 +236,7 @@ class DecisionWorld(RolloutWorld):
     def _execute(self, decision: Decision, facts: Facts, write: Callable[[], None]) -> None:  # noqa: PLR0912 -- the order of execute
         if decision.make_revision is not None:
             write()
-            made = a_revision(self.md, created=self.now)
+            made = a_revision(self.md, created=self.now, bytes_=self.bytes_)
             self.revisions[made.name] = made
             self.versions[made.name] = made.snapshot.version
 
@@ -277,6 +289,8 @@ class DecisionWorld(RolloutWorld):
 
     def _is_over(self, job: JobFact, decision: Decision, facts: Facts) -> bool:
         if job.component == "package":
+            if is_job_of_look(job, facts, decision.source):
+                return False
             return job.subject != facts.input or facts.wanted is not None
         return decision.candidate is None or not job.subject.startswith(decision.candidate)
 
@@ -286,7 +300,16 @@ class DecisionWorld(RolloutWorld):
     def _job(self, component: str, subject: str, attempt: int) -> JobFact:
         name = f"{component}-{subject[:8]}-{attempt}"
         return JobFact(
-            meta(name), component, subject, attempt, JobState.ACTIVE, None, None, None, None
+            meta=meta(name),
+            component=component,
+            subject=subject,
+            attempt=attempt,
+            state=JobState.ACTIVE,
+            finished=None,
+            package=None,
+            check=None,
+            crash=None,
+            created=self.now.replace(microsecond=0),
         )
 
     # ── what happens around it ──
@@ -304,7 +327,7 @@ class DecisionWorld(RolloutWorld):
                 continue
             package = check = None
             if job.component == "package":
-                package = PackageResult(model_digest="sha256:" + "0" * 64)
+                package = PackageResult(model_digest=digest_at(self.md, self.bytes_))
             else:
                 check = self._checked(job)
             self.jobs[number] = replace(

@@ -45,7 +45,7 @@ from slipway.api.modeldeployment.scaling import (
     ScalingTarget,
 )
 from slipway.api.modeldeployment.server import Resources, Server
-from slipway.api.modeldeployment.source import Connection, LocalConfigMap, Location
+from slipway.api.modeldeployment.source import Connection, LocalConfigMap, Location, Refresh
 from slipway.api.modeldeployment.status import (
     STATE_LENGTH,
     AnalysisStatus,
@@ -64,6 +64,7 @@ from slipway.api.modeldeployment.status import (
     RolloutStatus,
     ScalingStatus,
     Schedule,
+    SourceStatus,
     Stage,
 )
 from slipway.api.modeldeployment.traffic import RouterKind, Traffic
@@ -117,6 +118,7 @@ __all__ = [
     "PodOptions",
     "PrometheusQuery",
     "Protocol",
+    "Refresh",
     "Rejected",
     "Resources",
     "RevisionStatus",
@@ -132,6 +134,7 @@ __all__ = [
     "Schedule",
     "Server",
     "Source",
+    "SourceStatus",
     "Stage",
     "Step",
     "Threshold",

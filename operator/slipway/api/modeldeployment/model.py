@@ -7,22 +7,31 @@ from pydantic import Field
 
 from slipway.api.base import ATOMIC, ApiModel, Digest
 from slipway.api.golden import Regression
-from slipway.api.modeldeployment.source import SOURCE_RULES, Location, Uri
+from slipway.api.modeldeployment.source import REFRESH_RULES, SOURCE_RULES, Location, Refresh, Uri
 from slipway.api.request import ModelFormat
 
 
 class Source(Location):
     """Where the model's files are."""
 
-    model_config = {"json_schema_extra": {"x-kubernetes-validations": SOURCE_RULES}}
+    model_config = {
+        "json_schema_extra": {"x-kubernetes-validations": [*SOURCE_RULES, *REFRESH_RULES]}
+    }
 
     uri: Uri
     """An archive (.tar, .tar.gz, .tgz, .zip), one model file, or a directory: `https://…`,
     `s3://<bucket>/<path>`, `gs://<bucket>/<path>`, `az://<container>/<path>`,
+    `hf://<owner>/<model>[@<revision>]`, `oci://<registry>/<repository>:<tag>`,
     `pvc://<claim>/<path>`. `https` has no directories."""
     digest: Digest | None = None
     """Digest that the model must have. Default: whatever is found is resolved once per version, and
     kept."""
+    refresh: Refresh | None = None
+    """When the address is looked at again: Never; OnRetry, when `retry` is used for a version that
+    was rejected or failed; Interval, also by the clock. Other bytes become a revision of their own,
+    with a rollout. Default: OnRetry."""
+    refresh_seconds: Annotated[int, Field(ge=60, le=2_592_000)] | None = None
+    """Seconds between two looks of Interval. Default: 3600."""
 
 
 class DynamicBatching(ApiModel):

@@ -3,6 +3,7 @@
 The operator reads no Secret. It names them, and the kubelet mounts them into Jobs.
 """
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -13,12 +14,25 @@ from slipway.api.modeldeployment.packaging import LocalSecret
 Uri = Annotated[str, Field(min_length=1, max_length=2048)]
 HOST = r"[-A-Za-z0-9.]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?"
 
+REFRESH_RULES: list[Any] = [
+    cel_rule(
+        "!has(self.refreshSeconds) || has(self.refresh) && self.refresh == 'Interval'",
+        "refreshSeconds is for refresh: Interval",
+        ".refreshSeconds",
+    ),
+    cel_rule(
+        "!has(self.digest) || !has(self.refresh) || self.refresh == 'Never'",
+        "a source with a pinned digest has no other bytes: leave out refresh, or the digest",
+        ".refresh",
+    ),
+]
+
 WebAddress = Annotated[str, Field(pattern=rf"^https?://({HOST})(/[!-~]*)?$", max_length=512)]
 
 SOURCE_RULES: list[Any] = [
     cel_rule(
-        r"self.uri.matches('^(https?|pvc|s3|gs|az)://[!-~]+$')",
-        "uri must start with https://, http://, s3://, gs://, az:// or pvc://, and "
+        r"self.uri.matches('^(https?|pvc|s3|gs|az|hf|oci)://[!-~]+$')",
+        "uri must start with https://, http://, s3://, gs://, az://, hf://, oci:// or pvc://, and "
         "consist of printable ASCII: write any other character as %XX",
         ".uri",
     ),
@@ -38,6 +52,20 @@ SOURCE_RULES: list[Any] = [
         "self.uri.matches('^(s3|gs|az)://[A-Za-z0-9$][-A-Za-z0-9._]*/[^?#]*$')",
         "uri of an object store must have the form s3://<bucket>/<path>, gs://<bucket>/<path> or "
         "az://<container>/<path>; write '?' as %3F and '#' as %23",
+        ".uri",
+    ),
+    cel_rule(
+        "!self.uri.startsWith('hf://') || self.uri.matches("
+        "'^hf://[-A-Za-z0-9._]+/[-A-Za-z0-9._]+([@:][-A-Za-z0-9._%]+)?(/[^?#]*)?$')",
+        "uri of a Hugging Face model must have the form hf://<owner>/<model>[@<revision>][/<path>]",
+        ".uri",
+    ),
+    cel_rule(
+        "!self.uri.startsWith('oci://') || self.uri.matches("
+        "'^oci://[-A-Za-z0-9.]+(:[0-9]+)?(/[a-z0-9._-]+)+(:[A-Za-z0-9_][-A-Za-z0-9._]*)?"
+        "(@sha256:[0-9a-f]{64})?$')",
+        "uri of an image or artifact must have the form "
+        "oci://<registry>/<repository>[:<tag>][@sha256:<digest>]",
         ".uri",
     ),
     cel_rule(
@@ -84,7 +112,7 @@ class Connection(ApiModel):
 
     endpoint: WebAddress | None = None
     """Address of the store, such as `https://minio.example.com:9000`. Default: that of AWS,
-    Google or Azure, by the scheme of the uri."""
+    Google, Azure or Hugging Face, by the scheme of the uri; for `oci` the uri's own host."""
     region: Annotated[str, Field(pattern=r"^[a-z0-9-]+$", max_length=64)] | None = None
     """Region of an S3 bucket. Default: `AWS_REGION` of the Secret, else us-east-1."""
     path_style: bool | None = None
@@ -100,6 +128,17 @@ class Connection(ApiModel):
     """HTTP proxy on the way to the store. Default: `jobs.proxy` of the operator's settings."""
 
 
+class Refresh(StrEnum):
+    """When the bytes of a source without a pinned digest are looked at again."""
+
+    NEVER = "Never"
+    """They are resolved once per version, and kept."""
+    ON_RETRY = "OnRetry"
+    """By the action `retry` of a version that was rejected or failed."""
+    INTERVAL = "Interval"
+    """By `retry`, and by the clock while nothing is rolled out."""
+
+
 class Location(ApiModel):
     """Where files are, and how Jobs get in."""
 
@@ -111,7 +150,7 @@ class Location(ApiModel):
     """Name of a store in the operator's settings, which says how it is reached. Default: the store
     with the longest prefix of uri, if any."""
     credentials_secret_ref: LocalSecret | None = None
-    """Secret with the credentials, under the names that KServe, AWS, Google and Azure
+    """Secret with the credentials, under the names that KServe, AWS, Google, Azure and Hugging Face
     use; docs/sources.md lists them. Mounted into Jobs only. Default: that of the store, else
     none."""
     service_account_name: ObjectName | None = None

@@ -278,6 +278,19 @@ class Hold(ApiModel):
     """Earlier revision that serves instead, if a person chose one."""
 
 
+class SourceStatus(ApiModel):
+    """The last look at the source, where it was looked at more than once."""
+
+    input: Annotated[str, Field(max_length=64)]
+    """Hash of the input that names the source."""
+    revision: Revision | None = None
+    """The revision that its bytes are."""
+    looked_at: Time | None = None
+    """When they were looked at."""
+    asked_at: Time | None = None
+    """Since when another look is asked for, by `retry` or by the clock."""
+
+
 class Rejected(ApiModel):
     """A revision that was rejected because of evidence against it."""
 
@@ -360,6 +373,7 @@ class ModelDeploymentStatus(ApiModel):
     rollout: RolloutStatus | None = None
     last_rollback: LastRollback | None = None
     hold: Hold | None = None
+    source: SourceStatus | None = None
     rejected: Annotated[list[Rejected], Field(max_length=20, json_schema_extra=ATOMIC)] = []
     """Revisions that stay out until `retry` is used."""
     history: Annotated[list[HistoryEntry], Field(max_length=50, json_schema_extra=ATOMIC)] = []

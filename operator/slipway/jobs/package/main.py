@@ -237,6 +237,7 @@ class PackageJob:
         return PackageResult(
             model_digest=model.digest.digest,
             download_digest=model.tree.download_digest,
+            origin=model.tree.origin,
             image=image.name if image else None,
             base_digest=image.base.digest if image else None,
             server_version=image.base.server_version if image else None,

@@ -47,6 +47,12 @@ class Keyring:
         return max(fitting, key=lambda item: len(item.scope), default=None)
 
 
+def make_credential(host: str, user: str, password: str) -> Credential:
+    """Return a user and password for everything on a host."""
+    pair = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return Credential(host, f"Basic {pair}")
+
+
 def load_keyring(directories: Iterable[Path]) -> Keyring:
     """Return the credentials of mounted Secrets; a directory without a Secret is skipped.
 

@@ -9,7 +9,7 @@ from slipway.errors import JobFailure
 from slipway.jobs.file_tree import Tree
 from slipway.jobs.http import Backoff, address_problem, without_secrets
 from slipway.jobs.model_digest import TreeDigest, hash_tree, require_digest
-from slipway.jobs.sources import claim, object_store, web
+from slipway.jobs.sources import artifact, claim, hub, object_store, web
 from slipway.jobs.sources.access import SourceAccess, SourceMounts
 
 
@@ -29,8 +29,10 @@ WEB = frozenset({"http", "https"})
 SCHEMES: dict[str, SourceFetcher] = {
     "az": object_store.fetch_from_object_store,
     "gs": object_store.fetch_from_object_store,
+    "hf": hub.fetch_from_hub,
     "http": web.fetch_from_web,
     "https": web.fetch_from_web,
+    "oci": artifact.fetch_from_registry,
     "pvc": claim.fetch_from_claim,
     "s3": object_store.fetch_from_object_store,
 }

@@ -29,6 +29,7 @@ from slipway.policy.rollout.earlier_revision import (
     hold_after_withdrawal,
 )
 from slipway.policy.rollout.hooks import forget_back_off, is_hook_waited_for
+from slipway.policy.rollout.look_again import ask_for_look, can_look_again, is_look_asked_for
 from slipway.policy.rollout.packaging import is_packaging_repeated
 from slipway.policy.rollout.rejections import find_obstacle
 
@@ -137,6 +138,7 @@ def _can_retry(draft: Draft) -> bool:
         is_packaging_repeated(draft)
         or find_obstacle(draft) is not None
         or draft.memory.failures > 0
+        or is_look_asked_for(draft)
         or is_check_repeated(draft)
         or is_hook_waited_for(draft)
     )
@@ -193,6 +195,8 @@ def _retry(draft: Draft, _action: Action, _by: str) -> Draft:
     rejected = tuple(it for it in draft.decision.rejected if it.revision != wanted)
     draft = forget_back_off(draft.remember(replace(draft.memory, retry_at=None)))
     draft = draft.having(replace(draft.decision, hold=None, rejected=rejected))
+    if can_look_again(draft):
+        draft = ask_for_look(draft)
     return replace(draft, is_retried=True)
 
 

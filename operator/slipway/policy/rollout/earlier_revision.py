@@ -64,7 +64,8 @@ def hold_after_withdrawal(draft: Draft, cause: str) -> Hold | None:
     candidate, stable = draft.candidate_revision, draft.stable_revision
     is_spec = candidate is None or draft.goes_back
     held = draft.facts.input if is_spec or candidate is None else candidate.snapshot.input
-    if stable is not None and stable.snapshot.input == held:
+    has_new_bytes = not is_spec and candidate is not None and candidate.name != draft.stable
+    if stable is not None and stable.snapshot.input == held and not has_new_bytes:
         return None
     return Hold(input=held, reason=shortened(cause))
 

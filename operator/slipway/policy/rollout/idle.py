@@ -9,6 +9,7 @@ from slipway.policy.decision import Ended
 from slipway.policy.facts import RevisionFact
 from slipway.policy.rollout.draft import Draft
 from slipway.policy.rollout.earlier_revision import find_wanted_revision
+from slipway.policy.rollout.look_again import is_look_asked_for, look_again, refresh
 from slipway.policy.rollout.packaging import package
 from slipway.policy.rollout.rejections import find_obstacle
 from slipway.policy.rollout.starting import start
@@ -26,23 +27,41 @@ def stay_idle_or_begin(draft: Draft) -> Draft:
     earlier = find_wanted_revision(draft)
     if earlier is not None:
         return _make_candidate(draft, earlier)
-    if stable is not None and stable.snapshot.input == facts.input:
+    if stable is not None and _serves_wanted(draft):
         memory = replace(draft.memory, input=facts.input, failures=0, retry_at=None)
         draft = draft.having(
             replace(draft.decision, hold=None, memory=memory, outcomes=_missing_outcome(stable))
         )
-        return draft.enter(Stage.IDLE, Reason.PROMOTED, f"version {stable.snapshot.version} serves")
+        message = f"version {stable.snapshot.version} serves"
+        return refresh(draft.enter(Stage.IDLE, Reason.PROMOTED, message))
 
     obstacle = find_obstacle(draft)
     if obstacle is not None:
         idle = draft.enter(Stage.IDLE, obstacle.reason, obstacle.message)
+        idle = refresh(idle) if obstacle.reason is Reason.REVISION_REJECTED else idle
         return idle.stall(obstacle.reason)
     if facts.spec_error is not None:
         idle = draft.enter(Stage.IDLE, Reason.INVALID_SPEC, facts.spec_error)
         return idle.stall(Reason.INVALID_SPEC)
     if facts.wanted is None:
         return package(draft)
+    if is_look_asked_for(draft):
+        return look_again(draft)
     return _make_candidate(draft, facts.wanted)
+
+
+def _serves_wanted(draft: Draft) -> bool:
+    """Return whether stable is what the spec asks for.
+
+    Of the revisions that one input has become, as its address got other bytes, it is the one that
+    the last look found; without a look it is whichever serves.
+    """
+    facts, stable = draft.facts, draft.stable_revision
+    if stable is None or stable.snapshot.input != facts.input:
+        return False
+    source = draft.decision.source
+    found = source.revision if source is not None else None
+    return found is None or found not in facts.revisions or found == stable.name
 
 
 def _missing_outcome(stable: RevisionFact) -> tuple[Ended, ...]:

@@ -26,7 +26,7 @@ def package(draft: Draft) -> Draft:
     result = job.package
     if job.state is JobState.COMPLETE and result is not None and result.error is None:
         return _make_revision(draft, result)
-    return _package_again(draft, job)
+    return package_again(draft, job)
 
 
 def package_beside(draft: Draft) -> Draft:
@@ -60,7 +60,8 @@ def _ask_for_package(draft: Draft, *, attempt: int) -> Draft:
     return draft.having(replace(draft.decision, package=attempt))
 
 
-def _package_again(draft: Draft, job: JobFact) -> Draft:
+def package_again(draft: Draft, job: JobFact) -> Draft:
+    """Say why a Job failed, and start the next one once its time has come."""
     error = job.package.error if job.package else None
     reason, text = Reason.JOB_CRASHED, job.crash or "the Job left no result"
     if error is not None:
