@@ -421,6 +421,12 @@ class Reason(StrEnum):
         "a tenth of the evidence for a Fail is there: the promotion is held",
         Course.COLLECTS,
     )
+    UNPROVEN = (
+        "Unproven",
+        Group.ANALYSIS,
+        "what the requests of the bake can rule out is not ruled out yet",
+        Course.COLLECTS,
+    )
     ARM_NOISE = "ArmNoise", Group.ANALYSIS, "worse, but still within pod-to-pod noise"
     SHARED_FAULT = "SharedFault", Group.ANALYSIS, "stable is equally bad: held, and not blamed"
     NOT_ROUTED = "NotRouted", Group.ANALYSIS, "the candidate gets far less than its weight"

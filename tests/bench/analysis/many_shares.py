@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from slipway.api.modeldeployment import Tolerance
 from slipway.policy.analysis.metrics.share import MOST_CREDIT, PASS_AT, TAKEN_BACK_BELOW
 from slipway.policy.statistics import dispersion, eprocess
 
@@ -146,8 +147,8 @@ class ManyShares:
     """`assess_share` of one metric in many runs, with memories that are stored now and then."""
 
     runs: int
-    relative: float = 1.25
-    absolute: float = 0.002
+    relative: float = 1 + Tolerance().relative
+    absolute: float = Tolerance().absolute
     prior: GuardPrior = field(default_factory=GuardPrior)
     ratio_shares: tuple[float, ...] = eprocess.RATIO_SHARES
     first_share: float = eprocess.FIRST_SHARE

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 
+from slipway.api.modeldeployment import Tolerance
+
 from tests.bench.analysis.limits import limit
 from tests.bench.analysis.measure import Cell
 from tests.bench.analysis.rollouts.climb import Ending, Result
 
-TOLERANCE = {"relative": 0.25, "absolute": 0.002}
+TOLERANCE = {"relative": Tolerance().relative, "absolute": Tolerance().absolute}
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -22,7 +22,7 @@ def with_rollout(name: str, **changes: Any) -> str:
 
 def test_the_last_looks_are_bars() -> None:
     found = recording("progressing").manifest["status"]["rollout"]["analysis"]
-    found[1] |= {"looks": [0.0, 0.001, 0.004], "since": "2026-11-21T12:01:53.000Z"}
+    found[1] |= {"looks": [0.0, 0.0005, 0.002], "since": "2026-11-21T12:01:53.000Z"}
     screen = with_rollout("progressing", analysis=found)
     errors = next(row for row in screen.splitlines() if row.startswith("  errors "))
 

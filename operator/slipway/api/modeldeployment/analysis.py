@@ -33,7 +33,7 @@ class Tolerance(ApiModel):
 
     relative: Annotated[float, Field(ge=0, le=10)] = 0.25
     """Allowed increase relative to stable, as a ratio: 0.25 is a quarter more."""
-    absolute: Annotated[float, Field(ge=0, le=1)] = 0.002
+    absolute: Annotated[float, Field(ge=0, le=1)] = 0.001
     """Allowed increase on top of that, as a share of requests."""
 
 

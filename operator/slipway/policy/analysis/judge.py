@@ -61,8 +61,11 @@ LATENCY = "latency"
 TAIL, UPPER, MEAN = "latency-p99", "latency-p90", "latency-mean"
 FAR_NAMES = ("latency-p999", "latency-peak")
 """As slow as stable's slowest thousandth, and slower than that."""
-FAR_TOLERANCE = 0.25
+FAR_TOLERANCE = 0.5
 """Of the absolute tolerance: a thousandth is small beside it."""
+BAKE_HARM, BAKE_TOLERANCE = 0.15, 1.5
+"""Of `maxHarm`, and times the absolute tolerance: the excess of errors that a promotion rules out.
+With the defaults 0.15% of requests, so that three times the errors at a base of 0.1% are held."""
 SLOW_SHARED_AT = 0.5
 MOST_EDGES = len(QUANTILES)
 MOST_LOG_MILLIS = 30.0
@@ -238,7 +241,13 @@ def _error_share(look: Look) -> ShareMetric:
         relative=1 + plan.tolerance.relative,
         absolute=plan.tolerance.absolute,
         maximum=plan.threshold.max_error_ratio if is_fixed else None,
+        bake_harm=None if is_fixed else _bake_harm(plan),
     )
+
+
+def _bake_harm(plan: Plan) -> float:
+    """Return the excess that a promotion rules out; what is tolerated is well below it."""
+    return max(BAKE_HARM * plan.max_harm, BAKE_TOLERANCE * plan.tolerance.absolute)
 
 
 def _refused_shares(look: Look) -> list[tuple[int, ShareMetric]]:

@@ -24,7 +24,12 @@ from slipway.policy.rollout.raising import raise_within_bake
 from slipway.policy.rollout.rolling_back import act_on_evidence
 from slipway.policy.rollout.straight import go_straight
 
-SUSPICIONS = frozenset({Reason.ARM_NOISE, Reason.UNDER_SUSPICION})
+EXTENSIONS = {
+    Reason.ARM_NOISE: "a fault is suspected",
+    Reason.UNDER_SUSPICION: "a fault is suspected",
+    Reason.UNPROVEN: "harm is not ruled out",
+}
+"""What a metric says while a bake does not end, and what it means."""
 
 
 def bake(draft: Draft) -> Draft:
@@ -88,8 +93,9 @@ def _hold_seconds(draft: Draft) -> int:
 def _find_suspicion(draft: Draft) -> Why | None:
     """Return what looks worse than on stable, though not enough for a Fail."""
     for judgement in draft.facts.judgements:
-        if judgement.reason in SUSPICIONS and judgement.role is not Role.REPORT_ONLY:
-            message = f"bake extended, a fault is suspected: {judgement.name}: {judgement.message}"
+        meaning = EXTENSIONS.get(judgement.reason)
+        if meaning is not None and judgement.role is not Role.REPORT_ONLY:
+            message = f"bake extended, {meaning}: {judgement.name}: {judgement.message}"
             return Why(judgement.reason, message)
     return None
 

@@ -95,6 +95,7 @@ def alike() -> list[Case]:
         *(_good("alike", rps) for rps in (1.0, 10.0, 100.0, 1000.0)),
         _good("alike, 0.2% errors", 10, answers(0.002)),
         _good("alike, 0.1% errors", 100, answers(0.001)),
+        _good("alike, 0.1% errors", 10, answers(0.001)),
     ]
 
 

@@ -15,6 +15,7 @@ from slipway.api.verdict import Verdict
 from slipway.policy.analysis import wording
 from slipway.policy.analysis.metric_memory import ShareMemory, StoredState, append_look, load_share
 from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look
+from slipway.policy.bake_plan import LARGE_CONTROL_PERCENT
 from slipway.policy.judgement import Judgement, Role
 from slipway.policy.statistics.dispersion import BAKE, ENOUGH, STEPS
 from slipway.policy.statistics.eprocess import (
@@ -39,6 +40,11 @@ MOST_CREDIT = math.log(400.0)
 """Evidence for the candidate above it is not kept: it would excuse a fault that comes later."""
 TAKEN_BACK_BELOW = 0.0
 """What was ruled out counts as such until the odds are even again."""
+PROVEN_WITHIN = PASS_AT + math.log(4.0)
+"""Nats that the best bet wins until its quarter of the evidence is a Pass."""
+MANY_TIMES = 1000
+PATIENCE = 4
+"""Times what a bake brings, in which a good version is waited for."""
 SHARED_FAULT = 0.2
 """Where stable itself is this bad, something else is broken: it is not the candidate's fault."""
 RECENT_SECONDS = 60.0
@@ -60,7 +66,7 @@ class ShareMetric:
     role: Role = Role.REQUIRED
     relative: float = 1.25
     """Factor on stable's share that is allowed."""
-    absolute: float = 0.002
+    absolute: float = 0.001
     """Added to it."""
     maximum: float | None = None
     """Fixed limit instead of the comparison."""
@@ -72,6 +78,9 @@ class ShareMetric:
     better_bets: tuple[float, ...] = BETTER_BETS
     passes_below: float | None = None
     """Factor on stable's share that a Pass has to rule out beside the harm; None: `relative`."""
+    bake_harm: float | None = None
+    """Excess that a promotion has to rule out, where the requests of a long bake can; None: none.
+    Where errors are rare, the harm that a step may do is many times all of them."""
     suspect_at: float = math.inf
     advice: str = ""
     parts: int = 1
@@ -249,6 +258,10 @@ def _own_verdict(
         message = f"stable is equally bad; not held against the candidate: {text}"
         return Verdict.INCONCLUSIVE, Reason.SHARED_FAULT, message
 
+    unproven = _find_unproven(share, memory, look)
+    if unproven is not None:
+        return Verdict.INCONCLUSIVE, Reason.UNPROVEN, f"{unproven}: {text}"
+
     answered = min(pair.n_c - share.is_open[0], pair.n_s - share.is_open[1])
     if memory.best >= PASS_AT and answered >= plan.min_samples:
         left = look.slowest_seconds - look.step_time.total_seconds()
@@ -265,6 +278,34 @@ def _own_verdict(
     if share.advice and pair.k_c > limit * pair.n_c:
         message = f"{message}; {share.advice}"
     return Verdict.INCONCLUSIVE, Reason.UNDECIDED, message
+
+
+def _find_unproven(share: ShareMetric, memory: ShareMemory, look: Look) -> str | None:
+    """Return what the bake's requests could have ruled out and have not; None: nothing.
+
+    Only where a version as good as stable would show it with `PATIENCE` times the requests so far.
+    The split of a weight is one and the same, so its sums are as good as its looks.
+    """
+    pair, harm = memory.step, share.bake_harm
+    is_control_large = look.plan.weight <= 100 - LARGE_CONTROL_PERCENT
+    if harm is None or not look.plan.is_bake or not is_control_large or not pair.n_s:
+        return None
+
+    won = log_better(bet_on_better(pair, share.relative, harm, share.better_bets))
+    needed = _needed_if_alike(share, pair, harm)
+    if won >= PASS_AT or needed is None or needed > PATIENCE * pair.n_c:
+        return None
+    return f"more than {harm:.2%} beyond what is tolerated is not ruled out yet"
+
+
+def _needed_if_alike(share: ShareMetric, pair: Pair, harm: float) -> float | None:
+    """Return about how many requests a candidate with stable's very ratio takes to rule harm out.
+
+    Of many times as many requests, so that few events are no rounded ones.
+    """
+    many = MANY_TIMES * pair.n_c
+    alike = Pair(many, many * pair.k_s // pair.n_s, MANY_TIMES * pair.n_s, MANY_TIMES * pair.k_s)
+    return needed_for_pass(alike, share.relative, harm, PROVEN_WITHIN, share.better_bets)
 
 
 def _is_shared_fault(share: ShareMetric, memory: ShareMemory) -> bool:
