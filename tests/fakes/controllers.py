@@ -70,6 +70,10 @@ class Controllers:
     """What the kubelet says of the image of Jobs, which cannot be pulled; empty: it can."""
     quota: str = ""
     """Why no further server pod is admitted; empty: they all are."""
+    digest: str = DIGEST
+    """Of what lies at every address that has no pinned one."""
+    broken_source: str = ""
+    """Why no package Job gets at the source; empty: they do."""
     lost: Counter[str] = field(default_factory=Counter)
     """Requests by route that no ready pod could answer."""
 
@@ -131,7 +135,11 @@ class Controllers:
 
     def _package(self, job: Manifest) -> Manifest:
         order = json.loads(job["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"])
-        result: Manifest = {"modelDigest": DIGEST}
+        if self.broken_source:
+            error = {"reason": "SourceRefused", "message": self.broken_source}
+            return {"error": {**error, "transient": False}}
+        digest = order["source"].get("digest", self.digest)
+        result: Manifest = {"modelDigest": digest}
         if order["mode"] == "Image":
             result |= {"image": f"{order['repository']}@{DIGEST}", "baseDigest": DIGEST}
         return result

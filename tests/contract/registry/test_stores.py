@@ -193,7 +193,7 @@ class TestTroubleOnTheWay:
         with servers.serving(way) as server:
             yield way, Store(f"http://{server.host}", "s3", s3.writer, s3.secret)
 
-    @pytest.mark.parametrize("seed", range(3))
+    @pytest.mark.parametrize("seed", range(5))
     def test_connections_that_break_at_random_bytes_fetch_nothing_twice(
         self, bench: Bench, way: tuple[BadWay, Store], seed: int
     ) -> None:
