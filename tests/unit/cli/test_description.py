@@ -221,3 +221,22 @@ def test_a_spec_that_nobody_has_looked_at_says_so() -> None:
     found.manifest["metadata"]["generation"] += 1
 
     assert found.next_steps() == ["the operator reads the newest spec"]
+
+
+def without_steps(schedule: dict[str, Any] | None) -> str:
+    found = recording("progressing")
+    del found.manifest["spec"]["rollout"]["steps"]
+    found.manifest["status"]["rollout"]["schedule"] = schedule
+    return found.screen(width=120)
+
+
+def test_steps_that_were_chosen_are_shown_with_the_rate_that_they_were_chosen_for() -> None:
+    screen = without_steps({"weights": [10, 50], "requestsPerSecond": 12.5})
+    assert "▶ 10%  50%  95% bake" in screen
+    assert "chosen for 12.5 requests/s" in screen
+
+
+def test_steps_that_are_not_chosen_yet_are_named_as_such() -> None:
+    screen = without_steps(None)
+    assert "chosen from the request rate" in screen
+    assert "requests/s" not in screen

@@ -95,3 +95,28 @@ def test_the_first_revision_takes_no_steps(run: Program) -> None:
     run.put("digits", manifest)
 
     assert "goes to 100% as soon as" in run("plan", "digits", "--rps=5").out
+
+
+def test_absent_steps_are_those_that_the_rollout_would_get() -> None:
+    few = planned("idle", 1.0, steps=None, bakeSeconds=600, analysis={})
+    many = planned("idle", 1_000.0, steps=None, bakeSeconds=600, analysis={})
+    assert row(few, "1 ")[1] == "50%"
+    assert "\n  2 " not in few
+    assert [row(many, f"{number} ")[1] for number in range(1, 5)] == ["5%", "10%", "25%", "50%"]
+    assert "steps chosen for this request rate; deadline after 1h of active time" in many
+
+
+def test_so_few_requests_that_no_step_ends_in_a_day_are_said_in_words() -> None:
+    screen = planned("idle", 0.002, steps=None, bakeSeconds=600, analysis={})
+    assert "too slow: the steps take longer than the deadline of 1d" in screen
+    assert "so few requests show little, however they are shared" in screen
+
+
+def test_the_steps_of_a_rollout_under_way_are_those_that_it_has() -> None:
+    found = recording("progressing")
+    del found.manifest["spec"]["rollout"]["steps"]
+    found.manifest["status"]["rollout"]["schedule"] = {"weights": [10, 60], "deadlineSeconds": 7200}
+    rate = take_given_rate(1_000.0, found.md)
+    made = forecast_rollout(found.md, parse_spec(found.manifest), rate, found.now)
+    assert [leg.weight for leg in made.legs] == [10, 60, 95]
+    assert made.deadline_seconds == 7200
