@@ -19,8 +19,8 @@ from slipway.policy.ladder import (
     list_rungs,
 )
 
-REASONABLE_SECONDS = 600
-"""For the steps, as forecast with average luck: single rollouts take up to half as long again."""
+REASONABLE_SECONDS = 300
+"""For the steps, as forecast with average luck: one rollout in ten takes twice as long."""
 LONGEST_DEADLINE_SECONDS = 86_400
 SPARE = 2
 """Times the forecast that a rollout has by default."""
