@@ -185,6 +185,7 @@ class Bench:
     shelf: Shelf
     folder: Path
     exit_code: int = -1
+    backoff: Backoff = FAST
 
     @property
     def places(self) -> PackageMounts:
@@ -217,7 +218,7 @@ class Bench:
         log = self.folder / "termination-log"
         log.write_text("")
         request = self.order(path, **changes).model_dump_json(by_alias=True, exclude_none=True)
-        self.exit_code = run_package_job(request, self.places, log, FAST)
+        self.exit_code = run_package_job(request, self.places, log, self.backoff)
         return PackageResult.model_validate_json(log.read_text())
 
     def pull(self, image: str) -> "Pulled":

@@ -64,6 +64,27 @@ def make_certificate(folder: Path) -> Certificate:
     return made
 
 
+def make_chain(folder: Path) -> tuple[Path, Certificate]:
+    """Return the certificate of a private authority, and one for the loopback that it signed.
+
+    Some clients accept no certificate of an authority as that of a server.
+    """
+    authority = make_certificate(folder)
+    made = Certificate(folder / "leaf.crt", folder / "leaf.key")
+    request, extensions = folder / "leaf.csr", folder / "leaf.ext"
+    extensions.write_text("subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n")
+    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    asked = ("-subj", "/CN=store", "-keyout", str(made.key), "-out", str(request))
+    signed = (
+        *("-in", str(request), "-CA", str(authority.certificate), "-CAkey", str(authority.key)),
+        *("-CAcreateserial", "-days", "2", "-extfile", str(extensions)),
+        *("-out", str(made.certificate)),
+    )
+    for command in (("req", *curve, *asked), ("x509", "-req", *signed)):
+        subprocess.run(["openssl", *command], check=True, capture_output=True)
+    return authority.certificate, made
+
+
 @contextmanager
 def running_registry(
     folder: Path, tls: Certificate | None = None, *, host: str = LOOPBACK

@@ -24,7 +24,13 @@ from tests.cluster import build, settings
 from tests.cluster.errors import ClusterError
 from tests.cluster.progress import Progress
 from tests.contract.registry import servers
-from tests.contract.registry.servers import BLOCK_BYTES, HOP_HEADERS, Conversation, Seen
+from tests.contract.registry.servers import (
+    BLOCK_BYTES,
+    HOP_HEADERS,
+    Certificate,
+    Conversation,
+    Seen,
+)
 
 VERSITYGW = build.Program("versitygw", "1.8.0", "github.com/versity/versitygw/cmd/versitygw")
 AZURITE = "3.37.0"
@@ -70,7 +76,9 @@ class Versitygw:
     process: "subprocess.Popen[bytes]"
 
     @classmethod
-    def start(cls, folder: Path, port: int | None = None) -> "Versitygw":
+    def start(
+        cls, folder: Path, port: int | None = None, tls: Certificate | None = None
+    ) -> "Versitygw":
         port = port or servers.free_port()
         for name in ("buckets", "accounts"):
             (folder / name).mkdir(exist_ok=True)
@@ -78,6 +86,7 @@ class Versitygw:
             str(VERSITYGW.path),
             *("--access", USER, "--secret", PASSWORD, "--region", REGION, "--quiet"),
             *("--port", f"127.0.0.1:{port}", "--iam-dir", str(folder / "accounts")),
+            *(("--cert", str(tls.certificate), "--key", str(tls.key)) if tls is not None else ()),
             *("posix", str(folder / "buckets")),
         ]
         quiet = subprocess.DEVNULL

@@ -9,10 +9,12 @@ import pytest
 from slipway.api.reasons import Reason
 from slipway.api.request import AccessRequest, PackageMode, SourceRequest
 from slipway.api.result import EXIT_OK, EXIT_PERMANENT, EXIT_TRANSIENT, PackageResult
+from slipway.jobs.http import Backoff
 from slipway.jobs.sources.parts import PART_BYTES
 
 from tests.contract.registry import servers, stores
 from tests.contract.registry.bench import Bench, Shelf, a_model, a_tar
+from tests.contract.registry.servers import RecordingServer
 from tests.contract.registry.stores import BadWay, Store, Versitygw
 
 MODEL = {"1/model.onnx": a_model(), "config.pbtxt": b"max_batch_size: 8\n"}
@@ -20,6 +22,8 @@ LARGE = random.Random(7).randbytes(40 * 2**20 + 12345)
 """Three parts, the last one short."""
 
 
+TENSORS = b"""input [{ name: "INPUT__0" data_type: TYPE_FP32 dims: [3] }]
+output [{ name: "OUTPUT__0" data_type: TYPE_FP32 dims: [3] }]"""
 LOST_BYTES = 2**20
 """Most bytes that are on their way when a connection breaks."""
 
@@ -34,7 +38,8 @@ def versitygw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Versitygw]:
 def s3(versitygw: Versitygw) -> Store:
     store = versitygw.store()
     store.put(MODEL, "digits/3/")
-    store.put({"digits.tar.gz": a_tar(MODEL), "plain.onnx": a_model(), "large.pt": LARGE})
+    store.put({"digits.tar.gz": a_tar(MODEL), "plain.onnx": a_model()})
+    store.put(large(LARGE), "large/")
     return store
 
 
@@ -49,6 +54,16 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 @pytest.fixture
 def bench(shelf: Shelf, tmp_path: Path) -> Bench:
     return Bench("registry.invalid", shelf, tmp_path)
+
+
+def large(data: bytes) -> dict[str, bytes]:
+    """A model whose file may be anything."""
+    return {"1/model.pt": data, "config.pbtxt": TENSORS}
+
+
+def fetched(bench: Bench) -> bytes:
+    """What came of the file of a large model."""
+    return (bench.places.scratch / "download" / "1" / "model.pt").read_bytes()
 
 
 def fetch(
@@ -201,12 +216,12 @@ class TestTroubleOnTheWay:
         chance = random.Random(seed)
         trouble.cut_after = [chance.randrange(PART_BYTES // 4) for _ in range(10)]
 
-        result = fetch(bench, store, "large.pt")
+        result = fetch(bench, store, "large/")
 
-        assert (result.error, result.bytes) == (None, len(LARGE))
-        assert (bench.places.scratch / "download" / "large.pt").read_bytes() == LARGE
+        assert (result.error, result.bytes) == (None, len(LARGE) + len(TENSORS))
+        assert fetched(bench) == LARGE
         assert not trouble.cut_after
-        lost = trouble.sent - len(LARGE)
+        lost = trouble.sent - len(LARGE) - len(TENSORS)
         assert lost <= 10 * LOST_BYTES, "more than what was on its way was sent twice"
 
     @pytest.mark.parametrize("status", [429, 500, 503])
@@ -257,6 +272,7 @@ class TestTroubleOnTheWay:
         self, bench: Bench, way: tuple[BadWay, Store], versitygw: Versitygw
     ) -> None:
         trouble, store = way
+        bench.backoff = Backoff(attempts=30, first_seconds=0.1, most_seconds=0.5)
 
         def crash() -> None:
             versitygw.kill()
@@ -264,23 +280,23 @@ class TestTroubleOnTheWay:
 
         trouble.after[len(LARGE) // 2] = crash
 
-        result = fetch(bench, store, "large.pt")
+        result = fetch(bench, store, "large/")
 
-        assert (result.error, result.bytes) == (None, len(LARGE))
-        assert (bench.places.scratch / "download" / "large.pt").read_bytes() == LARGE
+        assert (result.error, result.bytes) == (None, len(LARGE) + len(TENSORS))
+        assert fetched(bench) == LARGE
 
     def test_an_object_that_is_replaced_meanwhile_is_never_mixed(
         self, bench: Bench, way: tuple[BadWay, Store], s3: Store
     ) -> None:
         trouble, store = way
         first, second = b"1" * len(LARGE), b"2" * (len(LARGE) + 5)
-        s3.put({"changing.pt": first})
-        trouble.after[len(LARGE) // 2] = lambda: s3.put({"changing.pt": second})
+        s3.put(large(first), "changing/")
+        trouble.after[len(LARGE) // 2] = lambda: s3.put(large(second), "changing/")
 
-        result = fetch(bench, store, "changing.pt")
+        result = fetch(bench, store, "changing/")
 
         assert result.error is None
-        assert (bench.places.scratch / "download" / "changing.pt").read_bytes() == second
+        assert fetched(bench) == second
 
     def test_a_file_that_is_added_meanwhile_is_part_of_it(
         self, bench: Bench, way: tuple[BadWay, Store], s3: Store
@@ -308,3 +324,98 @@ def test_5000_files_are_one_model(bench: Bench, versitygw: Versitygw, s3: Store)
     found = list((bench.places.scratch / "download").rglob("*.bin"))
     assert len(found) == 5000
     assert all(int(path.read_bytes()) == int(path.stem) for path in found)
+
+
+class TestPrivateAuthority:
+    @pytest.fixture
+    def chain(self, tmp_path: Path) -> tuple[Path, servers.Certificate]:
+        return servers.make_chain(tmp_path)
+
+    @pytest.fixture
+    def secure(
+        self, versitygw: Versitygw, s3: Store, chain: tuple[Path, servers.Certificate]
+    ) -> Iterator[Store]:
+        del s3  # has put the files
+        server = Versitygw.start(versitygw.folder, tls=chain[1])
+        yield Store(f"https://127.0.0.1:{server.port}", "s3", versitygw.store().writer, {})
+        server.kill()
+
+    def test_a_config_map_lets_it_be_trusted(
+        self, bench: Bench, secure: Store, s3: Store, chain: tuple[Path, servers.Certificate]
+    ) -> None:
+        bench.places.source_ca.mkdir()
+        (bench.places.source_ca / "ca.crt").write_bytes(chain[0].read_bytes())
+
+        result = fetch(bench, secure, "plain.onnx", dict(s3.secret), ca_config_map="company-ca")
+
+        assert result.error is None
+
+    def test_a_secret_may_bring_it_along(
+        self, bench: Bench, secure: Store, s3: Store, chain: tuple[Path, servers.Certificate]
+    ) -> None:
+        secret = {**s3.secret, "ca.crt": chain[0].read_text()}
+
+        assert fetch(bench, secure, "plain.onnx", secret).error is None
+
+    def test_without_it_the_field_is_named(self, bench: Bench, secure: Store, s3: Store) -> None:
+        reason, message = error_of(fetch(bench, secure, "plain.onnx", dict(s3.secret)))
+
+        assert (bench.exit_code, reason) == (EXIT_PERMANENT, Reason.SOURCE_REFUSED)
+        assert "set spec.model.source.connection.caConfigMapRef" in message
+
+
+class TestWorkloadIdentity:
+    """As IRSA does it: a webhook gives the pod a token, and its role by variables."""
+
+    @pytest.fixture
+    def sts(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordingServer]:
+        authority, certificate = servers.make_chain(bench.folder)
+        bench.places.source_ca.mkdir()
+        (bench.places.source_ca / "ca.crt").write_bytes(authority.read_bytes())
+        (bench.folder / "token").write_text("a-projected-token")
+        role = f"""<AccessKeyId>{stores.USER}</AccessKeyId>
+            <SecretAccessKey>{stores.PASSWORD}</SecretAccessKey><SessionToken></SessionToken>
+            <Expiration>2099-01-01T00:00:00Z</Expiration>"""
+        for tag in ("Credentials", "AssumeRoleWithWebIdentityResult"):
+            role = f"<{tag}>{role}</{tag}>"
+        answer = f"<AssumeRoleWithWebIdentityResponse>{role}</AssumeRoleWithWebIdentityResponse>"
+
+        def respond(talk: servers.Conversation, _: servers.Seen) -> None:
+            talk.answer(200, body=answer.encode())
+
+        with servers.serving(respond, certificate) as server:
+            monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::1:role/reader")
+            monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(bench.folder / "token"))
+            monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"https://{server.host}")
+            yield server
+
+    def fetch(self, bench: Bench, s3: Store) -> PackageResult:
+        access = AccessRequest(
+            service_account="reader",
+            endpoint=s3.address,
+            region=stores.REGION,
+            ca_config_map="company-ca",
+        )
+        source = SourceRequest(uri=s3.uri("plain.onnx"), allow_plain_http=True, access=access)
+        return bench.package("x", source=source, mode=PackageMode.FETCH)
+
+    def test_the_pods_own_identity_asks_for_a_role(
+        self, bench: Bench, s3: Store, sts: RecordingServer
+    ) -> None:
+        result = self.fetch(bench, s3)
+
+        assert "WebIdentityToken=a-projected-token" in sts.seen[0].path
+        # versitygw knows no session tokens; that it is asked with the role's key is enough.
+        assert result.error is None or "ServiceAccount reader" in result.error.message
+
+    def test_a_role_that_is_refused_is_named_with_the_account(
+        self, bench: Bench, s3: Store, sts: RecordingServer
+    ) -> None:
+        refusal = b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"
+        sts.respond = lambda talk, _: talk.answer(403, body=refusal)
+
+        reason, message = error_of(self.fetch(bench, s3))
+
+        assert reason == Reason.SOURCE_UNAVAILABLE
+        assert "ServiceAccount reader got no token" in message
+        assert "403 AccessDenied" in message

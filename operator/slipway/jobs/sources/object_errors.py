@@ -15,10 +15,8 @@ CODE = re.compile(r"<Code>\s*([A-Za-z]{1,64})\s*</Code>")
 STATUS = re.compile(r"status code: (\d{3})|\bstatus: (\d{3})")
 EXPECTED_REGION = re.compile(r"<Region>([a-z0-9-]{1,64})</Region>")
 METADATA_SERVICE = re.compile(r"169\.254\.169\.254|169\.254\.170\.2|metadata\.google\.internal")
-TOKEN_SERVICE = re.compile(
-    r"sts\.[a-z0-9.-]*amazonaws|oauth2/v2\.0/token|oauth2\.googleapis\.com|WebIdentity|invalid_grant"
-    r"|invalid_client"
-)
+TOKEN_SERVICE = re.compile(r"Error performing \w+ REDACTED|WebIdentity|invalid_(grant|client)")
+"""Requests for tokens: their addresses are secret, so the client does not show them."""
 
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND, PRECONDITION, SERVER_ERRORS = 401, 403, 404, 412, 500
 NO_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound"})
@@ -92,7 +90,7 @@ def explain_error(access: SourceAccess, bucket: str, key: str, error: BaseExcept
     said = " ".join(str(part) for part in (status, code) if part)
 
     if METADATA_SERVICE.search(answer.text) or TOKEN_SERVICE.search(answer.text):
-        return _no_identity(access)
+        return _no_identity(access, answer)
     if status is None:
         return _no_answer(access, answer.text)
     if status == PRECONDITION:
@@ -134,16 +132,24 @@ def _wrong_region(access: SourceAccess, answer: StoreAnswer) -> Exception:
     )
 
 
-def _no_identity(access: SourceAccess) -> Exception:
+def _no_identity(access: SourceAccess, answer: StoreAnswer) -> Exception:
+    """Return what to raise where the cloud gives no token for the store."""
+    said = f" ({' '.join(str(part) for part in (answer.status, answer.code) if part)})"
     if access.has_identity:
         return Interrupted(
-            f"{access.credentials} got no token: is it bound to a role of the store's cloud?"
+            f"{access.credentials} got no token: is it bound to a role of the store's cloud?{said}"
+        )
+    if access.asked.secret is not None:
+        is_refused = answer.status is not None and answer.status < SERVER_ERRORS
+        problem = f"the cloud gives no token for {access.credentials}{said}"
+        return (
+            access.failure(Reason.SOURCE_REFUSED, problem) if is_refused else Interrupted(problem)
         )
     return access.failure(Reason.SOURCE_REFUSED, f"found no credentials; {access.advice}")
 
 
 def _no_answer(access: SourceAccess, text: str) -> Exception:
-    if "certificate" in text:
+    if "certificate" in text.lower():
         return access.failure(
             Reason.SOURCE_REFUSED,
             "the store's certificate is not trusted: set "
