@@ -147,11 +147,21 @@ def _covers(rule: str, host: str) -> bool:
 def make_tls_context(ca_file: Path | None) -> ssl.SSLContext:
     """Return a context that trusts the system's certificates and those of `ca_file`."""
     context = ssl.create_default_context()
-    if not context.cert_store_stats()["x509_ca"]:
-        context.load_verify_locations(certifi.where())  # slim images have no certificates
-    if ca_file is not None:
-        context.load_verify_locations(ca_file)
+    for path in _further_authorities(context, ca_file):
+        context.load_verify_locations(path)
     return context
+
+
+def further_authorities(ca_file: Path | None) -> str | None:
+    """Return the certificates that a client with the system's own must trust besides; or None."""
+    paths = _further_authorities(ssl.create_default_context(), ca_file)
+    return "\n".join(path.read_text() for path in paths) or None
+
+
+def _further_authorities(context: ssl.SSLContext, ca_file: Path | None) -> list[Path]:
+    is_bare = not context.cert_store_stats()["x509_ca"]  # slim images have no certificates
+    paths = [Path(certifi.where()) if is_bare else None, ca_file]
+    return [path for path in paths if path is not None]
 
 
 def _retry_after_seconds(retry_after: str | None) -> float:

@@ -104,6 +104,15 @@ def test_one_object_is_one_model_file(bench: Bench, s3: Store) -> None:
     assert (result.error, result.format) == (None, "ONNX")
 
 
+def test_an_image_without_certificates_reads_as_well(
+    bench: Bench, s3: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent")
+    monkeypatch.setenv("SSL_CERT_DIR", "/nonexistent")
+
+    assert fetch(bench, s3, "plain.onnx").error is None
+
+
 class TestWhoMayNot:
     def test_an_unknown_key_is_named_with_its_secret(self, bench: Bench, s3: Store) -> None:
         secret = {**s3.secret, "AWS_ACCESS_KEY_ID": "who"}

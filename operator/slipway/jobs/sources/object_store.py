@@ -11,7 +11,13 @@ from urllib.parse import unquote
 from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
 from slipway.jobs.file_tree import Tree, TreeFile, make_tree, name_problem
-from slipway.jobs.http import CONNECT_SECONDS, READ_SECONDS, USER_AGENT, Backoff
+from slipway.jobs.http import (
+    CONNECT_SECONDS,
+    READ_SECONDS,
+    USER_AGENT,
+    Backoff,
+    further_authorities,
+)
 from slipway.jobs.sources.access import SourceAccess
 from slipway.jobs.sources.archive import MAX_FILES, make_empty_directory
 from slipway.jobs.sources.object_errors import StoreAnswer, explain_error
@@ -226,7 +232,7 @@ def _without_markers(files: list[RemoteFile]) -> list[RemoteFile]:
 def _open_store(access: SourceAccess, bucket: str) -> "ObjectStore":
     from obstore.store import AzureStore, GCSStore, S3Store  # noqa: PLC0415 - as in `_Remote.read`
 
-    ca_file, proxy = access.ca_file(), access.proxy
+    authorities, proxy = further_authorities(access.ca_file()), access.proxy
     client: Any = {
         "user_agent": USER_AGENT,
         "connect_timeout": f"{CONNECT_SECONDS:.0f}s",
@@ -234,8 +240,8 @@ def _open_store(access: SourceAccess, bucket: str) -> "ObjectStore":
         "timeout": "1day",  # of a whole answer: the limit is on silence
         "allow_http": True,
     }
-    if ca_file is not None:
-        client["root_certificate"] = ca_file.read_text()
+    if authorities is not None:
+        client["root_certificate"] = authorities
     if proxy is not None:
         client |= {"proxy_url": proxy.url, "proxy_excludes": ",".join(proxy.without)}
 
