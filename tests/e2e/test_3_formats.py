@@ -14,6 +14,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("unharmed")]
 RATE = 20.0
 PIPELINE = Model(name="pipeline", version="1", warm_up=0)
 """Triton warms no ensemble up."""
+COLD = {"warmUpSeconds": 15}
+"""So the first requests of a step in Python are slow, which is not what is tried here."""
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,9 @@ def pipeline(follow: Follow) -> Deployed:
 def test_a_fault_in_the_first_step_of_an_ensemble_takes_the_whole_version_back(
     pipeline: Deployed, start_load: StartLoad
 ) -> None:
-    candidate = replace(PIPELINE, version="2", file="failing-pipeline.tar.gz", strict=True)
+    candidate = replace(
+        PIPELINE, version="2", file="failing-pipeline.tar.gz", strict=True, analysis=COLD
+    )
 
     with start_load(Plan("pipeline", rate=RATE)):
         pipeline.apply(candidate)
