@@ -380,9 +380,21 @@ def test_a_slowest_thousandth_that_the_p99_knows_already_is_not_judged_twice() -
 # ── growth ──
 
 
+SETTLED_LOOKS = 11
+"""Of half a minute: more than five times a p99 of a minute, which `counted` gives slow answers."""
+
+
+def settled(run: Run) -> dict[str, Judgement]:
+    """Let so much time go by that the slow answers of a step are in."""
+    found = {}
+    for _ in range(SETTLED_LOOKS):
+        found = run.look((300, 0, 0), (300, 0, 30), seconds=30)
+    return found
+
+
 def leaking(run: Run, minutes: int, growth: float) -> dict[str, Judgement]:
     """Let the candidate's answers get slower, by so many more of 300 in each half minute."""
-    found = {}
+    found = settled(run)
     for number in range(2 * minutes):
         slow = min(300, round(growth * number))
         found = run.look((300, 0, slow), (300, 0, 30), seconds=30)
@@ -398,10 +410,19 @@ def test_answers_that_get_slower_all_the_time_fail() -> None:
 
 def test_answers_that_are_slow_at_once_are_no_trend() -> None:
     wide = {"tolerance": Tolerance(relative=0.25, absolute=1)}
-    run, found = Run(wide, stable=(1000, 0, 100)), {}
+    run = Run(wide, stable=(1000, 0, 100))
+    found = settled(run)
     for _ in range(20):
         found = run.look((300, 0, 33), (300, 0, 30), seconds=30)
     assert said(found, "latency-rise") == ("Pass", "NothingAgainst")
+
+
+def test_slow_answers_that_come_in_after_quick_ones_are_no_growth() -> None:
+    """As at every new weight, where answers take long: the quick ones are in first."""
+    run, found = Run({"tolerance": Tolerance(absolute=1)}, stable=(1000, 0, 100)), {}
+    for number in range(SETTLED_LOOKS - 1):
+        found = run.look((300, 0, 3 * number), (300, 0, 30), seconds=30)
+    assert found["latency-rise"].samples == 0
 
 
 def test_growth_within_the_limit_is_suspicious_and_no_more() -> None:

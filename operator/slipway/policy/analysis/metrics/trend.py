@@ -8,6 +8,7 @@ windows are above the limit: a version that is slower by ever so little is held,
 
 import math
 from dataclasses import replace
+from datetime import timedelta
 
 from slipway.api.reasons import Reason
 from slipway.api.times import to_wire
@@ -68,6 +69,10 @@ def assess_trend(mean: MeanMetric, delta: Window, stored: StoredState, look: Loo
 
 
 def _count_look(mean: MeanMetric, memory: TrendMemory, delta: Window, look: Look) -> TrendMemory:
+    # Where answers are slow, only the quick ones are in at first: that is no growth.
+    if look.previous - look.base.since < timedelta(seconds=look.slowest_seconds):
+        return replace(memory, open=EMPTY)
+
     window = memory.open + delta
     is_full = min(window.n_c, window.n_s) >= WINDOW_SAMPLES and window.seconds >= TREND_SECONDS
     if not is_full:
