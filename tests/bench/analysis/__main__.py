@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from tests.bench.analysis import sections, tables_of_rollouts
 from tests.bench.analysis.arrivals import bursts_are_real
 from tests.bench.analysis.bench import Bench
+from tests.bench.analysis.page import PAGE, write_tables
 from tests.bench.analysis.store import Store, code_hash
 
 RUNS, QUICK_RUNS = sections.FULL_RUNS, 4
@@ -24,18 +25,24 @@ def main() -> int:
     bench = Bench(store, runs, options.jobs, options.case, measure=not options.stored)
 
     source = "the real trace" if bursts_are_real() else "a synthetic process like the trace"
-    print(
-        f"{datetime.now(UTC):%Y-%m-%d}, code {code_hash()}; bursts: {source}; "
-        "the seed of a run is its scenario's name and its number"
+    conditions = (
+        f"Measured on {datetime.now(UTC):%Y-%m-%d}, {runs} runs a cell, code {code_hash()}; "
+        f"bursts: {source}."
     )
+    print(conditions)
+    made = {"conditions": conditions}
     for section in sections.SECTIONS:
         if not options.only or section.name in options.only:
-            print(f"\n### {section.title}\n\n{section.make(bench)}", flush=True)
+            made[section.name] = section.make(bench)
+            print(f"\n### {section.title}\n\n{made[section.name]}", flush=True)
 
     # What was not asked for is not measured for a promise either.
     kept = Bench(store, runs, options.jobs, options.case, measure=False)
     answers = sections.answer_promises(kept)
-    print(f"\n### Promises\n\n{tables_of_rollouts.promises(answers)}")
+    made["promises"] = tables_of_rollouts.promises(answers)
+    print(f"\n### Promises\n\n{made['promises']}")
+    if options.write:
+        write_tables(PAGE, made)
     broken = [answer for answer in answers if answer.is_broken]
     for answer in broken:
         print(
@@ -55,6 +62,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--only", choices=names, action="append", help="these sections alone")
     parser.add_argument("--case", default="", help="only cells whose name holds this text")
+    parser.add_argument("--write", action="store_true", help=f"the tables into {PAGE.name}")
     parser.add_argument(
         "--stored", action="store_true", help="measure nothing: print what is stored, of any code"
     )

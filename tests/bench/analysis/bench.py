@@ -33,13 +33,13 @@ class Bench:
         self._began = time.monotonic()
 
     def runs_of(self, cells: Sequence[Cell], runs: int | None = None) -> dict[str, list[Run]]:
-        """Return the runs of every chosen cell that has any, by its name."""
+        """Return the runs of every chosen cell by its name; one that lacks some is left out."""
         wanted = runs or self.runs
         chosen = [cell for cell in cells if self._chosen in cell.name]
         if self._measures:
             self._do([chunk for cell in chosen for chunk in self._chunks(cell, wanted)])
         found = {cell.name: self._store.of(cell.name, wanted) for cell in chosen}
-        return {name: done for name, done in found.items() if done}
+        return {name: done for name, done in found.items() if len(done) == wanted}
 
     def _chunks(self, cell: Cell, runs: int) -> Iterator[tuple[Cell, list[int]]]:
         missing = self._store.missing(cell.name, runs)

@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from slipway.api.modeldeployment import Tolerance
 
 from tests.bench.analysis.limits import limit
-from tests.bench.analysis.many_rollouts import HOUR, MAX_HARM, Fault, Part, play, wrong_passes
+from tests.bench.analysis.many_rollouts import (
+    HOUR,
+    MAX_HARM,
+    ROLLOUT,
+    Fault,
+    Part,
+    play,
+    wrong_passes,
+)
 from tests.bench.analysis.store import Run
 
 HOURS = 1000
@@ -144,12 +152,15 @@ def quiet() -> list[Hour]:
 
 
 def noisy() -> list[Hour]:
-    """Return hours without a difference, with noise of single pods."""
-    return [
-        Hour(f"noise of pods, sigma {sigma:g}, {rps:g}/s", Fault(rps, arm_noise=sigma))
-        for sigma in (0.3, 0.6)
-        for rps in (10.0, 100.0, 1000.0)
-    ]
+    """Return hours, and whole rollouts, without a difference, with noise of single pods."""
+    made = []
+    for sigma in (0.3, 0.6):
+        name = f"noise of pods, sigma {sigma:g}"
+        rates = (10.0, 100.0, 1000.0)
+        made += [Hour(f"{name}, {rps:g}/s", Fault(rps, arm_noise=sigma)) for rps in rates]
+        whole = Fault(100.0, arm_noise=sigma)
+        made.append(Hour(f"{name}, 100/s, a rollout with its bake", whole, ROLLOUT))
+    return made
 
 
 def faults() -> list[Hour]:

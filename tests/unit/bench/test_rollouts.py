@@ -10,7 +10,15 @@ from slipway.api.counters import Counters, RouteCounters
 
 from tests.bench.analysis import hours, tables_of_rollouts
 from tests.bench.analysis.bench import Bench, Cell
-from tests.bench.analysis.promises import OF_HOURS, OF_ROLLOUTS, Promise, answer_all, promoted
+from tests.bench.analysis.page import write_tables
+from tests.bench.analysis.promises import (
+    OF_HOURS,
+    OF_MARGINS,
+    OF_ROLLOUTS,
+    Promise,
+    answer_all,
+    promoted,
+)
 from tests.bench.analysis.rollouts.behaviour import (
     Behaviour,
     End,
@@ -28,6 +36,7 @@ from tests.bench.analysis.rollouts.service import CANDIDATE, STABLE, Service
 from tests.bench.analysis.seeds import seed_of, seeds
 from tests.bench.analysis.store import Run, Store
 from tests.builders import NOON
+from tests.pages import ROOT
 
 NAMES, REVISIONS = ("router-a", "router-b"), ("cccccccc", "aaaaaaaa")
 
@@ -256,3 +265,19 @@ def test_a_run_has_its_own_seed() -> None:
     draws = [rng.random() for rng in (*seeds("a", 2), *seeds("b", 2))]
     assert len(set(draws)) == 4
     assert draws[1] == seed_of("a", 1).random()
+
+
+def test_the_documentation_says_what_is_measured_as_a_promise() -> None:
+    texts = [promise.text for promise in OF_ROLLOUTS]
+    texts += [promise.text for promise in OF_HOURS]
+    texts += [promise.text for promise in OF_MARGINS]
+    page = " ".join((ROOT / "docs/analysis.md").read_text().split())
+    promised = page.partition("## Promised")[2].partition("## Not promised")[0]
+    assert [text for text in texts if text not in promised] == []
+
+
+def test_tables_are_written_between_their_marks_and_nowhere_else(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n\n<!-- bad -->\nold\n<!-- /bad -->\n\nafter\n")
+    write_tables(page, {"bad": "| new |", "good": "| none |"})
+    assert page.read_text() == ("before\n\n<!-- bad -->\n\n| new |\n\n<!-- /bad -->\n\nafter\n")
