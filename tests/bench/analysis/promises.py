@@ -163,12 +163,11 @@ OF_ROLLOUTS: tuple[Promise[CaseOutcome], ...] = (
         median_harmed,
     ),
     Promise(
-        "At 100 requests/s three times the errors at a base of 0.1%, a fifth more client errors, "
-        "and a fault in every fifth minute are promoted in 5% of rollouts at most",
+        "At 100 requests/s three times the errors at a base of 0.1%, and a fault in every fifth "
+        "minute, are promoted in 5% of rollouts at most",
         _names(
             _BAD,
             "errors 0.1% → 0.3%, 100/s",
-            "client errors 5% → 6%",
             "10% more errors in one minute",
             "4% more errors in one minute",
         ),
