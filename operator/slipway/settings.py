@@ -23,6 +23,7 @@ ADDRESS_VARIABLE = "POD_IP"
 REQUEST_SECONDS = 3.0
 """Longest time of a request to the API server, from its start to the last byte."""
 
+PEM_PUBLIC_KEY = r"^\s*-----BEGIN PUBLIC KEY-----\s[A-Za-z0-9+/=\s]+-----END PUBLIC KEY-----\s*$"
 Namespace = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 
 
@@ -114,6 +115,21 @@ class StoreSettings(SettingsModel):
         return not self.namespaces or namespace in self.namespaces
 
 
+class SigningKey(SettingsModel):
+    """A public key that ModelDeployments refer to by its name in `verify.key`."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+    """Name for `verify.key`."""
+    public_key: Annotated[str, Field(pattern=PEM_PUBLIC_KEY, max_length=4096)]
+    """The key, PEM: P-256, P-384 or P-521."""
+    namespaces: list[Namespace] = []
+    """Namespaces whose ModelDeployments may use the key; empty: all."""
+
+    def serves(self, namespace: str) -> bool:
+        """Return whether ModelDeployments of this namespace may use the key."""
+        return not self.namespaces or namespace in self.namespaces
+
+
 class SourceSettings(SettingsModel):
     """Which sources of models are allowed, and how they are reached."""
 
@@ -121,13 +137,24 @@ class SourceSettings(SettingsModel):
     """Allow ``http://`` sources without a pinned digest."""
     stores: list[StoreSettings] = []
     """Stores that ModelDeployments use without knowing how they are reached."""
+    keys: list[SigningKey] = []
+    """Public keys by which signatures of models and golden sets are verified."""
+    require_signature: list[
+        Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?|\*)$", max_length=63)]
+    ] = []
+    """Namespaces in which models and golden sets must be signed with one of `keys`; ``*``: all."""
+
+    def demands_signature(self, namespace: str) -> bool:
+        """Return whether ModelDeployments of this namespace must have signed files."""
+        return bool({namespace, "*"} & set(self.require_signature))
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
-        names = [store.name for store in self.stores]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"stores has {twice!r} twice, expected each name once")
+        for field, named in (("stores", self.stores), ("keys", self.keys)):
+            names = [item.name for item in named]
+            twice = next((name for name in names if names.count(name) > 1), None)
+            if twice is not None:
+                raise ValueError(f"{field} has {twice!r} twice, expected each name once")
         return self
 
 

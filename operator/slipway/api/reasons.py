@@ -312,6 +312,13 @@ class Reason(StrEnum):
         Course.NEEDS_PERSON,
         "pin the digest of the files, or restore the files",
     )
+    SIGNATURE_INVALID = (
+        "SignatureInvalid",
+        Group.JOB,
+        "the files are not those that the key's owner signed; the message names the first ones",
+        Course.NEEDS_PERSON,
+        "restore the files, or sign these with the key that `verify` names",
+    )
     LAYOUT_UNKNOWN = (
         "LayoutUnknown",
         Group.JOB,

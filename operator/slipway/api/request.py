@@ -19,6 +19,9 @@ SOURCE_SECRET_MOUNT = "/secrets/source"
 """Where the Secret of a source is mounted; empty where there is no such Secret."""
 SOURCE_CA_MOUNT = "/ca/source"
 """The private authority of a source is ``/ca/source/ca.crt``."""
+SOURCE_KEY_MOUNT = "/keys/source"
+KEY_FILE = "key.pem"
+"""The public key of a source is ``/keys/source/key.pem``, where a Secret or ConfigMap has it."""
 SCRATCH_MOUNT = "/scratch"
 """Writable; has to hold the download and the unpacked model."""
 PUSH_SECRET_MOUNT = "/secrets/push"
@@ -79,6 +82,29 @@ class AccessRequest(ApiModel):
     no_proxy: list[str] | None = None
 
 
+class VerifyRequest(ApiModel):
+    """Whose signature the files must have; exactly one of the first three says where the key is."""
+
+    public_key: str | None = None
+    """The key itself, PEM: one of the operator's settings."""
+    secret: str | None = None
+    """Name of the Secret with the key, which is mounted."""
+    config_map: str | None = None
+    """Name of the ConfigMap with the key, which is mounted."""
+    key: str
+    """Name of the key: in the operator's settings, or in the Secret or ConfigMap."""
+    bundle: str
+    """Path in the source, or an address that is reached in the same way."""
+
+    @property
+    def holder(self) -> str:
+        """Where the key is, for messages."""
+        if self.public_key is not None:
+            return f"key {self.key} of the operator's settings"
+        kind = "ConfigMap" if self.secret is None else "Secret"
+        return f"key {self.key} of {kind} {self.secret or self.config_map}"
+
+
 class SourceRequest(ApiModel):
     """Where to fetch files from."""
 
@@ -89,6 +115,8 @@ class SourceRequest(ApiModel):
     """Accept ``http://`` without a digest."""
     access: AccessRequest | None = None
     """How to get in; None where the address says it all."""
+    verify: VerifyRequest | None = None
+    """Whose signature the files must have; None: anybody's, or none."""
     max_bytes: int = MAX_SOURCE_BYTES
     """Limit of the download, and of what it unpacks to."""
 

@@ -51,6 +51,28 @@ class JobError(ApiModel):
     """True when the same Job may succeed later."""
 
 
+class SignedFile(ApiModel):
+    """A file that a signature covers."""
+
+    name: Annotated[str, Field(max_length=1024)]
+    """Path in the source."""
+    digest: Digest
+    """Digest of its content."""
+
+
+class SignedFiles(ApiModel):
+    """What a signature said, after it was verified."""
+
+    signer: Digest
+    """Fingerprint of the public key, sha256 of its PEM text: the hint in the bundle."""
+    key: Annotated[str, Field(max_length=1024)]
+    """Where the public key was found."""
+    count: int
+    """Number of files that the signature covers."""
+    files: Annotated[list[SignedFile], Field(max_length=16)]
+    """The first of them, as far as there is room; the image's annotations have more."""
+
+
 class PackageResult(ApiModel):
     """Result of a package Job."""
 
@@ -65,6 +87,8 @@ class PackageResult(ApiModel):
     """``repository@sha256:…``; absent in Fetch mode."""
     base_digest: Digest | None = None
     """Digest that server.image resolved to; absent in Fetch mode unless the image names it."""
+    signed: SignedFiles | None = None
+    """Who signed the files; absent where no signature is asked for."""
     server_version: str | None = None
     """Triton's version, from the base image's label; absent where it has none."""
     signature: Signature | None = None
@@ -121,5 +145,7 @@ class CheckResult(ApiModel):
     """Absent where there is no stable, or it did not answer every case."""
     golden_digest: Digest | None = None
     """Digest of the golden set's files; absent without one."""
+    golden_signed: SignedFiles | None = None
+    """Who signed the golden set; absent where no signature is asked for."""
     signature: Signature | None = None
     """As the candidate's server reports it."""

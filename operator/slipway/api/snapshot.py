@@ -11,7 +11,7 @@ from pydantic import Field
 from slipway.api.base import ApiModel, Digest, Manifest, Revision
 from slipway.api.protocol import Protocol
 from slipway.api.request import PackageMode
-from slipway.api.result import Signature
+from slipway.api.result import Signature, SignedFiles
 
 FORMAT = 1
 """Version of this format; increased when the meaning of a field changes."""
@@ -33,6 +33,8 @@ class RevisionSnapshot(ApiModel):
     """Image of the server container; ``repository@sha256:…`` in Image mode."""
     server_version: str | None = None
     signature: Signature | None = None
+    signed: SignedFiles | None = None
+    """Who signed the model's files; None where no signature was asked for."""
     protocols: list[Protocol]
     start_seconds: int
     drain_seconds: int

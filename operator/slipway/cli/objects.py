@@ -98,6 +98,24 @@ class Hook:
 
 
 @dataclass(frozen=True, slots=True)
+class SignedFile:
+    """A file that a signature covers."""
+
+    name: str
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedFiles:
+    """Who signed a model's files."""
+
+    signer: str
+    key: str = ""
+    count: int = 0
+    files: tuple[SignedFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Revision:
     """A revision that runs."""
 
@@ -108,6 +126,7 @@ class Revision:
     since: datetime | None = None
     image: str = ""
     digest: str = ""
+    signed: SignedFiles | None = None
     scaling: Scaling | None = None
 
 

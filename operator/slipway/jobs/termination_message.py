@@ -33,8 +33,8 @@ TEXT_LIMITS = (2000, 1000, 500, 200)
 
 ESSENTIAL = frozenset(
     {
-        *("error", "warnings", "modelDigest", "image", "baseDigest"),
-        *("verdict", "reason", "message", "goldenDigest"),
+        *("error", "warnings", "modelDigest", "image", "baseDigest", "signed"),
+        *("verdict", "reason", "message", "goldenDigest", "goldenSigned"),
     }
 )
 """Fields without which a result is of no use, and whose lengths are limited elsewhere."""

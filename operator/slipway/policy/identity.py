@@ -15,6 +15,7 @@ from slipway.api.request import PackageMode
 from slipway.errors import SpecError
 from slipway.policy.canonical_input import canonical_golden_set, canonical_input, spelled_input
 from slipway.policy.source_access import require_known_stores
+from slipway.policy.source_verification import require_signatures
 from slipway.settings import Settings
 
 START_SECONDS = 600
@@ -87,12 +88,14 @@ def resolve(object_: ModelDeployment, settings: Settings) -> Resolved:
     """Fill in what the user left to the operator.
 
     Raises:
-        SpecError: Image mode without a place for images, a store that is not known, or a field that
-            the operator's settings forbid.
+        SpecError: Image mode without a place for images, a store or key that is not known, a
+            signature that is demanded and not asked for, or a field that the operator's settings
+            forbid.
 
     """
     spec = object_.spec
     require_known_stores(object_, settings)
+    require_signatures(object_, settings)
     server = spec.server or Server()
     _refuse_forbidden_fields(server, settings)
     _refuse_forbidden_accounts(spec, settings)

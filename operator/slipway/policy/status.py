@@ -141,6 +141,7 @@ def _describe_revision(
         version=known.snapshot.version,
         digest=known.snapshot.model_digest,
         image=known.snapshot.image,
+        signed=known.snapshot.signed,
         weight=weight,
         ready_replicas=facts.ready(known.name),
         scaling=scaling_of(known.name, decision, facts, before, now),

@@ -31,6 +31,7 @@ from slipway.api.snapshot import RevisionSnapshot
 from slipway.policy.facts import Facts
 from slipway.policy.identity import Resolved, resolve, revision_of
 from slipway.policy.source_access import GOLDEN_FIELD, is_open_to_change, resolve_access
+from slipway.policy.source_verification import resolve_verify
 from slipway.render import triton, workload
 from slipway.render.owner import Owner
 from slipway.settings import IPFamily, Settings
@@ -114,7 +115,11 @@ def _build_golden_request(
     access = resolve_access(golden, md.metadata.namespace, settings, GOLDEN_FIELD)
     return GoldenRequest(
         source=SourceRequest(
-            uri=golden.uri, digest=golden.digest, allow_plain_http=True, access=access
+            uri=golden.uri,
+            digest=golden.digest,
+            allow_plain_http=True,
+            access=access,
+            verify=resolve_verify(golden, md.metadata.namespace, settings, GOLDEN_FIELD),
         ),
         min_agreement=golden.min_agreement,
         regression=golden.regression or Regression.FAIL,
@@ -181,6 +186,7 @@ def build_snapshot(facts: Facts, result: PackageResult, settings: Settings) -> R
         image=image,
         server_version=result.server_version,
         signature=result.signature,
+        signed=result.signed,
         protocols=list(resolved.protocols),
         start_seconds=resolved.start_seconds,
         drain_seconds=resolved.drain_seconds,
@@ -241,6 +247,7 @@ def _build_source(md: ModelDeployment, settings: Settings, digest: str | None) -
         digest=digest,
         allow_plain_http=digest is not None or not is_open,
         access=resolve_access(source, namespace, settings),
+        verify=resolve_verify(source, namespace, settings),
     )
 
 

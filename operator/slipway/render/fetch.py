@@ -4,18 +4,22 @@ from slipway.api import names
 from slipway.api.base import ApiModel, Manifest
 from slipway.api.request import (
     ENVIRONMENT_VARIABLE,
+    KEY_FILE,
     SOURCE_CA_MOUNT,
+    SOURCE_KEY_MOUNT,
     SOURCE_MOUNT,
     SOURCE_SECRET_MOUNT,
     AccessRequest,
     PackageRequest,
     SourceRequest,
+    VerifyRequest,
 )
 from slipway.render.triton import SECURITY_CONTEXT
 
 SOURCE_VOLUME = "source"
 SECRET_VOLUME = "source-secret"  # noqa: S105 - the name of a volume
 AUTHORITY_VOLUME = "source-ca"
+KEY_VOLUME = "source-key"
 CLAIM_SCHEME = "pvc"
 AZURE_IDENTITY = "azure.workload.identity"
 """Prefix of the label by which Azure's webhook finds pods, and of an annotation."""
@@ -63,7 +67,7 @@ def render_request(request: ApiModel) -> Manifest:
 
 
 def render_source_volumes(source: SourceRequest | None, claim: str) -> list[Manifest]:
-    """Return the volumes that a source needs: its claim, its Secret, its authority.
+    """Return the volumes that a source needs: its claim, Secret, authority and public key.
 
     A Secret or ConfigMap that is missing does not hold the pod up, where nobody would see why: the
     Job finds the volume empty, and names it.
@@ -78,7 +82,17 @@ def render_source_volumes(source: SourceRequest | None, claim: str) -> list[Mani
     if access.ca_config_map is not None:
         authority = {"name": access.ca_config_map, "optional": True}
         volumes.append({"name": AUTHORITY_VOLUME, "configMap": authority})
-    return volumes
+    return [*volumes, *_render_key_volumes(source.verify)]
+
+
+def _render_key_volumes(verify: VerifyRequest | None) -> list[Manifest]:
+    """Only the public key is mounted: the Secret may hold the private one beside it."""
+    if verify is None or verify.public_key is not None:
+        return []
+    content = {"items": [{"key": verify.key, "path": KEY_FILE}], "optional": True}
+    if verify.secret is not None:
+        return [{"name": KEY_VOLUME, "secret": {"secretName": verify.secret, **content}}]
+    return [{"name": KEY_VOLUME, "configMap": {"name": verify.config_map, **content}}]
 
 
 def render_source_mounts(
@@ -89,6 +103,7 @@ def render_source_mounts(
         claim: claim_path,
         SECRET_VOLUME: SOURCE_SECRET_MOUNT,
         AUTHORITY_VOLUME: SOURCE_CA_MOUNT,
+        KEY_VOLUME: SOURCE_KEY_MOUNT,
     }
     return [
         {"name": item["name"], "mountPath": paths[item["name"]], "readOnly": True}

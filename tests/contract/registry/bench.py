@@ -197,6 +197,7 @@ class Bench:
             ca=self.folder / "ca",
             source_secret=self.folder / "source-secret",
             source_ca=self.folder / "source-ca",
+            source_key=self.folder / "source-key",
         )
 
     def order(self, path: str, **changes: Any) -> PackageRequest:

@@ -97,6 +97,21 @@ SOURCE_RULES: list[Any] = [
         "connection.anonymous excludes credentialsSecretRef and serviceAccountName",
         ".connection",
     ),
+    cel_rule(
+        "!has(self.verify) || !has(self.verify.bundle) || !self.verify.bundle.contains('://')"
+        " || self.verify.bundle.split('/')[0] == self.uri.split('/')[0]"
+        " && self.verify.bundle.split('/')[2] == self.uri.split('/')[2]",
+        "verify.bundle must be a path in the source, or an address in the same place as uri: with "
+        "its scheme, and its bucket, host, claim or owner",
+        ".verify.bundle",
+    ),
+]
+VERIFY_RULES: list[Any] = [
+    cel_rule(
+        "[has(self.key), has(self.secretRef), has(self.configMapRef)].filter(given, given).size()"
+        " == 1",
+        "verify needs one public key: key, secretRef or configMapRef",
+    ),
 ]
 
 
@@ -128,6 +143,33 @@ class Connection(ApiModel):
     """HTTP proxy on the way to the store. Default: `jobs.proxy` of the operator's settings."""
 
 
+class PublicKeyReference(ApiModel):
+    """A public key in a Secret or ConfigMap of the ModelDeployment's own namespace."""
+
+    name: ObjectName
+    """Name of the Secret or ConfigMap."""
+    key: Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)] | None = None
+    """Its key with the PEM text. Default: cosign.pub."""
+
+
+class Verify(ApiModel):
+    """Whose signature the files must have: one public key, and a bundle of model-signing."""
+
+    model_config = {"json_schema_extra": {"x-kubernetes-validations": VERIFY_RULES}}
+
+    key: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)] | None = (
+        None
+    )
+    """Name of a public key in the operator's settings."""
+    secret_ref: PublicKeyReference | None = None
+    """Secret with the public key. Mounted into Jobs and pods that fetch."""
+    config_map_ref: PublicKeyReference | None = None
+    """ConfigMap with the public key. Mounted into Jobs and pods that fetch."""
+    bundle: Annotated[str, Field(pattern=r"^[!-~]+$", max_length=2048)] | None = None
+    """Signature: a path in the source, or an address that is reached as uri is. Default:
+    model.sig."""
+
+
 class Refresh(StrEnum):
     """When the bytes of a source without a pinned digest are looked at again."""
 
@@ -157,3 +199,6 @@ class Location(ApiModel):
     """ServiceAccount of the pods that fetch, for workload identity (IRSA, GKE, Azure). Default:
     that of the store, else `default`."""
     connection: Connection | None = None
+    verify: Verify | None = None
+    """Signature that the files must have, before anything is looked into. Default: none, unless the
+    operator's settings demand one."""

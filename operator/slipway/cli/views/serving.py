@@ -1,4 +1,4 @@
-"""Where clients send requests, and how many replicas answer them."""
+"""Where clients send requests, how many replicas answer them, and who signed what answers."""
 
 from slipway.cli.objects import ModelDeployment, Replicas, Scaling
 from slipway.cli.text import Screen, make_line, wrap_lines
@@ -7,14 +7,31 @@ INDENT = 11
 
 
 def format_serving(md: ModelDeployment, width: int) -> Screen:
-    """Return where clients send requests, and how many replicas answer; an address is not cut."""
+    """Return addresses, which are not cut, numbers of replicas, and who signed the files."""
     rows = [
         make_line("  clients".ljust(INDENT) if number == 0 else " " * INDENT, text)
         for number, text in enumerate(_client_addresses(md))
     ]
     for number, text in enumerate(_replica_counts(md)):
         rows += wrap_lines(text, width, indent=INDENT, first="" if number else "  scaling")
+    for number, text in enumerate(_signatures(md)):
+        rows += wrap_lines(text, width, indent=INDENT, first="" if number else "  signed")
     return tuple(rows)
+
+
+def _signatures(md: ModelDeployment) -> list[str]:
+    """Return who signed the files of each revision, and the digests of the first files."""
+    lines = []
+    for role, found in (("stable", md.stable), ("candidate", md.candidate)):
+        signed = found.signed if found is not None else None
+        if found is None or signed is None:
+            continue
+        files = f"{signed.count} file" + ("" if signed.count == 1 else "s")
+        lines.append(f"{role} {found.version}: {files} by {signed.signer}, {signed.key}")
+        lines += [f"{file.name} {file.digest}" for file in signed.files]
+        more = signed.count - len(signed.files)
+        lines += [f"and {more} more, in the image's annotations"] if more > 0 else []
+    return lines
 
 
 def _client_addresses(md: ModelDeployment) -> list[str]:

@@ -16,6 +16,7 @@ from slipway.api.request import (
     GOLDEN_MOUNT,
     SCRATCH_MOUNT,
     SOURCE_CA_MOUNT,
+    SOURCE_KEY_MOUNT,
     SOURCE_SECRET_MOUNT,
     CheckRequest,
 )
@@ -23,11 +24,15 @@ from slipway.api.result import CheckResult, CheckVerdict, JobError
 from slipway.errors import JobFailure
 from slipway.jobs.check.check_candidate import check_candidate
 from slipway.jobs.check.golden_set import LoadedGoldenSet, load_golden_set
-from slipway.jobs.sources.access import SourceMounts
+from slipway.jobs.http import Backoff
+from slipway.jobs.sources.access import SourceAccess, SourceMounts
 from slipway.jobs.sources.fetch import fetch_source, verify_digest
+from slipway.jobs.sources.signed_tree import SignedTree, verify_signature
 from slipway.jobs.termination_message import TERMINATION_LOG, run_and_report
 
 log = logging.getLogger(__name__)
+
+GOLDEN_FIELD = "spec.model.goldenSet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class CheckMounts:
     golden: Path = Path(GOLDEN_MOUNT)
     secret: Path = Path(SOURCE_SECRET_MOUNT)
     ca: Path = Path(SOURCE_CA_MOUNT)
+    key: Path = Path(SOURCE_KEY_MOUNT)
 
 
 def main() -> int:
@@ -58,26 +64,35 @@ def run_check_job(text: str | None, mounts: CheckMounts, termination_log: Path) 
                 Reason.INVALID_REQUEST, f"found no ${ENVIRONMENT_VARIABLE}, expected a request"
             )
         request = CheckRequest.model_validate_json(text)
-        return asyncio.run(check_candidate(request, lambda: _fetch_golden_set(request, mounts)))
+        signed: list[SignedTree] = []
+        result = asyncio.run(
+            check_candidate(request, lambda: _fetch_golden_set(request, mounts, signed))
+        )
+        if not signed:
+            return result
+        said = f"{result.message}; golden set signed by {signed[0].signer}"
+        return result.model_copy(update={"message": said, "golden_signed": signed[0].report})
 
     return run_and_report(work, _failed_check, termination_log)
 
 
 def _fetch_golden_set(
-    request: CheckRequest, mounts: CheckMounts
+    request: CheckRequest, mounts: CheckMounts, signed: list[SignedTree]
 ) -> tuple[LoadedGoldenSet, str] | None:
     if request.golden is None:
         return None
-    tree = fetch_source(
-        request.golden.source,
-        mounts.scratch,
-        SourceMounts(mounts.golden, mounts.secret, mounts.ca),
-        field="spec.model.goldenSet",
-    )
-    digest = verify_digest(request.golden.source, tree).digest
+    source = request.golden.source
+    found_at = SourceMounts(mounts.golden, mounts.secret, mounts.ca, mounts.key)
+    tree = fetch_source(source, mounts.scratch, found_at, field=GOLDEN_FIELD)
+    found = verify_digest(source, tree)
+
+    if source.verify is not None:
+        access = SourceAccess(source, found_at, GOLDEN_FIELD)
+        signed.append(verify_signature(access, tree, found, mounts.scratch, Backoff()))
+        tree = signed[-1].tree
     golden = load_golden_set(tree)
-    log.info("golden set %s: %d cases", digest, len(golden.cases))
-    return golden, digest
+    log.info("golden set %s: %d cases", found.digest, len(golden.cases))
+    return golden, found.digest
 
 
 def _failed_check(error: JobError) -> CheckResult:

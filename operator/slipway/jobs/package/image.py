@@ -94,11 +94,18 @@ def configuration_digest(plan: RepositoryPlan, layer: Layer) -> str:
 
 
 def append_layers(
-    base: BaseImage, layers: Mapping[str, Layer], inputs: ImageInputs, *, model: str, version: str
+    base: BaseImage,
+    layers: Mapping[str, Layer],
+    inputs: ImageInputs,
+    *,
+    model: str,
+    version: str,
+    more: Mapping[str, str] | None = None,
 ) -> ModelImage:
     """Return manifest and configuration of the base image with `layers` on top.
 
     `version` is the first version with these inputs; a later one finds this image and reuses it.
+    `more` are further annotations, for people.
     """
     described = {
         **inputs.annotations,
@@ -116,7 +123,7 @@ def append_layers(
             *base.layers,
             *(_make_descriptor(OCI_LAYER, layer.digest, layer.size) for layer in layers.values()),
         ],
-        "annotations": described,
+        "annotations": {**(more or {}), **described},
     }
     return ModelImage(_canonical_json(manifest), config)
 

@@ -20,6 +20,7 @@ from slipway.api.request import (
     PUSH_SECRET_MOUNT,
     SCRATCH_MOUNT,
     SOURCE_CA_MOUNT,
+    SOURCE_KEY_MOUNT,
     SOURCE_MOUNT,
     SOURCE_SECRET_MOUNT,
     PackageMode,
@@ -46,9 +47,10 @@ from slipway.jobs.package.write_repository import write_repository
 from slipway.jobs.registry.credentials import load_keyring
 from slipway.jobs.registry.reference import parse_reference
 from slipway.jobs.registry.registries import Registries
-from slipway.jobs.sources.access import SourceMounts
+from slipway.jobs.sources.access import SourceAccess, SourceMounts
 from slipway.jobs.sources.archive import make_empty_directory
 from slipway.jobs.sources.fetch import fetch_source, verify_digest
+from slipway.jobs.sources.signed_tree import SignedTree, verify_signature
 from slipway.jobs.termination_message import TERMINATION_LOG, run_and_report
 
 log = logging.getLogger(__name__)
@@ -69,11 +71,12 @@ class PackageMounts:
     ca: Path = Path(CA_MOUNT)
     source_secret: Path = Path(SOURCE_SECRET_MOUNT)
     source_ca: Path = Path(SOURCE_CA_MOUNT)
+    source_key: Path = Path(SOURCE_KEY_MOUNT)
 
     @property
     def of_source(self) -> SourceMounts:
         """What the source needs."""
-        return SourceMounts(self.source, self.source_secret, self.source_ca)
+        return SourceMounts(self.source, self.source_secret, self.source_ca, self.source_key)
 
 
 @dataclass(slots=True)
@@ -126,6 +129,7 @@ class FetchedModel:
 
     tree: Tree
     digest: TreeDigest
+    signed: SignedTree | None
     plan: RepositoryPlan
 
 
@@ -179,8 +183,14 @@ class PackageJob:
         with self.timer.phase("hash"):
             digest = verify_digest(self.request.source, tree)
 
-        # Only after the digest: what is not the pinned model is not looked into.
-        return FetchedModel(tree, digest, plan_model_repository(tree, self.request.config))
+        # Only after digest and signature: what is not the wanted model is not looked into.
+        signed = None
+        if self.request.source.verify is not None:
+            with self.timer.phase("verify"):
+                access = SourceAccess(self.request.source, self.mounts.of_source)
+                signed = verify_signature(access, tree, digest, scratch, self.backoff)
+                tree = signed.tree
+        return FetchedModel(tree, digest, signed, plan_model_repository(tree, self.request.config))
 
     def _provide_image(self, model: FetchedModel) -> PackagedImage:
         """Make and push the image, unless the registry has it."""
@@ -218,17 +228,27 @@ class PackageJob:
         inputs = ImageInputs(
             model.digest.digest, configuration_digest(model.plan, configuration), base.digest
         )
-        with self.timer.phase("push"):
-            known = find_image(transfer.target, inputs)
-        if known is not None:
-            return known, True
+        # An image that lies there was made by anybody who may push; a signed model is not taken
+        # from it, but packed again, and layers that the registry has already are not sent again.
+        if model.signed is None:
+            with self.timer.phase("push"):
+                known = find_image(transfer.target, inputs)
+            if known is not None:
+                return known, True
 
         # Weights come last, because reading them takes longest and is often not needed.
         with self.timer.phase("pack"):
             weights = make_layer(weight_files(model.plan, model.tree, model.digest))
         layers = {"weights": weights, "configuration": configuration}
         name, version = self.request.config.model_name, self.request.version
-        image = append_layers(base, layers, inputs, model=name, version=version)
+        image = append_layers(
+            base,
+            layers,
+            inputs,
+            model=name,
+            version=version,
+            more=model.signed.annotations if model.signed else {},
+        )
         with self.timer.phase("push"):
             digest = publish_image(transfer, base, list(layers.values()), image, inputs.tag)
         return digest, False
@@ -241,6 +261,7 @@ class PackageJob:
             image=image.name if image else None,
             base_digest=image.base.digest if image else None,
             server_version=image.base.server_version if image else None,
+            signed=model.signed.report if model.signed else None,
             signature=model.plan.signature,
             format=model.plan.layout.format,
             bytes=model.digest.size,

@@ -34,6 +34,8 @@ class SourceMounts:
     """The Secret of `AccessRequest.secret`."""
     ca: Path = Path("/nonexistent")
     """The ConfigMap of `AccessRequest.ca_config_map`."""
+    key: Path = Path("/nonexistent")
+    """The Secret or ConfigMap of `VerifyRequest`."""
 
 
 @dataclass(frozen=True)
