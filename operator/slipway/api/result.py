@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from slipway.api.base import ApiModel, Digest
+from slipway.api.base import ATOMIC, ApiModel, Digest
 from slipway.api.reasons import Reason
 
 MAX_BYTES = 3_500
@@ -69,7 +69,7 @@ class SignedFiles(ApiModel):
     """Where the public key was found."""
     count: int
     """Number of files that the signature covers."""
-    files: Annotated[list[SignedFile], Field(max_length=16)]
+    files: Annotated[list[SignedFile], Field(max_length=16, json_schema_extra=ATOMIC)]
     """The first of them, as far as there is room; the image's annotations have more."""
 
 

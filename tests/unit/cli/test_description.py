@@ -240,3 +240,20 @@ def test_steps_that_are_not_chosen_yet_are_named_as_such() -> None:
     screen = without_steps(None)
     assert "chosen from the request rate" in screen
     assert "requests/s" not in screen
+
+
+def test_it_says_who_signed_which_files() -> None:
+    found = recording("progressing")
+    digest = f"sha256:{'ab' * 32}"
+    found.manifest["status"]["stable"]["signed"] = {
+        "signer": digest,
+        "key": "key release of the operator's settings",
+        "count": 9,
+        "files": [{"name": "1/model.onnx", "digest": digest}],
+    }
+
+    screen = found.screen(width=200)
+
+    assert f"9 files by {digest}, key release of the operator's settings" in screen
+    assert f"1/model.onnx {digest}" in screen
+    assert "and 8 more, in the image's annotations" in screen

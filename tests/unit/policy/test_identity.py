@@ -46,11 +46,23 @@ SETTINGS = Settings(operator_image="slipway:1", server_image="triton:1")
         {"model": {"source": {**SOURCE, "store": "minio"}}},
         {"model": {"source": {**SOURCE, "connection": {"endpoint": "https://other.example"}}}},
         {"model": {"source": {**SOURCE, "credentialsSecretRef": {"name": "key"}}}},
+        {"model": {"source": {**SOURCE, "verify": {"key": "release"}}}},
     ],
     ids=canonical_json,
 )
 def test_what_is_served_makes_another_input(spec: dict[str, Any]) -> None:
     assert input_hash(a_model_deployment(**spec).spec) != BASE
+
+
+def test_another_signer_makes_another_input_and_another_check_of_the_golden_set() -> None:
+    def wanted(key: str | None) -> ModelDeployment:
+        location = {**SOURCE, "verify": {"key": key}} if key else SOURCE
+        return a_model_deployment(model={"source": location, "goldenSet": location})
+
+    specs = [wanted(key).spec for key in (None, "release", "team")]
+
+    assert len({input_hash(spec, is_packaged_once=True) for spec in specs}) == len(specs)
+    assert len({golden_hash(spec.model.golden_set) for spec in specs}) == len(specs)
 
 
 ACCESS: list[dict[str, Any]] = [

@@ -13,6 +13,15 @@ from model_signing import hashing, manifest, verifying
 from model_signing._hashing.hashing import Digest  # the public modules take it and do not offer it
 
 
+class FilesDiffer(Exception):
+    """The signature is true, and these are not the files that it names."""
+
+    def __init__(self, found: Mapping[str, str]) -> None:
+        """Take the digests that were compared, by name."""
+        super().__init__("the files are not those that were signed")
+        self.found = found
+
+
 class _KnownDigests(hashing.Config):
     """Files that were hashed before."""
 
@@ -20,6 +29,7 @@ class _KnownDigests(hashing.Config):
         """Take digests of 64 hex digits by the names of the files."""
         super().__init__()  # type: ignore[no-untyped-call]
         self.digests = dict(digests)
+        self.is_asked = False
 
     def add_ignored_paths(
         self, *, model_path: hashing.PathLike, paths: Iterable[hashing.PathLike]
@@ -41,6 +51,7 @@ class _KnownDigests(hashing.Config):
     ) -> manifest.Manifest:
         """Return the digests in the library's terms."""
         del model_path, files_to_hash
+        self.is_asked = True
         kind = manifest.SerializationType.from_args(
             {"method": "files", "hash_type": "sha256", "allow_symlinks": False}
         )
@@ -75,12 +86,19 @@ def verify_digests(key: Path, bundle: Path, digests: Mapping[str, str]) -> froze
 
     Raises:
         InvalidSignature: the bundle is not what the key's owner signed.
-        ValueError, KeyError, TypeError, LookupError, AttributeError: it is no bundle, or there are
-            other files than it names.
+        FilesDiffer: it is, and there are other files than it names.
+        ValueError, KeyError, TypeError, LookupError, AttributeError: it is no bundle.
 
     """
     known = _KnownDigests(digests)
     config = verifying.Config()  # type: ignore[no-untyped-call]
     config.use_elliptic_key_verifier(public_key=key)
-    config.set_hashing_config(known).verify(bundle.parent, bundle)
+    config.set_hashing_config(known)
+    try:
+        config.verify(bundle.parent, bundle)
+    except ValueError as error:
+        # The library asks for the digests only once it has verified what they are compared with.
+        if known.is_asked:
+            raise FilesDiffer(known.digests) from error
+        raise
     return frozenset(known.digests)

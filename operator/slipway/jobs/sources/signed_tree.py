@@ -32,8 +32,10 @@ MAX_REPORTED_BYTES = 700
 """Names and digests in the result of a Job, which has 3,500 bytes for everything."""
 MAX_REPORTED_FILES = 16
 MAX_ANNOTATION_BYTES = 64 * 2**10
-MAX_PROBLEM = 600
-"""Characters of a message about files that differ."""
+MAX_PROBLEM = 300
+"""Characters of what the library says."""
+MOST_NAMED = 3
+"""Files that a message names."""
 DIGEST_BYTES = 90
 """What a digest and the JSON around it add to a name."""
 WHOLE_MODEL = "."
@@ -184,11 +186,14 @@ def _check(
     if problem := _unusable_method(bundle):
         raise access.failure(Reason.SIGNATURE_INVALID, f"{what}: {problem}")
     try:
-        is_whole = len(known) == 1 and _names_in(bundle) == [WHOLE_MODEL]
+        is_whole = len(known) == 1 and list(_digests_in(bundle)) == [WHOLE_MODEL]
         names = {name: WHOLE_MODEL if is_whole else name for name in known}
         signed = signing.verify_digests(
             key, bundle, {names[name]: digest for name, digest in known.items()}
         )
+    except signing.FilesDiffer as error:
+        problem = _describe_difference(_digests_in(bundle), error.found)
+        raise access.failure(Reason.SIGNATURE_INVALID, f"{what}: {problem}") from error
     except InvalidSignature as error:
         raise access.failure(
             Reason.SIGNATURE_INVALID,
@@ -222,11 +227,29 @@ def _read_statement(bundle: Path) -> Any:
         return None
 
 
-def _names_in(bundle: Path) -> list[str]:
+def _digests_in(bundle: Path) -> dict[str, str]:
+    """Return the sha256 of the files that a bundle names; empty where it cannot be read."""
     try:
-        return [str(item["name"]) for item in _read_statement(bundle)["resources"]]
+        resources = _read_statement(bundle)["resources"]
+        return {str(item["name"]): str(item["digest"]) for item in resources}
     except (KeyError, TypeError):
-        return []
+        return {}
+
+
+def _describe_difference(signed: Mapping[str, str], found: Mapping[str, str]) -> str:
+    """Return which files differ from what was signed: the first ones, and how many more."""
+    names = sorted({*signed, *found}, key=str.encode)
+    wrong = [
+        f"{name!r} was signed and is missing"
+        if name not in found
+        else f"{name!r} was not signed"
+        if name not in signed
+        else f"{name!r} has sha256 {found[name]}, signed was {signed[name]}"
+        for name in names
+        if signed.get(name) != found.get(name)
+    ]
+    more = f"; and {len(wrong) - MOST_NAMED} more" if len(wrong) > MOST_NAMED else ""
+    return "; ".join(wrong[:MOST_NAMED]) + more
 
 
 def _unusable_method(bundle: Path) -> str | None:
