@@ -295,7 +295,7 @@ def load_trend(text: str | None) -> TrendMemory | None:
         trend = Trend(read_floats(values), wealth)
         lost = int(raw["x"])  # type: ignore[call-overload]
         return TrendMemory(trend, _window_from(raw["o"]), lost)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
 
 

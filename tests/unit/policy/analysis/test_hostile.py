@@ -210,7 +210,7 @@ def damaged(text: str, found: list[tuple[list[int], Any]]) -> str:
 
 
 @settings(max_examples=150, deadline=None)
-@given(found=damages(), kind=st.integers(0, 5))
+@given(found=damages(), kind=st.integers(0, 40))
 def test_the_judge_answers_whatever_stands_in_its_memory(
     found: list[tuple[list[int], Any]], kind: int
 ) -> None:
@@ -219,6 +219,15 @@ def test_the_judge_answers_whatever_stands_in_its_memory(
     run.texts[name] = damaged(run.texts[name], found)
     for number in (9, 10):
         assert run.look(*good_look(number), seconds=30)
+
+
+def test_the_judge_answers_where_a_number_of_its_memory_is_beyond_any_float() -> None:
+    for kind in range(len(good_run().texts)):
+        for turn in range(8):
+            run = good_run()
+            name = [*run.texts][kind]
+            run.texts[name] = damaged(run.texts[name], [([turn, 0], 10**400)])
+            assert run.look(*good_look(9), seconds=30)
 
 
 # ── nothing but evidence blames ──
