@@ -535,6 +535,11 @@ class Reason(StrEnum):
         Group.EVENT,
         "the source could not be looked at by the clock; the next look follows by itself",
     )
+    WORSE_AFTER_PROMOTION = (
+        "WorseAfterPromotion",
+        Group.EVENT,
+        "a promoted revision became worse than it was in its rollout",
+    )
     STABLE_DOWN = "StableDown", Group.EVENT, "stable cannot serve; the candidate takes all traffic"
     ACTION = "Action", Group.EVENT, "a person's action was carried out or refused"
 

@@ -250,6 +250,21 @@ class PendingAction:
 
 
 @dataclass(frozen=True, slots=True)
+class AfterPromotion:
+    """What a promoted revision is watched against, and what became worse."""
+
+    revision: str
+    until: datetime | None = None
+    requests: int = 0
+    errors: int = 0
+    slow_millis: float | None = None
+    slow: int = 0
+    finding: str = ""
+    """Empty while nothing became worse."""
+    found_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LastRollback:
     """The newest rollback."""
 
@@ -289,6 +304,7 @@ class ModelDeployment:
     rollout: Rollout = Rollout()
     conditions: tuple[Condition, ...] = ()
     history: tuple[HistoryEntry, ...] = ()
+    after_promotion: AfterPromotion | None = None
     last_rollback: LastRollback | None = None
     last_action: LastAction | None = None
     refused_action: LastAction | None = None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from slipway.api.modeldeployment import (
+    AfterPromotionStatus,
     HistoryEntry,
     Hold,
     LastAction,
@@ -80,6 +81,8 @@ class Decision:
     hold: Hold | None = None
     source: SourceStatus | None = None
     """The last look at the source, or the one that is asked for; None: it was packaged once."""
+    after_promotion: AfterPromotionStatus | None = None
+    """What stable was in its rollout, while it is watched and after that."""
     last_rollback: LastRollback | None = None
     last_action: LastAction | None = None
     refused_action: LastAction | None = None

@@ -20,6 +20,7 @@ from slipway.api.snapshot import RevisionSnapshot
 from slipway.policy.hook_call import HookAnswer
 from slipway.policy.judgement import Judgement
 from slipway.policy.measured_traffic import MeasuredTraffic
+from slipway.policy.served import Served
 from slipway.policy.sizing import Sizing
 
 
@@ -227,6 +228,10 @@ class Facts:
     """HorizontalPodAutoscalers of ours by revision."""
     measured: MeasuredTraffic | None = None
     """The requests since a rollout began; None: it has its schedule, or nothing is known yet."""
+    served: Served | None = None
+    """What the routers counted of the candidate so far; None: it has no traffic, or not read."""
+    worsening: str | None = None
+    """How stable became worse since it was promoted, with numbers; None: it did not."""
     sizing: Sizing | None = None
     """What the measured load needs; None: it is not measured, or nothing is known yet."""
     stable: str | None = field(init=False)

@@ -53,6 +53,7 @@ def desired_status(
         stable=_describe_revision(decision.stable, decision, facts, now),
         candidate=_describe_revision(decision.candidate, decision, facts, now),
         rollout=rollout,
+        after_promotion=decision.after_promotion,
         last_rollback=decision.last_rollback,
         hold=decision.hold,
         source=decision.source,

@@ -35,6 +35,7 @@ from slipway.policy.hook_call import HookAnswer, HookCall, Said
 from slipway.policy.identity import golden_hashes, input_hashes, resolve
 from slipway.policy.judgement import UNJUDGED, Judgement
 from slipway.policy.rollout import hooks
+from slipway.policy.served import Served, total_served
 from slipway.policy.source_access import is_open_to_change
 from slipway.reconcile.ask_sources import MetricSources, ask_sources
 from slipway.reconcile.guard import Guard
@@ -298,13 +299,19 @@ async def with_traffic(
     # A pod that is not Ready must be drained too, but its new requests are none to judge.
     heard = tuple(ticks[pod.meta.name] for pod in facts.proxies if pod.ready)
     judgements = _judge(study, heard, readings, guard, now) if study else ()
-    return replace(facts, traffic=_traffic_of(facts, ticks, guard), judgements=judgements)
+    return replace(
+        facts,
+        traffic=_traffic_of(facts, ticks, guard),
+        judgements=judgements,
+        served=_count_served(facts, ticks, guard),
+    )
 
 
 def less_evidence(facts: Facts, why: Why) -> Iterable[Facts]:
     """Return the facts without one kind of evidence, for each kind."""
     yield replace(facts, sizing=None)
     yield replace(facts, measured=None)
+    yield replace(facts, served=None, worsening=None)
     yield replace(facts, judgements=_unjudged(why) if facts.judgements else ())
     yield replace(facts, answers={})
 
@@ -313,7 +320,14 @@ def without_evidence(facts: Facts, why: Why) -> Facts:
     """Return the facts of the objects alone, and why there is nothing to judge by."""
     judgements = _unjudged(why) if facts.judgements else ()
     return replace(
-        facts, traffic=None, judgements=judgements, measured=None, sizing=None, answers={}
+        facts,
+        traffic=None,
+        judgements=judgements,
+        measured=None,
+        served=None,
+        worsening=None,
+        sizing=None,
+        answers={},
     )
 
 
@@ -355,6 +369,18 @@ def _traffic_of(facts: Facts, ticks: CountersByPod, guard: Guard) -> TrafficRead
     return TrafficReading(
         in_flight, frozenset(name for name, tick in ticks.items() if tick is None)
     )
+
+
+def _count_served(facts: Facts, ticks: CountersByPod, guard: Guard) -> Served | None:
+    """Return what the candidate has served; it is what a promotion is remembered by."""
+    candidate = facts.candidate
+    if candidate is None or not facts.written_weight(candidate):
+        return None
+    served = guard.compute(
+        f"count what the candidate of {_full_name(facts)} has served",
+        lambda: total_served(ticks.values(), facts.metadata.name, candidate),
+    )
+    return None if isinstance(served, Why) else served
 
 
 def with_hook_answers(facts: Facts, source: HookSource, guard: Guard) -> Facts:

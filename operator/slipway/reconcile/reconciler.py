@@ -45,6 +45,7 @@ from slipway.reconcile.observe import (
 from slipway.reconcile.outages import Outages, reason_of
 from slipway.reconcile.ports import Ports
 from slipway.reconcile.projections import InvalidModelDeployment, project_object
+from slipway.reconcile.promotion_watcher import PromotionWatcher
 from slipway.reconcile.read_counters import RouterCounters
 from slipway.reconcile.refused_writes import RETRY_AFTER, RefusedWrites
 from slipway.reconcile.router_pods import ProxyRepair, ServingRouters
@@ -98,6 +99,7 @@ class Reconciler:
         self._counters = RouterCounters(ports.counters, ports.clock, self._guard)
         self._scaler = Scaler(self._counters, ports.servers, ports.clock, self._guard)
         self._meter = TrafficMeter(self._counters, ports.clock, self._guard)
+        self._watcher = PromotionWatcher(self._counters, ports.clock, self._guard)
 
         self._outages = Outages(ports.clock)
         self._refused_revisions = RefusedWrites(ports.clock)
@@ -163,6 +165,7 @@ class Reconciler:
         facts = with_hook_answers(facts, self._hooks, self._guard)
         facts = await self._scaler.with_sizing(key, facts)
         facts = await self._meter.with_measured_traffic(key, facts)
+        facts = await self._watcher.with_worsening(key, facts)
 
         now = self._now()
         decision, facts = self._with_sound_evidence(
@@ -381,6 +384,7 @@ class Reconciler:
     def _forget(self, key: Key) -> None:
         self._scaler.forget(key)
         self._meter.forget(key)
+        self._watcher.forget(key)
         self._acknowledgements.forget(key)
         self._refused_revisions.forget(key)
         self._refused_writes.forget(key)

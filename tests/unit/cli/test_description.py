@@ -257,3 +257,23 @@ def test_it_says_who_signed_which_files() -> None:
     assert f"9 files by {digest}, key release of the operator's settings" in screen
     assert f"1/model.onnx {digest}" in screen
     assert "and 8 more, in the image's annotations" in screen
+
+
+def test_what_became_worse_after_a_promotion_is_said() -> None:
+    found = recording("idle")
+    watched = {
+        "revision": "3a1e3eef",
+        "until": "2026-11-22T12:00:00.000Z",
+        "requests": 3_000,
+        "errors": 30,
+    }
+    found.manifest["status"]["afterPromotion"] = watched
+    assert "worse" not in found.screen(width=120)
+
+    found.manifest["status"]["afterPromotion"] |= {
+        "finding": "errors: 5.10% of 3,000 requests",
+        "foundAt": "2026-11-21T12:00:00.000Z",
+    }
+    assert "  worse    than in its rollout, found 1m33s ago: errors: 5.10%" in found.screen(
+        width=120
+    )

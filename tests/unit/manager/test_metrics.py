@@ -89,6 +89,9 @@ async def leading(world: OperatorWorld) -> Exposed:
 
 
 async def with_everything(world: OperatorWorld) -> Exposed:
+    world.controllers.faults["2"] = "errors"
+    await world.until(lambda: "finding" in world.status()["afterPromotion"], 900)
+    world.controllers.faults.clear()
     await world.ask_for("3", rollout={"steps": [{"weight": 10, "holdSeconds": 600}]})
     await world.until(lambda: bool(world.status()["rollout"].get("analysis")))
     await world.act("abort")

@@ -43,10 +43,12 @@ from slipway.policy.measured_traffic import (
     measure_traffic,
     total_traffic,
 )
+from slipway.policy.rollout.after_promotion import watched_level
 from slipway.policy.rollout.checking import check_subject
 from slipway.policy.rollout.decide import decide
 from slipway.policy.rollout.look_again import is_job_of_look
 from slipway.policy.rollout.scheduling import awaits_schedule
+from slipway.policy.served import Served, total_served
 from slipway.policy.status import desired_status, store_memories
 from slipway.policy.status_due import is_due
 
@@ -104,6 +106,8 @@ class DecisionWorld(RolloutWorld):
     actions: int = 0
     versions: dict[str, str] = field(default_factory=dict)
     """By revision, also of those whose ControllerRevision somebody deleted."""
+    worsening: str | None = None
+    """What is found of a revision that is watched after its promotion."""
     first: TrafficTotals | None = None
     """The first reading since a rollout began."""
     standing: dict[str, Any] = field(default_factory=dict)
@@ -143,7 +147,9 @@ class DecisionWorld(RolloutWorld):
             moment = max(at for _, _, at in self.acked.values())
             facts = replace(facts, acknowledged_at=moment)
 
-        facts = replace(facts, measured=self._measure(facts))
+        facts = replace(facts, measured=self._measure(facts), served=self._count_served(facts))
+        if watched_level(facts, self.now) is not None:
+            facts = replace(facts, worsening=self.worsening)
         study = study_of(facts)
         if study is None:
             return facts
@@ -179,6 +185,11 @@ class DecisionWorld(RolloutWorld):
             counted(proxy, {name: (c[0], c[1], c[2]) for name, c in revisions.items()})
             for proxy, revisions in self.counts.items()
         ]
+
+    def _count_served(self, facts: Facts) -> Served | None:
+        if facts.candidate is None or not facts.written_weight(facts.candidate):
+            return None
+        return total_served(self.answers(), "digits", facts.candidate)
 
     def _measure(self, facts: Facts) -> MeasuredTraffic | None:
         """Measure the requests since a rollout began, as the operator does."""

@@ -438,6 +438,7 @@ MASKED = frozenset(
         "state",
         names.ANNOTATION_EPOCH,
         names.ANNOTATION_HASH,
+        "until",
     }
 )
 NUMBERS = re.compile(r"\d[\d,]*(\.\d+)?")
@@ -457,12 +458,14 @@ def final_state(world: OperatorWorld) -> dict[str, Any]:
 def _masked(value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
         return {
-            name: _masked(child, name)
+            name: _masked(child, f"{key}/{name}" if key == "afterPromotion" else name)
             for name, child in value.items()
             if name not in MASKED and not (name == "revision" and isinstance(child, int))
         }
     if isinstance(value, list):
         return [_masked(item) for item in value]
+    if key == "afterPromotion/requests":
+        return "#"  # in which pass it was promoted differs
     if key in TEXTS:
         return NUMBERS.sub("#", str(value))
     return value if not isinstance(value, float) else "#"

@@ -37,7 +37,15 @@ from slipway.api.modeldeployment.model import (
 )
 from slipway.api.modeldeployment.packaging import LocalSecret, Packaging, PackagingMode
 from slipway.api.modeldeployment.pod import EnvVar, PodOptions, Toleration, Volume
-from slipway.api.modeldeployment.rollout import Approval, Automatic, Rollback, Rollout, Step
+from slipway.api.modeldeployment.rollout import (
+    AfterPromotion,
+    AfterPromotionMode,
+    Approval,
+    Automatic,
+    Rollback,
+    Rollout,
+    Step,
+)
 from slipway.api.modeldeployment.scaling import (
     Scaling,
     ScalingEngine,
@@ -48,6 +56,7 @@ from slipway.api.modeldeployment.server import Resources, Server
 from slipway.api.modeldeployment.source import Connection, LocalConfigMap, Location, Refresh
 from slipway.api.modeldeployment.status import (
     STATE_LENGTH,
+    AfterPromotionStatus,
     AnalysisStatus,
     Before,
     Endpoints,
@@ -76,6 +85,9 @@ __all__ = [
     "PLURAL",
     "ROOT_RULES",
     "STATE_LENGTH",
+    "AfterPromotion",
+    "AfterPromotionMode",
+    "AfterPromotionStatus",
     "Analysis",
     "AnalysisMode",
     "AnalysisStatus",

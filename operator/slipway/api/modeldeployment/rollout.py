@@ -27,6 +27,25 @@ class Step(ApiModel):
     """Required: the weight is set only after a person uses `approve`. Default: None."""
 
 
+class AfterPromotionMode(StrEnum):
+    """What happens when a promoted revision becomes worse than it was in its rollout."""
+
+    REPORT = "Report"
+    ROLL_BACK = "RollBack"
+    OFF = "Off"
+
+
+class AfterPromotion(ApiModel):
+    """How a revision is watched after its promotion, against what it was in its own rollout."""
+
+    mode: AfterPromotionMode = AfterPromotionMode.REPORT
+    """Report: an event, a metric and `status.afterPromotion` say what became worse. RollBack: it is
+    also taken back to the revision that was promoted before, if that one still exists. Off:
+    nothing is watched."""
+    hours: Annotated[int, Field(ge=1, le=168)] = 24
+    """How long it is watched, in hours."""
+
+
 class Rollout(ApiModel):
     """How a new revision gets its traffic."""
 
@@ -60,6 +79,7 @@ class Rollout(ApiModel):
     Absent: twice what the rollout is expected to take at the request rate of its start, at least
     3,600 and at most 86,400."""
     analysis: Analysis = Analysis()
+    after_promotion: AfterPromotion = AfterPromotion()
 
 
 class Automatic(StrEnum):

@@ -251,6 +251,27 @@ class RolloutStatus(ApiModel):
     """Answers of the hooks."""
 
 
+class AfterPromotionStatus(ApiModel):
+    """What a promoted revision was in its own rollout, and what became worse since."""
+
+    revision: Revision
+    """Revision that was promoted."""
+    until: Time
+    """Until when it is watched."""
+    requests: int
+    """Requests that it had answered when it was promoted."""
+    errors: int
+    """Errors among them."""
+    slow_millis: float | None = None
+    """Latency that at most 1% of them exceeded, in milliseconds; absent if it was not counted."""
+    slow: int = 0
+    """Requests that exceeded it."""
+    finding: Text | None = None
+    """What became worse, with numbers; absent while nothing did."""
+    found_at: Time | None = None
+    """When that was found."""
+
+
 class LastRollback(ApiModel):
     """The most recent rollback."""
 
@@ -374,6 +395,7 @@ class ModelDeploymentStatus(ApiModel):
     candidate: RevisionStatus | None = None
     """The revision that is being rolled out."""
     rollout: RolloutStatus | None = None
+    after_promotion: AfterPromotionStatus | None = None
     last_rollback: LastRollback | None = None
     hold: Hold | None = None
     source: SourceStatus | None = None

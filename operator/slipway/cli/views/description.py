@@ -331,6 +331,12 @@ def _format_past(md: ModelDeployment, now: datetime, width: int) -> Screen:
             text = _describe_action(action, now)
             rows += wrap_lines(text, width, indent=PAST_INDENT, first=first)
 
+    watched = md.after_promotion
+    if watched is not None and watched.finding:
+        text = (
+            f"than in its rollout, found {format_age(watched.found_at, now)} ago: {watched.finding}"
+        )
+        rows += wrap_lines(text, width, indent=PAST_INDENT, first="  worse", style=Style.BAD)
     if md.last_rollback is not None:
         text = _describe_rollback(md.last_rollback, now)
         rows += wrap_lines(text, width, indent=PAST_INDENT, first="  rollback")

@@ -39,6 +39,7 @@ WARNING = (
     Reason.REJECTED_BY_SIGNATURE,
     Reason.ROLLED_BACK,
     Reason.ROLLING_BACK,
+    Reason.WORSE_AFTER_PROMOTION,
 )
 EXPECTED: dict[tuple[str, str], int] = {
     **{("Normal", reason.value): 0 for reason in NORMAL},

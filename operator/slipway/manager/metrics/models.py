@@ -48,6 +48,10 @@ class Families:
         self.rolled_back = _make_gauge(
             "last_rollback_timestamp_seconds", "When the last rollback began."
         )
+        self.worsened = _make_gauge(
+            "worse_after_promotion_timestamp_seconds",
+            "When the version that serves was found worse than in its rollout.",
+        )
 
         # its revisions
         self.weight = _make_gauge(
@@ -138,6 +142,10 @@ def _add_state(to: Families, found: ModelDeployment, of: str) -> None:
     to.generation.add(of, value=behind)
     if status.last_rollback is not None:
         _add_moment(to.rolled_back, of, status.last_rollback.decided_at)
+    watched = status.after_promotion
+    if watched is not None and status.stable is not None:
+        is_serving = watched.revision == status.stable.revision
+        _add_moment(to.worsened, of, watched.found_at if is_serving else None)
 
 
 def _add_rollout(to: Families, found: ModelDeployment, of: str) -> None:

@@ -13,6 +13,7 @@ from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
 from slipway.policy.rollout.actions import carry_out_action
 from slipway.policy.rollout.active_clock import tick
+from slipway.policy.rollout.after_promotion import note_worsening
 from slipway.policy.rollout.baking import bake
 from slipway.policy.rollout.checking import check
 from slipway.policy.rollout.draft import Draft
@@ -31,7 +32,7 @@ from slipway.policy.rollout.starting import start
 def decide(facts: Facts, now: datetime) -> Decision:
     """Return what should be true after this pass, and when to look again."""
     draft = note_stable_readiness(Draft(recall(facts), facts, now))
-    draft = fix_schedule(carry_out_action(draft))
+    draft = fix_schedule(note_worsening(carry_out_action(draft)))
     draft = _take_step(draft)
     if draft.candidate:
         draft = package_beside(draft)

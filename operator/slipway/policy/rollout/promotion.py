@@ -5,6 +5,7 @@ from dataclasses import replace
 from slipway.api.modeldeployment import AnalysisMode, LastRollback, Outcome, Stage
 from slipway.api.reasons import Reason
 from slipway.policy.ladder import keep_steps
+from slipway.policy.rollout.after_promotion import begin_watching
 from slipway.policy.rollout.climb import ALL
 from slipway.policy.rollout.draft import IN_TRAFFIC, SAFETY_POLL, Draft
 from slipway.policy.rollout.rejections import record_outcome
@@ -39,6 +40,7 @@ def promote(draft: Draft) -> Draft:
         stable=candidate,
         candidate=None,
         header_revision=None,
+        after_promotion=begin_watching(draft, candidate),
         last_rollback=_end_way_back(draft),
     )
 

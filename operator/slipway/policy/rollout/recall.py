@@ -29,6 +29,7 @@ def recall(facts: Facts) -> Decision:
         rejected=rejected,
         hold=status.hold if is_held else None,
         source=status.source if status.source and status.source.input == facts.input else None,
+        after_promotion=status.after_promotion,
         last_rollback=status.last_rollback,
         last_action=status.last_action,
         refused_action=status.refused_action,

@@ -8,6 +8,7 @@ from slipway.api.modeldeployment import Stage
 from slipway.api.reasons import Reason, Why
 from slipway.policy.only_server import find_lost_server
 from slipway.policy.rollout.active_clock import tick
+from slipway.policy.rollout.after_promotion import LOOK_EVERY, watched_level
 from slipway.policy.rollout.capacity import Roles, desired_replicas, replica_floors
 from slipway.policy.rollout.climb import next_weight
 from slipway.policy.rollout.deadline import waiting_since
@@ -133,6 +134,8 @@ def _removes_replicas(draft: Draft, replicas: Mapping[str, int]) -> bool:
 def _next_look(draft: Draft, replicas: Mapping[str, int]) -> timedelta | None:
     """Return when to look again; sooner while stable is down or a revision is being drained."""
     requeue_after = draft.decision.requeue_after
+    if _is_watched(draft):
+        requeue_after = min(requeue_after or LOOK_EVERY, LOOK_EVERY)
     if is_schedule_open(draft):
         requeue_after = min(requeue_after or SAFETY_POLL, SAFETY_POLL)
     since = draft.memory.stable_down_since
@@ -143,3 +146,9 @@ def _next_look(draft: Draft, replicas: Mapping[str, int]) -> timedelta | None:
     if any(number and name not in live for name, number in replicas.items()):
         return min(requeue_after or DRAIN_POLL, DRAIN_POLL)
     return requeue_after
+
+
+def _is_watched(draft: Draft) -> bool:
+    """Return whether stable is watched, or was promoted just now and will be."""
+    before, level = draft.facts.status.after_promotion, draft.decision.after_promotion
+    return watched_level(draft.facts, draft.now) is not None or level != before

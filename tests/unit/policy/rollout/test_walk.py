@@ -266,6 +266,8 @@ STEPS: tuple[dict[str, object], ...] = (
     {"steps": [{"weight": 80}], "bakeControlPercent": 50},
     {"steps": [], "bakeControlPercent": 20},
     {"bakeControlPercent": 0, "bakeSeconds": 30},
+    {"afterPromotion": {"mode": "RollBack"}},
+    {"afterPromotion": {"mode": "Off"}},
 )
 """What people make of the steps of a rollout that is under way."""
 
@@ -320,6 +322,7 @@ def test_a_random_walk_keeps_every_promise_and_ends_where_a_calm_one_does(
     for _ in range(chance.randint(30, 150)):
         world.advance(chance.choice((0.2, 1, 1, 5)))
         world.reconcile(kill_after=chance.choice((None, None, 0, 1, 2, 3)))
+        world.worsening = "errors: many" if chance.random() < 0.01 else None
         draw = chance.random()
         if draw < 0.02:
             version += 1
@@ -340,6 +343,7 @@ def test_a_random_walk_keeps_every_promise_and_ends_where_a_calm_one_does(
         elif draw < 0.12:
             disturb(world, chance)
 
+    world.worsening = None
     world.faults.clear()
     world.skew.clear()
     for state in world.workloads.values():
