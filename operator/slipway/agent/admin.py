@@ -11,6 +11,7 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
+from slipway.agent.pods import Host
 from slipway.errors import DependencyError
 from slipway.render.envoy import VERSION_STATS
 
@@ -74,6 +75,17 @@ class Admin:
         """
         start = self.start()
         return start, await self._stats(f"histogram_buckets=disjoint&filter={_COUNTED}")
+
+    async def hosts(self) -> dict[str, list[Host]]:
+        """Read what Envoy counts of every pod, by the name of the cluster.
+
+        Raises:
+            EnvoyUnavailable: Envoy does not answer.
+
+        """
+        body = await self._request("GET", "/clusters?format=json")
+        found = body.get("cluster_statuses", [])
+        return {cluster["name"]: cluster.get("host_statuses", []) for cluster in found}
 
     async def is_live(self) -> bool:
         """Return whether Envoy serves, with its first configuration complete."""

@@ -102,6 +102,15 @@ class Conductor:
         """The clusters that Envoy has, including those that are about to go."""
         return sorted(self._clusters.addresses)
 
+    @property
+    def compared_routes(self) -> set[str]:
+        """Routes that Envoy runs with two revisions side by side."""
+        return {
+            name
+            for name, plan in self._running.items()
+            if sum(weight > 0 for _, weight in plan.route.weights) > 1
+        }
+
     def put_route(self, desired: DesiredRoute) -> None:
         """Take a ModelRoute into account."""
         known = self._desired.get(desired.name)

@@ -16,6 +16,7 @@ from datetime import datetime
 from itertools import groupby
 
 from slipway.agent.admin import Stat
+from slipway.agent.pods import PodsByRevision
 from slipway.api.counters import GATEWAY_STATUS, Counters, Latency, RouteCounters, latency_edges
 from slipway.api.protocol import Protocol
 from slipway.api.times import to_wire
@@ -70,7 +71,13 @@ class ClusterTally:
 
 
 def read_counters(
-    proxy: str, start: str, at: datetime, clusters: Iterable[ClusterKey], stats: Sequence[Stat]
+    proxy: str,
+    start: str,
+    at: datetime,
+    clusters: Iterable[ClusterKey],
+    stats: Sequence[Stat],
+    *,
+    pods: PodsByRevision,
 ) -> Counters:
     """Return the document that the agent serves."""
     values, histograms = _index_by_cluster(stats)
@@ -84,7 +91,10 @@ def read_counters(
     )
     for (route, revision, pinned), group in by_revision:
         tally = _sum_tallies(each for _, each in group)
-        routes.append(_route_counters(route, revision, tally, pinned=pinned))
+        found = _route_counters(route, revision, tally, pinned=pinned)
+        if not pinned and (route, revision) in pods:
+            found = found.model_copy(update={"pods": pods[route, revision]})
+        routes.append(found)
 
     return Counters(proxy=proxy, envoy_start=start, at=to_wire(at), routes=routes)
 

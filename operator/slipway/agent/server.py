@@ -12,7 +12,9 @@ from slipway.agent.admin import Admin, EnvoyUnavailable
 from slipway.agent.conductor import Conductor
 from slipway.agent.counters import read_counters, render_metrics
 from slipway.agent.health import Health
+from slipway.agent.pods import PodsByRevision, read_pods
 from slipway.api.counters import PATH, Counters
+from slipway.render.envoy import ClusterKey
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -44,12 +46,20 @@ class AgentServer:
         application.router.add_get("/readyz", self._probe(self._health.why_not_ready))
         return application
 
-    async def _read(self) -> Counters:
+    async def _read(self, *, by_pod: bool = False) -> Counters:
+        clusters = self._conductor.clusters
         start, stats = await self._admin.counters()
-        return read_counters(self._proxy, start, self._now(), self._conductor.clusters, stats)
+        pods = await self._read_pods(clusters) if by_pod else {}
+        return read_counters(self._proxy, start, self._now(), clusters, stats, pods=pods)
+
+    async def _read_pods(self, clusters: list[ClusterKey]) -> PodsByRevision:
+        """Only where two revisions are compared: Envoy is asked for nothing that nobody reads."""
+        compared = self._conductor.compared_routes
+        judged = [key for key in clusters if key.route in compared and not key.pinned]
+        return read_pods(judged, await self._admin.hosts()) if judged else {}
 
     async def _counters(self, _: web.Request) -> web.Response:
-        counters = await self._read()
+        counters = await self._read(by_pod=True)
         return web.Response(
             text=counters.model_dump_json(by_alias=True), content_type="application/json"
         )

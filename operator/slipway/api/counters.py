@@ -7,6 +7,8 @@ from pydantic import FailFast, Field
 from slipway.api.base import ApiModel, Name, Revision, Time
 
 PATH = "/v1/counters"
+MOST_PODS = 32
+"""Of each revision, that a page tells apart."""
 GATEWAY_STATUS = (401, 403, 407, 429)
 """4xx of a gateway, a mesh or a rate limit in front of the server: no word of the model."""
 
@@ -33,6 +35,18 @@ class Latency(ApiModel):
     """Upper edges in milliseconds, ascending; the last bucket is above the last edge."""
     counts: Annotated[list[int], Field(max_length=65), FailFast()]
     """Requests per bucket, not cumulative; one more than there are edges."""
+
+
+class PodCounters(ApiModel):
+    """Counters of one pod of a revision, over both protocols, since the proxy knows it."""
+
+    address: Annotated[str, Field(max_length=64)]
+    """IP address."""
+    requests: int
+    """Requests that were sent to it; an attempt that is a retry counts too."""
+    errors: int
+    """5xx, timeouts, failed connections, gRPC status 2, 4, 12, 13, 14, 15; no client errors. An
+    answer that broke off is none: Envoy takes it for a success of its pod."""
 
 
 class RouteCounters(ApiModel):
@@ -63,6 +77,9 @@ class RouteCounters(ApiModel):
     stream_responses: int = 0
     """Messages that came back on gRPC streams."""
     latency: Latency
+    pods: Annotated[list[PodCounters] | None, Field(max_length=MOST_PODS), FailFast()] = None
+    """By pod, in the order of addresses; those beyond `MOST_PODS` are left out. None: the route
+    sends its requests to one revision, or the agent is older."""
 
     @property
     def requests_begun(self) -> int:

@@ -435,6 +435,11 @@ class Reason(StrEnum):
         Course.COLLECTS,
     )
     ARM_NOISE = "ArmNoise", Group.ANALYSIS, "worse, but still within pod-to-pod noise"
+    POD_STANDS_OUT = (
+        "PodStandsOut",
+        Group.ANALYSIS,
+        "one pod fails more than its siblings: held, and not blamed on the version",
+    )
     SHARED_FAULT = "SharedFault", Group.ANALYSIS, "stable is equally bad: held, and not blamed"
     NOT_ROUTED = "NotRouted", Group.ANALYSIS, "the candidate gets far less than its weight"
     CHECK_FAILED = "CheckFailed", Group.ANALYSIS, "mode Threshold: the last check was bad"

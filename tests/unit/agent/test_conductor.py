@@ -174,6 +174,19 @@ async def test_a_weight_is_lowered_whatever_the_endpoints_do(bench: Bench) -> No
     assert bench.envoy.weights() == {STABLE: 100}
 
 
+async def test_a_route_is_compared_while_envoy_runs_it_with_two_revisions(bench: Bench) -> None:
+    assert bench.conductor.compared_routes == set()
+    bench.serve(CANDIDATE, "10.0.0.2")
+    bench.ask({STABLE: 50, CANDIDATE: 50})
+    await bench.turn(4)
+    assert bench.conductor.compared_routes == set()
+    await bench.turn(4, take=True)
+    assert bench.conductor.compared_routes == {"digits"}
+    bench.ask({STABLE: 0, CANDIDATE: 100})
+    await bench.turn(4, take=True)
+    assert bench.conductor.compared_routes == set()
+
+
 async def test_at_rest_envoy_is_not_asked(bench: Bench) -> None:
     looks = bench.envoy.looks
     await bench.turn(10)

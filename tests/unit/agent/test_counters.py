@@ -33,7 +33,7 @@ def histogram(key: ClusterKey, counts: dict[float, int]) -> dict[str, Any]:
 
 
 def read(*found: dict[str, Any], keys: tuple[ClusterKey, ...] = (HTTP, GRPC)) -> Counters:
-    return read_counters("router-0", "start", AT, keys, found)
+    return read_counters("router-0", "start", AT, keys, found, pods={})
 
 
 def only(counters: Counters) -> RouteCounters:

@@ -248,7 +248,7 @@ def advance_base(
     if far is None and base.edges:
         far = far_edges(ticks, plan, above=edges[-1])
     counted = (*edges, *(far or ()))
-    rows = {tick.proxy: (_envoy_life(tick), _rows_of(tick, plan, counted)) for tick in ticks}
+    rows = {tick.proxy: (life_of_envoy(tick), _rows_of(tick, plan, counted)) for tick in ticks}
 
     # A look that begins a step, or ends the warm-up, only takes the counters down: what they show
     # was answered at the weight before, or while the candidate was cold.
@@ -293,28 +293,30 @@ def advance_base(
     )
 
 
-def _envoy_life(tick: Counters) -> int:
+def life_of_envoy(tick: Counters) -> int:
+    """Return which life of Envoy the counters are of: those of another begin anew."""
     return zlib.crc32(tick.envoy_start.encode(errors="replace"))
 
 
 def _rows_of(tick: Counters, plan: Plan, edges: tuple[float, ...]) -> dict[str, Row]:
     return {
         entry.revision: (
-            _to_count(entry.requests),
-            _to_count(entry.errors),
+            to_count(entry.requests),
+            to_count(entry.errors),
             log_millis(entry.latency),
-            _to_count(entry.client_errors if entry.refused is None else entry.refused),
-            _to_count(entry.requests_begun),
-            _to_count(entry.stream_requests),
-            _to_count(entry.stream_responses),
-            *(_to_count(slow_requests(entry.latency, edge)) for edge in edges),
+            to_count(entry.client_errors if entry.refused is None else entry.refused),
+            to_count(entry.requests_begun),
+            to_count(entry.stream_requests),
+            to_count(entry.stream_responses),
+            *(to_count(slow_requests(entry.latency, edge)) for edge in edges),
         )
         for entry in _judged_entries(tick, plan)
         if entry.revision in {plan.candidate, plan.stable}
     }
 
 
-def _to_count(number: int) -> int:
+def to_count(number: int) -> int:
+    """Return the number as a count that can be calculated with, 0 to `MOST_COUNT`."""
     return min(max(0, number), MOST_COUNT)
 
 
@@ -335,8 +337,12 @@ def _newest_rows(base: CounterBase, rows: Mapping[str, ProxyRows]) -> dict[str, 
 
 
 def _is_stale(now: Row, before: Row) -> bool:
-    """Return whether a row is older than the one before; one that was reset is far below it."""
-    return bool(before) and before[0] // 2 < now[0] < before[0]
+    return bool(before) and is_older(now[0], before[0])
+
+
+def is_older(now: int, before: int) -> bool:
+    """Return whether a counter is older than the one before; one that was reset is far below."""
+    return before // 2 < now < before
 
 
 def _gained_by_revision(base: CounterBase, tick: Counters, now: ProxyRows) -> Mapping[str, Row]:
@@ -361,7 +367,7 @@ def _judged_entries(tick: Counters, plan: Plan) -> list[RouteCounters]:
 
 
 def _in_flight(entries: Iterable[RouteCounters]) -> int:
-    return _to_count(sum(entry.active for entry in entries))
+    return to_count(sum(entry.active for entry in entries))
 
 
 def _without_answer(entries: Iterable[RouteCounters]) -> int:
@@ -370,7 +376,7 @@ def _without_answer(entries: Iterable[RouteCounters]) -> int:
     A stream is answered with its first message, and stays in flight until its last. Requests that
     clients gave up were not answered either, so no more is known than the smaller number.
     """
-    return _to_count(
+    return to_count(
         sum(min(entry.active, max(0, entry.requests_begun - entry.requests)) for entry in entries)
     )
 
@@ -502,7 +508,7 @@ def _stable_histogram(ticks: Iterable[Counters], plan: Plan) -> tuple[list[float
             totals = totals or [0] * len(entry.latency.counts)
             if len(totals) == len(entry.latency.counts):
                 totals = [
-                    a + _to_count(b) for a, b in zip(totals, entry.latency.counts, strict=True)
+                    a + to_count(b) for a, b in zip(totals, entry.latency.counts, strict=True)
                 ]
     return edges, totals
 

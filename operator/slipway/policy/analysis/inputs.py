@@ -82,3 +82,5 @@ class LookInputs:
     readings: Mapping[str, Reading] = field(default_factory=dict)
     """By metric of the plan; the last reading again where none was due. A metric without a reading
     is NoData."""
+    pods: Mapping[str, str] = field(default_factory=dict)
+    """Names of the candidate's pods by address, for the words of a verdict."""

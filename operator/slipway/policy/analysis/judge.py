@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 
+from slipway.api.counters import Counters
 from slipway.api.modeldeployment import AnalysisMode
 from slipway.api.reasons import Reason
 from slipway.api.times import to_wire
@@ -42,12 +43,14 @@ from slipway.policy.analysis.metric_memory import (
     encode_state,
 )
 from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look
+from slipway.policy.analysis.metrics.by_pod import NAME as PODS
+from slipway.policy.analysis.metrics.by_pod import assess_pods
 from slipway.policy.analysis.metrics.by_reading import UNREAD, assess_reading, judge_untested
 from slipway.policy.analysis.metrics.mean import MeanMetric, assess_mean
 from slipway.policy.analysis.metrics.share import ShareMetric, assess_share
 from slipway.policy.analysis.metrics.threshold import check_share
+from slipway.policy.analysis.metrics.traffic_split import ALL, SplitMemory, assess_split, load_split
 from slipway.policy.analysis.metrics.traffic_split import NAME as TRAFFIC
-from slipway.policy.analysis.metrics.traffic_split import SplitMemory, assess_split, load_split
 from slipway.policy.analysis.metrics.trend import NAME as TREND
 from slipway.policy.analysis.metrics.trend import assess_trend
 from slipway.policy.analysis.plan import Plan
@@ -146,11 +149,14 @@ def judge(
     known, flows = _load_split(states.get(TRAFFIC)), delta.flows()
     split, split_memory = assess_split(known, *flows, before.active[0], look)
     is_open = (known if look.is_new_step else split_memory).count_open(*flows)
-    router = _assess_router(delta, is_open, stored, look)
+    pods = _assess_pods(answered, inputs, stored, look)
+    router = _assess_router(delta, is_open, stored, look, pods.advice if pods else "")
     metrics = [*router, *_assess_readings(inputs, stored, look)]
 
-    # The split is merged with nothing: whether requests come back at all is a fact of its own.
-    assessed = [*merge_evidence(metrics, plan.false_rollback, plan.planned_metrics), split]
+    # The split and the pods are merged with nothing: whether requests come back at all is a fact
+    # of its own, and one pod is no evidence against the version.
+    alone = [split] if pods is None else [pods, split]
+    assessed = [*merge_evidence(metrics, plan.false_rollback, plan.planned_metrics), *alone]
     return _with_memories(assessed, split, base, split_memory)
 
 
@@ -197,10 +203,15 @@ def _column_pair(delta: CounterDelta, among: int, column: int) -> Pair:
 
 
 def _assess_router(
-    delta: CounterDelta, is_open: tuple[int, int], stored: _StoredStates, look: Look
+    delta: CounterDelta,
+    is_open: tuple[int, int],
+    stored: _StoredStates,
+    look: Look,
+    advice: str,
 ) -> list[Assessment]:
+    """Return what the routers' counters say; `advice` goes with errors."""
     shares = [
-        (FAILED, _error_share(look)),
+        (FAILED, replace(_error_share(look), advice=advice)),
         *_slow_shares(look),
         *_refused_shares(look),
         *_far_shares(look),
@@ -228,6 +239,24 @@ def _assess_router(
         assessed.append(assess_mean(mean, window, stored.of(MEAN), look))
         assessed.append(assess_trend(mean, window, stored.of(TREND), look))
     return assessed
+
+
+def _assess_pods(
+    ticks: list[Counters], inputs: LookInputs, stored: _StoredStates, look: Look
+) -> Assessment | None:
+    """Return what single pods say; None where no page tells pods apart, and none ever did.
+
+    Strata by caller, once callers are counted, belong here: `statistics.strata` takes any key.
+    """
+    route = look.plan.route
+    is_told = any(entry.pods for tick in ticks for entry in tick.routes if entry.name == route)
+    if not is_told and PODS not in stored.texts:
+        return None
+    taken = any(metric.name == PODS for metric in look.plan.metrics)
+    is_alone = look.plan.weight >= ALL
+    if taken or is_alone or look.plan.mode is AnalysisMode.THRESHOLD:
+        return None
+    return assess_pods(ticks, inputs.pods, stored.of(PODS).text, look)
 
 
 def _error_share(look: Look) -> ShareMetric:

@@ -67,11 +67,15 @@ class Study:
         said, by metric.
         """
         containers = read_containers(self.facts, self.plan.candidate, self.plan.stable, now)
-        inputs = LookInputs(tuple(ticks), {RESOURCES: containers, **readings})
+        inputs = LookInputs(tuple(ticks), {RESOURCES: containers, **readings}, self._pod_names())
 
         # Drift is not merged with the others: it is no evidence of a fault.
         merged = judge(self.states, inputs, self.plan, now)
         return (*self._with_pauses(merged), *self._judge_drift(readings))
+
+    def _pod_names(self) -> dict[str, str]:
+        pods = self.facts.pods.get(self.plan.candidate, ())
+        return {pod.address: pod.meta.name for pod in pods if pod.address is not None}
 
     def _with_pauses(self, merged: Sequence[Judgement]) -> list[Judgement]:
         pausing = {metric.name for metric in self.metrics if metric.effect is MetricMode.PAUSE}

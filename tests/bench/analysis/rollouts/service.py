@@ -10,7 +10,7 @@ from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
-from slipway.api.counters import Counters, Latency, RouteCounters
+from slipway.api.counters import Counters, Latency, PodCounters, RouteCounters
 from slipway.api.times import to_wire
 
 from tests.bench.analysis.arrivals import TICK
@@ -242,7 +242,19 @@ class Service:
             stream_requests=sent,
             stream_responses=answered,
             latency=Latency.model_construct(edges_millis=EDGE_LIST, counts=ended.sum(0).tolist()),
+            pods=self._pod_counters(proxy, role) if self.case.bad_pods else None,
         )
+
+    def _pod_counters(self, proxy: int, role: int) -> list[PodCounters]:
+        return [
+            PodCounters.model_construct(
+                address=f"10.0.{role}.{number}",
+                requests=int(self.begun[number, proxy]),
+                errors=int(self.ended[number, proxy, [End.FAILED, End.TIMED_OUT]].sum()),
+            )
+            for number, arm in enumerate(self.arms)
+            if arm.role == role
+        ]
 
 
 EDGE_LIST = [float(edge) for edge in EDGES]

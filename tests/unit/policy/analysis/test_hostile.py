@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from slipway.api.counters import Counters, Latency
+from slipway.api.counters import Counters, Latency, PodCounters
 from slipway.api.modeldeployment import STATE_LENGTH, AnalysisMode
 from slipway.api.reasons import Reason, Why
 from slipway.api.verdict import Verdict
@@ -97,6 +97,14 @@ FLOATS = st.floats() | st.floats(-10, 10) | st.sampled_from([1e308, -1e308, 5e-3
 GAPS = st.sampled_from([0.0, 5.0, 30.0, 61.0, 3600.0, 3 * DAY, -5.0, -3 * DAY, 900 * DAY])
 
 
+PODS = st.none() | st.lists(
+    st.builds(
+        PodCounters.model_construct, address=st.sampled_from("abc"), requests=COUNTS, errors=COUNTS
+    ),
+    max_size=4,
+)
+
+
 @st.composite
 def documents(draw: st.DrawFn) -> Counters | None:
     if draw(st.integers(0, 4)) == 0:
@@ -111,6 +119,7 @@ def documents(draw: st.DrawFn) -> Counters | None:
         counts = draw(st.lists(COUNTS, max_size=5)) or latency.counts
         changes = {
             "errors": draw(COUNTS),
+            "pods": draw(PODS),
             "active": draw(COUNTS),
             "latency": Latency.model_construct(edges_millis=latency.edges_millis, counts=counts),
         }
@@ -214,11 +223,15 @@ def damaged(text: str, found: list[tuple[list[int], Any]]) -> str:
 def test_the_judge_answers_whatever_stands_in_its_memory(
     found: list[tuple[list[int], Any]], kind: int
 ) -> None:
-    run = good_run()
+    run = Watched()
+    for number in range(9):
+        ticks, readings = good_look(number)
+        run.look((with_pods(ticks[0]),), readings, seconds=30)
     name = [*run.texts][kind % len(run.texts)]
     run.texts[name] = damaged(run.texts[name], found)
     for number in (9, 10):
-        assert run.look(*good_look(number), seconds=30)
+        ticks, readings = good_look(number)
+        assert run.look((with_pods(ticks[0]),), readings, seconds=30)
 
 
 def test_the_judge_answers_where_a_number_of_its_memory_is_beyond_any_float() -> None:
@@ -253,6 +266,26 @@ def good_run(**changes: Any) -> Watched:
     for number in range(9):
         run.look(*good_look(number), seconds=30)
     return run
+
+
+def with_pods(tick: Counters, *, count: int = 2) -> Counters:
+    """Return the page with each revision's requests by pod, all alike."""
+    routes = [
+        entry.model_copy(
+            update={
+                "pods": [
+                    PodCounters(
+                        address=f"10.0.0.{number}",
+                        requests=entry.requests // count,
+                        errors=entry.errors // count,
+                    )
+                    for number in range(count)
+                ]
+            }
+        )
+        for entry in tick.routes
+    ]
+    return tick.model_copy(update={"routes": routes})
 
 
 @pytest.mark.parametrize("leap", [3 * DAY, -3 * DAY, 3600.0, -3600.0])

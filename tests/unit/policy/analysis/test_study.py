@@ -23,6 +23,7 @@ from tests.builders import (
     facts_about,
     later,
 )
+from tests.unit.policy.analysis.test_by_pod import with_pods
 from tests.unit.policy.analysis.test_readings import a_metric
 
 STEP = "2026-11-21T12:00:00.000Z"
@@ -160,3 +161,26 @@ def test_what_a_metric_may_do_is_what_the_spec_says(mode: str, role: Role) -> No
     found = judge_after_warm_up(study, {})
 
     assert (found["m"].role, found["classes"].role) == (role, role)
+
+
+def test_a_pod_that_stands_out_has_the_name_that_the_cluster_gave_it() -> None:
+    facts = in_a_step()
+    pods = tuple(a_pod(f"digits-{n}", NEW, address=f"10.0.0.{n}") for n in range(4))
+    study = study_of(replace(facts, pods={**facts.pods, NEW: pods}))
+    assert study is not None
+
+    found: tuple[Judgement, ...] = ()
+    for number in range(5):
+        of_pods = {pod.address or "": (25 * number, 0) for pod in pods}
+        of_pods["10.0.0.3"] = (25 * number, 9 * number)
+        counts = {OLD: (900 * number, 0, 0), NEW: (100 * number, 9 * number, 0)}
+        page = counted("router-a", counts, at=later(5 * number))
+        by_revision = {NEW: of_pods, OLD: {"10.0.9.1": (900 * number, 0)}}
+        routes = [with_pods(entry, by_revision[entry.revision]) for entry in page.routes]
+        tick = page.model_copy(update={"routes": routes})
+        found = study.judge([tick], {}, later(5 * number))
+        study = replace(study, states=texts_of(found))
+
+    (said,) = (item for item in found if item.name == "pod-errors")
+    assert said.reason == "PodStandsOut"
+    assert said.message.startswith("pod digits-3 answers 36.0% with errors")

@@ -162,14 +162,7 @@ def _count_look(share: ShareMetric, before: ShareMemory, delta: Pair, look: Look
     if look.is_new_step:
         before = _begin_step(before)
 
-    # How much is bet on a fault that begins in this look has to be fixed before its events are
-    # counted: else the e-process is none.
-    placed = share_begun_within(look.seconds)
-    if before.starts.kept >= 1.0:
-        placed = FIRST_SHARE
-    elif look.is_new_step:
-        placed = STEP_SHARE
-
+    placed = share_to_place(before.starts.kept, look)
     if share.maximum is not None:
         won, passed = bet_on_above(delta, share.maximum), _bet_on_below(delta, share.maximum)
     else:
@@ -197,6 +190,16 @@ def _count_look(share: ShareMetric, before: ShareMemory, delta: Pair, look: Look
         recent=recent,
         looks=looks,
     )
+
+
+def share_to_place(kept: float, look: Look) -> float:
+    """Return which share of what is kept is placed on a fault that begins in this look.
+
+    It is fixed before the look's events are counted: else the e-process is none.
+    """
+    if kept >= 1.0:
+        return FIRST_SHARE
+    return STEP_SHARE if look.is_new_step else share_begun_within(look.seconds)
 
 
 def _begin_step(before: ShareMemory) -> ShareMemory:
