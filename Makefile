@@ -11,6 +11,7 @@ PYTEST_ARGS ?=
 # Where loops, sockets and processes are real, Python finds a connection that was left open whenever
 # it collects garbage: shown as a warning, because the test that runs then is not the one to blame.
 ON_CLUSTER := -W default::ResourceWarning --durations=12
+WITHOUT_STORES := -m "not stores"
 BENCH_ARGS ?=
 HOUSE_ARGS ?=
 
@@ -32,7 +33,7 @@ test: ## Everything that CI runs: verify, then all tests on a real cluster
 	@$(MAKE) images
 	@$(MAKE) install
 	$(call step,contract and end-to-end tests)
-	@$(BIN)/python -m pytest tests/contract tests/e2e $(ON_CLUSTER) $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest tests/contract tests/e2e $(ON_CLUSTER) $(WITHOUT_STORES) $(PYTEST_ARGS)
 
 .PHONY: verify
 verify: check-generated lint type test-unit ## All that needs no cluster: generated files, lint, types, unit tests
@@ -53,11 +54,11 @@ $(SETUP): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Slipway needs Python 3.11 or newer, found {sys.version.split()[0]}: make setup PYTHON=python3.12")'
 	@if command -v uv >/dev/null; then \
 	  test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) .venv; \
-	  uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock; \
+	  uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-dev.lock; \
 	  uv pip install --quiet --python $(BIN)/python --no-deps --editable .; \
 	else \
 	  test -x $(BIN)/pip || $(PYTHON) -m venv .venv; \
-	  $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock; \
+	  $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock; \
 	  $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .; \
 	fi
 	@touch $@
@@ -135,6 +136,11 @@ zoo: $(SETUP) ## Models of public packages, served from six lines each, beside O
 	$(call step,zoo: public models)
 	@$(BIN)/python -m pytest tests/contract/zoo -v -s $(PYTEST_ARGS)
 
+.PHONY: stores
+stores: $(SETUP) ## Models in versitygw (S3) and Azurite (Azure), and what goes wrong there (builds both once; needs Go and npm)
+	$(call step,stores: object stores on the loopback)
+	@$(BIN)/python -m pytest tests/contract/registry -m stores -v $(PYTEST_ARGS)
+
 .PHONY: lock
 lock: $(SETUP) ## Resolve the dependencies of pyproject.toml into the lock files (needs uv)
 	@uv=$$(command -v uv || echo $(BIN)/uv); \
@@ -166,7 +172,7 @@ uninstall: $(SETUP) ## Remove the release; CRDs and all that serves stay
 .PHONY: test-contract
 test-contract: $(SETUP) ## Adapters against the real things (after make cluster images)
 	$(call step,contract tests)
-	@$(BIN)/python -m pytest tests/contract $(ON_CLUSTER) $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest tests/contract $(ON_CLUSTER) $(WITHOUT_STORES) $(PYTEST_ARGS)
 
 .PHONY: test-e2e
 test-e2e: $(SETUP) ## Rollouts end to end (after make cluster images install)

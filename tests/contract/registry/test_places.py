@@ -11,6 +11,8 @@ from tests.contract.registry.hub import Hub
 from tests.contract.registry.stores import Store, Versitygw
 from tests.contract.registry.test_artifact import TAR, push, titled
 
+pytestmark = pytest.mark.stores
+
 MODEL = {
     "digits/1/model.onnx": a_model(),
     "digits/config.pbtxt": b"max_batch_size: 8\n",

@@ -17,6 +17,8 @@ from tests.contract.registry.bench import Bench, Shelf, a_model, a_tar
 from tests.contract.registry.servers import RecordingServer
 from tests.contract.registry.stores import BadWay, Store, Versitygw
 
+pytestmark = pytest.mark.stores
+
 MODEL = {"1/model.onnx": a_model(), "config.pbtxt": b"max_batch_size: 8\n"}
 LARGE = random.Random(7).randbytes(40 * 2**20 + 12345)
 """Three parts, the last one short."""
