@@ -1,4 +1,7 @@
-"""A platform that chooses the users of all pods, as OpenShift's restricted-v2 does."""
+"""A platform that chooses the users of all pods, as OpenShift's restricted-v2 does.
+
+After the quiet tests: the setting replaces the routers of all namespaces, which is a write.
+"""
 
 from collections.abc import Iterator
 
