@@ -40,7 +40,7 @@ async def test_the_api_server_takes_an_example(connection: Connection, block: Bl
 
 async def test_an_example_that_breaks_a_rule_would_be_found(connection: Connection) -> None:
     broken = example(EXAMPLES[0])
-    broken["spec"]["model"]["source"]["uri"] = "s3://models/1.onnx"
+    broken["spec"]["model"]["source"]["uri"] = "ftp://models/1.onnx"
 
     assert "spec.model.source.uri" in await refusal(connection, broken)
 
