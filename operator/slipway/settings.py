@@ -75,7 +75,17 @@ class ImageTarget(SettingsModel):
     containers fetch the models."""
 
 
-class StoreSettings(SettingsModel):
+class ForNamespaces(SettingsModel):
+    """What the administrator lends to some namespaces, or to all."""
+
+    namespaces: list[Namespace] = []
+
+    def serves(self, namespace: str) -> bool:
+        """Return whether ModelDeployments of this namespace may use it."""
+        return not self.namespaces or namespace in self.namespaces
+
+
+class StoreSettings(ForNamespaces):
     """A store that ModelDeployments use by its name, or by the prefix of their address.
 
     A ModelDeployment overrides each field. Secrets and ConfigMaps are those of its namespace.
@@ -110,12 +120,8 @@ class StoreSettings(SettingsModel):
     proxy: Annotated[str, Field(pattern=r"^(https?://[^@\s?#]+)?$", max_length=512)] = ""
     """HTTP proxy on the way to the store. Default: `jobs.proxy`."""
 
-    def serves(self, namespace: str) -> bool:
-        """Return whether ModelDeployments of this namespace may use the store."""
-        return not self.namespaces or namespace in self.namespaces
 
-
-class SigningKey(SettingsModel):
+class SigningKey(ForNamespaces):
     """A public key that ModelDeployments refer to by its name in `verify.key`."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
@@ -124,10 +130,6 @@ class SigningKey(SettingsModel):
     """The key, PEM: P-256, P-384 or P-521."""
     namespaces: list[Namespace] = []
     """Namespaces whose ModelDeployments may use the key; empty: all."""
-
-    def serves(self, namespace: str) -> bool:
-        """Return whether ModelDeployments of this namespace may use the key."""
-        return not self.namespaces or namespace in self.namespaces
 
 
 class SourceSettings(SettingsModel):
@@ -284,7 +286,7 @@ class RouterSettings(PodSettings):
     """Of the Services that clients call. Default: the cluster's, one family."""
 
 
-class PrometheusServer(SettingsModel):
+class PrometheusServer(ForNamespaces):
     """A server that ModelDeployments query by its name; they never see its address or token."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
@@ -304,10 +306,6 @@ class PrometheusServer(SettingsModel):
     namespaces: list[Namespace] = []
     """Namespaces whose ModelDeployments may query the server; empty: all. They can read whatever
     the server knows."""
-
-    def serves(self, namespace: str) -> bool:
-        """Return whether ModelDeployments of this namespace may query the server."""
-        return not self.namespaces or namespace in self.namespaces
 
 
 class HookSettings(SettingsModel):

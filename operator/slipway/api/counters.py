@@ -98,3 +98,7 @@ class Counters(ApiModel):
     """When the counters were read."""
     routes: Annotated[list[RouteCounters], FailFast()]
     """As many as there are: to leave any out would look as if it had no requests."""
+
+    def judged_entries(self, route: str) -> list[RouteCounters]:
+        """Return what counts in a comparison: the entries of a route by weight, not by header."""
+        return [entry for entry in self.routes if entry.name == route and not entry.pinned]

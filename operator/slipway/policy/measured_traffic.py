@@ -62,12 +62,7 @@ def total_traffic(
     if not answered or len(answered) < len(documents):
         return None
 
-    entries = [
-        entry
-        for document in answered
-        for entry in document.routes
-        if entry.name == route and not entry.pinned
-    ]
+    entries = [entry for document in answered for entry in document.judged_entries(route)]
     of_stable = [entry for entry in entries if entry.revision == stable]
     requests = sum(entry.requests for entry in of_stable)
     errors = sum(entry.errors for entry in of_stable)

@@ -35,8 +35,4 @@ def total_served(answers: Iterable[Counters | None], route: str, revision: str) 
 
 def find_entries(answer: Counters, route: str, revision: str) -> list[RouteCounters]:
     """Return the entries of a revision behind a route that are judged."""
-    return [
-        entry
-        for entry in answer.routes
-        if entry.name == route and entry.revision == revision and not entry.pinned
-    ]
+    return [entry for entry in answer.judged_entries(route) if entry.revision == revision]

@@ -260,7 +260,12 @@ def advance_base(
     is_new_step = base.step != plan.step
     restarts = is_new_step or (is_warm and not base.is_warm)
     of_candidate, of_stable = (
-        [entry for tick in ticks for entry in _judged_entries(tick, plan) if entry.revision == name]
+        [
+            entry
+            for tick in ticks
+            for entry in tick.judged_entries(plan.route)
+            if entry.revision == name
+        ]
         for name in (plan.candidate, plan.stable)
     )
     active = (_in_flight(of_candidate), _in_flight(of_stable))
@@ -310,7 +315,7 @@ def _rows_of(tick: Counters, plan: Plan, edges: tuple[float, ...]) -> dict[str, 
             to_count(entry.stream_responses),
             *(to_count(slow_requests(entry.latency, edge)) for edge in edges),
         )
-        for entry in _judged_entries(tick, plan)
+        for entry in tick.judged_entries(plan.route)
         if entry.revision in {plan.candidate, plan.stable}
     }
 
@@ -360,10 +365,6 @@ def _is_younger(tick: Counters, moment: datetime) -> bool:
         return datetime.fromisoformat(tick.envoy_start) > moment
     except (ValueError, TypeError):
         return False
-
-
-def _judged_entries(tick: Counters, plan: Plan) -> list[RouteCounters]:
-    return [entry for entry in tick.routes if entry.name == plan.route and not entry.pinned]
 
 
 def _in_flight(entries: Iterable[RouteCounters]) -> int:
@@ -482,7 +483,7 @@ def far_edges(ticks: Sequence[Counters], plan: Plan, *, above: float) -> tuple[f
     stable = (
         entry.requests
         for tick in ticks
-        for entry in _judged_entries(tick, plan)
+        for entry in tick.judged_entries(plan.route)
         if entry.revision == plan.stable
     )
     if sum(stable) < FAR_SAMPLES:
@@ -501,7 +502,7 @@ def _stable_histogram(ticks: Iterable[Counters], plan: Plan) -> tuple[list[float
     edges: list[float] = []
     totals: list[int] = []
     for tick in ticks:
-        for entry in _judged_entries(tick, plan):
+        for entry in tick.judged_entries(plan.route):
             if entry.revision != plan.stable or not _are_sound(tuple(entry.latency.edges_millis)):
                 continue
             edges = edges or list(entry.latency.edges_millis)

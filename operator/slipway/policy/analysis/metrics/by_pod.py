@@ -169,8 +169,8 @@ def _read_ticks(ticks: Sequence[Counters], look: Look) -> dict[str, ProxyPods]:
     for tick in ticks:
         by_revision = {
             entry.revision: entry.pods
-            for entry in tick.routes
-            if entry.pods is not None and entry.name == plan.route and not entry.pinned
+            for entry in tick.judged_entries(plan.route)
+            if entry.pods is not None
         }
         if plan.candidate in by_revision and plan.stable in by_revision:
             of_candidate, of_stable = (

@@ -56,8 +56,6 @@ FRACTIONS = (0.5, 0.15, 0.01)
 ENOUGH = math.log(1000.0)
 """0.1% is the chance that a right split looks this wrong; it comes on top of falseRollback."""
 HUNG_SECONDS = 30.0
-HUNG_TIMES = 5.0
-"""Times stable's p99."""
 CROWD = 3.0
 """Times the requests in flight that stable's lead to expect: slow is not yet hanging."""
 CROWD_ENOUGH = math.log(1e6)
@@ -390,7 +388,7 @@ def _falls_short(split: SplitMemory) -> bool:
 
 
 def _patience(look: Look) -> float:
-    return max(HUNG_SECONDS, HUNG_TIMES * look.base.p99 / 1000, look.plan.timeout_seconds)
+    return max(HUNG_SECONDS, look.slowest_seconds, look.plan.timeout_seconds)
 
 
 def _seconds_since(moment: datetime | None, look: Look) -> float:
