@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from slipway.api.base import ApiModel, Name, Percent, Revision, Time, cel_rule, list_map
+from slipway.api.golden import Compare
 from slipway.api.names import ROUTE_PORTS
 
 KIND = "ModelRoute"
@@ -33,6 +34,39 @@ class Backend(ApiModel):
     """Ready endpoints that a proxy must know before it applies a weight above 0."""
 
 
+class ShadowOutput(ApiModel):
+    """How one output of the candidate is compared with stable's, in the words of golden sets."""
+
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    """Name of the output."""
+    compare: Compare
+    rtol: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Relative tolerance, as a ratio; absent: the default of the output's datatype."""
+    atol: Annotated[float, Field(ge=0, le=1e300)] | None = None
+    """Absolute tolerance, in the output's own unit; absent: the default of the datatype."""
+
+
+class Shadow(ApiModel):
+    """Copies of users' requests that a revision answers too, without any user getting its answer.
+
+    The router compares its answers with those that users got, and counts.
+    """
+
+    revision: Revision
+    """The revision that is asked again; one of the backends, whatever its weight."""
+    percent: Annotated[int, Field(ge=1, le=100)] = 100
+    """Share of the route's requests that are copied, in percent. Default: 100."""
+    max_pairs_per_second: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Copies that each router pod takes in a second at most. Default: 20."""
+    max_body_bytes: Annotated[int, Field(ge=1024, le=67_108_864)] = 4_194_304
+    """Largest request, and largest answer, that is copied, in bytes as sent. Default: 4 MiB."""
+    outputs: Annotated[
+        list[ShadowOutput], Field(max_length=64, json_schema_extra=list_map("name"))
+    ] = []
+    """Rules by output. With an empty list every output is compared, by its datatype's default;
+    else those that are named."""
+
+
 class ModelRouteSpec(ApiModel):
     """Written by the operator only."""
 
@@ -47,6 +81,8 @@ class ModelRouteSpec(ApiModel):
     """Revision that the candidate header reaches; absent until it has passed its checks."""
     backends: Annotated[list[Backend], Field(max_length=3, json_schema_extra=list_map("revision"))]
     """Revisions with their weights, which sum to 100; with an empty list the router answers 503."""
+    shadow: Shadow | None = None
+    """Absent: nothing is copied."""
 
 
 class ProxyStatus(ApiModel):
@@ -89,5 +125,10 @@ RULES = [
         "self.backends.size() == 0 || self.backends.map(b, b.weight).sum() == 100",
         "weights must sum to 100, unless there are no backends",
         ".backends",
-    )
+    ),
+    cel_rule(
+        "!has(self.shadow) || self.backends.exists(b, b.revision == self.shadow.revision)",
+        "the revision of the shadow must be one of the backends",
+        ".shadow",
+    ),
 ]

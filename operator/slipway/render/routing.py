@@ -5,7 +5,7 @@ from collections.abc import Collection
 from slipway.api import names
 from slipway.api.base import Manifest
 from slipway.api.kinds import MODEL_ROUTE, SERVICE
-from slipway.api.modelroute import Backend, HeaderMatch, ModelRouteSpec
+from slipway.api.modelroute import Backend, HeaderMatch, ModelRouteSpec, Shadow
 from slipway.api.protocol import Protocol
 from slipway.render.owner import Owner
 
@@ -32,6 +32,7 @@ def render_model_route(
     timeout_seconds: int = 0,
     candidate_header: HeaderMatch | None = None,
     candidate: str | None = None,
+    shadow: Shadow | None = None,
 ) -> Manifest:
     """Return the ModelRoute; its name is the ModelDeployment's."""
     spec = ModelRouteSpec(
@@ -41,6 +42,7 @@ def render_model_route(
         candidate_header=candidate_header,
         candidate=candidate,
         backends=list(backends),
+        shadow=shadow,
     )
 
     return owner.render_child(MODEL_ROUTE, owner.name, _router_labels(owner), spec=spec.wire())
