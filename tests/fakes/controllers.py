@@ -74,6 +74,8 @@ class Controllers:
     """Of what lies at every address that has no pinned one."""
     broken_source: str = ""
     """Why no package Job gets at the source; empty: they do."""
+    large_source: bool = False
+    """Whether package Jobs go on fetching."""
     lost: Counter[str] = field(default_factory=Counter)
     """Requests by route that no ready pod could answer."""
 
@@ -116,10 +118,15 @@ class Controllers:
             self._hold_job_pod(job, component, labels)
             return
 
+        if self.large_source and component == "package":
+            self._go_on_fetching(job, component, labels)
+            return
+
         message = self._package(job) if component == "package" else self._check(job)
         ended = {"exitCode": 0, "reason": "Completed", "message": json.dumps(message)}
 
-        pod = self._pod(job, f"{metadata['name']}-x", labels)
+        name = f"{metadata['name']}-x"
+        pod = self.api.get(kinds.POD, metadata["namespace"], name) or self._pod(job, name, labels)
         state = {"name": component, "restartCount": 0, "state": {"terminated": ended}}
         self.api.put_status(kinds.POD, pod, {"containerStatuses": [state]})
         done = {"type": "Complete", "status": "True", "lastTransitionTime": self._now()}
@@ -132,6 +139,14 @@ class Controllers:
         waiting = {"reason": "ImagePullBackOff", "message": self.missing_image}
         state = {"name": component, "restartCount": 0, "state": {"waiting": waiting}}
         self.api.put_status(kinds.POD, pod, {"phase": "Pending", "containerStatuses": [state]})
+
+    def _go_on_fetching(self, job: Manifest, component: str, labels: dict[str, str]) -> None:
+        metadata = job["metadata"]
+        name = f"{metadata['name']}-x"
+        pod = self.api.get(kinds.POD, metadata["namespace"], name) or self._pod(job, name, labels)
+        state = {"name": component, "restartCount": 0, "state": {"running": {}}}
+        status = {"phase": "Running", "podIP": name, "containerStatuses": [state]}
+        self.api.put_status(kinds.POD, pod, status)
 
     def _package(self, job: Manifest) -> Manifest:
         order = json.loads(job["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"])

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from slipway.api.download import DownloadProgress
 from slipway.api.reasons import Reason, Why
 from slipway.policy.analysis.external.answer import Answer, Series
 from slipway.policy.analysis.inputs import Count
@@ -23,6 +24,19 @@ class FakePrometheus:
         if self.is_slow:
             return None
         return tuple(self.answers.get(query, ()) for query in queries)
+
+
+@dataclass
+class FakeDownloads:
+    """Fits `slipway.reconcile.ports.DownloadSource`."""
+
+    told: dict[str, DownloadProgress] = field(default_factory=dict)
+    """By the address of a pod."""
+    asked: int = 0
+
+    async def read(self, address: str) -> DownloadProgress | None:
+        self.asked += 1
+        return self.told.get(address)
 
 
 @dataclass

@@ -9,6 +9,7 @@ from typing import Protocol
 from slipway.adapters.clock import SystemClock
 from slipway.adapters.connection import Connection
 from slipway.adapters.events import KubeEvents
+from slipway.adapters.fetching_pods import FetchingPods
 from slipway.adapters.hooks import Webhooks
 from slipway.adapters.kube import KubeCluster
 from slipway.adapters.leases import KubeLeases
@@ -120,13 +121,14 @@ def _build_ports(
 ) -> tuple[Ports, tuple[Closable, ...]]:
     """Return what passes talk to, and of it what is to be closed at the end."""
     fence = machine.elector.ensure_may_write
-    counters, triton = AgentCounters(), TritonMetrics()
+    counters, downloads, triton = AgentCounters(), FetchingPods(), TritonMetrics()
     prometheus = PrometheusServers(settings.prometheus)
     hooks = Webhooks(settings.hooks.allowed_hosts, ca_file=settings.hooks.ca_file, fence=fence)
 
     ports = Ports(
         cluster=KubeCluster(connection, fence=fence, on_written=machine.feed.on_written),
         counters=counters,
+        downloads=downloads,
         servers=triton,
         metrics=prometheus,
         failures=triton,
@@ -135,7 +137,7 @@ def _build_ports(
         clock=SystemClock(),
         epoch=lambda: machine.elector.epoch,
     )
-    return ports, (counters, triton, prometheus, hooks)
+    return ports, (counters, downloads, triton, prometheus, hooks)
 
 
 def _build_elector(settings: Settings, connection: Connection, instance: str) -> Elector:

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from slipway.api.modeldeployment import (
+    DownloadStatus,
     ModelDeployment,
     ModelDeploymentSpec,
     ModelDeploymentStatus,
@@ -107,6 +108,8 @@ class PodFact:
     unschedulable: str | None
     needs: str | None = None
     """What its containers cannot be created without, in words: volumes, devices."""
+    fetches: bool = False
+    """Its init container fetches the model now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,8 @@ class JobFact:
     has_pod: bool = True
     waits: str | None = None
     """Why its pod has not started, in words."""
+    address: str | None = None
+    """Of its pod, while that runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +239,8 @@ class Facts:
     """How stable became worse since it was promoted, with numbers; None: it did not."""
     sizing: Sizing | None = None
     """What the measured load needs; None: it is not measured, or nothing is known yet."""
+    download: DownloadStatus | None = None
+    """How far the download of the wanted model is; None: none is under way, or nobody could say."""
     stable: str | None = field(init=False)
     """The revision that serves: as status has it, else the one that was promoted last."""
     candidate: str | None = field(init=False)

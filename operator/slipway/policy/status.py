@@ -23,6 +23,7 @@ from slipway.api.reasons import Reason, Why, shortened
 from slipway.api.times import to_wire
 from slipway.policy.condition_claims import claim_conditions
 from slipway.policy.decision import Decision
+from slipway.policy.download import is_fetching
 from slipway.policy.facts import Facts
 from slipway.policy.judgement import UNJUDGED, Judgement, texts_of
 from slipway.policy.ladder import list_steps
@@ -46,6 +47,8 @@ def desired_status(
         message=decision.message,
         analysis=_merge_analysis(decision, facts, now),
     )
+    if is_fetching(decision.memory.stage):
+        rollout = rollout.model_copy(update={"download": facts.download})
     claims = claim_conditions(decision, facts, trouble, now)
     return ModelDeploymentStatus(
         conditions=merge_conditions(old.conditions, claims),

@@ -249,6 +249,7 @@ def _read_jobs(children: Children) -> Iterable[JobFact]:
             created=job.created,
             has_pod=last is not None,
             waits=last.waits if last is not None else None,
+            address=last.address if last is not None else None,
         )
 
 
@@ -310,6 +311,7 @@ async def with_traffic(
 def less_evidence(facts: Facts, why: Why) -> Iterable[Facts]:
     """Return the facts without one kind of evidence, for each kind."""
     yield replace(facts, sizing=None)
+    yield replace(facts, download=None)
     yield replace(facts, measured=None)
     yield replace(facts, served=None, worsening=None)
     yield replace(facts, judgements=_unjudged(why) if facts.judgements else ())
@@ -327,6 +329,7 @@ def without_evidence(facts: Facts, why: Why) -> Facts:
         served=None,
         worsening=None,
         sizing=None,
+        download=None,
         answers={},
     )
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from slipway.api.base import Manifest
 from slipway.api.counters import Counters
+from slipway.api.download import DownloadProgress
 from slipway.api.kinds import Kind
 from slipway.api.names import FIELD_MANAGER_STATUS
 from slipway.api.reasons import Why
@@ -106,6 +107,13 @@ class CounterSource(Protocol):
         """Read one agent (``<pod IP>``); None where it does not answer within its time limit."""
 
 
+class DownloadSource(Protocol):
+    """Pods that fetch a model."""
+
+    async def read(self, address: str) -> DownloadProgress | None:
+        """Read how far a pod (``<pod IP>``) is; None where it does not say in time."""
+
+
 class ServerSource(Protocol):
     """The load of Triton pods."""
 
@@ -167,6 +175,7 @@ class Ports:
 
     cluster: Cluster
     counters: CounterSource
+    downloads: DownloadSource
     servers: ServerSource
     metrics: MetricSource
     failures: FailureSource

@@ -83,6 +83,8 @@ class JobPod:
     end: ContainerExit | None
     waits: str | None = None
     """Why it has not started, in words."""
+    address: str | None = None
+    """While it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +271,8 @@ def _project_pod(manifest: Manifest) -> PodFact | JobPod:
     job = labels.get("batch.kubernetes.io/job-name")
     if job is not None:
         waits = _describe_wait(waiting, unschedulable, needs)
-        return JobPod(meta, job, created, _container_exit(main), waits)
+        address = status.get("podIP") if _is_running(main) else None
+        return JobPod(meta, job, created, _container_exit(main), waits, address)
 
     is_ready = ready.get("status") == "True"
     has_ended = "terminated" in main.get("state", {})
@@ -281,7 +284,7 @@ def _project_pod(manifest: Manifest) -> PodFact | JobPod:
         created=created,
         ready=is_ready,
         ever_ready=bool(main.get("started") or (restarts > 0 and is_ready)),
-        running="running" in main.get("state", {}),
+        running=_is_running(main),
         not_ready_since=(
             _parse_time(ready["lastTransitionTime"]) if ready and not is_ready else None
         ),
@@ -291,6 +294,7 @@ def _project_pod(manifest: Manifest) -> PodFact | JobPod:
         fetch_exit=_container_exit(containers.get("fetch", {})),
         unschedulable=unschedulable,
         needs=needs,
+        fetches=_is_running(containers.get("fetch", {})),
     )
 
 
@@ -363,6 +367,10 @@ def _container_exit(container: Mapping[str, Any]) -> ContainerExit | None:
                 end.get("exitCode", 0), end.get("reason", ""), end.get("message", "")
             )
     return None
+
+
+def _is_running(container: Mapping[str, Any]) -> bool:
+    return "running" in container.get("state", {})
 
 
 def _waiting_reason(containers: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -29,6 +29,7 @@ from slipway.policy.status_due import is_due
 from slipway.reconcile.acknowledgements import Acknowledgements
 from slipway.reconcile.ask_sources import MetricSources
 from slipway.reconcile.decided import Decided, Trouble
+from slipway.reconcile.download_watcher import DownloadWatcher
 from slipway.reconcile.execute import Executor
 from slipway.reconcile.guard import Guard
 from slipway.reconcile.observe import (
@@ -100,6 +101,7 @@ class Reconciler:
         self._scaler = Scaler(self._counters, ports.servers, ports.clock, self._guard)
         self._meter = TrafficMeter(self._counters, ports.clock, self._guard)
         self._watcher = PromotionWatcher(self._counters, ports.clock, self._guard)
+        self._downloads = DownloadWatcher(ports.downloads, ports.clock)
 
         self._outages = Outages(ports.clock)
         self._refused_revisions = RefusedWrites(ports.clock)
@@ -166,6 +168,7 @@ class Reconciler:
         facts = await self._scaler.with_sizing(key, facts)
         facts = await self._meter.with_measured_traffic(key, facts)
         facts = await self._watcher.with_worsening(key, facts)
+        facts = await self._downloads.with_download(key, facts)
 
         now = self._now()
         decision, facts = self._with_sound_evidence(
@@ -385,6 +388,7 @@ class Reconciler:
         self._scaler.forget(key)
         self._meter.forget(key)
         self._watcher.forget(key)
+        self._downloads.forget(key)
         self._acknowledgements.forget(key)
         self._refused_revisions.forget(key)
         self._refused_writes.forget(key)

@@ -30,7 +30,7 @@ from tests.fakes.api import Change, FakeApi
 from tests.fakes.clock import FakeClock
 from tests.fakes.cluster import FakeCluster, Trouble, Write
 from tests.fakes.controllers import Controllers
-from tests.fakes.sources import FakeFailures, FakeHooks, FakePrometheus
+from tests.fakes.sources import FakeDownloads, FakeFailures, FakeHooks, FakePrometheus
 from tests.unit.worlds import Killed, RolloutWorld
 
 SETTINGS = Settings(
@@ -77,6 +77,7 @@ class Fakes:
     prometheus: FakePrometheus
     failures: FakeFailures
     hooks: FakeHooks
+    downloads: FakeDownloads
 
 
 class Operator:
@@ -109,6 +110,7 @@ class Operator:
         ports = Ports(
             cluster=self.cluster,
             counters=controllers,
+            downloads=sources.downloads,
             servers=controllers.servers,
             metrics=sources.prometheus,
             failures=sources.failures,
@@ -155,6 +157,7 @@ class OperatorWorld(RolloutWorld):
         self.api = FakeApi(self.clock)
         self.controllers = Controllers(self.api, self.clock)
         self.prometheus, self.failures, self.hooks = FakePrometheus(), FakeFailures(), FakeHooks()
+        self.downloads = FakeDownloads()
         self.trouble = Trouble()
         self.leaders = 0
         self.settings = SETTINGS
@@ -182,7 +185,7 @@ class OperatorWorld(RolloutWorld):
             epoch,
             self.trouble,
             settings=self.settings,
-            sources=Fakes(self.prometheus, self.failures, self.hooks),
+            sources=Fakes(self.prometheus, self.failures, self.hooks, self.downloads),
         )
         self.operator.cluster.writes = self.writes
         self.operator.passes.results = self.results

@@ -181,6 +181,21 @@ class Schedule(ApiModel):
     absent if it was unknown, or longer than the evidence is followed."""
 
 
+class DownloadStatus(ApiModel):
+    """How far the download of the model is."""
+
+    bytes: int
+    """Bytes that are there."""
+    total_bytes: int | None = None
+    """Bytes that are expected; absent where the source does not say."""
+    bytes_per_second: int | None = None
+    """Bytes per second since it began; absent where nothing has come."""
+    seconds_left: int | None = None
+    """Time until the rest is there at this rate, in seconds; absent where it is not known."""
+    at: Time
+    """When the pod that fetches was asked."""
+
+
 class RolloutStatus(ApiModel):
     """The current rollout, or the result of the last one."""
 
@@ -229,6 +244,9 @@ class RolloutStatus(ApiModel):
     """Who or what skipped the analysis, so that the candidate gets all traffic at once."""
     before: Annotated[list[Before], Field(max_length=4, json_schema_extra=list_map("name"))] = []
     """The candidate's metrics in the last step, for a bake without a control share."""
+    download: DownloadStatus | None = None
+    """How far the download of the model is; absent while nothing is fetched, and in the first
+    seconds."""
     alarm: Text | None = None
     """Why a bake without a control share gave traffic back to stable."""
     skipped_weight: Percent = 0

@@ -49,6 +49,7 @@ from slipway.jobs.registry.reference import parse_reference
 from slipway.jobs.registry.registries import Registries
 from slipway.jobs.sources.access import SourceAccess, SourceMounts
 from slipway.jobs.sources.archive import make_empty_directory
+from slipway.jobs.sources.download_page import serve_download_progress
 from slipway.jobs.sources.fetch import fetch_source, verify_digest
 from slipway.jobs.sources.signed_tree import SignedTree, verify_signature
 from slipway.jobs.termination_message import TERMINATION_LOG, run_and_report
@@ -101,6 +102,7 @@ class PhaseTimer:
 def main() -> int:
     """Serve the request in the environment, and return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    serve_download_progress()
     return run_package_job(os.environ.get(ENVIRONMENT_VARIABLE), PackageMounts(), TERMINATION_LOG)
 
 

@@ -29,6 +29,7 @@ from slipway.jobs.http import (
 from slipway.jobs.sources.access import SourceAccess
 from slipway.jobs.sources.archive import MAX_FILES, make_empty_directory
 from slipway.jobs.sources.one_file import make_tree_of_file
+from slipway.jobs.sources.progress import FolderProgress
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,8 @@ class _Found:
     commit: str
     files: dict[str, str | None]
     """Names, with the sha256 of those that the hub knows one of."""
+    size: int
+    """Bytes of all files."""
 
 
 class _Interrupted(Exception):
@@ -80,6 +83,7 @@ def fetch_from_hub(access: SourceAccess, scratch: Path, backoff: Backoff) -> Tre
     with _own_client(access, scratch):
         found = _with_patience(access, backoff, lambda: _resolve(access, wanted))
         log.info("found commit %s with %d files", found.commit, len(found.files))
+        FolderProgress(found.size, folder)
         _with_patience(access, backoff, lambda: _download(access, wanted, found, folder))
 
     origin = f"hf://{wanted.repository}@{found.commit}"
@@ -175,7 +179,7 @@ def _resolve(access: SourceAccess, wanted: _Wanted) -> _Found:
     for name in chosen:
         lfs = siblings[name].lfs
         digests[name] = lfs.sha256 if lfs is not None else None
-    return _Found(str(info.sha), digests)
+    return _Found(str(info.sha), digests, sum(siblings[name].size or 0 for name in chosen))
 
 
 def _require_sane(access: SourceAccess, wanted: _Wanted, files: list[tuple[str, int]]) -> None:

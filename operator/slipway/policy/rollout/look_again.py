@@ -11,10 +11,11 @@ from slipway.api.modeldeployment import Refresh, SourceStatus, Stage
 from slipway.api.reasons import Reason
 from slipway.api.result import PackageResult
 from slipway.api.times import from_wire, to_wire
+from slipway.policy.download import describe_download
 from slipway.policy.facts import Facts, JobFact, JobState
 from slipway.policy.identity import revision_of
 from slipway.policy.rollout.draft import Draft
-from slipway.policy.rollout.packaging import package_again
+from slipway.policy.rollout.packaging import package_again, watch_download
 
 NEXT_PASS = timedelta(seconds=0.2)
 INTERVAL_SECONDS = 3600
@@ -51,13 +52,14 @@ def ask_for_look(draft: Draft) -> Draft:
 
 def look_again(draft: Draft) -> Draft:
     """Return the next move of a look that a person asked for: the rollout waits for it."""
-    message = f"looking at the source of version {draft.spec.model.version} again"
+    version = draft.spec.model.version
+    message = f"looking at the source of version {version} again{describe_download(draft.facts)}"
     draft = draft.enter(Stage.PACKAGING, Reason.PACKAGING, message)
     job = find_job_of_look(draft)
     if job is None:
         return _start_job(draft)
     if job.state is JobState.ACTIVE:
-        return draft
+        return watch_download(draft, job)
     result = _result_of(job)
     return _conclude(draft, result) if result is not None else package_again(draft, job)
 

@@ -6,6 +6,7 @@ from slipway.api.modeldeployment import Stage
 from slipway.api.reasons import Reason
 from slipway.api.result import PackageResult
 from slipway.api.times import backoff
+from slipway.policy.download import describe_download, next_look_after
 from slipway.policy.facts import Facts, JobFact, JobState
 from slipway.policy.rollout.draft import Draft
 from slipway.policy.rollout.job_pods import watch_for_pod
@@ -13,7 +14,7 @@ from slipway.policy.rollout.job_pods import watch_for_pod
 
 def package(draft: Draft) -> Draft:
     """Return the next move of the packaging; the wanted input has no revision yet."""
-    message = f"packaging version {draft.spec.model.version}"
+    message = f"packaging version {draft.spec.model.version}{describe_download(draft.facts)}"
     draft = draft.enter(Stage.PACKAGING, Reason.PACKAGING, message)
     if draft.facts.packaged is not None:
         return _make_revision(draft, draft.facts.packaged)
@@ -22,11 +23,18 @@ def package(draft: Draft) -> Draft:
     if job is None:
         return _ask_for_package(draft, attempt=1)
     if job.state is JobState.ACTIVE:
-        return watch_for_pod(draft, job, Stage.PACKAGING)
+        return watch_for_pod(watch_download(draft, job), job, Stage.PACKAGING)
     result = job.package
     if job.state is JobState.COMPLETE and result is not None and result.error is None:
         return _make_revision(draft, result)
     return package_again(draft, job)
+
+
+def watch_download(draft: Draft, job: JobFact) -> Draft:
+    """Look again at how far a Job that runs is."""
+    if job.address is None or job.created is None:
+        return draft
+    return draft.requeue(next_look_after(draft.now - job.created))
 
 
 def package_beside(draft: Draft) -> Draft:

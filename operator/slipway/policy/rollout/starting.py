@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 from slipway.api.modeldeployment import Stage
+from slipway.api.reasons import Reason
 from slipway.policy.container_evidence import why_not_ready
+from slipway.policy.download import describe_download
 from slipway.policy.rollout.capacity import start_needs
 from slipway.policy.rollout.checking import check
 from slipway.policy.rollout.climb import next_weight
@@ -22,5 +24,8 @@ def start(draft: Draft) -> Draft:
     need = start_needs(draft.facts, draft.candidate, next_weight(draft))
     if workload is None or not workload.settled or workload.ready < need:
         why = why_not_ready(draft.facts, draft.candidate)
-        return draft.enter(Stage.STARTING, why.reason, why.message, requeue_after=READY_POLL)
+        message = why.message
+        if why.reason is Reason.STARTING:
+            message += describe_download(draft.facts)
+        return draft.enter(Stage.STARTING, why.reason, message, requeue_after=READY_POLL)
     return check(draft)
