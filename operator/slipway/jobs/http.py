@@ -4,6 +4,7 @@ The pool never follows a redirect or retries by itself: both are decisions about
 """
 
 import ipaddress
+import random
 import re
 import ssl
 import time
@@ -51,11 +52,17 @@ class Backoff:
     first_seconds: float = 0.5
     most_seconds: float = 15.0
     sleep: Callable[[float], None] = time.sleep
+    chance: Callable[[], float] = random.random
+    """Returns a number in [0, 1)."""
 
     def wait(self, failures: int, retry_after: str | None = None) -> None:
-        """Wait after so many consecutive failures, at least as long as Retry-After asks for."""
+        """Wait after so many consecutive failures, at least as long as Retry-After asks for.
+
+        Up to half as long again by chance, so that what was refused together comes back apart.
+        """
         delay = min(self.first_seconds * 2 ** (failures - 1), self.most_seconds)
-        self.sleep(max(delay, _retry_after_seconds(retry_after)))
+        delay = max(delay, _retry_after_seconds(retry_after))
+        self.sleep(delay * (1 + self.chance() / 2))
 
 
 class _PoolWithProxy(urllib3.PoolManager):

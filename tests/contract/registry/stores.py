@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import obstore
 import pytest
@@ -112,28 +113,26 @@ class Versitygw:
         policy = {"Version": "2012-10-17", "Statement": [statement]}
         self._put(f"/{BUCKET}", "policy=", json.dumps(policy).encode())
 
-    def _put(self, path: str, query: str, body: bytes) -> None:
-        """Send a signed request (AWS Signature Version 4); the client that reads has none such."""
-        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        digest = hashlib.sha256(body).hexdigest()
-        headers = {
-            "host": f"127.0.0.1:{self.port}",
-            "x-amz-content-sha256": digest,
-            "x-amz-date": moment,
+    def let_read_only(self, name: str) -> dict[str, str]:
+        """Make an account that may read objects and not list them; return its Secret."""
+        accounts = self.folder / "accounts" / "users.json"
+        account = {"access": name, "secret": PASSWORD, "role": "user"}
+        accounts.write_text(json.dumps({"accessAccounts": {name: account}}))
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"AWS": [name]},
+            "Action": ["s3:GetObject"],
+            "Resource": [f"arn:aws:s3:::{BUCKET}/*"],
         }
-        named = ";".join(headers)
-        lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
-        canonical = f"PUT\n{path}\n{query}\n{lines}\n{named}\n{digest}"
-        scope = f"{moment[:8]}/{REGION}/s3/aws4_request"
-        hashed = hashlib.sha256(canonical.encode()).hexdigest()
-        text = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{hashed}"
-        key = f"AWS4{PASSWORD}".encode()
-        for part in [*scope.split("/"), text]:
-            key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-        headers["authorization"] = (
-            f"AWS4-HMAC-SHA256 Credential={USER}/{scope}, SignedHeaders={named}, "
-            f"Signature={key.hex()}"
-        )
+        policy = {"Version": "2012-10-17", "Statement": [statement]}
+        self._put(f"/{BUCKET}", "policy=", json.dumps(policy).encode())
+        return {"AWS_ACCESS_KEY_ID": name, "AWS_SECRET_ACCESS_KEY": PASSWORD}
+
+    def _put(self, path: str, query: str, body: bytes) -> None:
+        """Send a signed request; the client that reads has none such."""
+        digest = hashlib.sha256(body).hexdigest()
+        host, now = f"127.0.0.1:{self.port}", datetime.now(UTC)
+        headers = sign_s3("PUT", f"{path}?{query}", host, digest, now)
         with closing(http.client.HTTPConnection("127.0.0.1", self.port)) as connection:
             connection.request("PUT", f"{path}?{query}", body, headers)
             answer = connection.getresponse()
@@ -234,6 +233,52 @@ def _make_container(address: str) -> None:
         assert answer.status == http.client.CREATED, answer.read()
 
 
+def sign_s3(method: str, address: str, host: str, digest: str, at: datetime) -> dict[str, str]:
+    """Return the headers of a signed request (AWS Signature Version 4), signed at a moment."""
+    moment = at.strftime("%Y%m%dT%H%M%SZ")
+    headers = {"host": host, "x-amz-content-sha256": digest, "x-amz-date": moment}
+    named = ";".join(headers)
+    lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
+    path, _, query = address.partition("?")
+    canonical = f"{method}\n{path}\n{query}\n{lines}\n{named}\n{digest}"
+    scope = f"{moment[:8]}/{REGION}/s3/aws4_request"
+    hashed = hashlib.sha256(canonical.encode()).hexdigest()
+    text = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{hashed}"
+    key = f"AWS4{PASSWORD}".encode()
+    for part in [*scope.split("/"), text]:
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    headers["authorization"] = (
+        f"AWS4-HMAC-SHA256 Credential={USER}/{scope}, SignedHeaders={named}, Signature={key.hex()}"
+    )
+    return headers
+
+
+def sign_azure_container(begins: datetime, ends: datetime) -> str:
+    """Return a token (SAS) with which the container can be read and listed until it expires."""
+    start, end = (moment.strftime("%Y-%m-%dT%H:%M:%SZ") for moment in (begins, ends))
+    rights, version = "rl", "2020-12-06"
+    place = f"/blob/{AZURITE_ACCOUNT}/{BUCKET}"
+    fields = [rights, start, end, place, "", "", "", version, "c", *[""] * 7]
+    key = base64.b64decode(AZURITE_KEY)
+    digest = hmac.new(key, "\n".join(fields).encode(), hashlib.sha256).digest()
+    token = {"sv": version, "st": start, "se": end, "sr": "c", "sp": rights}
+    return urlencode({**token, "sig": base64.b64encode(digest).decode()})
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A part of an object that was asked for, and how much of it was sent."""
+
+    key: str
+    start: int
+    end: int
+    sent: int
+
+    @property
+    def is_whole(self) -> bool:
+        return self.start + self.sent == self.end
+
+
 @dataclass
 class BadWay:
     """Stands before a store, changes nothing of what is signed, and makes trouble."""
@@ -246,12 +291,17 @@ class BadWay:
     """Bytes of a body after which the connection breaks; one per answer with a long body."""
     after: dict[int, Callable[[], object]] = field(default_factory=dict)
     """Called once so many bytes were sent."""
+    clock_is_ahead: timedelta | None = None
+    """Sign requests to S3 anew, as a node whose clock is ahead would sign them."""
     sent: int = 0
     """Bytes of objects so far."""
+    asked: list[Asked] = field(default_factory=list)
+    """Parts of objects, in the order in which they ended."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, talk: Conversation, _: Seen) -> None:
-        is_read = talk.command == "GET" and "list-type" not in talk.path
+        is_list = "list-type=" in talk.path or "comp=list" in talk.path
+        is_read = talk.command == "GET" and not is_list
         with self._lock:
             refusal = self.refusals.pop(0) if is_read and self.refusals else None
         if refusal is not None:
@@ -261,7 +311,7 @@ class BadWay:
 
         with closing(http.client.HTTPConnection(self.upstream)) as upstream:
             upstream.putrequest(talk.command, talk.path, skip_host=True, skip_accept_encoding=True)
-            for name, value in talk.headers.items():
+            for name, value in self._headers(talk).items():
                 upstream.putheader(name, value)
             upstream.endheaders()
             answer = upstream.getresponse()
@@ -288,13 +338,33 @@ class BadWay:
         with self._lock:
             is_cut = bool(is_read and answer.status < http.client.BAD_REQUEST and self.cut_after)
             left = min(int(length), self.cut_after.pop(0)) if is_cut else int(length)
-        while left and (block := answer.read(min(left, BLOCK_BYTES))):
-            left -= len(block)
-            talk.wfile.write(block)
+        sent = 0
+        try:
+            while left and (block := answer.read(min(left, BLOCK_BYTES))):
+                left -= len(block)
+                talk.wfile.write(block)
+                sent += len(block)
+                if is_read:
+                    self._count(len(block))
+        finally:
             if is_read:
-                self._count(len(block))
+                self._note(talk, int(length), sent)
         if is_cut or left:
             talk.cut()
+
+    def _headers(self, talk: Conversation) -> dict[str, str]:
+        headers = {name.lower(): value for name, value in talk.headers.items()}
+        if self.clock_is_ahead is None:
+            return headers
+        moment, digest = datetime.now(UTC) + self.clock_is_ahead, headers["x-amz-content-sha256"]
+        return headers | sign_s3(talk.command, talk.path, headers["host"], digest, moment)
+
+    def _note(self, talk: Conversation, length: int, sent: int) -> None:
+        wanted = talk.headers.get("Range") or talk.headers.get("x-ms-range") or "bytes=0-"
+        start = int(wanted.removeprefix("bytes=").partition("-")[0])
+        part = Asked(talk.path.partition("?")[0], start, start + length, sent)
+        with self._lock:
+            self.asked.append(part)
 
     def _count(self, count: int) -> None:
         with self._lock:

@@ -1,7 +1,10 @@
 """Models in object stores: one digest wherever they lie, and every trouble named."""
 
 import random
+import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from slipway.jobs.sources.parts import PART_BYTES
 from tests.contract.registry import servers, stores
 from tests.contract.registry.bench import Bench, Shelf, a_model, a_tar
 from tests.contract.registry.servers import RecordingServer
-from tests.contract.registry.stores import BadWay, Store, Versitygw
+from tests.contract.registry.stores import Asked, BadWay, Store, Versitygw
 
 pytestmark = pytest.mark.stores
 
@@ -163,6 +166,39 @@ class TestWhoMayNot:
         assert reason == Reason.SOURCE_REFUSED
         assert f"found region us-west-2, expected region {stores.REGION}" in message
 
+    @pytest.mark.parametrize("path", ["digits/3/", "digits/3"])
+    def test_who_may_read_but_not_list_is_told_so(
+        self, bench: Bench, versitygw: Versitygw, s3: Store, path: str
+    ) -> None:
+        secret = versitygw.let_read_only("reads-only")
+
+        one = fetch(bench, s3, "plain.onnx", secret)
+        reason, message = error_of(fetch(bench, s3, path, secret))
+
+        assert one.error is None
+        assert (bench.exit_code, reason) == (EXIT_PERMANENT, Reason.SOURCE_REFUSED)
+        assert (
+            "digits/3 in models: Secret models-key may not read it, or it is not there" in message
+        )
+        assert "403 AccessDenied" in message
+
+    def test_a_token_of_azure_that_has_expired_is_named(self, bench: Bench, azurite: Store) -> None:
+        now = datetime.now(UTC)
+        account = {"AZURE_STORAGE_ACCOUNT": stores.AZURITE_ACCOUNT}
+
+        def with_token(ends: datetime) -> PackageResult:
+            token = stores.sign_azure_container(now - timedelta(hours=2), ends)
+            return fetch(
+                bench, azurite, "digits/3/", {**account, "AZURE_STORAGE_SAS_TOKEN": f"?{token}"}
+            )
+
+        valid = with_token(now + timedelta(hours=1))
+        reason, message = error_of(with_token(now - timedelta(hours=1)))
+
+        assert valid.error is None
+        assert (bench.exit_code, reason) == (EXIT_PERMANENT, Reason.SOURCE_REFUSED)
+        assert "Secret models-key may not read it, its token has expired" in message
+
     def test_a_wrong_key_of_azure(self, bench: Bench, azurite: Store) -> None:
         secret = {**azurite.secret, "AZURE_STORAGE_KEY": "bm8="}
 
@@ -212,6 +248,21 @@ def test_secrets_that_users_have_work_as_they_are(
     assert fetch(bench, s3, "plain.onnx", secret).error is None
 
 
+def lost_bytes(asked: list[Asked]) -> int:
+    """How many bytes were sent and asked for again, of parts that broke off.
+
+    What arrived in one piece must not be asked for a second time, nor a byte before those.
+    """
+    lost = 0
+    for part in {(part.key, part.end): None for part in asked}:
+        tries = [item for item in asked if (item.key, item.end) == part]
+        assert not any(item.is_whole for item in tries[:-1]), f"{part} was fetched twice"
+        for before, after in pairwise(tries):
+            assert after.start >= before.start, f"{part} began anew"
+            lost += before.start + before.sent - after.start
+    return lost
+
+
 class TestTroubleOnTheWay:
     @pytest.fixture
     def way(self, versitygw: Versitygw, s3: Store) -> Iterator[tuple[BadWay, Store]]:
@@ -219,11 +270,20 @@ class TestTroubleOnTheWay:
         with servers.serving(way) as server:
             yield way, Store(f"http://{server.host}", "s3", s3.writer, s3.secret)
 
+    @pytest.fixture
+    def way_to_azure(self, azurite: Store) -> Iterator[tuple[BadWay, Store]]:
+        azurite.put(large(LARGE), "large/")
+        way = BadWay(azurite.address.split("/")[2])
+        with servers.serving(way) as server:
+            address = f"http://{server.host}/{stores.AZURITE_ACCOUNT}"
+            yield way, Store(address, "az", azurite.writer, azurite.secret)
+
+    @pytest.mark.parametrize("kind", ["way", "way_to_azure"])
     @pytest.mark.parametrize("seed", range(5))
     def test_connections_that_break_at_random_bytes_fetch_nothing_twice(
-        self, bench: Bench, way: tuple[BadWay, Store], seed: int
+        self, bench: Bench, kind: str, seed: int, request: pytest.FixtureRequest
     ) -> None:
-        trouble, store = way
+        trouble, store = request.getfixturevalue(kind)
         chance = random.Random(seed)
         trouble.cut_after = [chance.randrange(PART_BYTES // 4) for _ in range(10)]
 
@@ -232,8 +292,47 @@ class TestTroubleOnTheWay:
         assert (result.error, result.bytes) == (None, len(LARGE) + len(TENSORS))
         assert fetched(bench) == LARGE
         assert not trouble.cut_after
-        lost = trouble.sent - len(LARGE) - len(TENSORS)
-        assert lost <= 10 * LOST_BYTES, "more than what was on its way was sent twice"
+        assert lost_bytes(trouble.asked) <= 10 * LOST_BYTES
+
+    def test_a_store_that_is_killed_at_50_random_bytes_sends_no_part_twice(
+        self, bench: Bench, way: tuple[BadWay, Store], versitygw: Versitygw
+    ) -> None:
+        trouble, store = way
+        bench.backoff = Backoff(attempts=60, first_seconds=0.02, most_seconds=0.1)
+        kills: list[int] = []
+        one_after_the_other = threading.Lock()
+
+        def crash() -> None:
+            with one_after_the_other:
+                kills.append(trouble.sent)
+                versitygw.kill()
+                versitygw.start_again()
+
+        chance = random.Random(11)
+        trouble.after = dict.fromkeys(chance.sample(range(len(LARGE)), 50), crash)
+
+        result = fetch(bench, store, "large/")
+
+        assert result.error is None
+        assert fetched(bench) == LARGE
+        assert len(kills) == 50
+        # Of each part that was under way at a kill, what had left the store and not arrived.
+        assert lost_bytes(trouble.asked) <= 50 * 3 * LOST_BYTES
+
+    def test_a_node_whose_clock_differs_is_told_so_by_the_store_itself(
+        self, bench: Bench, way: tuple[BadWay, Store]
+    ) -> None:
+        trouble, store = way
+        trouble.clock_is_ahead = timedelta()
+        right = fetch(bench, store, "plain.onnx")
+        trouble.clock_is_ahead = timedelta(minutes=20)
+
+        reason, message = error_of(fetch(bench, store, "plain.onnx"))
+
+        assert right.error is None
+        assert (bench.exit_code, reason) == (EXIT_PERMANENT, Reason.SOURCE_REFUSED)
+        assert "the clock of this node differs too much from the store's" in message
+        assert "RequestTimeTooSkewed" in message
 
     @pytest.mark.parametrize("status", [429, 500, 503])
     def test_a_store_that_is_busy_is_waited_for(
@@ -296,13 +395,14 @@ class TestTroubleOnTheWay:
         assert (result.error, result.bytes) == (None, len(LARGE) + len(TENSORS))
         assert fetched(bench) == LARGE
 
+    @pytest.mark.parametrize("kind", ["way", "way_to_azure"])
     def test_an_object_that_is_replaced_meanwhile_is_never_mixed(
-        self, bench: Bench, way: tuple[BadWay, Store], s3: Store
+        self, bench: Bench, kind: str, request: pytest.FixtureRequest
     ) -> None:
-        trouble, store = way
+        trouble, store = request.getfixturevalue(kind)
         first, second = b"1" * len(LARGE), b"2" * (len(LARGE) + 5)
-        s3.put(large(first), "changing/")
-        trouble.after[len(LARGE) // 2] = lambda: s3.put(large(second), "changing/")
+        store.put(large(first), "changing/")
+        trouble.after[len(LARGE) // 2] = lambda: store.put(large(second), "changing/")
 
         result = fetch(bench, store, "changing/")
 
@@ -326,12 +426,13 @@ def test_5000_files_are_one_model(bench: Bench, versitygw: Versitygw, s3: Store)
     folder = versitygw.folder / "buckets" / stores.BUCKET / "many" / "1"
     (folder / "weights").mkdir(parents=True)
     (folder / "model.py").write_bytes(b"x = 1")
+    (folder.parent / "config.pbtxt").write_bytes(b'backend: "python"\n' + TENSORS)
     for number in range(5000):
         (folder / "weights" / f"{number:04}.bin").write_bytes(b"%d" % number)
 
     result = fetch(bench, s3, "many/")
 
-    assert result.error is None or result.error.reason != Reason.SOURCE_UNAVAILABLE
+    assert (result.error, result.format) == (None, "Python")
     found = list((bench.places.scratch / "download").rglob("*.bin"))
     assert len(found) == 5000
     assert all(int(path.read_bytes()) == int(path.stem) for path in found)

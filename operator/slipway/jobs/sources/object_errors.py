@@ -27,7 +27,8 @@ WRONG_REGION = frozenset(
 PROBLEMS = {
     "InvalidAccessKeyId": "the store does not know the access key of {who}",
     "SignatureDoesNotMatch": "the secret key of {who} does not fit its access key",
-    "AuthenticationFailed": "the store does not accept the key or token of {who}",
+    "AuthenticationFailed": "the store does not accept the key or token of {who}: it is another "
+    "one, or it has expired; write a new one, then `retry`",
     "InvalidAuthenticationInfo": "the store does not accept the key or token of {who}",
     "KeyBasedAuthenticationNotPermitted": "the account takes no keys, which {who} has; use a "
     "ServiceAccount with a workload identity",
@@ -39,7 +40,8 @@ PROBLEMS = {
     "it, then `retry`",
     "AccessDenied": "{who} may not read it, or it is not there and {who} may not list the bucket",
     "AllAccessDisabled": "the store has locked the bucket",
-    "AuthorizationFailure": "{who} may not read it, or the account's firewall refuses this cluster",
+    "AuthorizationFailure": "{who} may not read it, its token has expired, or the account's "
+    "firewall refuses this cluster",
     "AuthorizationPermissionMismatch": "{who} may not read it; give it the role Storage Blob Data "
     "Reader",
     "PublicAccessNotPermitted": "the store allows no access without credentials",
@@ -89,7 +91,10 @@ def explain_error(access: SourceAccess, bucket: str, key: str, error: BaseExcept
     status, code = answer.status, answer.code
     said = " ".join(str(part) for part in (status, code) if part)
 
-    if METADATA_SERVICE.search(answer.text) or TOKEN_SERVICE.search(answer.text):
+    # Addresses with a token of Azure (SAS) are secret as well, but a store answers with a code.
+    is_store = code is not None and access.asked.secret is not None
+    is_token = METADATA_SERVICE.search(answer.text) or TOKEN_SERVICE.search(answer.text)
+    if is_token and not is_store:
         return _no_identity(access, answer)
     if status is None:
         return _no_answer(access, answer.text)
