@@ -11,6 +11,9 @@ from tests.kubectl import CLONE
 from tests.load.record import Totals
 
 FILE = CLONE / ".e2e/figures.json"
+SLOW_SECONDS = 1.0
+"""A roll back that took longer is named. One whose operators were killed waits for the next leader;
+one to an earlier revision that has no pods waits for those, because capacity comes first."""
 
 
 @dataclass(slots=True)
@@ -34,7 +37,7 @@ class Figures:
             return
         decided = datetime.fromisoformat(back.decided_at)
         restored = datetime.fromisoformat(back.traffic_restored_at)
-        key = f"{name}-{back.from_} {back.decided_at}"
+        key = f"{name}-{back.from_} {back.decided_at}: {back.trigger}"
         self.decision_to_zero_seconds[key] = round((restored - decided).total_seconds(), 3)
 
     def note_clients(self, name: str, totals: Totals, failures: str) -> None:
@@ -52,6 +55,11 @@ class Figures:
         times = sorted(self.decision_to_zero_seconds.values())
         shown = ", ".join(f"{seconds:.2f}" for seconds in times) or "none"
         said = [f"decision to weight 0 at all proxies, {len(times)} rollbacks, s: {shown}"]
+        said += [
+            f"  {seconds:.2f} s: {back}"
+            for back, seconds in self.decision_to_zero_seconds.items()
+            if seconds > SLOW_SECONDS
+        ]
         for name, total in self.clients.items():
             said.append(
                 f"client {name}: {total.sent:,} requests, {total.lost} lost,"
