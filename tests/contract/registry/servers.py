@@ -87,10 +87,14 @@ def make_chain(folder: Path) -> tuple[Path, Certificate]:
 
 @contextmanager
 def running_registry(
-    folder: Path, tls: Certificate | None = None, *, host: str = LOOPBACK
+    folder: Path,
+    tls: Certificate | None = None,
+    *,
+    host: str = LOOPBACK,
+    program: str | None = BINARY,
 ) -> Iterator[str]:
-    """Run the registry program, and yield its host:port."""
-    assert BINARY is not None
+    """Run a registry program, and yield its host:port."""
+    assert program is not None
     port = free_port()
     config = folder / "registry.yml"
     address = at_port(host, port)
@@ -101,7 +105,7 @@ def running_registry(
 
     environment = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
     process = subprocess.Popen(
-        [BINARY, "serve", str(config)],
+        [program, "serve", str(config)],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
