@@ -146,6 +146,7 @@ lock: $(SETUP) ## Resolve the dependencies of pyproject.toml into the lock files
 	@uv=$$(command -v uv || echo $(BIN)/uv); \
 	test -x "$$uv" || { echo "make lock needs uv: pip install uv" >&2; exit 1; }; \
 	"$$uv" pip compile pyproject.toml --quiet --no-header --no-emit-index-url --generate-hashes --python-version 3.11 -o requirements.lock; \
+	"$$uv" pip compile pyproject.toml --extra optimizer -c requirements.lock --quiet --no-header --no-emit-index-url --generate-hashes --python-version 3.11 -o operator/optimizer.lock; \
 	"$$uv" pip compile pyproject.toml --group dev -c requirements.lock --quiet --no-header --no-emit-index-url --generate-hashes --python-version 3.11 -o requirements-dev.lock
 
 ##@ Run on a cluster (yours by SLIPWAY_CONTEXT, else kind where Docker answers, else a single node of our own)

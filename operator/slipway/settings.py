@@ -270,6 +270,16 @@ class JobSettings(PodSettings):
     """Annotations of the pods. Default: those by which meshes inject no sidecar."""
 
 
+class OptimizerSettings(SettingsModel):
+    """Package Jobs and fetching init containers of models that are converted (`model.optimize`)."""
+
+    image: str = ""
+    """Their image, with tag or digest. Empty: no ModelDeployment may ask for a conversion."""
+    resources: ContainerResources = ContainerResources()
+    """Resources of the container. Default: requests of cpu 10m and memory 512Mi, and a limit of
+    memory 8Gi. A conversion takes six times the size of the model."""
+
+
 class RouterSettings(PodSettings):
     """The built-in router of each namespace."""
 
@@ -375,6 +385,7 @@ class Tunables(SettingsModel):
     for OpenShift's restricted-v2. A change replaces routers, and affects new revisions."""
     router: RouterSettings = RouterSettings()
     jobs: JobSettings = JobSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
     model_pods: ModelPodSettings = ModelPodSettings()
     prometheus: list[PrometheusServer] = []
     """Prometheus servers for `rollout.analysis.metrics`."""

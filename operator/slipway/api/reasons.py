@@ -347,6 +347,13 @@ class Reason(StrEnum):
         Course.NEEDS_PERSON,
         "set `spec.model.warmup.shapes`, or declare `input` in config.pbtxt",
     )
+    PRECISION_IMPOSSIBLE = (
+        "PrecisionImpossible",
+        Group.JOB,
+        "the model cannot be converted to the precision that `model.optimize` asks for",
+        Course.NEEDS_PERSON,
+        "leave out `spec.model.optimize`, or ask for another precision",
+    )
     REGISTRY_REFUSED = (
         "RegistryRefused",
         Group.JOB,

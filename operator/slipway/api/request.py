@@ -7,6 +7,7 @@ from pydantic import Field
 
 from slipway.api.base import ApiModel, Digest
 from slipway.api.golden import Regression
+from slipway.api.precision import Precision
 from slipway.settings import ProxySettings, RegistryAccess
 
 ENVIRONMENT_VARIABLE = "SLIPWAY_REQUEST"
@@ -150,6 +151,14 @@ class ConfigRequest(ApiModel):
     """Value of the tag `revision` in metric_tags."""
 
 
+class OptimizeRequest(ApiModel):
+    """`spec.model.optimize`: a conversion after the files are verified, before all else."""
+
+    precision: Precision
+    digest: Digest | None = None
+    """Digest that the converted files must have, where it is known; None accepts any."""
+
+
 class PackageRequest(ApiModel):
     """The request to a package Job or a fetch init container."""
 
@@ -159,6 +168,8 @@ class PackageRequest(ApiModel):
     """Directory for the model repository; set for the init container only."""
     source: SourceRequest
     config: ConfigRequest
+    optimize: OptimizeRequest | None = None
+    """None: the model is taken as it is."""
     base_image: str | None = None
     """`server.image`; Image mode only."""
     repository: str | None = None

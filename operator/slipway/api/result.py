@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from slipway.api.base import ATOMIC, ApiModel, Digest
+from slipway.api.precision import Optimized
 from slipway.api.reasons import Reason
 
 MAX_BYTES = 3_500
@@ -89,6 +90,8 @@ class PackageResult(ApiModel):
     """Digest that server.image resolved to; absent in Fetch mode unless the image names it."""
     signed: SignedFiles | None = None
     """Who signed the files; absent where no signature is asked for."""
+    optimized: Optimized | None = None
+    """What the model was converted to; absent where no conversion is asked for."""
     server_version: str | None = None
     """Triton's version, from the base image's label; absent where it has none."""
     signature: Signature | None = None
@@ -96,11 +99,11 @@ class PackageResult(ApiModel):
     format: str | None = None
     """The `ModelFormat` that was detected."""
     bytes: int = 0
-    """Size of all model files."""
+    """Size of all files of the source."""
     reused: bool = False
     """True when the registry already had the image."""
     seconds: dict[str, float] = {}
-    """Wall time by phase: fetch, hash, base, pack, push, deliver."""
+    """Wall time by phase: fetch, hash, verify, optimize, base, pack, push, deliver."""
     warnings: list[str] = []
     """One sentence each, about what was changed or could not be determined."""
 

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from slipway.api.base import ApiModel, Digest, Manifest, Revision
+from slipway.api.precision import Optimized
 from slipway.api.protocol import Protocol
 from slipway.api.request import PackageMode
 from slipway.api.result import Signature, SignedFiles
@@ -35,6 +36,8 @@ class RevisionSnapshot(ApiModel):
     signature: Signature | None = None
     signed: SignedFiles | None = None
     """Who signed the model's files; None where no signature was asked for."""
+    optimized: Optimized | None = None
+    """What the model was converted to; None where no conversion was asked for."""
     protocols: list[Protocol]
     start_seconds: int
     drain_seconds: int

@@ -15,7 +15,7 @@ from slipway.api.base import Manifest
 from slipway.api.canonical_json import canonical_json
 from slipway.api.protocol import Protocol
 
-MODEL_FIELDS = ("version", "name", "format", "source", "config", "warmup")
+MODEL_FIELDS = ("version", "name", "format", "source", "config", "optimize", "warmup")
 PACKAGING_FIELDS = ("mode", "repository")
 
 PACKAGING_DEFAULTS: Manifest = {"mode": "Auto"}

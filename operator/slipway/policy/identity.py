@@ -89,13 +89,19 @@ def resolve(object_: ModelDeployment, settings: Settings) -> Resolved:
 
     Raises:
         SpecError: Image mode without a place for images, a store or key that is not known, a
-            signature that is demanded and not asked for, or a field that the operator's settings
-            forbid.
+            signature that is demanded and not asked for, a conversion that the operator has no
+            image for, or a field that the operator's settings forbid.
 
     """
     spec = object_.spec
     require_known_stores(object_, settings)
     require_signatures(object_, settings)
+    if spec.model.optimize is not None and not settings.optimizer.image:
+        raise SpecError(
+            "spec.model.optimize",
+            "the operator has no image that converts models (optimizer.image); leave optimize out, "
+            "or ask the administrator of Slipway",
+        )
     server = spec.server or Server()
     _refuse_forbidden_fields(server, settings)
     _refuse_forbidden_accounts(spec, settings)

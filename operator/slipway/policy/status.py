@@ -146,6 +146,7 @@ def _describe_revision(
         digest=known.snapshot.model_digest,
         image=known.snapshot.image,
         signed=known.snapshot.signed,
+        optimized=known.snapshot.optimized,
         weight=weight,
         ready_replicas=facts.ready(known.name),
         scaling=scaling_of(known.name, decision, facts, before, now),

@@ -44,7 +44,7 @@ class JobWriter:
         md, subject = decided.facts.md, decided.facts.input
         job = PackageJobSpec(
             owner=render_inputs.owner_of(md),
-            image=self._settings.operator_image,
+            image=render_inputs.packaging_image(md, self._settings),
             input_hash=subject,
             attempt=attempt,
             request=render_inputs.build_package_request(md, self._settings),
@@ -52,6 +52,7 @@ class JobWriter:
             pull_secrets=render_inputs.pull_secrets(md),
             pods=self._settings.jobs,
             users=self._settings.pod_users,
+            converter=render_inputs.packaging_resources(md, self._settings),
         )
 
         return _with_subject(render_package_job(job), subject, attempt)

@@ -203,7 +203,8 @@ def _package_without_job(
     if resolved.mode is PackageMode.FETCH and is_signed(source.uri):
         problem = problem or SIGNED
 
-    if resolved.mode is PackageMode.FETCH and source.digest is not None:
+    is_known = source.digest is not None and md.spec.model.optimize is None
+    if resolved.mode is PackageMode.FETCH and is_known:
         return PackageResult(model_digest=source.digest), problem
     return None, problem
 

@@ -21,6 +21,7 @@ from slipway.api.request import (
     CheckRequest,
     ConfigRequest,
     GoldenRequest,
+    OptimizeRequest,
     PackageMode,
     PackageRequest,
     QueueRequest,
@@ -34,7 +35,7 @@ from slipway.policy.source_access import GOLDEN_FIELD, is_open_to_change, resolv
 from slipway.policy.source_verification import resolve_verify
 from slipway.render import triton, workload
 from slipway.render.owner import Owner
-from slipway.settings import IPFamily, Settings
+from slipway.settings import ContainerResources, IPFamily, Settings
 
 DEFAULT_REQUESTS: Manifest = {"cpu": "100m", "memory": "512Mi"}
 
@@ -56,6 +57,7 @@ def build_package_request(md: ModelDeployment, settings: Settings) -> PackageReq
         mode=resolved.mode,
         source=_build_source(md, settings, md.spec.model.source.digest),
         config=_build_config(md).model_copy(update={"has_gpu": _has_gpu(md)}),
+        optimize=_build_optimize(md),
         base_image=resolved.base_image if is_image else None,
         repository=resolved.repository,
         registries=settings.registries if is_image else [],
@@ -66,18 +68,20 @@ def build_package_request(md: ModelDeployment, settings: Settings) -> PackageReq
 
 
 def build_fetch_request(
-    md: ModelDeployment, settings: Settings, digest: str, origin: str | None = None
+    md: ModelDeployment, settings: Settings, digest: str, result: PackageResult
 ) -> PackageRequest:
     """Return what the init container is asked to do: the same source, with its digest known.
 
-    `origin` is where the same bytes are found for ever, though a branch or tag moves.
+    `result` says where the same bytes are found for ever, though a branch or tag moves, and what
+    a conversion must give.
     """
-    source = _build_source(md, settings, digest)
+    source, origin = _build_source(md, settings, digest), result.origin
     return PackageRequest(
         mode=PackageMode.FETCH,
         deliver_to=names.MODEL_ROOT,
         source=source if origin is None else source.model_copy(update={"uri": origin}),
         config=_build_config(md),
+        optimize=_build_optimize(md, result),
         version=md.spec.model.version,
     )
 
@@ -160,8 +164,10 @@ def build_snapshot(facts: Facts, result: PackageResult, settings: Settings) -> R
     image = (result.image if is_image else None) or resolved.base_image
     fetch = None
     if resolved.mode is PackageMode.FETCH:
-        request = build_fetch_request(md, settings, digest, result.origin)
-        fetch = workload.Fetch(image=settings.operator_image, request=request)
+        request = build_fetch_request(md, settings, digest, result)
+        fetch = workload.Fetch(
+            packaging_image(md, settings), request, packaging_resources(md, settings)
+        )
 
     spec = workload.RevisionSpec(
         owner=owner_of(md),
@@ -187,6 +193,7 @@ def build_snapshot(facts: Facts, result: PackageResult, settings: Settings) -> R
         server_version=result.server_version,
         signature=result.signature,
         signed=result.signed,
+        optimized=result.optimized,
         protocols=list(resolved.protocols),
         start_seconds=resolved.start_seconds,
         drain_seconds=resolved.drain_seconds,
@@ -248,6 +255,29 @@ def _build_source(md: ModelDeployment, settings: Settings, digest: str | None) -
         allow_plain_http=digest is not None or not is_open,
         access=resolve_access(source, namespace, settings),
         verify=resolve_verify(source, namespace, settings),
+    )
+
+
+def packaging_image(md: ModelDeployment, settings: Settings) -> str:
+    """Return the image that packages a model: its own where the model is converted."""
+    is_converted = md.spec.model.optimize is not None
+    return settings.optimizer.image if is_converted else settings.operator_image
+
+
+def packaging_resources(md: ModelDeployment, settings: Settings) -> ContainerResources | None:
+    """Return the settings for a container that converts; None where none does."""
+    return settings.optimizer.resources if md.spec.model.optimize is not None else None
+
+
+def _build_optimize(
+    md: ModelDeployment, result: PackageResult | None = None
+) -> OptimizeRequest | None:
+    """Return the conversion that is asked for, with the digest that an earlier one gave."""
+    if md.spec.model.optimize is None:
+        return None
+    known = result.optimized if result is not None else None
+    return OptimizeRequest(
+        precision=md.spec.model.optimize.precision, digest=known.digest if known else None
     )
 
 

@@ -14,7 +14,9 @@ from slipway.api.request import (
     SourceRequest,
     VerifyRequest,
 )
+from slipway.render.placement import render_resources
 from slipway.render.triton import SECURITY_CONTEXT
+from slipway.settings import ContainerResources
 
 SOURCE_VOLUME = "source"
 SECRET_VOLUME = "source-secret"  # noqa: S105 - the name of a volume
@@ -30,13 +32,23 @@ RESOURCES: Manifest = {
 """Files are streamed, so memory does not depend on the model's size. A pod requests what its
 largest container requests, so these few seconds must not raise what a small server takes.
 """
+CONVERTER_RESOURCES: Manifest = {
+    "requests": {"cpu": "10m", "memory": "512Mi"},
+    "limits": {"memory": "8Gi"},
+}
+"""A conversion has the whole model in memory, several times."""
 
 
-def render_fetch_container(image: str, request: PackageRequest, model_volume: str) -> Manifest:
+def render_fetch_container(
+    image: str,
+    request: PackageRequest,
+    model_volume: str,
+    converter: ContainerResources | None = None,
+) -> Manifest:
     """Return the init container; it writes the model repository to `model_volume`.
 
     It needs write access to that volume only. `render_fetch_volumes` returns what it also
-    mounts.
+    mounts. `converter`: what a container that converts the model is given; None: it does not.
     """
     mounts = [
         {"name": model_volume, "mountPath": request.deliver_to or names.MODEL_ROOT},
@@ -50,9 +62,18 @@ def render_fetch_container(image: str, request: PackageRequest, model_volume: st
         "env": [render_request(request)],
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": SECURITY_CONTEXT,
-        "resources": RESOURCES,
+        "resources": render_fetch_resources(ContainerResources(), converter),
         "volumeMounts": mounts,
     }
+
+
+def render_fetch_resources(
+    given: ContainerResources, converter: ContainerResources | None = None
+) -> Manifest:
+    """Return the resources of a container that reads a source, or also converts a model."""
+    if converter is not None:
+        return render_resources(CONVERTER_RESOURCES, converter)
+    return render_resources(RESOURCES, given)
 
 
 def render_fetch_volumes(request: PackageRequest) -> list[Manifest]:

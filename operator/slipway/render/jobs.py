@@ -23,8 +23,8 @@ from slipway.api.request import (
 )
 from slipway.api.result import EXIT_PERMANENT, EXIT_TRANSIENT
 from slipway.render.fetch import (
-    RESOURCES,
     SOURCE_VOLUME,
+    render_fetch_resources,
     render_identity,
     render_identity_labels,
     render_request,
@@ -32,10 +32,10 @@ from slipway.render.fetch import (
     render_source_volumes,
 )
 from slipway.render.owner import Owner
-from slipway.render.placement import render_metadata, render_placement, render_resources
+from slipway.render.placement import render_metadata, render_placement
 from slipway.render.pod_security import render_pod_security
 from slipway.render.triton import SECURITY_CONTEXT
-from slipway.settings import PodSettings, PodUsers
+from slipway.settings import ContainerResources, PodSettings, PodUsers
 
 USER = 65_532
 RETRIES = 3
@@ -55,7 +55,7 @@ class PackageJobSpec:
 
     owner: Owner
     image: str
-    """The operator's image."""
+    """The operator's image, or the one that converts models."""
     input_hash: str
     attempt: int
     """Counted from 1."""
@@ -65,6 +65,8 @@ class PackageJobSpec:
     """The user's, for reading the base image; the pod's own are those of `pods`."""
     pods: PodSettings = field(default_factory=PodSettings)
     users: PodUsers = PodUsers.SLIPWAY
+    converter: ContainerResources | None = None
+    """What the administrator gives to a container that converts the model; None: it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ class _Task:
     source: SourceRequest | None
     claim: tuple[str, str]
     """Volume and mount path of a source that is a claim."""
+    resources: Manifest
+    """Of the container."""
     revision: str | None = None
 
 
@@ -127,6 +131,7 @@ def render_package_job(job: PackageJobSpec) -> Manifest:
         volumes=[*_writable_volumes(), *_secret_volumes(job), *_authority_volumes(job.request)],
         source=job.request.source,
         claim=(SOURCE_VOLUME, SOURCE_MOUNT),
+        resources=render_fetch_resources(job.pods.resources, job.converter),
     )
     return _render_job(job, task)
 
@@ -142,6 +147,7 @@ def render_check_job(job: CheckJobSpec) -> Manifest:
         volumes=_writable_volumes(),
         source=golden.source if golden else None,
         claim=(GOLDEN_VOLUME, GOLDEN_MOUNT),
+        resources=render_fetch_resources(job.pods.resources),
         revision=job.revision,
     )
     return _render_job(job, task)
@@ -216,7 +222,7 @@ def _job_container(
         "env": [render_request(task.request)],
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": SECURITY_CONTEXT,
-        "resources": render_resources(RESOURCES, job.pods),
+        "resources": task.resources,
         "volumeMounts": mounts,
     }
 

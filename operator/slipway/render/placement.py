@@ -6,7 +6,7 @@ A setting that is absent renders to nothing, so that existing pods stay as they 
 from collections.abc import Mapping
 
 from slipway.api.base import Manifest
-from slipway.settings import PodSettings
+from slipway.settings import ContainerResources, PodSettings
 
 POD_FIELDS = frozenset(PodSettings.model_fields) - {"resources", "labels", "annotations"}
 """Spelled in the settings as in a pod."""
@@ -30,9 +30,9 @@ def render_metadata(
     return metadata
 
 
-def render_resources(defaults: Manifest, pods: PodSettings) -> Manifest:
+def render_resources(defaults: Manifest, given: ContainerResources) -> Manifest:
     """Return the resources of a container: the defaults, overridden by the settings."""
-    configured = pods.resources.model_dump(exclude_defaults=True)
+    configured = given.model_dump(exclude_defaults=True)
     return {
         key: {**defaults.get(key, {}), **configured.get(key, {})}
         for key in ("requests", "limits")

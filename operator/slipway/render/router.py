@@ -282,7 +282,7 @@ def _agent_container(spec: RouterSpec) -> Manifest:
         "readinessProbe": _http_probe("/readyz", period=2, failures=2),
         "lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", "kill -TERM 1"]}}},
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "resources": render_resources(_REQUESTS, spec.pods),
+        "resources": render_resources(_REQUESTS, spec.pods.resources),
         "securityContext": _SECURITY,
         "volumeMounts": mounts,
     }
@@ -295,7 +295,7 @@ def _envoy_container(spec: RouterSpec) -> Manifest:
         "args": ["envoy", *render_envoy_arguments(XDS_DIRECTORY, spec.concurrency)],
         "lifecycle": {"preStop": {"sleep": {"seconds": LEAVE_SECONDS}}},
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "resources": render_resources(_REQUESTS, spec.pods),
+        "resources": render_resources(_REQUESTS, spec.pods.resources),
         "securityContext": _SECURITY,
         "volumeMounts": [{"name": "xds", "mountPath": XDS_DIRECTORY}],
     }

@@ -22,7 +22,7 @@ from slipway.render.fetch import (
 from slipway.render.owner import Owner
 from slipway.render.placement import render_metadata
 from slipway.render.pod_security import render_pod_security
-from slipway.settings import ModelPodSettings, PodUsers
+from slipway.settings import ContainerResources, ModelPodSettings, PodUsers
 
 PROGRESS_MARGIN_SECONDS = 300
 """For scheduling and pulling the image, on top of loading the model."""
@@ -39,8 +39,10 @@ class Fetch:
     """What the init container of Fetch mode does."""
 
     image: str
-    """The operator's image."""
+    """The operator's image, or the one that converts models."""
     request: PackageRequest
+    converter: ContainerResources | None = None
+    """What a container that converts the model is given; None: it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,5 +218,7 @@ def _add_fetch(pod: Manifest, fetch: Fetch) -> None:
     """The fetched model has no size limit of ours: its size is unknown before it is there."""
     for name, value in render_identity(fetch.request.source).items():
         pod.setdefault(name, value)
-    pod["initContainers"] = [render_fetch_container(fetch.image, fetch.request, MODEL_VOLUME)]
+    pod["initContainers"] = [
+        render_fetch_container(fetch.image, fetch.request, MODEL_VOLUME, fetch.converter)
+    ]
     pod["volumes"] += [{"name": MODEL_VOLUME, "emptyDir": {}}, *render_fetch_volumes(fetch.request)]

@@ -1,14 +1,28 @@
 """The model that is served: source, configuration, golden set, warm-up."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from slipway.api.base import ATOMIC, ApiModel, Digest
+from slipway.api.base import ATOMIC, ApiModel, Digest, cel_rule
 from slipway.api.golden import Regression
 from slipway.api.modeldeployment.source import REFRESH_RULES, SOURCE_RULES, Location, Refresh, Uri
+from slipway.api.precision import Precision
 from slipway.api.request import ModelFormat
+
+OPTIMIZE_RULES: list[Any] = [
+    cel_rule(
+        "!has(self.optimize) || !has(self.format) || self.format == 'ONNX'",
+        "optimize is for ONNX models: leave it out, or set format: ONNX",
+        ".optimize",
+    ),
+    cel_rule(
+        "!has(self.optimize) || has(self.goldenSet)",
+        "optimize needs a goldenSet: without one nothing refuses a model that lost accuracy",
+        ".optimize",
+    ),
+]
 
 
 class Source(Location):
@@ -114,8 +128,18 @@ class Warmup(ApiModel):
     such as `{image: [3, 224, 224]}`."""
 
 
+class Optimize(ApiModel):
+    """A conversion of the model before it is checked and served."""
+
+    precision: Precision
+    """FP16: numbers of half the size, for GPUs. INT8Dynamic: weights of a quarter of the size, for
+    CPUs and networks of matrix products. Inputs and outputs stay as they are."""
+
+
 class Model(ApiModel):
     """The model that is served."""
+
+    model_config = {"json_schema_extra": {"x-kubernetes-validations": OPTIMIZE_RULES}}
 
     version: Annotated[
         str, Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", max_length=63)
@@ -133,5 +157,8 @@ class Model(ApiModel):
     or for a backend that is not listed."""
     source: Source
     config: ModelConfig | None = None
+    optimize: Optimize | None = None
+    """Conversion of an ONNX model. It needs a goldenSet, which refuses what lost accuracy. Default:
+    none."""
     golden_set: GoldenSet | None = None
     warmup: Warmup | None = None

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from slipway.api.base import ATOMIC, ApiModel, Digest, Percent, Revision, Text, Time, list_map
 from slipway.api.conditions import Condition
+from slipway.api.precision import Optimized
 from slipway.api.result import SignedFiles
 
 STATE_LENGTH = 16_384
@@ -78,6 +79,8 @@ class RevisionStatus(ApiModel):
     """Image of the server container."""
     signed: SignedFiles | None = None
     """Who signed the model's files; absent where no signature was asked for."""
+    optimized: Optimized | None = None
+    """What the model was converted to; absent where no conversion was asked for."""
     weight: Percent = 0
     """Share of requests, in percent, as every proxy has acknowledged it."""
     ready_replicas: int = 0

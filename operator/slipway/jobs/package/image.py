@@ -9,6 +9,7 @@ from typing import Any
 from slipway.api.base import Manifest
 from slipway.api.canonical_json import sha256_of
 from slipway.api.names import GROUP, MODEL_ROOT
+from slipway.api.precision import Optimized
 from slipway.jobs.file_tree import Tree
 from slipway.jobs.model_digest import TreeDigest
 from slipway.jobs.package.base_image import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, BaseImage
@@ -22,6 +23,9 @@ EPOCH = "1970-01-01T00:00:00Z"
 """Creation time of everything, so that the same inputs give the same bytes."""
 
 MODEL_DIGEST = f"{GROUP}/model-digest"
+"""Digest of the source's files, which are those in the image unless they were converted."""
+PRECISION = f"{GROUP}/precision"
+CONVERTED_DIGEST = f"{GROUP}/converted-digest"
 CONFIGURATION = f"{GROUP}/configuration"
 PACKAGER = f"{GROUP}/packager"
 BASE_DIGEST = "org.opencontainers.image.base.digest"
@@ -37,11 +41,15 @@ class ImageInputs:
     configuration: str
     """``sha256:…`` of the configuration layer and of where every file goes."""
     base_digest: str
+    optimized: Optimized | None = None
+    """What the model was converted to; None where it is the source's."""
 
     @property
     def annotations(self) -> dict[str, str]:
         """Annotations by which an image records its inputs."""
+        converted = {} if self.optimized is None else _describe_conversion(self.optimized)
         return {
+            **converted,
             MODEL_DIGEST: self.model_digest,
             CONFIGURATION: self.configuration,
             BASE_DIGEST: self.base_digest,
@@ -69,6 +77,10 @@ class ModelImage:
     manifest: bytes
     config: bytes
     """The configuration document."""
+
+
+def _describe_conversion(optimized: Optimized) -> dict[str, str]:
+    return {PRECISION: optimized.precision.value, CONVERTED_DIGEST: optimized.digest}
 
 
 def weight_files(plan: RepositoryPlan, tree: Tree, found: TreeDigest) -> list[LayerFile]:

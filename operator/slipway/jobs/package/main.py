@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from slipway.api.precision import Optimized
 from slipway.api.reasons import Reason
 from slipway.api.request import (
     CA_MOUNT,
@@ -23,6 +24,7 @@ from slipway.api.request import (
     SOURCE_KEY_MOUNT,
     SOURCE_MOUNT,
     SOURCE_SECRET_MOUNT,
+    OptimizeRequest,
     PackageMode,
     PackageRequest,
 )
@@ -31,6 +33,7 @@ from slipway.errors import JobFailure
 from slipway.jobs.file_tree import Tree
 from slipway.jobs.http import Backoff, Proxy
 from slipway.jobs.model_digest import TreeDigest
+from slipway.jobs.optimize.optimized_tree import OptimizedTree
 from slipway.jobs.package.base_image import BaseImage, require_backend, resolve_base
 from slipway.jobs.package.image import (
     ImageInputs,
@@ -130,9 +133,14 @@ class FetchedModel:
     """A model that was fetched, verified and planned."""
 
     tree: Tree
+    """The files that are served."""
+    files: TreeDigest
+    """Their digests."""
     digest: TreeDigest
+    """Digests of the source's files; the same where nothing was converted."""
     signed: SignedTree | None
     plan: RepositoryPlan
+    optimized: Optimized | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +177,7 @@ class PackageJob:
             scratch = make_empty_directory(target / FETCH_SCRATCH)
             model = self._fetch_model(scratch)
             with self.timer.phase("deliver"):
-                write_repository(model.plan, model.tree, model.digest, target)
+                write_repository(model.plan, model.tree, model.files, target)
                 make_empty_directory(scratch).rmdir()
             return self._result(model)
 
@@ -192,7 +200,14 @@ class PackageJob:
                 access = SourceAccess(self.request.source, self.mounts.of_source)
                 signed = verify_signature(access, tree, digest, scratch, self.backoff)
                 tree = signed.tree
-        return FetchedModel(tree, digest, signed, plan_model_repository(tree, self.request.config))
+
+        plan, files, optimized = plan_model_repository(tree, self.request.config), digest, None
+        if self.request.optimize is not None:
+            with self.timer.phase("optimize"):
+                converted = _convert(tree, plan, self.request, self.request.optimize, scratch)
+            tree, files, optimized = converted.tree, converted.digest, converted.report
+            plan = plan_model_repository(tree, self.request.config)
+        return FetchedModel(tree, files, digest, signed, plan, optimized)
 
     def _provide_image(self, model: FetchedModel) -> PackagedImage:
         """Make and push the image, unless the registry has it."""
@@ -225,10 +240,13 @@ class PackageJob:
     ) -> tuple[str, bool]:
         """Return the image's digest, and whether it was there already."""
         configuration = make_layer(
-            configuration_files(model.plan, model.tree, model.digest), empty_folders(model.plan)
+            configuration_files(model.plan, model.tree, model.files), empty_folders(model.plan)
         )
         inputs = ImageInputs(
-            model.digest.digest, configuration_digest(model.plan, configuration), base.digest
+            model.digest.digest,
+            configuration_digest(model.plan, configuration),
+            base.digest,
+            model.optimized,
         )
         # An image that lies there was made by anybody who may push; a signed model is not taken
         # from it, but packed again, and layers that the registry has already are not sent again.
@@ -240,7 +258,7 @@ class PackageJob:
 
         # Weights come last, because reading them takes longest and is often not needed.
         with self.timer.phase("pack"):
-            weights = make_layer(weight_files(model.plan, model.tree, model.digest))
+            weights = make_layer(weight_files(model.plan, model.tree, model.files))
         layers = {"weights": weights, "configuration": configuration}
         name, version = self.request.config.model_name, self.request.version
         image = append_layers(
@@ -264,6 +282,7 @@ class PackageJob:
             base_digest=image.base.digest if image else None,
             server_version=image.base.server_version if image else None,
             signed=model.signed.report if model.signed else None,
+            optimized=model.optimized,
             signature=model.plan.signature,
             format=model.plan.layout.format,
             bytes=model.digest.size,
@@ -271,3 +290,23 @@ class PackageJob:
             seconds=self.timer.seconds,
             warnings=model.plan.warnings,
         )
+
+
+def _convert(
+    tree: Tree,
+    plan: RepositoryPlan,
+    request: PackageRequest,
+    wanted: OptimizeRequest,
+    scratch: Path,
+) -> OptimizedTree:
+    try:
+        from slipway.jobs.optimize.optimize_tree import (  # noqa: PLC0415 - large; only one image has it
+            optimize_tree,
+        )
+    except ModuleNotFoundError as error:
+        raise JobFailure(
+            Reason.INVALID_REQUEST,
+            f"request: found optimize, and the image has no {error.name}: optimizer.image of the "
+            "operator's settings must be the image that converts models",
+        ) from error
+    return optimize_tree(tree, plan.layout, wanted, request.config, scratch)
