@@ -25,6 +25,7 @@ class Image:
 IMAGES = (
     Image("operator", "operator/Dockerfile"),
     Image("envoy", "operator/envoy.Dockerfile"),
+    Image("optimizer", "operator/optimizer.Dockerfile"),
     Image("triton", "tests/images/triton/Dockerfile"),
     Image("prometheus", "tests/images/prometheus/Dockerfile"),
 )

@@ -24,6 +24,7 @@ class Images:
     triton: str
     prometheus: str = ""
     """For the end-to-end tests."""
+    optimizer: str = ""
 
 
 def up(extra: Values | None = None) -> str:
@@ -83,6 +84,7 @@ def cluster_values(images: Images, registry: str | None) -> dict[str, Any]:
         "router": {"envoyImage": images.envoy, "agentImage": images.operator},
         "server": {"image": images.triton},
         "sources": {"allowPlainHTTP": True},
+        "optimizer": {"image": images.optimizer},
     }
     if registry is not None:
         values["registry"] = {"prefix": f"{registry}/models"}
@@ -104,6 +106,7 @@ def images() -> Images:
     return Images(
         **{name: built[name] for name in ("operator", "envoy", "triton")},
         prometheus=built.get("prometheus", ""),
+        optimizer=built.get("optimizer", ""),
     )
 
 

@@ -116,6 +116,18 @@ class SignedFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class Optimized:
+    """What a model was converted to."""
+
+    precision: str
+    bytes_before: int = 0
+    bytes: int = 0
+    cpu_milliseconds_before: float | None = None
+    cpu_milliseconds: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Revision:
     """A revision that runs."""
 
@@ -127,6 +139,7 @@ class Revision:
     image: str = ""
     digest: str = ""
     signed: SignedFiles | None = None
+    optimized: Optimized | None = None
     scaling: Scaling | None = None
 
 

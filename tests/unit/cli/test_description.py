@@ -259,6 +259,24 @@ def test_it_says_who_signed_which_files() -> None:
     assert "and 8 more, in the image's annotations" in screen
 
 
+def test_it_says_what_a_conversion_gave() -> None:
+    found = recording("progressing")
+    found.manifest["status"]["candidate"]["optimized"] = {
+        "precision": "INT8Dynamic",
+        "bytesBefore": 4_000_000,
+        "bytes": 1_000_000,
+        "cpuMillisecondsBefore": 4.2,
+        "cpuMilliseconds": 1.0,
+        "notes": ["no accuracy was lost"],
+    }
+
+    screen = found.screen(width=200)
+
+    assert "INT8Dynamic, 1,000,000 bytes instead of 4,000,000 (25%)" in screen
+    assert "1 ms of one core instead of 4.2: 4.2 times the requests per core" in screen
+    assert "no accuracy was lost" in screen
+
+
 def test_what_became_worse_after_a_promotion_is_said() -> None:
     found = recording("idle")
     watched = {

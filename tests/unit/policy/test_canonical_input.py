@@ -464,3 +464,21 @@ def config(md: ModelDeployment, model_format: ModelFormat) -> str:
         ).text
     except JobFailure as failure:
         return str(failure)
+
+
+def test_a_conversion_is_part_of_the_input_where_it_is_asked_for() -> None:
+    plain = a_model_deployment()
+    wire = plain.spec.wire()
+    golden = {"uri": "https://models.example/golden.tar.gz"}
+    model = {**wire["model"], "goldenSet": golden}
+    hashes = {
+        input_hash(plain.spec.model_validate({**wire, "model": {**model, **more}}))
+        for more in (
+            {},
+            {"optimize": {"precision": "FP16"}},
+            {"optimize": {"precision": "INT8Dynamic"}},
+        )
+    }
+
+    assert input_hash(plain.spec) in hashes
+    assert len(hashes) == 3

@@ -1,6 +1,6 @@
 """Where clients send requests, how many replicas answer them, and who signed what answers."""
 
-from slipway.cli.objects import ModelDeployment, Replicas, Scaling
+from slipway.cli.objects import ModelDeployment, Optimized, Replicas, Scaling
 from slipway.cli.text import Screen, make_line, wrap_lines
 
 INDENT = 11
@@ -16,6 +16,8 @@ def format_serving(md: ModelDeployment, width: int) -> Screen:
         rows += wrap_lines(text, width, indent=INDENT, first="" if number else "  scaling")
     for number, text in enumerate(_signatures(md)):
         rows += wrap_lines(text, width, indent=INDENT, first="" if number else "  signed")
+    for number, text in enumerate(_conversions(md)):
+        rows += wrap_lines(text, width, indent=INDENT, first="" if number else "  numbers")
     return tuple(rows)
 
 
@@ -32,6 +34,29 @@ def _signatures(md: ModelDeployment) -> list[str]:
         more = signed.count - len(signed.files)
         lines += [f"and {more} more, in the image's annotations"] if more > 0 else []
     return lines
+
+
+def _conversions(md: ModelDeployment) -> list[str]:
+    """Return what each revision's model was converted to, and what that gave."""
+    lines = []
+    for role, found in (("stable", md.stable), ("candidate", md.candidate)):
+        if found is not None and found.optimized is not None:
+            lines.append(f"{role} {found.version}: {_describe_conversion(found.optimized)}")
+            lines += found.optimized.notes
+    return lines
+
+
+def _describe_conversion(optimized: Optimized) -> str:
+    text = f"{optimized.precision}, {optimized.bytes:,} bytes instead of {optimized.bytes_before:,}"
+    if optimized.bytes_before:
+        text += f" ({optimized.bytes / optimized.bytes_before:.0%})"
+    before, after = optimized.cpu_milliseconds_before, optimized.cpu_milliseconds
+    if before is None or not after:
+        return text
+    return (
+        f"{text}, {after:.4g} ms of one core instead of {before:.4g}: {before / after:.2g} times "
+        "the requests per core"
+    )
 
 
 def _client_addresses(md: ModelDeployment) -> list[str]:
