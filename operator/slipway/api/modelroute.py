@@ -42,7 +42,7 @@ class ShadowOutput(ApiModel):
     compare: Compare
     rtol: Annotated[float, Field(ge=0, le=1)] | None = None
     """Relative tolerance, as a ratio; absent: the default of the output's datatype."""
-    atol: Annotated[float, Field(ge=0, le=1e300)] | None = None
+    atol: Annotated[float, Field(ge=0, le=1_000_000_000)] | None = None
     """Absolute tolerance, in the output's own unit; absent: the default of the datatype."""
 
 
