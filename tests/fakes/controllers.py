@@ -79,6 +79,8 @@ class Controllers:
     lost: Counter[str] = field(default_factory=Counter)
     """Requests by route that no ready pod could answer."""
 
+    credentials: dict[str, str] = field(default_factory=dict)
+    """What agents say of Secrets: the reason by name; of others that they serve."""
     concurrency: int | None = None
     """Requests in flight at all proxies together, split by weight; None: what lingers."""
     silent: set[str] = field(default_factory=set)
@@ -308,7 +310,8 @@ class Controllers:
         }
         for uid, pod in alive.items():
             known = told.get(uid)
-            if known is None or known["generation"] != metadata["generation"]:
+            newest = metadata["generation"], self._credentials_of(route)
+            if known is None or (known["generation"], known["credentials"]) != newest:
                 taken = self._taken(route, pod)
                 if taken is not None:
                     told[uid] = taken
@@ -331,8 +334,16 @@ class Controllers:
             "generation": metadata["generation"],
             "hash": "0",
             "effectiveWeights": {entry["revision"]: entry["weight"] for entry in backends},
+            "credentials": self._credentials_of(route),
             "at": to_wire(self.clock.now() + self.nodes_clock),
         }
+
+    def _credentials_of(self, route: Manifest) -> list[Manifest]:
+        tls = route["spec"].get("tls")
+        if tls is None:
+            return []
+        reason = self.credentials.get(tls["secret"], "CertificateValid")
+        return [{"source": f"Secret {tls['secret']}", "reason": reason, "message": "as told"}]
 
     def _serve(self, route: Manifest) -> None:
         metadata = route["metadata"]

@@ -15,7 +15,7 @@ from slipway import __version__
 from slipway.api.base import Manifest
 from slipway.api.kinds import MODEL_ROUTE, Kind
 from slipway.api.names import FIELD_MANAGER_ROUTER
-from slipway.errors import ClusterUnavailable
+from slipway.errors import ClusterUnavailable, Forbidden
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 APPLY = "application/apply-patch+yaml"
@@ -81,11 +81,18 @@ class WatchEvent:
 class ApiServerClient:
     """Lists, watches and applies in one namespace."""
 
-    def __init__(self, server: ApiServer, namespace: str, pod: str) -> None:
+    def __init__(self, server: ApiServer, namespace: str, pod: str, *, only: str = "") -> None:
+        """`only` is the name of the one object to list and watch; a Role may allow just that."""
         self._server = server
+        self._pod = pod
+        self._selector = {"fieldSelector": f"metadata.name={only}"} if only else {}
         self._namespace = namespace
         self._manager = f"{FIELD_MANAGER_ROUTER}/{pod}"
         self._session: aiohttp.ClientSession | None = None
+
+    def only(self, name: str) -> "ApiServerClient":
+        """Return a client of its own for the object of one name."""
+        return ApiServerClient(self._server, self._namespace, self._pod, only=name)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -99,7 +106,7 @@ class ApiServerClient:
             ClusterUnavailable: the API server did not answer, or refused.
 
         """
-        body = await self._request("GET", kind.path(self._namespace), {})
+        body = await self._request("GET", kind.path(self._namespace), self._selector)
         return ListedObjects(body.get("items") or [], str(body["metadata"]["resourceVersion"]))
 
     async def watch(self, kind: Kind, version: str) -> AsyncIterator[WatchEvent]:
@@ -111,6 +118,7 @@ class ApiServerClient:
 
         """
         query = {
+            **self._selector,
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": version,
@@ -175,7 +183,9 @@ async def _raise_for_status(answer: aiohttp.ClientResponse) -> None:
         raise WatchExpired(f"{answer.url.path}: version too old")
     if answer.status >= HTTPStatus.BAD_REQUEST:
         text = (await answer.text())[:500]
-        raise ClusterUnavailable(f"{answer.method} {answer.url.path}: {answer.status} {text}")
+        problem = f"{answer.method} {answer.url.path}: {answer.status} {text}"
+        is_forbidden = answer.status == HTTPStatus.FORBIDDEN
+        raise Forbidden(problem) if is_forbidden else ClusterUnavailable(problem)
 
 
 async def _split_lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

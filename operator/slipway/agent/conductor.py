@@ -13,7 +13,14 @@ from typing import Protocol
 from slipway.agent.acknowledge import FileState, RefusedUpdates, judge_files
 from slipway.agent.admin import EnvoyGone, EnvoyUnavailable, Observed
 from slipway.agent.clusters import Clusters
-from slipway.agent.desired import DesiredRoute, RoutePlan, find_port_conflicts, plan_route
+from slipway.agent.credentials import Credentials
+from slipway.agent.desired import (
+    NOTHING,
+    DesiredRoute,
+    RoutePlan,
+    find_port_conflicts,
+    plan_route,
+)
 from slipway.agent.discovery import Discovery
 from slipway.agent.endpoints import EndpointSlice, group_by_service
 from slipway.agent.files import Files
@@ -59,8 +66,9 @@ class Conductor:
         discovery: Discovery,
         proxy: Envoy,
         reporter: Reporter,
-        clock: Callable[[], float],
+        credentials: Credentials,
         *,
+        clock: Callable[[], float],
         listen_on: str = envoy.ANY_IPV4,
     ) -> None:
         self._files = files
@@ -69,6 +77,7 @@ class Conductor:
         self._envoy = proxy
         self._reporter = reporter
         self._clock = clock
+        self._credentials = credentials
 
         self._desired: dict[str, DesiredRoute] = {}
         self._slices: dict[str, EndpointSlice] = {}
@@ -135,6 +144,10 @@ class Conductor:
         if found != known:
             self._changed.set()
 
+    def wake(self) -> None:
+        """Do a turn: something that routes need has changed."""
+        self._changed.set()
+
     async def run(self) -> None:
         """Run for ever; call it after the first lists."""
         polls = 0
@@ -165,8 +178,15 @@ class Conductor:
         now = self._clock()
         due = [each.next_change_at for each in self._plans.values()]
         due += self._clusters.deadlines()
+        due += self._looks_due(now)
         pauses = [moment - now for moment in due if moment is not None and moment > now]
         return min(pauses) + POLL_SECONDS[0] if pauses else None
+
+    def _looks_due(self, now: float) -> list[float]:
+        """Return when more is to be said of credentials, in seconds of the monotonic clock."""
+        moments = (plan.needed.next_look for plan in self._plans.values())
+        left = ((each - self._credentials.now()).total_seconds() for each in moments if each)
+        return [now + max(seconds, 1.0) for seconds in left]
 
     async def _observe_envoy(self) -> bool:
         """Look at Envoy; return whether it said something new.
@@ -192,6 +212,7 @@ class Conductor:
         now = self._clock()
         conflicts = find_port_conflicts(self._desired.values())
         services = group_by_service(self._slices.values())
+        needed = self._credentials.look(self._desired.values())
         plans = {}
 
         for name, desired in self._desired.items():
@@ -205,7 +226,7 @@ class Conductor:
                 if known is None
                 else known.standing
             )
-            plans[name] = plan_route(desired, services, before, now)
+            plans[name] = plan_route(desired, services, before, now, needed.get(name, NOTHING))
 
         self._plans = plans
         self._quarantine.keep_only(plans)
@@ -276,7 +297,7 @@ class Conductor:
 
         A cluster that already carries requests is never waited for: a weight can always be lowered.
         """
-        if not self._quarantine.may_write(plan.route):
+        if not plan.needed.is_known or not self._quarantine.may_write(plan.route):
             return False
         if self._observed is None:  # Envoy is not there: it will read all files together
             return True
@@ -313,7 +334,10 @@ class Conductor:
 
     def _judge_files(self, observed: Observed) -> tuple[FileState, list[str]]:
         return judge_files(
-            self._files.versions, observed, self._refused_updates, listeners=bool(self._written)
+            self._files.versions,
+            observed,
+            self._refused_updates,
+            listeners=any(written.route.has_listener for written in self._written.values()),
         )
 
     def _restore_running(self, files: list[str]) -> None:
@@ -388,4 +412,10 @@ def _is_same(plan: RoutePlan, other: RoutePlan | None) -> bool:
 
 def _effective_state(running: RoutePlan) -> EffectiveState:
     error = None if running.standing.admitted else "waiting for endpoints of its revisions"
-    return EffectiveState(running.generation, running.route.hash, dict(running.effective), error)
+    return EffectiveState(
+        running.generation,
+        running.route.hash,
+        dict(running.effective),
+        error,
+        running.needed.statuses,
+    )

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from pydantic import ValidationError
 
 from slipway.agent import endpoints as pods
 from slipway.agent import weights
 from slipway.api.base import Manifest
-from slipway.api.modelroute import ModelRouteSpec, ProxyStatus
+from slipway.api.modelroute import CredentialStatus, ModelRouteSpec, ProxyStatus
 from slipway.api.protocol import Protocol
 from slipway.render import envoy
 from slipway.render.envoy import Address, ClusterKey
@@ -56,6 +57,22 @@ def _parse_own_entry(entry: Manifest | None) -> ProxyStatus | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Needed:
+    """What is known of the credentials that a route needs."""
+
+    is_known: bool = True
+    """Every Secret was answered for, with whatever."""
+    has_certificate: bool = False
+    statuses: tuple[CredentialStatus, ...] = ()
+    next_look: datetime | None = None
+    """When more is to be said of them without any change of theirs."""
+
+
+NOTHING = Needed()
+"""What is known where a route needs nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class RoutePlan:
     """What one route should run now."""
 
@@ -66,6 +83,7 @@ class RoutePlan:
     clusters: Mapping[ClusterKey, tuple[Address, ...]]
     """Every cluster of every backend, so that a new weight finds it warm."""
     next_change_at: float | None
+    needed: Needed = NOTHING
 
 
 def plan_route(
@@ -73,6 +91,7 @@ def plan_route(
     services: Mapping[str, Sequence[pods.Endpoint]],
     before: weights.Standing | None,
     now: float,
+    needed: Needed = NOTHING,
 ) -> RoutePlan:
     """Return what a route should run now.
 
@@ -81,6 +100,7 @@ def plan_route(
         services: pods by Service.
         before: what is in force; None for a route that is new here.
         now: seconds of a monotonic clock.
+        needed: what is known of its credentials.
 
     """
     spec = desired.spec
@@ -98,6 +118,7 @@ def plan_route(
         timeout_seconds=spec.timeout_seconds,
         candidate=spec.candidate if spec.candidate in found else None,
         header=spec.candidate_header,
+        encryption=_encryption_of(spec, needed),
     )
     keys = _cluster_keys(route, found)
     return RoutePlan(
@@ -107,6 +128,18 @@ def plan_route(
         standing=decided.standing,
         clusters={key: pods.routable_addresses(found[key.revision], key.protocol) for key in keys},
         next_change_at=decided.next_change_at,
+        needed=needed,
+    )
+
+
+def _encryption_of(spec: ModelRouteSpec, needed: Needed) -> envoy.Encryption | None:
+    tls = spec.tls
+    if tls is None:
+        return None
+    return envoy.Encryption(
+        min_version=tls.min_version,
+        plaintext=tls.plaintext,
+        has_certificate=needed.has_certificate,
     )
 
 

@@ -1,8 +1,7 @@
-"""Answers Envoy's polls for endpoints, over a UNIX socket.
+"""Answers Envoy's polls for endpoints and certificates, over a UNIX socket.
 
-A poll is held until the cluster's endpoints differ from those that Envoy has, so nothing moves at
-rest. Before the first `publish` every poll is held, so a restarting agent never takes endpoints
-away.
+A poll is held until the resource differs from the one that Envoy has, so nothing moves at rest.
+Before the first `publish` every poll is held, so a restarting agent never takes anything away.
 """
 
 import asyncio
@@ -13,23 +12,25 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from slipway.api.base import Manifest
-from slipway.render.envoy import ENDPOINTS_PATH
+from slipway.render.envoy import ENDPOINTS_PATH, SECRETS_PATH
 
 REFUSED_PAUSE_SECONDS = 5.0
 """Envoy repeats a poll at once after it refused the answer."""
 
 
 class Discovery:
-    """Holds the newest endpoints of every cluster."""
+    """Holds the newest version of every resource of one type, such as a cluster's endpoints."""
 
     def __init__(self) -> None:
         self._documents: Mapping[str, Manifest] = {}
         self._sent: dict[str, str | None] = {}
-        """By cluster: the version that Envoy has, or is about to have."""
+        """By resource: the version that Envoy has, or is about to have."""
+        self._refused: dict[str, str | None] = {}
+        """By resource: the version that Envoy refused last."""
         self._changed = asyncio.Event()
 
     def publish(self, documents: Mapping[str, Manifest]) -> set[str]:
-        """Replace all endpoints, and answer the polls whose endpoints differ; return whose do."""
+        """Replace all resources, and answer the polls for those that differ; return which do."""
         if documents == self._documents:
             return set()
 
@@ -39,45 +40,53 @@ class Discovery:
         woken.set()
         return {name for name, each in documents.items() if before.get(name) != each}
 
-    def version(self, cluster: str) -> str | None:
-        """Return the version of a cluster's newest endpoints."""
-        document = self._documents.get(cluster)
+    def version(self, name: str) -> str | None:
+        """Return the version of the newest resource of that name."""
+        document = self._documents.get(name)
         return None if document is None else str(document["version_info"])
 
-    def is_in_force(self, cluster: str, observed: str | None) -> bool:
-        """Return whether Envoy reports the newest endpoints, and no others are on their way."""
-        newest = self.version(cluster)
-        return observed == newest and self._sent.get(cluster, newest) in (None, newest)
+    def is_in_force(self, name: str, observed: str | None) -> bool:
+        """Return whether Envoy reports the newest resource, and no other is on its way."""
+        newest = self.version(name)
+        return observed == newest and self._sent.get(name, newest) in (None, newest)
 
-    def application(self) -> web.Application:
-        """Return the HTTP application for the socket."""
-        application = web.Application()
-        application.router.add_post(ENDPOINTS_PATH, self._answer)
-        return application
+    def is_refused(self, name: str) -> bool:
+        """Return whether Envoy refused the newest resource of that name."""
+        return name in self._refused and self._refused[name] == self.version(name)
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.Response:
+        """Answer a poll when there is something new for it."""
         poll = _Poll.parse(await request.content.read())
         if poll.refused:
+            self._refused[poll.name] = self._sent.get(poll.name)
             await asyncio.sleep(REFUSED_PAUSE_SECONDS)
 
-        self._sent[poll.cluster] = poll.version
-        while self.version(poll.cluster) in (None, poll.version):
+        self._sent[poll.name] = poll.version
+        while self.version(poll.name) in (None, poll.version):
             await self._changed.wait()
 
-        self._sent[poll.cluster] = self.version(poll.cluster)
-        return web.json_response(self._documents[poll.cluster])
+        self._sent[poll.name] = self.version(poll.name)
+        return web.json_response(self._documents[poll.name])
+
+
+def serve_discovery(endpoints: Discovery, secrets: Discovery) -> web.Application:
+    """Return the HTTP application for the socket."""
+    application = web.Application()
+    application.router.add_post(ENDPOINTS_PATH, endpoints.answer)
+    application.router.add_post(SECRETS_PATH, secrets.answer)
+    return application
 
 
 @dataclass(frozen=True, slots=True)
 class _Poll:
     """The three fields of a poll that matter; the rest is 300 kB about Envoy's extensions."""
 
-    cluster: str
+    name: str
     version: str | None
     refused: bool
 
     @classmethod
     def parse(cls, body: bytes) -> "_Poll":
         found = json.loads(body)
-        cluster = str(found["resource_names"][0])
-        return cls(cluster, found.get("version_info"), "error_detail" in found)
+        name = str(found["resource_names"][0])
+        return cls(name, found.get("version_info"), "error_detail" in found)

@@ -32,6 +32,7 @@ class Follower:
         *,
         put: Callable[[Manifest], None],
         remove: Callable[[str], None],
+        fail: Callable[[ClusterUnavailable], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -39,6 +40,7 @@ class Follower:
         self._kind = kind
         self._put = put
         self._remove = remove
+        self._fail = fail
         self._clock = clock
         self._sleep = sleep
         self._known: set[str] = set()
@@ -58,6 +60,7 @@ class Follower:
                 self._version = None
             except ClusterUnavailable as error:
                 log.warning("%s: %s", self._kind.plural, error)
+                self._fail(error)
 
             has_held = self._clock() - began >= HEALTHY_SECONDS
             attempts = 1 if has_held else attempts + 1

@@ -22,14 +22,16 @@ from pydantic import ValidationError
 from slipway.agent.admin import Admin, EnvoyUnavailable
 from slipway.agent.api_server import ApiServer, ApiServerClient
 from slipway.agent.conductor import Conductor
+from slipway.agent.credentials import CERTIFICATES_FILE, Credentials
 from slipway.agent.desired import DesiredRoute
-from slipway.agent.discovery import Discovery
+from slipway.agent.discovery import Discovery, serve_discovery
 from slipway.agent.endpoints import parse_slice
 from slipway.agent.files import Files
 from slipway.agent.follow import Follower
 from slipway.agent.health import Health
 from slipway.agent.listen_address import choose_listen_address
 from slipway.agent.report import ProxyIdentity, Reporter
+from slipway.agent.secrets import Secrets
 from slipway.agent.server import AgentServer
 from slipway.api.base import Manifest
 from slipway.api.kinds import ENDPOINT_SLICE, MODEL_ROUTE
@@ -85,13 +87,18 @@ class Agent:
         self._discovery = Discovery()
         self._files = Files(settings.directory)
 
+        self._secrets = Secrets(self._api_server, self._note_secret)
+        kept = settings.directory / CERTIFICATES_FILE
+        self._credentials = Credentials(self._secrets, settings.namespace, kept, _utc_now)
+
         self._reporter = Reporter(settings.proxy, self._api_server.apply_status, _utc_now)
         self._conductor = Conductor(
             self._files,
             self._discovery,
             self._admin,
             self._reporter,
-            time.monotonic,
+            self._credentials,
+            clock=time.monotonic,
             listen_on=choose_listen_address(),
         )
         self._health = Health(self._conductor, self._admin)
@@ -164,6 +171,9 @@ class Agent:
         except (ValidationError, KeyError) as error:
             log.warning("skipping ModelRoute %s: %s", manifest["metadata"]["name"], error)
 
+    def _note_secret(self) -> None:
+        self._conductor.wake()
+
     def _put_slice(self, manifest: Manifest) -> None:
         self._conductor.put_slice(manifest["metadata"]["name"], parse_slice(manifest))
 
@@ -173,9 +183,11 @@ class Agent:
     async def _listen(self, stack: contextlib.AsyncExitStack) -> None:
         stack.push_async_callback(self._admin.close)
         stack.push_async_callback(self._api_server.close)
+        stack.push_async_callback(self._secrets.close)
 
         socket = str(self._settings.directory / envoy.ENDPOINTS_SOCKET)
-        endpoints = await _start_runner(stack, self._discovery.application())
+        application = serve_discovery(self._discovery, self._credentials.discovery)
+        endpoints = await _start_runner(stack, application)
         await web.UnixSite(endpoints, socket, backlog=POLL_BACKLOG).start()
 
         public = await _start_runner(stack, self._server.application())

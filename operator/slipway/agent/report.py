@@ -8,7 +8,7 @@ from datetime import datetime
 
 from slipway.api.base import Manifest
 from slipway.api.kinds import MODEL_ROUTE
-from slipway.api.modelroute import ProxyStatus
+from slipway.api.modelroute import CredentialStatus, ProxyStatus
 from slipway.api.times import to_wire
 from slipway.errors import DependencyError
 
@@ -26,6 +26,7 @@ class EffectiveState:
     hash: str = ""
     effective: dict[str, int] = field(default_factory=dict)
     error: str | None = None
+    credentials: tuple[CredentialStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,11 @@ class Reporter:
         written = None
         if own is not None:
             written = EffectiveState(
-                own.generation, own.hash, dict(own.effective_weights), own.error
+                own.generation,
+                own.hash,
+                dict(own.effective_weights),
+                own.error,
+                tuple(own.credentials or ()),
             )
         self._entries[route] = _RouteEntry(uid, written or EffectiveState(), written)
 
@@ -139,6 +144,7 @@ class Reporter:
             hash=state.hash,
             effective_weights=state.effective,
             error=state.error,
+            credentials=list(state.credentials) or None,
             at=to_wire(self._now()),
         )
 

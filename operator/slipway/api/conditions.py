@@ -25,6 +25,8 @@ class ConditionType(StrEnum):
     ARTIFACT_READY = "ArtifactReady"
     ROUTE_PROGRAMMED = "RouteProgrammed"
     CAPACITY_READY = "CapacityReady"
+    TLS_READY = "TLSReady"
+    """Clients are shown the newest certificate; present only where one is asked for."""
     SCALING_ACTIVE = "ScalingActive"
     """Replicas follow the load; present only where an engine scales."""
 
@@ -44,8 +46,8 @@ class Condition(ApiModel):
     """A condition as Kubernetes defines it."""
 
     type: Annotated[str, Field(max_length=316)]
-    """Available, Ready, Reconciling, Stalled, ArtifactReady, RouteProgrammed, CapacityReady or
-    ScalingActive."""
+    """Available, Ready, Reconciling, Stalled, ArtifactReady, RouteProgrammed, CapacityReady,
+    TLSReady or ScalingActive."""
     status: ConditionStatus
     reason: Annotated[
         str, Field(pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$", max_length=1024)

@@ -1,10 +1,20 @@
 """ModelRoute: what the operator asks of a namespace's router, and what its proxies report."""
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
-from slipway.api.base import ApiModel, Name, Percent, Revision, Time, cel_rule, list_map
+from slipway.api.base import (
+    ApiModel,
+    Name,
+    ObjectName,
+    Percent,
+    Revision,
+    Time,
+    cel_rule,
+    list_map,
+)
 from slipway.api.golden import Compare
 from slipway.api.names import ROUTE_PORTS
 
@@ -67,6 +77,24 @@ class Shadow(ApiModel):
     else those that are named."""
 
 
+class TLSVersion(StrEnum):
+    """A version of TLS, as Kubernetes writes it."""
+
+    TLS_1_2 = "VersionTLS12"
+    TLS_1_3 = "VersionTLS13"
+
+
+class RouteTLS(ApiModel):
+    """How clients' connections are encrypted."""
+
+    secret: ObjectName
+    """Secret of type kubernetes.io/tls with the certificate and its key."""
+    min_version: TLSVersion = TLSVersion.TLS_1_2
+    """Lowest version that clients may speak."""
+    plaintext: bool = False
+    """Whether the same port takes connections without TLS too."""
+
+
 class ModelRouteSpec(ApiModel):
     """Written by the operator only."""
 
@@ -79,10 +107,25 @@ class ModelRouteSpec(ApiModel):
     candidate_header: HeaderMatch | None = None
     candidate: Revision | None = None
     """Revision that the candidate header reaches; absent until it has passed its checks."""
+    tls: RouteTLS | None = None
+    """How connections are encrypted; absent: they are not."""
     backends: Annotated[list[Backend], Field(max_length=3, json_schema_extra=list_map("revision"))]
     """Revisions with their weights, which sum to 100; with an empty list the router answers 503."""
     shadow: Shadow | None = None
     """Absent: nothing is copied."""
+
+
+class CredentialStatus(ApiModel):
+    """What a proxy found in something that TLS or access needs."""
+
+    source: Annotated[str, Field(max_length=300)]
+    """Kind and name, such as `Secret digits-tls`."""
+    reason: Annotated[str, Field(max_length=64)]
+    """One word, of the reasons in the documentation."""
+    message: Annotated[str, Field(max_length=512)] = ""
+    """What was found, with names and dates."""
+    expires: Time | None = None
+    """When the certificate that is served expires; absent: none is."""
 
 
 class ProxyStatus(ApiModel):
@@ -100,6 +143,11 @@ class ProxyStatus(ApiModel):
     """Percent by revision; differs from the spec while the agent itself fails over."""
     error: Annotated[str, Field(max_length=512)] | None = None
     """Why the newest generation is not running; absent when it is."""
+    credentials: (
+        Annotated[list[CredentialStatus], Field(max_length=8, json_schema_extra=list_map("source"))]
+        | None
+    ) = None
+    """What TLS and access need; absent where they need nothing."""
     at: Time
     """When this was reported."""
 

@@ -531,6 +531,56 @@ class Reason(StrEnum):
     REPLICAS_READY = "ReplicasReady", Group.CONDITION, "every live revision has its replicas"
     AWAITING_REPLICAS = "AwaitingReplicas", Group.CONDITION, "waiting for replicas to be ready"
 
+    # What TLS and access need.
+    CERTIFICATE_VALID = "CertificateValid", Group.CONDITION, "the certificate can serve clients"
+    CERTIFICATE_EXPIRING = (
+        "CertificateExpiring",
+        Group.CONDITION,
+        "the certificate expires within a week",
+        Course.GOES_ON,
+        "renew it: connections go on, and new ones get the new certificate at once",
+    )
+    CERTIFICATE_EXPIRED = (
+        "CertificateExpired",
+        Group.CONDITION,
+        "the certificate has expired, so clients refuse it",
+        Course.GOES_ON,
+        "renew it",
+    )
+    CERTIFICATE_FOR_OTHERS = (
+        "CertificateForOthers",
+        Group.CONDITION,
+        "the certificate does not name the Service; clients by another name may be content",
+        Course.GOES_ON,
+        "add the name that the message has, unless clients call another one",
+    )
+    CERTIFICATE_BROKEN = (
+        "CertificateBroken",
+        Group.CONDITION,
+        "what the Secret holds cannot serve; the certificate before it goes on serving",
+        Course.GOES_ON,
+        "correct what the message names",
+    )
+    SECRET_NOT_FOUND = (
+        "SecretNotFound",
+        Group.CONDITION,
+        "a Secret that TLS or access needs does not exist",
+        Course.GOES_ON,
+        "create it: routers see it within a second",
+    )
+    SECRET_UNREADABLE = (
+        "SecretUnreadable",
+        Group.CONDITION,
+        "the routers cannot read a Secret that TLS or access needs",
+        Course.GOES_ON,
+        "let the ServiceAccount slipway-router list and watch it",
+    )
+    AWAITING_NEWEST_ROUTERS = (
+        "AwaitingNewestRouters",
+        Group.CONDITION,
+        "waiting for the namespace's routers to be replaced: older ones know no TLS and no access",
+    )
+
     # What happened: events, and causes that history keeps.
     ROLLOUT_STARTED = "RolloutStarted", Group.EVENT, "a candidate is being started"
     WEIGHT_ACKNOWLEDGED = "WeightAcknowledged", Group.EVENT, "every proxy runs a new weight"

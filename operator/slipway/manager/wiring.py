@@ -105,7 +105,13 @@ def build_reconcilers(
     """Return what reconciles each kind of key; `wake` asks for a pass of another key."""
     _require_images(settings)
     routers = RouterReconciler(cache, ports.cluster, ports.clock, settings, wake=wake)
-    models = Reconciler(cache, ports, settings, router_problem=routers.problem_of)
+    models = Reconciler(
+        cache,
+        ports,
+        settings,
+        router_problem=routers.problem_of,
+        runs_newest_agent=routers.runs_newest_agent,
+    )
     return {MODEL_DEPLOYMENT: models.reconcile, ROUTER: routers.reconcile}
 
 

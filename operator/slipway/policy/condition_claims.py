@@ -11,6 +11,7 @@ from slipway.api.conditions import Condition, ConditionStatus, ConditionType
 from slipway.api.modeldeployment import Stage
 from slipway.api.reasons import Reason, Why
 from slipway.api.times import to_wire
+from slipway.policy.credentials import claim_tls
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
 from slipway.policy.proxies import name_all_proxies, name_late_proxies
@@ -50,6 +51,9 @@ def claim_conditions(
     yield claim_why(ConditionType.ARTIFACT_READY, *_is_artifact_ready(decision, facts))
     yield claim_why(ConditionType.ROUTE_PROGRAMMED, *_is_route_programmed(decision, facts))
     yield claim_why(ConditionType.CAPACITY_READY, *_is_capacity_ready(decision, facts))
+    tls = claim_tls(facts)
+    if tls is not None:
+        yield claim_why(ConditionType.TLS_READY, *tls)
     scaling = scaling_claim(facts, (decision.stable, decision.candidate))
     if scaling is not None:
         yield claim(ConditionType.SCALING_ACTIVE, *scaling)

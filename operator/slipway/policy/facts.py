@@ -16,6 +16,7 @@ from slipway.api.modeldeployment import (
     ObjectMeta,
     Outcome,
 )
+from slipway.api.modelroute import CredentialStatus, RouteTLS
 from slipway.api.result import CheckResult, PackageResult
 from slipway.api.snapshot import RevisionSnapshot
 from slipway.policy.hook_call import HookAnswer
@@ -167,6 +168,8 @@ class ProxyFact:
     generation: int
     weights: Mapping[str, int]
     error: str | None
+    credentials: tuple[CredentialStatus, ...] = ()
+    """What it found in what TLS and access need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +187,7 @@ class RouteFact:
     """The leadership that stamped it last."""
     min_endpoints: Mapping[str, int] = field(default_factory=dict)
     """As written, by revision."""
+    tls: RouteTLS | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +228,8 @@ class Facts:
     """Of hooks, by the key of the question."""
     router_problem: str | None = None
     """Why the namespace's router is not as it should be."""
+    runs_newest_agent: bool = True
+    """Every router pod understands everything that a route can ask for."""
     acknowledged_at: datetime | None = None
     """Since when this operator has seen all proxies run the newest route: the clock of a node may
     differ from its own."""

@@ -172,8 +172,9 @@ def _describe_endpoints(decision: Decision, facts: Facts) -> Endpoints:
     server, header = facts.spec.server, facts.spec.traffic.candidate_header
     protocols = (server.protocols if server else None) or list(Protocol)
     is_reachable = header is not None and decision.header_revision is not None
+    tls = facts.route.tls if facts.route is not None else None
     return Endpoints(
-        http=f"http://{host}:{CLIENT_HTTP_PORT}/v2/models/{facts.md.model_name}",
+        http=f"{'https' if tls else 'http'}://{host}:{CLIENT_HTTP_PORT}/v2/models/{facts.md.model_name}",
         grpc=f"{host}:{CLIENT_GRPC_PORT}" if Protocol.GRPC in protocols else None,
         candidate=f"header {header.name}: {header.value}" if header and is_reachable else None,
     )

@@ -161,6 +161,7 @@ def _project_route(manifest: Manifest) -> RouteFact:
             generation=proxy.generation,
             weights=proxy.effective_weights,
             error=proxy.error,
+            credentials=tuple(proxy.credentials or ()),
         )
         for proxy in route.status.proxies
     )
@@ -174,6 +175,7 @@ def _project_route(manifest: Manifest) -> RouteFact:
         candidate=route.spec.candidate,
         proxies=proxies,
         epoch=_annotations(manifest).get(names.ANNOTATION_EPOCH),
+        tls=route.spec.tls,
     )
 
 

@@ -74,12 +74,14 @@ class Reconciler:
         settings: Settings,
         *,
         router_problem: Callable[[str], str | None],
+        runs_newest_agent: Callable[[str], bool],
     ) -> None:
-        """`router_problem` returns why a namespace's router is not as it should be."""
+        """Ask of a namespace's router why it is not as it should be, and what its pods run."""
         self._cache = cache
         self._ports = ports
         self._settings = settings
         self._router_problem = router_problem
+        self._runs_newest_agent = runs_newest_agent
         self._guard = Guard()
         self._hooks = ServiceHooks(ports.hooks, ports.cluster, settings.hooks.allowed_hosts)
         self._sources = MetricSources(
@@ -375,11 +377,15 @@ class Reconciler:
         )
 
     def _facts_of(self, key: Key, md: ModelDeployment, children: Children) -> Facts:
-        problem = self._router_problem(md.metadata.namespace)
-        now = self._now()
+        namespace, now = md.metadata.namespace, self._now()
         proxies = self._serving_routers.find(children.router_pods, children.route, now)
         facts = facts_of(md, children, self._settings, proxies=proxies)
-        return self._acknowledgements.note(key, replace(facts, router_problem=problem), now)
+        facts = replace(
+            facts,
+            router_problem=self._router_problem(namespace),
+            runs_newest_agent=self._runs_newest_agent(namespace),
+        )
+        return self._acknowledgements.note(key, facts, now)
 
     def _routes_of(self, namespace: str) -> list[RouteFact]:
         return self._cache.in_namespace(kinds.MODEL_ROUTE, namespace, RouteFact)

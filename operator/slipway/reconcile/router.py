@@ -26,8 +26,9 @@ from slipway.reconcile.projections import (
 from slipway.reconcile.router_objects import WAIT_SECONDS, RouterObjects
 from slipway.reconcile.writer import ObjectWriter
 from slipway.render.router import (
+    NEWEST_AGENT_VERSION,
     RouterSpec,
-    choose_agent_image,
+    choose_agent,
     needs_budget,
     render_anchor,
     render_router,
@@ -68,11 +69,24 @@ class RouterReconciler:
         self._waiting_for: dict[str, list[str]] = {}
         """By namespace, those whose routers it waits for; logged once."""
         self._problems: dict[str, str] = {}
+        self._newest: set[str] = set()
+        """Namespaces whose routers all run the newest agent."""
 
     def problem_of(self, namespace: str) -> str | None:
         """Return why the namespace's router is not as it should be; None: no problem is known."""
         known = self._cache.get(kinds.DEPLOYMENT, namespace, names.ROUTER_NAME, RouterWorkload)
         return self._problems.get(namespace) or (known.failure if known else None)
+
+    def runs_newest_agent(self, namespace: str) -> bool:
+        """Return whether all router pods understand everything that a route can ask for.
+
+        A router that does not exist yet will.
+        """
+        known = self._cache.get(kinds.DEPLOYMENT, namespace, names.ROUTER_NAME, RouterWorkload)
+        if known is None:
+            return True
+        is_newest = known.agent is not None and known.agent.version == NEWEST_AGENT_VERSION
+        return is_newest and known.is_complete
 
     async def reconcile(self, key: Key) -> float | None:
         """Make one namespace's router true; return the seconds until the next pass."""
@@ -85,7 +99,17 @@ class RouterReconciler:
             raise
 
         self._note_problem(key.namespace, None)
+        self._note_newest(key.namespace)
         return requeue_after
+
+    def _note_newest(self, namespace: str) -> None:
+        """Wake the ModelDeployments that wait for the newest agent when the last pod has it."""
+        is_newest, was_newest = self.runs_newest_agent(namespace), namespace in self._newest
+        if is_newest == was_newest:
+            return
+        (self._newest.add if is_newest else self._newest.discard)(namespace)
+        if is_newest and self._needs_newest_agent(namespace):
+            self._wake_all(namespace)
 
     def _note_problem(self, namespace: str, problem: str | None) -> None:
         """Remember a problem; the ModelDeployments behind the router report it."""
@@ -94,7 +118,9 @@ class RouterReconciler:
         self._problems.pop(namespace, None)
         if problem is not None:
             self._problems[namespace] = problem
+        self._wake_all(namespace)
 
+    def _wake_all(self, namespace: str) -> None:
         for found in self._cache.in_namespace(kinds.MODEL_DEPLOYMENT, namespace, ModelDeployment):
             self._wake(Key(kinds.MODEL_DEPLOYMENT.kind, namespace, found.metadata.name))
 
@@ -123,16 +149,25 @@ class RouterReconciler:
         router = self._settings.router
         known = self._cache.get(kinds.DEPLOYMENT, namespace, names.ROUTER_NAME, RouterWorkload)
         running = known.agent if known is not None else None
+        agent = choose_agent(
+            router.agent_image,
+            self._settings.operator_image,
+            running,
+            needs_newest=self._needs_newest_agent(namespace),
+        )
         return RouterSpec(
-            agent_image=choose_agent_image(
-                router.agent_image, self._settings.operator_image, running
-            ),
+            agent_image=agent.image,
+            agent_version=agent.version,
             envoy_image=router.envoy_image,
             replicas=router.replicas,
             concurrency=router.concurrency,
             pods=router,
             users=self._settings.pod_users,
         )
+
+    def _needs_newest_agent(self, namespace: str) -> bool:
+        found = self._cache.in_namespace(kinds.MODEL_DEPLOYMENT, namespace, ModelDeployment)
+        return any(each.spec.traffic.needs_newest_agent for each in found)
 
     def _is_wanted(self, namespace: str) -> bool:
         found = self._cache.in_namespace(kinds.MODEL_DEPLOYMENT, namespace, object)

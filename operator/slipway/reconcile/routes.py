@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
-from slipway.api.modeldeployment import Protocol, Server
-from slipway.api.modelroute import Backend
+from slipway.api.modeldeployment import Plaintext, Protocol, Server
+from slipway.api.modelroute import Backend, RouteTLS
 from slipway.errors import PortsExhausted
-from slipway.policy.facts import RouteFact
+from slipway.policy.facts import Facts, RouteFact
 from slipway.policy.rollout.capacity import full_capacity, replicas_for_share
 from slipway.reconcile import render_inputs
 from slipway.reconcile.decided import Decided
@@ -57,6 +57,8 @@ class RouteWriter:
     async def write(self, decided: Decided) -> None:
         """Create the route, or give it the weights that were decided; send clients to its port."""
         route = decided.facts.route
+        if route is None and not _may_ask_for_all(decided.facts):
+            return  # the router's last pods that would leave the door open are being replaced
         if route is None:
             port = await self._create_route(decided)
             await self._write_client_service(decided, port)
@@ -104,6 +106,7 @@ class RouteWriter:
             port,
             protocols,
             ip_family_policy=self._ip_family_policy,
+            is_encrypted=_takes_only_tls(decided.facts),
         )
         await self._writer.apply_if_due(desired, service.meta if service else None)
 
@@ -190,7 +193,33 @@ def _render_route(decided: Decided, port: int) -> Manifest:
         candidate_header=md.spec.traffic.candidate_header,
         candidate=decision.header_revision,
         backends=backends,
+        tls=_tls_of(decided.facts),
     )
+
+
+def _may_ask_for_all(facts: Facts) -> bool:
+    """Return whether every proxy understands what the spec asks for: an older one would skip it."""
+    return facts.runs_newest_agent or not facts.spec.traffic.needs_newest_agent
+
+
+def _tls_of(facts: Facts) -> RouteTLS | None:
+    """Return how connections are encrypted: as before, while older routers are being replaced."""
+    wanted, route = facts.spec.traffic, facts.route
+    before = route.tls if route is not None else None
+    if before is None and not _may_ask_for_all(facts):
+        return None
+    if wanted.tls_secret_ref is None:
+        return None
+    return RouteTLS(
+        secret=wanted.tls_secret_ref.name,
+        min_version=wanted.tls_min_version,
+        plaintext=wanted.plaintext is Plaintext.ALLOWED,
+    )
+
+
+def _takes_only_tls(facts: Facts) -> bool:
+    tls = _tls_of(facts)
+    return tls is not None and not tls.plaintext
 
 
 def _min_endpoints(decided: Decided, name: str, weight: int) -> int:

@@ -10,13 +10,13 @@ All routes share one route configuration. A listener finds its virtual host ther
 it sets itself, so a client cannot forge it.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 
 from slipway.api.base import Manifest
 from slipway.api.canonical_json import sha256_of
 from slipway.api.counters import GATEWAY_STATUS, latency_edges
-from slipway.api.modelroute import HeaderMatch
+from slipway.api.modelroute import HeaderMatch, TLSVersion
 from slipway.api.protocol import Protocol
 
 BOOTSTRAP_FILE = "bootstrap.json"
@@ -25,8 +25,9 @@ CLUSTERS_FILE = "cds.json"
 ROUTES_FILE = "rds.json"
 ADMIN_SOCKET = "admin.sock"
 ENDPOINTS_SOCKET = "endpoints.sock"
-"""Where the agent answers what Envoy posts to `ENDPOINTS_PATH`."""
+"""Where the agent answers what Envoy posts to `ENDPOINTS_PATH` and `SECRETS_PATH`."""
 ENDPOINTS_PATH = "/v3/discovery:endpoints"
+SECRETS_PATH = "/v3/discovery:secrets"
 
 AGENT_CLUSTER = "agent"
 STAT_PREFIX = "router"
@@ -88,6 +89,7 @@ CACHED = 4096
 _TYPES = "type.googleapis.com/envoy"
 _PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _HTTP = f"{_TYPES}.extensions.filters.http"
+_TRANSPORT = f"{_TYPES}.extensions.transport_sockets.tls.v3"
 _V3 = "V3"
 
 
@@ -112,6 +114,25 @@ Address = tuple[str, int]
 """IP address and port."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encryption:
+    """How a listener takes connections."""
+
+    min_version: TLSVersion
+    plaintext: bool
+    """It takes connections without TLS too."""
+    has_certificate: bool
+    """Until then it takes none with TLS."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificatePair:
+    """A certificate with its chain, and its key, both PEM."""
+
+    chain: str
+    key: str = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """What one ModelRoute means to Envoy."""
@@ -125,6 +146,13 @@ class Route:
     candidate: str | None = None
     header: HeaderMatch | None = None
     """Sends a request to `candidate`; both or neither."""
+    encryption: Encryption | None = None
+
+    @property
+    def has_listener(self) -> bool:
+        """Whether anybody could connect; without its certificate a listener would only refuse."""
+        encryption = self.encryption
+        return encryption is None or encryption.has_certificate or encryption.plaintext
 
     @property
     def pinned(self) -> str | None:
@@ -156,7 +184,8 @@ def content_hash(content: object) -> str:
 
 @lru_cache(maxsize=CACHED)
 def _route_hash(route: Route) -> str:
-    return content_hash([route.port, _virtual_host(route)])
+    listener = [asdict(route.encryption)] if route.encryption is not None else []
+    return content_hash([route.port, _virtual_host(route), *listener])
 
 
 def render_bootstrap(directory: str, node: str) -> Manifest:
@@ -188,7 +217,11 @@ def render_listeners(
     `listen_on` is `ANY_IPV4`, or `ANY_ADDRESS` where the kernel has IPv6.
     """
     return _discovery_response(
-        [_render_listener(route.name, route.port, directory, listen_on) for route in routes]
+        [
+            _render_listener(route.name, route.port, directory, listen_on, route.encryption)
+            for route in routes
+            if route.has_listener
+        ]
     )
 
 
@@ -207,6 +240,29 @@ def render_endpoints(key: ClusterKey, addresses: tuple[Address, ...]) -> Manifes
                 "@type": f"{_TYPES}.config.endpoint.v3.ClusterLoadAssignment",
                 "cluster_name": key.name,
                 "endpoints": [_locality_endpoints(addresses)],
+            }
+        ]
+    )
+
+
+def certificate_name(route: str) -> str:
+    """Return the name under which a route's listener asks for its certificate."""
+    return f"{route}/certificate"
+
+
+def render_certificate(route: str, pair: CertificatePair) -> Manifest:
+    """Return the answer to a poll for a route's certificate; not cached, since it holds a key."""
+    certificate = {
+        "certificate_chain": {"inline_string": pair.chain},
+        "private_key": {"inline_string": pair.key},
+    }
+
+    return _discovery_response(
+        [
+            {
+                "@type": f"{_TRANSPORT}.Secret",
+                "name": certificate_name(route),
+                "tls_certificate": certificate,
             }
         ]
     )
@@ -262,17 +318,68 @@ def _needed_stats() -> list[Manifest]:
 
 
 @lru_cache(maxsize=CACHED)
-def _render_listener(name: str, port: int, directory: str, listen_on: str) -> Manifest:
+def _render_listener(
+    name: str, port: int, directory: str, listen_on: str, encryption: Encryption | None
+) -> Manifest:
     manager = {
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": _connection_manager(name, directory),
     }
+    chains = _filter_chains(name, encryption, [manager])
+    # Only where a port takes both does anything have to look at a connection's first bytes.
+    both = {"listener_filters": [_tls_inspector()]} if len(chains) > 1 else {}
 
     return {
         "@type": f"{_TYPES}.config.listener.v3.Listener",
         "name": name,
         "address": _listen_address(listen_on, port),
-        "filter_chains": [{"filters": [manager]}],
+        **both,
+        "filter_chains": chains,
+    }
+
+
+def _filter_chains(
+    name: str, encryption: Encryption | None, filters: list[Manifest]
+) -> list[Manifest]:
+    if encryption is None or not encryption.has_certificate:
+        return [{"filters": filters}]
+
+    encrypted = {"transport_socket": _transport_socket(name, encryption), "filters": filters}
+    if not encryption.plaintext:
+        return [encrypted]
+    return [
+        {"filter_chain_match": {"transport_protocol": "tls"}, **encrypted},
+        {"filter_chain_match": {"transport_protocol": "raw_buffer"}, "filters": filters},
+    ]
+
+
+def _tls_inspector() -> Manifest:
+    return {
+        "name": "envoy.filters.listener.tls_inspector",
+        "typed_config": {
+            "@type": f"{_TYPES}.extensions.filters.listener.tls_inspector.v3.TlsInspector"
+        },
+    }
+
+
+def _transport_socket(name: str, encryption: Encryption) -> Manifest:
+    """The certificate is asked for by its name, so that a renewed one closes no connection."""
+    certificate = {"name": certificate_name(name), "sds_config": _polled_from_agent()}
+    lowest = {TLSVersion.TLS_1_2: "TLSv1_2", TLSVersion.TLS_1_3: "TLSv1_3"}
+
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": f"{_TRANSPORT}.DownstreamTlsContext",
+            "common_tls_context": {
+                "tls_params": {
+                    "tls_minimum_protocol_version": lowest[encryption.min_version],
+                    "tls_maximum_protocol_version": "TLSv1_3",
+                },
+                "alpn_protocols": ["h2", "http/1.1"],
+                "tls_certificate_sds_secret_configs": [certificate],
+            },
+        },
     }
 
 

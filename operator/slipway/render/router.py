@@ -53,6 +53,10 @@ AGENT_VERSION = "2"
 
 Raise it with a change of the agent, or of what it is told, that existing routers must get.
 """
+NEWEST_AGENT_VERSION = "3"
+"""Also understands what few routes ask for: TLS and access. Only namespaces of such routes replace
+their agents for it: an older one would leave their doors open.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class RouterSpec:
 
     agent_image: str
     envoy_image: str
+    agent_version: str = AGENT_VERSION
     replicas: int = 2
     concurrency: int = 1
     """Envoy's worker threads."""
@@ -86,17 +91,21 @@ class RouterSpec:
     users: PodUsers = PodUsers.SLIPWAY
 
 
-def choose_agent_image(pinned: str, operators: str, running: AgentMark | None) -> str:
-    """Return the agent's image: the pinned one, else the running one, else the operator's own.
+def choose_agent(
+    pinned: str, operators: str, running: AgentMark | None, *, needs_newest: bool
+) -> AgentMark:
+    """Return the agent: the pinned image, else the running one, else the operator's own.
 
-    The running image stays while its version is ours, so that an operator upgrade leaves routers
+    The running image stays while its version will do, so that an operator upgrade leaves routers
     alone; a new namespace gets the operator's current image.
     """
-    if pinned:
-        return pinned
+    will_do = {NEWEST_AGENT_VERSION} if needs_newest else {AGENT_VERSION, NEWEST_AGENT_VERSION}
+    keeps = running is not None and running.image != "" and running.version in will_do
+    if running is not None and keeps and pinned in ("", running.image):
+        return running
 
-    is_ours = running is not None and running.version == AGENT_VERSION and running.image
-    return running.image if running is not None and is_ours else operators
+    version = NEWEST_AGENT_VERSION if needs_newest else AGENT_VERSION
+    return AgentMark(version, pinned or operators)
 
 
 def render_envoy_arguments(directory: str, concurrency: int) -> list[str]:
@@ -193,7 +202,7 @@ def _network_policy_spec() -> Manifest:
 
 def _render_deployment(namespace: str, anchor_uid: str, spec: RouterSpec) -> Manifest:
     manifest = _render_object(DEPLOYMENT, namespace, anchor_uid) | {"spec": _deployment_spec(spec)}
-    mark = AgentMark(AGENT_VERSION, spec.agent_image)
+    mark = AgentMark(spec.agent_version, spec.agent_image)
     manifest["metadata"]["annotations"] = {names.ANNOTATION_AGENT: str(mark)}
     return manifest
 

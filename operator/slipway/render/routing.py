@@ -5,7 +5,7 @@ from collections.abc import Collection
 from slipway.api import names
 from slipway.api.base import Manifest
 from slipway.api.kinds import MODEL_ROUTE, SERVICE
-from slipway.api.modelroute import Backend, HeaderMatch, ModelRouteSpec, Shadow
+from slipway.api.modelroute import Backend, HeaderMatch, ModelRouteSpec, RouteTLS, Shadow
 from slipway.api.protocol import Protocol
 from slipway.render.owner import Owner
 
@@ -33,6 +33,7 @@ def render_model_route(
     candidate_header: HeaderMatch | None = None,
     candidate: str | None = None,
     shadow: Shadow | None = None,
+    tls: RouteTLS | None = None,
 ) -> Manifest:
     """Return the ModelRoute; its name is the ModelDeployment's."""
     spec = ModelRouteSpec(
@@ -41,6 +42,7 @@ def render_model_route(
         timeout_seconds=timeout_seconds,
         candidate_header=candidate_header,
         candidate=candidate,
+        tls=tls,
         backends=list(backends),
         shadow=shadow,
     )
@@ -49,7 +51,12 @@ def render_model_route(
 
 
 def render_client_service(
-    owner: Owner, port: int, protocols: Collection[str], *, ip_family_policy: str = ""
+    owner: Owner,
+    port: int,
+    protocols: Collection[str],
+    *,
+    ip_family_policy: str = "",
+    is_encrypted: bool = False,
 ) -> Manifest:
     """Return the Service that clients call: each of its ports leads to the route's one listener.
 
@@ -58,10 +65,12 @@ def render_client_service(
         port: the route's listener port on the router pods.
         protocols: those that the server speaks.
         ip_family_policy: of the Service; empty: the cluster's default.
+        is_encrypted: whether clients speak TLS; none of them then speaks HTTP/2 without it.
 
     """
+    encrypted = {"appProtocol": "https"} if is_encrypted else {}
     ports = [
-        {**_CLIENT_PORTS[protocol], "targetPort": port, "protocol": "TCP"}
+        {**_CLIENT_PORTS[protocol], **encrypted, "targetPort": port, "protocol": "TCP"}
         for protocol in Protocol
         if protocol in protocols
     ]

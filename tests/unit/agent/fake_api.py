@@ -8,7 +8,9 @@ from typing import Any
 
 from aiohttp import web
 from slipway.api.base import Manifest
-from slipway.api.kinds import ENDPOINT_SLICE, MODEL_ROUTE
+from slipway.api.kinds import ENDPOINT_SLICE, MODEL_ROUTE, SECRET
+
+from tests.certificates import encode
 
 NAMESPACE = "vision"
 
@@ -29,6 +31,8 @@ class FakeApi:
     applies: list[tuple[str, str, Manifest]] = field(default_factory=list)
     """Name, field manager and body of each status apply."""
     requests: list[str] = field(default_factory=list)
+    readable_secrets: set[str] = field(default_factory=set)
+    """Those that the Role names."""
     oldest: int = 0
     port: int = 0
     _version: int = 100
@@ -42,7 +46,7 @@ class FakeApi:
 
     async def start(self) -> None:
         application = web.Application()
-        for kind in (MODEL_ROUTE, ENDPOINT_SLICE):
+        for kind in (MODEL_ROUTE, ENDPOINT_SLICE, SECRET):
             application.router.add_get(kind.path(NAMESPACE), self._get)
         application.router.add_patch(MODEL_ROUTE.path(NAMESPACE, "{name}", "status"), self._apply)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
@@ -100,6 +104,10 @@ class FakeApi:
             },
         )
 
+    def put_secret(self, name: str, data: Mapping[str, bytes]) -> None:
+        manifest = {"metadata": {"name": name, "generation": 1}, "data": encode(data)}
+        self._store(SECRET.plural, manifest)
+
     def delete(self, plural: str, name: str) -> None:
         gone = self.objects.pop((plural, name))
         self._publish(plural, "DELETED", gone)
@@ -141,14 +149,21 @@ class FakeApi:
     async def _get(self, request: web.Request) -> web.StreamResponse:
         plural = request.path.rpartition("/")[2]
         self.requests.append(f"{'watch' if 'watch' in request.query else 'list'} {plural}")
+        _, _, only = request.query.get("fieldSelector", "").partition("metadata.name=")
+        if plural == SECRET.plural and only not in self.readable_secrets:
+            return web.json_response({"message": "secrets is forbidden"}, status=403)
         if "watch" in request.query:
-            return await self._watch(request, plural)
-        items = [item for (kind, _), item in self.objects.items() if kind == plural]
+            return await self._watch(request, plural, only)
+        items = [
+            item
+            for (kind, name), item in self.objects.items()
+            if kind == plural and only in ("", name)
+        ]
         return web.json_response(
             {"metadata": {"resourceVersion": str(self._version)}, "items": items}
         )
 
-    async def _watch(self, request: web.Request, plural: str) -> web.StreamResponse:
+    async def _watch(self, request: web.Request, plural: str, only: str) -> web.StreamResponse:
         version = int(request.query["resourceVersion"])
         if version < self.oldest:
             return web.json_response({"code": 410, "message": "too old"}, status=410)
@@ -159,7 +174,8 @@ class FakeApi:
             grown = self._grown
             for change in [each for each in self.changes if each.version > version]:
                 version = change.version
-                if change.plural == plural:
+                name = change.event["object"]["metadata"]["name"]
+                if change.plural == plural and only in ("", name):
                     await answer.write(json.dumps(change.event).encode() + b"\n")
             await grown.wait()
 

@@ -11,6 +11,7 @@ import pytest
 from slipway.agent.admin import EnvoyGone, EnvoyUnavailable, Observed
 from slipway.agent.clusters import UNUSED_SECONDS
 from slipway.agent.conductor import INHERITED_LOOKS, Conductor
+from slipway.agent.credentials import CERTIFICATES_FILE, Credentials
 from slipway.agent.desired import DesiredRoute
 from slipway.agent.discovery import Discovery
 from slipway.agent.endpoints import Endpoint, EndpointSlice
@@ -18,6 +19,8 @@ from slipway.agent.files import Files
 from slipway.agent.report import ProxyIdentity, Reporter
 from slipway.api.base import Manifest
 from slipway.render.envoy import CLUSTERS_FILE, LISTENERS_FILE, ROUTES_FILE
+
+from tests.certificates import FakeSecrets
 
 STABLE, CANDIDATE = "aaaaaaaa", "bbbbbbbb"
 FILES = (CLUSTERS_FILE, LISTENERS_FILE, ROUTES_FILE)
@@ -78,13 +81,24 @@ class Bench:
         self.entries: dict[str, Manifest] = {}
         self.writes = 0
         self.generations: dict[str, int] = {}
+        self.secrets = FakeSecrets()
+        self.today = datetime(2026, 11, 29, tzinfo=UTC)
         self.envoy = FakeEnvoy(directory, Discovery())
         self.conductor = self._a_conductor()
 
     def _a_conductor(self) -> Conductor:
         reporter = Reporter(ProxyIdentity("router-0", "u"), self._apply, lambda: datetime.now(UTC))
         envoy = self.envoy
-        return Conductor(Files(envoy.directory), envoy.discovery, envoy, reporter, lambda: self.now)
+        kept = envoy.directory / CERTIFICATES_FILE
+        self.credentials = Credentials(self.secrets, "vision", kept, lambda: self.today)
+        return Conductor(
+            Files(envoy.directory),
+            envoy.discovery,
+            envoy,
+            reporter,
+            self.credentials,
+            clock=lambda: self.now,
+        )
 
     def restart(self) -> None:
         """Begin with another agent beside the same Envoy."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from slipway.agent.discovery import Discovery
+from slipway.agent.discovery import Discovery, serve_discovery
 from slipway.api.base import Manifest
 from slipway.render.envoy import ENDPOINTS_PATH
 
@@ -19,7 +19,7 @@ class Polls:
 
     def __init__(self, discovery: Discovery) -> None:
         self.discovery = discovery
-        self._client = TestClient(TestServer(discovery.application()))
+        self._client = TestClient(TestServer(serve_discovery(discovery, Discovery())))
 
     def publish(self, version: str) -> None:
         self.discovery.publish({CLUSTER: {"version_info": version}})

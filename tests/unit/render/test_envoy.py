@@ -2,11 +2,12 @@ from dataclasses import replace
 
 import pytest
 from slipway.api.base import Manifest
+from slipway.api.canonical_json import sha256_of
 from slipway.api.counters import latency_edges
-from slipway.api.modelroute import HeaderMatch
+from slipway.api.modelroute import HeaderMatch, TLSVersion
 from slipway.api.protocol import Protocol
 from slipway.render import envoy
-from slipway.render.envoy import ClusterKey, Route
+from slipway.render.envoy import CertificatePair, ClusterKey, Encryption, Route
 
 STABLE, CANDIDATE = "aaaaaaaa", "bbbbbbbb"
 HEADER = HeaderMatch(name="x-model-candidate", value="true")
@@ -152,3 +153,84 @@ def test_histograms_have_the_edges_of_the_contract_and_one_above() -> None:
 def test_the_admin_interface_is_a_socket_that_only_the_pod_has() -> None:
     admin = envoy.render_bootstrap("/xds", "router-0")["admin"]
     assert admin == {"address": {"pipe": {"path": "/xds/admin.sock", "mode": 0o660}}}
+
+
+# ── TLS ──
+
+ENCRYPTED = replace(
+    ROUTE,
+    encryption=Encryption(min_version=TLSVersion.TLS_1_2, plaintext=False, has_certificate=True),
+)
+
+
+def test_what_asks_for_nothing_new_is_rendered_as_it_always_was() -> None:
+    """Another text here changes the listeners of every router, which drains their connections."""
+    documents = (
+        envoy.render_bootstrap("/xds", "router-0"),
+        envoy.render_listeners("/xds", (PINNED,)),
+        envoy.render_routes((PINNED,)),
+        envoy.render_clusters(PINNED.clusters),
+    )
+    assert [sha256_of(each)[:16] for each in documents] == [
+        "cd01d8a3fd846eb5",
+        "fa268ef84fca2a5a",
+        "e2e2c42c25235134",
+        "2af3b7e239fba0ba",
+    ]
+    assert PINNED.hash == "a28078e76b20a555"
+
+
+def test_encryption_changes_the_listener_of_its_own_route_alone() -> None:
+    other = replace(ROUTE, name="letters", port=10_001)
+    before = envoy.render_listeners("/xds", (ROUTE, other))["resources"]
+    after = envoy.render_listeners("/xds", (ENCRYPTED, other))["resources"]
+    assert (after[1], after[0] != before[0]) == (before[1], True)
+    assert envoy.render_routes((ENCRYPTED, other)) == envoy.render_routes((ROUTE, other))
+    assert ENCRYPTED.hash != ROUTE.hash
+
+
+def chains_of(route: Route) -> list[tuple[str | None, bool]]:
+    """Return what each filter chain takes, and whether it encrypts."""
+    [listener] = envoy.render_listeners("/xds", (route,))["resources"]
+    return [
+        (chain.get("filter_chain_match", {}).get("transport_protocol"), "transport_socket" in chain)
+        for chain in listener["filter_chains"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("plaintext", "has_certificate", "chains"),
+    [
+        (False, True, [(None, True)]),
+        (True, True, [("tls", True), ("raw_buffer", False)]),
+        (True, False, [(None, False)]),
+    ],
+)
+def test_a_listener_takes_what_it_may(
+    plaintext: bool, has_certificate: bool, chains: list[tuple[str | None, bool]]
+) -> None:
+    encryption = Encryption(
+        min_version=TLSVersion.TLS_1_3, plaintext=plaintext, has_certificate=has_certificate
+    )
+    assert chains_of(replace(ROUTE, encryption=encryption)) == chains
+
+
+def test_without_its_certificate_a_port_that_takes_only_tls_is_closed() -> None:
+    route = replace(
+        ROUTE,
+        encryption=Encryption(
+            min_version=TLSVersion.TLS_1_2, plaintext=False, has_certificate=False
+        ),
+    )
+    assert not route.has_listener
+    assert envoy.render_listeners("/xds", (route,))["resources"] == []
+
+
+def test_a_certificate_is_asked_for_by_name_and_not_part_of_any_file() -> None:
+    [listener] = envoy.render_listeners("/xds", (ENCRYPTED,))["resources"]
+    context = listener["filter_chains"][0]["transport_socket"]["typed_config"]
+    [asked] = context["common_tls_context"]["tls_certificate_sds_secret_configs"]
+    assert asked["name"] == envoy.certificate_name("digits")
+    [given] = envoy.render_certificate("digits", CertificatePair("chain", "key"))["resources"]
+    assert given["name"] == asked["name"]
+    assert given["tls_certificate"]["private_key"] == {"inline_string": "key"}

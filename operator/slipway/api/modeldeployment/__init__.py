@@ -77,7 +77,7 @@ from slipway.api.modeldeployment.status import (
     SourceStatus,
     Stage,
 )
-from slipway.api.modeldeployment.traffic import RouterKind, Traffic
+from slipway.api.modeldeployment.traffic import Plaintext, RouterKind, Traffic
 from slipway.api.protocol import Protocol
 
 __all__ = [
@@ -129,6 +129,7 @@ __all__ = [
     "Outcome",
     "Packaging",
     "PackagingMode",
+    "Plaintext",
     "PodOptions",
     "PrometheusQuery",
     "Protocol",

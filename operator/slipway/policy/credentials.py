@@ -1,0 +1,65 @@
+"""What the proxies found in what TLS and access need, as one claim; pure."""
+
+from collections.abc import Sequence
+
+from slipway.api.modelroute import CredentialStatus
+from slipway.api.reasons import Reason, Why
+from slipway.policy.facts import Facts
+from slipway.policy.proxies import name_all_proxies
+
+_WORST_FIRST = (
+    Reason.CERTIFICATE_EXPIRED,
+    Reason.CERTIFICATE_BROKEN,
+    Reason.SECRET_UNREADABLE,
+    Reason.SECRET_NOT_FOUND,
+    Reason.CERTIFICATE_EXPIRING,
+    Reason.CERTIFICATE_FOR_OTHERS,
+    Reason.CERTIFICATE_VALID,
+)
+_SERVES = frozenset(
+    {Reason.CERTIFICATE_EXPIRING, Reason.CERTIFICATE_FOR_OTHERS, Reason.CERTIFICATE_VALID}
+)
+"""Reasons with which clients are let in by what the user gave last."""
+
+
+def claim_tls(facts: Facts) -> tuple[bool, Why] | None:
+    """Return whether connections are encrypted with the newest certificate; None: nobody asks."""
+    secret = facts.spec.traffic.tls_secret_ref
+    if secret is None:
+        return None
+    if facts.route is None or facts.route.tls is None:
+        return _await_route(facts)
+    return _claim(facts, [f"Secret {secret.name}"])
+
+
+def _await_route(facts: Facts) -> tuple[bool, Why]:
+    if not facts.runs_newest_agent:
+        message = "waiting for the namespace's routers to be replaced by newer ones"
+        return False, Why(Reason.AWAITING_NEWEST_ROUTERS, message)
+    return False, Why(Reason.AWAITING_PROXIES, f"waiting for {name_all_proxies(facts)}")
+
+
+def _claim(facts: Facts, sources: Sequence[str]) -> tuple[bool, Why]:
+    alive = {pod.meta.uid for pod in facts.proxies}
+    reports = {
+        proxy.name: [entry for entry in proxy.credentials if entry.source in sources]
+        for proxy in (facts.route.proxies if facts.route else ())
+        if proxy.uid in alive
+    }
+    missing = [pod.meta.name for pod in facts.proxies if not reports.get(pod.meta.name)]
+    found = [(entry, name) for name, entries in reports.items() for entry in entries]
+    if not found or missing:
+        who = ", ".join(missing) or "a router pod"
+        return False, Why(Reason.AWAITING_PROXIES, f"waiting for {who} to read {sources[0]}")
+
+    entry, name = min(found, key=lambda each: (_rank(each[0]), each[1]))
+    reason = Reason.parse(entry.reason, Reason.CERTIFICATE_BROKEN)
+    is_of_all = all(other.reason == entry.reason for other, _ in found)
+    message = entry.message if is_of_all else f"{name}: {entry.message}"
+    return reason in _SERVES, Why(reason, message)
+
+
+def _rank(entry: CredentialStatus) -> int:
+    """A reason of a newer agent comes first: nobody here knows that it is harmless."""
+    reason = Reason.parse(entry.reason, Reason.CERTIFICATE_EXPIRED)
+    return _WORST_FIRST.index(reason) if reason in _WORST_FIRST else 0
