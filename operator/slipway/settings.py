@@ -212,6 +212,11 @@ class ModelPodSettings(SettingsModel):
     """Annotations of the pods; those of a ModelDeployment's `server.pod.annotations` win."""
     forbid: Annotated[list[PodField], Field(json_schema_extra={"uniqueItems": True})] = []
     """Fields of `server.pod`, and `args` of `server`, that ModelDeployments may not set."""
+    cache_host_paths: list[Annotated[str, Field(pattern=r"^/[^:]*$", max_length=255)]] = []
+    """Directories of the nodes that `packaging.cache.hostPath` may name, or one below them."""
+    architectures: list[Annotated[str, Field(pattern=r"^[a-z0-9]+$", max_length=32)]] = []
+    """Architectures of the nodes that models run on, such as amd64: images are made for each that
+    `server.image` has. Default: that of the node where an image is made."""
 
 
 class PodSettings(SettingsModel):

@@ -253,6 +253,13 @@ class Reason(StrEnum):
         "the image is not on the node, and its pull policy is Never",
     )
     IMAGE_INSPECT_ERROR = "ImageInspectError", Group.PODS, "the node cannot read the image"
+    IMAGE_VOLUMES_MISSING = (
+        "ImageVolumesMissing",
+        Group.PODS,
+        "a node cannot mount an image as a volume, which `packaging.mode: Volume` needs",
+        Course.GOES_ON,
+        "set `packaging.mode` to Image or Fetch, or update the nodes as the message says",
+    )
     POD_WAITING = (
         "PodWaiting",
         Group.PODS,
@@ -360,6 +367,13 @@ class Reason(StrEnum):
         "the registry refuses: credentials, rights, a certificate, or an image that is not there",
         Course.HEALS,
         "correct the image's name, or give the access that the message names",
+    )
+    ARCHITECTURE_MISSING = (
+        "ArchitectureMissing",
+        Group.JOB,
+        "`server.image` is not made for the architecture of any node that the pods may run on",
+        Course.HEALS,
+        "set `server.image` to one for that architecture, or `nodeSelector` to other nodes",
     )
     REGISTRY_UNAVAILABLE = "RegistryUnavailable", Group.JOB, "the registry does not answer"
     STORAGE_FULL = "StorageFull", Group.JOB, "no space left on the Job's scratch volume"

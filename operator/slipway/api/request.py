@@ -28,6 +28,8 @@ SCRATCH_MOUNT = "/scratch"
 PUSH_SECRET_MOUNT = "/secrets/push"
 PULL_SECRET_MOUNT = "/secrets/pull"
 """Pull secret n is mounted at ``/secrets/pull/<n>``, counted from 0."""
+CACHE_MOUNT = "/cache"
+"""Where the cache of fetched models is mounted, writable."""
 CA_MOUNT = "/ca"
 """The CA of ``registries[n]`` is ``/ca/<n>/ca.crt``, where it names a ConfigMap."""
 
@@ -60,6 +62,8 @@ class PackageMode(StrEnum):
     """Built into the container image."""
     FETCH = "Fetch"
     """Fetched by an init container on every start."""
+    VOLUME = "Volume"
+    """An image of its own, which the kubelet mounts."""
 
 
 class AccessRequest(ApiModel):
@@ -171,9 +175,13 @@ class PackageRequest(ApiModel):
     optimize: OptimizeRequest | None = None
     """None: the model is taken as it is."""
     base_image: str | None = None
-    """`server.image`; Image mode only."""
+    """`server.image`; Image and Volume mode only."""
     repository: str | None = None
-    """Repository for the image, without a tag; Image mode only."""
+    """Repository for the image, without a tag; Image and Volume mode only."""
+    architectures: list[str] = []
+    """Architectures of the nodes, such as amd64, that the image is for; empty: the Job's own."""
+    cache_bytes: Annotated[int, Field(ge=0)] | None = None
+    """Size of the cache at `CACHE_MOUNT`; None: there is none."""
     registries: list[RegistryAccess] = []
     version: str = ""
     """`spec.model.version`, for annotations and labels of the image."""

@@ -85,7 +85,9 @@ class PackageResult(ApiModel):
     """Address at which the same bytes are found for ever: a branch or tag as its commit or digest;
     absent where the source's address may get others."""
     image: str | None = None
-    """``repository@sha256:…``; absent in Fetch mode."""
+    """``repository@sha256:…`` of the servers' image; absent in Fetch mode."""
+    model_image: str | None = None
+    """``repository@sha256:…`` of the image that has the model alone; Volume mode only."""
     base_digest: Digest | None = None
     """Digest that server.image resolved to; absent in Fetch mode unless the image names it."""
     signed: SignedFiles | None = None

@@ -32,6 +32,8 @@ class RevisionSnapshot(ApiModel):
     base_digest: Digest | None = None
     image: str
     """Image of the server container; ``repository@sha256:…`` in Image mode."""
+    model_image: str | None = None
+    """Image that the model is mounted from, ``repository@sha256:…``; Volume mode only."""
     server_version: str | None = None
     signature: Signature | None = None
     signed: SignedFiles | None = None

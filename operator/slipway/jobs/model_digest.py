@@ -37,8 +37,12 @@ class TreeDigest:
     @property
     def digest(self) -> str:
         """The model digest, ``sha256:…``."""
-        text = "".join(f"{file.sha256}  {file.name}\n" for file in self.files)
-        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+        return f"sha256:{hashlib.sha256(self.text.encode()).hexdigest()}"
+
+    @property
+    def text(self) -> str:
+        """What ``sha256sum`` prints for the files."""
+        return "".join(f"{file.sha256}  {file.name}\n" for file in self.files)
 
     @property
     def size(self) -> int:

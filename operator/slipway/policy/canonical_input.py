@@ -16,9 +16,10 @@ from slipway.api.canonical_json import canonical_json
 from slipway.api.protocol import Protocol
 
 MODEL_FIELDS = ("version", "name", "format", "source", "config", "optimize", "warmup")
-PACKAGING_FIELDS = ("mode", "repository")
+PACKAGING_FIELDS = ("mode", "repository", "cache")
 
 PACKAGING_DEFAULTS: Manifest = {"mode": "Auto"}
+CACHE_DEFAULTS: Manifest = {"maxSize": "100Gi"}
 SERVER_DEFAULTS: Manifest = {"startSeconds": 600, "drainSeconds": 30}
 BATCHING_DEFAULTS: Manifest = {"maxQueueDelayMicroseconds": 0, "maxQueueSize": 256}
 GROUP_DEFAULTS: Manifest = {"count": 1, "kind": "Auto"}
@@ -68,8 +69,8 @@ def canonical_input(wire: Manifest, name: str, *, is_packaged_once: bool) -> Man
     """
     return {
         "model": _canonical_model(wire["model"], name, is_packaged_once=is_packaged_once),
-        "packaging": _without(
-            _select(wire.get("packaging", {}), PACKAGING_FIELDS), PACKAGING_DEFAULTS
+        "packaging": _canonical_packaging(
+            wire.get("packaging", {}), is_packaged_once=is_packaged_once
         ),
         "server": _canonical_server(wire.get("server", {})),
     }
@@ -113,6 +114,14 @@ def canonical_quantity(quantity: int | str) -> str:
         number //= base
         power += 1
     return f"{number}{suffixes[power]}"
+
+
+def whole_number(quantity: int | str) -> int | None:
+    """Return a quantity's value, rounded up to a whole number; None for what is none."""
+    match = QUANTITY.fullmatch(str(quantity))
+    if match is None:
+        return None
+    return ceil(Fraction(match["number"]) * _read_suffix(match["suffix"] or ""))
 
 
 def without_signature(uri: str) -> str:
@@ -161,6 +170,19 @@ def _without_access(location: Manifest) -> Manifest:
     place = _select(location.get("connection", {}), PLACE_FIELDS)
     kept = {name: value for name, value in location.items() if name not in ACCESS_FIELDS}
     return {**kept, "connection": place} if place else kept
+
+
+def _canonical_packaging(packaging: Manifest, *, is_packaged_once: bool) -> Manifest:
+    """Return what counts of the packaging; only pods that fetch have a cache."""
+    packaging = _without(_select(packaging, PACKAGING_FIELDS), PACKAGING_DEFAULTS)
+    if is_packaged_once:
+        packaging.pop("cache", None)
+    if "cache" in packaging:
+        cache = dict(packaging["cache"])
+        if "maxSize" in cache:
+            cache["maxSize"] = canonical_quantity(cache["maxSize"])
+        packaging["cache"] = _without(cache, CACHE_DEFAULTS)
+    return packaging
 
 
 def _canonical_config(config: Manifest) -> Manifest:

@@ -8,6 +8,7 @@ import signal
 from datetime import datetime, timedelta
 
 from slipway.api.reasons import Reason, Why
+from slipway.api.request import PackageMode
 from slipway.policy.facts import ContainerExit, Facts, PodFact
 
 NOT_READY_AFTER = timedelta(seconds=30)
@@ -139,6 +140,9 @@ def why_not_ready(facts: Facts, revision: str) -> Why:
         if pod.exits and _was_killed_while_starting(pod):
             return _why_start_is_too_slow(facts, revision, pod)
         if pod.waiting is not None:
+            known = facts.revisions.get(revision)
+            if known is not None and known.snapshot.mode is PackageMode.VOLUME:
+                return _why_volume_waits(pod.meta.name, *pod.waiting)
             return _why_container_waits(pod.meta.name, *pod.waiting)
         if pod.unschedulable is not None:
             text = f"pod {pod.meta.name} is unschedulable: {pod.unschedulable}"
@@ -159,6 +163,17 @@ def _why_start_is_too_slow(facts: Facts, revision: str, pod: PodFact) -> Why:
         f"longer than spec.server.startSeconds{limit}; set it higher"
     )
     return Why(Reason.START_TOO_SLOW, text)
+
+
+def _why_volume_waits(pod: str, reason: str, message: str) -> Why:
+    """A runtime that knows no image volumes cannot make the container, and does not say why."""
+    if reason != "CreateContainerError":
+        return _why_container_waits(pod, reason, message)
+    text = (
+        f"pod {pod} cannot mount the model's image: {shorten_last_words(message)}; the node needs "
+        "Kubernetes 1.35 with containerd 2.1 or CRI-O 1.33, or spec.packaging.mode Image or Fetch"
+    )
+    return Why(Reason.IMAGE_VOLUMES_MISSING, text)
 
 
 def _why_container_waits(pod: str, reason: str, message: str) -> Why:

@@ -1,9 +1,11 @@
 """Who is who: the hash of an input, the revision that it becomes, and every Auto as resolved."""
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from slipway.api.canonical_json import sha256_of
 from slipway.api.modeldeployment import (
+    FetchCache,
     GoldenSet,
     ModelDeployment,
     ModelDeploymentSpec,
@@ -45,9 +47,9 @@ def input_hashes(md: ModelDeployment, settings: Settings) -> tuple[str, ...]:
     another input.
     """
     wire, name = md.spec.wire(), md.metadata.name
-    is_image = _mode(md.spec, _repository(md, settings), settings) is PackageMode.IMAGE
+    is_once = _mode(md.spec, _repository(md, settings), settings) is not PackageMode.FETCH
     spellings = [
-        *(canonical_input(wire, name, is_packaged_once=once) for once in (is_image, not is_image)),
+        *(canonical_input(wire, name, is_packaged_once=once) for once in (is_once, not is_once)),
         spelled_input(wire),
     ]
     return tuple(dict.fromkeys(sha256_of(spelling) for spelling in spellings))
@@ -82,15 +84,17 @@ class Resolved:
     protocols: tuple[Protocol, ...]
     start_seconds: int
     drain_seconds: int
+    cache: FetchCache | None = None
+    """Where pods keep what they fetch; Fetch mode only."""
 
 
 def resolve(object_: ModelDeployment, settings: Settings) -> Resolved:
     """Fill in what the user left to the operator.
 
     Raises:
-        SpecError: Image mode without a place for images, a store or key that is not known, a
-            signature that is demanded and not asked for, a conversion that the operator has no
-            image for, or a field that the operator's settings forbid.
+        SpecError: Image or Volume mode without a place for images, a store or key that is not
+            known, a signature that is demanded and not asked for, a conversion that the operator
+            has no image for, or a field that the operator's settings forbid.
 
     """
     spec = object_.spec
@@ -107,19 +111,37 @@ def resolve(object_: ModelDeployment, settings: Settings) -> Resolved:
     _refuse_forbidden_accounts(spec, settings)
     repository = _repository(object_, settings)
     mode = _mode(spec, repository, settings)
-    if mode is PackageMode.IMAGE and repository is None:
+    if mode is not PackageMode.FETCH and repository is None:
         raise SpecError(
             "spec.packaging.repository",
-            "mode Image needs a repository, and the operator has no registry.prefix setting",
+            f"mode {mode} needs a repository, and the operator has no registry.prefix setting",
         )
     return Resolved(
         mode=mode,
         base_image=server.image or settings.server_image,
-        repository=repository if mode is PackageMode.IMAGE else None,
+        repository=None if mode is PackageMode.FETCH else repository,
         protocols=tuple(server.protocols or (Protocol.HTTP, Protocol.GRPC)),
         start_seconds=server.start_seconds or START_SECONDS,
         drain_seconds=server.drain_seconds or DRAIN_SECONDS,
+        cache=_resolve_cache(spec, settings) if mode is PackageMode.FETCH else None,
     )
+
+
+def _resolve_cache(spec: ModelDeploymentSpec, settings: Settings) -> FetchCache | None:
+    """Return the cache; a directory of the nodes only where the administrator lends it."""
+    cache = spec.packaging.cache if spec.packaging is not None else None
+    if cache is None or cache.host_path is None:
+        return cache
+
+    path = PurePosixPath(cache.host_path)
+    lent = settings.model_pods.cache_host_paths
+    if ".." in path.parts or not any(path.is_relative_to(allowed) for allowed in lent):
+        raise SpecError(
+            "spec.packaging.cache.hostPath",
+            f"found {cache.host_path}, expected one of modelPods.cacheHostPaths of the operator's "
+            f"settings ({', '.join(lent) or 'none'}) or one below; or claimName",
+        )
+    return cache
 
 
 def _refuse_forbidden_fields(server: Server, settings: Settings) -> None:

@@ -9,6 +9,7 @@ from slipway.api import kinds, names
 from slipway.api.base import Manifest
 from slipway.api.golden import Regression
 from slipway.api.modeldeployment import (
+    FetchCache,
     GoldenSet,
     ModelDeployment,
     PodOptions,
@@ -29,6 +30,7 @@ from slipway.api.request import (
 )
 from slipway.api.result import PackageResult
 from slipway.api.snapshot import RevisionSnapshot
+from slipway.policy.canonical_input import whole_number
 from slipway.policy.facts import Facts
 from slipway.policy.identity import Resolved, resolve, revision_of
 from slipway.policy.source_access import GOLDEN_FIELD, is_open_to_change, resolve_access
@@ -38,6 +40,8 @@ from slipway.render.owner import Owner
 from slipway.settings import ContainerResources, IPFamily, Settings
 
 DEFAULT_REQUESTS: Manifest = {"cpu": "100m", "memory": "512Mi"}
+CACHE_SIZE = "100Gi"
+ARCHITECTURE_LABEL = "kubernetes.io/arch"
 
 
 def owner_of(md: ModelDeployment) -> Owner:
@@ -51,7 +55,7 @@ def build_package_request(md: ModelDeployment, settings: Settings) -> PackageReq
     resolved = resolve(md, settings)
     packaging = md.spec.packaging
     secrets = pull_secrets(md)
-    is_image = resolved.mode is PackageMode.IMAGE
+    is_image = resolved.mode is not PackageMode.FETCH
 
     return PackageRequest(
         mode=resolved.mode,
@@ -60,11 +64,19 @@ def build_package_request(md: ModelDeployment, settings: Settings) -> PackageReq
         optimize=_build_optimize(md),
         base_image=resolved.base_image if is_image else None,
         repository=resolved.repository,
+        architectures=_architectures(md, settings) if is_image else [],
         registries=settings.registries if is_image else [],
         proxy=settings.jobs.proxy if is_image and settings.jobs.proxy.url else None,
         version=md.spec.model.version,
         pull_secrets=len(secrets) if packaging is not None else 0,
     )
+
+
+def _architectures(md: ModelDeployment, settings: Settings) -> list[str]:
+    """Return the architectures of the nodes that pods may run on; empty: they are not known."""
+    pod = (md.spec.server or Server()).pod or PodOptions()
+    selected = (pod.node_selector or {}).get(ARCHITECTURE_LABEL)
+    return [selected] if selected else list(settings.model_pods.architectures)
 
 
 def build_fetch_request(
@@ -76,6 +88,8 @@ def build_fetch_request(
     a conversion must give.
     """
     source, origin = _build_source(md, settings, digest), result.origin
+    cache = resolve(md, settings).cache
+    size = cache.max_size if cache is not None and cache.max_size is not None else CACHE_SIZE
     return PackageRequest(
         mode=PackageMode.FETCH,
         deliver_to=names.MODEL_ROOT,
@@ -83,6 +97,7 @@ def build_fetch_request(
         config=_build_config(md),
         optimize=_build_optimize(md, result),
         version=md.spec.model.version,
+        cache_bytes=whole_number(size) if cache is not None else None,
     )
 
 
@@ -160,13 +175,16 @@ def build_snapshot(facts: Facts, result: PackageResult, settings: Settings) -> R
     digest = result.model_digest or ""
     revision = revision_of(facts.input, digest, result.base_digest)
 
-    is_image = resolved.mode is PackageMode.IMAGE
-    image = (result.image if is_image else None) or resolved.base_image
+    is_fetched = resolved.mode is PackageMode.FETCH
+    image = (None if is_fetched else result.image) or resolved.base_image
+    model_image = result.model_image if resolved.mode is PackageMode.VOLUME else None
     fetch = None
-    if resolved.mode is PackageMode.FETCH:
-        request = build_fetch_request(md, settings, digest, result)
+    if is_fetched:
         fetch = workload.Fetch(
-            packaging_image(md, settings), request, packaging_resources(md, settings)
+            packaging_image(md, settings),
+            build_fetch_request(md, settings, digest, result),
+            converter=packaging_resources(md, settings),
+            cache=_cache_volume(resolved.cache),
         )
 
     spec = workload.RevisionSpec(
@@ -177,6 +195,7 @@ def build_snapshot(facts: Facts, result: PackageResult, settings: Settings) -> R
         pod=(md.spec.server or Server()).pod or PodOptions(),
         pull_secrets=_pods_pull_secrets(md, resolved.mode, settings),
         fetch=fetch,
+        model_image=model_image,
         defaults=settings.model_pods,
         users=settings.pod_users,
     )
@@ -190,6 +209,7 @@ def build_snapshot(facts: Facts, result: PackageResult, settings: Settings) -> R
         model_digest=digest,
         base_digest=result.base_digest,
         image=image,
+        model_image=model_image,
         server_version=result.server_version,
         signature=result.signature,
         signed=result.signed,
@@ -229,7 +249,20 @@ def _build_server(
         args=tuple(wanted.args or ()),
         shm_size=pod.shm_size,
         tmp_size=pod.tmp_size,
+        repository=workload.VOLUME_REPOSITORY if result.model_image else names.MODEL_ROOT,
     )
+
+
+def _cache_volume(cache: FetchCache | None) -> Manifest | None:
+    """Return the source of the volume in which pods keep what they fetch.
+
+    A directory of the nodes must be there: the kubelet would make one that only root can write.
+    """
+    if cache is None:
+        return None
+    if cache.claim_name is not None:
+        return {"persistentVolumeClaim": {"claimName": cache.claim_name}}
+    return {"hostPath": {"path": cache.host_path, "type": "Directory"}}
 
 
 def render_controller_revision(

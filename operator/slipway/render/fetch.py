@@ -3,6 +3,7 @@
 from slipway.api import names
 from slipway.api.base import ApiModel, Manifest
 from slipway.api.request import (
+    CACHE_MOUNT,
     ENVIRONMENT_VARIABLE,
     KEY_FILE,
     SOURCE_CA_MOUNT,
@@ -22,6 +23,7 @@ SOURCE_VOLUME = "source"
 SECRET_VOLUME = "source-secret"  # noqa: S105 - the name of a volume
 AUTHORITY_VOLUME = "source-ca"
 KEY_VOLUME = "source-key"
+CACHE_VOLUME = "fetch-cache"
 CLAIM_SCHEME = "pvc"
 AZURE_IDENTITY = "azure.workload.identity"
 """Prefix of the label by which Azure's webhook finds pods, and of an annotation."""
@@ -43,15 +45,21 @@ def render_fetch_container(
     image: str,
     request: PackageRequest,
     model_volume: str,
+    *,
     converter: ContainerResources | None = None,
+    has_cache: bool = False,
 ) -> Manifest:
     """Return the init container; it writes the model repository to `model_volume`.
 
-    It needs write access to that volume only. `render_fetch_volumes` returns what it also
-    mounts. `converter`: what a container that converts the model is given; None: it does not.
+    It needs write access to that volume only, and to the cache where there is one: the server's
+    container, in which a model's code runs, never sees the cache. `render_fetch_volumes` returns
+    what it also mounts. `converter`: what a container that converts the model is given; None: it
+    does not.
     """
+    cache: list[Manifest] = [{"name": CACHE_VOLUME, "mountPath": CACHE_MOUNT}]
     mounts = [
         {"name": model_volume, "mountPath": request.deliver_to or names.MODEL_ROOT},
+        *(cache if has_cache else []),
         *render_source_mounts(request.source, SOURCE_VOLUME, SOURCE_MOUNT),
     ]
 

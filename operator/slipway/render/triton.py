@@ -103,6 +103,8 @@ class TritonServer:
     """Size of /dev/shm; None: by the number of Python processes."""
     tmp_size: int | str | None = None
     """Size of /tmp; None: `TMP_SIZE`."""
+    repository: str = names.MODEL_ROOT
+    """Directory of the model repository."""
 
     @property
     def has_grpc(self) -> bool:
@@ -254,7 +256,7 @@ def parse_version(text: str | None) -> Version | None:
 
 
 def _wanted_flags(server: TritonServer) -> Iterator[tuple[str, str]]:
-    yield "model-repository", names.MODEL_ROOT
+    yield "model-repository", server.repository
     yield "model-control-mode", "none"
     yield "exit-on-error", "true"
     yield "strict-readiness", "true"

@@ -13,6 +13,7 @@ from slipway.api.modeldeployment import PodOptions, Volume
 from slipway.api.request import PackageMode, PackageRequest
 from slipway.render import triton
 from slipway.render.fetch import (
+    CACHE_VOLUME,
     render_fetch_container,
     render_fetch_volumes,
     render_identity,
@@ -28,6 +29,9 @@ PROGRESS_MARGIN_SECONDS = 300
 """For scheduling and pulling the image, on top of loading the model."""
 
 MODEL_VOLUME = "models"
+IMAGE_MOUNT = "/model-image"
+"""Where the image of the model is mounted, whole: not every runtime can mount a part of one."""
+VOLUME_REPOSITORY = f"{IMAGE_MOUNT}{names.MODEL_ROOT}"
 
 MOUNT_FIELDS = frozenset({"mountPath", "subPath", "readOnly"})
 RENDERED_APART = frozenset({"labels", "annotations", "env", "volumes", "shmSize", "tmpSize"})
@@ -43,6 +47,8 @@ class Fetch:
     request: PackageRequest
     converter: ContainerResources | None = None
     """What a container that converts the model is given; None: it does not."""
+    cache: Manifest | None = None
+    """Source of the volume in which it keeps what it fetched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,8 @@ class RevisionSpec:
     pull_secrets: tuple[str, ...] = ()
     fetch: Fetch | None = None
     """Set in Fetch mode only."""
+    model_image: str | None = None
+    """Image that the model is mounted from; set in Volume mode only."""
     defaults: ModelPodSettings = field(default_factory=ModelPodSettings, hash=False)
     """What the administrator puts on every pod."""
     users: PodUsers = PodUsers.SLIPWAY
@@ -66,6 +74,8 @@ class RevisionSpec:
     @property
     def mode(self) -> PackageMode:
         """How the model gets into the pods."""
+        if self.model_image is not None:
+            return PackageMode.VOLUME
         return PackageMode.IMAGE if self.fetch is None else PackageMode.FETCH
 
     @property
@@ -183,18 +193,22 @@ def _pod_spec(spec: RevisionSpec) -> Manifest:
         pod["imagePullSecrets"] = [{"name": name} for name in spec.pull_secrets]
     if spec.fetch is not None:
         _add_fetch(pod, spec.fetch)
+    if spec.model_image is not None:
+        image = {"reference": spec.model_image}
+        pod["volumes"].append({"name": MODEL_VOLUME, "image": image})
     return pod
 
 
 def _server_container(spec: RevisionSpec) -> Manifest:
-    model = {"name": MODEL_VOLUME, "mountPath": names.MODEL_ROOT, "readOnly": True}
+    place = names.MODEL_ROOT if spec.model_image is None else IMAGE_MOUNT
+    model = {"name": MODEL_VOLUME, "mountPath": place, "readOnly": True}
     mounts = [_user_mount(volume) for volume in spec.pod.volumes or ()]
     claims = [claim.name for claim in spec.pod.resource_claims or ()]
 
     return triton.render_container(
         spec.server,
         env=spec.pod.env or (),
-        mounts=[model, *mounts] if spec.fetch else mounts,
+        mounts=mounts if spec.mode is PackageMode.IMAGE else [model, *mounts],
         claims=claims,
     )
 
@@ -218,7 +232,15 @@ def _add_fetch(pod: Manifest, fetch: Fetch) -> None:
     """The fetched model has no size limit of ours: its size is unknown before it is there."""
     for name, value in render_identity(fetch.request.source).items():
         pod.setdefault(name, value)
-    pod["initContainers"] = [
-        render_fetch_container(fetch.image, fetch.request, MODEL_VOLUME, fetch.converter)
-    ]
+    container = render_fetch_container(
+        fetch.image,
+        fetch.request,
+        MODEL_VOLUME,
+        converter=fetch.converter,
+        has_cache=fetch.cache is not None,
+    )
+    pod["initContainers"] = [container]
+
     pod["volumes"] += [{"name": MODEL_VOLUME, "emptyDir": {}}, *render_fetch_volumes(fetch.request)]
+    if fetch.cache is not None:
+        pod["volumes"].append({"name": CACHE_VOLUME, **fetch.cache})

@@ -176,6 +176,24 @@ MODEL = [
 ]
 PACKAGING = [
     Bad("spec.packaging.mode", "Docker", "spec.packaging.mode"),
+    Bad("spec.packaging.cache", {}, "exactly one of claimName and hostPath"),
+    Bad(
+        "spec.packaging.cache",
+        {"claimName": "models", "hostPath": "/models"},
+        "exactly one of claimName and hostPath",
+    ),
+    Bad("spec.packaging.cache", {"hostPath": "models"}, "spec.packaging.cache.hostPath"),
+    Bad("spec.packaging.cache", {"claimName": "../models"}, "spec.packaging.cache.claimName"),
+    Bad(
+        "spec.packaging.cache",
+        {"claimName": "models", "maxSize": "much"},
+        "spec.packaging.cache.maxSize",
+    ),
+    Bad(
+        "spec.packaging",
+        {"mode": "Image", "cache": {"claimName": "models"}},
+        "only mode Fetch fetches on the nodes",
+    ),
     Bad("spec.packaging.repository", "registry.example/UPPER", "spec.packaging.repository"),
     Bad("spec.packaging.repository", "registry.example/../x", "spec.packaging.repository"),
     Bad("spec.packaging.repository", "registry.example/x:tag", "spec.packaging.repository"),

@@ -198,6 +198,7 @@ class Bench:
             source_secret=self.folder / "source-secret",
             source_ca=self.folder / "source-ca",
             source_key=self.folder / "source-key",
+            cache=self.folder / "cache",
         )
 
     def order(self, path: str, **changes: Any) -> PackageRequest:

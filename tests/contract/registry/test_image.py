@@ -10,7 +10,7 @@ import pytest
 from slipway.api.reasons import Reason
 from slipway.api.request import ConfigRequest, PackageMode, SourceRequest
 from slipway.api.result import EXIT_OK, EXIT_PERMANENT
-from slipway.jobs.package.base_image import OCI_MANIFEST
+from slipway.jobs.package.base_image import OCI_INDEX, OCI_MANIFEST
 from slipway.jobs.registry.repository import Repository
 from slipway.settings import RegistryAccess
 
@@ -205,6 +205,69 @@ def test_of_an_index_the_image_for_this_machine_is_taken(bench: Bench) -> None:
     assert (result.base_digest, result.server_version) == (ours, "2.52.0")
 
 
+def test_a_base_for_several_architectures_gives_an_index_with_the_same_layers(
+    bench: Bench,
+) -> None:
+    bench.shelf.files["/digits.onnx"] = a_model(31)
+    amd = push_base(bench.registry, "base/both", label="2.52.0")
+    arm = push_base(bench.registry, "base/both", label="2.52.0-arm")
+    base = f"{bench.registry}/base/both:multi"
+    push_index(bench.registry, "base/both", [(arm, "arm64"), (amd, "amd64"), (amd, "s390x")])
+
+    made, again = (
+        bench.package("/digits.onnx", base_image=base, architectures=["arm64", "amd64"])
+        for _ in range(2)
+    )
+
+    assert (bench.exit_code, made.error, again.reused) == (EXIT_OK, None, True)
+    # The revision is known by the same digest, whichever node the Job came to.
+    assert (made.base_digest, made.image) == (amd, again.image)
+    target = Repository(client(bench.registry), "models/digits")
+    index = target.manifest(str(made.image).partition("@")[2], (OCI_INDEX,))
+    assert index is not None
+    entries = json.loads(index.data)["manifests"]
+    assert [item["platform"]["architecture"] for item in entries] == ["amd64", "arm64"]
+    images = [bench.pull(f"{bench.registry}/models/digits@{entry['digest']}") for entry in entries]
+    assert images[0].layers[1:] == images[1].layers[1:]
+    assert images[0].layers[0] != images[1].layers[0]
+
+
+def test_nodes_that_the_base_is_not_for_are_named_before_anything_starts(bench: Bench) -> None:
+    bench.shelf.files["/digits.onnx"] = a_model(33)
+
+    result = bench.package("/digits.onnx", architectures=["arm64", "s390x"])
+
+    assert (bench.exit_code, result.image) == (EXIT_PERMANENT, None)
+    assert result.error is not None
+    assert result.error.reason == Reason.ARCHITECTURE_MISSING
+    assert "found linux/amd64, expected linux/arm64, linux/s390x" in result.error.message
+
+
+def test_nodes_of_which_the_base_is_for_some_are_a_warning(bench: Bench) -> None:
+    bench.shelf.files["/digits.onnx"] = a_model(35)
+
+    result = bench.package("/digits.onnx", architectures=["arm64", "amd64"])
+
+    assert (bench.exit_code, result.error) == (EXIT_OK, None)
+    assert [text for text in result.warnings if "not for linux/arm64" in text]
+
+
+def test_an_image_to_mount_has_the_model_alone_and_the_server_is_pinned(bench: Bench) -> None:
+    bench.shelf.files["/digits.onnx"] = model = a_model(37)
+    in_image = bench.package("/digits.onnx")
+
+    result = bench.package("/digits.onnx", mode=PackageMode.VOLUME)
+
+    assert (bench.exit_code, result.error) == (EXIT_OK, None)
+    base = bench.package("/digits.onnx").base_digest
+    assert result.image == f"{bench.registry}/base/triton@{base}"
+    assert (result.base_digest, result.server_version) == (base, "2.51.0")
+    mounted, built = bench.pull(str(result.model_image)), bench.pull(str(in_image.image))
+    assert mounted.layers == built.layers[1:]
+    assert mounted.file("models/digits/1/model.onnx") == model
+    assert mounted.config["rootfs"]["diff_ids"] == built.config["rootfs"]["diff_ids"][1:]
+
+
 @pytest.mark.parametrize(
     ("base", "says"),
     [
@@ -275,3 +338,26 @@ def test_the_init_container_refuses_other_bytes_than_pinned(bench: Bench, tmp_pa
     assert result.error is not None
     assert result.error.reason == Reason.DIGEST_MISMATCH
     assert not (tmp_path / "digits").exists()
+
+
+def test_the_next_pod_on_a_node_takes_the_model_from_the_cache(
+    bench: Bench, tmp_path: Path
+) -> None:
+    bench.shelf.files["/digits.onnx"] = model = a_model(39)
+    digest = bench.package("/digits.onnx", mode=PackageMode.FETCH).model_digest
+    source = SourceRequest(uri=bench.shelf.url("/digits.onnx"), digest=digest)
+    before = bench.shelf.sent
+
+    for number in range(2):
+        into = tmp_path / f"pod-{number}"
+        result = bench.package(
+            "/digits.onnx",
+            mode=PackageMode.FETCH,
+            deliver_to=str(into),
+            source=source,
+            cache_bytes=2**30,
+        )
+        assert (bench.exit_code, result.error) == (EXIT_OK, None)
+        assert (into / "digits/1/model.onnx").read_bytes() == model
+
+    assert bench.shelf.sent - before == len(model)

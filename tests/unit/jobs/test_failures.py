@@ -30,6 +30,7 @@ NEEDS_ACCESS = {
     Reason.SOURCE_NOT_FOUND,
     Reason.SOURCE_REFUSED,
     Reason.REGISTRY_REFUSED,
+    Reason.ARCHITECTURE_MISSING,
 }
 """The remedy may be outside the object, so that a retry finds it."""
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from slipway.api.reasons import Reason, Why
+from slipway.api.request import PackageMode
 from slipway.policy.container_evidence import (
     find_container_evidence,
     shorten_last_words,
@@ -146,6 +147,22 @@ def test_what_a_start_waits_for_is_said(pod: PodFact, said: str, words: str) -> 
     why = why_not_ready(facts(pod), CANDIDATE)
     assert why.reason.value == said
     assert words in why.message
+
+
+def test_a_node_that_cannot_mount_the_models_image_is_said_with_what_it_needs() -> None:
+    found = facts(a_candidate(waiting=("CreateContainerError", 'failed to mkdir ""')))
+    known = a_revision(a_model_deployment("2"))
+    mounted = replace(
+        known, snapshot=known.snapshot.model_copy(update={"mode": PackageMode.VOLUME})
+    )
+    assert why_not_ready(found, CANDIDATE).reason == Reason.CREATE_CONTAINER_ERROR
+
+    why = why_not_ready(
+        replace(found, revisions={**found.revisions, CANDIDATE: mounted}), CANDIDATE
+    )
+
+    assert why.reason == Reason.IMAGE_VOLUMES_MISSING
+    assert "containerd 2.1 or CRI-O 1.33" in why.message
 
 
 def test_a_quota_that_refuses_pods_is_said() -> None:

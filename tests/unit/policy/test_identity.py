@@ -40,6 +40,8 @@ SETTINGS = Settings(operator_image="slipway:1", server_image="triton:1")
         {"model": {"warmup": {"requests": 1}}},
         {"packaging": {"mode": "Fetch"}},
         {"packaging": {"repository": "registry.example/models"}},
+        {"packaging": {"mode": "Volume"}},
+        {"packaging": {"cache": {"claimName": "models"}}},
         {"server": {"image": "triton:2"}},
         {"server": {"drainSeconds": 5}},
         {"server": {"pod": {"env": [{"name": "A", "value": "b"}]}}},
@@ -236,3 +238,47 @@ def test_the_order_of_volumes_and_the_spelling_of_sizes_make_no_other_input() ->
 
     assert input_hash(one.spec) == input_hash(other.spec)
     assert input_hash(a_model_deployment(server={"pod": {"tmpSize": "8Gi"}}).spec) == BASE
+
+
+def test_a_cache_is_part_of_the_input_only_where_pods_fetch() -> None:
+    cache = {"claimName": "models"}
+    spelled = {"claimName": "models", "maxSize": "100Gi"}
+    with_cache, same, without = (
+        a_model_deployment(packaging=packaging).spec
+        for packaging in ({"cache": cache}, {"cache": spelled}, {})
+    )
+
+    assert input_hash(with_cache) == input_hash(same) != input_hash(without)
+    assert input_hash(with_cache, is_packaged_once=True) == input_hash(
+        without, is_packaged_once=True
+    )
+
+
+LENT = SETTINGS.model_copy(
+    update={"model_pods": ModelPodSettings(cache_host_paths=["/mnt/models", "/data"])}
+)
+
+
+@pytest.mark.parametrize("path", ["/mnt/models", "/mnt/models/vision", "/data/"])
+def test_a_directory_that_the_administrator_lends_may_be_the_cache(path: str) -> None:
+    md = a_model_deployment(packaging={"mode": "Fetch", "cache": {"hostPath": path}})
+
+    cache = resolve(md, LENT).cache
+
+    assert cache is not None
+    assert cache.host_path == path
+
+
+@pytest.mark.parametrize("path", ["/etc", "/mnt/models-of-others", "/mnt/models/../../etc", "/"])
+def test_any_other_directory_of_a_node_is_refused_with_those_that_are_lent(path: str) -> None:
+    md = a_model_deployment(packaging={"mode": "Fetch", "cache": {"hostPath": path}})
+
+    with pytest.raises(SpecError, match=r"packaging.cache.hostPath.*/mnt/models, /data"):
+        resolve(md, LENT)
+
+
+def test_volume_mode_without_a_place_for_images_names_the_field() -> None:
+    md = a_model_deployment(packaging={"mode": "Volume"})
+
+    with pytest.raises(SpecError, match=r"spec.packaging.repository: mode Volume needs"):
+        resolve(md, SETTINGS)

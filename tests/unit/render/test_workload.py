@@ -26,6 +26,8 @@ FETCH = Fetch(
         config=ConfigRequest(model_name="digits"),
     ),
 )
+WITH_CACHE = replace(FETCH, cache={"persistentVolumeClaim": {"claimName": "models"}})
+MODEL_IMAGE = "registry.local/models/digits@sha256:" + "c" * 64
 
 
 def a_revision(**changes: object) -> RevisionSpec:
@@ -80,7 +82,9 @@ def pod(spec: RevisionSpec) -> Manifest:
     return template
 
 
-@pytest.mark.parametrize("fetch", [None, FETCH], ids=["image", "fetch"])
+@pytest.mark.parametrize(
+    "fetch", [None, FETCH, WITH_CACHE], ids=["image", "fetch", "fetch with a cache"]
+)
 def test_manifests_are_valid_kubernetes(fetch: Fetch | None) -> None:
     for manifest in everything(a_revision(fetch=fetch)):
         kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
@@ -164,6 +168,31 @@ def test_in_image_mode_the_model_is_in_the_image() -> None:
     spec = pod(a_revision())
     assert "initContainers" not in spec
     assert "/models" not in {m["mountPath"] for m in spec["containers"][0]["volumeMounts"]}
+
+
+def test_the_cache_is_written_by_who_fetches_and_never_seen_by_the_server() -> None:
+    spec = pod(a_revision(fetch=WITH_CACHE))
+    [fetcher], [server] = spec["initContainers"], spec["containers"]
+
+    [volume] = [item for item in spec["volumes"] if "persistentVolumeClaim" in item]
+    [mount] = [item for item in fetcher["volumeMounts"] if item["name"] == volume["name"]]
+    assert mount == {"name": volume["name"], "mountPath": "/cache"}
+    assert volume["name"] not in {item["name"] for item in server["volumeMounts"]}
+
+
+def test_in_volume_mode_the_server_reads_the_model_from_an_image_of_its_own() -> None:
+    server = replace(a_revision().server, repository=workload.VOLUME_REPOSITORY)
+    deployment = workload.render_deployment(a_revision(model_image=MODEL_IMAGE, server=server))
+    kubernetes_validate.validate(deployment, kubernetes_validate.latest_version(), strict=True)
+
+    spec = deployment["spec"]["template"]["spec"]
+    [volume] = [item for item in spec["volumes"] if "image" in item]
+    [container] = spec["containers"]
+    [mount] = [item for item in container["volumeMounts"] if item["name"] == volume["name"]]
+    assert volume["image"] == {"reference": MODEL_IMAGE}
+    assert mount["readOnly"]
+    assert f"--model-repository={mount['mountPath']}/models" in container["args"]
+    assert "initContainers" not in spec
 
 
 def test_in_fetch_mode_the_init_container_writes_what_the_server_only_reads() -> None:

@@ -35,7 +35,7 @@ from slipway.api.modeldeployment.model import (
     Source,
     Warmup,
 )
-from slipway.api.modeldeployment.packaging import LocalSecret, Packaging, PackagingMode
+from slipway.api.modeldeployment.packaging import FetchCache, LocalSecret, Packaging, PackagingMode
 from slipway.api.modeldeployment.pod import EnvVar, PodOptions, Toleration, Volume
 from slipway.api.modeldeployment.rollout import (
     AfterPromotion,
@@ -101,6 +101,7 @@ __all__ = [
     "DynamicBatching",
     "Endpoints",
     "EnvVar",
+    "FetchCache",
     "GoldenSet",
     "HistoryEntry",
     "Hold",

@@ -1,9 +1,13 @@
-"""The image of a model: two layers on top of the base image, made only once for the same inputs."""
+"""The image of a model: two layers on top of the base image, made only once for the same inputs.
+
+It is an index where the base is one and the nodes have several architectures: each gets the same
+two layers. An image of the model alone has no base.
+"""
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from slipway.api.base import Manifest
@@ -12,7 +16,13 @@ from slipway.api.names import GROUP, MODEL_ROOT
 from slipway.api.precision import Optimized
 from slipway.jobs.file_tree import Tree
 from slipway.jobs.model_digest import TreeDigest
-from slipway.jobs.package.base_image import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, BaseImage
+from slipway.jobs.package.base_image import (
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_LAYER,
+    OCI_MANIFEST,
+    BaseImage,
+)
 from slipway.jobs.package.layer import Layer, LayerFile, make_text_file
 from slipway.jobs.package.repository_plan import RepositoryPlan
 from slipway.render.model_repository import Placement
@@ -28,6 +38,7 @@ PRECISION = f"{GROUP}/precision"
 CONVERTED_DIGEST = f"{GROUP}/converted-digest"
 CONFIGURATION = f"{GROUP}/configuration"
 PACKAGER = f"{GROUP}/packager"
+OTHER_BASES = f"{GROUP}/other-base-digests"
 BASE_DIGEST = "org.opencontainers.image.base.digest"
 BASE_NAME = "org.opencontainers.image.base.name"
 IMAGE_VERSION = "org.opencontainers.image.version"
@@ -40,7 +51,10 @@ class ImageInputs:
     model_digest: str
     configuration: str
     """``sha256:…`` of the configuration layer and of where every file goes."""
-    base_digest: str
+    base_digest: str | None
+    """Of the image for the first architecture; None: an image of the model alone."""
+    others: tuple[str, ...] = ()
+    """Digests of the base for the other architectures."""
     optimized: Optimized | None = None
     """What the model was converted to; None where it is the source's."""
 
@@ -48,11 +62,14 @@ class ImageInputs:
     def annotations(self) -> dict[str, str]:
         """Annotations by which an image records its inputs."""
         converted = {} if self.optimized is None else _describe_conversion(self.optimized)
+        base = {} if self.base_digest is None else {BASE_DIGEST: self.base_digest}
+        others = {OTHER_BASES: ",".join(self.others)} if self.others else {}
         return {
             **converted,
             MODEL_DIGEST: self.model_digest,
             CONFIGURATION: self.configuration,
-            BASE_DIGEST: self.base_digest,
+            **base,
+            **others,
             PACKAGER: PACKAGER_FORMAT,
         }
 
@@ -71,12 +88,33 @@ class ImageInputs:
 
 
 @dataclass(frozen=True, slots=True)
+class Document:
+    """A manifest or an index, as a registry takes it."""
+
+    data: bytes
+    media_type: str
+
+    @property
+    def digest(self) -> str:
+        """``sha256:…``."""
+        return _sha256_digest(self.data)
+
+
+@dataclass(frozen=True, slots=True)
 class ModelImage:
     """The documents of a new image."""
 
-    manifest: bytes
-    config: bytes
-    """The configuration document."""
+    manifests: tuple[Document, ...]
+    """One for each architecture."""
+    configs: tuple[bytes, ...]
+    """The configuration documents, in the same order."""
+    index: Document | None = None
+    """What names the manifests; None where there is one only."""
+
+    @property
+    def top(self) -> Document:
+        """What the tag names."""
+        return self.index or self.manifests[0]
 
 
 def _describe_conversion(optimized: Optimized) -> dict[str, str]:
@@ -106,7 +144,7 @@ def configuration_digest(plan: RepositoryPlan, layer: Layer) -> str:
 
 
 def append_layers(
-    base: BaseImage,
+    bases: Sequence[BaseImage],
     layers: Mapping[str, Layer],
     inputs: ImageInputs,
     *,
@@ -114,19 +152,55 @@ def append_layers(
     version: str,
     more: Mapping[str, str] | None = None,
 ) -> ModelImage:
-    """Return manifest and configuration of the base image with `layers` on top.
+    """Return the documents of the base images with `layers` on top.
 
     `version` is the first version with these inputs; a later one finds this image and reuses it.
     `more` are further annotations, for people.
     """
+    name = {BASE_NAME: bases[0].reference.name} if inputs.base_digest is not None else {}
     described = {
         **inputs.annotations,
-        BASE_NAME: base.reference.name,
+        **name,
         IMAGE_VERSION: version,
         "org.opencontainers.image.title": model,
     }
+    noted = {**(more or {}), **described}
 
-    config = _canonical_json(_image_config(base.config, layers, described))
+    configs = tuple(
+        _canonical_json(_image_config(base.config, layers, described)) for base in bases
+    )
+    manifests = tuple(
+        _make_manifest(base, config, layers, noted)
+        for base, config in zip(bases, configs, strict=True)
+    )
+    if len(bases) == 1:
+        return ModelImage(manifests, configs)
+
+    entries = [
+        {
+            **_make_descriptor(manifest.media_type, manifest.digest, len(manifest.data)),
+            "platform": {"architecture": base.architecture, "os": "linux"},
+        }
+        for base, manifest in zip(bases, manifests, strict=True)
+    ]
+    index = {
+        "schemaVersion": 2,
+        "mediaType": OCI_INDEX,
+        "manifests": entries,
+        "annotations": noted,
+    }
+    return ModelImage(manifests, configs, Document(_canonical_json(index), OCI_INDEX))
+
+
+def without_files(base: BaseImage) -> BaseImage:
+    """Return an image for the same architecture that has nothing in it."""
+    config = {"architecture": base.architecture or "amd64", "os": "linux"}
+    return replace(base, layers=(), config=config)
+
+
+def _make_manifest(
+    base: BaseImage, config: bytes, layers: Mapping[str, Layer], annotations: Mapping[str, str]
+) -> Document:
     manifest = {
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
@@ -135,9 +209,9 @@ def append_layers(
             *base.layers,
             *(_make_descriptor(OCI_LAYER, layer.digest, layer.size) for layer in layers.values()),
         ],
-        "annotations": {**(more or {}), **described},
+        "annotations": annotations,
     }
-    return ModelImage(_canonical_json(manifest), config)
+    return Document(_canonical_json(manifest), OCI_MANIFEST)
 
 
 def _image_config(

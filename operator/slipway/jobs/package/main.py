@@ -16,6 +16,7 @@ from slipway.api.precision import Optimized
 from slipway.api.reasons import Reason
 from slipway.api.request import (
     CA_MOUNT,
+    CACHE_MOUNT,
     ENVIRONMENT_VARIABLE,
     PULL_SECRET_MOUNT,
     PUSH_SECRET_MOUNT,
@@ -34,7 +35,7 @@ from slipway.jobs.file_tree import Tree
 from slipway.jobs.http import Backoff, Proxy
 from slipway.jobs.model_digest import TreeDigest
 from slipway.jobs.optimize.optimized_tree import OptimizedTree
-from slipway.jobs.package.base_image import BaseImage, require_backend, resolve_base
+from slipway.jobs.package.base_image import BaseImages, require_backend, resolve_base
 from slipway.jobs.package.image import (
     ImageInputs,
     append_layers,
@@ -42,8 +43,10 @@ from slipway.jobs.package.image import (
     configuration_files,
     empty_folders,
     weight_files,
+    without_files,
 )
 from slipway.jobs.package.layer import make_layer
+from slipway.jobs.package.model_cache import ModelCache
 from slipway.jobs.package.publish import Transfer, find_image, publish_image
 from slipway.jobs.package.repository_plan import RepositoryPlan, plan_model_repository
 from slipway.jobs.package.write_repository import write_repository
@@ -59,6 +62,8 @@ from slipway.jobs.termination_message import TERMINATION_LOG, run_and_report
 
 log = logging.getLogger(__name__)
 
+CACHE_FOLDER = "slipway-models"
+"""Directory in the cache's volume, beside which others may keep what they like."""
 FETCH_SCRATCH = ".slipway-fetch"
 """Directory in the model repository, so that fetched files can be moved; deleted before Triton
 starts."""
@@ -76,6 +81,7 @@ class PackageMounts:
     source_secret: Path = Path(SOURCE_SECRET_MOUNT)
     source_ca: Path = Path(SOURCE_CA_MOUNT)
     source_key: Path = Path(SOURCE_KEY_MOUNT)
+    cache: Path = Path(CACHE_MOUNT)
 
     @property
     def of_source(self) -> SourceMounts:
@@ -149,7 +155,7 @@ class PackagedImage:
 
     name: str
     """``repository@sha256:…``."""
-    base: BaseImage
+    base: BaseImages
     reused: bool
     """True when the registry already had it."""
 
@@ -182,16 +188,13 @@ class PackageJob:
             return self._result(model)
 
         model = self._fetch_model(self.mounts.scratch)
-        if self.request.mode is PackageMode.IMAGE:
+        if self.request.mode is not PackageMode.FETCH:
             return self._result(model, self._provide_image(model))
 
         return self._result(model)
 
     def _fetch_model(self, scratch: Path) -> FetchedModel:
-        with self.timer.phase("fetch"):
-            tree = fetch_source(self.request.source, scratch, self.mounts.of_source, self.backoff)
-        with self.timer.phase("hash"):
-            digest = verify_digest(self.request.source, tree)
+        tree, digest = self._take_or_fetch(scratch)
 
         # Only after digest and signature: what is not the wanted model is not looked into.
         signed = None
@@ -209,13 +212,39 @@ class PackageJob:
             plan = plan_model_repository(tree, self.request.config)
         return FetchedModel(tree, files, digest, signed, plan, optimized)
 
+    def _take_or_fetch(self, scratch: Path) -> tuple[Tree, TreeDigest]:
+        """Return the files, which have the pinned digest, from the cache where that has them."""
+        wanted, size = self.request.source.digest, self.request.cache_bytes
+        if wanted is None or size is None:
+            return self._fetch(scratch)
+
+        cache = ModelCache(self.mounts.cache / CACHE_FOLDER, size)
+        with cache.hold(wanted):
+            with self.timer.phase("cache"):
+                known = cache.take(wanted, scratch / "tree")
+            if known is not None:
+                log.info("took the model from the cache")
+                return known
+            tree, digest = self._fetch(scratch)
+            with self.timer.phase("cache"):
+                cache.put(tree, digest)
+        return tree, digest
+
+    def _fetch(self, scratch: Path) -> tuple[Tree, TreeDigest]:
+        with self.timer.phase("fetch"):
+            tree = fetch_source(self.request.source, scratch, self.mounts.of_source, self.backoff)
+        with self.timer.phase("hash"):
+            digest = verify_digest(self.request.source, tree)
+        return tree, digest
+
     def _provide_image(self, model: FetchedModel) -> PackagedImage:
         """Make and push the image, unless the registry has it."""
         request, mounts = self.request, self.mounts
         if request.base_image is None or request.repository is None:
             raise JobFailure(
                 Reason.INVALID_REQUEST,
-                "request: found mode Image without baseImage or repository, expected both",
+                f"request: found mode {request.mode} without baseImage or repository, expected "
+                "both",
             )
 
         pulls = [mounts.pull_secrets / str(index) for index in range(request.pull_secrets)]
@@ -229,23 +258,27 @@ class PackageJob:
                 ),
             )
             with self.timer.phase("base"):
-                base = resolve_base(origin, transfer.origin)
-            require_backend(model.plan.layout.format, base)
+                base = resolve_base(origin, transfer.origin, request.architectures)
+            require_backend(model.plan.layout.format, base.first)
             digest, reused = self._find_or_push(model, base, transfer)
 
         return PackagedImage(f"{target.name}@{digest}", base, reused)
 
     def _find_or_push(
-        self, model: FetchedModel, base: BaseImage, transfer: Transfer
+        self, model: FetchedModel, base: BaseImages, transfer: Transfer
     ) -> tuple[str, bool]:
         """Return the image's digest, and whether it was there already."""
         configuration = make_layer(
             configuration_files(model.plan, model.tree, model.files), empty_folders(model.plan)
         )
+        images, digests = base.images, [image.digest for image in base.images]
+        if self.request.mode is PackageMode.VOLUME:
+            images, digests = (without_files(base.first),), []
         inputs = ImageInputs(
             model.digest.digest,
             configuration_digest(model.plan, configuration),
-            base.digest,
+            digests[0] if digests else None,
+            tuple(digests[1:]),
             model.optimized,
         )
         # An image that lies there was made by anybody who may push; a signed model is not taken
@@ -262,7 +295,7 @@ class PackageJob:
         layers = {"weights": weights, "configuration": configuration}
         name, version = self.request.config.model_name, self.request.version
         image = append_layers(
-            base,
+            images,
             layers,
             inputs,
             model=name,
@@ -270,17 +303,20 @@ class PackageJob:
             more=model.signed.annotations if model.signed else {},
         )
         with self.timer.phase("push"):
-            digest = publish_image(transfer, base, list(layers.values()), image, inputs.tag)
+            digest = publish_image(transfer, images, list(layers.values()), image, inputs.tag)
         return digest, False
 
     def _result(self, model: FetchedModel, image: PackagedImage | None = None) -> PackageResult:
+        base = image.base if image else None
+        is_mounted = self.request.mode is PackageMode.VOLUME
         return PackageResult(
             model_digest=model.digest.digest,
             download_digest=model.tree.download_digest,
             origin=model.tree.origin,
-            image=image.name if image else None,
-            base_digest=image.base.digest if image else None,
-            server_version=image.base.server_version if image else None,
+            image=base.pinned if base and is_mounted else image.name if image else None,
+            model_image=image.name if image and is_mounted else None,
+            base_digest=base.first.digest if base else None,
+            server_version=base.first.server_version if base else None,
             signed=model.signed.report if model.signed else None,
             optimized=model.optimized,
             signature=model.plan.signature,
@@ -288,7 +324,7 @@ class PackageJob:
             bytes=model.digest.size,
             reused=image is not None and image.reused,
             seconds=self.timer.seconds,
-            warnings=model.plan.warnings,
+            warnings=[*model.plan.warnings, *(base.warnings if base else [])],
         )
 
 

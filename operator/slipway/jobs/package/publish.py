@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from slipway.api.base import Manifest
-from slipway.jobs.package.base_image import OCI_MANIFEST, BaseImage
+from slipway.jobs.package.base_image import OCI_INDEX, OCI_MANIFEST, BaseImage
 from slipway.jobs.package.image import ImageInputs, ModelImage
 from slipway.jobs.registry.blob import Blob, BytesBlob
 from slipway.jobs.registry.repository import Repository
@@ -27,12 +27,12 @@ class Transfer:
 
 def find_image(target: Repository, inputs: ImageInputs) -> str | None:
     """Return the digest of an image that was made from these inputs before; None without one."""
-    found = target.manifest(inputs.tag, (OCI_MANIFEST,))
+    found = target.manifest(inputs.tag, (OCI_MANIFEST, OCI_INDEX))
     return found.digest if found is not None and inputs.match(found.data) else None
 
 
 def publish_image(
-    route: Transfer, base: BaseImage, layers: Sequence[Blob], image: ModelImage, tag: str
+    route: Transfer, bases: Sequence[BaseImage], layers: Sequence[Blob], image: ModelImage, tag: str
 ) -> str:
     """Push what the repository lacks, and return the digest of the image.
 
@@ -41,13 +41,18 @@ def publish_image(
         RegistryUnavailable: no answer after all attempts.
 
     """
-    # The manifest is last: a registry accepts it only when all blobs are there.
-    for descriptor in base.layers:
+    # What names others comes after them: a registry accepts it only when all of them are there.
+    descriptors = {item["digest"]: item for base in bases for item in base.layers}
+    for descriptor in descriptors.values():
         _transfer_layer(route, descriptor)
     for layer in layers:
         push_blob(route.target, layer)
-    push_blob(route.target, BytesBlob(image.config))
-    return route.target.put_manifest(tag, image.manifest, OCI_MANIFEST)
+    for config in image.configs:
+        push_blob(route.target, BytesBlob(config))
+
+    for manifest in image.manifests if image.index is not None else ():
+        route.target.put_manifest(manifest.digest, manifest.data, manifest.media_type)
+    return route.target.put_manifest(tag, image.top.data, image.top.media_type)
 
 
 def _transfer_layer(route: Transfer, descriptor: Manifest) -> None:

@@ -15,7 +15,7 @@ from slipway.jobs.termination_message import serialize_result
 
 def image(config: Manifest) -> BaseImage:
     reference = parse_reference("registry.local/triton:1")
-    return BaseImage(reference, f"sha256:{'0' * 64}", (), {"config": config})
+    return BaseImage(reference, "amd64", f"sha256:{'0' * 64}", (), {"config": config})
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_tensorflow_model_needs_an_image_that_may_have_its_backend(
     name: str, version: str, is_served: bool
 ) -> None:
     config = {"config": {"Labels": {VERSION_LABEL: version}}}
-    base = BaseImage(parse_reference(name), f"sha256:{'0' * 64}", (), config)
+    base = BaseImage(parse_reference(name), "amd64", f"sha256:{'0' * 64}", (), config)
 
     require_backend(ModelFormat.ONNX, base)
     if is_served:

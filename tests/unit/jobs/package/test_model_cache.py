@@ -1,0 +1,139 @@
+"""The cache of Fetch mode: what it gives is what was fetched, whatever was done to it."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from slipway.jobs.file_tree import Tree, make_tree, walk_files
+from slipway.jobs.model_digest import TreeDigest, hash_tree
+from slipway.jobs.package.model_cache import ModelCache
+
+LARGE = 10**9
+
+
+def a_model(folder: Path, content: bytes) -> tuple[Tree, TreeDigest]:
+    (folder / "1").mkdir(parents=True)
+    (folder / "1" / "model.onnx").write_bytes(content)
+    (folder / "labels.txt").write_text("seven")
+    tree = make_tree(walk_files(folder), is_private=True)
+    return tree, hash_tree(tree)
+
+
+def taken(cache: ModelCache, digest: str, into: Path) -> bytes | None:
+    """Return the weights that the cache gives."""
+    known = cache.take(digest, into)
+    return None if known is None else known[0]["1/model.onnx"].read_bytes()
+
+
+def test_what_was_kept_is_given_with_its_digests(tmp_path: Path) -> None:
+    cache = ModelCache(tmp_path / "cache", LARGE)
+    tree, found = a_model(tmp_path / "fetched", b"weights")
+
+    with cache.hold(found.digest):
+        assert cache.take(found.digest, tmp_path / "first") is None
+        cache.put(tree, found)
+        known = cache.take(found.digest, tmp_path / "second")
+
+    assert known is not None
+    assert known[1] == found
+    assert hash_tree(known[0]) == found
+
+
+def change_weights(entry: Path) -> None:
+    (entry / "files" / "1" / "model.onnx").write_bytes(b"others!")
+
+
+def change_list(entry: Path) -> None:
+    (entry / "sha256sums").write_text("0" * 64 + "  ../../outside\n")
+
+
+def cut_weights(entry: Path) -> None:
+    os.truncate(entry / "files" / "1" / "model.onnx", 3)
+
+
+def lose_weights(entry: Path) -> None:
+    (entry / "files" / "1" / "model.onnx").unlink()
+
+
+@pytest.mark.parametrize("harm", [change_weights, change_list, cut_weights, lose_weights])
+def test_what_somebody_changed_is_never_given_and_is_replaced(
+    tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    cache = ModelCache(tmp_path / "cache", LARGE)
+    tree, found = a_model(tmp_path / "fetched", b"weights")
+    with cache.hold(found.digest):
+        cache.put(tree, found)
+        harm(tmp_path / "cache" / found.digest.removeprefix("sha256:"))
+
+        assert taken(cache, found.digest, tmp_path / "a") is None
+        cache.put(tree, found)
+        assert taken(cache, found.digest, tmp_path / "b") == b"weights"
+
+
+def test_what_a_pod_left_that_was_killed_is_not_given_and_goes(tmp_path: Path) -> None:
+    cache = ModelCache(tmp_path / "cache", LARGE)
+    tree, found = a_model(tmp_path / "fetched", b"weights")
+    other = "0" * 64
+    left = [tmp_path / "cache" / f"{name}.part" for name in (found.digest[7:], other)]
+    for part in left:
+        (part / "files").mkdir(parents=True)
+        (part / "sha256sums").write_text(found.text)
+
+    with cache.hold(found.digest):
+        assert taken(cache, found.digest, tmp_path / "a") is None
+        cache.put(tree, found)
+        assert taken(cache, found.digest, tmp_path / "b") == b"weights"
+
+    assert not (tmp_path / "cache" / f"{other}.part").exists()
+
+
+def test_the_model_that_was_used_longest_ago_makes_room(tmp_path: Path) -> None:
+    models = [a_model(tmp_path / name, name.encode() * 100) for name in ("a", "b", "c")]
+    cache = ModelCache(tmp_path / "cache", sum(found.size for _, found in models[:2]))
+    for age, (tree, found) in enumerate(models[:2]):
+        with cache.hold(found.digest):
+            cache.put(tree, found)
+        used = tmp_path / "cache" / found.digest[7:] / "sha256sums"
+        os.utime(used, (1000 + age, 1000 + age))
+
+    # Using the first one makes it the younger of the two.
+    with cache.hold(models[0][1].digest):
+        assert taken(cache, models[0][1].digest, tmp_path / "into") is not None
+    with cache.hold(models[2][1].digest):
+        cache.put(*models[2])
+
+    kept = [taken(cache, found.digest, tmp_path / "into") is not None for _, found in models]
+    assert kept == [True, False, True]
+
+
+def test_a_model_that_another_pod_is_copying_is_not_removed(tmp_path: Path) -> None:
+    models = [a_model(tmp_path / name, name.encode() * 100) for name in ("a", "b")]
+    cache = ModelCache(tmp_path / "cache", models[0][1].size)
+    with cache.hold(models[0][1].digest):
+        cache.put(*models[0])
+        with cache.hold(models[1][1].digest):
+            cache.put(*models[1])
+
+    kept = [taken(cache, found.digest, tmp_path / "into") is not None for _, found in models]
+    assert kept == [True, False]
+
+
+def test_a_model_larger_than_the_cache_is_not_kept(tmp_path: Path) -> None:
+    cache = ModelCache(tmp_path / "cache", 3)
+    tree, found = a_model(tmp_path / "fetched", b"weights")
+
+    with cache.hold(found.digest):
+        cache.put(tree, found)
+
+        assert taken(cache, found.digest, tmp_path / "into") is None
+
+
+def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no directory")
+    cache = ModelCache(tmp_path / "file" / "cache", LARGE)
+    tree, found = a_model(tmp_path / "fetched", b"weights")
+
+    with cache.hold(found.digest):
+        assert cache.take(found.digest, tmp_path / "into") is None
+        cache.put(tree, found)
