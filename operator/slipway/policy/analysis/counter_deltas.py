@@ -14,11 +14,11 @@ import math
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
-from operator import mul
+from operator import add, mul
 from typing import Any
 
 from slipway.api.counters import Counters, Latency, RouteCounters, latency_edges
@@ -26,6 +26,7 @@ from slipway.api.modeldeployment import AnalysisMode
 from slipway.api.times import from_wire, to_wire
 from slipway.policy.analysis.metric_memory import MOST_PARSED, decode_state, read_floats
 from slipway.policy.analysis.plan import Plan
+from slipway.policy.record_copy import replace
 
 SLOW_FLOOR_MILLIS = 25.0
 """Answers below it are never slow, whatever stable does."""
@@ -322,7 +323,9 @@ def _rows_of(tick: Counters, plan: Plan, edges: tuple[float, ...]) -> dict[str, 
 
 def to_count(number: int) -> int:
     """Return the number as a count that can be calculated with, 0 to `MOST_COUNT`."""
-    return min(max(0, number), MOST_COUNT)
+    if 0 <= number <= MOST_COUNT:
+        return number
+    return MOST_COUNT if number > 0 else 0
 
 
 def _newest_rows(base: CounterBase, rows: Mapping[str, ProxyRows]) -> dict[str, ProxyRows]:
@@ -388,7 +391,7 @@ def _in_flight_row(active: int, width: int) -> Row:
 
 
 def _add_rows(left: Row, right: Row) -> Row:
-    return tuple(a + (right[i] if i < len(right) else 0) for i, a in enumerate(left))
+    return (*map(add, left, right), *left[len(right) :])
 
 
 def _subtract_rows(now: Row, before: Row) -> Row:
@@ -405,12 +408,11 @@ def _subtract_rows(now: Row, before: Row) -> Row:
         now[0] - old[0],
         max(0, now[FAILED] - old[FAILED]),
         now[LOG_MILLIS] - old[LOG_MILLIS],
-        *(_added(a, b) for a, b in zip(now[EARLIEST:], old[EARLIEST:], strict=True)),
+        *[
+            max(0, a - b) if b != UNKNOWN else 0
+            for a, b in zip(now[EARLIEST:], old[EARLIEST:], strict=True)
+        ],
     )
-
-
-def _added(now: int, before: int) -> int:
-    return 0 if before == UNKNOWN else max(0, now - before)
 
 
 def slow_requests(latency: Latency, edge: float) -> int:

@@ -8,15 +8,14 @@ in `policy.statistics`; docs/analysis.md is the whole story for users.
 
 import math
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
 from slipway.api.counters import Counters
 from slipway.api.modeldeployment import AnalysisMode
 from slipway.api.reasons import Reason
-from slipway.api.times import to_wire
 from slipway.api.verdict import Verdict
 from slipway.policy.analysis.counter_deltas import (
     BEGUN,
@@ -47,14 +46,16 @@ from slipway.policy.analysis.metrics.by_pod import NAME as PODS
 from slipway.policy.analysis.metrics.by_pod import assess_pods
 from slipway.policy.analysis.metrics.by_reading import UNREAD, assess_reading, judge_untested
 from slipway.policy.analysis.metrics.mean import MeanMetric, assess_mean
-from slipway.policy.analysis.metrics.share import ShareMetric, assess_share
+from slipway.policy.analysis.metrics.share import NOTHING_OPEN, Open, ShareMetric, assess_share
 from slipway.policy.analysis.metrics.threshold import check_share
 from slipway.policy.analysis.metrics.traffic_split import ALL, SplitMemory, assess_split, load_split
 from slipway.policy.analysis.metrics.traffic_split import NAME as TRAFFIC
 from slipway.policy.analysis.metrics.trend import NAME as TREND
 from slipway.policy.analysis.metrics.trend import assess_trend
 from slipway.policy.analysis.plan import Plan
+from slipway.policy.analysis.wording import timestamp
 from slipway.policy.judgement import Judgement, KeptText, Role
+from slipway.policy.record_copy import replace
 from slipway.policy.statistics.eprocess import FINE_BETTER_BETS, FINE_RATIOS, Pair
 from slipway.policy.statistics.mean_windows import Window, limit_millis
 
@@ -92,15 +93,21 @@ class _StoredStates:
     """The stored states that belong to the stored base."""
 
     texts: Mapping[str, str]
-    traffic: RawState
+    stamp: object
+    tags: Sequence[object]
+    """Of the names of those that had one."""
+
+    @classmethod
+    def beside(cls, traffic: RawState, texts: Mapping[str, str]) -> "_StoredStates":
+        """Return the states that were stored with this one of the traffic."""
+        tags = traffic.get(TAGS)
+        return cls(texts, traffic.get(STAMP), tags if isinstance(tags, list) else ())
 
     def of(self, name: str) -> StoredState:
         """Return a metric's state."""
         text = self.texts.get(name)
-        stored = self.traffic.get(TAGS)
-        is_known = isinstance(stored, list) and _name_tag(name) in stored
-        belongs = decode_state(text).get(STAMP) == self.traffic.get(STAMP)
-        return StoredState(text if belongs else None, is_known)
+        belongs = decode_state(text).get(STAMP) == self.stamp
+        return StoredState(text if belongs else None, _name_tag(name) in self.tags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +145,7 @@ def judge(
     if not answered:
         return _judge_unread(states, inputs, plan)
 
-    traffic = decode_state(states.get(TRAFFIC))
-    stored = _StoredStates(states, traffic)
+    stored = _StoredStates.beside(decode_state(states.get(TRAFFIC)), states)
     before = load_or_begin_base(states.get(TRAFFIC), plan, now)
     base, delta = advance_base(before, answered, plan, now)
     look = Look(plan, base, delta.seconds, delta.is_new_step, now, before.at, delta.is_gap)
@@ -164,7 +170,7 @@ def _with_memories(
     assessed: list[Assessment], split: Assessment, base: CounterBase, memory: SplitMemory
 ) -> tuple[Judgement, ...]:
     """Return the judgements with the memories that are to be stored, all of one base."""
-    stamp = to_wire(base.at)
+    stamp = timestamp(base.at)
     tags = tuple(_name_tag(item.judgement.name) for item in assessed if item.memory is not None)
     traffic = TrafficMemory(base, memory, tags)
 
@@ -183,6 +189,7 @@ def _load_split(text: str | None) -> SplitMemory:
     return load_split(decode_state(text).get(SPLIT))
 
 
+@lru_cache(MOST_PARSED)
 def _name_tag(name: str) -> int:
     return zlib.crc32(name.encode())
 
@@ -204,31 +211,29 @@ def _column_pair(delta: CounterDelta, among: int, column: int) -> Pair:
 
 def _assess_router(
     delta: CounterDelta,
-    is_open: tuple[int, int],
+    is_open: Open,
     stored: _StoredStates,
     look: Look,
     advice: str,
 ) -> list[Assessment]:
     """Return what the routers' counters say; `advice` goes with errors."""
+    is_fixed = look.plan.mode is AnalysisMode.THRESHOLD
+    if is_fixed:
+        is_open = NOTHING_OPEN
     shares = [
-        (FAILED, replace(_error_share(look), advice=advice)),
-        *_slow_shares(look),
-        *_refused_shares(look),
-        *_far_shares(look),
+        (FAILED, _error_share(look, is_open, advice)),
+        *_slow_shares(look, is_open),
+        *_refused_shares(look, is_open),
+        *_far_shares(look, is_open),
     ]
-    if look.plan.mode is AnalysisMode.THRESHOLD:
+    if is_fixed:
         assessed = [
             check_share(share, _column_pair(delta, 0, column), stored.of(share.name), look)
             for column, share in shares
         ]
     else:
         assessed = [
-            assess_share(
-                replace(share, is_open=is_open),
-                _column_pair(delta, BEGUN, column),
-                stored.of(share.name),
-                look,
-            )
+            assess_share(share, _column_pair(delta, BEGUN, column), stored.of(share.name), look)
             for column, share in shares
         ]
     if not look.base.edges:
@@ -259,7 +264,7 @@ def _assess_pods(
     return assess_pods(ticks, inputs.pods, stored.of(PODS).text, look)
 
 
-def _error_share(look: Look) -> ShareMetric:
+def _error_share(look: Look, is_open: Open, advice: str) -> ShareMetric:
     plan = look.plan
     is_fixed = plan.mode is AnalysisMode.THRESHOLD
     return ShareMetric(
@@ -271,6 +276,8 @@ def _error_share(look: Look) -> ShareMetric:
         absolute=plan.tolerance.absolute,
         maximum=plan.threshold.max_error_ratio if is_fixed else None,
         bake_harm=None if is_fixed else _bake_harm(plan),
+        is_open=is_open,
+        advice=advice,
     )
 
 
@@ -279,7 +286,7 @@ def _bake_harm(plan: Plan) -> float:
     return max(BAKE_HARM * plan.max_harm, BAKE_TOLERANCE * plan.tolerance.absolute)
 
 
-def _refused_shares(look: Look) -> list[tuple[int, ShareMetric]]:
+def _refused_shares(look: Look, is_open: Open) -> list[tuple[int, ShareMetric]]:
     """Return the share of requests that the server refused, unless a user's metric has its name."""
     plan = look.plan
     taken = any(metric.name == CLIENT_ERRORS for metric in plan.metrics)
@@ -294,6 +301,7 @@ def _refused_shares(look: Look) -> list[tuple[int, ShareMetric]]:
         relative=1 + CLIENT_TOLERANCE * plan.tolerance.relative,
         absolute=CLIENT_TOLERANCE * plan.tolerance.absolute,
         shared_at=CLIENT_SHARED_AT,
+        is_open=is_open,
         ratios=FINE_RATIOS,
         better_bets=FINE_BETTER_BETS,
         passes_below=1 + plan.tolerance.relative,
@@ -303,7 +311,7 @@ def _refused_shares(look: Look) -> list[tuple[int, ShareMetric]]:
     return [(REFUSED, share)]
 
 
-def _slow_shares(look: Look) -> list[tuple[int, ShareMetric]]:
+def _slow_shares(look: Look, is_open: Open) -> list[tuple[int, ShareMetric]]:
     """Return the shares of slow requests, each with its column; the last edge is the p99's."""
     plan, edges = look.plan, look.base.edges
     is_fixed = plan.mode is AnalysisMode.THRESHOLD
@@ -322,6 +330,7 @@ def _slow_shares(look: Look) -> list[tuple[int, ShareMetric]]:
                 absolute=plan.tolerance.absolute,
                 maximum=plan.threshold.max_slow_ratio if is_fixed else None,
                 shared_at=SLOW_SHARED_AT,
+                is_open=is_open,
                 # the share of an edge that is the same as another's is that one's
                 parts=MOST_EDGES + 1 - len(edges) if number == len(edges) - 1 else 1,
             ),
@@ -330,7 +339,7 @@ def _slow_shares(look: Look) -> list[tuple[int, ShareMetric]]:
     ]
 
 
-def _far_shares(look: Look) -> list[tuple[int, ShareMetric]]:
+def _far_shares(look: Look, is_open: Open) -> list[tuple[int, ShareMetric]]:
     """Return the shares of answers around stable's p99.9, where enough of them were counted."""
     base, tolerance = look.base, look.plan.tolerance
     first = FIXED + len(base.edges)
@@ -348,6 +357,7 @@ def _far_shares(look: Look) -> list[tuple[int, ShareMetric]]:
                 relative=1 + tolerance.relative,
                 absolute=FAR_TOLERANCE * tolerance.absolute,
                 shared_at=SLOW_SHARED_AT,
+                is_open=is_open,
             ),
         )
         for number, (name, edge) in enumerate(zip(FAR_NAMES, base.far or (), strict=False))

@@ -15,6 +15,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from slipway.api.reasons import Reason
 from slipway.api.verdict import Verdict
@@ -34,6 +35,10 @@ BUDGET = {
 """In parts of the sum over the groups that have members."""
 LATER = frozenset({BudgetGroup.FAR})
 """Groups whose metrics come once there are enough samples; until then their part is kept."""
+SPENDING = frozenset({Role.REQUIRED, Role.ADVISORY})
+"""Roles of metrics that may roll back on the common budget."""
+MOST_DIVISIONS = 256
+"""Of the budget, that stay known: one for each set of metrics."""
 ALMOST = math.log(10.0)
 """A metric is under suspicion from a tenth of what it needs."""
 
@@ -75,8 +80,9 @@ def merge_evidence(
     spending = [item for item in metrics if _spends_budget(item)]
     stakes = _stakes_of(spending, false_rollback, planned)
     enough = math.log(1 / false_rollback)
-    total = log_sum(stake.weighted for stake in stakes)
-    culprit = max(stakes, key=lambda stake: stake.weighted, default=None)
+    weighted = [stake.weighted for stake in stakes]
+    total = log_sum(weighted)
+    culprit = stakes[weighted.index(max(weighted))] if stakes else None
 
     # Missing data is never blame: while the largest part of the evidence cannot be read, it waits.
     if culprit is None or culprit.metric.is_missing or total < enough:
@@ -91,24 +97,33 @@ def merge_evidence(
 
 
 def _spends_budget(item: Assessment) -> bool:
-    is_grouped = item.group is not BudgetGroup.NONE
-    return is_grouped and item.judgement.role in {Role.REQUIRED, Role.ADVISORY}
+    return item.group is not BudgetGroup.NONE and item.judgement.role in SPENDING
 
 
 def _stakes_of(metrics: Sequence[Assessment], false_rollback: float, planned: int) -> list[Stake]:
+    parts = tuple([(item.group, item.parts) for item in metrics])
+    shares = _divide_budget(parts, false_rollback, planned)
+    return [Stake(item, *share) for item, share in zip(metrics, shares, strict=True)]
+
+
+@lru_cache(MOST_DIVISIONS)
+def _divide_budget(
+    wanted: tuple[tuple[BudgetGroup, int], ...], false_rollback: float, planned: int
+) -> list[tuple[float, float]]:
+    """Return each metric's share and need, by group and parts: the same at most looks."""
     parts = Counter[BudgetGroup]()
-    for item in metrics:
-        parts[item.group] += item.parts
+    for group, number in wanted:
+        parts[group] += number
     parts[BudgetGroup.REST] = max(parts[BudgetGroup.REST], planned)
 
     present = {group for group in parts if parts[group]}
     groups = {*present, *LATER} if BudgetGroup.ERRORS in present else present
-    whole = sum(BUDGET[group] for group in groups)
-    stakes = []
-    for item in metrics:
-        share = BUDGET[item.group] * item.parts / whole / parts[item.group]
-        stakes.append(Stake(item, share, math.log(1 / (false_rollback * share))))
-    return stakes
+    whole = sum(BUDGET[group] for group in BudgetGroup if group in groups)
+    divided = []
+    for group, number in wanted:
+        share = BUDGET[group] * number / whole / parts[group]
+        divided.append((share, math.log(1 / (false_rollback * share))))
+    return divided
 
 
 def _fail_by(stake: Stake, total: float, enough: float) -> Assessment:

@@ -10,9 +10,10 @@ small one would become 0.
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain, islice
 from typing import Protocol
 
 from slipway.policy.statistics.dispersion import DispersionGuard
@@ -30,8 +31,12 @@ EXACT_DIGITS = 11
 """Digits of a large number, all of which a float of 64 bits has with room to spare."""
 MOST_PARSED = 2048
 """Texts that stay parsed, of each kind: those of a hundred rollouts with a dozen metrics each."""
+MOST_ROUNDED = 16_384
+"""Numbers that stay rounded: those of the last looks come again at each."""
 MOST = 1e30
 """Larger numbers are unsound: no count, no sum, and nothing to calculate with."""
+Counters = Mapping[str, tuple[float, float]]
+"""What each source counted: all, and the bad of it or the sum of it."""
 RawState = Mapping[str, object]
 """A state as it is stored, decoded and not checked."""
 STAMP = "a"
@@ -59,18 +64,28 @@ def decode_state(text: str | None) -> RawState:
     return raw if isinstance(raw, dict) else {}
 
 
+@lru_cache(MOST_ROUNDED)
 def round_down(value: float) -> float | int:
     """Return the largest number of few digits that is not above `value`; whole ones are exact."""
-    if value == 0 or not math.isfinite(value) or value.is_integer():
-        return int(value) if math.isfinite(value) else value
-    places = math.floor(math.log10(abs(value))) + 1
-    digits = max(0, min(DIGITS - min(0, places), EXACT_DIGITS - max(0, places)))
-    if abs(value) < SMALL:
-        digits += DIGITS
+    if value.is_integer():
+        return int(value)
+    if not math.isfinite(value):
+        return value
+    size = abs(value)
+    places = math.floor(math.log10(size)) + 1
     if DIGITS - places > MOST_DIGITS:
         return 0
+    if places > 0:
+        digits = max(0, min(DIGITS, EXACT_DIGITS - places))
+    else:
+        digits = min(DIGITS - places, EXACT_DIGITS)
+    if size < SMALL:
+        digits += DIGITS
     scale = 10.0**digits
     return math.floor(round(value * scale, 4)) / scale  # 1233.9999999999998 was 1234
+
+
+_SEQUENCES = (list, tuple)
 
 
 def _refuse_constant(constant: str) -> float:
@@ -85,9 +100,7 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 def _round_floats(value: object) -> object:
     if isinstance(value, float):
         return round_down(value)
-    if isinstance(value, int | str):
-        return value
-    if isinstance(value, list | tuple):
+    if isinstance(value, _SEQUENCES):
         return [_round_floats(item) for item in value]
     if isinstance(value, dict):
         return {key: _round_floats(item) for key, item in value.items()}
@@ -144,12 +157,17 @@ class SourcesMemory:
     """The memory of a metric whose counters come by source."""
 
     memory: MetricMemory
-    counters: Mapping[str, tuple[float, float]]
+    counters: Counters
     """What was read last."""
 
     def raw(self) -> RawState:
         """Return the value for status."""
         return {**self.memory.raw(), COUNTERS: self.counters}
+
+
+def with_counters(memory: MetricMemory, counters: Counters | None) -> MetricMemory:
+    """Return the memory with what was read last, where counters come by source."""
+    return memory if counters is None else SourcesMemory(memory, counters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,35 +210,45 @@ class ShareMemory:
         }
 
 
+_SHARE_LISTS = {
+    "f": len(UNBET.wealth) + 1,
+    "n": len(QUIET.shifted) + len(QUIET.same) + 2,
+    "b": 4,
+    "p": len(BETTER_BETS) + 1,
+    "s": 4,
+    "r": 2,
+    "t": 6,
+}
+"""How long each list of numbers is."""
+
+
 @lru_cache(MOST_PARSED)
 def load_share(text: str | None) -> ShareMemory | None:
     """Read a share's memory; None where it is not one."""
     raw = decode_state(text)
     try:
-        *wealth, kept = _read_floats(raw["f"], len(UNBET.wealth) + 1)
+        found = _read_lists(raw, _SHARE_LISTS)
+        cells, starts, passed = found["n"], found["f"], found["p"]
         ratios, spreads = len(QUIET.shifted), len(QUIET.same)
-        cells = _read_floats(raw["n"], ratios + spreads + 2)
-        *block, failed, checked = _read_ints(raw["t"], 6)
+        requests, events = found["r"]
+        failed, checked = map(int, found["t"][4:])
 
         guard = DispersionGuard(
             shifted=cells[:ratios],
             same=cells[ratios : ratios + spreads],
             kept=_read_share(cells[-2]),
             seconds=max(0.0, cells[-1]),
-            block=_read_pair(raw["b"]),
+            block=_to_pair(found["b"]),
         )
 
-        requests, events = _read_floats(raw["r"], 2)
-        *passed, best = _read_floats(raw["p"], len(BETTER_BETS) + 1)
-
         return ShareMemory(
-            starts=StartMixture(tuple(wealth), _read_share(kept)),
+            starts=StartMixture(starts[:-1], _read_share(starts[-1])),
             guard=guard,
-            wealth=tuple(passed),
-            best=best,
-            step=_read_pair(raw["s"]),
+            wealth=passed[:-1],
+            best=passed[-1],
+            step=_to_pair(found["s"]),
             recent=(requests, events),
-            block=_read_pair(block),
+            block=_to_pair(found["t"][:4]),
             failed=failed,
             checked=checked,
             looks=_read_looks(raw["l"]),
@@ -339,7 +367,8 @@ def load_value(text: str | None) -> ValueMemory | None:
 
 def are_sound(*values: float) -> bool:
     """Return whether every value can be stored and calculated with."""
-    return all(abs(value) <= MOST for value in values)
+    unsound = [value for value in values if not -MOST <= value <= MOST]
+    return not unsound
 
 
 def read_floats(raw: object) -> tuple[float, ...]:
@@ -351,7 +380,7 @@ def read_floats(raw: object) -> tuple[float, ...]:
         OverflowError: an integer is too large for a float.
 
     """
-    values = tuple(float(value) for value in _list_items(raw))
+    values = tuple(map(float, _list_items(raw)))
     if not are_sound(*values):
         raise ValueError(raw)
     return values
@@ -388,22 +417,31 @@ def _read_share(value: float) -> float:
     return value
 
 
-def _read_pair(raw: object) -> Pair:
-    counts = _read_ints(raw, 4)
-    if min(counts) < 0:
+def _read_lists(raw: RawState, lengths: Mapping[str, int]) -> dict[str, tuple[float, ...]]:
+    """Return lists of numbers, by key; all of them are read at once, which is quicker."""
+    lists = [_list_items(raw[key]) for key in lengths]
+    if [*map(len, lists)] != [*lengths.values()]:
         raise ValueError(raw)
+    values = iter(read_floats([*chain(*lists)]))
+    return {key: tuple(islice(values, length)) for key, length in lengths.items()}
+
+
+def _to_pair(values: tuple[float, ...]) -> Pair:
+    counts = [*map(int, values)]
+    if min(counts) < 0:
+        raise ValueError(values)
     return Pair(*counts)
 
 
 def _read_ints(raw: object, length: int) -> tuple[int, ...]:
-    return tuple(int(value) for value in _read_floats(raw, length))
+    return tuple(map(int, _read_floats(raw, length)))
 
 
 def _read_looks(raw: object) -> tuple[float, ...]:
     return read_floats(tuple(_list_items(raw))[-MOST_LOOKS:])
 
 
-def _list_items(raw: object) -> Iterable[float]:
+def _list_items(raw: object) -> Sequence[float]:
     if not isinstance(raw, list | tuple):
         raise TypeError(raw)
     return raw

@@ -1,16 +1,32 @@
 """The wording of judgements: one line per metric, readable alone and when it is cut."""
 
 import math
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 
+from slipway.api.times import to_wire
 from slipway.policy.statistics.eprocess import Pair
 
 MOST = 1e6
 """Larger odds are not distinguished."""
 MOST_REQUESTS = 1e15
 MINUTE, HOUR = 60, 3600
+MOST_MOMENTS = 1024
+"""That stay written: those of a thousand rollouts, or of a look each of as many."""
 LONGEST = 1e9
 """Nobody plans further ahead: 30 years."""
+
+
+@lru_cache(MOST_MOMENTS)
+def timestamp(moment: datetime) -> str:
+    """Return RFC 3339: every metric of a look says the same moment, which is written once."""
+    return to_wire(moment)
+
+
+@lru_cache(MOST_MOMENTS)
+def time_of_day(moment: datetime) -> str:
+    """Return the time of day in UTC."""
+    return f"{moment.astimezone(UTC):%H:%M:%S}"
 
 
 def share_of_requests(events: int, requests: int) -> str:
@@ -24,7 +40,7 @@ def compare_shares(what: str, pair: Pair, limit: float, since: datetime) -> str:
     return (
         f"{what} {share_of_requests(pair.k_c, pair.n_c)} "
         f"vs {share_of_requests(pair.k_s, pair.n_s)} on stable, "
-        f"limit {limit:.2%}, since {since:%H:%M:%S}"
+        f"limit {limit:.2%}, since {time_of_day(since)}"
     )
 
 

@@ -31,10 +31,11 @@ that stays bad cannot be told from a bad version.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from operator import add, mul
 
+from slipway.policy.record_copy import replace
 from slipway.policy.statistics.eprocess import (
     NEVER,
     NOTHING,
@@ -113,11 +114,12 @@ class DispersionGuard:
     phase: Phase = STEPS
     """Where the rollout stands; not remembered."""
 
-    def after(self, delta: Pair, seconds: float) -> "DispersionGuard":
-        """Count on; a full block is closed and the next one begins empty."""
+    def after(self, delta: Pair, seconds: float, phase: Phase | None = None) -> "DispersionGuard":
+        """Count on, in a phase if one is told; a full block is closed, the next begins empty."""
+        phase = phase or self.phase
         block, spent = self.block + delta, self.seconds + seconds
-        now = DispersionGuard(self.shifted, self.same, self.kept, spent, block, self.phase)
-        return now.closed() if now.seconds >= self.phase.block_seconds else now
+        now = DispersionGuard(self.shifted, self.same, self.kept, spent, block, phase)
+        return now.closed() if spent >= phase.block_seconds else now
 
     def closed(self) -> "DispersionGuard":
         """Close the present block, however full it is."""

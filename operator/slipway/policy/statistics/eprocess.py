@@ -79,7 +79,9 @@ def log_sum(values: Iterable[float]) -> float:
 
 def log_add(left: float, right: float) -> float:
     """Return log(exp(left) + exp(right))."""
-    return max(left, right) + math.log1p(math.exp(-abs(left - right)))
+    if left < right:
+        left, right = right, left
+    return left + math.log1p(math.exp(right - left))
 
 
 def bet_on_worse(
@@ -88,14 +90,12 @@ def bet_on_worse(
     """Return log e of each bet against p_c <= relative * p_s + absolute; without stable 0."""
     if not pair.n_c or not pair.n_s:
         return [0.0] * len(ratios)
-    split = pair.n_c / pair.n_s
+    odds = pair.n_c / pair.n_s * relative
     found = []
     for ratio in ratios:
-        bet = (ratio - 1) / (split * relative * ratio + 1)
-        lost = math.log(max(SMALLEST, 1 - split * relative * bet))
-        found.append(
-            pair.k_c * math.log1p(bet) + pair.k_s * lost - absolute * bet * pair.n_c,
-        )
+        bet = (ratio - 1) / (odds * ratio + 1)
+        lost = math.log(max(SMALLEST, 1 - odds * bet))
+        found.append(pair.k_c * math.log1p(bet) + pair.k_s * lost - absolute * bet * pair.n_c)
     return found
 
 
@@ -111,11 +111,9 @@ def bet_on_better(
     pair: Pair, relative: float, absolute: float, bets: Sequence[float] = BETTER_BETS
 ) -> list[float]:
     """Return log e of each bet against p_c >= relative * p_s + absolute."""
-    split = pair.n_c / pair.n_s if pair.n_s else 0.0
+    odds = pair.n_c / pair.n_s * relative if pair.n_s else 0.0
     return [
-        pair.k_c * math.log1p(-bet)
-        + pair.k_s * math.log1p(split * relative * bet)
-        + absolute * bet * pair.n_c
+        pair.k_c * math.log1p(-bet) + pair.k_s * math.log1p(odds * bet) + absolute * bet * pair.n_c
         for bet in bets
     ]
 
@@ -165,11 +163,11 @@ class StartMixture:
         """Place `share` of what is kept, then win or lose."""
         placed, kept = place_bets(self.kept, share)
         log_placed = log_of(placed)
-        wealth = tuple(
-            max(NEVER, log_add(before, log_placed) + gain)
+        wealth = [
+            log_add(before, log_placed) + gain
             for before, gain in zip(self.wealth, won, strict=True)
-        )
-        return StartMixture(wealth, kept)
+        ]
+        return StartMixture(tuple([max(value, NEVER) for value in wealth]), kept)
 
     @property
     def log_e(self) -> float:

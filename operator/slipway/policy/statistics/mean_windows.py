@@ -13,8 +13,9 @@ T. L. Lai, On confidence sequences (1976); H. Wang and A. Ramdas, Anytime-valid 
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from slipway.policy.record_copy import replace
 from slipway.policy.statistics.eprocess import log_mean
 
 WINDOW_SECONDS = 60.0

@@ -11,9 +11,10 @@ starts at 1 and is a supermartingale where no stratum is worse, and P(ever >= 1/
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import exp, log
 
+from slipway.policy.record_copy import replace
 from slipway.policy.statistics.eprocess import StartMixture, log_of, log_sum
 
 GIVEN = 0.75

@@ -17,8 +17,9 @@ counts E[e] = 1 out over all orders.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from slipway.policy.record_copy import replace
 from slipway.policy.statistics.eprocess import log_mean
 
 EXPONENTS = (2.0, 5.0, 15.0)

@@ -1,9 +1,9 @@
 """The assessment of one metric in one look, before the metrics are merged."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import Enum
+from enum import StrEnum
 
 from slipway.api.reasons import Reason
 from slipway.api.verdict import Verdict
@@ -11,12 +11,15 @@ from slipway.policy.analysis.counter_deltas import CounterBase
 from slipway.policy.analysis.metric_memory import MetricMemory
 from slipway.policy.analysis.plan import Plan
 from slipway.policy.judgement import Judgement
+from slipway.policy.record_copy import replace
 
+Said = tuple[Verdict, Reason, str]
+"""What a metric says: its verdict, the reason, and the message."""
 SLOWEST_TIMES = 5.0
 """Times stable's p99: how long a step lasts at least."""
 
 
-class BudgetGroup(Enum):
+class BudgetGroup(StrEnum):
     """Which part of the budget for false rollbacks a metric may spend."""
 
     ERRORS = "errors"

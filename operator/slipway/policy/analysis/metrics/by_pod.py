@@ -13,14 +13,13 @@ its counters down.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from json import dumps
 from typing import Any
 
 from slipway.api.counters import MOST_PODS, Counters, PodCounters
 from slipway.api.reasons import Reason
-from slipway.api.times import to_wire
 from slipway.api.verdict import Verdict
 from slipway.policy.analysis import wording
 from slipway.policy.analysis.counter_deltas import is_older, life_of_envoy, to_count
@@ -34,6 +33,7 @@ from slipway.policy.analysis.metric_memory import (
 from slipway.policy.analysis.metrics.assessment import Assessment, Look
 from slipway.policy.analysis.metrics.share import share_to_place
 from slipway.policy.judgement import Judgement
+from slipway.policy.record_copy import replace
 from slipway.policy.statistics.eprocess import Pair, StartMixture, bet_on_worse
 from slipway.policy.statistics.strata import StrataMixture, Stratum, most_evidence
 
@@ -294,7 +294,7 @@ def _judge_pods(memory: PodMemory, names: Mapping[str, str], look: Look) -> tupl
         if len(strata) < FEWEST:
             message = "the candidate has one pod, so there is none to compare it with"
 
-    judgement = Judgement(NAME, verdict, reason, message, since=to_wire(look.base.since))
+    judgement = Judgement(NAME, verdict, reason, message, since=wording.timestamp(look.base.since))
     if reason is Reason.POD_STANDS_OUT:  # the worst of several is no value of the candidate's
         judgement = replace(judgement, candidate=own.share, baseline=siblings.share, limit=limit)
     return judgement, figures if stands_out and log_e >= NAMED_FROM else ""

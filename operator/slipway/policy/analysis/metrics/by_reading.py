@@ -7,7 +7,6 @@ drift is judged on its own (`prediction_drift`).
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 
 from slipway.api.reasons import Reason, Why
 from slipway.api.verdict import Verdict
@@ -26,7 +25,6 @@ from slipway.policy.analysis.metric_memory import (
     STAMP,
     UNBEGUN,
     KeptMemory,
-    SourcesMemory,
     StoredState,
     are_sound,
     decode_state,
@@ -41,6 +39,7 @@ from slipway.policy.analysis.metrics.number import assess_number, highest_allowe
 from slipway.policy.analysis.metrics.share import ShareMetric, assess_share, weigh_evidence
 from slipway.policy.analysis.plan import MetricPlan
 from slipway.policy.judgement import Judgement
+from slipway.policy.record_copy import replace
 from slipway.policy.statistics.eprocess import Pair, log_mean
 from slipway.policy.statistics.mean_windows import Window
 
@@ -142,10 +141,8 @@ def _assess_counted(
         maximum=metric.maximum,
         shared_at=0.5,
     )
-    assessment = assess_share(
-        share, Pair(int(n_c), int(min(k_c, n_c)), int(n_s), int(min(k_s, n_s))), stored, look
-    )
-    return _with_counters(assessment, now)
+    gained = Pair(int(n_c), int(min(k_c, n_c)), int(n_s), int(min(k_s, n_s)))
+    return assess_share(share, gained, stored, look, now)
 
 
 def _assess_summed(
@@ -167,13 +164,7 @@ def _assess_summed(
         lambda total, count: total / count,
     )
     delta = Window(int(n_c), sum_c, int(n_s), sum_s, look.seconds)
-    assessment = assess_mean(mean, delta, stored, look)
-    return _with_counters(assessment, now)
-
-
-def _with_counters(assessment: Assessment, now: Seen) -> Assessment:
-    memory = assessment.memory
-    return replace(assessment, memory=SourcesMemory(memory, now) if memory is not None else None)
+    return assess_mean(mean, delta, stored, look, now)
 
 
 def _by_source(

@@ -2,16 +2,23 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from slipway.api.reasons import Reason
-from slipway.api.times import to_wire
 from slipway.api.verdict import Verdict
 from slipway.policy.analysis import wording
-from slipway.policy.analysis.metric_memory import MeanMemory, StoredState, append_look, load_mean
-from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look
+from slipway.policy.analysis.metric_memory import (
+    Counters,
+    MeanMemory,
+    StoredState,
+    append_look,
+    load_mean,
+    with_counters,
+)
+from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look, Said
 from slipway.policy.judgement import Judgement, Role
-from slipway.policy.statistics.mean_windows import EMPTY, Window
+from slipway.policy.record_copy import replace
+from slipway.policy.statistics.mean_windows import EMPTY, MeanWindows, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +39,14 @@ class MeanMetric:
     """From sum and count to the mean; the router sums logarithms."""
 
 
-def assess_mean(metric: MeanMetric, delta: Window, stored: StoredState, look: Look) -> Assessment:
-    """Return what a mean says after `delta` more."""
+def assess_mean(
+    metric: MeanMetric,
+    delta: Window,
+    stored: StoredState,
+    look: Look,
+    counters: Counters | None = None,
+) -> Assessment:
+    """Return what a mean says after `delta` more; `counters` are remembered with it."""
     memory = load_mean(stored.text) or MeanMemory(lost=stored.times_lost)
     if look.is_new_step:
         memory = replace(memory, step=EMPTY, means=replace(memory.means, open=EMPTY))
@@ -46,46 +59,51 @@ def assess_mean(metric: MeanMetric, delta: Window, stored: StoredState, look: Lo
 
     text = _compare_means(metric, memory, candidate, stable, look)
     text += wording.lost_state_note(max(memory.lost, look.base.lost))
+    verdict, reason, message = _own_verdict(memory, text)
     judgement = Judgement(
         metric.name,
-        Verdict.PASS,
-        Reason.NOTHING_AGAINST,
-        text,
+        verdict,
+        reason,
+        message,
         candidate=candidate,
         baseline=stable,
         limit=limit,
         samples=step.n_c,
         baseline_samples=step.n_s,
         role=metric.role,
-        since=to_wire(look.base.since),
+        since=wording.timestamp(look.base.since),
         looks=memory.looks,
     )
-    assessment = Assessment(
+    return Assessment(
         judgement,
-        memory,
+        with_counters(memory, counters),
         metric.group,
         memory.means.log_e,
         fail_reason=metric.fail_reason,
         figures=text,
     )
-    return _with_own_verdict(memory, assessment)
 
 
 def _count_look(metric: MeanMetric, memory: MeanMemory, delta: Window) -> MeanMemory:
-    opened = memory.means.open + delta
-    memory = replace(memory, step=memory.step + delta, means=replace(memory.means, open=opened))
+    looks = memory.looks
     if delta.n_c:
-        looks = append_look(memory.looks, metric.mean(delta.sum_c, delta.n_c))
-        memory = replace(memory, looks=looks)
+        looks = append_look(looks, metric.mean(delta.sum_c, delta.n_c))
+    means = _count_window(metric, memory.means, delta)
+    return MeanMemory(means, memory.step + delta, looks, memory.lost)
+
+
+def _count_window(metric: MeanMetric, means: MeanWindows, delta: Window) -> MeanWindows:
+    """Return the windows after `delta` more; a full one is compared, and the next begins empty."""
+    opened = means.open + delta
     if not opened.is_full:
-        return memory
+        return replace(means, open=opened)
 
     candidate = metric.mean(opened.sum_c, opened.n_c)
     limit = metric.limit(metric.mean(opened.sum_s, opened.n_s))
-    emptied = replace(memory.means, open=EMPTY)
+    emptied = replace(means, open=EMPTY)
     if candidate <= 0 or limit <= 0:
-        return replace(memory, means=emptied)
-    return replace(memory, means=emptied.with_window(math.log(candidate) - math.log(limit)))
+        return emptied
+    return emptied.with_window(math.log(candidate) - math.log(limit))
 
 
 def _compare_means(
@@ -95,7 +113,7 @@ def _compare_means(
     stable: float | None,
     look: Look,
 ) -> str:
-    since = f"since {look.base.since:%H:%M:%S}"
+    since = f"since {wording.time_of_day(look.base.since)}"
     if candidate is None or stable is None:
         return f"too few requests for a mean, {since}"
 
@@ -107,11 +125,9 @@ def _compare_means(
     )
 
 
-def _with_own_verdict(memory: MeanMemory, assessment: Assessment) -> Assessment:
-    text = assessment.figures
+def _own_verdict(memory: MeanMemory, text: str) -> Said:
     if not memory.step.n_c:
-        return assessment.with_verdict(Verdict.NO_DATA, Reason.NO_TRAFFIC, text)
+        return Verdict.NO_DATA, Reason.NO_TRAFFIC, text
     if not memory.means.windows:
-        message = f"no full window yet: {text}"
-        return assessment.with_verdict(Verdict.INCONCLUSIVE, Reason.TOO_FEW_REQUESTS, message)
-    return assessment
+        return Verdict.INCONCLUSIVE, Reason.TOO_FEW_REQUESTS, f"no full window yet: {text}"
+    return Verdict.PASS, Reason.NOTHING_AGAINST, text

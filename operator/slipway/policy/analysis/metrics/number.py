@@ -5,17 +5,16 @@ which is a convention and no promise.
 """
 
 import math
-from dataclasses import replace
 
 from slipway.api.reasons import Reason
-from slipway.api.times import to_wire
 from slipway.api.verdict import Verdict
 from slipway.policy.analysis import wording
 from slipway.policy.analysis.inputs import Valued
 from slipway.policy.analysis.metric_memory import StoredState, ValueMemory, append_look, load_value
-from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look
+from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look, Said
 from slipway.policy.analysis.plan import MetricPlan, Plan
 from slipway.policy.judgement import Judgement
+from slipway.policy.record_copy import replace
 from slipway.policy.statistics.eprocess import log_mean
 from slipway.policy.statistics.mean_windows import SIGN_BETS
 
@@ -37,26 +36,30 @@ def assess_number(
         limit = highest_allowed(reading.stable, metric, look.plan)
     if limit is None:
         message = "stable has no value to compare with"
-        judgement = _judge_number(metric, reading, memory, None, look)
-        assessment = Assessment(
+        said = Verdict.NO_DATA, Reason.NO_BASELINE, message
+        judgement = _describe_number(metric, reading, memory, None, look=look, said=said)
+        return Assessment(
             judgement, memory, BudgetGroup.REST, log_mean(memory.signs), is_missing=True
         )
-        return assessment.with_verdict(Verdict.NO_DATA, Reason.NO_BASELINE, message)
 
     memory = _take_sample(memory, reading.candidate, limit, look)
     text = _compare_numbers(reading, limit, memory, look)
-    assessment = Assessment(
-        _judge_number(metric, reading, memory, limit, look),
+    said = _own_verdict(memory, text)
+    return Assessment(
+        _describe_number(metric, reading, memory, limit, look=look, said=said),
         memory,
         BudgetGroup.REST,
         log_mean(memory.signs),
         fail_reason=Reason.ABOVE_LIMIT,
         figures=text,
     )
+
+
+def _own_verdict(memory: ValueMemory, text: str) -> Said:
     if memory.within >= WITHIN:
-        return assessment.with_verdict(Verdict.PASS, Reason.WITHIN_LIMIT, text)
+        return Verdict.PASS, Reason.WITHIN_LIMIT, text
     message = f"needs {WITHIN - memory.within} more samples within the limit: {text}"
-    return assessment.with_verdict(Verdict.INCONCLUSIVE, Reason.UNDECIDED, message)
+    return Verdict.INCONCLUSIVE, Reason.UNDECIDED, message
 
 
 def highest_allowed(stable: float, metric: MetricPlan, plan: Plan) -> float:
@@ -67,20 +70,27 @@ def highest_allowed(stable: float, metric: MetricPlan, plan: Plan) -> float:
     return (1 + (plan.tolerance.relative if increase is None else increase)) * stable
 
 
-def _judge_number(
-    metric: MetricPlan, reading: Valued, memory: ValueMemory, limit: float | None, look: Look
+def _describe_number(
+    metric: MetricPlan,
+    reading: Valued,
+    memory: ValueMemory,
+    limit: float | None,
+    *,
+    look: Look,
+    said: Said,
 ) -> Judgement:
+    verdict, reason, message = said
     return Judgement(
         metric.name,
-        Verdict.NO_DATA,
-        Reason.NO_DATA,
-        "",
+        verdict,
+        reason,
+        message,
         candidate=reading.candidate,
         baseline=reading.stable,
         limit=limit,
         samples=memory.samples if limit is not None else 0,
         role=metric.role,
-        since=to_wire(look.base.since),
+        since=wording.timestamp(look.base.since),
         looks=memory.looks,
     )
 
@@ -106,5 +116,5 @@ def _compare_numbers(reading: Valued, limit: float, memory: ValueMemory, look: L
     stable = f" vs {reading.stable:.4g} on stable" if reading.stable is not None else ""
     return (
         f"value {reading.candidate:.4g}{stable}, limit {limit:.4g}, {memory.samples} samples, "
-        f"since {look.base.since:%H:%M:%S}" + wording.lost_state_note(memory.lost)
+        f"since {wording.time_of_day(look.base.since)}" + wording.lost_state_note(memory.lost)
     )

@@ -6,17 +6,24 @@ does more harm than `maxHarm`.
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from operator import add
 
 from slipway.api.reasons import Reason
-from slipway.api.times import to_wire
 from slipway.api.verdict import Verdict
 from slipway.policy.analysis import wording
-from slipway.policy.analysis.metric_memory import ShareMemory, StoredState, append_look, load_share
-from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look
+from slipway.policy.analysis.metric_memory import (
+    Counters,
+    ShareMemory,
+    StoredState,
+    append_look,
+    load_share,
+    with_counters,
+)
+from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look, Said
 from slipway.policy.bake_plan import LARGE_CONTROL_PERCENT
 from slipway.policy.judgement import Judgement, Role
+from slipway.policy.record_copy import replace
 from slipway.policy.statistics.dispersion import BAKE, ENOUGH, STEPS
 from slipway.policy.statistics.eprocess import (
     BETTER_BETS,
@@ -51,7 +58,9 @@ RECENT_SECONDS = 60.0
 ASKED_FROM = math.log(5.0)
 """Weaker evidence fails no candidate, so the dispersion guard is not asked."""
 FEWEST_RECENT = 5.0
-Said = tuple[Verdict, Reason, str]
+Open = tuple[int, int]
+"""Requests without an answer yet: of the candidate, of stable."""
+NOTHING_OPEN: Open = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,7 @@ class ShareMetric:
     maximum: float | None = None
     """Fixed limit instead of the comparison."""
     shared_at: float = SHARED_FAULT
-    is_open: tuple[int, int] = (0, 0)
+    is_open: Open = NOTHING_OPEN
     """Requests of the candidate and of stable that began in this step and have no answer yet."""
     ratios: tuple[float, ...] = RATIOS
     """How much worse than allowed is bet on; as many as there are by default."""
@@ -98,8 +107,14 @@ class ShareMetric:
         return min(1.0, self.relative * stable + self.absolute)
 
 
-def assess_share(share: ShareMetric, delta: Pair, stored: StoredState, look: Look) -> Assessment:
-    """Return what a share says after `delta` more requests."""
+def assess_share(
+    share: ShareMetric,
+    delta: Pair,
+    stored: StoredState,
+    look: Look,
+    counters: Counters | None = None,
+) -> Assessment:
+    """Return what a share says after `delta` more requests; `counters` are remembered with it."""
     before = load_share(stored.text) or ShareMemory(lost=stored.times_lost)
     after = _count_look(share, before, delta, look)
 
@@ -112,7 +127,7 @@ def assess_share(share: ShareMetric, delta: Pair, stored: StoredState, look: Loo
     # Made once, with its verdict: to change a judgement later costs more than to reach it.
     return Assessment(
         describe_share(share, after, limit, look, _own_verdict(share, after, limit, figures, look)),
-        after,
+        with_counters(after, counters),
         share.group,
         log_e,
         guard_margin,
@@ -152,7 +167,7 @@ def describe_share(
         samples=pair.n_c,
         baseline_samples=pair.n_s,
         role=share.role,
-        since=to_wire(look.base.since),
+        since=wording.timestamp(look.base.since),
         looks=memory.looks,
     )
 
@@ -169,26 +184,28 @@ def _count_look(share: ShareMetric, before: ShareMemory, delta: Pair, look: Look
         won = bet_on_worse(delta, share.relative, share.absolute, share.ratios)
         passed = bet_on_better(delta, share.ruled_out, look.margin, share.better_bets)
     step = before.step + delta
-    wealth = tuple(old + new for old, new in zip(before.wealth, passed, strict=True))
+    wealth = tuple(map(add, before.wealth, passed))
     wealth, counts = _limit_credit(wealth, _without_open(share, wealth, step, look))
 
     phase = BAKE if look.plan.is_bake else STEPS
-    guard = replace(before.guard, phase=phase)
     fade = math.exp(-max(0.0, look.seconds) / RECENT_SECONDS)
     recent = (before.recent[0] * fade + delta.n_s, before.recent[1] * fade + delta.k_s)
     looks = before.looks
     if delta.n_c:
         looks = append_look(looks, min(1.0, delta.k_c / delta.n_c))
 
-    return replace(
-        before,
+    return ShareMemory(
         starts=before.starts.after(won, placed),
-        guard=guard.after(delta, look.seconds),
+        guard=before.guard.after(delta, look.seconds, phase),
         wealth=wealth,
         best=_best_so_far(before.best, counts),
         step=step,
         recent=recent,
+        block=before.block,
+        failed=before.failed,
+        checked=before.checked,
         looks=looks,
+        lost=before.lost,
     )
 
 
@@ -219,8 +236,10 @@ def _limit_credit(
 ) -> tuple[tuple[float, ...], float]:
     """Return the evidence for the candidate with no more in all than is kept, and what counts."""
     counts = log_better(without_open)
-    surplus = max(0.0, counts - MOST_CREDIT)
-    return tuple(value - surplus for value in wealth), counts - surplus
+    surplus = counts - MOST_CREDIT
+    if surplus > 0:
+        return tuple([value - surplus for value in wealth]), counts - surplus
+    return wealth, counts
 
 
 def _best_so_far(before: float, now: float) -> float:
@@ -232,15 +251,17 @@ def _best_so_far(before: float, now: float) -> float:
 
 
 def _without_open(
-    share: ShareMetric, wealth: Iterable[float], step: Pair, look: Look
+    share: ShareMetric, wealth: tuple[float, ...], step: Pair, look: Look
 ) -> tuple[float, ...]:
     """Return the wealth of each bet for a Pass if what hangs now never gets an answer.
 
     Failures that are slow would else be counted after the answers that are quick, and a version
     that hangs would pass for its silence.
     """
+    if not share.is_open[0]:
+        return wealth
     lost = bet_on_open(step, share.is_open, look.margin, share.better_bets)
-    return tuple(value + loss for value, loss in zip(wealth, lost, strict=True))
+    return tuple([value + loss for value, loss in zip(wealth, lost, strict=True)])
 
 
 def _bet_on_below(pair: Pair, limit: float) -> list[float]:
@@ -275,7 +296,7 @@ def _own_verdict(
         message = f"{text}; ruled out at {plan.next_weight}%: {ruled_out}"
         return Verdict.PASS, Reason.WITHIN_HARM, message
 
-    waits = log_better(memory.wealth) >= PASS_AT and share.is_open[0] > 0
+    waits = share.is_open[0] > 0 and log_better(memory.wealth) >= PASS_AT
     missing = _what_is_open(share) if waits else _what_is_missing(share, memory, look)
     message = f"{missing}: {text}"
     if share.advice and pair.k_c > limit * pair.n_c:

@@ -6,14 +6,13 @@ same block, it is not held against the candidate. Checks that failed are counted
 rollout; a step passes when its last check was good.
 """
 
-from dataclasses import replace
-
 from slipway.api.reasons import Reason
 from slipway.api.verdict import Verdict
 from slipway.policy.analysis import wording
 from slipway.policy.analysis.metric_memory import ShareMemory, StoredState, append_look, load_share
 from slipway.policy.analysis.metrics.assessment import Assessment, Look
 from slipway.policy.analysis.metrics.share import ShareMetric, describe_share
+from slipway.policy.record_copy import replace
 from slipway.policy.statistics.eprocess import NOTHING, Pair
 
 

@@ -26,7 +26,7 @@ Sources: M. Lindon and A. Malek (NeurIPS 2022), sample ratio mismatch; H. Cherno
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from slipway.api.reasons import Reason
@@ -180,16 +180,17 @@ def assess_split(
         before = SplitMemory(crowded_since=before.crowded_since)
     answered = Pair(n_c=candidate.answered, n_s=stable.answered)
     came_back = candidate.answered + candidate.came_back
-    after = replace(
-        _bet_on_shortfall(before, Pair(n_c=candidate.begun, n_s=stable.begun), look),
-        step=before.step + answered,
+    wealth, kept = _bet_on_shortfall(before, Pair(n_c=candidate.begun, n_s=stable.begun), look)
+    after = SplitMemory(
+        wealth,
+        kept,
         hung_since=_hung_since(before, candidate, waiting_before, look),
         stable_since=0 if came_back else before.stable_since + stable.answered,
         crowded_since=_crowded_since(before, candidate, stable, look),
         streams=_stream_silence(before, candidate, stable, look),
+        step=before.step + answered,
+        unanswered=_count_unanswered(before, candidate, stable, look),
     )
-    if not look.is_new_step:
-        after = replace(after, unanswered=_count_unanswered(before, candidate, stable))
 
     pair, weight = after.step, look.plan.weight / ALL
     total = pair.n_c + pair.n_s
@@ -204,20 +205,27 @@ def assess_split(
         limit=ALLOWED * look.plan.weight / ALL,
         samples=pair.n_c,
         baseline_samples=pair.n_s,
-        since=to_wire(look.base.since),
+        since=wording.timestamp(look.base.since),
     )
     assessment = Assessment(judgement, None, figures=text + wording.lost_state_note(look.base.lost))
     return _with_own_verdict(after, assessment, candidate, stable, look), after
 
 
-def _count_unanswered(before: SplitMemory, candidate: Flow, stable: Flow) -> tuple[int, int]:
+def _count_unanswered(
+    before: SplitMemory, candidate: Flow, stable: Flow, look: Look
+) -> tuple[int, int]:
+    if look.is_new_step:
+        return 0, 0
     return (
         before.unanswered[0] + candidate.begun - candidate.answered,
         before.unanswered[1] + stable.begun - stable.answered,
     )
 
 
-def _bet_on_shortfall(split: SplitMemory, begun: Pair, look: Look) -> SplitMemory:
+def _bet_on_shortfall(
+    split: SplitMemory, begun: Pair, look: Look
+) -> tuple[tuple[float, ...], float]:
+    """Return the wealth of each bet after `begun` more, and what is kept for later ones."""
     if look.is_new_step:  # what is in flight now began at the weight before
         begun = NOTHING
     share = FIRST_SHARE if split.kept >= 1.0 else share_begun_within(look.seconds)
@@ -228,7 +236,7 @@ def _bet_on_shortfall(split: SplitMemory, begun: Pair, look: Look) -> SplitMemor
         max(NEVER, log_sum((old, log_placed)) + new)
         for old, new in zip(split.wealth, won, strict=True)
     )
-    return replace(split, wealth=wealth, kept=kept)
+    return wealth, kept
 
 
 def _log_e_of_shortfall(delta: Pair, weight: float) -> Sequence[float]:
@@ -303,7 +311,7 @@ def _compare_with_weight(pair: Pair, in_flight: int, look: Look) -> str:
     return (
         f"the candidate completed {pair.n_c:,} of {total:,} requests{part} at weight {weight}%, "
         f"at least {ALLOWED * weight:.1f}% expected; {in_flight:,} in flight, "
-        f"since {look.base.since:%H:%M:%S}"
+        f"since {wording.time_of_day(look.base.since)}"
     )
 
 

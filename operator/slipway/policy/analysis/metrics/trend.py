@@ -7,17 +7,16 @@ windows are above the limit: a version that is slower by ever so little is held,
 """
 
 import math
-from dataclasses import replace
 from datetime import timedelta
 
 from slipway.api.reasons import Reason
-from slipway.api.times import to_wire
 from slipway.api.verdict import Verdict
 from slipway.policy.analysis import wording
 from slipway.policy.analysis.metric_memory import StoredState, TrendMemory, load_trend
-from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look
+from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look, Said
 from slipway.policy.analysis.metrics.mean import MeanMetric
 from slipway.policy.judgement import Judgement, Role
+from slipway.policy.record_copy import replace
 from slipway.policy.statistics.mean_windows import EMPTY, WINDOW_SAMPLES, Window
 from slipway.policy.statistics.trend import Trend
 
@@ -39,18 +38,19 @@ def assess_trend(mean: MeanMetric, delta: Window, stored: StoredState, look: Loo
     memory = _count_look(mean, memory, delta, look)
 
     trend = memory.trend
-    judgement = Judgement(
-        NAME,
-        Verdict.INCONCLUSIVE,
-        Reason.TOO_FEW_REQUESTS,
-        "",
-        samples=len(trend.values),
-        role=Role.ADVISORY,
-        since=to_wire(look.base.since),
-    )
     text = _describe_growth(trend, look) + wording.lost_state_note(memory.lost)
     is_above = trend.latest > 0
-    assessment = Assessment(
+    verdict, reason, message = _own_verdict(trend, text, is_above=is_above)
+    judgement = Judgement(
+        NAME,
+        verdict,
+        reason,
+        message,
+        samples=len(trend.values),
+        role=Role.ADVISORY,
+        since=wording.timestamp(look.base.since),
+    )
+    return Assessment(
         judgement,
         memory,
         BudgetGroup.TREND,
@@ -59,13 +59,15 @@ def assess_trend(mean: MeanMetric, delta: Window, stored: StoredState, look: Loo
         figures=text,
     )
 
+
+def _own_verdict(trend: Trend, text: str, *, is_above: bool) -> Said:
     if len(trend.values) < FEWEST:
         message = f"too few windows for a trend: {text}"
-        return assessment.with_verdict(Verdict.INCONCLUSIVE, Reason.TOO_FEW_REQUESTS, message)
+        return Verdict.INCONCLUSIVE, Reason.TOO_FEW_REQUESTS, message
     if trend.log_e >= HELD_AT and not is_above:
         message = f"grows, and is still within the limit: {text}"
-        return assessment.with_verdict(Verdict.INCONCLUSIVE, Reason.UNDER_SUSPICION, message)
-    return assessment.with_verdict(Verdict.PASS, Reason.NOTHING_AGAINST, text)
+        return Verdict.INCONCLUSIVE, Reason.UNDER_SUSPICION, message
+    return Verdict.PASS, Reason.NOTHING_AGAINST, text
 
 
 def _count_look(mean: MeanMetric, memory: TrendMemory, delta: Window, look: Look) -> TrendMemory:
@@ -92,10 +94,10 @@ def _count_look(mean: MeanMetric, memory: TrendMemory, delta: Window, look: Look
 def _describe_growth(trend: Trend, look: Look) -> str:
     """Say by how much the ratio of both latencies has changed since the step's first windows."""
     if not trend.values:
-        return f"no window yet, since {look.base.since:%H:%M:%S}"
+        return f"no window yet, since {wording.time_of_day(look.base.since)}"
     first = Trend(trend.values[:FEWEST]).latest
     grown = math.expm1(min(trend.latest - first, math.log(1000.0)))
     return (
         f"typical latency beside stable's changed by {grown:+.0%} over {len(trend.values)} "
-        f"windows, since {look.base.since:%H:%M:%S}"
+        f"windows, since {wording.time_of_day(look.base.since)}"
     )
