@@ -6,7 +6,7 @@ from slipway.api.request import PackageMode
 from slipway.api.result import PackageResult
 from slipway.api.snapshot import RevisionSnapshot
 from slipway.reconcile import render_inputs
-from slipway.settings import ModelPodSettings, Settings
+from slipway.settings import ModelPodSettings, OptimizerSettings, Settings
 
 from tests.builders import a_model_deployment, facts_about
 
@@ -80,3 +80,32 @@ def test_pods_that_fetch_get_the_cache_and_its_size(
     assert kept == {"name": "fetch-cache", **volume}
     size = 3 * 2**30 if "maxSize" in cache else 100 * 2**30
     assert render_inputs.build_fetch_request(md, SETTINGS, DIGEST, result).cache_bytes == size
+
+
+def test_a_pod_that_converts_has_the_cache_and_the_memory_for_it() -> None:
+    settings = SETTINGS.model_copy(update={"optimizer": OptimizerSettings(image="optimizer:1")})
+    md = a_model_deployment(
+        model={"optimize": {"precision": "FP16"}},
+        packaging={"mode": "Fetch", "cache": {"claimName": "models"}},
+    )
+    facts = facts_about(md, input="0" * 64)
+
+    snapshot = render_inputs.build_snapshot(facts, PackageResult(model_digest=DIGEST), settings)
+
+    [fetcher] = snapshot.deployment["spec"]["template"]["spec"]["initContainers"]
+    assert fetcher["image"] == "optimizer:1"
+    assert fetcher["resources"]["limits"]["memory"] == "8Gi"
+    assert "/cache" in {mount["mountPath"] for mount in fetcher["volumeMounts"]}
+
+
+def test_a_converted_model_is_mounted_as_an_image_too() -> None:
+    settings = SETTINGS.model_copy(update={"optimizer": OptimizerSettings(image="optimizer:1")})
+    md = a_model_deployment(
+        model={"optimize": {"precision": "FP16"}}, packaging={**IMAGES, "mode": "Volume"}
+    )
+
+    request = render_inputs.build_package_request(md, settings)
+
+    assert request.mode is PackageMode.VOLUME
+    assert request.optimize is not None
+    assert request.architectures == ["amd64", "arm64"]
