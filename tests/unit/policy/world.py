@@ -36,7 +36,7 @@ from slipway.policy.facts import (
 )
 from slipway.policy.identity import golden_hash, input_hash
 from slipway.policy.invariants import find_violations
-from slipway.policy.judgement import texts_of
+from slipway.policy.judgement import Judgement, texts_of
 from slipway.policy.measured_traffic import (
     MeasuredTraffic,
     TrafficTotals,
@@ -154,9 +154,13 @@ class DecisionWorld(RolloutWorld):
         if study is None:
             return facts
         judgements = study.judge(self.answers(), self._read(facts, study), self.now)
+        self.check_lengths(judgements)
+        return replace(facts, judgements=judgements)
+
+    def check_lengths(self, judgements: Sequence[Judgement]) -> None:
+        """Fail where a metric would store more than the API takes."""
         lengths = {name: len(text) for name, text in texts_of(judgements).items()}
         assert all(length <= STATE_LENGTH for length in lengths.values()), lengths
-        return replace(facts, judgements=judgements)
 
     def _read(self, facts: Facts, study: Study) -> dict[str, Reading]:
         """Return what the servers counted, for the metrics that ask them."""
