@@ -35,6 +35,17 @@ async def settled(router: Router, requests: int) -> RouteCounters:
     return await router.counters_of(STABLE)
 
 
+async def counted(router: Router, **numbers: int) -> RouteCounters:
+    """Return stable's counters when these have reached their numbers."""
+
+    async def reached() -> bool:
+        found = await router.counters_of(STABLE)
+        return all(getattr(found, name) == number for name, number in numbers.items())
+
+    await until(f"counters say {numbers}", reached)
+    return await router.counters_of(STABLE)
+
+
 async def test_successes_are_counted_with_their_latency(
     router: Router, models: tuple[Model, Model]
 ) -> None:
@@ -182,13 +193,13 @@ async def test_a_stream_is_counted_by_its_messages(
 
         # In flight and not answered: as any request that hangs.
         await stream.wait_for_connection()
-        first = await router.counters_of(STABLE)
+        first = await counted(router, begun=1)
 
         for _ in range(3):
             await stream.write(service_pb2.ModelInferRequest(model_name="digits"))
             for _ in range(2):
                 await stream.read()
-        answered = await router.counters_of(STABLE)
+        answered = await counted(router, stream_responses=6)
         await stream.done_writing()
         await stream.read()
     ended = await settled(router, 1)

@@ -1,6 +1,7 @@
 """Parallel parts: what was fetched is never fetched again, and nothing is mixed."""
 
 import random
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class Remote:
         self.breaks = 40
         self.chance = chance
         self.replaced: set[RemoteFile] = set()
+        self.lock = threading.Lock()
         self.contents = {FILE.key: DATA, SMALL.key: b"x=1"}
 
     def read(self, file: RemoteFile, start: int, end: int) -> Iterator[bytes]:
@@ -38,11 +40,13 @@ class Remote:
             raise Replaced(file.key)
         data = self.contents[file.key][start:end]
         for offset in range(0, len(data), 2**18):
-            if self.chance and self.breaks and self.chance.random() < 0.3:
-                self.breaks -= 1
-                raise Interrupted("cut")
             block = data[offset : offset + 2**18]
-            self.sent += len(block)
+            # Parts are read by several threads.
+            with self.lock:
+                if self.chance and self.breaks and self.chance.random() < 0.3:
+                    self.breaks -= 1
+                    raise Interrupted("cut")
+                self.sent += len(block)
             yield block
 
 
