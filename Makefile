@@ -11,7 +11,8 @@ PYTEST_ARGS ?=
 # Where loops, sockets and processes are real, Python finds a connection that was left open whenever
 # it collects garbage: shown as a warning, because the test that runs then is not the one to blame.
 ON_CLUSTER := -W default::ResourceWarning --durations=12
-WITHOUT_STORES := -m "not stores"
+# They have targets of their own: `stores` and `try-release`.
+WITHOUT_STORES := -m "not stores and not release"
 BENCH_ARGS ?=
 HOUSE_ARGS ?=
 
@@ -165,6 +166,16 @@ images: $(SETUP) ## Build the images that changed and push them to the cluster's
 install: $(SETUP) ## Install the chart with those images into slipway-system
 	$(call step,install)
 	@$(BIN)/python -m tests.install up
+
+.PHONY: release
+release: $(SETUP) ## Write all of a release into build/release: images, chart, plugin, bundle, SBOMs (REGISTRY, PLATFORMS, SIGN_WITH)
+	$(call step,release)
+	@$(BIN)/python -m tests.release
+
+.PHONY: try-release
+try-release: release ## Install build/release on the cluster from the bundle alone, roll out with it, and remove it (after make cluster images)
+	$(call step,install from the bundle)
+	@$(BIN)/python -m pytest tests/contract/release -m release -v -s $(PYTEST_ARGS)
 
 .PHONY: uninstall
 uninstall: $(SETUP) ## Remove the release; CRDs and all that serves stay

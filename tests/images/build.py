@@ -3,7 +3,7 @@
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,11 @@ class Workshop:
         if digest is None:
             raise ClusterError(f"{registry} took {image.repository}:{tag} and does not know it")
         return f"{registry}/{image.repository}@{digest}"
+
+    def export(self, image: Image, directory: Path, platforms: Sequence[str]) -> None:
+        """Write the image as an OCI layout into an empty directory."""
+        with self._step(f"writing {image.name} as an OCI layout"):
+            self.engine.export(image, self.tag(image), directory, platforms)
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:

@@ -1,9 +1,11 @@
 """Building without Docker: Debian's buildah, with images and layers in a store of the cache."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.cluster.errors import ClusterError
 from tests.images import machine
 from tests.images.base import DebianBase
 from tests.images.catalogue import Image
@@ -56,6 +58,17 @@ class Buildah:
         name = f"{image.repository}:{tag}"
         source, target = f"{_LOCAL}/{name}", f"docker://{registry}/{name}"
         self._buildah("push", "--quiet", "--tls-verify=false", source, target)
+
+    def export(self, image: Image, tag: str, directory: Path, platforms: Sequence[str]) -> None:
+        """Write the layout; a chroot runs this machine's programs only, so it has one platform."""
+        if platforms:
+            raise ClusterError(
+                f"building for {', '.join(platforms)} needs Docker with buildx; without it, images"
+                " are built for this machine's platform: leave PLATFORMS empty"
+            )
+        self.build(image, tag)
+        source = f"{_LOCAL}/{image.repository}:{tag}"
+        self._buildah("push", "--quiet", source, f"oci:{directory}")
 
     def _debian(self) -> str:
         """Return the name of the base, made on its first use."""

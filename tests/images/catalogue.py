@@ -30,6 +30,9 @@ IMAGES = (
     Image("prometheus", "tests/images/prometheus/Dockerfile"),
 )
 
+RELEASED = tuple(image for image in IMAGES if image.dockerfile.startswith("operator/"))
+"""The others serve tests."""
+
 
 def tag_of(image: Image, root: Path, base: str) -> str:
     """Return a digest of all that goes in: the base, the Dockerfile and every file it copies.

@@ -1,5 +1,6 @@
 """Building with a Docker engine, as a machine with kind has it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,13 @@ class Docker:
         """Let BuildKit push: `docker push` would insist on TLS for this registry."""
         name = f"{registry}/{image.repository}:{tag}"
         self._build(image, f"--output=type=image,name={name},push=true,registry.insecure=true")
+
+    def export(self, image: Image, tag: str, directory: Path, platforms: Sequence[str]) -> None:
+        """Let BuildKit write the layout; several platforms need a builder that has them."""
+        del tag  # a layout has digests
+        platform = [f"--platform={','.join(platforms)}"] if platforms else []
+        output = f"--output=type=oci,dest={directory},tar=false,rewrite-timestamp=true"
+        self._build(image, *platform, "--provenance=false", output)
 
     def _build(self, image: Image, *options: str) -> None:
         file = f"--file={self.root / image.dockerfile}"

@@ -24,6 +24,16 @@ class Engine(Protocol):
     def push(self, image: Image, tag: str, registry: str) -> None:
         """Push the image of this tag, built if need be."""
 
+    def export(self, image: Image, tag: str, directory: Path, platforms: Sequence[str]) -> None:
+        """Write the image into an empty directory as an OCI layout, built if need be.
+
+        `platforms` are such as ``linux/arm64``; with none, it is this machine's.
+
+        Raises:
+            ClusterError: the build failed, or this engine cannot build for a platform.
+
+        """
+
 
 def run(command: Sequence[str], log: Path) -> str:
     """Run a command at low priority and return what it printed; all it says goes to `log`.

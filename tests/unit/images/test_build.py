@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -53,6 +53,10 @@ class FakeEngine:
 
     def build(self, image: Image, tag: str) -> None:
         self.built.append(f"{image.name}:{tag}")
+
+    def export(self, image: Image, tag: str, directory: Path, platforms: Sequence[str]) -> None:
+        assert not platforms
+        (directory / f"{image.name}-{tag}").touch()
 
     def push(self, image: Image, tag: str, registry: str) -> None:
         assert registry == self.registry.name
