@@ -138,7 +138,7 @@ zoo: $(SETUP) ## Models of public packages, served from six lines each, beside O
 	@$(BIN)/python -m pytest tests/contract/zoo -v -s $(PYTEST_ARGS)
 
 .PHONY: stores
-stores: $(SETUP) ## Models in versitygw (S3), Azurite (Azure) and distribution v3, and what goes wrong there (built once, with Go and npm)
+stores: $(SETUP) ## Models in versitygw (S3), Azurite (Azure), distribution v3 and MLflow, and what goes wrong there (built once, with Go, npm and pip)
 	$(call step,stores: object stores on the loopback)
 	@$(BIN)/python -m pytest tests/contract/registry -m stores -v $(PYTEST_ARGS)
 

@@ -94,7 +94,10 @@ class StoreSettings(ForNamespaces):
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
     """Name for `source.store`."""
     prefixes: list[
-        Annotated[str, Field(pattern=r"^(https?|s3|gs|az|hf|oci)://([!-~]*/)?$", max_length=1024)]
+        Annotated[
+            str,
+            Field(pattern=r"^(https?|s3|gs|az|hf|oci|mlflow)://([!-~]*/)?$", max_length=1024),
+        ]
     ] = []
     """Addresses that are in this store: such as ``s3://models/``, or ``s3://`` for all buckets. The
     longest prefix counts. Empty: only who names the store uses it."""

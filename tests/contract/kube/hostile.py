@@ -86,6 +86,7 @@ MODEL = [
     Bad("spec.model.source.uri", "s3://me:secret@models/a", "user or a password"),
     Bad("spec.model.source.uri", "gs://models/../a", "must not contain '..'"),
     Bad("spec.model.source.uri", "hf://model", "hf://<owner>/<model>"),
+    Bad("spec.model.source.uri", "mlflow://digits", "mlflow://<model>@<alias>"),
     Bad("spec.model.source.uri", "oci://models/a@sha256:abc", "oci://<registry>/<repository>"),
     Bad(
         "spec.model.source",

@@ -124,8 +124,14 @@ def at_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def wait_for_port(port: int, process: subprocess.Popen[bytes], host: str = LOOPBACK) -> None:
-    deadline = time.monotonic() + START_SECONDS
+def wait_for_port(
+    port: int,
+    process: subprocess.Popen[bytes],
+    host: str = LOOPBACK,
+    *,
+    seconds: float = START_SECONDS,
+) -> None:
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         assert process.poll() is None, f"the registry ended with {process.returncode}"
         try:
@@ -134,7 +140,7 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes], host: str = LOOPB
             time.sleep(0.02)
         else:
             return
-    raise AssertionError(f"no registry on port {port} after {START_SECONDS} s")
+    raise AssertionError(f"no registry on port {port} after {seconds} s")
 
 
 @dataclass

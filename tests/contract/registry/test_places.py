@@ -1,4 +1,4 @@
-"""One model in all eight kinds of sources: one digest, one image."""
+"""One model in all nine kinds of sources: one digest, one image."""
 
 from collections.abc import Iterator
 
@@ -9,6 +9,7 @@ from slipway.jobs.sources.fetch import SCHEMES
 from tests.contract.registry import servers, stores
 from tests.contract.registry.bench import Bench, a_model, a_tar
 from tests.contract.registry.hub import Hub
+from tests.contract.registry.model_registry import Registry
 from tests.contract.registry.stores import Store, Versitygw
 from tests.contract.registry.test_artifact import TAR, image_layer, push, titled
 
@@ -43,8 +44,16 @@ def hub() -> Iterator[str]:
         yield f"http://{server.host}"
 
 
+@pytest.fixture
+def models() -> Iterator[str]:
+    registry = Registry()
+    registry.add(INSIDE, "champion")
+    with servers.serving(registry) as server:
+        yield f"http://{server.host}"
+
+
 def test_the_same_files_are_the_same_image_wherever_they_lie(
-    bench: Bench, versitygw: Versitygw, azurite: Store, hub: str
+    bench: Bench, versitygw: Versitygw, azurite: Store, hub: str, models: str
 ) -> None:
     s3 = versitygw.store()
     for store in (s3, azurite):
@@ -73,6 +82,7 @@ def test_the_same_files_are_the_same_image_wherever_they_lie(
         "gs": source(f"gs://{stores.BUCKET}/digits/", endpoint=s3.address, anonymous=True),
         "az": source(azurite.uri("digits"), endpoint=azurite.address, **key),
         "hf": source("hf://acme/digits", endpoint=hub),
+        "mlflow": source("mlflow://digits@champion", endpoint=models),
         "oci": source(
             f"oci://{bench.registry}/models/digits:3", endpoint=f"http://{bench.registry}"
         ),

@@ -65,6 +65,16 @@ def test_the_store_with_the_longest_prefix_says_how_it_is_reached() -> None:
     )
 
 
+def test_a_tracking_server_is_a_store_of_the_platform() -> None:
+    server = StoreSettings(
+        name="registry", prefixes=["mlflow://"], endpoint="https://mlflow.example.com"
+    )
+
+    access = access_of(a_source("mlflow://digits@champion"), server)
+
+    assert access == AccessRequest(store="registry", endpoint="https://mlflow.example.com")
+
+
 def test_a_store_may_be_named_that_has_another_prefix_or_none() -> None:
     access = access_of(a_source("s3://other/1/", store="minio"), EVERYTHING, MINIO)
 

@@ -36,7 +36,7 @@ class Source(Location):
     """An archive (.tar, .tar.gz, .tgz, .zip), one model file, or a directory: `https://…`,
     `s3://<bucket>/<path>`, `gs://<bucket>/<path>`, `az://<container>/<path>`,
     `hf://<owner>/<model>[@<revision>]`, `oci://<registry>/<repository>:<tag>`,
-    `pvc://<claim>/<path>`. `https` has no directories."""
+    `mlflow://<model>@<alias>`, `pvc://<claim>/<path>`. `https` has no directories."""
     digest: Digest | None = None
     """Digest that the model must have. Default: whatever is found is resolved once per version, and
     kept."""

@@ -31,9 +31,9 @@ WebAddress = Annotated[str, Field(pattern=rf"^https?://({HOST})(/[!-~]*)?$", max
 
 SOURCE_RULES: list[Any] = [
     cel_rule(
-        r"self.uri.matches('^(https?|pvc|s3|gs|az|hf|oci)://[!-~]+$')",
-        "uri must start with https://, http://, s3://, gs://, az://, hf://, oci:// or pvc://, and "
-        "consist of printable ASCII: write any other character as %XX",
+        r"self.uri.matches('^(https?|pvc|s3|gs|az|hf|oci|mlflow)://[!-~]+$')",
+        "uri must start with https://, http://, s3://, gs://, az://, hf://, oci://, mlflow:// or "
+        "pvc://, and consist of printable ASCII: write any other character as %XX",
         ".uri",
     ),
     cel_rule(
@@ -66,6 +66,13 @@ SOURCE_RULES: list[Any] = [
         "(@sha256:[0-9a-f]{64})?$')",
         "uri of an image or artifact must have the form "
         "oci://<registry>/<repository>[:<tag>][@sha256:<digest>]",
+        ".uri",
+    ),
+    cel_rule(
+        "!self.uri.startsWith('mlflow://') || self.uri.matches("
+        "'^mlflow://[-A-Za-z0-9._%]+(@[-A-Za-z0-9._%]+|/[1-9][0-9]*)$')",
+        "uri of a model in MLflow's registry must have the form mlflow://<model>@<alias> or "
+        "mlflow://<model>/<version>",
         ".uri",
     ),
     cel_rule(
@@ -127,7 +134,8 @@ class Connection(ApiModel):
 
     endpoint: WebAddress | None = None
     """Address of the store, such as `https://minio.example.com:9000`. Default: that of AWS,
-    Google, Azure or Hugging Face, by the scheme of the uri; for `oci` the uri's own host."""
+    Google, Azure or Hugging Face, by the scheme of the uri; for `oci` the uri's own host; for
+    `mlflow` none, so the tracking server must be given here, by a store, or in the Secret."""
     region: Annotated[str, Field(pattern=r"^[a-z0-9-]+$", max_length=64)] | None = None
     """Region of an S3 bucket. Default: `AWS_REGION` of the Secret, else us-east-1."""
     path_style: bool | None = None
@@ -192,9 +200,9 @@ class Location(ApiModel):
     """Name of a store in the operator's settings, which says how it is reached. Default: the store
     with the longest prefix of uri, if any."""
     credentials_secret_ref: LocalSecret | None = None
-    """Secret with the credentials, under the names that KServe, AWS, Google, Azure and Hugging Face
-    use; docs/sources.md lists them. Mounted into Jobs only. Default: that of the store, else
-    none."""
+    """Secret with the credentials, under the names that KServe, AWS, Google, Azure, Hugging Face
+    and MLflow use; docs/sources.md lists them. Mounted into Jobs only. Default: that of the store,
+    else none."""
     service_account_name: ObjectName | None = None
     """ServiceAccount of the pods that fetch, for workload identity (IRSA, GKE, Azure). Default:
     that of the store, else `default`."""

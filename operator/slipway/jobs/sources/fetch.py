@@ -9,7 +9,7 @@ from slipway.errors import JobFailure
 from slipway.jobs.file_tree import Tree
 from slipway.jobs.http import Backoff, address_problem, without_secrets
 from slipway.jobs.model_digest import TreeDigest, hash_tree, require_digest
-from slipway.jobs.sources import artifact, claim, hub, object_store, web
+from slipway.jobs.sources import artifact, claim, hub, mlflow, object_store, web
 from slipway.jobs.sources.access import SourceAccess, SourceMounts
 
 
@@ -32,6 +32,7 @@ SCHEMES: dict[str, SourceFetcher] = {
     "hf": hub.fetch_from_hub,
     "http": web.fetch_from_web,
     "https": web.fetch_from_web,
+    "mlflow": mlflow.fetch_from_mlflow,
     "oci": artifact.fetch_from_registry,
     "pvc": claim.fetch_from_claim,
     "s3": object_store.fetch_from_object_store,

@@ -37,6 +37,8 @@ AZURE_CONNECTION = ("AZURE_STORAGE_CONNECTION_STRING", "connectionString")
 AZURE_CLIENT = ("AZURE_CLIENT_ID", "AZ_CLIENT_ID")
 AZURE_CLIENT_SECRET = ("AZURE_CLIENT_SECRET", "AZ_CLIENT_SECRET")
 AZURE_TENANT = ("AZURE_TENANT_ID", "AZ_TENANT_ID")
+AZURE_KEYS = (*AZURE_KEY, *AZURE_SAS, *AZURE_CONNECTION, *AZURE_CLIENT_SECRET)
+"""Any of these is a credential."""
 
 
 def s3_settings(access: SourceAccess, bucket: str) -> Settings:
@@ -57,7 +59,7 @@ def s3_settings(access: SourceAccess, bucket: str) -> Settings:
     else:
         settings["region"] = region
     if endpoint is not None:
-        endpoint = _require_trusted(access, endpoint)
+        endpoint = require_trusted(access, endpoint)
         parts = urlsplit(endpoint)
         host = parts._replace(netloc=f"{bucket}.{parts.netloc}").geturl()
         settings["endpoint"] = endpoint if by_path else host
@@ -82,7 +84,7 @@ def google_settings(access: SourceAccess) -> Settings:
     asked = access.asked
     settings: Settings = {}
     if asked.endpoint is not None:
-        settings["base_url"] = _require_trusted(access, asked.endpoint)
+        settings["base_url"] = require_trusted(access, asked.endpoint)
     if asked.anonymous:
         settings["skip_signature"] = True
     elif asked.secret is not None:
@@ -120,7 +122,7 @@ def azure_settings(access: SourceAccess) -> Settings:
 
     settings: Settings = {"account_name": account}
     if endpoint is not None:
-        settings["endpoint"] = _require_trusted(access, endpoint).rstrip("/")
+        settings["endpoint"] = require_trusted(access, endpoint).rstrip("/")
     if asked.anonymous:
         return {**settings, "skip_signature": True}
     return settings if asked.secret is None else {**settings, **_azure_credentials(access, parts)}
@@ -155,7 +157,7 @@ def _kind_of_key(text: str) -> str | None:
     return str(kind)[:40]
 
 
-def _require_trusted(access: SourceAccess, endpoint: str) -> str:
+def require_trusted(access: SourceAccess, endpoint: str) -> str:
     """Return the address of a store, with TLS unless plain HTTP is allowed."""
     address = endpoint if "://" in endpoint else f"https://{endpoint}"
     if address.startswith("http://") and not access.request.allow_plain_http:
