@@ -25,6 +25,8 @@ AUTHORITY_VOLUME = "source-ca"
 KEY_VOLUME = "source-key"
 CACHE_VOLUME = "fetch-cache"
 CLAIM_SCHEME = "pvc"
+REGISTRY = "mlflow://"
+"""Its files may be in any store, which only the Job learns."""
 AZURE_IDENTITY = "azure.workload.identity"
 """Prefix of the label by which Azure's webhook finds pods, and of an annotation."""
 RESOURCES: Manifest = {
@@ -151,7 +153,7 @@ def render_identity_labels(source: SourceRequest | None) -> dict[str, str]:
 
     Azure's webhook acts on labelled pods only; those of AWS and Google need none.
     """
-    is_azure = source is not None and source.uri.startswith("az://")
+    is_azure = source is not None and source.uri.startswith(("az://", REGISTRY))
     return {f"{AZURE_IDENTITY}/use": "true"} if is_azure and render_identity(source) else {}
 
 
@@ -162,11 +164,11 @@ def render_identity_annotations(source: SourceRequest, server: str) -> dict[str,
     """
     if not render_identity(source):
         return {}
-    if source.uri.startswith("az://"):
-        return {f"{AZURE_IDENTITY}/skip-containers": server}
-    if source.uri.startswith("s3://"):
-        return {"eks.amazonaws.com/skip-containers": server}
-    return {}
+    prefixes = {
+        f"{AZURE_IDENTITY}/skip-containers": ("az://", REGISTRY),
+        "eks.amazonaws.com/skip-containers": ("s3://", REGISTRY),
+    }
+    return {name: server for name, fits in prefixes.items() if source.uri.startswith(fits)}
 
 
 def render_claim_volumes(uri: str, volume: str) -> list[Manifest]:

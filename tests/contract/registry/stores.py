@@ -6,6 +6,7 @@ import hmac
 import http.client
 import json
 import shutil
+import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -171,26 +172,35 @@ def running_versitygw(folder: Path) -> Iterator[Versitygw]:
 
 
 @contextmanager
-def running_azurite(folder: Path) -> Iterator[Store]:
-    """Run Azurite, installed into the cache where it is not there yet."""
+def running_azurite(folder: Path, tls: Certificate | None = None) -> Iterator[Store]:
+    """Run Azurite, installed into the cache where it is not there yet.
+
+    With TLS it takes tokens as well, whose claims it checks, and not their signature.
+    """
     program = _install_azurite()
     port = servers.free_port()
+    secure = (
+        ("--oauth", "basic", "--cert", str(tls.certificate), "--key", str(tls.key)) if tls else ()
+    )
     process = subprocess.Popen(
         [
             *(str(program), "--blobHost", "127.0.0.1", "--blobPort", str(port)),
-            *("--location", str(folder), "--silent", "--skipApiVersionCheck"),
+            *("--location", str(folder), "--silent", "--skipApiVersionCheck", *secure),
         ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
         servers.wait_for_port(port, process)
-        address = f"http://127.0.0.1:{port}/{AZURITE_ACCOUNT}"
+        scheme = "http" if tls is None else "https"
+        address = f"{scheme}://127.0.0.1:{port}/{AZURITE_ACCOUNT}"
         _make_container(address)
         key = {"account_name": AZURITE_ACCOUNT, "account_key": AZURITE_KEY}
         config: Any = {**key, "endpoint": address}
+        options = {**CLIENT["client_options"], "allow_invalid_certificates": tls is not None}
+        client: Any = {**CLIENT, "client_options": options}
         secret = {"AZURE_STORAGE_ACCOUNT": AZURITE_ACCOUNT, "AZURE_STORAGE_KEY": AZURITE_KEY}
-        yield Store(address, "az", AzureStore(BUCKET, config=config, **CLIENT), secret)
+        yield Store(address, "az", AzureStore(BUCKET, config=config, **client), secret)
     finally:
         process.kill()  # it would wait for every open connection
         process.wait(10)
@@ -211,14 +221,13 @@ def _install_azurite() -> Path:
 
 def _make_container(address: str) -> None:
     """Make the container with a signed request: the client that reads has no such operation."""
-    host = address.split("/")[2]
     now = formatdate(usegmt=True)
     path = f"/{AZURITE_ACCOUNT}/{BUCKET}"
     headers = f"x-ms-date:{now}\nx-ms-version:2021-08-06\n"
     text = f"PUT\n\n\n\n\n\n\n\n\n\n\n\n{headers}/{AZURITE_ACCOUNT}{path}\nrestype:container"
     digest = hmac.new(base64.b64decode(AZURITE_KEY), text.encode(), hashlib.sha256).digest()
     signature = base64.b64encode(digest).decode()
-    with closing(http.client.HTTPConnection(host)) as connection:
+    with closing(_connect(address)) as connection:
         connection.request(
             "PUT",
             f"{path}?restype=container",
@@ -231,6 +240,14 @@ def _make_container(address: str) -> None:
         )
         answer = connection.getresponse()
         assert answer.status == http.client.CREATED, answer.read()
+
+
+def _connect(address: str) -> http.client.HTTPConnection:
+    scheme, _, host, *_ = address.split("/")
+    if scheme == "http:":
+        return http.client.HTTPConnection(host)
+    trusting = ssl._create_unverified_context()  # noqa: S323 - of the test itself
+    return http.client.HTTPSConnection(host, context=trusting)
 
 
 def sign_s3(method: str, address: str, host: str, digest: str, at: datetime) -> dict[str, str]:

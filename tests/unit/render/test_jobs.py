@@ -231,6 +231,19 @@ def test_what_lets_one_in_is_mounted_and_never_holds_a_pod_up(
     assert labels["azure.workload.identity/use"] == "true"
 
 
+@pytest.mark.parametrize(
+    ("uri", "value"), [("mlflow://digits@champion", "true"), ("gs://m/", None)]
+)
+def test_azures_webhook_is_told_of_pods_whose_files_may_be_in_azure(
+    uri: str, value: str | None
+) -> None:
+    access = AccessRequest(service_account="reader")
+    made = package(request={"source": SourceRequest(uri=uri, access=access)})
+
+    labels = made["spec"]["template"]["metadata"]["labels"]
+    assert labels.get("azure.workload.identity/use") == value
+
+
 def test_the_fetch_container_writes_to_the_model_volume_only() -> None:
     request = PackageRequest(
         mode=PackageMode.FETCH,

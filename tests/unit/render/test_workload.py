@@ -218,13 +218,19 @@ def test_a_claim_is_mounted_for_the_init_container_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("uri", "annotation"),
+    ("uri", "annotations"),
     [
-        ("s3://models/digits/", "eks.amazonaws.com/skip-containers"),
-        ("az://models/digits/", "azure.workload.identity/skip-containers"),
+        ("s3://models/digits/", ["eks.amazonaws.com/skip-containers"]),
+        ("az://models/digits/", ["azure.workload.identity/skip-containers"]),
+        (
+            "mlflow://digits@champion",
+            ["eks.amazonaws.com/skip-containers", "azure.workload.identity/skip-containers"],
+        ),
     ],
 )
-def test_the_identity_that_fetches_is_kept_from_the_models_code(uri: str, annotation: str) -> None:
+def test_the_identity_that_fetches_is_kept_from_the_models_code(
+    uri: str, annotations: list[str]
+) -> None:
     access = AccessRequest(secret="models-key", service_account="reader")  # noqa: S106 - a name
     source = SourceRequest(uri=uri, access=access)
     fetch = replace(FETCH, request=FETCH.request.model_copy(update={"source": source}))
@@ -235,7 +241,7 @@ def test_the_identity_that_fetches_is_kept_from_the_models_code(uri: str, annota
     [server], [init] = template["spec"]["containers"], template["spec"]["initContainers"]
 
     assert template["spec"]["serviceAccountName"] == "reader"
-    assert template["metadata"]["annotations"] == {annotation: server["name"]}
+    assert template["metadata"]["annotations"] == dict.fromkeys(annotations, server["name"])
     assert "source-secret" in [mount["name"] for mount in init["volumeMounts"]]
     assert "source-secret" not in [mount["name"] for mount in server["volumeMounts"]]
 

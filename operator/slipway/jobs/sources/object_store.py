@@ -1,6 +1,7 @@
 """Sources ``s3://``, ``gs://``, ``az://``: an archive, a model file, or all files of a prefix."""
 
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,7 +25,13 @@ from slipway.jobs.sources.object_errors import StoreAnswer, explain_error
 from slipway.jobs.sources.one_file import make_tree_of_file
 from slipway.jobs.sources.parts import GaveUp, Interrupted, PartDownload, RemoteFile, Replaced
 from slipway.jobs.sources.progress import Progress
-from slipway.jobs.sources.store_settings import azure_settings, google_settings, s3_settings
+from slipway.jobs.sources.store_settings import (
+    AZURE_TOKEN_FILE,
+    azure_settings,
+    find_metadata_hosts,
+    google_settings,
+    s3_settings,
+)
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -243,7 +250,8 @@ def _open_store(access: SourceAccess, bucket: str) -> "ObjectStore":
     if authorities is not None:
         client["root_certificate"] = authorities
     if proxy is not None:
-        client |= {"proxy_url": proxy.url, "proxy_excludes": ",".join(proxy.without)}
+        excluded = [*proxy.without, *find_metadata_hosts()]
+        client |= {"proxy_url": proxy.url, "proxy_excludes": ",".join(excluded)}
 
     # Attempts are counted where it is known how far a part is.
     options: Any = {
@@ -261,6 +269,9 @@ def _open_store(access: SourceAccess, bucket: str) -> "ObjectStore":
                 return GCSStore(bucket, config=settings, **options)
             case _:
                 settings = azure_settings(access)
+                if access.asked.secret is not None:
+                    # obstore would prefer the pod's identity to a token or client of the Secret.
+                    os.environ.pop(AZURE_TOKEN_FILE, None)
                 return AzureStore(bucket, config=settings, **options)
     except JobFailure:
         raise

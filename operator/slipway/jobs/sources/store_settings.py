@@ -1,6 +1,7 @@
 """Settings of the clients of object stores, from a Secret's keys and the connection of the spec."""
 
 import json
+import os
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,6 +38,12 @@ AZURE_CONNECTION = ("AZURE_STORAGE_CONNECTION_STRING", "connectionString")
 AZURE_CLIENT = ("AZURE_CLIENT_ID", "AZ_CLIENT_ID")
 AZURE_CLIENT_SECRET = ("AZURE_CLIENT_SECRET", "AZ_CLIENT_SECRET")
 AZURE_TENANT = ("AZURE_TENANT_ID", "AZ_TENANT_ID")
+METADATA_HOSTS = ("metadata.google.internal", "169.254.0.0/16", "fd00:ec2::/32")
+"""Where the clouds give a node or pod its identity: names and link-local addresses."""
+GOOGLE_METADATA = ("GCE_METADATA_HOST", "GCE_METADATA_IP")
+"""Variables that name another metadata server, as Google's clients read them."""
+AZURE_TOKEN_FILE = "AZURE_FEDERATED_TOKEN_FILE"  # noqa: S105 - the name of a variable
+"""Azure's webhook gives it to pods with an identity."""
 AZURE_KEYS = (*AZURE_KEY, *AZURE_SAS, *AZURE_CONNECTION, *AZURE_CLIENT_SECRET)
 """Any of these is a credential."""
 
@@ -146,6 +153,12 @@ def _azure_credentials(access: SourceAccess, parts: dict[str, str]) -> Settings:
         Reason.SOURCE_REFUSED,
         f"Secret {access.asked.secret} has none of the keys {', '.join(names)}",
     )
+
+
+def find_metadata_hosts() -> list[str]:
+    """Return the hosts that must be asked without a proxy: it would answer for its own machine."""
+    given = [os.environ.get(name, "").partition(":")[0] for name in GOOGLE_METADATA]
+    return [*METADATA_HOSTS, *(host for host in given if host)]
 
 
 def _kind_of_key(text: str) -> str | None:
