@@ -24,6 +24,8 @@ from slipway.render.model_formats import (
 )
 
 CONFIG = "config.pbtxt"
+PYTHON_STUB = "triton_python_backend_stub"
+"""A stub of another Python, which Triton takes from the model's directory."""
 SHOWN = 5
 """Names listed in an error message."""
 
@@ -100,7 +102,8 @@ def plan_layout(
         content = [name for name in names if name.startswith(prefix)]
     else:
         prefix = ""
-        content = [] if declared.is_ensemble else [name for name in names if name != CONFIG]
+        beside = {CONFIG, PYTHON_STUB}
+        content = [] if declared.is_ensemble else [name for name in names if name not in beside]
 
     layout = _plan_version(content, prefix, model, requested, declared)
     known = {CONFIG, *content}

@@ -22,6 +22,13 @@ from slipway.jobs.package.declared_signature import (
 )
 from slipway.jobs.package.onnx_graph import OnnxGraph
 from slipway.jobs.package.pbtxt_fields import top_level_fields
+from slipway.jobs.package.python_environment import (
+    ENVIRONMENT,
+    MODEL_DIRECTORY,
+    PYTHON,
+    choose_environment,
+    named_environment,
+)
 from slipway.render.model_formats import BY_FORMAT, FIL_TYPES, Declared
 
 DEFAULT_MAX_QUEUE_SIZE = 256
@@ -121,6 +128,8 @@ class ModelFile:
     """Name in the version directory; empty where nothing tells it."""
     declares_tensors: bool = False
     """Whether code in it tells Triton its inputs and outputs."""
+    environments: tuple[str, ...] = ()
+    """Packed environments of a Python model, by their names in the model's directory."""
 
 
 def fill_config(
@@ -178,6 +187,7 @@ class _ConfigDraft:
 
         # Raw text overrides all of the above, so what follows looks at its result.
         self._merge_raw()
+        self._fill_environment()
         self._require_declared_tensors()
         self._require_gpu()
         self._require_batchable()
@@ -320,6 +330,19 @@ class _ConfigDraft:
             if not is_message or (descriptor.is_repeated and not is_map):
                 self.config.ClearField(name)
         self.config.MergeFrom(raw.message)
+
+    def _fill_environment(self) -> None:
+        """Name the packed environment that lies beside a Python model."""
+        if self.config.backend != PYTHON:
+            return
+
+        named = named_environment(self.config)
+        chosen = choose_environment(self._file.environments, named, CONFIG_PLACES)
+        if named is None and chosen is not None:
+            self.config.parameters[ENVIRONMENT].string_value = chosen
+            self.warnings.append(
+                f"runs in the packed environment {chosen.removeprefix(MODEL_DIRECTORY)}"
+            )
 
     def _require_declared_tensors(self) -> None:
         """Ask for what Triton would end without: no other format leaves it to the user."""

@@ -13,8 +13,8 @@ from pathlib import Path, PurePosixPath
 from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
 from slipway.jobs.model_digest import read_blocks
+from slipway.jobs.package.python_environment import file_mode
 
-FILE_MODE = 0o644
 FOLDER_MODE = 0o755
 END_OF_ARCHIVE = bytes(2 * tarfile.BLOCKSIZE)
 
@@ -84,7 +84,9 @@ def _tar_chunks(
     for folder in folders:
         yield _tar_header(folder, kind=tarfile.DIRTYPE, mode=FOLDER_MODE)
     for file in files:
-        yield _tar_header(file.target, kind=tarfile.REGTYPE, mode=FILE_MODE, size=file.size)
+        yield _tar_header(
+            file.target, kind=tarfile.REGTYPE, mode=file_mode(file.target), size=file.size
+        )
         yield from _file_chunks(file, verify=verify)
         yield bytes(-file.size % tarfile.BLOCKSIZE)
     yield END_OF_ARCHIVE

@@ -15,6 +15,11 @@ from slipway.jobs.package.config_pbtxt import (
     parse_config,
 )
 from slipway.jobs.package.onnx_graph import GraphUnreadable, OnnxGraph, read_graph
+from slipway.jobs.package.python_environment import (
+    choose_environment,
+    find_environments,
+    named_environment,
+)
 from slipway.jobs.placeholder import describe_lfs_pointer, describe_placeholder
 from slipway.render.model_repository import CONFIG, Layout, find_config, plan_layout
 
@@ -53,7 +58,14 @@ def plan_model_repository(tree: Tree, request: ConfigRequest) -> RepositoryPlan:
     _require_real_files(tree, layout)
 
     graph, problem = _read_onnx_graph(tree, layout)
-    file = ModelFile(graph, _served_name(layout), _completes_itself(tree, layout))
+    is_python = ModelFormat.PYTHON in {layout.format, source.declared.format}
+    file = ModelFile(
+        graph,
+        _served_name(layout),
+        _completes_itself(tree, layout),
+        find_environments(tree, layout, request.model_name) if is_python else (),
+    )
+    _require_environments_of_others(tree, layout, request.model_name)
     finished = fill_config(source, request, layout.format, file)
 
     return RepositoryPlan(
@@ -108,6 +120,22 @@ def _served_name(layout: Layout) -> str:
     """Return the name of the model's file in the version directory; empty where none is known."""
     targets = {place.source: place.target for place in layout.weights}
     return targets.get(layout.model_file or "", "").rpartition("/")[2]
+
+
+def _require_environments_of_others(tree: Tree, layout: Layout, ours: str) -> None:
+    """Refuse a repository in which another model names an environment that is not there."""
+    for place in layout.extras:
+        model, _, name = place.target.partition("/")
+        if name != CONFIG or model == ours:
+            continue
+        try:
+            config = parse_config(tree[place.source].read_text("utf-8"), place.source).message
+        except (JobFailure, UnicodeDecodeError):
+            continue  # Triton says what is wrong with it
+        named = named_environment(config)
+        if named is not None:
+            found = find_environments(tree, layout, model)
+            choose_environment(found, named, f"source {place.source}")
 
 
 def _completes_itself(tree: Tree, layout: Layout) -> bool:

@@ -8,10 +8,9 @@ from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
 from slipway.jobs.file_tree import Tree
 from slipway.jobs.model_digest import TreeDigest, read_blocks
+from slipway.jobs.package.python_environment import file_mode
 from slipway.jobs.package.repository_plan import RepositoryPlan
 from slipway.jobs.sources.archive import make_empty_directory
-
-FILE_MODE = 0o644
 
 
 def write_repository(plan: RepositoryPlan, tree: Tree, found: TreeDigest, into: Path) -> None:
@@ -37,7 +36,7 @@ def write_repository(plan: RepositoryPlan, tree: Tree, found: TreeDigest, into: 
         source = tree[placement.source]
         if tree.is_private:
             source.rename(target)
-            target.chmod(FILE_MODE)
+            target.chmod(file_mode(placement.target))
         else:
             _copy_verified(source, target, hashes[placement.source])
 
@@ -50,7 +49,7 @@ def _copy_verified(source: Path, target: Path, sha256: str) -> None:
         for block in read_blocks(source):
             hasher.update(block)
             file.write(block)
-        os.fchmod(file.fileno(), FILE_MODE)
+        os.fchmod(file.fileno(), file_mode(target.name))
     if hasher.hexdigest() != sha256:
         raise JobFailure(
             Reason.SOURCE_CHANGED,

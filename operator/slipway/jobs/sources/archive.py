@@ -112,6 +112,30 @@ def unpack_archive(
     return tuple(target.files)
 
 
+def list_tar(archive: Path, name: str, limits: ArchiveLimits) -> Iterator[str]:
+    """Yield the names in a tar that stays as it is: links are allowed, and the end may lack.
+
+    Raises:
+        JobFailure: SourceTooLarge or CorruptArchive.
+
+    """
+    target = _Target(Path(), name, limits, packed_bytes=archive.stat().st_size)
+    try:
+        with archive.open("rb") as file, _decompress(file) as plain:
+            bounded = _BoundedReads(plain, target, MAX_TAR_HEADER_BYTES, MAX_ALL_TAR_HEADER_BYTES)
+            with tarfile.TarFile(fileobj=bounded) as tar:
+                while (member := tar.next()) is not None:
+                    tar.members.clear()  # type: ignore[attr-defined] # as in `_unpack_tar`
+                    target.check_global_records(tar.pax_headers)
+                    target.count(member.size)
+                    yield str(PurePosixPath(member.name))
+                    bounded.set_limit(MAX_TAR_HEADER_BYTES)
+    except CORRUPT_ARCHIVE_ERRORS as error:
+        raise JobFailure(
+            Reason.CORRUPT_ARCHIVE, f"archive {name}: damaged or incomplete: {error}"
+        ) from error
+
+
 @dataclass(slots=True)
 class _Target:
     """The directory that an archive is unpacked into, and how much it has grown."""
@@ -139,6 +163,18 @@ class _Target:
         if problem is not None:
             raise JobFailure(Reason.UNSAFE_ARCHIVE, f"archive {self.archive}: {name!r} {problem}")
         return str(PurePosixPath(name))
+
+    def count(self, size: int) -> None:
+        """Count an entry that is not unpacked.
+
+        Raises:
+            JobFailure: it is one too many, or the archive would unpack to too much.
+
+        """
+        self.entries += 1
+        if self.entries > self.limits.max_files:
+            self.refuse_size(f"has more than {self.limits.max_files} entries")
+        self._add_bytes(size)
 
     def write(self, name: str, content: IO[bytes]) -> None:
         """Write a file block by block, within the limits.
