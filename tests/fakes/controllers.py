@@ -72,6 +72,8 @@ class Controllers:
     """Why no further server pod is admitted; empty: they all are."""
     digest: str = DIGEST
     """Of what lies at every address that has no pinned one."""
+    warnings: tuple[str, ...] = ()
+    """What package Jobs warn of."""
     broken_source: str = ""
     """Why no package Job gets at the source; empty: they do."""
     large_source: bool = False
@@ -156,7 +158,7 @@ class Controllers:
             error = {"reason": "SourceRefused", "message": self.broken_source}
             return {"error": {**error, "transient": False}}
         digest = order["source"].get("digest", self.digest)
-        result: Manifest = {"modelDigest": digest}
+        result: Manifest = {"modelDigest": digest, "warnings": list(self.warnings)}
         if order["mode"] == "Image":
             result |= {"image": f"{order['repository']}@{DIGEST}", "baseDigest": DIGEST}
         return result

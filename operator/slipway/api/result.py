@@ -74,6 +74,15 @@ class SignedFiles(ApiModel):
     """The first of them, as far as there is room; the image's annotations have more."""
 
 
+MAX_WARNINGS = 8
+"""Of one package Job, as far as they are kept."""
+MAX_WARNING_LENGTH = 512
+Warnings = Annotated[
+    list[Annotated[str, Field(max_length=MAX_WARNING_LENGTH)]],
+    Field(max_length=MAX_WARNINGS, json_schema_extra=ATOMIC),
+]
+
+
 class PackageResult(ApiModel):
     """Result of a package Job."""
 

@@ -12,7 +12,7 @@ from slipway.api.base import ApiModel, Digest, Manifest, Revision
 from slipway.api.precision import Optimized
 from slipway.api.protocol import Protocol
 from slipway.api.request import PackageMode
-from slipway.api.result import Signature, SignedFiles
+from slipway.api.result import Signature, SignedFiles, Warnings
 
 FORMAT = 1
 """Version of this format; increased when the meaning of a field changes."""
@@ -40,6 +40,8 @@ class RevisionSnapshot(ApiModel):
     """Who signed the model's files; None where no signature was asked for."""
     optimized: Optimized | None = None
     """What the model was converted to; None where no conversion was asked for."""
+    warnings: Warnings | None = None
+    """What was changed or left out when the model was packaged; None where nothing was."""
     protocols: list[Protocol]
     start_seconds: int
     drain_seconds: int

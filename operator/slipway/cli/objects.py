@@ -140,6 +140,7 @@ class Revision:
     digest: str = ""
     signed: SignedFiles | None = None
     optimized: Optimized | None = None
+    warnings: tuple[str, ...] = ()
     scaling: Scaling | None = None
 
 

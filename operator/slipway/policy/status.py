@@ -147,6 +147,7 @@ def _describe_revision(
         image=known.snapshot.image,
         signed=known.snapshot.signed,
         optimized=known.snapshot.optimized,
+        warnings=known.snapshot.warnings,
         weight=weight,
         ready_replicas=facts.ready(known.name),
         scaling=scaling_of(known.name, decision, facts, before, now),

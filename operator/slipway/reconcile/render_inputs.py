@@ -28,7 +28,7 @@ from slipway.api.request import (
     QueueRequest,
     SourceRequest,
 )
-from slipway.api.result import PackageResult
+from slipway.api.result import MAX_WARNING_LENGTH, MAX_WARNINGS, PackageResult
 from slipway.api.snapshot import RevisionSnapshot
 from slipway.policy.canonical_input import whole_number
 from slipway.policy.facts import Facts
@@ -214,6 +214,7 @@ def build_snapshot(facts: Facts, result: PackageResult, settings: Settings) -> R
         signature=result.signature,
         signed=result.signed,
         optimized=result.optimized,
+        warnings=[text[:MAX_WARNING_LENGTH] for text in result.warnings[:MAX_WARNINGS]] or None,
         protocols=list(resolved.protocols),
         start_seconds=resolved.start_seconds,
         drain_seconds=resolved.drain_seconds,

@@ -277,6 +277,14 @@ def test_it_says_what_a_conversion_gave() -> None:
     assert "no accuracy was lost" in screen
 
 
+def test_it_says_what_was_changed_or_left_out_when_a_model_was_packaged() -> None:
+    found = recording("progressing")
+    warning = "took version directory 2 and left out 1: a server has one version"
+    found.manifest["status"]["candidate"]["warnings"] = [warning]
+
+    assert f"  warnings candidate 2: {warning}" in found.screen(width=200)
+
+
 def test_what_became_worse_after_a_promotion_is_said() -> None:
     found = recording("idle")
     watched = {

@@ -104,6 +104,19 @@ async def test_by_the_clock_other_bytes_are_a_rollout_and_a_broken_source_is_an_
     await world.until(lambda: world.status()["stable"]["digest"] == MENDED)
 
 
+async def test_what_packaging_changed_or_left_out_is_in_the_status_of_the_revision() -> None:
+    world = OperatorWorld()
+    left_out = "left out ._a: only macOS reads such files"
+    world.controllers.warnings = (left_out, "w" * 600, *"abcdefg")
+
+    await world.ask_for("2", **with_source())
+    await world.until(lambda: world.condition("Ready")[0] == "True")
+
+    warnings = world.status()["stable"]["warnings"]
+    assert warnings[:2] == [left_out, "w" * 512]
+    assert len(warnings) == 8
+
+
 async def test_a_signed_address_is_refused_where_pods_fetch() -> None:
     world = OperatorWorld()
     signed = f"{OPEN['uri']}?X-Amz-Signature=abc&X-Amz-Expires=60"

@@ -8,7 +8,7 @@ from pydantic import Field
 from slipway.api.base import ATOMIC, ApiModel, Digest, Percent, Revision, Text, Time, list_map
 from slipway.api.conditions import Condition
 from slipway.api.precision import Optimized
-from slipway.api.result import SignedFiles
+from slipway.api.result import SignedFiles, Warnings
 
 STATE_LENGTH = 16_384
 """Characters of the memory of one metric: enough for 200 pods of either revision."""
@@ -81,6 +81,9 @@ class RevisionStatus(ApiModel):
     """Who signed the model's files; absent where no signature was asked for."""
     optimized: Optimized | None = None
     """What the model was converted to; absent where no conversion was asked for."""
+    warnings: Warnings | None = None
+    """What was changed or left out when the model was packaged, one sentence each; absent where
+    nothing was."""
     weight: Percent = 0
     """Share of requests, in percent, as every proxy has acknowledged it."""
     ready_replicas: int = 0

@@ -1,4 +1,4 @@
-"""Where clients send requests, how many replicas answer them, and who signed what answers."""
+"""Where clients send requests, how many replicas answer them, and what is to be known of them."""
 
 from slipway.cli.objects import ModelDeployment, Optimized, Replicas, Scaling
 from slipway.cli.text import Screen, make_line, wrap_lines
@@ -7,7 +7,7 @@ INDENT = 11
 
 
 def format_serving(md: ModelDeployment, width: int) -> Screen:
-    """Return addresses, which are not cut, numbers of replicas, and who signed the files."""
+    """Return addresses, which are not cut, replicas, signers, conversions and warnings."""
     rows = [
         make_line("  clients".ljust(INDENT) if number == 0 else " " * INDENT, text)
         for number, text in enumerate(_client_addresses(md))
@@ -18,6 +18,8 @@ def format_serving(md: ModelDeployment, width: int) -> Screen:
         rows += wrap_lines(text, width, indent=INDENT, first="" if number else "  signed")
     for number, text in enumerate(_conversions(md)):
         rows += wrap_lines(text, width, indent=INDENT, first="" if number else "  numbers")
+    for number, text in enumerate(_warnings(md)):
+        rows += wrap_lines(text, width, indent=INDENT, first="" if number else "  warnings")
     return tuple(rows)
 
 
@@ -44,6 +46,16 @@ def _conversions(md: ModelDeployment) -> list[str]:
             lines.append(f"{role} {found.version}: {_describe_conversion(found.optimized)}")
             lines += found.optimized.notes
     return lines
+
+
+def _warnings(md: ModelDeployment) -> list[str]:
+    """Return what was changed or left out when each revision was packaged."""
+    return [
+        f"{role} {found.version}: {warning}"
+        for role, found in (("stable", md.stable), ("candidate", md.candidate))
+        if found is not None
+        for warning in found.warnings
+    ]
 
 
 def _describe_conversion(optimized: Optimized) -> str:
