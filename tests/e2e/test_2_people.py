@@ -103,6 +103,23 @@ def test_a_roll_back_to_an_earlier_version_goes_there_without_steps(digits: Depl
     )
 
 
+def test_a_revert_gets_all_traffic_as_soon_as_its_pods_are_ready(digits: Deployed) -> None:
+    for version in ("reverted-to", "reverted-from"):
+        digits.apply(Model(version=version))
+        digits.comes_to(promoted(version), version)
+    left = digits.status.stable
+    digits.apply(Model(version="reverted-to"))
+    status = digits.wait_for(
+        lambda status: status.stable is not None and status.stable.version == "reverted-to",
+        "the version that was promoted before to serve",
+    )
+
+    assert status.history[-1].unjudged == "the way back to version reverted-to"
+    assert status.last_rollback is not None
+    assert left is not None
+    assert status.last_rollback.from_ == left.revision
+
+
 def test_a_lost_status_is_derived_anew_in_the_middle_of_a_rollout(digits: Deployed) -> None:
     digits.apply(Model(version="forgotten", steps=[step(25, hold=5), step(50)]))
     digits.wait_for_stage(Stage.PROGRESSING, 25)

@@ -68,6 +68,9 @@ class Forecast:
     are_steps_chosen: bool
     """From the request rate; else they are those of the spec."""
     legs: tuple[Leg, ...]
+    """None where nobody judges: the first revision, or one that goes straight to 100%."""
+    unjudged: str = ""
+    """Who or what skips the evidence of the rollout under way."""
 
     @property
     def seconds(self) -> float | None:
@@ -121,7 +124,9 @@ def forecast_rollout(
     most = FOLLOWED * find_deadline(spec.rollout, schedule)
 
     # Evidence comes from the steps: after them the bake needs none of its own.
-    rungs = list_rungs(spec.rollout, schedule) if md.stable is not None else ()
+    unjudged = md.rollout.unjudged if md.candidate is not None else ""
+    is_judged = md.stable is not None and not unjudged
+    rungs = list_rungs(spec.rollout, schedule) if is_judged else ()
     judged = [rung for rung in rungs if not rung.is_bake] or rungs[-1:]
     legs = [_make_leg(md, rung, rate.per_second, now) for rung in rungs]
     for rung in judged:
@@ -140,6 +145,7 @@ def forecast_rollout(
         on_inconclusive=spec.rollout.analysis.on_inconclusive.value,
         are_steps_chosen=spec.rollout.steps is None,
         legs=tuple(legs),
+        unjudged=unjudged,
     )
 
 

@@ -120,3 +120,12 @@ def test_the_steps_of_a_rollout_under_way_are_those_that_it_has() -> None:
     made = forecast_rollout(found.md, parse_spec(found.manifest), rate, found.now)
     assert [leg.weight for leg in made.legs] == [10, 60, 95]
     assert made.deadline_seconds == 7200
+
+
+def test_the_way_back_to_an_earlier_version_takes_no_steps(run: Program) -> None:
+    manifest = recording("starting").manifest
+    manifest["status"]["rollout"]["unjudged"] = "the way back to version 3"
+    run.put("digits", manifest)
+
+    out = run("plan", "digits", "--rps=5").out
+    assert "straight to 100% as soon as its replicas are ready: the way back to version 3" in out

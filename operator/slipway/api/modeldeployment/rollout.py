@@ -97,3 +97,7 @@ class Rollback(ApiModel):
     person."""
     history_limit: Annotated[int, Field(ge=1, le=50)] = 10
     """Old revisions to keep, without pods."""
+    fast_lane_revisions: Annotated[int, Field(ge=0, le=50)] = 3
+    """How many of the revisions that were promoted before get all traffic in one step, without
+    analysis and bake, when the spec names one of them again, as after `git revert`. One that was
+    rejected, or replaced for evidence, does not. 0: none."""

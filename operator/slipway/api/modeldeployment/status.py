@@ -358,6 +358,19 @@ class Rejected(ApiModel):
     """When it was rejected."""
 
 
+class Level(ApiModel):
+    """What a revision was in its own rollout, for a watch after it came back."""
+
+    requests: int
+    """Requests that it had answered when it was promoted."""
+    errors: int
+    """Errors among them."""
+    slow_millis: float | None = None
+    """Latency that at most 1% of them exceeded, in milliseconds; absent if it was not counted."""
+    slow: int = 0
+    """Requests that exceeded it."""
+
+
 class HistoryEntry(ApiModel):
     """How a revision ended."""
 
@@ -371,6 +384,11 @@ class HistoryEntry(ApiModel):
     """Why: reason and numbers."""
     unjudged: Text | None = None
     """Who or what skipped the analysis; absent if it was judged."""
+    against: Text | None = None
+    """What spoke against the revision that this one replaced: a finding after its promotion, or the
+    person who rolled it back; absent if nothing did."""
+    level: Level | None = None
+    """What it was in its rollout; absent if it was not judged, or had too few requests."""
     at: Time
     """When it ended."""
 

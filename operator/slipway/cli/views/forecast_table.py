@@ -16,6 +16,9 @@ def format_forecast(forecast: Forecast, *, width: int = WIDE) -> Screen:
         Cell(f"{forecast.namespace}/{forecast.name}", Style.STRONG),
         f"   version {forecast.version} at {forecast.per_second:.4g} requests/s, {forecast.source}",
     )
+    if forecast.unjudged:
+        text = f"straight to 100% as soon as its replicas are ready: {forecast.unjudged}"
+        return (title, (), *wrap_lines(text, width, indent=0))
     if not forecast.legs:
         text = "the first revision goes to 100% as soon as its replicas are ready and checked"
         return (title, (), *wrap_lines(text, width, indent=0))

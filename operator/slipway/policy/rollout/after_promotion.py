@@ -13,6 +13,7 @@ from slipway.api.modeldeployment import (
     AfterPromotionMode,
     AfterPromotionStatus,
     Automatic,
+    Level,
     Outcome,
 )
 from slipway.api.reasons import Reason, shortened
@@ -21,6 +22,7 @@ from slipway.policy.facts import Facts
 from slipway.policy.promotion_watch import record_level
 from slipway.policy.rollout.draft import Draft
 from slipway.policy.rollout.earlier_revision import ask_back, find_no_way_back
+from slipway.policy.rollout.fast_lane import came_back, find_level, is_in_fast_lane
 
 WATCHER = "afterPromotion"
 """Who asks for the way back, where a person would have a name."""
@@ -41,13 +43,62 @@ def watched_level(facts: Facts, now: datetime) -> AfterPromotionStatus | None:
 def begin_watching(draft: Draft, revision: str) -> AfterPromotionStatus | None:
     """Return what a revision was in its rollout, where it is to be watched from now on.
 
-    What nobody judged is no level: the first revision, or one that a person promoted.
+    What nobody judged is no level: the first revision, or one that a person promoted. One that
+    came back in the fast lane is watched against its own rollout, which is over.
     """
     watching = draft.spec.rollout.after_promotion
+    if watching.mode is AfterPromotionMode.OFF:
+        return None
+    if is_in_fast_lane(draft):
+        return _watch_again(draft, revision, watching.hours)
     was_judged = draft.stable is not None and draft.memory.judged_weight > 0
-    if watching.mode is AfterPromotionMode.OFF or not was_judged:
+    if not was_judged:
         return None
     return record_level(revision, draft.facts.served, watching.hours, draft.now)
+
+
+def find_judged_level(draft: Draft, watched: AfterPromotionStatus | None) -> Level | None:
+    """Return what the candidate was in this rollout, for the day on which it comes back."""
+    if watched is None or is_in_fast_lane(draft):
+        return None
+    return Level(
+        requests=watched.requests,
+        errors=watched.errors,
+        slow_millis=watched.slow_millis,
+        slow=watched.slow,
+    )
+
+
+def find_evidence_against_stable(draft: Draft) -> str | None:
+    """Return why stable is replaced: a person or the watch wants it gone, or found it worse."""
+    if draft.goes_back and draft.decision.hold is not None:
+        return draft.decision.hold.reason
+    level = draft.decision.after_promotion
+    is_found = level is not None and level.revision == draft.stable
+    return level.finding if level is not None and is_found else None
+
+
+def _watch_again(draft: Draft, revision: str, hours: int) -> AfterPromotionStatus | None:
+    """Return the level of one that comes back: its own, or of the one that it replaces.
+
+    The first revision was compared with nobody. The one that replaced it was compared with it.
+    """
+    until = to_wire(draft.now + timedelta(hours=hours))
+    own = find_level(revision, draft.decision.history)
+    if own is not None:
+        return AfterPromotionStatus(
+            revision=revision,
+            until=until,
+            requests=own.requests,
+            errors=own.errors,
+            slow_millis=own.slow_millis,
+            slow=own.slow,
+        )
+    replaced = draft.decision.after_promotion
+    if replaced is None or replaced.revision != draft.stable:
+        return None
+    fresh = {"revision": revision, "until": until, "finding": None, "found_at": None}
+    return replaced.model_copy(update=fresh)
 
 
 def note_worsening(draft: Draft) -> Draft:
@@ -75,6 +126,8 @@ def _find_way_back(draft: Draft) -> str | None:
         return None  # another version is on its way, which may be the fix
     if draft.decision.hold is not None or draft.is_paused:
         return None  # a person decides
+    if came_back(draft.stable, draft.decision.history):
+        return None  # what served before was just taken out
 
     promoted = (
         entry.revision

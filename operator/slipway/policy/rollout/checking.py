@@ -9,6 +9,7 @@ from slipway.api.times import backoff
 from slipway.policy.facts import JobFact, JobState
 from slipway.policy.rollout.deadline import deadline_passed, give_up_start
 from slipway.policy.rollout.draft import Draft
+from slipway.policy.rollout.fast_lane import is_in_fast_lane
 from slipway.policy.rollout.job_pods import watch_for_pod
 from slipway.policy.rollout.progressing import progress
 from slipway.policy.rollout.rolling_back import act_on_evidence
@@ -24,7 +25,7 @@ CONCLUSIVE = frozenset({CheckVerdict.PASS, CheckVerdict.FAIL})
 def check(draft: Draft) -> Draft:
     """Have the candidate answer the golden set; disagreement rejects it."""
     has_nothing_to_check = draft.stable is None and draft.spec.model.golden_set is None
-    if has_nothing_to_check or draft.goes_back:
+    if has_nothing_to_check or draft.goes_back or is_in_fast_lane(draft):
         return progress(draft)
     if deadline_passed(draft):
         return give_up_start(draft)

@@ -17,6 +17,7 @@ from slipway.policy.rollout.after_promotion import note_worsening
 from slipway.policy.rollout.baking import bake
 from slipway.policy.rollout.checking import check
 from slipway.policy.rollout.draft import Draft
+from slipway.policy.rollout.fast_lane import takes_fast_lane
 from slipway.policy.rollout.idle import stay_idle_or_begin
 from slipway.policy.rollout.packaging import package_beside
 from slipway.policy.rollout.progressing import progress
@@ -94,11 +95,14 @@ def _take_step(draft: Draft) -> Draft:
 def _may_finish(draft: Draft) -> bool:
     """Return whether the candidate ends its way before another input gets its turn.
 
-    A bake does, unless the spec is back at stable. So does a candidate that serves alone: its
-    traffic must not be taken for a version that has no replica yet.
+    A bake does, unless the spec is back at stable, or at what was promoted before. So does a
+    candidate that serves alone: its traffic must not be taken for a version that has no replica
+    yet.
     """
     stable = draft.stable_revision
+    wanted = draft.facts.wanted
     is_back = stable is not None and stable.snapshot.input == draft.facts.input
+    is_back = is_back or (wanted is not None and takes_fast_lane(draft, wanted.name))
     is_baking = draft.memory.stage is Stage.BAKING and not is_back
     repairs_outage = draft.stable is None or draft.is_stable_down
     return is_baking or (draft.serves_alone and repairs_outage)

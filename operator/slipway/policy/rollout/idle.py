@@ -9,6 +9,7 @@ from slipway.policy.decision import Ended
 from slipway.policy.facts import RevisionFact
 from slipway.policy.rollout.draft import Draft
 from slipway.policy.rollout.earlier_revision import find_wanted_revision
+from slipway.policy.rollout.fast_lane import WAY_BACK, takes_fast_lane
 from slipway.policy.rollout.look_again import is_look_asked_for, look_again, refresh
 from slipway.policy.rollout.packaging import package
 from slipway.policy.rollout.rejections import find_obstacle
@@ -84,7 +85,7 @@ def _make_candidate(draft: Draft, wanted: RevisionFact) -> Draft:
         )
 
     is_retry = is_same and memory.failures > 0
-    hold = draft.decision.hold
+    way_back = _describe_way_back(draft, wanted)
     fresh = RolloutMemory(
         stage=Stage.STARTING,
         input=snapshot.input,
@@ -93,29 +94,39 @@ def _make_candidate(draft: Draft, wanted: RevisionFact) -> Draft:
         started_at=draft.now,
         paused=memory.paused,
         stable_down_since=memory.stable_down_since,
-        unjudged=hold.reason[:UNJUDGED_LENGTH] if hold is not None else None,
+        unjudged=way_back[:UNJUDGED_LENGTH] if way_back is not None else None,
     )
     decision = replace(
         draft.decision,
         candidate=wanted.name,
         memory=fresh,
         rejected=tuple(it for it in draft.decision.rejected if it.revision != wanted.name),
-        last_rollback=_note_way_back(draft, wanted),
+        last_rollback=_note_way_back(draft, wanted, way_back),
     )
 
     draft = draft.having(decision)
     text = f"version {snapshot.version}, revision {wanted.name}"
+    if way_back is not None:
+        text += f": {way_back}"
     return start(draft.tell(Reason.ROLLOUT_STARTED, text))
 
 
-def _note_way_back(draft: Draft, wanted: RevisionFact) -> LastRollback | None:
-    """Note the way back to an earlier revision as a roll back of the one that serves."""
+def _describe_way_back(draft: Draft, wanted: RevisionFact) -> str | None:
+    """Return why a revision needs no evidence: a person wants it back, or the spec does."""
     hold = draft.decision.hold
-    if hold is None or draft.stable is None:
+    if hold is not None:
+        return hold.reason
+    is_fast = takes_fast_lane(draft, wanted.name)
+    return f"{WAY_BACK} {wanted.snapshot.version}" if is_fast else None
+
+
+def _note_way_back(draft: Draft, wanted: RevisionFact, way_back: str | None) -> LastRollback | None:
+    """Note the way back to an earlier revision as a roll back of the one that serves."""
+    if way_back is None or draft.stable is None:
         return draft.decision.last_rollback
     return LastRollback(
         from_=draft.stable,
         to=wanted.name,
-        trigger=hold.reason,
+        trigger=way_back,
         decided_at=to_wire(draft.now),
     )

@@ -5,7 +5,11 @@ from dataclasses import replace
 from slipway.api.modeldeployment import AnalysisMode, LastRollback, Outcome, Stage
 from slipway.api.reasons import Reason
 from slipway.policy.ladder import keep_steps
-from slipway.policy.rollout.after_promotion import begin_watching
+from slipway.policy.rollout.after_promotion import (
+    begin_watching,
+    find_evidence_against_stable,
+    find_judged_level,
+)
 from slipway.policy.rollout.climb import ALL
 from slipway.policy.rollout.draft import IN_TRAFFIC, SAFETY_POLL, Draft
 from slipway.policy.rollout.rejections import record_outcome
@@ -18,7 +22,15 @@ def promote(draft: Draft) -> Draft:
     version = draft.facts.revisions[candidate].snapshot.version
     unjudged = draft.memory.unjudged or _find_unjudged(draft) or draft.memory.skipped
     message = f"version {version} serves"
-    draft = record_outcome(draft, Outcome.PROMOTED, message, unjudged=unjudged)
+    watched = begin_watching(draft, candidate)
+    draft = record_outcome(
+        draft,
+        Outcome.PROMOTED,
+        message,
+        unjudged=unjudged,
+        against=find_evidence_against_stable(draft),
+        level=find_judged_level(draft, watched),
+    )
 
     memory = replace(
         draft.memory,
@@ -40,7 +52,7 @@ def promote(draft: Draft) -> Draft:
         stable=candidate,
         candidate=None,
         header_revision=None,
-        after_promotion=begin_watching(draft, candidate),
+        after_promotion=watched,
         last_rollback=_end_way_back(draft),
     )
 

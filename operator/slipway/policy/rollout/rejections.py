@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from slipway.api.modeldeployment import HistoryEntry, Outcome, Rejected
+from slipway.api.modeldeployment import HistoryEntry, Level, Outcome, Rejected
 from slipway.api.reasons import Reason, Why, shortened
 from slipway.api.times import to_wire
 from slipway.policy.decision import Ended
@@ -36,7 +36,13 @@ def find_obstacle(draft: Draft) -> Why | None:
 
 
 def record_outcome(
-    draft: Draft, outcome: Outcome, reason: str, *, unjudged: str | None = None
+    draft: Draft,
+    outcome: Outcome,
+    reason: str,
+    *,
+    unjudged: str | None = None,
+    against: str | None = None,
+    level: Level | None = None,
 ) -> Draft:
     """Return the draft with the candidate's end noted; evidence is remembered as well."""
     decision, facts, now = draft.decision, draft.facts, to_wire(draft.now)
@@ -49,6 +55,8 @@ def record_outcome(
         outcome=outcome,
         reason=shortened(reason),
         unjudged=unjudged,
+        against=shortened(against) if against is not None else None,
+        level=level,
         at=now,
     )
     history = (*decision.history, entry)[-facts.spec.rollback.history_limit :]

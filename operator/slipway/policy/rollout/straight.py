@@ -1,7 +1,7 @@
 """Straight to all of the traffic, without judging.
 
 So go the first revision, a candidate that repairs an outage of stable, an earlier revision that a
-person wants back, and a candidate that a person promotes.
+person or the spec wants back, and a candidate that a person promotes.
 """
 
 from slipway.policy.ladder import Rung
