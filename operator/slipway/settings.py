@@ -369,12 +369,29 @@ class LeaseSettings(SettingsModel):
         return self
 
 
+class SeparateRights(StrEnum):
+    """What follows where somebody lacks a right of their own for what they ask."""
+
+    OFF = "Off"
+    WARN = "Warn"
+    """They get a warning, and what they ask for."""
+    DENY = "Deny"
+
+
 class AdmissionSettings(SettingsModel):
     """Checks that the API server makes."""
 
     verify_requested_by: bool = True
     """An admission policy ensures that the annotation requested-by names its writer. Without it the
     status says ``unverified``."""
+    separate_rights: SeparateRights = SeparateRights.WARN
+    """Actions need `create modeldeployments/<action>`, and edits of the spec `update
+    modeldeployments/spec`. Off: whoever may update a ModelDeployment may do both. Warn: who lacks
+    such a right is told, and may; with verifyRequestedBy alone. Deny: may not; the chart then has
+    roles for people on call, approvers and owners."""
+    two_persons: bool = False
+    """Who changed the version may neither approve or promote it nor take approvals out of its
+    steps. The annotation changed-by must name who changes the version."""
 
 
 class Tunables(SettingsModel):

@@ -3,8 +3,42 @@
 {{- end }}
 
 {{- /* Of the whole cluster, so that releases of one name, each with namespaces of its own, need two. */ -}}
+{{- define "slipway.ofCluster" -}}
+{{ include "slipway.name" . }}{{ if .Values.watchNamespaces }}-{{ .Release.Namespace }}{{ end }}
+{{- end }}
+
 {{- define "slipway.policy" -}}
-{{ include "slipway.name" . }}{{ if .Values.watchNamespaces }}-{{ .Release.Namespace }}{{ end }}-requested-by
+{{ include "slipway.ofCluster" . }}-requested-by
+{{- end }}
+
+{{- /* What an admission policy looks at. */ -}}
+{{- define "slipway.policyConstraints" -}}
+resourceRules:
+  - apiGroups: [slipway.dev]
+    apiVersions: [v1alpha1]
+    operations: [CREATE, UPDATE]
+    resources: [modeldeployments]
+{{- with .Values.watchNamespaces }}
+namespaceSelector:
+  matchExpressions:
+    - {key: kubernetes.io/metadata.name, operator: In, values: {{ toJson . }}}
+{{- end }}
+{{- end }}
+
+{{- /* Whether somebody asks for an action now. One from before the object's creation, as a backup brings it back,
+     is void. */ -}}
+{{- define "slipway.policyAction" -}}
+- name: action
+  expression: object.metadata.?annotations[?'slipway.dev/action'].orValue('')
+- name: oldAction
+  expression: "oldObject == null ? '' : oldObject.metadata.?annotations[?'slipway.dev/action'].orValue('')"
+- name: isAsked
+  expression: >-
+    variables.action != '' && variables.action != variables.oldAction
+    && !(oldObject == null && variables.action.matches('^[^#]*#[0-9]{1,13}$')
+    && int(variables.action.split('#')[1]) < int(timestamp(object.metadata.creationTimestamp)) * 1000)
+- name: verb
+  expression: variables.action.split('#')[0].split('@')[0].split('=')[0]
 {{- end }}
 
 {{- /* What the schema cannot say, refused before anything is written. */ -}}
@@ -25,6 +59,12 @@
 {{- fail (printf "lease.renewSeconds: found %v, expected less than writeWindowSeconds, %v" .renewSeconds .writeWindowSeconds) }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{- /* Who may edit had all of these before they were rights of their own. */ -}}
+{{- define "slipway.ownersRules" -}}
+- {apiGroups: [slipway.dev], resources: [modeldeployments/spec], verbs: [update]}  # people: the policy asks for this before the spec changes
+- {apiGroups: [slipway.dev], resources: [modeldeployments/approve, modeldeployments/promote, modeldeployments/skip, modeldeployments/abort, modeldeployments/rollback, modeldeployments/retry, modeldeployments/pause, modeldeployments/resume], verbs: [create]}  # people: the policy asks for these before an action
 {{- end }}
 
 {{- define "slipway.serviceAccount" -}}

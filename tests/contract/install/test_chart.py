@@ -22,6 +22,7 @@ pytestmark = pytest.mark.skipif(
 DIGEST = "sha256:" + "a" * 64
 IMAGES = Images(f"registry.local/op@{DIGEST}", f"registry.local/envoy@{DIGEST}", "triton:1")
 ON_THE_TEST_CLUSTER = cluster_values(IMAGES, "registry.local:5000")
+OF_PEOPLE = ("slipway-on-call", "slipway-approver", "slipway-owner")
 EVERYTHING = {
     **ON_THE_TEST_CLUSTER,
     "imagePullSecrets": [{"name": "pull"}],
@@ -139,10 +140,29 @@ def test_a_namespaced_release_can_do_without_anything_of_the_whole_cluster() -> 
     assert not [one for one in rendered(values) if "namespace" not in one["metadata"]]
 
 
-def test_requested_by_is_checked_where_the_operator_watches() -> None:
-    policy = only("ValidatingAdmissionPolicy", {**base.VALUES, "watchNamespaces": ["a", "b"]})
-    [expression] = policy["spec"]["matchConstraints"]["namespaceSelector"]["matchExpressions"]
-    assert expression["values"] == ["a", "b"]
+def test_policies_look_where_the_operator_watches() -> None:
+    admission = {"separateRights": "Deny", "twoPersons": True}
+    values = {**base.VALUES, "watchNamespaces": ["a", "b"], "admission": admission}
+    policies = [one for one in rendered(values) if one["kind"] == "ValidatingAdmissionPolicy"]
+    names = {one["metadata"]["name"].removeprefix("slipway-slipway-system-") for one in policies}
+    assert names == {"requested-by", "rights", "two-persons"}
+    for policy in policies:
+        [expression] = policy["spec"]["matchConstraints"]["namespaceSelector"]["matchExpressions"]
+        assert expression["values"] == ["a", "b"]
+
+
+def test_roles_that_a_policy_keeps_come_with_it_alone() -> None:
+    def roles(separate_rights: str) -> set[tuple[str, str | None]]:
+        admission = {"separateRights": separate_rights}
+        values = {**base.VALUES, "watchNamespaces": ["a", "b"], "admission": admission}
+        return {
+            (one["metadata"]["name"], one["metadata"].get("namespace"))
+            for one in rendered(values)
+            if one["kind"] in {"Role", "ClusterRole"} and one["metadata"]["name"] in OF_PEOPLE
+        }
+
+    assert roles("Warn") == set()
+    assert roles("Deny") == {(name, namespace) for name in OF_PEOPLE for namespace in ("a", "b")}
 
 
 def test_a_digest_wins_over_a_tag() -> None:

@@ -6,6 +6,7 @@ import pytest
 import yaml
 from slipway import settings
 from slipway.api.modeldeployment import ModelDeploymentSpec
+from slipway.policy.action_grammar import VERBS
 from slipway.settings import ADDRESS_VARIABLE, NAMESPACE_VARIABLE
 
 from tests.install.base import BASE
@@ -54,6 +55,34 @@ def test_who_may_edit_may_scale_and_who_may_view_may_look() -> None:
 
     assert rights["slipway-edit", "modeldeployments/scale"] == ["get", "update", "patch"]
     assert rights["slipway-view", "modeldeployments/scale"] == ["get"]
+
+
+def test_who_could_edit_before_has_every_right_of_its_own() -> None:
+    """Else an upgrade would warn, or refuse, where nothing was wrong before."""
+    [edit] = [
+        role
+        for role in yaml.safe_load_all((BASE / "people.yaml").read_text())
+        if role["metadata"]["name"] == "slipway-edit"
+    ]
+    granted = {
+        (verb, resource)
+        for rule in edit["rules"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    needed = {("create", f"modeldeployments/{verb}") for verb in VERBS}
+    assert granted >= needed | {("update", "modeldeployments/spec")}
+
+
+def test_a_missing_right_is_a_warning_until_somebody_wants_more() -> None:
+    bindings = {
+        one["metadata"]["name"]: one["spec"]["validationActions"]
+        for one in yaml.safe_load_all((BASE / "admission.yaml").read_text())
+        if one["kind"] == "ValidatingAdmissionPolicyBinding"
+    }
+    assert bindings["slipway-rights"] == ["Warn", "Audit"]
+    assert bindings["slipway-requested-by"] == ["Deny"]
+    assert "slipway-two-persons" not in bindings
 
 
 def test_the_operator_is_told_its_namespace_and_its_address() -> None:
