@@ -27,9 +27,11 @@ COMMANDS = {
     "watch": "Watch live.",
     "wait": "Wait until a goal is reached; the exit code is the outcome.",
     "plan": "Estimate how long a rollout takes, step by step.",
+    "import": "Write a ModelDeployment for what serves today.",
     "completion": "Print the completion script for a shell.",
 }
-"""Help of each command; its module has the same name."""
+"""Help of each command; its module has the same name, unless Python has that word."""
+RENAMED = {"import": "import_workload"}
 ACTIONS = {
     "promote": "Send all traffic to the candidate now, without further evidence.",
     "approve": "Approve the step that is waiting for approval.",
@@ -68,9 +70,10 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in {*COMMANDS, *ACTIONS}:
             return None
-        module = "actions" if cmd_name in ACTIONS else cmd_name
+        name = RENAMED.get(cmd_name, cmd_name)
+        module = "actions" if cmd_name in ACTIONS else name
         commands = importlib.import_module(f"slipway.cli.commands.{module}")
-        found: click.Command = getattr(commands, cmd_name)
+        found: click.Command = getattr(commands, name)
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
