@@ -6,7 +6,7 @@ Stored manifests are never changed in place, so they are handed out without a co
 import copy
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -17,7 +17,7 @@ from slipway.api.kinds import Kind
 from slipway.api.modeldeployment import ModelDeployment
 from slipway.api.modelroute import ModelRoute
 from slipway.api.times import to_wire
-from slipway.errors import ChangedUnderneath, ConflictError, SpecError
+from slipway.errors import ChangedUnderneath, ClusterUnavailable, ConflictError, SpecError
 
 from tests.fakes import fields
 from tests.fakes.clock import FakeClock
@@ -67,6 +67,8 @@ class FakeApi:
         """uids of objects that stay after their deletion, and only say that they are deleted."""
         self.witness: Callable[[Change], None] = lambda _change: None
         """Sees every change at the moment it is made."""
+        self.pod_metrics: Sequence[Manifest] | None = None
+        """What metrics.k8s.io lists; None: nobody serves it."""
 
     def fork(self, clock: FakeClock) -> "FakeApi":
         """Return a server that starts with the same objects and then goes its own way."""
@@ -86,6 +88,10 @@ class FakeApi:
             yield place[0], self._objects[place]
 
     def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> list[Manifest]:
+        if kind is kinds.POD_METRICS:
+            if self.pod_metrics is None:
+                raise ClusterUnavailable("the server could not find the requested resource")
+            return list(self.pod_metrics)
         return [
             manifest
             for _, manifest in self.all(kind)

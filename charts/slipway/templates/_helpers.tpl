@@ -118,6 +118,7 @@ serverImage: {{ .Values.server.image }}
 - {apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [get, list, watch, create, patch, delete]}  # reconcile: revisions of two or more replicas; reconcile.router
 - {apiGroups: [autoscaling], resources: [horizontalpodautoscalers], verbs: [get, list, watch, create, patch, delete]}  # reconcile.autoscalers: one per live revision, with scaling.engine HPA
 - {apiGroups: [""], resources: [pods], verbs: [get, list, watch, delete]}  # reconcile: why a container died; reconcile.router: deletes a proxy that fell silent
+- {apiGroups: [metrics.k8s.io], resources: [pods], verbs: [list]}  # reconcile.read_memory: what pods hold in a bake, where the cluster serves it
 - {apiGroups: [""], resources: [serviceaccounts], verbs: [get, list, watch, create, patch, delete]}  # reconcile.router: the anchor that owns a namespace's router
 - {apiGroups: [rbac.authorization.k8s.io], resources: [roles, rolebindings], verbs: [get, list, create, patch, delete]}  # reconcile.router: rights of the agents
 - {apiGroups: [networking.k8s.io], resources: [networkpolicies], verbs: [get, list, create, patch, delete]}  # reconcile.router: who reaches the router's counters

@@ -65,6 +65,8 @@ ENDPOINT_SLICE = Kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice
 HORIZONTAL_POD_AUTOSCALER = Kind(
     "autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler"
 )
+POD_METRICS = Kind("metrics.k8s.io", "v1beta1", "pods", "PodMetrics")
+"""What pods use; only where the cluster has a metrics server."""
 SECRET = Kind("", "v1", "secrets", "Secret")
 """Only agents of routers read them, and only those that somebody lets them read."""
 LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")

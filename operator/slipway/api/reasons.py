@@ -461,6 +461,11 @@ class Reason(StrEnum):
         Group.ANALYSIS,
         "one pod fails more than its siblings: held, and not blamed on the version",
     )
+    MEMORY_GROWS = (
+        "MemoryGrows",
+        Group.ANALYSIS,
+        "a pod is on its way to its memory limit: the bake is extended, and nobody is blamed",
+    )
     SHARED_FAULT = "SharedFault", Group.ANALYSIS, "stable is equally bad: held, and not blamed"
     NOT_ROUTED = "NotRouted", Group.ANALYSIS, "the candidate gets far less than its weight"
     CHECK_FAILED = "CheckFailed", Group.ANALYSIS, "mode Threshold: the last check was bad"

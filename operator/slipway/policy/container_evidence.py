@@ -69,12 +69,8 @@ def _find_load_failure(pods: list[PodFact]) -> Why | None:
 
 def _find_out_of_memory(facts: Facts, candidate: str, pods: list[PodFact]) -> Why | None:
     """Under traffic, one kill at a limit of its own is enough; without a limit it is the node's."""
-    server = facts.spec.server
-    limits = server.resources.limits if server is not None and server.resources else None
-    limit = (limits or {}).get("memory")
-    known = facts.revisions.get(candidate)
-    is_its_own = known is not None and known.snapshot.input == facts.input
-    if limit is None or not is_its_own or not facts.written_weight(candidate):
+    limit = own_memory_limit(facts, candidate)
+    if limit is None or not facts.written_weight(candidate):
         return None
     for pod in pods:
         end = _find_own_end(pod)
@@ -82,6 +78,15 @@ def _find_out_of_memory(facts: Facts, candidate: str, pods: list[PodFact]) -> Wh
             text = f"a container was killed at its memory limit of {limit} under traffic"
             return Why(Reason.OUT_OF_MEMORY, text)
     return None
+
+
+def own_memory_limit(facts: Facts, candidate: str) -> int | str | None:
+    """Return the memory limit of the candidate's server as the spec has it; None: it has none."""
+    server = facts.spec.server
+    limits = server.resources.limits if server is not None and server.resources else None
+    known = facts.revisions.get(candidate)
+    is_its_own = known is not None and known.snapshot.input == facts.input
+    return (limits or {}).get("memory") if is_its_own else None
 
 
 def _find_crashes(pods: list[PodFact]) -> Why | None:

@@ -11,10 +11,12 @@ from slipway.policy.analysis.external.query import build_queries
 from slipway.policy.analysis.external.readings import name_source, read_answers
 from slipway.policy.analysis.external.validation import provider_problem
 from slipway.policy.analysis.inputs import Count, Counted, Reading
+from slipway.policy.analysis.metrics import memory_rise
 from slipway.policy.analysis.study import Study
 from slipway.policy.facts import PodFact
 from slipway.reconcile.guard import Guard
 from slipway.reconcile.ports import FailureSource, MetricSource
+from slipway.reconcile.read_memory import MemoryReader
 from slipway.settings import PrometheusServer
 
 STILL_ASKED = Why(Reason.PROVIDER_SLOW, "the answer is not there yet")
@@ -26,6 +28,7 @@ class MetricSources:
 
     prometheus: MetricSource
     failures: FailureSource
+    memory: MemoryReader
     guard: Guard
     known: tuple[PrometheusServer, ...] = ()
     """The providers that exist."""
@@ -38,10 +41,18 @@ async def ask_sources(study: Study | None, sources: MetricSources) -> Mapping[st
     """
     if study is None:
         return {}
-    readings = await asyncio.gather(
-        *(_ask_guarded(metric, study, sources) for metric in study.metrics)
-    )
-    return {metric.name: item for metric, item in zip(study.metrics, readings, strict=True)}
+    names = [metric.name for metric in study.metrics]
+    questions = [_ask_guarded(metric, study, sources) for metric in study.metrics]
+    if study.memory_limit is not None:
+        names.append(memory_rise.NAME)
+        questions.append(_ask_memory(study, sources))
+    return dict(zip(names, await asyncio.gather(*questions), strict=True))
+
+
+async def _ask_memory(study: Study, sources: MetricSources) -> Reading:
+    arm = study.arms.candidate
+    what = f"read the memory of the pods of {arm.namespace}/{arm.name}"
+    return await sources.guard.ask(what, lambda: sources.memory.read(study))
 
 
 async def _ask_guarded(metric: Metric, study: Study, sources: MetricSources) -> Reading:

@@ -48,6 +48,7 @@ from slipway.reconcile.ports import Ports
 from slipway.reconcile.projections import InvalidModelDeployment, project_object
 from slipway.reconcile.promotion_watcher import PromotionWatcher
 from slipway.reconcile.read_counters import RouterCounters
+from slipway.reconcile.read_memory import MemoryReader
 from slipway.reconcile.refused_writes import RETRY_AFTER, RefusedWrites
 from slipway.reconcile.router_pods import ProxyRepair, ServingRouters
 from slipway.reconcile.scaler import Scaler
@@ -85,7 +86,11 @@ class Reconciler:
         self._guard = Guard()
         self._hooks = ServiceHooks(ports.hooks, ports.cluster, settings.hooks.allowed_hosts)
         self._sources = MetricSources(
-            ports.metrics, ports.failures, self._guard, tuple(settings.prometheus)
+            ports.metrics,
+            ports.failures,
+            MemoryReader(ports.cluster, ports.clock),
+            self._guard,
+            tuple(settings.prometheus),
         )
 
         self._executor = Executor(

@@ -6,6 +6,7 @@ and it never counts against the candidate.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from slipway.api.counters import Counters
 from slipway.api.reasons import Why
@@ -68,7 +69,25 @@ class Stated:
     why: Why
 
 
-Reading = Counted | Summed | Valued | Binned | Stated | Why
+@dataclass(frozen=True, slots=True)
+class PodMemory:
+    """What the server's container of one pod held."""
+
+    held: int
+    """Bytes of its working set."""
+    at: datetime
+    """When it was measured, which is up to a minute ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryUse:
+    """Memory by pod; it is not merged with the metrics."""
+
+    candidate: Mapping[str, PodMemory]
+    stable: Mapping[str, PodMemory]
+
+
+Reading = Counted | Summed | Valued | Binned | MemoryUse | Stated | Why
 """What was read of one metric; `Why` there is nothing where it could not be read."""
 
 

@@ -25,11 +25,14 @@ from slipway.api.modeldeployment import (
 from slipway.api.reasons import Why
 from slipway.policy.analysis.external.containers import RESOURCES, read_containers
 from slipway.policy.analysis.external.query import Arm, Arms
-from slipway.policy.analysis.inputs import Binned, LookInputs, Reading
+from slipway.policy.analysis.inputs import Binned, LookInputs, MemoryUse, Reading
 from slipway.policy.analysis.judge import judge
+from slipway.policy.analysis.metrics import memory_rise
 from slipway.policy.analysis.metrics.by_reading import UNREAD
 from slipway.policy.analysis.metrics.prediction_drift import judge_drift
 from slipway.policy.analysis.plan import MetricPlan, Plan
+from slipway.policy.canonical_input import whole_number
+from slipway.policy.container_evidence import own_memory_limit
 from slipway.policy.facts import Facts
 from slipway.policy.judgement import Judgement, Role
 from slipway.policy.ladder import find_bake, find_next_rung, list_rungs
@@ -54,6 +57,8 @@ class Study:
     """Of the spec, those that count at this stage."""
     states: Mapping[str, str]
     """By metric, what the last stored look remembers."""
+    memory_limit: int | None = None
+    """Of the candidate's server in bytes, where the memory of its pods is judged; else None."""
 
     def judge(
         self,
@@ -61,7 +66,7 @@ class Study:
         readings: Mapping[str, Reading],
         now: datetime,
     ) -> tuple[Judgement, ...]:
-        """Return what every metric says: those that are merged first, then drift.
+        """Return what every metric says: those that are merged first, then drift and memory.
 
         `ticks` are the counters of every router pod that must be heard, `readings` what the sources
         said, by metric.
@@ -71,7 +76,8 @@ class Study:
 
         # Drift is not merged with the others: it is no evidence of a fault.
         merged = judge(self.states, inputs, self.plan, now)
-        return (*self._with_pauses(merged), *self._judge_drift(readings))
+        memory = self._judge_memory(readings)
+        return (*self._with_pauses(merged), *self._judge_drift(readings), *memory)
 
     def _pod_names(self) -> dict[str, str]:
         pods = self.facts.pods.get(self.plan.candidate, ())
@@ -90,6 +96,20 @@ class Study:
                 state = self.states.get(metric.name)
                 judgements.append(judge_drift(metric, found, self.plan.step, state))
         return judgements
+
+    def _judge_memory(self, readings: Mapping[str, Reading]) -> Sequence[Judgement]:
+        """It is not merged either: a forecast is no evidence of a fault."""
+        if self.memory_limit is None:
+            return ()
+        found = readings.get(memory_rise.NAME)
+        said = memory_rise.judge_memory_rise(
+            found if isinstance(found, MemoryUse | Why) else memory_rise.NEVER_READ,
+            limit=self.memory_limit,
+            weight=self.plan.weight,
+            state=self.states.get(memory_rise.NAME),
+            since=self.plan.step,
+        )
+        return () if said is None else (said,)
 
 
 def study_of(facts: Facts) -> Study | None:
@@ -129,7 +149,18 @@ def study_of(facts: Facts) -> Study | None:
         arms=Arms(candidate, stable),
         metrics=metrics,
         states={item.name: item.state for item in rollout.analysis if item.state is not None},
+        memory_limit=_memory_limit(facts, stage, status.candidate.revision),
     )
+
+
+def _memory_limit(facts: Facts, stage: Stage, candidate: str) -> int | None:
+    """Return the limit that a pod must not be on its way to; None where that is not judged."""
+    analysis = facts.spec.rollout.analysis
+    is_taken = any(metric.name == memory_rise.NAME for metric in analysis.metrics)
+    if stage is not Stage.BAKING or analysis.mode is not AnalysisMode.AUTO or is_taken:
+        return None
+    limit = own_memory_limit(facts, candidate)
+    return whole_number(limit) if limit is not None else None
 
 
 def plan_at(

@@ -28,6 +28,7 @@ EXTENSIONS = {
     Reason.ARM_NOISE: "a fault is suspected",
     Reason.UNDER_SUSPICION: "a fault is suspected",
     Reason.POD_STANDS_OUT: "one pod fails",
+    Reason.MEMORY_GROWS: "memory grows",
     Reason.UNPROVEN: "harm is not ruled out",
 }
 """What a metric says while a bake does not end, and what it means."""

@@ -303,6 +303,8 @@ FOUND: dict[str, Change] = {
     "noise at the end": suspected(Reason.ARM_NOISE, active_seconds=90),
     "a bad pod at the end": suspected(Reason.POD_STANDS_OUT, active_seconds=90),
     "a bad pod for too long": suspected(Reason.POD_STANDS_OUT, active_seconds=700),
+    "memory at the end": suspected(Reason.MEMORY_GROWS, active_seconds=90),
+    "memory for too long": suspected(Reason.MEMORY_GROWS, active_seconds=700),
     "a suspicion late": suspected(Reason.UNDER_SUSPICION, active_seconds=1000, bake_seconds=990),
     "a suspicion for too long": suspected(Reason.UNDER_SUSPICION, active_seconds=700),
     "a bake without a Pass": remembers(active_seconds=90),
@@ -361,6 +363,8 @@ baking           | a suspicion at the end | Baking           | UnderSuspicion   
 baking           | noise at the end      | Baking           | ArmNoise                | 95
 baking           | a bad pod at the end  | Baking           | PodStandsOut            | 95
 baking           | a bad pod for too long | Paused           | DeadlineExceeded *      | 95
+baking           | memory at the end    | Baking           | MemoryGrows             | 95
+baking           | memory for too long  | Paused           | DeadlineExceeded *      | 95
 baking           | a suspicion late      | Baking           | UnderSuspicion          | 95
 baking           | a suspicion for too long | Paused           | DeadlineExceeded *      | 95
 baking at 80%    | five minutes          | Baking           | Baking                  | 80

@@ -1,8 +1,8 @@
 """A metric from outside the router, assessed by the kind of its reading.
 
 `Counted` is a share and `Summed` a mean, of what their sources counted since the last stored look;
-`Valued` is a number (`number`), `Stated` is taken at its word. `Binned` is not assessed here:
-drift is judged on its own (`prediction_drift`).
+`Valued` is a number (`number`), `Stated` is taken at its word. `Binned` and `MemoryUse` are not
+assessed here: drift and memory are judged on their own (`prediction_drift`, `memory_rise`).
 """
 
 import math
@@ -14,6 +14,7 @@ from slipway.policy.analysis.inputs import (
     Binned,
     Count,
     Counted,
+    MemoryUse,
     Reading,
     Stated,
     Sum,
@@ -74,7 +75,7 @@ def assess_reading(
             if not are_sound(reading.candidate, reading.stable or 0.0):
                 return _no_data(metric, UNSOUND, stored, look)
             return assess_number(metric, reading, stored, look)
-        case Binned():
+        case Binned() | MemoryUse():
             return _no_data(metric, NOT_JUDGED, stored, look)
 
 
