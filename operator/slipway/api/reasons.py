@@ -107,6 +107,11 @@ class Reason(StrEnum):
         "the candidate looks worse than before the bake; a share goes back to stable to compare",
     )
     PAUSED = "Paused", Group.ROLLOUT, "paused by spec.paused or by the action pause"
+    OUTSIDE_WINDOW = (
+        "OutsideWindow",
+        Group.ROLLOUT,
+        "waiting for a window of rollout.windows; the message says when it opens",
+    )
     PROMOTED = "Promoted", Group.ROLLOUT, "the version in the spec serves all of the traffic"
     ROLLING_BACK = "RollingBack", Group.ROLLOUT, "taking the candidate's traffic back to stable"
     # How a candidate ended: the names of `Outcome`.

@@ -37,6 +37,7 @@ from slipway.policy.judgement import UNJUDGED, Judgement
 from slipway.policy.rollout import hooks
 from slipway.policy.served import Served, total_served
 from slipway.policy.source_access import is_open_to_change
+from slipway.policy.windows import find_window_problem
 from slipway.reconcile.ask_sources import MetricSources, ask_sources
 from slipway.reconcile.guard import Guard
 from slipway.reconcile.ports import Cluster, HookSource
@@ -153,7 +154,7 @@ def facts_of(
     `proxies` are the router pods that must acknowledge.
     """
     packaged, problem = _package_without_job(md, settings)
-    problem = problem or _unusable_source_problem(md, settings)
+    problem = problem or _unusable_field_problem(md, settings)
 
     revisions = {stored.fact.name: stored.fact for stored in children.of(StoredRevision)}
     workloads = {item.revision: item for item in children.of(WorkloadFact)}
@@ -209,11 +210,12 @@ def _package_without_job(
     return None, problem
 
 
-def _unusable_source_problem(md: ModelDeployment, settings: Settings) -> str | None:
-    """Return which metric or hook this operator cannot or must not ask."""
+def _unusable_field_problem(md: ModelDeployment, settings: Settings) -> str | None:
+    """Return which window, metric or hook this operator cannot use, or must not ask."""
     analysis, namespace = md.spec.rollout.analysis, md.metadata.namespace
     return (
-        metrics_problem(analysis.metrics, settings.prometheus, namespace)
+        find_window_problem(md.spec.rollout.windows)
+        or metrics_problem(analysis.metrics, settings.prometheus, namespace)
         or hooks.describe_hook_problems(analysis.hooks, namespace, settings.hooks.allowed_hosts)
         or None
     )

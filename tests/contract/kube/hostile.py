@@ -380,6 +380,17 @@ ROLLOUT = [
     Bad("spec.traffic.candidateHeader", {"name": "x-canary"}, "candidateHeader.value"),
     Bad("spec.traffic.candidateHeader", {"name": "x\r\ny", "value": "1"}, "candidateHeader.name"),
     Bad("spec.traffic.candidateHeader", {"name": "x", "value": "1\r\n"}, "candidateHeader.value"),
+    Bad("spec.rollout.windows", [{"schedule": "0 9 * * *"}], "durationMinutes: Required value"),
+    Bad(
+        "spec.rollout.windows",
+        [{"schedule": "@daily", "durationMinutes": 60}],
+        "spec.rollout.windows[0].schedule",
+    ),
+    Bad(
+        "spec.rollout.windows",
+        [{"schedule": "0 9 * * *", "durationMinutes": 60, "timeZone": "../UTC"}],
+        "spec.rollout.windows[0].timeZone",
+    ),
     Bad("spec.rollout.steps", steps(0), "spec.rollout.steps[0].weight"),
     Bad("spec.rollout.steps", steps(100), "spec.rollout.steps[0].weight"),
     Bad("spec.rollout.steps", steps(101), "spec.rollout.steps[0].weight"),

@@ -45,6 +45,7 @@ from slipway.api.modeldeployment.rollout import (
     Rollback,
     Rollout,
     Step,
+    Window,
 )
 from slipway.api.modeldeployment.scaling import (
     Scaling,
@@ -162,6 +163,7 @@ __all__ = [
     "Volume",
     "Warmup",
     "Webhook",
+    "Window",
 ]
 
 KIND = "ModelDeployment"

@@ -27,6 +27,17 @@ class Step(ApiModel):
     """Required: the weight is set only after a person uses `approve`. Default: None."""
 
 
+class Window(ApiModel):
+    """A time in which rollouts move, again and again."""
+
+    schedule: Annotated[str, Field(pattern=r"^\S+( \S+){4}$", max_length=100)]
+    """When it opens, as the five fields of cron: minute, hour, day, month, day of the week."""
+    duration_minutes: Annotated[int, Field(ge=1, le=10_080)]
+    """For how long it is open, in minutes."""
+    time_zone: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$", max_length=64)] = "UTC"
+    """Time zone of the schedule, by its name in the IANA database, as Europe/Berlin."""
+
+
 class AfterPromotionMode(StrEnum):
     """What happens when a promoted revision becomes worse than it was in its rollout."""
 
@@ -78,6 +89,10 @@ class Rollout(ApiModel):
     """Time for the rollout, in seconds; pauses and waiting for approval or a hook do not count.
     Absent: twice what the rollout is expected to take at the request rate of its start, at least
     3,600 and at most 86,400."""
+    windows: Annotated[list[Window], Field(max_length=20, json_schema_extra=ATOMIC)] = []
+    """Times in which a candidate gets more traffic and is promoted. Outside of them only roll backs
+    move, the way back to an earlier version among them, and what a person promotes. With an empty
+    list: always."""
     analysis: Analysis = Analysis()
     after_promotion: AfterPromotion = AfterPromotion()
 

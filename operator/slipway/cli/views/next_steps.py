@@ -108,6 +108,9 @@ def _next_when_paused(md: ModelDeployment, _now: datetime, command_line: Command
         ]
     if md.policy.paused:
         return ["continues once spec.paused is false", _consequence_of_fail(md)]
+    waiting = md.condition("Reconciling")
+    if waiting is not None and waiting.reason == "OutsideWindow":
+        return [waiting.message, f"to promote now: {command_line('promote')}"]
     return [
         f"nothing while paused; to continue: {command_line('resume')}",
         _consequence_of_fail(md),

@@ -9,14 +9,18 @@ from datetime import timedelta
 
 from slipway.api.modeldeployment import HookStage, Stage
 from slipway.api.reasons import Reason
+from slipway.api.times import to_wire
 from slipway.policy.container_evidence import why_not_ready
 from slipway.policy.ladder import Rung
 from slipway.policy.rollout.capacity import share_needs
-from slipway.policy.rollout.climb import ALL
+from slipway.policy.rollout.climb import ALL, rungs_to_climb
 from slipway.policy.rollout.consent import require_consent
 from slipway.policy.rollout.deadline import limit_wait
 from slipway.policy.rollout.draft import SAFETY_POLL, Agreed, Answer, Draft, Held
+from slipway.policy.windows import NEVER, find_next_opening
 
+LONGEST_SLEEP = timedelta(hours=1)
+"""Clocks are set, and time zones change."""
 Guard = Callable[[Draft], Answer]
 
 
@@ -24,6 +28,7 @@ def guards_before_weight(rung: Rung) -> tuple[Guard, ...]:
     """Return what must agree before the candidate gets the weight of a rung."""
     return (
         lambda draft: not_paused(draft, f"{rung.weight}%"),
+        lambda draft: is_in_window(draft, f"{rung.weight}%"),
         lambda draft: is_approved(draft, rung),
         lambda draft: require_consent(draft, rung, _hook_stage(draft)),
         lambda draft: has_capacity(draft, rung.weight),
@@ -34,6 +39,7 @@ def guards_within_bake(rung: Rung) -> tuple[Guard, ...]:
     """Return what must agree before the bake goes on at its next weight."""
     return (
         lambda draft: not_paused(draft, f"{rung.weight}%"),
+        lambda draft: is_in_window(draft, f"{rung.weight}%"),
         lambda draft: has_capacity(draft, rung.weight),
     )
 
@@ -42,6 +48,7 @@ def guards_before_promotion(bake: Rung) -> tuple[Guard, ...]:
     """Return what must agree before the candidate leaves its bake and becomes stable."""
     return (
         lambda draft: not_paused(draft, "the promotion"),
+        lambda draft: is_in_window(draft, "the promotion"),
         lambda draft: require_consent(draft, bake, HookStage.BEFORE_PROMOTION),
         lambda draft: has_capacity(draft, ALL),
     )
@@ -67,6 +74,29 @@ def not_paused(draft: Draft, what: str) -> Answer:
         f"paused before {what}",
         shown=Stage.PAUSED,
         requeue_after=_next_look(draft),
+    )
+    return Held(held)
+
+
+def is_in_window(draft: Draft, what: str) -> Answer:
+    """Hold until a window of the spec is open; who goes straight to 100% was told to.
+
+    A first version, and one that repairs an outage, take nothing from anybody.
+    """
+    if not rungs_to_climb(draft):
+        return Agreed(draft)
+    opens_at = find_next_opening(draft.spec.rollout.windows, draft.now)
+    if opens_at is None:
+        return Agreed(draft)
+
+    when = f"opens at {to_wire(opens_at)}" if opens_at < NEVER else "never opens"
+    left = min(opens_at - draft.now, LONGEST_SLEEP)
+    held = draft.enter(
+        draft.memory.stage,
+        Reason.OUTSIDE_WINDOW,
+        f"waiting for the window that {when} before {what}",
+        shown=Stage.PAUSED,
+        requeue_after=min(left, _next_look(draft) or left),
     )
     return Held(held)
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 from slipway.api.modeldeployment import OnInconclusive, Outcome, Stage
 from slipway.api.reasons import Reason, Why
 from slipway.policy.rollout.deadline import deadline_passed
-from slipway.policy.rollout.draft import Draft
+from slipway.policy.rollout.draft import Draft, Held
+from slipway.policy.rollout.guards import is_in_window
 from slipway.policy.rollout.rolling_back import begin_rollback
 from slipway.policy.rollout.straight import go_straight
 
@@ -23,6 +24,9 @@ def await_verdict(draft: Draft, why: Why) -> Draft:
         case OnInconclusive.ROLL_BACK:
             return begin_rollback(draft, Outcome.ABORTED, cause)
         case OnInconclusive.PROMOTE:
+            answer = is_in_window(draft, "the promotion")
+            if isinstance(answer, Held):
+                return answer.draft
             unjudged = "deadline: onInconclusive Promote"
             return go_straight(draft.remember(replace(draft.memory, unjudged=unjudged)))
         case OnInconclusive.PAUSE:
