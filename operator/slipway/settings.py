@@ -394,6 +394,29 @@ class AdmissionSettings(SettingsModel):
     steps. The annotation changed-by must name who changes the version."""
 
 
+class LabelLimit(SettingsModel):
+    """Limits rollouts of ModelDeployments that have the same value of a label."""
+
+    label: Annotated[
+        str, Field(pattern=r"^([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$")
+    ]
+    """Key of the label."""
+    most: Annotated[int, Field(ge=1, le=10_000)]
+    """How many of their rollouts run at once, in all namespaces together."""
+
+
+class RolloutLimits(SettingsModel):
+    """How many rollouts run at once; the others wait for their turn, first come, first served.
+
+    The way back, first versions and what repairs an outage never wait.
+    """
+
+    most_per_namespace: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """Rollouts that run at once in a namespace; 0: any number."""
+    most_per_label: Annotated[list[LabelLimit], Field(max_length=20)] = []
+    """Rollouts that run at once for each value of a label."""
+
+
 class Tunables(SettingsModel):
     """The settings that are also values of the chart, under the same names.
 
@@ -417,6 +440,7 @@ class Tunables(SettingsModel):
     hooks: HookSettings = HookSettings()
     lease: LeaseSettings = LeaseSettings()
     admission: AdmissionSettings = AdmissionSettings()
+    rollouts: RolloutLimits = RolloutLimits()
     watch_namespaces: Annotated[
         list[Namespace], Field(json_schema_extra={"uniqueItems": True})
     ] = []

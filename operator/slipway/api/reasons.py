@@ -107,6 +107,11 @@ class Reason(StrEnum):
         "the candidate looks worse than before the bake; a share goes back to stable to compare",
     )
     PAUSED = "Paused", Group.ROLLOUT, "paused by spec.paused or by the action pause"
+    AWAITING_TURN = (
+        "AwaitingTurn",
+        Group.ROLLOUT,
+        "waiting until fewer rollouts are under way; the operator's setting rollouts limits them",
+    )
     OUTSIDE_WINDOW = (
         "OutsideWindow",
         Group.ROLLOUT,

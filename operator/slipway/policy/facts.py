@@ -243,6 +243,8 @@ class Facts:
     """What the routers counted of the candidate so far; None: it has no traffic, or not read."""
     worsening: str | None = None
     """How stable became worse since it was promoted, with numbers; None: it did not."""
+    turn: str | None = None
+    """Why a rollout may not begin yet beside the others; None: it may."""
     sizing: Sizing | None = None
     """What the measured load needs; None: it is not measured, or nothing is known yet."""
     download: DownloadStatus | None = None

@@ -72,7 +72,8 @@ class RolloutMemory:
     clock_at: datetime | None = None
     """Since when the clock runs; None while it stands still."""
     waits_since: datetime | None = None
-    """Since when it has been waiting for replicas, or for the proxies to take a weight."""
+    """Since when it has been waiting for its turn, for replicas, or for the proxies to take a
+    weight."""
     acked_weight: int = 0
     """The candidate's weight that every proxy has in force."""
     approved_weight: int = 0

@@ -54,6 +54,7 @@ from slipway.reconcile.router_pods import ProxyRepair, ServingRouters
 from slipway.reconcile.scaler import Scaler
 from slipway.reconcile.service_hooks import ServiceHooks
 from slipway.reconcile.traffic_meter import TrafficMeter
+from slipway.reconcile.turns import Turns
 from slipway.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -109,6 +110,7 @@ class Reconciler:
         self._meter = TrafficMeter(self._counters, ports.clock, self._guard)
         self._watcher = PromotionWatcher(self._counters, ports.clock, self._guard)
         self._downloads = DownloadWatcher(ports.downloads, ports.clock)
+        self._turns = Turns(cache, settings.rollouts, ports.clock)
 
         self._outages = Outages(ports.clock)
         self._refused_revisions = RefusedWrites(ports.clock)
@@ -177,10 +179,13 @@ class Reconciler:
         facts = await self._watcher.with_worsening(key, facts)
         facts = await self._downloads.with_download(key, facts)
 
+        # Nothing is awaited from here to the note: two passes must not both find the last place.
         now = self._now()
+        facts = self._turns.with_turn(facts)
         decision, facts = self._with_sound_evidence(
             f"decide on {key}", facts, lambda sound: decide(sound, now)
         )
+        self._turns.note(facts, decision)
         log_context.add_fields(revision=decision.candidate or decision.stable)
         return Decided(decision, facts, children, now)
 

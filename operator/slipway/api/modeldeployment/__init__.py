@@ -212,6 +212,7 @@ class ObjectMeta(ApiModel):
     uid: str
     resource_version: str = ""
     generation: int = 0
+    labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None

@@ -230,7 +230,8 @@ class RolloutStatus(ApiModel):
     clock_at: Time | None = None
     """Since when the active clock has been running; absent while it is stopped."""
     waits_since: Time | None = None
-    """Since when the rollout has been waiting for replicas, or for proxies to acknowledge."""
+    """Since when the rollout has been waiting for its turn, for replicas, or for proxies to
+    acknowledge."""
     acked_weight: Percent = 0
     """The candidate's weight that every proxy has acknowledged, in percent."""
     approved_weight: Percent = 0

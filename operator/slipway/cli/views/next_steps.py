@@ -43,6 +43,9 @@ def _next_in_unknown_stage(
 
 
 def _next_when_idle(md: ModelDeployment, _now: datetime, command_line: CommandLine) -> list[str]:
+    waiting = md.condition("Reconciling")
+    if waiting is not None and waiting.reason == "AwaitingTurn":
+        return [f"begins by itself; {waiting.message}"]
     stalled = md.condition("Stalled")
     if stalled is not None and stalled.reason in RETRIABLE:
         return [f"nothing until the spec changes; to try again: {command_line('retry')}"]

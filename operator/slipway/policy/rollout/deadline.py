@@ -18,7 +18,7 @@ from slipway.policy.rollout.active_clock import active_seconds
 from slipway.policy.rollout.draft import ACKNOWLEDGED_WITHIN, Draft
 from slipway.policy.rollout.rolling_back import begin_rollback
 
-WAITS = frozenset({Reason.AWAITING_CAPACITY, Reason.AWAITING_ACKNOWLEDGEMENT})
+WAITS = frozenset({Reason.AWAITING_TURN, Reason.AWAITING_CAPACITY, Reason.AWAITING_ACKNOWLEDGEMENT})
 
 
 def deadline_passed(draft: Draft) -> bool:
@@ -27,7 +27,7 @@ def deadline_passed(draft: Draft) -> bool:
 
 
 def waiting_since(decision: Decision, now: datetime) -> datetime | None:
-    """Return since when the rollout waits for replicas or proxies; None: it does not."""
+    """Return since when the rollout waits for its turn, replicas or proxies; None: it does not."""
     if decision.why is None or decision.why.reason not in WAITS:
         return None
     return decision.memory.waits_since or now

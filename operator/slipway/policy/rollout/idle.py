@@ -7,7 +7,7 @@ from slipway.api.reasons import Reason
 from slipway.api.times import to_wire
 from slipway.policy.decision import Ended
 from slipway.policy.facts import RevisionFact
-from slipway.policy.rollout.draft import Draft
+from slipway.policy.rollout.draft import SAFETY_POLL, Draft
 from slipway.policy.rollout.earlier_revision import find_wanted_revision
 from slipway.policy.rollout.fast_lane import WAY_BACK, takes_fast_lane
 from slipway.policy.rollout.look_again import is_look_asked_for, look_again, refresh
@@ -73,7 +73,7 @@ def _missing_outcome(stable: RevisionFact) -> tuple[Ended, ...]:
 
 
 def _make_candidate(draft: Draft, wanted: RevisionFact) -> Draft:
-    """Make a revision the candidate, unless it failed to start just now."""
+    """Make a revision the candidate, unless it failed to start just now or others come first."""
     memory, snapshot = draft.memory, wanted.snapshot
     is_same = memory.input == snapshot.input
     if is_same and memory.retry_at is not None and memory.retry_at > draft.now:
@@ -84,8 +84,13 @@ def _make_candidate(draft: Draft, wanted: RevisionFact) -> Draft:
             requeue_after=memory.retry_at - draft.now,
         )
 
-    is_retry = is_same and memory.failures > 0
     way_back = _describe_way_back(draft, wanted)
+    if draft.facts.turn is not None and way_back is None and not draft.is_stable_down:
+        return draft.enter(
+            Stage.IDLE, Reason.AWAITING_TURN, draft.facts.turn, requeue_after=SAFETY_POLL
+        )
+
+    is_retry = is_same and memory.failures > 0
     fresh = RolloutMemory(
         stage=Stage.STARTING,
         input=snapshot.input,
