@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from slipway.engine import log_context
 
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+AUDIT = "slipway.audit"
+"""Who did what; written at every level of the settings."""
 QUIET = ("kopf", "asyncio", "aiohttp")
 """Libraries that log only warnings and errors."""
 
@@ -35,6 +37,7 @@ def configure_logging(level: str) -> None:
     """Send all logs to stderr as JSON."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
+    logging.getLogger(AUDIT).setLevel(logging.INFO)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)

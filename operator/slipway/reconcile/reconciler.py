@@ -19,6 +19,7 @@ from slipway.engine import log_context
 from slipway.engine.cache import Cache
 from slipway.engine.queue import Key
 from slipway.errors import ChangedUnderneath, DependencyError, FencedError, SpecError
+from slipway.policy.audit import describe_audit
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts, RouteFact, WorkloadFact
 from slipway.policy.invariants import find_violations
@@ -58,6 +59,7 @@ from slipway.reconcile.turns import Turns
 from slipway.settings import Settings
 
 log = logging.getLogger(__name__)
+audit = logging.getLogger("slipway.audit")
 
 COLLECTION_SECONDS = 2.0
 """Until the children of an earlier object are looked at again, which are being collected."""
@@ -282,6 +284,9 @@ class Reconciler:
             facts = without_evidence(facts, refused)
             await self._write_status(facts, desired_status(decision, facts, why, now))
 
+        # Like the events, the audit trail tells of nothing that was not written.
+        for line in describe_audit(decision, facts):
+            audit.info("%s", line.message, extra=dict(line.fields))
         for event in decision.events:
             await self._record(
                 facts.md, warning=event.warning, reason=event.reason, message=event.message

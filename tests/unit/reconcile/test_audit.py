@@ -1,0 +1,94 @@
+"""The audit trail: who did what, what was known, and what followed, one line each."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.unit.reconcile.world import OperatorWorld
+
+
+class Kept(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self, found: list[logging.LogRecord]) -> None:
+        super().__init__()
+        self.found = found
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.found.append(record)
+
+
+@pytest.fixture
+def lines() -> Iterator[list[logging.LogRecord]]:
+    found: list[logging.LogRecord] = []
+    handler = Kept(found)
+    logger = logging.getLogger("slipway.audit")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield found
+    logger.removeHandler(handler)
+
+
+def field(line: logging.LogRecord, name: str) -> Any:
+    return vars(line)[name]
+
+
+async def serving() -> OperatorWorld:
+    world = OperatorWorld()
+    await world.ask_for("1")
+    await world.until(lambda: world.serving() == "1")
+    return world
+
+
+async def test_a_promotion_leaves_the_weights_and_the_numbers(
+    lines: list[logging.LogRecord],
+) -> None:
+    world = await serving()
+    lines.clear()
+    await world.ask_for("2")
+    await world.until(lambda: world.serving() == "2")
+
+    moved = [field(it, "weights") for it in lines if field(it, "audit") == "weights"]
+    assert [it["from"] for it in moved[1:]] == [it["to"] for it in moved[:-1]]
+    assert {100} <= {max(it["to"].values()) for it in moved}
+    raised = [it for it in lines if field(it, "audit") == "weights" and field(it, "metrics")]
+    assert raised
+    errors = field(raised[-1], "metrics")[0]
+    assert errors["samples"] > 0
+    told = [field(it, "reason") for it in lines if field(it, "audit") == "decision"]
+    assert "Promoted" in told
+    assert {field(it, "by") for it in lines} == {"slipway"}
+
+
+async def test_an_action_leaves_who_and_what_became_of_it(lines: list[logging.LogRecord]) -> None:
+    world = await serving()
+    await world.ask_for("2", rollout={"steps": [{"weight": 10, "approval": "Required"}]})
+    await world.until(lambda: world.stage() == "AwaitingApproval")
+    lines.clear()
+    await world.act("skip")
+    await world.live(1)
+    await world.act("approve")
+    await world.live(1)
+
+    actions = [it for it in lines if field(it, "audit") == "action"]
+    assert [field(it, "verb") for it in actions] == ["skip", "approve"]
+    assert field(actions[0], "result").startswith("Refused: ")
+    assert field(actions[1], "result") == "Done"
+    assert field(actions[1], "by") == "unverified"
+
+
+async def test_nothing_is_written_twice_or_at_rest(lines: list[logging.LogRecord]) -> None:
+    world = await serving()
+    await world.ask_for("2")
+    await world.until(lambda: world.serving() == "2")
+    await world.settle()
+    promoted = [
+        it for it in lines if vars(it).get("reason") == "Promoted" and "2" in it.msg % it.args
+    ]
+    assert len([it for it in promoted if field(it, "audit") == "decision"]) == 1
+    lines.clear()
+    world.start()
+    await world.live(120)
+    assert lines == []
