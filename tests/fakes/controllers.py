@@ -83,6 +83,8 @@ class Controllers:
 
     credentials: dict[str, str] = field(default_factory=dict)
     """What agents say of Secrets: the reason by name; of others that they serve."""
+    unread: set[str] = field(default_factory=set)
+    """Secrets of which agents say nothing yet."""
     concurrency: int | None = None
     """Requests in flight at all proxies together, split by weight; None: what lingers."""
     silent: set[str] = field(default_factory=set)
@@ -344,8 +346,17 @@ class Controllers:
         tls = route["spec"].get("tls")
         if tls is None:
             return []
-        reason = self.credentials.get(tls["secret"], "CertificateValid")
-        return [{"source": f"Secret {tls['secret']}", "reason": reason, "message": "as told"}]
+        named = [tls["secret"]]
+        named += [f"{tls['clients']['secret']}/ca.crt"] if "clients" in tls else []
+        return [
+            {
+                "source": f"Secret {name}",
+                "reason": self.credentials.get(name, "CertificateValid"),
+                "message": "as told",
+            }
+            for name in named
+            if name not in self.unread
+        ]
 
     def _serve(self, route: Manifest) -> None:
         metadata = route["metadata"]

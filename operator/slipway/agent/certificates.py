@@ -42,7 +42,7 @@ def read_certificate(data: Mapping[str, bytes], now: datetime) -> Certificate:
         BrokenCertificate: with found and expected.
 
     """
-    chain, key = (_text_of(data, entry) for entry in (CHAIN_KEY, PRIVATE_KEY))
+    chain, key = (text_of(data, entry) for entry in (CHAIN_KEY, PRIVATE_KEY))
     try:
         certificates = x509.load_pem_x509_certificates(chain.encode())
     except ValueError as error:
@@ -52,7 +52,7 @@ def read_certificate(data: Mapping[str, bytes], now: datetime) -> Certificate:
     _check_key(leaf, key)
     _check_chain(certificates)
     if leaf.not_valid_before_utc > now:
-        raise BrokenCertificate(f"not valid before {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC")
+        raise BrokenCertificate(f"not valid before {say_moment(leaf.not_valid_before_utc)}")
     return Certificate(CertificatePair(chain, key), leaf.not_valid_after_utc, _names_of(leaf))
 
 
@@ -67,7 +67,18 @@ def list_names(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + more if names else "no name"
 
 
-def _text_of(data: Mapping[str, bytes], entry: str) -> str:
+def say_moment(moment: datetime) -> str:
+    """Return a moment as a message says it."""
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def text_of(data: Mapping[str, bytes], entry: str) -> str:
+    """Return the PEM text of a Secret's entry.
+
+    Raises:
+        BrokenCertificate: there is none.
+
+    """
     if not data.get(entry):
         found = ", ".join(sorted(data)) or "no entries"
         raise BrokenCertificate(f"no {entry} in it, found {found}")

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from slipway.agent.authorities import AUTHORITIES_FILE, Authorities
 from slipway.agent.certificates import (
     WARN_BEFORE,
     BrokenCertificate,
@@ -20,14 +21,17 @@ from slipway.agent.certificates import (
     covers,
     list_names,
     read_certificate,
+    say_moment,
 )
 from slipway.agent.desired import DesiredRoute, Needed
 from slipway.agent.discovery import Discovery
 from slipway.agent.secrets import SecretContent
-from slipway.api.modelroute import CredentialStatus
+from slipway.api.base import Manifest
+from slipway.api.modelroute import CredentialStatus, RouteTLS
 from slipway.api.reasons import Reason, Why, shortened
 from slipway.api.times import to_wire
 from slipway.render import envoy
+from slipway.render.clients import authority_name
 from slipway.render.envoy import CertificatePair
 
 log = logging.getLogger(__name__)
@@ -70,25 +74,57 @@ class Credentials:
         self._file = file
         self.now = now
         self._served = _read_kept(file)
+        self._authorities = Authorities(file.with_name(AUTHORITIES_FILE))
 
     def look(self, routes: Iterable[DesiredRoute]) -> dict[str, Needed]:
         """Return what is known of the credentials of each route that needs any."""
         encrypted = [(route.name, route.spec.tls) for route in routes if route.spec.tls is not None]
-        self._secrets.follow({tls.secret for _, tls in encrypted})
+        named = [tls.secret for _, tls in encrypted]
+        named += [tls.clients.secret for _, tls in encrypted if tls.clients is not None]
+        self._secrets.follow(named)
 
         before = dict(self._served)
-        found = {name: self._look_at_certificate(name, tls.secret) for name, tls in encrypted}
+        found = {name: self._look_at(name, tls) for name, tls in encrypted}
         self._served = {name: each for name, each in self._served.items() if name in found}
 
         if self._served != before:
             self._keep()
-        self.discovery.publish(
-            {
-                envoy.certificate_name(name): envoy.render_certificate(name, each.certificate.pair)
-                for name, each in self._served.items()
-            }
-        )
+        self._authorities.keep_only({name for name, tls in encrypted if tls.clients is not None})
+        self.discovery.publish(self._documents())
         return found
+
+    def _documents(self) -> dict[str, Manifest]:
+        """Return what Envoy asks for: certificates, and authorities of clients."""
+        certificates = {
+            envoy.certificate_name(name): envoy.render_certificate(name, each.certificate.pair)
+            for name, each in self._served.items()
+        }
+        authorities = {
+            authority_name(name): envoy.render_authority(name, each.bundle)
+            for name, each in self._authorities.in_force.items()
+        }
+        return certificates | authorities
+
+    def _look_at(self, route: str, tls: RouteTLS) -> Needed:
+        """Return what is known of a route's certificate, and of the authority of its clients."""
+        certificate = self._look_at_certificate(route, tls.secret)
+        if tls.clients is None:
+            return certificate
+        return certificate.and_also(self._look_at_authority(route, tls.clients.secret))
+
+    def _look_at_authority(self, route: str, secret: str) -> Needed:
+        content, now = self._secrets.get(secret), self.now()
+        if not content.is_known:
+            return Needed(is_known=False, has_certificate=route in self._authorities.in_force)
+
+        why = self._authorities.take(route, secret, content, now)
+        in_force = self._authorities.in_force.get(route)
+        if in_force is not None and self.discovery.is_refused(authority_name(route)):
+            why = Why(
+                Reason.CERTIFICATE_BROKEN, f"Secret {secret}: Envoy refuses what it holds in ca.crt"
+            )
+        expires = in_force.expires if in_force is not None else None
+        return _needed(f"Secret {secret}/ca.crt", why, expires, now)
 
     def _look_at_certificate(self, route: str, secret: str) -> Needed:
         content, now = self._secrets.get(secret), self.now()
@@ -98,27 +134,12 @@ class Credentials:
         why = self._take(route, secret, content, now)
         served = self._served.get(route)
         expires = served.certificate.expires if served is not None else None
-        message = why.message
-        if expires is not None and why.reason in _UNUSABLE:
-            message += f"; the one before it is served, until {_say(expires)}"
-
-        status = CredentialStatus(
-            source=f"Secret {secret}",
-            reason=why.reason,
-            message=shortened(message, MESSAGE_LENGTH),
-            expires=to_wire(expires) if expires is not None else None,
-        )
-        moments = (expires - WARN_BEFORE, expires) if expires is not None else ()
-        return Needed(
-            has_certificate=served is not None,
-            statuses=(status,),
-            next_look=min((moment for moment in moments if moment > now), default=None),
-        )
+        return _needed(f"Secret {secret}", why, expires, now)
 
     def _take(self, route: str, secret: str, content: SecretContent, now: datetime) -> Why:
         """Serve what the Secret holds, if that is no worse than what is served; say what it is."""
         if content.data is None:
-            return _unread(secret, content)
+            return content.describe(secret)
         try:
             newest = read_certificate(content.data, now)
         except BrokenCertificate as error:
@@ -171,19 +192,28 @@ def _read_kept(file: Path) -> dict[str, _Served]:
         return {}
 
 
-def _unread(secret: str, content: SecretContent) -> Why:
-    if content.is_forbidden:
-        return Why(
-            Reason.SECRET_UNREADABLE,
-            f"Secret {secret}: the ServiceAccount slipway-router may not list and watch it",
-        )
-    if content.problem is not None:
-        return Why(Reason.SECRET_UNREADABLE, f"Secret {secret}: {content.problem}")
-    return Why(Reason.SECRET_NOT_FOUND, f"Secret {secret} does not exist")
+def _needed(source: str, why: Why, expires: datetime | None, now: datetime) -> Needed:
+    """Return what is known of something that expires; None: nothing is in force."""
+    message = why.message
+    if expires is not None and why.reason in _UNUSABLE:
+        message += f"; the one before it is served, until {say_moment(expires)}"
+
+    status = CredentialStatus(
+        source=source,
+        reason=why.reason,
+        message=shortened(message, MESSAGE_LENGTH),
+        expires=to_wire(expires) if expires is not None else None,
+    )
+    moments = (expires - WARN_BEFORE, expires) if expires is not None else ()
+    return Needed(
+        has_certificate=expires is not None,
+        statuses=(status,),
+        next_look=min((moment for moment in moments if moment > now), default=None),
+    )
 
 
 def _describe(secret: str, newest: Certificate, hosts: tuple[str, ...], now: datetime) -> Why:
-    expires = _say(newest.expires)
+    expires = say_moment(newest.expires)
     if newest.expires <= now:
         return Why(Reason.CERTIFICATE_EXPIRED, f"Secret {secret}: expired at {expires}")
     if newest.expires - WARN_BEFORE <= now:
@@ -196,10 +226,6 @@ def _describe(secret: str, newest: Certificate, hosts: tuple[str, ...], now: dat
             "Service by that name will refuse it",
         )
     return Why(Reason.CERTIFICATE_VALID, f"Secret {secret}: valid until {expires}")
-
-
-def _say(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def _hosts_of(route: str, namespace: str) -> tuple[str, ...]:

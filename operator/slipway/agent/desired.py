@@ -9,9 +9,16 @@ from pydantic import ValidationError
 from slipway.agent import endpoints as pods
 from slipway.agent import weights
 from slipway.api.base import Manifest
-from slipway.api.modelroute import CredentialStatus, ModelRouteSpec, ProxyStatus
+from slipway.api.modelroute import (
+    ClientCertificates,
+    CredentialStatus,
+    ModelRouteSpec,
+    ProxyStatus,
+    RouteClients,
+)
 from slipway.api.protocol import Protocol
 from slipway.render import envoy
+from slipway.render.clients import Clients
 from slipway.render.envoy import Address, ClusterKey
 
 
@@ -63,9 +70,20 @@ class Needed:
     is_known: bool = True
     """Every Secret was answered for, with whatever."""
     has_certificate: bool = False
+    """Connections can be encrypted, and clients told apart where that is asked for."""
     statuses: tuple[CredentialStatus, ...] = ()
     next_look: datetime | None = None
     """When more is to be said of them without any change of theirs."""
+
+    def and_also(self, other: "Needed") -> "Needed":
+        """Return what is known where a route needs both."""
+        moments = [each for each in (self.next_look, other.next_look) if each is not None]
+        return Needed(
+            is_known=self.is_known and other.is_known,
+            has_certificate=self.has_certificate and other.has_certificate,
+            statuses=self.statuses + other.statuses,
+            next_look=min(moments, default=None),
+        )
 
 
 NOTHING = Needed()
@@ -140,7 +158,15 @@ def _encryption_of(spec: ModelRouteSpec, needed: Needed) -> envoy.Encryption | N
         min_version=tls.min_version,
         plaintext=tls.plaintext,
         has_certificate=needed.has_certificate,
+        clients=_clients_of(tls.clients),
     )
+
+
+def _clients_of(asked: RouteClients | None) -> Clients | None:
+    if asked is None:
+        return None
+    is_required = asked.certificates is ClientCertificates.REQUIRED
+    return Clients(tuple(asked.names), is_required=is_required)
 
 
 def _cluster_keys(route: envoy.Route, revisions: Iterable[str]) -> set[ClusterKey]:

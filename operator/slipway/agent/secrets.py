@@ -10,6 +10,7 @@ from slipway.agent.api_server import ApiServerClient
 from slipway.agent.follow import Follower
 from slipway.api.base import Manifest
 from slipway.api.kinds import SECRET
+from slipway.api.reasons import Reason, Why
 from slipway.errors import ClusterUnavailable, Forbidden
 
 
@@ -24,6 +25,17 @@ class SecretContent:
     problem: str | None = None
     """Why it cannot be read now; `data` is then what was read before."""
     is_forbidden: bool = False
+
+    def describe(self, name: str) -> Why:
+        """Return why there is nothing to read."""
+        if self.is_forbidden:
+            return Why(
+                Reason.SECRET_UNREADABLE,
+                f"Secret {name}: the ServiceAccount slipway-router may not list and watch it",
+            )
+        if self.problem is not None:
+            return Why(Reason.SECRET_UNREADABLE, f"Secret {name}: {self.problem}")
+        return Why(Reason.SECRET_NOT_FOUND, f"Secret {name} does not exist")
 
 
 class Secrets:

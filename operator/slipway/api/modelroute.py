@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from slipway.api.base import (
+    ATOMIC,
     ApiModel,
     Name,
     ObjectName,
@@ -84,6 +85,31 @@ class TLSVersion(StrEnum):
     TLS_1_3 = "VersionTLS13"
 
 
+class ClientCertificates(StrEnum):
+    """What becomes of connections without a client certificate, where an authority is named."""
+
+    REQUIRED = "Required"
+    """They are closed."""
+    OPTIONAL = "Optional"
+    """They are taken; who calls over them has to say so in another way."""
+
+
+CLIENT_NAME = r"^([^*\s]+\*?|\*\.[^*\s]+)$"
+"""A name of a certificate: whole, as a beginning before a `*`, or as an end after `*.`."""
+ClientName = Annotated[str, Field(pattern=CLIENT_NAME, min_length=2, max_length=253)]
+
+
+class RouteClients(ApiModel):
+    """Whose client certificates are taken."""
+
+    secret: ObjectName
+    """Secret with the authority in `ca.crt`."""
+    names: Annotated[list[ClientName], Field(max_length=64, json_schema_extra=ATOMIC)] = []
+    """Names of which a certificate must have one. With an empty list any will do."""
+    certificates: ClientCertificates = ClientCertificates.REQUIRED
+    """Whether a connection needs a certificate."""
+
+
 class RouteTLS(ApiModel):
     """How clients' connections are encrypted."""
 
@@ -93,6 +119,8 @@ class RouteTLS(ApiModel):
     """Lowest version that clients may speak."""
     plaintext: bool = False
     """Whether the same port takes connections without TLS too."""
+    clients: RouteClients | None = None
+    """Whose client certificates are taken; absent: none is asked for."""
 
 
 class ModelRouteSpec(ApiModel):

@@ -29,7 +29,9 @@ def claim_tls(facts: Facts) -> tuple[bool, Why] | None:
         return None
     if facts.route is None or facts.route.tls is None:
         return _await_route(facts)
-    return _claim(facts, [f"Secret {secret.name}"])
+    authority = facts.spec.traffic.client_ca_secret_ref
+    clients = [f"Secret {authority.name}/ca.crt"] if authority is not None else []
+    return _claim(facts, [f"Secret {secret.name}", *clients])
 
 
 def _await_route(facts: Facts) -> tuple[bool, Why]:
@@ -46,17 +48,23 @@ def _claim(facts: Facts, sources: Sequence[str]) -> tuple[bool, Why]:
         for proxy in (facts.route.proxies if facts.route else ())
         if proxy.uid in alive
     }
-    missing = [pod.meta.name for pod in facts.proxies if not reports.get(pod.meta.name)]
     found = [(entry, name) for name, entries in reports.items() for entry in entries]
-    if not found or missing:
-        who = ", ".join(missing) or "a router pod"
-        return False, Why(Reason.AWAITING_PROXIES, f"waiting for {who} to read {sources[0]}")
+    read = {(name, entry.source) for entry, name in found}
+    for source in sources:
+        late = [pod.meta.name for pod in facts.proxies if (pod.meta.name, source) not in read]
+        if late or not found:
+            who = ", ".join(late) or "a router pod"
+            return False, Why(Reason.AWAITING_PROXIES, f"waiting for {who} to read {source}")
 
     entry, name = min(found, key=lambda each: (_rank(each[0]), each[1]))
     reason = Reason.parse(entry.reason, Reason.CERTIFICATE_BROKEN)
-    is_of_all = all(other.reason == entry.reason for other, _ in found)
+    is_of_all = all(other.reason == entry.reason for other, _ in found if _is_alike(other, entry))
     message = entry.message if is_of_all else f"{name}: {entry.message}"
     return reason in _SERVES, Why(reason, message)
+
+
+def _is_alike(one: CredentialStatus, other: CredentialStatus) -> bool:
+    return one.source == other.source
 
 
 def _rank(entry: CredentialStatus) -> int:

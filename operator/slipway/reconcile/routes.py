@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
-from slipway.api.modeldeployment import Plaintext, Protocol, Server
-from slipway.api.modelroute import Backend, RouteTLS
+from slipway.api.modeldeployment import Plaintext, Protocol, Server, Traffic
+from slipway.api.modelroute import Backend, RouteClients, RouteTLS
 from slipway.errors import PortsExhausted
 from slipway.policy.facts import Facts, RouteFact
 from slipway.policy.rollout.capacity import full_capacity, replicas_for_share
@@ -214,6 +214,17 @@ def _tls_of(facts: Facts) -> RouteTLS | None:
         secret=wanted.tls_secret_ref.name,
         min_version=wanted.tls_min_version,
         plaintext=wanted.plaintext is Plaintext.ALLOWED,
+        clients=_clients_of(wanted),
+    )
+
+
+def _clients_of(wanted: Traffic) -> RouteClients | None:
+    if wanted.client_ca_secret_ref is None:
+        return None
+    return RouteClients(
+        secret=wanted.client_ca_secret_ref.name,
+        names=wanted.client_names,
+        certificates=wanted.client_certificates,
     )
 
 

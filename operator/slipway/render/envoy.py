@@ -18,6 +18,12 @@ from slipway.api.canonical_json import sha256_of
 from slipway.api.counters import GATEWAY_STATUS, latency_edges
 from slipway.api.modelroute import HeaderMatch, TLSVersion
 from slipway.api.protocol import Protocol
+from slipway.render.clients import (
+    Clients,
+    authority_name,
+    authority_secret,
+    client_validation,
+)
 
 BOOTSTRAP_FILE = "bootstrap.json"
 LISTENERS_FILE = "lds.json"
@@ -123,6 +129,8 @@ class Encryption:
     """It takes connections without TLS too."""
     has_certificate: bool
     """Until then it takes none with TLS."""
+    clients: Clients | None = None
+    """Whose certificates it takes; None: it asks for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +192,15 @@ def content_hash(content: object) -> str:
 
 @lru_cache(maxsize=CACHED)
 def _route_hash(route: Route) -> str:
-    listener = [asdict(route.encryption)] if route.encryption is not None else []
-    return content_hash([route.port, _virtual_host(route), *listener])
+    return content_hash([route.port, _virtual_host(route), *_listener_marks(route)])
+
+
+def _listener_marks(route: Route) -> list[Manifest]:
+    """What the listener has of its own; what a route does not use leaves its hash alone."""
+    if route.encryption is None:
+        return []
+    found = asdict(route.encryption)
+    return [{key: value for key, value in found.items() if value is not None}]
 
 
 def render_bootstrap(directory: str, node: str) -> Manifest:
@@ -266,6 +281,11 @@ def render_certificate(route: str, pair: CertificatePair) -> Manifest:
             }
         ]
     )
+
+
+def render_authority(route: str, bundle: str) -> Manifest:
+    """Return the answer to a poll for the authority of a route's clients, in PEM."""
+    return _discovery_response([authority_secret(route, bundle)])
 
 
 @lru_cache(maxsize=2)
@@ -366,6 +386,10 @@ def _transport_socket(name: str, encryption: Encryption) -> Manifest:
     """The certificate is asked for by its name, so that a renewed one closes no connection."""
     certificate = {"name": certificate_name(name), "sds_config": _polled_from_agent()}
     lowest = {TLSVersion.TLS_1_2: "TLSv1_2", TLSVersion.TLS_1_3: "TLSv1_3"}
+    clients = encryption.clients
+    authority = {"name": authority_name(name), "sds_config": _polled_from_agent()}
+    context = client_validation(clients, authority) if clients is not None else {}
+    required = {"require_client_certificate": True} if clients and clients.is_required else {}
 
     return {
         "name": "envoy.transport_sockets.tls",
@@ -378,7 +402,9 @@ def _transport_socket(name: str, encryption: Encryption) -> Manifest:
                 },
                 "alpn_protocols": ["h2", "http/1.1"],
                 "tls_certificate_sds_secret_configs": [certificate],
+                **context,
             },
+            **required,
         },
     }
 

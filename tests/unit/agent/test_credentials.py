@@ -8,20 +8,26 @@ import pytest
 from slipway.agent.credentials import CERTIFICATES_FILE, Credentials
 from slipway.agent.desired import DesiredRoute, Needed
 from slipway.agent.secrets import SecretContent
-from slipway.api.modelroute import CredentialStatus, ModelRouteSpec, RouteTLS
+from slipway.api.modelroute import CredentialStatus, ModelRouteSpec, RouteClients, RouteTLS
 from slipway.render import envoy
 from slipway.render.envoy import CertificatePair
 
 from tests.certificates import Authority, FakeSecrets, Issued
 
 TODAY = datetime(2026, 11, 29, 12, tzinfo=UTC)
-SECRET = "digits-tls"  # noqa: S105 -- a name
+SECRET, CLIENTS = "digits-tls", "clients-ca"
 AUTHORITY = Authority.make()
 
 
 def a_route(name: str = "digits", secret: str = SECRET) -> DesiredRoute:
     spec = ModelRouteSpec(port=10_000, model=name, backends=[], tls=RouteTLS(secret=secret))
     return DesiredRoute(name, name, 1, "", spec, None)
+
+
+def a_mutual_route() -> DesiredRoute:
+    tls = RouteTLS(secret=SECRET, clients=RouteClients(secret=CLIENTS))
+    spec = ModelRouteSpec(port=10_000, model="digits", backends=[], tls=tls)
+    return DesiredRoute("digits", "digits", 1, "", spec, None)
 
 
 def issue(*hosts: str, days: float = 90, begins_in_days: float = -1) -> Issued:
@@ -55,6 +61,34 @@ class Bench:
         pair = CertificatePair(issued.pem.decode(), issued.key_pem.decode())
         wanted = str(envoy.render_certificate(route, pair)["version_info"])
         return self.credentials.discovery.version(f"{route}/certificate") == wanted
+
+
+class MutualBench(Bench):
+    """A route whose certificate is good, and that also has the authority of its clients."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.put(issue().secret)
+
+    def put_authority(self, *bundle: bytes) -> None:
+        self.put({"ca.crt": b"".join(bundle)}, CLIENTS)
+
+    def look(self, *routes: DesiredRoute) -> dict[str, Needed]:
+        return super().look(*(routes or (a_mutual_route(),)))
+
+    def said_of_clients(self) -> CredentialStatus:
+        _, status = self.look()["digits"].statuses
+        return status
+
+    def takes(self, *bundle: bytes) -> bool:
+        self.look()
+        wanted = str(envoy.render_authority("digits", b"".join(bundle).decode())["version_info"])
+        return self.credentials.discovery.version("digits/authority") == wanted
+
+
+@pytest.fixture
+def mutual(tmp_path: Path) -> MutualBench:
+    return MutualBench(tmp_path)
 
 
 @pytest.fixture
@@ -217,3 +251,56 @@ def test_the_key_is_in_no_text_of_an_object(bench: Bench) -> None:
     secret = issued.key_pem.decode().splitlines()[1]
     assert secret not in repr(bench.credentials._served)
     assert secret not in repr(bench.secrets.found)
+
+
+def test_an_authority_is_in_force_and_its_end_is_said(mutual: MutualBench) -> None:
+    mutual.put_authority(AUTHORITY.pem)
+    said = mutual.said_of_clients()
+    assert (said.source, said.reason) == ("Secret clients-ca/ca.crt", "CertificateValid")
+    assert mutual.takes(AUTHORITY.pem)
+    assert mutual.look()["digits"].has_certificate
+
+    mutual.today = AUTHORITY.certificate.not_valid_after_utc - timedelta(days=6)
+    assert mutual.said_of_clients().reason == "CertificateExpiring"
+    mutual.today += timedelta(days=7)
+    assert mutual.said_of_clients().reason == "CertificateExpired"
+
+
+def test_two_authorities_are_for_a_change_of_authority(mutual: MutualBench) -> None:
+    both = AUTHORITY.pem, Authority.make("next").pem
+    mutual.put_authority(*both)
+    assert mutual.said_of_clients().reason == "CertificateValid"
+    assert mutual.takes(*both)
+
+
+BROKEN_AUTHORITIES = [
+    ({}, "no ca.crt in it, found no entries"),
+    ({"ca.crt": b"x"}, "ca.crt holds no PEM certificate"),
+    ({"ca.crt": OTHER.pem}, "certificate 1 in ca.crt, CN=digits, is no authority"),
+]
+
+
+@pytest.mark.parametrize(("data", "message"), BROKEN_AUTHORITIES)
+def test_a_broken_authority_closes_the_door_and_replaces_none_that_works(
+    mutual: MutualBench, data: dict[str, bytes], message: str
+) -> None:
+    mutual.put(data, CLIENTS)
+    said = mutual.said_of_clients()
+    assert said.reason == "CertificateBroken"
+    assert message in said.message
+    assert not mutual.look()["digits"].has_certificate
+
+    mutual.put_authority(AUTHORITY.pem)
+    mutual.look()
+    mutual.put(data, CLIENTS)
+    assert "the one before it is served" in mutual.said_of_clients().message
+    assert mutual.takes(AUTHORITY.pem)
+    mutual.restart()
+    assert mutual.takes(AUTHORITY.pem)
+
+
+def test_a_missing_authority_closes_the_door_of_its_own_route_alone(mutual: MutualBench) -> None:
+    mutual.put(None, CLIENTS)
+    assert mutual.said_of_clients().reason == "SecretNotFound"
+    found = mutual.look(a_mutual_route(), a_route("letters"))
+    assert [found[name].has_certificate for name in ("digits", "letters")] == [False, True]

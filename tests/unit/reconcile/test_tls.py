@@ -130,3 +130,36 @@ async def test_an_operator_that_starts_anew_writes_nothing() -> None:
     twin = upgrade(world)
     await twin.live(120)
     assert twin.writes == []
+
+
+MUTUAL = {
+    **TLS,
+    "clientCASecretRef": {"name": "clients-ca"},
+    "clientNames": ["spiffe://example.org/ns/vision/*"],
+}
+
+
+async def test_the_authority_of_clients_reaches_the_routers_and_is_part_of_the_condition() -> None:
+    world = OperatorWorld()
+    await world.ask_for(traffic=MUTUAL)
+    await world.settle()
+    assert route_of(world)["tls"]["clients"] == {
+        "secret": "clients-ca",
+        "names": ["spiffe://example.org/ns/vision/*"],
+        "certificates": "Required",
+    }
+    assert world.condition("TLSReady")[:2] == ("True", "CertificateValid")
+
+    world.controllers.credentials["clients-ca/ca.crt"] = "SecretNotFound"
+    await world.live(5)
+    assert world.condition("TLSReady")[:2] == ("False", "SecretNotFound")
+    assert world.condition("Ready")[0] == "True"
+
+
+async def test_routers_that_have_not_read_the_authority_are_named() -> None:
+    world = OperatorWorld()
+    world.controllers.unread.add("clients-ca/ca.crt")
+    await world.ask_for(traffic=MUTUAL)
+    await world.settle()
+    assert world.condition("TLSReady")[:2] == ("False", "AwaitingProxies")
+    assert world.condition("TLSReady")[2].endswith("to read Secret clients-ca/ca.crt")

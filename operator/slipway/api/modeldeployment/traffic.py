@@ -1,13 +1,13 @@
 """Traffic: how clients reach the model."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from slipway.api.base import ApiModel
+from slipway.api.base import ATOMIC, ApiModel, cel_rule
 from slipway.api.modeldeployment.packaging import LocalSecret
-from slipway.api.modelroute import HeaderMatch, TLSVersion
+from slipway.api.modelroute import ClientCertificates, ClientName, HeaderMatch, TLSVersion
 
 
 class RouterKind(StrEnum):
@@ -28,8 +28,31 @@ class Plaintext(StrEnum):
     """The same ports take them too, so that clients can move one by one."""
 
 
+TRAFFIC_RULES: list[Any] = [
+    cel_rule(
+        "!has(self.clientCASecretRef) || has(self.tlsSecretRef)",
+        "client certificates need TLS: add tlsSecretRef",
+        ".clientCASecretRef",
+    ),
+    cel_rule(
+        "size(self.clientNames) == 0 || has(self.clientCASecretRef)",
+        "names of client certificates need their authority: add clientCASecretRef",
+        ".clientNames",
+    ),
+    cel_rule(
+        "!has(self.clientCASecretRef) || self.clientCertificates != 'Required' "
+        "|| self.plaintext != 'Allowed'",
+        "a connection without TLS has no client certificate: remove plaintext: Allowed, or set "
+        "clientCertificates: Optional",
+        ".plaintext",
+    ),
+]
+
+
 class Traffic(ApiModel):
     """How clients reach the model."""
+
+    model_config = {"json_schema_extra": {"x-kubernetes-validations": TRAFFIC_RULES}}
 
     router: RouterKind = RouterKind.AUTO
     """What splits the traffic; Auto and Builtin are the same."""
@@ -45,6 +68,17 @@ class Traffic(ApiModel):
     """Lowest version of TLS that clients may speak."""
     plaintext: Plaintext = Plaintext.REFUSED
     """Whether the same ports also take connections without TLS, where there is a certificate."""
+    client_ca_secret_ref: Annotated[LocalSecret | None, Field(alias="clientCASecretRef")] = None
+    """Secret with the authority of the clients' certificates in `ca.crt`. Clients then show a
+    certificate too (mutual TLS). The ServiceAccount slipway-router needs the right to list and
+    watch that Secret. Default: none, no certificate is asked for."""
+    client_names: Annotated[list[ClientName], Field(max_length=64, json_schema_extra=ATOMIC)] = []
+    """Subject alternative names (DNS, URI or e-mail) of which a client's certificate must have one:
+    a whole name, or a beginning before `*` (`spiffe://example.org/ns/vision/*`), or an end after
+    `*.` (`*.vision.svc`). With an empty list any certificate of the authority will do."""
+    client_certificates: ClientCertificates = ClientCertificates.REQUIRED
+    """Whether a connection without a client certificate is closed (Required), or taken (Optional),
+    where clientCASecretRef is set."""
 
     @property
     def needs_newest_agent(self) -> bool:

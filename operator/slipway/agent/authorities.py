@@ -1,0 +1,129 @@
+"""Whose client certificates a route takes: an authority, as it is in force, and what is said of it.
+
+An authority that cannot be used never replaces one that can. The last one is kept in a file, so
+that an agent which restarts while the Secret is broken goes on as before.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from slipway.agent.certificates import WARN_BEFORE, BrokenCertificate, say_moment, text_of
+from slipway.agent.secrets import SecretContent
+from slipway.api.reasons import Reason, Why
+
+AUTHORITIES_FILE = "authorities.json"
+"""Beside the file of the certificates."""
+AUTHORITY_KEY = "ca.crt"
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """Certificates of authorities, of which one must have issued a client's certificate."""
+
+    secret: str
+    bundle: str
+    """PEM."""
+    expires: datetime
+    """When the last of them expires, and with it every client."""
+
+
+def read_authority(secret: str, data: Mapping[str, bytes]) -> Authority:
+    """Read the Secret of an authority; several certificates are for a change of authority.
+
+    Raises:
+        BrokenCertificate: with found and expected.
+
+    """
+    bundle = text_of(data, AUTHORITY_KEY)
+    try:
+        found = x509.load_pem_x509_certificates(bundle.encode())
+    except ValueError as error:
+        raise BrokenCertificate(f"{AUTHORITY_KEY} holds no PEM certificate: {error}") from error
+
+    for position, each in enumerate(found, 1):
+        if not _may_issue(each):
+            raise BrokenCertificate(
+                f"certificate {position} in {AUTHORITY_KEY}, {each.subject.rfc4514_string()}, is "
+                "no authority: expected basicConstraints with CA:TRUE"
+            )
+    return Authority(secret, bundle, max(each.not_valid_after_utc for each in found))
+
+
+def _may_issue(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+
+
+class Authorities:
+    """Holds the authority of each route."""
+
+    def __init__(self, file: Path) -> None:
+        """`file` is where the agent after this one finds what is in force."""
+        self._file = file
+        self.in_force = _read_kept(file)
+        """By route."""
+        self._kept = dict(self.in_force)
+
+    def take(self, route: str, secret: str, content: SecretContent, now: datetime) -> Why:
+        """Put in force what the Secret holds, if it can be used; say what it is."""
+        if content.data is None:
+            return content.describe(secret)
+        try:
+            newest = read_authority(secret, content.data)
+        except BrokenCertificate as error:
+            return Why(Reason.CERTIFICATE_BROKEN, f"Secret {secret}: {error}")
+
+        known = self.in_force.get(route)
+        keeps = known is not None and known.secret == secret
+        if not (keeps and known is not None and newest.expires <= now < known.expires):
+            self.in_force[route] = newest
+        return _describe(newest, now)
+
+    def keep_only(self, routes: Collection[str]) -> None:
+        """Forget the authorities of other routes, and write down those that are left."""
+        self.in_force = {name: each for name, each in self.in_force.items() if name in routes}
+        if self.in_force == self._kept:
+            return
+
+        kept = {
+            name: [each.secret, each.bundle, each.expires.isoformat()]
+            for name, each in self.in_force.items()
+        }
+        hidden = self._file.with_name(f".{self._file.name}")
+        hidden.write_text(json.dumps(kept))
+        hidden.rename(self._file)
+        self._kept = dict(self.in_force)
+
+
+def _read_kept(file: Path) -> dict[str, Authority]:
+    """Read what the agent before this one had in force; an unreadable file counts as none."""
+    try:
+        found = json.loads(file.read_text())
+        return {
+            route: Authority(secret, bundle, datetime.fromisoformat(expires))
+            for route, (secret, bundle, expires) in found.items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _describe(newest: Authority, now: datetime) -> Why:
+    source, expires = f"Secret {newest.secret}", say_moment(newest.expires)
+    if newest.expires <= now:
+        return Why(
+            Reason.CERTIFICATE_EXPIRED, f"{source}: the clients' authority expired at {expires}"
+        )
+    if newest.expires - WARN_BEFORE <= now:
+        return Why(
+            Reason.CERTIFICATE_EXPIRING, f"{source}: the clients' authority expires at {expires}"
+        )
+    return Why(
+        Reason.CERTIFICATE_VALID, f"{source}: the clients' authority is valid until {expires}"
+    )
