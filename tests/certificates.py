@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from slipway.agent.key_sets import KeySetContent
 from slipway.agent.secrets import SecretContent
 
 SERVICE = "digits.vision.svc"
@@ -116,3 +117,18 @@ class FakeSecrets:
     def get(self, name: str) -> SecretContent:
         assert name in self.followed
         return self.found.get(name, SecretContent())
+
+
+@dataclass
+class FakeKeySets:
+    """Key sets without any source; one that was not put is not known yet."""
+
+    found: dict[str, KeySetContent] = field(default_factory=dict)
+    followed: frozenset[str] = frozenset()
+
+    def follow(self, sources: Collection[str]) -> None:
+        self.followed = frozenset(sources)
+
+    def get(self, source: str) -> KeySetContent:
+        assert source in self.followed
+        return self.found.get(source, KeySetContent())

@@ -343,19 +343,17 @@ class Controllers:
         }
 
     def _credentials_of(self, route: Manifest) -> list[Manifest]:
-        tls = route["spec"].get("tls")
-        if tls is None:
-            return []
-        named = [tls["secret"]]
-        named += [f"{tls['clients']['secret']}/ca.crt"] if "clients" in tls else []
+        spec = route["spec"]
+        good = dict.fromkeys(_sources_of_tls(spec.get("tls")), "CertificateValid")
+        good |= dict.fromkeys(_sources_of_access(spec.get("access")), "CallersKnown")
         return [
             {
-                "source": f"Secret {name}",
-                "reason": self.credentials.get(name, "CertificateValid"),
+                "source": source,
+                "reason": self.credentials.get(source.removeprefix("Secret "), reason),
                 "message": "as told",
             }
-            for name in named
-            if name not in self.unread
+            for source, reason in good.items()
+            if source.removeprefix("Secret ") not in self.unread
         ]
 
     def _serve(self, route: Manifest) -> None:
@@ -435,3 +433,17 @@ def is_ready(pod: Manifest) -> bool:
 def _place(manifest: Manifest) -> tuple[kinds.Kind, str, str]:
     metadata = manifest["metadata"]
     return kinds.BY_NAME[manifest["kind"]], metadata["namespace"], metadata["name"]
+
+
+def _sources_of_tls(tls: Manifest | None) -> list[str]:
+    if tls is None:
+        return []
+    clients = [f"Secret {tls['clients']['secret']}/ca.crt"] if "clients" in tls else []
+    return [f"Secret {tls['secret']}", *clients]
+
+
+def _sources_of_access(access: Manifest | None) -> list[str]:
+    asked = access or {}
+    keys = [f"Secret {asked['apiKeys']['secretRef']['name']}"] if "apiKeys" in asked else []
+    tokens = [f"JWKS of {each['issuer']}" for each in asked.get("jwt", ())]
+    return [*keys, *tokens, *(["JWKS of the cluster"] if "serviceAccounts" in asked else [])]

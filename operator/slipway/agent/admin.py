@@ -1,5 +1,6 @@
 """Envoy's admin interface, over its UNIX socket."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from yarl import URL
 
 from slipway.agent.pods import Host
 from slipway.errors import DependencyError
+from slipway.render.access import DENIED_PREFIX
 from slipway.render.envoy import VERSION_STATS
 
 CLUSTER_PREFIX = "cluster."
@@ -20,7 +22,7 @@ VERSION_SUFFIX = ".version_text"
 REFUSED_SUFFIXES = (".update_rejected", ".update_failure")
 TIMEOUT_SECONDS = 5.0
 _TEXTS = quote(r"(version_text|update_rejected|update_failure)$")
-_COUNTED = quote(r"^cluster\.[^.]+/")
+_COUNTED = quote(rf"^(cluster\.[^.]+/|{re.escape(DENIED_PREFIX)})")
 
 
 class EnvoyUnavailable(DependencyError):

@@ -78,6 +78,10 @@ class WatchEvent:
         return str(self.object["metadata"]["resourceVersion"])
 
 
+KEY_SET_PATH = "/openid/v1/jwks"
+"""Every service account may read it (system:service-account-issuer-discovery)."""
+
+
 class ApiServerClient:
     """Lists, watches and applies in one namespace."""
 
@@ -138,6 +142,15 @@ class ApiServerClient:
                     yield _parse_event(line)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise ClusterUnavailable(f"watch of {kind.plural}: {error!r}") from error
+
+    async def read_key_set(self) -> bytes:
+        """Return the public keys of the cluster's service accounts, as JSON.
+
+        Raises:
+            ClusterUnavailable: the API server did not answer, or refused.
+
+        """
+        return json.dumps(await self._request("GET", KEY_SET_PATH, {})).encode()
 
     async def apply_status(self, route: str, manifest: Manifest) -> None:
         """Server-side apply this pod's part of a ModelRoute's status.

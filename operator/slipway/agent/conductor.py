@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from slipway.agent.access import Callers
 from slipway.agent.acknowledge import FileState, RefusedUpdates, judge_files
 from slipway.agent.admin import EnvoyGone, EnvoyUnavailable, Observed
 from slipway.agent.clusters import Clusters
@@ -17,6 +18,7 @@ from slipway.agent.credentials import Credentials
 from slipway.agent.desired import (
     NOTHING,
     DesiredRoute,
+    Needed,
     RoutePlan,
     find_port_conflicts,
     plan_route,
@@ -68,6 +70,7 @@ class Conductor:
         reporter: Reporter,
         credentials: Credentials,
         *,
+        callers: Callers,
         clock: Callable[[], float],
         listen_on: str = envoy.ANY_IPV4,
     ) -> None:
@@ -78,6 +81,7 @@ class Conductor:
         self._reporter = reporter
         self._clock = clock
         self._credentials = credentials
+        self._callers = callers
 
         self._desired: dict[str, DesiredRoute] = {}
         self._slices: dict[str, EndpointSlice] = {}
@@ -212,7 +216,7 @@ class Conductor:
         now = self._clock()
         conflicts = find_port_conflicts(self._desired.values())
         services = group_by_service(self._slices.values())
-        needed = self._credentials.look(self._desired.values())
+        needed = self._look_at_needs()
         plans = {}
 
         for name, desired in self._desired.items():
@@ -230,6 +234,15 @@ class Conductor:
 
         self._plans = plans
         self._quarantine.keep_only(plans)
+
+    def _look_at_needs(self) -> dict[str, Needed]:
+        """Return what is known of what routes need, by route."""
+        certificates = self._credentials.look(self._desired.values())
+        callers = self._callers.look(self._desired.values())
+        return {
+            name: certificates.get(name, NOTHING).and_also(callers.get(name, NOTHING))
+            for name in certificates.keys() | callers.keys()
+        }
 
     def _publish_clusters(self) -> None:
         """Endpoints and clusters go ahead of the routes that will name them."""

@@ -16,6 +16,7 @@ from datetime import datetime
 from itertools import groupby
 
 from slipway.agent.admin import Stat
+from slipway.agent.denials import read_denials, render_denials
 from slipway.agent.pods import PodsByRevision
 from slipway.api.counters import GATEWAY_STATUS, Counters, Latency, RouteCounters, latency_edges
 from slipway.api.protocol import Protocol
@@ -96,7 +97,13 @@ def read_counters(
             found = found.model_copy(update={"pods": pods[route, revision]})
         routes.append(found)
 
-    return Counters(proxy=proxy, envoy_start=start, at=to_wire(at), routes=routes)
+    return Counters(
+        proxy=proxy,
+        envoy_start=start,
+        at=to_wire(at),
+        routes=routes,
+        denied=read_denials(stats),
+    )
 
 
 def _group_key(key: ClusterKey) -> tuple[str, str, bool]:
@@ -189,8 +196,9 @@ def _index_by_cluster(
     values: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for stat in stats:
         if isinstance(stat.get("value"), int):
-            _, cluster, name = stat["name"].split(".", 2)
-            values[cluster][name] = stat["value"]
+            kind, cluster, name = stat["name"].split(".", 2)
+            if kind == "cluster":
+                values[cluster][name] = stat["value"]
 
     histograms = {
         histogram["name"]: _read_buckets(histogram["buckets"])
@@ -219,6 +227,7 @@ def render_metrics(counters: Counters) -> str:
         lines += [f"# HELP {_PREFIX}{name} {help_text}", f"# TYPE {_PREFIX}{name} {kind}"]
         for each in counters.routes:
             lines += _render_samples(name, each)
+    lines += render_denials(counters.denied, _PREFIX)
     return "\n".join(lines) + "\n"
 
 

@@ -8,7 +8,7 @@ Secret is broken goes on as before.
 import json
 import logging
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -110,7 +110,9 @@ class Credentials:
         certificate = self._look_at_certificate(route, tls.secret)
         if tls.clients is None:
             return certificate
-        return certificate.and_also(self._look_at_authority(route, tls.clients.secret))
+        authority = self._look_at_authority(route, tls.clients.secret)
+        has_both = certificate.has_certificate and authority.has_certificate
+        return replace(certificate.and_also(authority), has_certificate=has_both)
 
     def _look_at_authority(self, route: str, secret: str) -> Needed:
         content, now = self._secrets.get(secret), self.now()

@@ -1,13 +1,14 @@
 """From what the cluster asks to what Envoy should run. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydantic import ValidationError
 
 from slipway.agent import endpoints as pods
 from slipway.agent import weights
+from slipway.agent.access_rules import find_rules
 from slipway.api.base import Manifest
 from slipway.api.modelroute import (
     ClientCertificates,
@@ -71,16 +72,19 @@ class Needed:
     """Every Secret was answered for, with whatever."""
     has_certificate: bool = False
     """Connections can be encrypted, and clients told apart where that is asked for."""
+    keys: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Names of callers, each with the hash of its key."""
     statuses: tuple[CredentialStatus, ...] = ()
     next_look: datetime | None = None
     """When more is to be said of them without any change of theirs."""
 
     def and_also(self, other: "Needed") -> "Needed":
-        """Return what is known where a route needs both."""
+        """Return what is known where a route needs both; the certificate is the matter of this."""
         moments = [each for each in (self.next_look, other.next_look) if each is not None]
         return Needed(
             is_known=self.is_known and other.is_known,
-            has_certificate=self.has_certificate and other.has_certificate,
+            has_certificate=self.has_certificate,
+            keys=self.keys + other.keys,
             statuses=self.statuses + other.statuses,
             next_look=min(moments, default=None),
         )
@@ -137,6 +141,7 @@ def plan_route(
         candidate=spec.candidate if spec.candidate in found else None,
         header=spec.candidate_header,
         encryption=_encryption_of(spec, needed),
+        access=find_rules(spec, needed.keys),
     )
     keys = _cluster_keys(route, found)
     return RoutePlan(

@@ -6,12 +6,13 @@ Before the first `publish` every poll is held, so a restarting agent never takes
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from slipway.api.base import Manifest
+from slipway.render.access import JWKS_PATH
 from slipway.render.envoy import ENDPOINTS_PATH, SECRETS_PATH
 
 REFUSED_PAUSE_SECONDS = 5.0
@@ -69,11 +70,21 @@ class Discovery:
         return web.json_response(self._documents[poll.name])
 
 
-def serve_discovery(endpoints: Discovery, secrets: Discovery) -> web.Application:
-    """Return the HTTP application for the socket."""
+def serve_discovery(
+    endpoints: Discovery, secrets: Discovery, key_set: Callable[[str], str | None]
+) -> web.Application:
+    """Return the HTTP application for the socket; `key_set` returns the one of a name, if any."""
+
+    async def answer_key_set(request: web.Request) -> web.Response:
+        found = key_set(f"{request.match_info['route']}/{request.match_info['tokens']}")
+        if found is None:
+            return web.Response(status=503)
+        return web.Response(text=found, content_type="application/json")
+
     application = web.Application()
     application.router.add_post(ENDPOINTS_PATH, endpoints.answer)
     application.router.add_post(SECRETS_PATH, secrets.answer)
+    application.router.add_get(f"{JWKS_PATH}/{{route}}/{{tokens}}", answer_key_set)
     return application
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from aiohttp import web
 from pydantic import ValidationError
 
+from slipway.agent.access import Callers
 from slipway.agent.admin import Admin, EnvoyUnavailable
 from slipway.agent.api_server import ApiServer, ApiServerClient
 from slipway.agent.conductor import Conductor
@@ -29,12 +30,13 @@ from slipway.agent.endpoints import parse_slice
 from slipway.agent.files import Files
 from slipway.agent.follow import Follower
 from slipway.agent.health import Health
+from slipway.agent.key_sets import KeySetReader, KeySets
 from slipway.agent.listen_address import choose_listen_address
 from slipway.agent.report import ProxyIdentity, Reporter
 from slipway.agent.secrets import Secrets
 from slipway.agent.server import AgentServer
 from slipway.api.base import Manifest
-from slipway.api.kinds import ENDPOINT_SLICE, MODEL_ROUTE
+from slipway.api.kinds import CONFIG_MAP, ENDPOINT_SLICE, MODEL_ROUTE
 from slipway.api.names import AGENT_PORT
 from slipway.errors import SettingsError
 from slipway.render import envoy
@@ -91,6 +93,12 @@ class Agent:
         kept = settings.directory / CERTIFICATES_FILE
         self._credentials = Credentials(self._secrets, settings.namespace, kept, _utc_now)
 
+        self._key_reader = KeySetReader(self._api_server)
+        self._access_secrets = Secrets(self._api_server, self._note_secret)
+        self._config_maps = Secrets(self._api_server, self._note_secret, CONFIG_MAP)
+        self._key_sets = KeySets(self._key_reader.read, self._note_secret)
+        self._callers = Callers(self._access_secrets, self._config_maps, self._key_sets)
+
         self._reporter = Reporter(settings.proxy, self._api_server.apply_status, _utc_now)
         self._conductor = Conductor(
             self._files,
@@ -98,6 +106,7 @@ class Agent:
             self._admin,
             self._reporter,
             self._credentials,
+            callers=self._callers,
             clock=time.monotonic,
             listen_on=choose_listen_address(),
         )
@@ -129,7 +138,7 @@ class Agent:
         self._health.inherited = await self._admin.is_live()
         if not self._health.inherited:
             bootstrap = envoy.render_bootstrap(
-                str(self._settings.directory), self._settings.proxy.name
+                str(self._settings.directory), self._settings.proxy.name, counts_denials=True
             )
             self._files.replace(envoy.BOOTSTRAP_FILE, bootstrap)
 
@@ -183,10 +192,14 @@ class Agent:
     async def _listen(self, stack: contextlib.AsyncExitStack) -> None:
         stack.push_async_callback(self._admin.close)
         stack.push_async_callback(self._api_server.close)
-        stack.push_async_callback(self._secrets.close)
+        stack.push_async_callback(self._key_reader.close)
+        for each in (self._secrets, self._access_secrets, self._config_maps, self._key_sets):
+            stack.push_async_callback(each.close)
 
         socket = str(self._settings.directory / envoy.ENDPOINTS_SOCKET)
-        application = serve_discovery(self._discovery, self._credentials.discovery)
+        application = serve_discovery(
+            self._discovery, self._credentials.discovery, self._callers.page
+        )
         endpoints = await _start_runner(stack, application)
         await web.UnixSite(endpoints, socket, backlog=POLL_BACKLOG).start()
 

@@ -1,4 +1,4 @@
-"""The Secrets that routes name, each by a watch of its own: the Role allows those names only."""
+"""The Secrets and ConfigMaps that routes name, each by a watch of its own, as their Role allows."""
 
 import asyncio
 import base64
@@ -9,14 +9,20 @@ from dataclasses import dataclass, field, replace
 from slipway.agent.api_server import ApiServerClient
 from slipway.agent.follow import Follower
 from slipway.api.base import Manifest
-from slipway.api.kinds import SECRET
+from slipway.api.kinds import CONFIG_MAP, SECRET, Kind
 from slipway.api.reasons import Reason, Why
 from slipway.errors import ClusterUnavailable, Forbidden
+
+_REASONS = {
+    SECRET.kind: (Reason.SECRET_NOT_FOUND, Reason.SECRET_UNREADABLE),
+    CONFIG_MAP.kind: (Reason.CONFIG_MAP_NOT_FOUND, Reason.CONFIG_MAP_UNREADABLE),
+}
+"""Of each kind: it does not exist, and it cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class SecretContent:
-    """What is known of a Secret."""
+    """What is known of a Secret, or of a ConfigMap."""
 
     is_known: bool = False
     """The API server has answered, with whatever."""
@@ -26,24 +32,28 @@ class SecretContent:
     """Why it cannot be read now; `data` is then what was read before."""
     is_forbidden: bool = False
 
-    def describe(self, name: str) -> Why:
-        """Return why there is nothing to read."""
+    def describe(self, name: str, kind: Kind = SECRET) -> Why:
+        """Return why there is nothing to read, or nothing newer."""
+        missing, unreadable = _REASONS[kind.kind]
         if self.is_forbidden:
             return Why(
-                Reason.SECRET_UNREADABLE,
-                f"Secret {name}: the ServiceAccount slipway-router may not list and watch it",
+                unreadable,
+                f"{kind.kind} {name}: the ServiceAccount slipway-router may not list and watch it",
             )
         if self.problem is not None:
-            return Why(Reason.SECRET_UNREADABLE, f"Secret {name}: {self.problem}")
-        return Why(Reason.SECRET_NOT_FOUND, f"Secret {name} does not exist")
+            return Why(unreadable, f"{kind.kind} {name}: {self.problem}")
+        return Why(missing, f"{kind.kind} {name} does not exist")
 
 
 class Secrets:
-    """Follows Secrets for as long as some route names them."""
+    """Follows Secrets, or ConfigMaps, for as long as some route names them."""
 
-    def __init__(self, api_server: ApiServerClient, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, api_server: ApiServerClient, changed: Callable[[], None], kind: Kind = SECRET
+    ) -> None:
         """`changed` is called whenever more or something else is known."""
         self._api_server = api_server
+        self._kind = kind
         self._changed = changed
         self._found: dict[str, SecretContent] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -71,7 +81,7 @@ class Secrets:
 
     async def _follow(self, name: str) -> None:
         def put(manifest: Manifest) -> None:
-            self._set(name, SecretContent(is_known=True, data=_decode(manifest)))
+            self._set(name, SecretContent(is_known=True, data=self._decode(manifest)))
 
         def remove(_: str) -> None:
             self._set(name, SecretContent(is_known=True))
@@ -84,7 +94,7 @@ class Secrets:
             self._set(name, problem)
 
         client = self._api_server.only(name)
-        follower = Follower(client, SECRET, put=put, remove=remove, fail=fail)
+        follower = Follower(client, self._kind, put=put, remove=remove, fail=fail)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(follower.run())
@@ -99,11 +109,18 @@ class Secrets:
             self._found[name] = content
             self._changed()
 
+    def _decode(self, manifest: Manifest) -> Mapping[str, bytes]:
+        """Return the values; of a ConfigMap's those that are text."""
+        data = manifest.get("data") or {}
+        if self._kind is CONFIG_MAP:
+            return {key: text.encode() for key, text in data.items()}
+        return _decode_base64(data)
 
-def _decode(manifest: Manifest) -> Mapping[str, bytes]:
+
+def _decode_base64(data: Mapping[str, str]) -> Mapping[str, bytes]:
     """Return the values; one that is no base64 cannot come from an API server, and is left out."""
     found = {}
-    for key, text in (manifest.get("data") or {}).items():
+    for key, text in data.items():
         try:
             found[key] = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError):

@@ -87,6 +87,16 @@ class RouteCounters(ApiModel):
         return self.requests + self.active if self.begun is None else self.begun
 
 
+class Denied(ApiModel):
+    """Requests to one ModelRoute that were refused before any model saw them."""
+
+    name: Name
+    """Name of the ModelRoute."""
+    status: int
+    """401 without a caller, 403 for one who may not call, 429 for one who calls too often."""
+    requests: int
+
+
 class Counters(ApiModel):
     """The answer of one router pod."""
 
@@ -98,6 +108,8 @@ class Counters(ApiModel):
     """When the counters were read."""
     routes: Annotated[list[RouteCounters], FailFast()]
     """As many as there are: to leave any out would look as if it had no requests."""
+    denied: list[Denied] = []
+    """In none of the other numbers, and evidence against nobody."""
 
     def judged_entries(self, route: str) -> list[RouteCounters]:
         """Return what counts in a comparison: the entries of a route by weight, not by header."""

@@ -69,6 +69,8 @@ POD_METRICS = Kind("metrics.k8s.io", "v1beta1", "pods", "PodMetrics")
 """What pods use; only where the cluster has a metrics server."""
 SECRET = Kind("", "v1", "secrets", "Secret")
 """Only agents of routers read them, and only those that somebody lets them read."""
+CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap")
+"""The same."""
 LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 
 WATCHED = (

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from slipway.api.access import Access
 from slipway.api.base import (
     ATOMIC,
     ApiModel,
@@ -137,6 +138,8 @@ class ModelRouteSpec(ApiModel):
     """Revision that the candidate header reaches; absent until it has passed its checks."""
     tls: RouteTLS | None = None
     """How connections are encrypted; absent: they are not."""
+    access: Access | None = None
+    """Who may call; absent: anybody."""
     backends: Annotated[list[Backend], Field(max_length=3, json_schema_extra=list_map("revision"))]
     """Revisions with their weights, which sum to 100; with an empty list the router answers 503."""
     shadow: Shadow | None = None

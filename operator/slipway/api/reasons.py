@@ -604,6 +604,46 @@ class Reason(StrEnum):
         Course.GOES_ON,
         "let the ServiceAccount slipway-router list and watch it",
     )
+    CONFIG_MAP_NOT_FOUND = (
+        "ConfigMapNotFound",
+        Group.CONDITION,
+        "a ConfigMap that access needs does not exist; no token of it is taken",
+        Course.GOES_ON,
+        "create it: routers see it within a second",
+    )
+    CONFIG_MAP_UNREADABLE = (
+        "ConfigMapUnreadable",
+        Group.CONDITION,
+        "the routers cannot read a ConfigMap that access needs",
+        Course.GOES_ON,
+        "let the ServiceAccount slipway-router list and watch it",
+    )
+    CALLERS_KNOWN = (
+        "CallersKnown",
+        Group.CONDITION,
+        "the routers have all keys by which callers are told apart",
+    )
+    KEYS_BROKEN = (
+        "KeysBroken",
+        Group.CONDITION,
+        "the Secret has no keys, or entries that are none; the others are taken",
+        Course.GOES_ON,
+        "write each entry as {SHA} and the SHA-1 of the key in base64",
+    )
+    KEY_SET_UNREACHABLE = (
+        "KeySetUnreachable",
+        Group.CONDITION,
+        "an issuer's keys cannot be read; those that were read before go on",
+        Course.GOES_ON,
+        "look at the address that the message names: routers try again by themselves",
+    )
+    KEY_SET_BROKEN = (
+        "KeySetBroken",
+        Group.CONDITION,
+        "what an issuer offers as its keys is none; those that were read before go on",
+        Course.GOES_ON,
+        "correct what the message names",
+    )
     AWAITING_NEWEST_ROUTERS = (
         "AwaitingNewestRouters",
         Group.CONDITION,

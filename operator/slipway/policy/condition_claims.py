@@ -11,7 +11,7 @@ from slipway.api.conditions import Condition, ConditionStatus, ConditionType
 from slipway.api.modeldeployment import Stage
 from slipway.api.reasons import Reason, Why
 from slipway.api.times import to_wire
-from slipway.policy.credentials import claim_tls
+from slipway.policy.credentials import claim_access, claim_tls
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
 from slipway.policy.proxies import name_all_proxies, name_late_proxies
@@ -54,6 +54,9 @@ def claim_conditions(
     tls = claim_tls(facts)
     if tls is not None:
         yield claim_why(ConditionType.TLS_READY, *tls)
+    access = claim_access(facts)
+    if access is not None:
+        yield claim_why(ConditionType.ACCESS_READY, *access)
     scaling = scaling_claim(facts, (decision.stable, decision.candidate))
     if scaling is not None:
         yield claim(ConditionType.SCALING_ACTIVE, *scaling)

@@ -12,12 +12,23 @@ _WORST_FIRST = (
     Reason.CERTIFICATE_BROKEN,
     Reason.SECRET_UNREADABLE,
     Reason.SECRET_NOT_FOUND,
+    Reason.CONFIG_MAP_UNREADABLE,
+    Reason.CONFIG_MAP_NOT_FOUND,
+    Reason.KEYS_BROKEN,
+    Reason.KEY_SET_BROKEN,
+    Reason.KEY_SET_UNREACHABLE,
     Reason.CERTIFICATE_EXPIRING,
     Reason.CERTIFICATE_FOR_OTHERS,
     Reason.CERTIFICATE_VALID,
+    Reason.CALLERS_KNOWN,
 )
 _SERVES = frozenset(
-    {Reason.CERTIFICATE_EXPIRING, Reason.CERTIFICATE_FOR_OTHERS, Reason.CERTIFICATE_VALID}
+    {
+        Reason.CERTIFICATE_EXPIRING,
+        Reason.CERTIFICATE_FOR_OTHERS,
+        Reason.CERTIFICATE_VALID,
+        Reason.CALLERS_KNOWN,
+    }
 )
 """Reasons with which clients are let in by what the user gave last."""
 
@@ -32,6 +43,19 @@ def claim_tls(facts: Facts) -> tuple[bool, Why] | None:
     authority = facts.spec.traffic.client_ca_secret_ref
     clients = [f"Secret {authority.name}/ca.crt"] if authority is not None else []
     return _claim(facts, [f"Secret {secret.name}", *clients])
+
+
+def claim_access(facts: Facts) -> tuple[bool, Why] | None:
+    """Return whether callers are told apart by what the user gave; None: nobody asks."""
+    access = facts.spec.traffic.access
+    if access is None or not access.has_callers:
+        return None
+    if facts.route is None or facts.route.access is None:
+        return _await_route(facts)
+
+    keys = [f"Secret {access.api_keys.secret_ref.name}"] if access.api_keys is not None else []
+    cluster = ["JWKS of the cluster"] if access.service_accounts is not None else []
+    return _claim(facts, [*keys, *(f"JWKS of {each.issuer}" for each in access.jwt), *cluster])
 
 
 def _await_route(facts: Facts) -> tuple[bool, Why]:

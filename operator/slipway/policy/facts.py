@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from slipway.api.access import Access
 from slipway.api.modeldeployment import (
     DownloadStatus,
     ModelDeployment,
@@ -188,6 +189,7 @@ class RouteFact:
     min_endpoints: Mapping[str, int] = field(default_factory=dict)
     """As written, by revision."""
     tls: RouteTLS | None = None
+    access: Access | None = None
 
 
 @dataclass(frozen=True, slots=True)

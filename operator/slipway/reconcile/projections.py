@@ -176,6 +176,7 @@ def _project_route(manifest: Manifest) -> RouteFact:
         proxies=proxies,
         epoch=_annotations(manifest).get(names.ANNOTATION_EPOCH),
         tls=route.spec.tls,
+        access=route.spec.access,
     )
 
 

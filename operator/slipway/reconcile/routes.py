@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from slipway.api import kinds, names
+from slipway.api.access import Access, ServiceAccountName
 from slipway.api.base import Manifest
 from slipway.api.modeldeployment import Plaintext, Protocol, Server, Traffic
 from slipway.api.modelroute import Backend, RouteClients, RouteTLS
@@ -194,6 +195,7 @@ def _render_route(decided: Decided, port: int) -> Manifest:
         candidate=decision.header_revision,
         backends=backends,
         tls=_tls_of(decided.facts),
+        access=_access_of(decided.facts),
     )
 
 
@@ -216,6 +218,24 @@ def _tls_of(facts: Facts) -> RouteTLS | None:
         plaintext=wanted.plaintext is Plaintext.ALLOWED,
         clients=_clients_of(wanted),
     )
+
+
+def _access_of(facts: Facts) -> Access | None:
+    """Return who may call: as before, while older routers are being replaced."""
+    wanted, route = facts.spec.traffic.access, facts.route
+    before = route.access if route is not None else None
+    if wanted is None or (before is None and not _may_ask_for_all(facts)):
+        return None
+    if wanted.service_accounts is None:
+        return wanted
+
+    name, namespace = facts.metadata.name, facts.metadata.namespace
+    accounts = wanted.service_accounts
+    of_model = {
+        "audiences": accounts.audiences or [f"{name}.{namespace}.svc"],
+        "allowed": accounts.allowed or [ServiceAccountName(namespace=namespace)],
+    }
+    return wanted.model_copy(update={"service_accounts": accounts.model_copy(update=of_model)})
 
 
 def _clients_of(wanted: Traffic) -> RouteClients | None:

@@ -18,6 +18,8 @@ from slipway.api.canonical_json import sha256_of
 from slipway.api.counters import GATEWAY_STATUS, latency_edges
 from slipway.api.modelroute import HeaderMatch, TLSVersion
 from slipway.api.protocol import Protocol
+from slipway.render import access
+from slipway.render.access import AccessRules
 from slipway.render.clients import (
     Clients,
     authority_name,
@@ -155,6 +157,8 @@ class Route:
     header: HeaderMatch | None = None
     """Sends a request to `candidate`; both or neither."""
     encryption: Encryption | None = None
+    access: AccessRules | None = None
+    """Who may call; None: anybody, and nothing is written down."""
 
     @property
     def has_listener(self) -> bool:
@@ -195,15 +199,18 @@ def _route_hash(route: Route) -> str:
     return content_hash([route.port, _virtual_host(route), *_listener_marks(route)])
 
 
-def _listener_marks(route: Route) -> list[Manifest]:
+def _listener_marks(route: Route) -> list[object]:
     """What the listener has of its own; what a route does not use leaves its hash alone."""
-    if route.encryption is None:
-        return []
-    found = asdict(route.encryption)
-    return [{key: value for key, value in found.items() if value is not None}]
+    found: list[object] = []
+    if route.encryption is not None:
+        encryption = asdict(route.encryption)
+        found.append({key: value for key, value in encryption.items() if value is not None})
+    if route.access is not None:
+        found += access.listener_marks(route.name, route.access, AGENT_CLUSTER)
+    return found
 
 
-def render_bootstrap(directory: str, node: str) -> Manifest:
+def render_bootstrap(directory: str, node: str, *, counts_denials: bool = False) -> Manifest:
     """Return the bootstrap: where the other files are, and what Envoy counts."""
     edges = [float(edge) for edge in (*latency_edges(), OVERFLOW_EDGE_MILLIS)]
 
@@ -218,7 +225,9 @@ def render_bootstrap(directory: str, node: str) -> Manifest:
         "stats_flush_interval": "1s",
         "stats_config": {
             "histogram_bucket_settings": [{"match": {"prefix": "cluster."}, "buckets": edges}],
-            "stats_matcher": {"inclusion_list": {"patterns": _needed_stats()}},
+            "stats_matcher": {
+                "inclusion_list": {"patterns": _needed_stats(counts_denials=counts_denials)}
+            },
         },
     }
 
@@ -233,7 +242,14 @@ def render_listeners(
     """
     return _discovery_response(
         [
-            _render_listener(route.name, route.port, directory, listen_on, route.encryption)
+            _render_listener(
+                route.name,
+                route.port,
+                directory,
+                listen_on,
+                route.encryption,
+                rules=route.access,
+            )
             for route in routes
             if route.has_listener
         ]
@@ -318,7 +334,7 @@ def _config_source(directory: str, file: str) -> Manifest:
     }
 
 
-def _needed_stats() -> list[Manifest]:
+def _needed_stats(*, counts_denials: bool) -> list[Manifest]:
     """Only what the agent reads: a cluster has hundreds of statistics."""
     prefixes = [f"{prefix}." for prefix in VERSION_STATS.values()]
     statuses = "|".join(map(str, (*GATEWAY_STATUS, 503, 504)))
@@ -333,17 +349,24 @@ def _needed_stats() -> list[Manifest]:
     return [
         *({"prefix": prefix} for prefix in prefixes),
         {"safe_regex": {"regex": counted}},
+        *([{"prefix": access.DENIED_PREFIX}] if counts_denials else []),
         {"exact": "http.admin.downstream_rq_total"},
     ]
 
 
 @lru_cache(maxsize=CACHED)
 def _render_listener(
-    name: str, port: int, directory: str, listen_on: str, encryption: Encryption | None
+    name: str,
+    port: int,
+    directory: str,
+    listen_on: str,
+    encryption: Encryption | None,
+    *,
+    rules: AccessRules | None,
 ) -> Manifest:
     manager = {
         "name": "envoy.filters.network.http_connection_manager",
-        "typed_config": _connection_manager(name, directory),
+        "typed_config": _with_access(_connection_manager(name, directory), name, rules),
     }
     chains = _filter_chains(name, encryption, [manager])
     # Only where a port takes both does anything have to look at a connection's first bytes.
@@ -448,6 +471,28 @@ def _connection_manager(name: str, directory: str) -> Manifest:
     }
 
 
+def _with_access(manager: Manifest, route: str, rules: AccessRules | None) -> Manifest:
+    """Put the filters that find the caller first: what they refuse, no counter of a model sees."""
+    if rules is None:
+        return manager
+
+    answers, [grpc_form] = manager["local_reply_config"], manager["local_reply_config"]["mappers"]
+    stripped = [{"remove": header} for header in access.headers_to_strip(rules)]
+    return {
+        **manager,
+        "access_log": access.access_logs(route, rules),
+        "early_header_mutation_extensions": [_set_route_header(route, *stripped)],
+        "local_reply_config": {
+            **answers,
+            "mappers": [*access.denial_answers(rules, grpc_form), grpc_form],
+        },
+        "http_filters": [
+            *access.listener_filters(route, rules, AGENT_CLUSTER),
+            *manager["http_filters"],
+        ],
+    }
+
+
 def _own_answers() -> Manifest:
     """Triton's form of an error: JSON over HTTP, the plain text over gRPC."""
     text = "slipway router: %LOCAL_REPLY_BODY%"
@@ -464,7 +509,7 @@ def _own_answers() -> Manifest:
     }
 
 
-def _set_route_header(name: str) -> Manifest:
+def _set_route_header(name: str, *others: Manifest) -> Manifest:
     overwrite = {
         "header": {"key": ROUTE_HEADER, "value": name},
         "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
@@ -475,7 +520,7 @@ def _set_route_header(name: str) -> Manifest:
         "typed_config": {
             "@type": f"{_TYPES}.extensions.http.early_header_mutation.header_mutation.v3"
             ".HeaderMutation",
-            "mutations": [{"append": overwrite}],
+            "mutations": [{"append": overwrite}, *others],
         },
     }
 
@@ -497,7 +542,12 @@ def _http_filter(name: str, message: str, **config: object) -> Manifest:
 
 @lru_cache(maxsize=CACHED)
 def _virtual_host(route: Route) -> Manifest:
-    return {"name": route.name, "domains": [route.name], "routes": _route_entries(route)}
+    return {
+        "name": route.name,
+        "domains": [route.name],
+        "routes": _route_entries(route),
+        **(access.virtual_host_rules(route.access) if route.access is not None else {}),
+    }
 
 
 def _route_entries(route: Route) -> list[Manifest]:

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from slipway.api import names
+from slipway.api.access import Access
 from slipway.api.base import Manifest
 from slipway.api.kinds import MODEL_ROUTE, SERVICE
 from slipway.api.modelroute import Backend, HeaderMatch, ModelRouteSpec, RouteTLS, Shadow
@@ -34,6 +35,7 @@ def render_model_route(
     candidate: str | None = None,
     shadow: Shadow | None = None,
     tls: RouteTLS | None = None,
+    access: Access | None = None,
 ) -> Manifest:
     """Return the ModelRoute; its name is the ModelDeployment's."""
     spec = ModelRouteSpec(
@@ -43,6 +45,7 @@ def render_model_route(
         candidate_header=candidate_header,
         candidate=candidate,
         tls=tls,
+        access=access,
         backends=list(backends),
         shadow=shadow,
     )

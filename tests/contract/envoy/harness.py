@@ -81,20 +81,30 @@ class Router:
 
     def start_envoy(self) -> None:
         bootstrap = str(self.directory / envoy.BOOTSTRAP_FILE)
-        self.proxy = subprocess.Popen(
-            [
-                envoy_binary(),
-                "-c",
-                bootstrap,
-                "--concurrency",
-                "1",
-                "--log-level",
-                "error",
-                "--use-dynamic-base-id",
-                "--drain-time-s",
-                "5",
-            ]
-        )
+        with self.log.open("ab") as output:
+            self.proxy = subprocess.Popen(
+                [
+                    envoy_binary(),
+                    "-c",
+                    bootstrap,
+                    "--concurrency",
+                    "1",
+                    "--log-level",
+                    "error",
+                    "--use-dynamic-base-id",
+                    "--drain-time-s",
+                    "5",
+                ],
+                stdout=output,
+            )
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "envoy.log"
+
+    def output(self) -> list[str]:
+        """Return what Envoy wrote to its standard output."""
+        return self.log.read_text().splitlines()
 
     def kill(self, process: subprocess.Popen[bytes] | None) -> None:
         if process is not None:

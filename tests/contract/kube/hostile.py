@@ -475,4 +475,39 @@ OUTSIDE = [
     Bad(HOOK, hook(webhook={"url": "http://a.b.svc", "headers": {}}), "unknown field"),
     Bad(HOOK, hook(webhook=None), "hooks[0].webhook"),
 ]
-ALL = [*NAMES, *MODEL, *PACKAGING, *SERVER, *POD, *SCALING, *ROLLOUT, *OUTSIDE]
+ACCESS = "spec.traffic.access"
+WEB = "https://issuer.example/keys"
+JWKS = {"url": WEB}
+
+
+def issued(**more: Any) -> dict[str, Any]:
+    return {"jwt": [{"issuer": "https://a", "audiences": ["b"], "jwks": JWKS, **more}]}
+
+
+def on_tls(**more: Any) -> dict[str, Any]:
+    clients = {"clientCASecretRef": {"name": "clients-ca"}}
+    return {"tlsSecretRef": {"name": "digits-tls"}, **clients, **more}
+
+
+CALLERS = [
+    Bad("spec.traffic.clientCASecretRef", {"name": "clients-ca"}, "add tlsSecretRef"),
+    Bad("spec.traffic.clientNames", ["a.svc"], "add clientCASecretRef"),
+    Bad("spec.traffic", on_tls(clientNames=["a*b"]), "clientNames[0]"),
+    Bad("spec.traffic", on_tls(plaintext="Allowed"), "remove plaintext: Allowed"),
+    Bad("spec.traffic", on_tls(clientCertificates="Optional"), "another way to say who they are"),
+    Bad(ACCESS, {"rateLimit": {"requestsPerSecond": 1}}, "needs callers that are told apart"),
+    Bad(ACCESS, {"apiKeys": {}}, "apiKeys.secretRef: Required"),
+    Bad(ACCESS, {"apiKeys": {"secretRef": {"name": "a"}, "names": ["a:b"]}}, "names[0]"),
+    Bad(ACCESS, issued(jwks={}), "exactly one of url and configMapRef"),
+    Bad(ACCESS, issued(jwks={"url": WEB, "configMapRef": {"name": "a"}}), "exactly one of url"),
+    Bad(ACCESS, issued(jwks={"url": "http://issuer.example/keys"}), "expected https://"),
+    Bad(ACCESS, issued(jwks={"url": "http://a.svc.evil.example/"}), "expected https://"),
+    Bad(ACCESS, issued(jwks={"url": "https://me:word@a/"}), "jwks.url"),
+    Bad(ACCESS, issued(audiences=[]), "audiences"),
+    Bad(ACCESS, issued(subjects=["a*b"]), "subjects[0]"),
+    Bad(ACCESS, issued(claims=[{"path": [], "values": ["a"]}]), "claims[0].path"),
+    Bad(ACCESS, {"jwt": issued()["jwt"] * 2}, "jwt[1]: Duplicate value"),
+    Bad(ACCESS, {"serviceAccounts": {"allowed": [{"name": "a"}]}}, "namespace: Required"),
+    Bad(ACCESS, {"log": "requests"}, "access.log"),
+]
+ALL = [*CALLERS, *NAMES, *MODEL, *PACKAGING, *SERVER, *POD, *SCALING, *ROLLOUT, *OUTSIDE]

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+from slipway.agent.api_server import KEY_SET_PATH
 from slipway.api.base import Manifest
-from slipway.api.kinds import ENDPOINT_SLICE, MODEL_ROUTE, SECRET
+from slipway.api.kinds import CONFIG_MAP, ENDPOINT_SLICE, MODEL_ROUTE, SECRET
 
 from tests.certificates import encode
 
@@ -33,6 +34,9 @@ class FakeApi:
     requests: list[str] = field(default_factory=list)
     readable_secrets: set[str] = field(default_factory=set)
     """Those that the Role names."""
+    readable_config_maps: set[str] = field(default_factory=set)
+    key_set: Manifest = field(default_factory=lambda: {"keys": []})
+    """Of the cluster's service accounts."""
     oldest: int = 0
     port: int = 0
     _version: int = 100
@@ -46,8 +50,9 @@ class FakeApi:
 
     async def start(self) -> None:
         application = web.Application()
-        for kind in (MODEL_ROUTE, ENDPOINT_SLICE, SECRET):
+        for kind in (MODEL_ROUTE, ENDPOINT_SLICE, SECRET, CONFIG_MAP):
             application.router.add_get(kind.path(NAMESPACE), self._get)
+        application.router.add_get(KEY_SET_PATH, self._get_key_set)
         application.router.add_patch(MODEL_ROUTE.path(NAMESPACE, "{name}", "status"), self._apply)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -108,6 +113,10 @@ class FakeApi:
         manifest = {"metadata": {"name": name, "generation": 1}, "data": encode(data)}
         self._store(SECRET.plural, manifest)
 
+    def put_config_map(self, name: str, data: Mapping[str, str]) -> None:
+        manifest = {"metadata": {"name": name, "generation": 1}, "data": dict(data)}
+        self._store(CONFIG_MAP.plural, manifest)
+
     def delete(self, plural: str, name: str) -> None:
         gone = self.objects.pop((plural, name))
         self._publish(plural, "DELETED", gone)
@@ -150,8 +159,12 @@ class FakeApi:
         plural = request.path.rpartition("/")[2]
         self.requests.append(f"{'watch' if 'watch' in request.query else 'list'} {plural}")
         _, _, only = request.query.get("fieldSelector", "").partition("metadata.name=")
-        if plural == SECRET.plural and only not in self.readable_secrets:
-            return web.json_response({"message": "secrets is forbidden"}, status=403)
+        readable = {
+            SECRET.plural: self.readable_secrets,
+            CONFIG_MAP.plural: self.readable_config_maps,
+        }
+        if only not in readable.get(plural, {only}):
+            return web.json_response({"message": f"{plural} is forbidden"}, status=403)
         if "watch" in request.query:
             return await self._watch(request, plural, only)
         items = [
@@ -162,6 +175,9 @@ class FakeApi:
         return web.json_response(
             {"metadata": {"resourceVersion": str(self._version)}, "items": items}
         )
+
+    async def _get_key_set(self, _: web.Request) -> web.Response:
+        return web.json_response(self.key_set, content_type="application/jwk-set+json")
 
     async def _watch(self, request: web.Request, plural: str, only: str) -> web.StreamResponse:
         version = int(request.query["resourceVersion"])

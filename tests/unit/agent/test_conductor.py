@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from slipway.agent.access import Callers
 from slipway.agent.admin import EnvoyGone, EnvoyUnavailable, Observed
 from slipway.agent.clusters import UNUSED_SECONDS
 from slipway.agent.conductor import INHERITED_LOOKS, Conductor
@@ -20,7 +21,7 @@ from slipway.agent.report import ProxyIdentity, Reporter
 from slipway.api.base import Manifest
 from slipway.render.envoy import CLUSTERS_FILE, LISTENERS_FILE, ROUTES_FILE
 
-from tests.certificates import FakeSecrets
+from tests.certificates import FakeKeySets, FakeSecrets
 
 STABLE, CANDIDATE = "aaaaaaaa", "bbbbbbbb"
 FILES = (CLUSTERS_FILE, LISTENERS_FILE, ROUTES_FILE)
@@ -97,6 +98,7 @@ class Bench:
             envoy,
             reporter,
             self.credentials,
+            callers=Callers(FakeSecrets(), FakeSecrets(), FakeKeySets()),
             clock=lambda: self.now,
         )
 

@@ -7,11 +7,13 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from slipway.agent.discovery import Discovery, serve_discovery
 from slipway.api.base import Manifest
+from slipway.render.access import JWKS_PATH
 from slipway.render.envoy import ENDPOINTS_PATH
 
 from tests.unit.agent.waiting import until
 
 CLUSTER = "digits/0123abcd/http"
+KEY_SETS = {"digits/jwt0": '{"keys": []}'}
 
 
 class Polls:
@@ -19,7 +21,7 @@ class Polls:
 
     def __init__(self, discovery: Discovery) -> None:
         self.discovery = discovery
-        self._client = TestClient(TestServer(serve_discovery(discovery, Discovery())))
+        self._client = TestClient(TestServer(serve_discovery(discovery, Discovery(), KEY_SETS.get)))
 
     def publish(self, version: str) -> None:
         self.discovery.publish({CLUSTER: {"version_info": version}})
@@ -31,6 +33,10 @@ class Polls:
         async with self._client.post(ENDPOINTS_PATH, json=body) as answer:
             found: Manifest = await answer.json()
             return str(found["version_info"])
+
+    async def key_set(self, name: str) -> tuple[int, str]:
+        async with self._client.get(f"{JWKS_PATH}/{name}") as answer:
+            return answer.status, await answer.text()
 
     async def start(self) -> None:
         await self._client.start_server()
@@ -93,3 +99,10 @@ async def test_publishing_tells_whose_endpoints_changed() -> None:
     assert discovery.publish({"a": one, "b": one}) == {"a", "b"}
     assert discovery.publish({"a": one, "b": two}) == {"b"}
     assert discovery.publish({"a": one, "b": two}) == set()
+
+
+async def test_a_key_set_is_handed_out_by_route_and_unavailable_before_it_is_known(
+    polls: Polls,
+) -> None:
+    assert await polls.key_set("digits/jwt0") == (200, '{"keys": []}')
+    assert (await polls.key_set("letters/jwt0"))[0] == 503

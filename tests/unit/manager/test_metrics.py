@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from slipway.agent.counters import render_metrics
 from slipway.api import kinds
-from slipway.api.counters import Counters, Latency, RouteCounters, latency_edges
+from slipway.api.counters import Counters, Denied, Latency, RouteCounters, latency_edges
 from slipway.api.modeldeployment import Outcome
 from slipway.api.reasons import Reason
 from slipway.engine.queue import Key
@@ -68,7 +68,8 @@ def router_families() -> list[Metric]:
     )
 
     at = datetime.now(UTC).isoformat()
-    counters = Counters(proxy="router-a", envoy_start="1", at=at, routes=[route])
+    denied = [Denied(name="digits", status=401, requests=3)]
+    counters = Counters(proxy="router-a", envoy_start="1", at=at, routes=[route], denied=denied)
     return list(text_string_to_metric_families(render_metrics(counters)))
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from slipway.api.access import Access
 from slipway.api.base import ATOMIC, ApiModel, cel_rule
 from slipway.api.modeldeployment.packaging import LocalSecret
 from slipway.api.modelroute import ClientCertificates, ClientName, HeaderMatch, TLSVersion
@@ -28,7 +29,24 @@ class Plaintext(StrEnum):
     """The same ports take them too, so that clients can move one by one."""
 
 
+_HAS_CALLERS = (
+    "has(self.access) && (has(self.access.apiKeys) || has(self.access.serviceAccounts) "
+    "|| size(self.access.jwt) > 0)"
+)
 TRAFFIC_RULES: list[Any] = [
+    cel_rule(
+        "!has(self.access) || !has(self.access.rateLimit) || has(self.clientCASecretRef) "
+        f"|| {_HAS_CALLERS}",
+        "a limit for each caller needs callers that are told apart: add access.apiKeys, "
+        "access.jwt, access.serviceAccounts or clientCASecretRef",
+        ".access",
+    ),
+    cel_rule(
+        f"!has(self.clientCASecretRef) || self.clientCertificates != 'Optional' || {_HAS_CALLERS}",
+        "callers without a certificate need another way to say who they are: add access.apiKeys, "
+        "access.jwt or access.serviceAccounts, or remove clientCertificates: Optional",
+        ".clientCertificates",
+    ),
     cel_rule(
         "!has(self.clientCASecretRef) || has(self.tlsSecretRef)",
         "client certificates need TLS: add tlsSecretRef",
@@ -80,7 +98,11 @@ class Traffic(ApiModel):
     """Whether a connection without a client certificate is closed (Required), or taken (Optional),
     where clientCASecretRef is set."""
 
+    access: Access | None = None
+    """Who may call, by which keys or tokens, how often, and what is written down of it. Default:
+    anybody who reaches the router."""
+
     @property
     def needs_newest_agent(self) -> bool:
         """Whether an agent of an earlier release would leave open what this closes."""
-        return self.tls_secret_ref is not None
+        return self.tls_secret_ref is not None or self.access is not None
