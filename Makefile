@@ -23,8 +23,8 @@ step = @printf '\n== %4ds  %s\n' $$(( $$(date +%s) - SLIPWAY_STARTED )) '$(1)'
 ##@ Start here
 
 .PHONY: demo
-demo: $(SETUP) ## Roll out four versions of a real model on a real cluster, and watch
-	$(call step,demo: four versions of a model on a real cluster)
+demo: $(SETUP) ## Roll out five versions of a real model on a real cluster, and watch
+	$(call step,demo: five versions of a model on a real cluster)
 	@$(BIN)/python -m tests.demo
 
 .PHONY: test
@@ -126,6 +126,11 @@ bench-scaling: $(SETUP) ## How fast and how well replicas follow a load, beside 
 bench-analysis: $(SETUP) ## How good verdicts are, beside three peers; fails where a promise is broken (BENCH_ARGS=--quick: a minute)
 	$(call step,bench: analysis under virtual time)
 	@$(BIN)/python -m tests.bench.analysis $(BENCH_ARGS)
+
+.PHONY: bench-shadow
+bench-shadow: $(SETUP) ## What copies of every request cost users, by turns with and without (BENCH_ARGS=--quick: a minute)
+	$(call step,bench: shadow)
+	@$(BIN)/python -m tests.bench.shadow $(BENCH_ARGS)
 
 .PHONY: conformance
 conformance: $(SETUP) ## Where the router answers otherwise than Triton itself, and whether the docs say so (a minute)

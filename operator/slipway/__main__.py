@@ -1,4 +1,4 @@
-"""``slipway {manager|agent|package|check}``: imports only the chosen program, to start fast."""
+"""``slipway {manager|agent|comparer|package|check}``: imports the chosen one alone."""
 
 import importlib
 import sys
@@ -8,6 +8,7 @@ from slipway import __version__
 COMMANDS = {
     "manager": ("slipway.manager.main", "run the operator"),
     "agent": ("slipway.agent.main", "run the agent of a router pod, next to Envoy"),
+    "comparer": ("slipway.comparer.main", "compare copies of users' requests, next to an agent"),
     "package": ("slipway.jobs.package.main", "package a model version, or fetch it into a pod"),
     "check": ("slipway.jobs.check.main", "check the golden set and the signature of a candidate"),
 }

@@ -14,6 +14,8 @@ from tests.load.record import Record, Totals
 
 REPORT = CLONE / ".demo/report.json"
 ACKNOWLEDGE_SECONDS = 1.0
+BEFORE_CLIENTS = frozenset({Outcome.REJECTED_BY_GOLDEN_SET, Outcome.REJECTED_BY_SHADOW})
+"""Outcomes of versions that must have answered nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class VersionReport:
     weights_seen_by_client: list[SeenWeight]
     client: Totals
     samples_at_decision: SampleCounts
+    pairs: int
+    """Copies of requests that it answered, beside stable's answers."""
     decision_to_zero_seconds: float | None
 
 
@@ -83,6 +87,7 @@ def report_version(story: Story, records: Sequence[Record], end: float) -> Versi
         weights_seen_by_client=seen_weights(story, records, end),
         client=total_of([record for record in records if story.applied <= record.t < end]),
         samples_at_decision=story.samples,
+        pairs=story.pairs,
         decision_to_zero_seconds=story.decision_to_zero_seconds,
     )
 
@@ -130,7 +135,7 @@ def find_problems(
             problems.append(
                 f"version {version.version}: expected {version.expected}, found {outcome}"
             )
-        if outcome == Outcome.REJECTED_BY_GOLDEN_SET and seen and count_answers(seen, records):
+        if outcome in BEFORE_CLIENTS and seen and count_answers(seen, records):
             problems.append(f"version {version.version} was rejected, but answered clients before")
 
     total = report.client_total
@@ -175,7 +180,8 @@ def _row(version: VersionReport) -> str:
     seconds = sum(version.stage_seconds.values())
     weights = " ".join(f"{seen.candidate_percent:.1f}" for seen in version.weights_seen_by_client)
     judged, client = version.samples_at_decision, version.client
-    samples = f"{judged.candidate:,}/{judged.stable:,}" if judged.candidate else "-"
+    pairs = f"{version.pairs:,} pairs" if version.pairs else "-"
+    samples = f"{judged.candidate:,}/{judged.stable:,}" if judged.candidate else pairs
     zero = version.decision_to_zero_seconds
 
     return (

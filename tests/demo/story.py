@@ -51,6 +51,8 @@ class Story:
     seen_revision: str = ""
     samples: SampleCounts = SampleCounts()
     """Those that it was promoted on; until then, of the last verdict that said yes or no."""
+    pairs: int = 0
+    """Copies of requests that it answered so far, beside stable's answers."""
     status: ModelDeploymentStatus | None = None
     _stages: list[tuple[float, Stage]] = field(default_factory=list)
     _weights: list[tuple[float, int]] = field(default_factory=list)
@@ -69,6 +71,9 @@ class Story:
         if mine is not None:
             self.seen_revision = mine.revision
             self.image = mine.image or self.image
+
+            shadow = status.rollout.shadow if status.rollout else None
+            self.pairs = shadow.pairs if shadow else self.pairs
 
         # Last, because it asks whether any weight was seen.
         self._note_samples(status)

@@ -25,6 +25,7 @@ COLOURS = {
     "Fail": "1;31",
     "RolledBack": "1;33",
     "RejectedByGoldenSet": "1;33",
+    "RejectedByShadow": "1;33",
     "undecided": "2",
 }
 
@@ -121,6 +122,8 @@ def render_line(moment: Moment) -> str:
     counts = story.samples_now
     is_under_test = story.had_traffic and counts.candidate
     samples = f"{counts.candidate:,}/{counts.stable:,}" if is_under_test else "-"
+    if story.pairs and not story.had_traffic:
+        samples = f"{story.pairs:,} pairs"
 
     return (
         f"{f'{minutes}:{seconds:02d}':>6}  {'v' + story.version:7}  {stage_of(story):12}"

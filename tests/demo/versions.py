@@ -1,14 +1,14 @@
-"""The four versions, what should become of each, and the ModelDeployment that asks for it."""
+"""The five versions, what should become of each, and the ModelDeployment that asks for it."""
 
 from dataclasses import dataclass
 
-from slipway.api.modeldeployment import Outcome
+from slipway.api.modeldeployment import Outcome, ShadowMode
 from slipway.api.names import API_VERSION
 
 from tests.kubectl import Manifest
 from tests.models import server
 from tests.models.golden import MIN_AGREEMENT
-from tests.models.samples import GOLDEN
+from tests.models.samples import GOLDEN, SMALL_GOLDEN
 
 NAMESPACE = "slipway-demo"
 NAME = "digits"
@@ -27,6 +27,9 @@ class Version:
     what: str
     """For people."""
     expected: Outcome
+    golden_set: str = GOLDEN
+    shadow: ShadowMode = ShadowMode.OFF
+    """On: it answers copies of requests before it gets any."""
 
 
 VERSIONS = (
@@ -44,11 +47,20 @@ VERSIONS = (
         "version 2 in Python, slow on faint scans and failing on some of them",
         Outcome.ROLLED_BACK,
     ),
+    Version(
+        "5",
+        "filtered.onnx",
+        "version 2 behind a filter against noise, which takes faint scans for noise",
+        Outcome.REJECTED_BY_SHADOW,
+        golden_set=SMALL_GOLDEN,
+        shadow=ShadowMode.ON,
+    ),
 )
 
 
 def render_model_deployment(version: Version) -> Manifest:
-    """Return the whole object; from version to version only the model changes."""
+    """Return the whole object; from version to version only the model changes, and
+    that the fifth answers copies first."""
     model = {
         "version": version.version,
         "source": {"uri": server.uri(NAMESPACE, version.file)},
@@ -56,7 +68,10 @@ def render_model_deployment(version: Version) -> Manifest:
             "maxBatchSize": 8,
             "dynamicBatching": {"maxQueueDelayMicroseconds": 500},
         },
-        "goldenSet": {"uri": server.uri(NAMESPACE, GOLDEN), "minAgreement": MIN_AGREEMENT},
+        "goldenSet": {
+            "uri": server.uri(NAMESPACE, version.golden_set),
+            "minAgreement": MIN_AGREEMENT,
+        },
         "warmup": {"requests": 50},
     }
     analysis = {
@@ -76,6 +91,7 @@ def render_model_deployment(version: Version) -> Manifest:
             "rollout": {
                 "steps": [{"weight": weight, "holdSeconds": 5} for weight in (5, 25, 50)],
                 "bakeSeconds": 10,
+                "shadow": {"mode": version.shadow.value},
                 "analysis": analysis,
             },
         },

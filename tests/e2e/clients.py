@@ -45,6 +45,7 @@ class Plan:
 
     name: str
     """Of the ModelDeployment."""
+    namespace: str = NAMESPACE
     wire: Wire = Wire.HTTP
     rate: float = RATE
     suffix: str = ""
@@ -108,7 +109,7 @@ class Client:
 def running(kubectl: Kubectl, figures: Figures, plan: Plan, images: Images) -> Iterator[Client]:
     """Run a load while the body runs."""
     image = release.images().operator
-    load = Load(kubectl, NAMESPACE, image, plan.for_pod(images), name=plan.pod)
+    load = Load(kubectl, plan.namespace, image, plan.for_pod(images), name=plan.pod)
     client = Client(load, plan.pod)
     try:
         load.start()

@@ -78,6 +78,7 @@ class Model:
                 "rollout": {
                     "steps": list(self.steps),
                     "bakeSeconds": self.bake_seconds,
+                    "shadow": {"mode": "Off"},
                     "analysis": {
                         "intervalSeconds": 1,
                         "warmUpSeconds": 2,

@@ -25,6 +25,7 @@ OPSET = 17
 """Old enough for every ONNX Runtime that Triton came with since 24.10."""
 HIDDEN = 32
 FLAT_LABEL = "label_flat"
+FILTERED = "filtered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,10 @@ class Network:
             "out": out.astype(np.float32),
             "out_bias": out_bias.astype(np.float32),
         }
+
+    def answers(self, digits: Digits) -> Digits:
+        """Return the scans with what it reads in them."""
+        return Digits(digits.images, self.classifier.predict(digits.images))
 
     def accuracy(self, digits: Digits) -> float:
         """Return the share of scans that it reads right; ratio in [0, 1]."""
@@ -75,15 +80,29 @@ def shuffled(digits: Digits, seed: int) -> Digits:
     return Digits(digits.images, labels)
 
 
-def export(network: Network, *, input_name: str = INPUT) -> bytes:
-    """Return the ONNX file; another `input_name` makes another signature."""
+def export(network: Network, *, input_name: str = INPUT, noise: float = 0.0) -> bytes:
+    """Return the ONNX file; another `input_name` makes another signature.
+
+    With `noise` it first takes so much from every pixel, as a filter does: what is fainter is gone.
+    """
     converted = to_onnx(
         network.classifier,
         initial_types=[(input_name, FloatTensorType([None, PIXELS]))],
         options={id(network.classifier): {"zipmap": False}},
         target_opset=OPSET,
     )
+    if noise:
+        _filter_input(converted.graph, input_name, noise)
     return _with_column_of_labels(converted).SerializeToString(deterministic=True)  # type: ignore[no-any-return]
+
+
+def _filter_input(graph: Any, input_name: str, noise: float) -> None:
+    """Put max(0, x - noise) between the input and all that reads it."""
+    for node in graph.node:
+        node.input[:] = [FILTERED if name == input_name else name for name in node.input]
+    graph.initializer.append(numpy_helper.from_array(np.array([noise], dtype=np.float32), "noise"))
+    graph.node.insert(0, helper.make_node("Sub", [input_name, "noise"], ["less"]))
+    graph.node.insert(1, helper.make_node("Relu", ["less"], [FILTERED]))
 
 
 def _with_column_of_labels(model: Any) -> Any:

@@ -21,6 +21,11 @@ from tests.models.networks import (
 )
 
 GOLDEN = "golden.tar.gz"
+SMALL_GOLDEN = "golden-small.tar.gz"
+SMALL_CASES = 30
+NOISE = 0.3
+"""What the filter of version 5 takes from every pixel; a faint scan has nothing brighter than
+0.375."""
 SCANNER = Path(__file__).parent / "scanner"
 PIPELINE = Path(__file__).parent / "pipeline"
 
@@ -51,6 +56,8 @@ class Faults:
     """One of so many requests is answered with an error; 0: none."""
     errors_from_seconds: float = 0.0
     """Time after loading from which those errors begin."""
+    wrong_every: int = 0
+    """One of so many requests is answered with other classes, and without an error; 0: none."""
     white_errors: bool = False
     """Whether a white scan, which none is, is answered with an error."""
     hang_after: int = 0
@@ -88,6 +95,7 @@ def build_samples() -> Samples:
         "digits-3.onnx": export(third),
         "digits-4.tar.gz": python_model(second, Faults(faint_seconds=0.08, faint_errors=True)),
         "digits-5.onnx": export(fifth),
+        "filtered.onnx": export(second, noise=NOISE),
         "broken.onnx": export(second)[:2_000],
         "renamed-input.onnx": export(second, input_name="scan"),
         "sound.tar.gz": python_model(second, Faults()),
@@ -102,11 +110,13 @@ def build_samples() -> Samples:
         "failing-late.tar.gz": python_model(
             second, Faults(error_every=3, errors_from_seconds=LATE_SECONDS)
         ),
+        "wrong.tar.gz": python_model(second, Faults(wrong_every=10)),
         "fears-white.tar.gz": python_model(second, Faults(white_errors=True)),
         "hanging.tar.gz": python_model(second, Faults(hang_after=150)),
         "pipeline.tar.gz": pipeline(second, error_every=0),
         "failing-pipeline.tar.gz": pipeline(second, error_every=4),
         GOLDEN: golden_set(split.golden),
+        SMALL_GOLDEN: golden_set(second.answers(split.golden.part(0, SMALL_CASES))),
     }
 
     accuracy = {

@@ -15,7 +15,7 @@ from yarl import URL
 from slipway.agent.pods import Host
 from slipway.errors import DependencyError
 from slipway.render.access import DENIED_PREFIX
-from slipway.render.envoy import VERSION_STATS
+from slipway.render.envoy import COPIED_STATS, VERSION_STATS
 
 CLUSTER_PREFIX = "cluster."
 VERSION_SUFFIX = ".version_text"
@@ -23,6 +23,7 @@ REFUSED_SUFFIXES = (".update_rejected", ".update_failure")
 TIMEOUT_SECONDS = 5.0
 _TEXTS = quote(r"(version_text|update_rejected|update_failure)$")
 _COUNTED = quote(rf"^(cluster\.[^.]+/|{re.escape(DENIED_PREFIX)})")
+_COPIED = quote(rf"^{re.escape(COPIED_STATS)}")
 
 
 class EnvoyUnavailable(DependencyError):
@@ -77,6 +78,16 @@ class Admin:
         """
         start = self.start()
         return start, await self._stats(f"histogram_buckets=disjoint&filter={_COUNTED}")
+
+    async def copies(self) -> tuple[str, list[Stat]]:
+        """Read when Envoy started, and what became of the copies of each route.
+
+        Raises:
+            EnvoyUnavailable: Envoy does not answer.
+
+        """
+        start = self.start()
+        return start, await self._stats(f"filter={_COPIED}")
 
     async def hosts(self) -> dict[str, list[Host]]:
         """Read what Envoy counts of every pod, by the name of the cluster.

@@ -28,6 +28,7 @@ from slipway.agent.endpoints import EndpointSlice, group_by_service
 from slipway.agent.files import Files
 from slipway.agent.quarantine import Quarantine
 from slipway.agent.report import EffectiveState, Reporter
+from slipway.agent.shadows import Shadows
 from slipway.agent.weights import resume_standing
 from slipway.api.base import Manifest
 from slipway.render import envoy
@@ -71,10 +72,12 @@ class Conductor:
         credentials: Credentials,
         *,
         callers: Callers,
+        shadows: Shadows,
         clock: Callable[[], float],
         listen_on: str = envoy.ANY_IPV4,
     ) -> None:
         self._files = files
+        self._shadows = shadows
         self._listen_on = listen_on
         self._discovery = discovery
         self._envoy = proxy
@@ -218,6 +221,7 @@ class Conductor:
         services = group_by_service(self._slices.values())
         needed = self._look_at_needs()
         plans = {}
+        self._shadows.follow(self._desired.values())
 
         for name, desired in self._desired.items():
             if name in conflicts:
@@ -230,7 +234,9 @@ class Conductor:
                 if known is None
                 else known.standing
             )
-            plans[name] = plan_route(desired, services, before, now, needed.get(name, NOTHING))
+            copied = self._shadows.per_million(name)
+            needs = needed.get(name, NOTHING)
+            plans[name] = plan_route(desired, services, before, now, needs, copied=copied)
 
         self._plans = plans
         self._quarantine.keep_only(plans)
@@ -258,7 +264,10 @@ class Conductor:
         self._unseen |= self._discovery.publish(
             {key.name: envoy.render_endpoints(key, pods) for key, pods in addresses.items()}
         )
-        self._write(envoy.CLUSTERS_FILE, envoy.render_clusters(frozenset(addresses)))
+        self._write(
+            envoy.CLUSTERS_FILE,
+            envoy.render_clusters(frozenset(addresses), self._shadows.directory),
+        )
 
     def _write_routes(self) -> None:
         """Write the routes; one whose clusters Envoy does not have yet stays as it was."""
@@ -280,7 +289,12 @@ class Conductor:
         routes = tuple(self._written[name].route for name in sorted(self._written))
         directory = str(self._files.directory)
         self._write(envoy.ROUTES_FILE, envoy.render_routes(routes))
-        listeners = envoy.render_listeners(directory, routes, listen_on=self._listen_on)
+        listeners = envoy.render_listeners(
+            directory,
+            routes,
+            listen_on=self._listen_on,
+            has_comparer=self._shadows.directory is not None,
+        )
         self._write(envoy.LISTENERS_FILE, listeners)
         self.programmed.set()
 

@@ -18,12 +18,18 @@ from itertools import groupby
 from slipway.agent.admin import Stat
 from slipway.agent.denials import read_denials, render_denials
 from slipway.agent.pods import PodsByRevision
-from slipway.api.counters import GATEWAY_STATUS, Counters, Latency, RouteCounters, latency_edges
+from slipway.api.counters import (
+    GATEWAY_STATUS,
+    JUDGED_GRPC_CODES,
+    Counters,
+    Latency,
+    RouteCounters,
+    latency_edges,
+)
 from slipway.api.protocol import Protocol
 from slipway.api.times import to_wire
 from slipway.render.envoy import GRPC_SERVICE, GRPC_STREAM, ClusterKey
 
-JUDGED_GRPC_CODES = frozenset({2, 4, 8, 12, 13, 14, 15})
 REFUSED_GRPC_CODES = frozenset({3, 5, 9, 11})
 """What a model server says of a request that it does not take."""
 GRPC_OK = 0

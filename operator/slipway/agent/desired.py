@@ -1,6 +1,6 @@
 """From what the cluster asks to what Envoy should run. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -114,6 +114,8 @@ def plan_route(
     before: weights.Standing | None,
     now: float,
     needed: Needed = NOTHING,
+    *,
+    copied: int | None = None,
 ) -> RoutePlan:
     """Return what a route should run now.
 
@@ -123,6 +125,8 @@ def plan_route(
         before: what is in force; None for a route that is new here.
         now: seconds of a monotonic clock.
         needed: what is known of its credentials.
+        copied: of a million requests, for the shadow that the route asks for; None: nothing here
+            compares answers.
 
     """
     spec = desired.spec
@@ -142,6 +146,7 @@ def plan_route(
         header=spec.candidate_header,
         encryption=_encryption_of(spec, needed),
         access=find_rules(spec, needed.keys),
+        copying=_plan_copying(spec, found, copied),
     )
     keys = _cluster_keys(route, found)
     return RoutePlan(
@@ -172,6 +177,15 @@ def _clients_of(asked: RouteClients | None) -> Clients | None:
         return None
     is_required = asked.certificates is ClientCertificates.REQUIRED
     return Clients(tuple(asked.names), is_required=is_required)
+
+
+def _plan_copying(
+    spec: ModelRouteSpec, known: Collection[str], copied: int | None
+) -> envoy.Copying | None:
+    shadow = spec.shadow
+    if shadow is None or copied is None or shadow.revision not in known:
+        return None
+    return envoy.Copying(shadow.revision, copied, shadow.max_body_bytes)
 
 
 def _cluster_keys(route: envoy.Route, revisions: Iterable[str]) -> set[ClusterKey]:

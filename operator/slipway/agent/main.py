@@ -35,9 +35,11 @@ from slipway.agent.listen_address import choose_listen_address
 from slipway.agent.report import ProxyIdentity, Reporter
 from slipway.agent.secrets import Secrets
 from slipway.agent.server import AgentServer
+from slipway.agent.shadows import Shadows
 from slipway.api.base import Manifest
 from slipway.api.kinds import CONFIG_MAP, ENDPOINT_SLICE, MODEL_ROUTE
 from slipway.api.names import AGENT_PORT
+from slipway.api.shadow_orders import COMPARER_VARIABLE
 from slipway.errors import SettingsError
 from slipway.render import envoy
 
@@ -58,6 +60,8 @@ class AgentSettings:
     directory: Path
     port: int
     server: ApiServer
+    has_comparer: bool = False
+    """Whether a comparer runs beside it."""
 
 
 def settings_from_environment() -> AgentSettings:
@@ -74,6 +78,7 @@ def settings_from_environment() -> AgentSettings:
             directory=Path(environ.get("XDS_DIRECTORY", DEFAULT_DIRECTORY)),
             port=int(environ.get("AGENT_PORT", AGENT_PORT)),
             server=ApiServer.in_cluster(),
+            has_comparer=environ.get(COMPARER_VARIABLE) == "true",
         )
     except KeyError as error:
         raise SettingsError(f"environment variable {error.args[0]} is missing") from error
@@ -99,6 +104,8 @@ class Agent:
         self._key_sets = KeySets(self._key_reader.read, self._note_secret)
         self._callers = Callers(self._access_secrets, self._config_maps, self._key_sets)
 
+        shared = settings.directory if settings.has_comparer else None
+        self._shadows = Shadows(settings.proxy.name, shared)
         self._reporter = Reporter(settings.proxy, self._api_server.apply_status, _utc_now)
         self._conductor = Conductor(
             self._files,
@@ -107,12 +114,18 @@ class Agent:
             self._reporter,
             self._credentials,
             callers=self._callers,
+            shadows=self._shadows,
             clock=time.monotonic,
             listen_on=choose_listen_address(),
         )
         self._health = Health(self._conductor, self._admin)
         self._server = AgentServer(
-            settings.proxy.name, self._conductor, self._admin, self._health, _utc_now
+            settings.proxy.name,
+            self._conductor,
+            self._admin,
+            self._health,
+            _utc_now,
+            shadows=self._shadows,
         )
         self._followers = (
             Follower(
@@ -138,7 +151,10 @@ class Agent:
         self._health.inherited = await self._admin.is_live()
         if not self._health.inherited:
             bootstrap = envoy.render_bootstrap(
-                str(self._settings.directory), self._settings.proxy.name, counts_denials=True
+                str(self._settings.directory),
+                self._settings.proxy.name,
+                counts_denials=True,
+                has_comparer=self._settings.has_comparer,
             )
             self._files.replace(envoy.BOOTSTRAP_FILE, bootstrap)
 
@@ -147,6 +163,7 @@ class Agent:
             async with asyncio.TaskGroup() as tasks:
                 running = [tasks.create_task(each.run()) for each in self._followers]
                 running.append(tasks.create_task(self._conduct()))
+                running.append(tasks.create_task(self._shadows.run(self._conductor.wake)))
                 await self._terminated.wait()
                 await self._drain()
 

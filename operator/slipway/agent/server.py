@@ -13,7 +13,11 @@ from slipway.agent.conductor import Conductor
 from slipway.agent.counters import read_counters, render_metrics
 from slipway.agent.health import Health
 from slipway.agent.pods import PodsByRevision, read_pods
+from slipway.agent.shadow_metrics import render_shadow_metrics
+from slipway.agent.shadows import Shadows, count_copies
+from slipway.api import pairs
 from slipway.api.counters import PATH, Counters
+from slipway.api.pairs import Pairs
 from slipway.render.envoy import ClusterKey
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -29,17 +33,21 @@ class AgentServer:
         admin: Admin,
         health: Health,
         now: Callable[[], datetime],
+        *,
+        shadows: Shadows,
     ) -> None:
         self._proxy = proxy
         self._conductor = conductor
         self._admin = admin
         self._health = health
         self._now = now
+        self._shadows = shadows
 
     def application(self) -> web.Application:
         """Return the HTTP application."""
         application = web.Application()
         application.router.add_get(PATH, self._or_unavailable(self._counters))
+        application.router.add_get(pairs.PATH, self._or_unavailable(self._pairs))
         application.router.add_get("/metrics", self._or_unavailable(self._metrics))
         application.router.add_get("/startedz", self._probe(self._health.why_not_started))
         application.router.add_get("/healthz", self._probe(self._health.why_not_healthy))
@@ -47,7 +55,7 @@ class AgentServer:
         return application
 
     async def _read(self, *, by_pod: bool = False) -> Counters:
-        clusters = self._conductor.clusters
+        clusters = [key for key in self._conductor.clusters if not key.shadow]
         start, stats = await self._admin.counters()
         pods = await self._read_pods(clusters) if by_pod else {}
         return read_counters(self._proxy, start, self._now(), clusters, stats, pods=pods)
@@ -64,8 +72,22 @@ class AgentServer:
             text=counters.model_dump_json(by_alias=True), content_type="application/json"
         )
 
+    async def _read_pairs(self) -> Pairs:
+        start, stats = await self._admin.copies()
+        offered, lost = count_copies(stats)
+        return self._shadows.page().model_copy(
+            update={"envoy_start": start, "offered": offered, "lost": lost}
+        )
+
+    async def _pairs(self, _: web.Request) -> web.Response:
+        page = await self._read_pairs()
+        return web.Response(
+            text=page.model_dump_json(by_alias=True), content_type="application/json"
+        )
+
     async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(text=render_metrics(await self._read()))
+        copies = render_shadow_metrics(await self._read_pairs())
+        return web.Response(text=render_metrics(await self._read()) + copies)
 
     def _or_unavailable(self, handler: Handler) -> Handler:
         async def answer(request: web.Request) -> web.Response:

@@ -11,6 +11,8 @@ MOST_PODS = 32
 """Of each revision, that a page tells apart."""
 GATEWAY_STATUS = (401, 403, 407, 429)
 """4xx of a gateway, a mesh or a rate limit in front of the server: no word of the model."""
+JUDGED_GRPC_CODES = frozenset({2, 4, 8, 12, 13, 14, 15})
+"""What is an error of the server; every other code but 0 is the client's."""
 
 
 def latency_edges() -> tuple[int, ...]:

@@ -70,7 +70,7 @@ class Shadow(ApiModel):
     """Share of the route's requests that are copied, in percent. Default: 100."""
     max_pairs_per_second: Annotated[int, Field(ge=1, le=1000)] = 20
     """Copies that each router pod takes in a second at most. Default: 20."""
-    max_body_bytes: Annotated[int, Field(ge=1024, le=67_108_864)] = 4_194_304
+    max_body_bytes: Annotated[int, Field(ge=1024, le=16_777_216)] = 4_194_304
     """Largest request, and largest answer, that is copied, in bytes as sent. Default: 4 MiB."""
     outputs: Annotated[
         list[ShadowOutput], Field(max_length=64, json_schema_extra=list_map("name"))

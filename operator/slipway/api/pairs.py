@@ -15,8 +15,9 @@ PATH = "/v1/pairs"
 MOST_SAMPLES = 20
 """Of each entry."""
 MOST_OUTPUTS = 64
-SHORTEST_MILLIS = 1.0
-"""A shorter time counts as this long in a ratio: below it the network decides, not the model."""
+SHORTEST_MILLIS = 2.0
+"""A shorter time counts as this long in a ratio: below it network and queues decide, not the model.
+A version that answers in one and waits half of one for a batch is no fault."""
 STEPS_PER_DOUBLING = 8
 MOST_DOUBLINGS = 4
 
@@ -169,10 +170,11 @@ class Pairs(ApiModel):
     envoy_start: Annotated[str, Field(max_length=64)] = ""
     """Changes when Envoy restarts, which resets `offered` and `lost`."""
     offered: dict[str, int] = {}
-    """Requests that Envoy chose for copying, by ModelRoute."""
+    """Copies that Envoy began to hand over, by ModelRoute. Those that no comparer has in its
+    `taken` were dropped on the way: it was busy, stopped, or gone."""
     lost: dict[str, int] = {}
-    """Of these, copies that Envoy could not hand over, by ModelRoute: the comparer was not there,
-    or took no more of them at once."""
+    """Copies that Envoy could not hand over, or whose handing over broke off, by ModelRoute: the
+    comparer was not there, or as many as may be were under way."""
 
     def entries(self, route: str) -> list[RoutePairs]:
         """Return the pairs of one route."""

@@ -81,6 +81,21 @@ class Reason(StrEnum):
     STARTING = "Starting", Group.ROLLOUT, "waiting for the candidate's replicas to be ready"
     CHECKING = "Checking", Group.ROLLOUT, "checking golden set and signature"
     CHECK_PASSED = "CheckPassed", Group.ROLLOUT, "golden set and signature passed"
+    SHADOWING = (
+        "Shadowing",
+        Group.ROLLOUT,
+        "the candidate answers copies of requests; users get stable's answers",
+    )
+    SHADOW_PASSED = (
+        "ShadowPassed",
+        Group.ROLLOUT,
+        "the pairs of answers rule harm out; the message has the weight up to which they do",
+    )
+    SHADOW_ENDED = (
+        "ShadowEnded",
+        Group.ROLLOUT,
+        "the pairs of answers were too few for a verdict; the steps begin as without them",
+    )
     AWAITING_ACKNOWLEDGEMENT = (
         "AwaitingAcknowledgement",
         Group.ROLLOUT,
@@ -130,6 +145,11 @@ class Reason(StrEnum):
         "RejectedBySignature",
         Group.OUTCOME,
         "rejected because its inputs or outputs are not those of stable",
+    )
+    REJECTED_BY_SHADOW = (
+        "RejectedByShadow",
+        Group.OUTCOME,
+        "rejected on its answers to copies of requests, before any user was answered",
     )
     SUPERSEDED = "Superseded", Group.OUTCOME, "withdrawn because the spec asks for another input"
     ABORTED = "Aborted", Group.OUTCOME, "withdrawn by a person, or without a verdict in time"
@@ -444,6 +464,21 @@ class Reason(StrEnum):
     SLOW_MEAN = "SlowMean", Group.ANALYSIS, "a higher mean latency than on stable"
     LATENCY_GROWS = "LatencyGrows", Group.ANALYSIS, "latency grows with time, beside stable's"
     UNRESPONSIVE = "Unresponsive", Group.ANALYSIS, "requests go in and do not come back"
+    ERRORS_IN_SHADOW = (
+        "ErrorsInShadow",
+        Group.ANALYSIS,
+        "copies of requests fail on the candidate that stable answers",
+    )
+    ANSWERS_DIFFER = (
+        "AnswersDiffer",
+        Group.ANALYSIS,
+        "too many answers to copies of requests are not those of stable",
+    )
+    SLOWER_IN_SHADOW = (
+        "SlowerInShadow",
+        Group.ANALYSIS,
+        "copies of requests take the candidate longer than they take stable",
+    )
     TOO_MANY = "TooMany", Group.ANALYSIS, "a larger share of counted events than allowed"
     TOO_HIGH = "TooHigh", Group.ANALYSIS, "a higher mean than allowed"
     ABOVE_LIMIT = "AboveLimit", Group.ANALYSIS, "a value above its fixed limit"
@@ -480,6 +515,13 @@ class Reason(StrEnum):
     NOT_ROUTED = "NotRouted", Group.ANALYSIS, "the candidate gets far less than its weight"
     CHECK_FAILED = "CheckFailed", Group.ANALYSIS, "mode Threshold: the last check was bad"
     NO_TRAFFIC = "NoTraffic", Group.ANALYSIS, "no request yet"
+    TOO_FEW_PAIRS = (
+        "TooFewPairs",
+        Group.ANALYSIS,
+        "not enough pairs of answers yet; the message says what they bound so far",
+        Course.COLLECTS,
+    )
+    NO_PAIRS = "NoPairs", Group.ANALYSIS, "no request was answered by both yet"
     NO_BASELINE = "NoBaseline", Group.ANALYSIS, "stable has no value to compare with"
     NO_DATA = "NoData", Group.ANALYSIS, "nothing was read yet"
     WARMING_UP = "WarmingUp", Group.ANALYSIS, "the candidate's first requests do not count"

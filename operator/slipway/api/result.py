@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from slipway.api.base import ATOMIC, ApiModel, Digest
+from slipway.api.modelroute import ShadowOutput
 from slipway.api.precision import Optimized
 from slipway.api.reasons import Reason
 
@@ -163,3 +164,9 @@ class CheckResult(ApiModel):
     """Who signed the golden set; absent where no signature is asked for."""
     signature: Signature | None = None
     """As the candidate's server reports it."""
+    keeps_state: bool | None = None
+    """Whether the model knows sequences of requests; absent where an older Job did not say."""
+    streams_answers: bool | None = None
+    """Whether it sends any number of answers to a request (decoupled); absent likewise."""
+    outputs: list[ShadowOutput] = []
+    """The golden set's rules, by which answers to users' requests are compared too."""

@@ -1,5 +1,6 @@
 """How long a rollout takes, step by step, as the operator's own judge would decide it. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -10,11 +11,13 @@ from slipway.cli.cli_error import CliError
 from slipway.cli.kubectl import Manifest
 from slipway.cli.objects import ModelDeployment
 from slipway.cli.request_rate import RequestRate
+from slipway.cli.shadow_forecast import ShadowForecast, forecast_shadow
 from slipway.cli.wire import dump
 from slipway.policy.analysis.forecast import ExpectedTraffic
 from slipway.policy.analysis.schedule import choose_schedule, seconds_to_pass
-from slipway.policy.ladder import Rung, find_deadline, list_rungs
+from slipway.policy.ladder import Rung, find_deadline, find_first_rung, list_rungs
 
+BAKE = "bake"
 FOLLOWED = 10
 """Times the deadline that the evidence of a step is followed."""
 
@@ -32,14 +35,14 @@ class Leg:
     hold_seconds: int = 0
     needs_approval: bool = False
     state: str = "ahead"
-    """``passed``, ``now`` or ``ahead``."""
+    """``passed``, ``now``, ``ahead``, or ``skipped``: the pairs allow a larger weight."""
     spent_seconds: float = 0.0
     """Of the step under way."""
 
     @property
     def seconds(self) -> float | None:
         """How much longer it takes; None: forever."""
-        if self.state == "passed":
+        if self.state in {"passed", "skipped"}:
             return 0.0
         if self.evidence_seconds is None:
             return None
@@ -71,6 +74,8 @@ class Forecast:
     """None where nobody judges: the first revision, or one that goes straight to 100%."""
     unjudged: str = ""
     """Who or what skips the evidence of the rollout under way."""
+    shadow: ShadowForecast | None = None
+    """None: there is nothing to compare with."""
 
     @property
     def seconds(self) -> float | None:
@@ -82,7 +87,7 @@ class Forecast:
     @property
     def is_too_late(self) -> bool:
         """Whether the deadline comes before the bake."""
-        before = [leg.seconds for leg in self.legs if leg.name != "bake"]
+        before = [leg.seconds for leg in self.legs if leg.name != BAKE]
         known = [part for part in before if part is not None]
         return len(known) < len(before) or sum(known) > self.deadline_seconds
 
@@ -134,6 +139,11 @@ def forecast_rollout(
         number = rungs.index(rung)
         legs[number] = replace(legs[number], evidence_seconds=seconds)
 
+    shadow = None
+    if rungs:
+        alone = _seconds_of_steps(legs)
+        shadow = forecast_shadow(md, spec, schedule, traffic, now, steps_seconds=alone)
+        legs = _begin_with_pairs(legs, rungs, shadow)
     return Forecast(
         namespace=md.namespace,
         name=md.name,
@@ -146,6 +156,7 @@ def forecast_rollout(
         are_steps_chosen=spec.rollout.steps is None,
         legs=tuple(legs),
         unjudged=unjudged,
+        shadow=shadow,
     )
 
 
@@ -157,12 +168,46 @@ def _fixed_schedule(md: ModelDeployment) -> Schedule | None:
     return Schedule(weights=list(found.weights), deadline_seconds=found.deadline_seconds)
 
 
+def _seconds_of_steps(legs: Sequence[Leg]) -> float | None:
+    """Return what the steps take from the first one on, without the bake; None: forever."""
+    total = 0.0
+    for leg in legs:
+        if leg.name == BAKE:
+            break
+        if leg.evidence_seconds is None:
+            return None
+        total += max(leg.evidence_seconds, leg.hold_seconds)
+    return total
+
+
+def _begin_with_pairs(
+    legs: Sequence[Leg], rungs: Sequence[Rung], shadow: ShadowForecast
+) -> list[Leg]:
+    """Return the legs with the comparison first, and without the steps that it makes needless."""
+    first = find_first_rung(rungs, shadow.first_weight).weight
+    kept = [
+        replace(leg, state="skipped", evidence_seconds=0)
+        if leg.state == "ahead" and rung.weight < first
+        else leg
+        for leg, rung in zip(legs, rungs, strict=True)
+    ]
+    if not shadow.is_on:
+        return kept
+    comparing = Leg(
+        name="shadow",
+        weight=0,
+        per_second=shadow.per_second,
+        evidence_seconds=round(shadow.seconds),
+    )
+    return [comparing, *kept]
+
+
 def _make_leg(md: ModelDeployment, rung: Rung, requests_per_second: float, now: datetime) -> Leg:
     """Return the leg of a weight, without the time that its evidence takes."""
     current = md.rollout.acked_weight if md.candidate is not None else 0
     state = "passed" if rung.weight < current else "now" if rung.weight == current else "ahead"
     return Leg(
-        name="bake" if rung.is_bake else str(rung.number),
+        name=BAKE if rung.is_bake else str(rung.number),
         weight=rung.weight,
         per_second=requests_per_second * rung.weight / 100,
         evidence_seconds=0,

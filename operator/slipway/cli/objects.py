@@ -45,6 +45,11 @@ class Policy:
         default=None, metadata=wire_field("rollout", "deadlineSeconds")
     )
     """None: by what the rollout is expected to take."""
+    shadow: str = field(default="Auto", metadata=wire_field("rollout", "shadow", "mode"))
+    shadow_seconds: int | None = field(
+        default=None, metadata=wire_field("rollout", "shadow", "maxSeconds")
+    )
+    """None: by the request rate."""
     mode: str = field(default="Auto", metadata=wire_field("rollout", "analysis", "mode"))
     interval_seconds: int = field(
         default=5, metadata=wire_field("rollout", "analysis", "intervalSeconds")
@@ -178,6 +183,28 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerDifference:
+    """A request that stable and the candidate answered differently."""
+
+    text: str = ""
+    input_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowComparison:
+    """How the candidate's answers to copies of requests compare with stable's."""
+
+    state: str = "Off"
+    message: str = ""
+    since: datetime | None = None
+    since_active_seconds: int = 0
+    pairs: int = 0
+    dropped: int = 0
+    first_weight: int = 0
+    differences: tuple[AnswerDifference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Rollout:
     """The rollout under way, or how the last one ended."""
 
@@ -188,6 +215,7 @@ class Rollout:
     attempt: int = 1
     acked_weight: int = 0
     schedule: Schedule | None = None
+    shadow: ShadowComparison | None = None
     started_at: datetime | None = None
     step_started_at: datetime | None = None
     step_active_seconds: int = 0

@@ -12,6 +12,7 @@ from slipway.api.base import Manifest
 from slipway.api.kinds import Kind
 from slipway.engine.cache import Cache, Ref
 from slipway.engine.queue import Key, WorkQueue
+from slipway.policy.facts import RouteFact
 
 log = logging.getLogger(__name__)
 
@@ -75,11 +76,14 @@ class Feed:
             return  # the watch repeats the answer to our own write
 
         wakes = _concerned_keys(ref, manifest["metadata"].get("labels") or {})
-        if self._cache.store(ref, self._projection_of(kind, ref, manifest), wakes):
+        found = self._projection_of(kind, ref, manifest)
+        if self._cache.store(ref, found, wakes):
             self._queue_all(ref, wakes)
 
+        # What a router is asked for may need another one.
         is_new_generation = known is None or known.ref.generation != ref.generation
-        if kind == kinds.MODEL_DEPLOYMENT and is_new_generation:
+        orders_copies = isinstance(found, RouteFact) and found.shadow is not None
+        if is_new_generation and (kind == kinds.MODEL_DEPLOYMENT or orders_copies):
             self._queue.add(Key(ROUTER, ref.namespace, ""))
 
     def _projection_of(self, kind: Kind, ref: Ref, manifest: Manifest) -> object:

@@ -16,6 +16,7 @@ from slipway.adapters.leases import KubeLeases
 from slipway.adapters.metadata import KubeMetadata
 from slipway.adapters.prometheus import PrometheusServers
 from slipway.adapters.router_counters import AgentCounters
+from slipway.adapters.router_pairs import AgentPairs
 from slipway.adapters.triton import TritonMetrics
 from slipway.api import kinds
 from slipway.api.modeldeployment import ModelDeployment
@@ -127,7 +128,8 @@ def _build_ports(
 ) -> tuple[Ports, tuple[Closable, ...]]:
     """Return what passes talk to, and of it what is to be closed at the end."""
     fence = machine.elector.ensure_may_write
-    counters, downloads, triton = AgentCounters(), FetchingPods(), TritonMetrics()
+    counters, downloads, pairs = AgentCounters(), FetchingPods(), AgentPairs()
+    triton = TritonMetrics()
     prometheus = PrometheusServers(settings.prometheus)
     hooks = Webhooks(settings.hooks.allowed_hosts, ca_file=settings.hooks.ca_file, fence=fence)
 
@@ -135,6 +137,7 @@ def _build_ports(
         cluster=KubeCluster(connection, fence=fence, on_written=machine.feed.on_written),
         counters=counters,
         downloads=downloads,
+        pairs=pairs,
         servers=triton,
         metrics=prometheus,
         failures=triton,
@@ -143,7 +146,7 @@ def _build_ports(
         clock=SystemClock(),
         epoch=lambda: machine.elector.epoch,
     )
-    return ports, (counters, downloads, triton, prometheus, hooks)
+    return ports, (counters, downloads, pairs, triton, prometheus, hooks)
 
 
 def _build_elector(settings: Settings, connection: Connection, instance: str) -> Elector:

@@ -100,7 +100,8 @@ def _refuse_skip(now: Situation) -> Why | None:
 
     if now.stage is Stage.AWAITING_APPROVAL:
         return Why(Reason.NEEDS_APPROVAL, "this step is waiting for approval; use approve")
-    if now.underlying not in {Stage.PROGRESSING, Stage.BAKING} or not now.weight:
+    is_in_step = now.underlying in {Stage.PROGRESSING, Stage.BAKING} and now.weight > 0
+    if not is_in_step and now.underlying is not Stage.SHADOWING:
         text = "no step has begun; the checks before traffic are never skipped"
         return Why(Reason.NO_STEP, text)
     if now.paused_by_action or now.paused_by_spec:

@@ -95,8 +95,13 @@ def _find_stall(decision: Decision, facts: Facts, trouble: Why | None) -> Why | 
 def _is_route_programmed(decision: Decision, facts: Facts) -> tuple[bool, Why]:
     """Weights that this pass has just written are not acknowledged, whatever was read before."""
     route = facts.route
-    before = (dict(route.weights), route.candidate) if route is not None else ({}, None)
-    is_new = before != (dict(decision.weights), decision.header_revision)
+    before = (
+        (dict(route.weights), route.candidate, route.shadow)
+        if route is not None
+        else ({}, None, None)
+    )
+    shadow = decision.shadow.revision if decision.shadow is not None else None
+    is_new = before != (dict(decision.weights), decision.header_revision, shadow)
     if facts.is_acknowledged and not is_new:
         return True, Why(Reason.ACKNOWLEDGED, "every proxy runs the newest weights")
     proxies = name_all_proxies(facts) if is_new else name_late_proxies(facts)

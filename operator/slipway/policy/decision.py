@@ -15,6 +15,7 @@ from slipway.api.modeldeployment import (
     SourceStatus,
     Stage,
 )
+from slipway.api.modelroute import Shadow
 from slipway.api.reasons import Reason, Why
 from slipway.api.result import PackageResult
 from slipway.policy.hook_call import HookCall
@@ -66,6 +67,8 @@ class Decision:
     """Percent by revision, for the route; empty: nothing serves yet."""
     header_revision: str | None = None
     """Revision that the candidate header reaches."""
+    shadow: Shadow | None = None
+    """Copies of requests that the router is asked for; None: none."""
     replicas: Mapping[str, int] = field(default_factory=dict)
     floors: Mapping[str, int] = field(default_factory=dict)
     """Replicas below which no engine may go, by live revision."""

@@ -24,6 +24,7 @@ from slipway.policy.hook_call import HookAnswer
 from slipway.policy.judgement import Judgement
 from slipway.policy.measured_traffic import MeasuredTraffic
 from slipway.policy.served import Served
+from slipway.policy.shadow.finding import PairsFinding
 from slipway.policy.sizing import Sizing
 
 
@@ -190,6 +191,8 @@ class RouteFact:
     """As written, by revision."""
     tls: RouteTLS | None = None
     access: Access | None = None
+    shadow: str | None = None
+    """Revision that answers copies of requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +254,8 @@ class Facts:
     """What the measured load needs; None: it is not measured, or nothing is known yet."""
     download: DownloadStatus | None = None
     """How far the download of the wanted model is; None: none is under way, or nobody could say."""
+    pairs: PairsFinding | None = None
+    """What pairs of answers say so far; None: not read in this pass."""
     stable: str | None = field(init=False)
     """The revision that serves: as status has it, else the one that was promoted last."""
     candidate: str | None = field(init=False)

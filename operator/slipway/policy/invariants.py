@@ -13,6 +13,7 @@ from slipway.policy.facts import Facts
 from slipway.policy.judgement import deciding_judgement
 from slipway.policy.only_server import find_lost_server
 from slipway.policy.rollout.capacity import full_capacity, is_drained, replicas_for_share
+from slipway.policy.rollout.evidence_record import passed_shadow
 
 
 def find_violations(decision: Decision, facts: Facts, now: datetime) -> list[str]:
@@ -83,7 +84,9 @@ def _promotion_has_evidence(decision: Decision, facts: Facts) -> Iterator[str]:
     revision, rollout = promoted[0].revision, facts.status.rollout
     if revision == facts.status.stable.revision:
         return  # its own ControllerRevision lost the outcome, and gets it again
-    was_judged = rollout is not None and rollout.judged_weight > 0
+    was_judged = rollout is not None and (
+        rollout.judged_weight > 0 or passed_shadow(rollout.shadow)
+    )
     passes = deciding_judgement(facts.judgements).verdict is Verdict.PASS
     known = facts.revisions.get(revision)
     is_recorded = known is not None and known.outcome is Outcome.PROMOTED  # before a crash

@@ -52,6 +52,32 @@ def find_bake(rungs: Sequence[Rung]) -> Rung:
     return next(rung for rung in rungs if rung.is_bake)
 
 
+def find_first_rung(rungs: Sequence[Rung], allowed: int) -> Rung:
+    """Return where a candidate begins that may have a weight at once; `allowed` is in percent.
+
+    No step is passed over that waits for a person or has a time of its own. The bake comes at once
+    where its last weight is allowed.
+    """
+    first = rungs[0]
+    for rung in rungs:
+        if rung.weight > allowed or (rung.is_bake and rungs[-1].weight > allowed):
+            break
+        first = rung
+        if rung.needs_approval or rung.hold_seconds or rung.is_bake:
+            break
+    return first
+
+
+def list_first_weights(rungs: Sequence[Rung]) -> tuple[int, ...]:
+    """Return the weights that a candidate could begin with, in percent, ascending.
+
+    A bake counts with its last weight, which needs no Pass of its own to get there.
+    """
+    highest = find_first_rung(rungs, rungs[-1].weight)
+    steps = [rung.weight for rung in rungs if not rung.is_bake and rung.weight <= highest.weight]
+    return (*steps, rungs[-1].weight) if highest.is_bake else tuple(steps)
+
+
 def find_next_rung(rungs: Sequence[Rung], weight: int) -> Rung:
     """Return the first rung above `weight`; the last one, where there is none."""
     return next((rung for rung in rungs if rung.weight > weight), rungs[-1])

@@ -16,6 +16,7 @@ from slipway.api.modeldeployment import (
     Outcome,
     RolloutStatus,
     Schedule,
+    ShadowStatus,
     Stage,
 )
 from slipway.api.times import from_wire, to_wire
@@ -62,6 +63,8 @@ class RolloutMemory:
     """Hash of the input that is rolled out."""
     schedule: Schedule | None = None
     """Steps and deadline that were chosen from the traffic; None: not yet, or not asked for."""
+    shadow: ShadowStatus | None = None
+    """How the candidate's answers compare with stable's; None: not decided yet."""
     started_at: datetime | None = None
     step_started_at: datetime | None = None
     """When every proxy had acknowledged the step's weight."""
@@ -114,6 +117,7 @@ def from_status(status: RolloutStatus) -> RolloutMemory:
         attempt=status.attempt,
         input=status.input,
         schedule=status.schedule,
+        shadow=status.shadow,
         started_at=from_wire(status.started_at),
         step_started_at=from_wire(status.step_started_at),
         step_active_seconds=status.step_active_seconds,
@@ -156,6 +160,7 @@ def to_status(
         attempt=memory.attempt,
         input=memory.input,
         schedule=memory.schedule,
+        shadow=memory.shadow,
         started_at=_to_wire_or_none(memory.started_at),
         step_started_at=_to_wire_or_none(memory.step_started_at),
         step_active_seconds=memory.step_active_seconds,

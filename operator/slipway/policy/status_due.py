@@ -16,7 +16,7 @@ from slipway.api.verdict import Verdict
 
 SLOWEST = timedelta(seconds=30)
 """Numbers alone are written at most this often."""
-COUNTING = frozenset({Stage.PROGRESSING, Stage.BAKING, Stage.PAUSED})
+COUNTING = frozenset({Stage.SHADOWING, Stage.PROGRESSING, Stage.BAKING, Stage.PAUSED})
 """Stages whose messages carry counts, which change at every look."""
 COUNTED = frozenset(
     {ConditionType.RECONCILING, ConditionType.READY, ConditionType.ROUTE_PROGRAMMED}
@@ -71,6 +71,8 @@ def _rollout_told_at_once(rollout: RolloutStatus, counts: bool) -> Iterator[obje
     for name, value in rollout:
         if name == "analysis":
             yield [_metric_told_at_once(entry) for entry in rollout.analysis]
+        elif name == "shadow":
+            yield rollout.shadow.state if rollout.shadow is not None else None
         elif name != "message" or not counts:
             yield value
 

@@ -317,7 +317,7 @@ def less_evidence(facts: Facts, why: Why) -> Iterable[Facts]:
     yield replace(facts, download=None)
     yield replace(facts, measured=None)
     yield replace(facts, served=None, worsening=None)
-    yield replace(facts, judgements=_unjudged(why) if facts.judgements else ())
+    yield replace(facts, judgements=_unjudged(why) if facts.judgements else (), pairs=None)
     yield replace(facts, answers={})
 
 
@@ -328,6 +328,7 @@ def without_evidence(facts: Facts, why: Why) -> Facts:
         facts,
         traffic=None,
         judgements=judgements,
+        pairs=None,
         measured=None,
         served=None,
         worsening=None,

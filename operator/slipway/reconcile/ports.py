@@ -10,6 +10,7 @@ from slipway.api.counters import Counters
 from slipway.api.download import DownloadProgress
 from slipway.api.kinds import Kind
 from slipway.api.names import FIELD_MANAGER_STATUS
+from slipway.api.pairs import Pairs
 from slipway.api.reasons import Why
 from slipway.policy.analysis.external.answer import Answer
 from slipway.policy.analysis.inputs import Count
@@ -114,6 +115,13 @@ class DownloadSource(Protocol):
         """Read how far a pod (``<pod IP>``) is; None where it does not say in time."""
 
 
+class PairSource(Protocol):
+    """What the comparers of a namespace's router pods counted."""
+
+    async def read(self, address: str) -> Pairs | Why:
+        """Read one agent (``<pod IP>``), or say why not: an older one has no such page."""
+
+
 class ServerSource(Protocol):
     """The load of Triton pods."""
 
@@ -176,6 +184,7 @@ class Ports:
     cluster: Cluster
     counters: CounterSource
     downloads: DownloadSource
+    pairs: PairSource
     servers: ServerSource
     metrics: MetricSource
     failures: FailureSource

@@ -177,6 +177,7 @@ def _project_route(manifest: Manifest) -> RouteFact:
         epoch=_annotations(manifest).get(names.ANNOTATION_EPOCH),
         tls=route.spec.tls,
         access=route.spec.access,
+        shadow=route.spec.shadow.revision if route.spec.shadow is not None else None,
     )
 
 

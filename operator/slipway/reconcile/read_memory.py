@@ -14,7 +14,7 @@ from slipway.api.base import Manifest
 from slipway.api.reasons import Reason, Why
 from slipway.api.times import from_wire
 from slipway.errors import SlipwayError
-from slipway.policy.analysis.inputs import MemoryUse, PodMemory
+from slipway.policy.analysis.inputs import MemoryReading, MemoryUse
 from slipway.policy.analysis.metrics.memory_rise import MOST_BYTES
 from slipway.policy.analysis.study import Study
 from slipway.policy.canonical_input import whole_number
@@ -75,7 +75,7 @@ def _names_of(study: Study, revision: str) -> list[str]:
     return [pod.meta.name for pod in study.facts.pods.get(revision, ()) if pod.ready]
 
 
-def read_pod_metrics(items: Sequence[Manifest]) -> Mapping[str, PodMemory]:
+def read_pod_metrics(items: Sequence[Manifest]) -> Mapping[str, MemoryReading]:
     """Return what the servers' containers hold, by pod; what is not sound is left out."""
     read = ((_name_of(item), _read_pod(item)) for item in items)
     return {name: held for name, held in read if name is not None and held is not None}
@@ -87,7 +87,7 @@ def _name_of(item: Manifest) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _read_pod(item: Manifest) -> PodMemory | None:
+def _read_pod(item: Manifest) -> MemoryReading | None:
     moment, containers = _moment_of(item), item.get("containers")
     if moment is None or not isinstance(containers, list):
         return None
@@ -96,7 +96,9 @@ def _read_pod(item: Manifest) -> PodMemory | None:
             usage = container.get("usage")
             text = usage.get("memory") if isinstance(usage, dict) else None
             held = whole_number(text) if isinstance(text, str) else None
-            return PodMemory(held, moment) if held is not None and 0 <= held <= MOST_BYTES else None
+            if held is None or not 0 <= held <= MOST_BYTES:
+                return None
+            return MemoryReading(held, moment)
     return None
 
 

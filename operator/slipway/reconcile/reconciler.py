@@ -50,6 +50,7 @@ from slipway.reconcile.projections import InvalidModelDeployment, project_object
 from slipway.reconcile.promotion_watcher import PromotionWatcher
 from slipway.reconcile.read_counters import RouterCounters
 from slipway.reconcile.read_memory import MemoryReader
+from slipway.reconcile.read_pairs import PairsReader
 from slipway.reconcile.refused_writes import RETRY_AFTER, RefusedWrites
 from slipway.reconcile.router_pods import ProxyRepair, ServingRouters
 from slipway.reconcile.scaler import Scaler
@@ -108,6 +109,7 @@ class Reconciler:
         self._serving_routers = ServingRouters()
         self._acknowledgements = Acknowledgements()
         self._counters = RouterCounters(ports.counters, ports.clock, self._guard)
+        self._pairs = PairsReader(ports.pairs, self._guard)
         self._scaler = Scaler(self._counters, ports.servers, ports.clock, self._guard)
         self._meter = TrafficMeter(self._counters, ports.clock, self._guard)
         self._watcher = PromotionWatcher(self._counters, ports.clock, self._guard)
@@ -175,6 +177,7 @@ class Reconciler:
 
         # what is not in the cluster's objects: traffic and metrics, answers of hooks, the load
         facts = await with_traffic(facts, self._counters, self._sources, self._guard, self._now())
+        facts = await self._pairs.with_pairs(key, facts, self._now())
         facts = with_hook_answers(facts, self._hooks, self._guard)
         facts = await self._scaler.with_sizing(key, facts)
         facts = await self._meter.with_measured_traffic(key, facts)
@@ -408,6 +411,7 @@ class Reconciler:
     def _forget(self, key: Key) -> None:
         self._scaler.forget(key)
         self._meter.forget(key)
+        self._pairs.forget(key)
         self._watcher.forget(key)
         self._downloads.forget(key)
         self._acknowledgements.forget(key)

@@ -16,6 +16,7 @@ from slipway.api.modeldeployment import ModelDeployment
 from slipway.engine.cache import Cache
 from slipway.engine.queue import Key
 from slipway.errors import ChangedUnderneath, FencedError, SlipwayError
+from slipway.policy.facts import RouteFact
 from slipway.reconcile.ports import Clock, Cluster
 from slipway.reconcile.projections import (
     InvalidModelDeployment,
@@ -26,7 +27,7 @@ from slipway.reconcile.projections import (
 from slipway.reconcile.router_objects import WAIT_SECONDS, RouterObjects
 from slipway.reconcile.writer import ObjectWriter
 from slipway.render.router import (
-    NEWEST_AGENT_VERSION,
+    NEWEST_AGENT_VERSIONS,
     RouterSpec,
     choose_agent,
     needs_budget,
@@ -85,7 +86,7 @@ class RouterReconciler:
         known = self._cache.get(kinds.DEPLOYMENT, namespace, names.ROUTER_NAME, RouterWorkload)
         if known is None:
             return True
-        is_newest = known.agent is not None and known.agent.version == NEWEST_AGENT_VERSION
+        is_newest = known.agent is not None and known.agent.version in NEWEST_AGENT_VERSIONS
         return is_newest and known.is_complete
 
     async def reconcile(self, key: Key) -> float | None:
@@ -154,6 +155,7 @@ class RouterReconciler:
             self._settings.operator_image,
             running,
             needs_newest=self._needs_newest_agent(namespace),
+            needs_comparer=self._needs_comparer(namespace),
         )
         return RouterSpec(
             agent_image=agent.image,
@@ -168,6 +170,18 @@ class RouterReconciler:
     def _needs_newest_agent(self, namespace: str) -> bool:
         found = self._cache.in_namespace(kinds.MODEL_DEPLOYMENT, namespace, ModelDeployment)
         return any(each.spec.traffic.needs_newest_agent for each in found)
+
+    def _needs_comparer(self, namespace: str) -> bool:
+        """Return whether a spec asks for copies, or a route orders them.
+
+        Nobody else's pods are replaced for a comparer. Where the spec asks, they are while the
+        candidate starts, and not when it is to be compared.
+        """
+        models = self._cache.in_namespace(kinds.MODEL_DEPLOYMENT, namespace, ModelDeployment)
+        routes = self._cache.in_namespace(kinds.MODEL_ROUTE, namespace, RouteFact)
+        return any(each.spec.rollout.asks_for_pairs for each in models) or any(
+            each.shadow is not None for each in routes
+        )
 
     def _is_wanted(self, namespace: str) -> bool:
         found = self._cache.in_namespace(kinds.MODEL_DEPLOYMENT, namespace, object)

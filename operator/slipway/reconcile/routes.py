@@ -196,6 +196,7 @@ def _render_route(decided: Decided, port: int) -> Manifest:
         backends=backends,
         tls=_tls_of(decided.facts),
         access=_access_of(decided.facts),
+        shadow=decision.shadow,
     )
 
 

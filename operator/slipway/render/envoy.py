@@ -10,6 +10,7 @@ All routes share one route configuration. A listener finds its virtual host ther
 it sets itself, so a client cannot forge it.
 """
 
+import re
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 
@@ -36,8 +37,18 @@ ENDPOINTS_SOCKET = "endpoints.sock"
 """Where the agent answers what Envoy posts to `ENDPOINTS_PATH` and `SECRETS_PATH`."""
 ENDPOINTS_PATH = "/v3/discovery:endpoints"
 SECRETS_PATH = "/v3/discovery:secrets"
+COMPARER_SOCKET = "comparer.sock"
+"""Where the comparer takes copies of requests and of their answers."""
+SHADOW_SOCKET = "shadow.sock"
+"""Where Envoy takes what the comparer asks the candidate, so that both sides are timed alike."""
+
+COPIED_STATS = "http.router.ext_proc."
+"""Where /stats shows a route's copies: ``<prefix><route>.streams_started`` and ``..._failed``."""
 
 AGENT_CLUSTER = "agent"
+COMPARER_CLUSTER = "comparer"
+SHADOW_LISTENER = "shadow_copies"
+"""No ModelRoute can have its name."""
 STAT_PREFIX = "router"
 ROUTES_NAME = "models"
 VERSION_STATS = {
@@ -71,9 +82,16 @@ GRPC_HEALTH = "/grpc.health.v1.Health/Check"
 """What load balancers and probes ask any gRPC server."""
 ALL_STATISTICS = "/v2/models/stats"
 """Would match as the metadata of a model called "stats"; it lists every model's statistics."""
+HTTP_COPIED = r"/v2/models/[^/]+(/versions/[^/]+)?/(infer|generate|generate_stream)"
+GRPC_COPIED = f"/{GRPC_SERVICE}/(ModelInfer|{GRPC_STREAM})"
 
 REVISION_HEADER = "x-slipway-revision"
 ROUTE_HEADER = "x-slipway-route"
+TOOK_HEADER = "x-slipway-took"
+"""Of an answer that is copied: microseconds from the last byte sent to the server to the first that
+came back. Removed before the client."""
+FLAGS_HEADER = "x-slipway-flags"
+"""Of Envoy's own answer to the comparer: why, in the flags of its access log."""
 
 ANY_IPV4, ANY_ADDRESS = "0.0.0.0", "::"
 """Where listeners take clients: of IPv4 alone, or of both families."""
@@ -91,6 +109,13 @@ POLL_TIMEOUT = "86400s"
 MOST_HEADERS = 1000
 """Of one request; Envoy's own limit of 100 is below what Triton takes."""
 UNLIMITED = 4_294_967_295
+LARGEST_LENGTH = 2**62
+MOST_COPIES = 16
+"""Copies that Envoy hands over at a time, of all routes: the bound on what it holds for them."""
+FORGOTTEN_AFTER = "2s"
+"""How long a copy stays open after the user's answer, for its last bytes. A comparer that runs ends
+it by itself, so that this is for one that is busy, or has stopped."""
+OLDEST_COPY = "60s"
 CACHED = 4096
 """Parts kept rendered: a change of one weight must not cost the work of rendering fifty."""
 
@@ -110,11 +135,15 @@ class ClusterKey:
     protocol: Protocol
     pinned: bool = False
     """For requests that came by the candidate header."""
+    shadow: bool = False
+    """For copies, whose answers no user gets."""
 
     @property
     def name(self) -> str:
         """Envoy's name for it; without dots, which separate the parts of a statistic's name."""
         plain = f"{self.route}/{self.revision}/{self.protocol.port_name}"
+        if self.shadow:
+            return f"{plain}/shadow"
         return f"{plain}/pinned" if self.pinned else plain
 
 
@@ -143,6 +172,20 @@ class CertificatePair:
     key: str = field(repr=False)
 
 
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Copying:
+    """Which requests of a route are copied, and who answers the copies."""
+
+    revision: str
+    per_million: int
+    """Share of the requests that are copied; 0: none now, and the listener stays as it is."""
+    max_body_bytes: int
+    """Of a request that says how large it is, no more than its headers is copied beyond."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """What one ModelRoute means to Envoy."""
@@ -156,6 +199,7 @@ class Route:
     candidate: str | None = None
     header: HeaderMatch | None = None
     """Sends a request to `candidate`; both or neither."""
+    copying: Copying | None = None
     encryption: Encryption | None = None
     access: AccessRules | None = None
     """Who may call; None: anybody, and nothing is written down."""
@@ -175,13 +219,24 @@ class Route:
     def clusters(self) -> frozenset[ClusterKey]:
         """All clusters that the route can send a request to."""
         weighted = {revision for revision, weight in self.weights if weight > 0}
-        return frozenset(
+        found = {
             ClusterKey(self.name, revision, protocol, pinned)
             for revisions, pinned in ((weighted, False), ({self.pinned} - {None}, True))
             for revision in revisions
             if revision is not None
             for protocol in Protocol
-        )
+        }
+        return frozenset(found | self.shadow_clusters)
+
+    @property
+    def shadow_clusters(self) -> set[ClusterKey]:
+        """The clusters that copies are sent to."""
+        if self.copying is None:
+            return set()
+        return {
+            ClusterKey(self.name, self.copying.revision, protocol, shadow=True)
+            for protocol in Protocol
+        }
 
     @property
     def hash(self) -> str:
@@ -196,7 +251,7 @@ def content_hash(content: object) -> str:
 
 @lru_cache(maxsize=CACHED)
 def _route_hash(route: Route) -> str:
-    return content_hash([route.port, _virtual_host(route), *_listener_marks(route)])
+    return content_hash([route.port, *_virtual_hosts(route), *_listener_marks(route)])
 
 
 def _listener_marks(route: Route) -> list[object]:
@@ -210,8 +265,11 @@ def _listener_marks(route: Route) -> list[object]:
     return found
 
 
-def render_bootstrap(directory: str, node: str, *, counts_denials: bool = False) -> Manifest:
+def render_bootstrap(
+    directory: str, node: str, *, counts_denials: bool = False, has_comparer: bool = False
+) -> Manifest:
     """Return the bootstrap: where the other files are, and what Envoy counts."""
+    runtime = {"layered_runtime": {"layers": [_NEVER_WAIT]}} if has_comparer else {}
     edges = [float(edge) for edge in (*latency_edges(), OVERFLOW_EDGE_MILLIS)]
 
     return {
@@ -226,40 +284,66 @@ def render_bootstrap(directory: str, node: str, *, counts_denials: bool = False)
         "stats_config": {
             "histogram_bucket_settings": [{"match": {"prefix": "cluster."}, "buckets": edges}],
             "stats_matcher": {
-                "inclusion_list": {"patterns": _needed_stats(counts_denials=counts_denials)}
+                "inclusion_list": {
+                    "patterns": _needed_stats(
+                        counts_denials=counts_denials, counts_copies=has_comparer
+                    )
+                }
             },
         },
+        **runtime,
     }
+
+
+_NEVER_WAIT: Manifest = {
+    "name": "copies",
+    "static_layer": {"envoy.reloadable_features.grpc_side_stream_flow_control": False},
+}
+"""Else Envoy reads no more of a user's request while the comparer takes no more of its copy."""
 
 
 @lru_cache(maxsize=2)
 def render_listeners(
-    directory: str, routes: tuple[Route, ...], *, listen_on: str = ANY_IPV4
+    directory: str,
+    routes: tuple[Route, ...],
+    *,
+    listen_on: str = ANY_IPV4,
+    has_comparer: bool = False,
 ) -> Manifest:
     """Return the listener file; it changes only when a route comes or goes.
 
-    `listen_on` is `ANY_IPV4`, or `ANY_ADDRESS` where the kernel has IPv6.
+    `listen_on` is `ANY_IPV4`, or `ANY_ADDRESS` where the kernel has IPv6. Where there is a comparer
+    every listener can copy from the start: one that could only later would have to close its
+    clients' connections for it.
     """
-    return _discovery_response(
-        [
-            _render_listener(
-                route.name,
-                route.port,
-                directory,
-                listen_on,
-                route.encryption,
-                rules=route.access,
-            )
-            for route in routes
-            if route.has_listener
-        ]
-    )
+    listeners = [
+        _render_listener(
+            route.name,
+            route.port,
+            directory,
+            listen_on,
+            route.encryption,
+            rules=route.access,
+            can_copy=has_comparer,
+        )
+        for route in routes
+        if route.has_listener
+    ]
+    if has_comparer:
+        listeners.append(_shadow_listener(directory))
+    return _discovery_response(listeners)
 
 
 @lru_cache(maxsize=2)
-def render_clusters(keys: frozenset[ClusterKey]) -> Manifest:
-    """Return the cluster file; it changes when a revision comes or goes."""
-    return _discovery_response([_render_cluster(key) for key in sorted(keys)])
+def render_clusters(keys: frozenset[ClusterKey], comparer: str | None = None) -> Manifest:
+    """Return the cluster file; it changes when a revision, or a shadow, comes or goes.
+
+    `comparer` is the directory of the comparer's socket; None: there is none.
+    """
+    clusters = [_render_cluster(key) for key in sorted(keys)]
+    if comparer is not None:
+        clusters.append(_comparer_cluster(comparer))
+    return _discovery_response(clusters)
 
 
 @lru_cache(maxsize=CACHED)
@@ -314,7 +398,7 @@ def render_routes(routes: tuple[Route, ...]) -> Manifest:
                 "name": ROUTES_NAME,
                 "vhost_header": ROUTE_HEADER,
                 "request_headers_to_remove": [ROUTE_HEADER],
-                "virtual_hosts": [_virtual_host(route) for route in routes],
+                "virtual_hosts": [host for route in routes for host in _virtual_hosts(route)],
             }
         ]
     )
@@ -334,7 +418,7 @@ def _config_source(directory: str, file: str) -> Manifest:
     }
 
 
-def _needed_stats(*, counts_denials: bool) -> list[Manifest]:
+def _needed_stats(*, counts_denials: bool, counts_copies: bool) -> list[Manifest]:
     """Only what the agent reads: a cluster has hundreds of statistics."""
     prefixes = [f"{prefix}." for prefix in VERSION_STATS.values()]
     statuses = "|".join(map(str, (*GATEWAY_STATUS, 503, 504)))
@@ -346,10 +430,12 @@ def _needed_stats(*, counts_denials: bool) -> list[Manifest]:
         r"|grpc\..*)"
     )
 
+    copied = rf"{re.escape(COPIED_STATS)}.+\.streams_(started|failed)"
     return [
         *({"prefix": prefix} for prefix in prefixes),
         {"safe_regex": {"regex": counted}},
         *([{"prefix": access.DENIED_PREFIX}] if counts_denials else []),
+        *([{"safe_regex": {"regex": copied}}] if counts_copies else []),
         {"exact": "http.admin.downstream_rq_total"},
     ]
 
@@ -363,10 +449,12 @@ def _render_listener(
     encryption: Encryption | None,
     *,
     rules: AccessRules | None,
+    can_copy: bool,
 ) -> Manifest:
+    plain = _connection_manager(name, directory, can_copy=can_copy)
     manager = {
         "name": "envoy.filters.network.http_connection_manager",
-        "typed_config": _with_access(_connection_manager(name, directory), name, rules),
+        "typed_config": _with_access(plain, name, rules),
     }
     chains = _filter_chains(name, encryption, [manager])
     # Only where a port takes both does anything have to look at a connection's first bytes.
@@ -439,7 +527,7 @@ def _listen_address(listen_on: str, port: int) -> Manifest:
     return address
 
 
-def _connection_manager(name: str, directory: str) -> Manifest:
+def _connection_manager(name: str, directory: str, *, can_copy: bool = False) -> Manifest:
     routes = {
         "route_config_name": ROUTES_NAME,
         "config_source": _config_source(directory, ROUTES_FILE),
@@ -466,7 +554,8 @@ def _connection_manager(name: str, directory: str) -> Manifest:
         "local_reply_config": _own_answers(),
         "http_filters": [
             _grpc_statistics_filter(),
-            _http_filter("router", "router.v3.Router", suppress_envoy_headers=True),
+            *(_copying_filters(name) if can_copy else ()),
+            _router_filter(),
         ],
     }
 
@@ -491,6 +580,46 @@ def _with_access(manager: Manifest, route: str, rules: AccessRules | None) -> Ma
             *manager["http_filters"],
         ],
     }
+
+
+def _copying_filters(route: str) -> tuple[Manifest, ...]:
+    """Off but for the share of requests that the route file turns them on for.
+
+    The copier is the nearer one to the server, and sees what the other takes away.
+    """
+    return (
+        _http_filter("header_mutation", "header_mutation.v3.HeaderMutation") | _OFF,
+        _copier(route) | _OFF,
+    )
+
+
+_OFF: Manifest = {"disabled": True}
+
+
+def _router_filter() -> Manifest:
+    return _http_filter("router", "router.v3.Router", suppress_envoy_headers=True)
+
+
+def _copier(route: str) -> Manifest:
+    """Hands requests and answers over as they pass, without waiting, and without looking back."""
+    sent = {"request_header_mode": "SEND", "request_body_mode": "STREAMED"}
+    return _http_filter(
+        "ext_proc",
+        "ext_proc.v3.ExternalProcessor",
+        grpc_service={"envoy_grpc": {"cluster_name": COMPARER_CLUSTER}, "timeout": OLDEST_COPY},
+        failure_mode_allow=True,
+        observability_mode=True,
+        deferred_close_timeout=FORGOTTEN_AFTER,
+        stat_prefix=route,
+        processing_mode={**sent, **_ANSWERS_TOO},
+    )
+
+
+_ANSWERS_TOO: Manifest = {
+    "response_header_mode": "SEND",
+    "response_body_mode": "STREAMED",
+    "response_trailer_mode": "SEND",
+}
 
 
 def _own_answers() -> Manifest:
@@ -541,12 +670,44 @@ def _http_filter(name: str, message: str, **config: object) -> Manifest:
 
 
 @lru_cache(maxsize=CACHED)
-def _virtual_host(route: Route) -> Manifest:
-    return {
+def _virtual_hosts(route: Route) -> list[Manifest]:
+    users = {
         "name": route.name,
         "domains": [route.name],
         "routes": _route_entries(route),
         **(access.virtual_host_rules(route.access) if route.access is not None else {}),
+    }
+    if route.copying is None:
+        return [users]
+
+    name = shadow_host(route.name)
+    entries = [
+        {"match": path, **_shadow_action(route, route.copying.revision, protocol)}
+        for protocol, path in (
+            (Protocol.GRPC, {"safe_regex": {"regex": GRPC_COPIED}}),
+            (Protocol.HTTP, {"safe_regex": {"regex": HTTP_COPIED}}),
+        )
+    ]
+    return [users, {"name": name, "domains": [name], "routes": entries}]
+
+
+def shadow_host(route: str) -> str:
+    """Return the virtual host of a route's copies: no ModelRoute can have its name."""
+    return f"{route}_shadow"
+
+
+def _shadow_action(route: Route, revision: str, protocol: Protocol) -> Manifest:
+    key = ClusterKey(route.name, revision, protocol, shadow=True)
+    return {
+        "route": {"cluster": key.name, **_forwarding_policy(route)},
+        "response_headers_to_add": [_took_header()],
+    }
+
+
+def _took_header() -> Manifest:
+    return {
+        "header": {"key": TOOK_HEADER, "value": "%COMMON_DURATION(US_TX_END:US_RX_BEG:us)%"},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
     }
 
 
@@ -558,21 +719,84 @@ def _route_entries(route: Route) -> list[Manifest]:
     entries = [{"match": {"path": ALL_STATISTICS}, **not_found}]
 
     for protocol in (Protocol.GRPC, Protocol.HTTP):
-        for path in _path_matches(protocol):
-            entries += _entries_for_path(route, path, protocol)
+        found = [_entries_for_path(route, path, protocol) for path in _path_matches(protocol)]
+        if route.copying is not None:
+            # Between them: what the header selects is no copy, and what is copied is weighted too.
+            entries += [each for pinned, _ in found for each in pinned]
+            entries += _copied_entries(route, route.copying, protocol)
+            found = [([], weighted) for _, weighted in found]
+        entries += [each for pinned, weighted in found for each in (*pinned, weighted)]
 
     return [*entries, {"match": {"prefix": "/"}, **not_found}]
 
 
-def _entries_for_path(route: Route, path: Manifest, protocol: Protocol) -> list[Manifest]:
+def _entries_for_path(
+    route: Route, path: Manifest, protocol: Protocol
+) -> tuple[list[Manifest], Manifest]:
+    """Return the entry for the header, if there is one, and the one for the weights."""
     weighted = {"match": path, **_weighted_action(route, protocol)}
     if route.header is None or route.pinned is None:
-        return [weighted]
+        return [], weighted
     pinned = {
         "match": {**path, "headers": [_exact_match(route.header)]},
         **_pinned_action(route, route.pinned, protocol),
     }
-    return [pinned, weighted]
+    return [pinned], weighted
+
+
+def _copied_entries(route: Route, copying: Copying, protocol: Protocol) -> list[Manifest]:
+    """Return the weighted entries of a share of the requests, which are copied too.
+
+    Of a request that says that it is too large only the headers are copied, so
+    that Envoy holds no large body even while nobody takes it.
+    """
+    if not copying.per_million or not any(weight > 0 for _, weight in route.weights):
+        return []
+
+    expression = GRPC_COPIED if protocol is Protocol.GRPC else HTTP_COPIED
+    share = {"numerator": copying.per_million, "denominator": "MILLION"}
+    match: Manifest = {
+        "safe_regex": {"regex": expression},
+        "runtime_fraction": {"default_value": share},
+    }
+    too_large = {
+        "name": "content-length",
+        "range_match": {"start": copying.max_body_bytes + 1, "end": LARGEST_LENGTH},
+    }
+
+    action = _weighted_action(route, protocol)
+    action["response_headers_to_add"] = [_took_header()]
+    return [
+        {"match": {**match, "headers": [too_large]}, **action, **_copied(_HEADERS_ONLY)},
+        {"match": match, **action, **_copied({})},
+    ]
+
+
+def _copied(overrides: Manifest) -> Manifest:
+    removed = {"response_mutations": [{"remove": TOOK_HEADER}]}
+    return {
+        "typed_per_filter_config": {
+            "envoy.filters.http.ext_proc": {
+                "@type": f"{_HTTP}.ext_proc.v3.ExtProcPerRoute",
+                "overrides": overrides,
+            },
+            "envoy.filters.http.header_mutation": {
+                "@type": f"{_HTTP}.header_mutation.v3.HeaderMutationPerRoute",
+                "mutations": removed,
+            },
+        }
+    }
+
+
+_HEADERS_ONLY: Manifest = {
+    "processing_mode": {
+        "request_header_mode": "SEND",
+        "request_body_mode": "NONE",
+        "response_header_mode": "SKIP",
+        "response_body_mode": "NONE",
+        "response_trailer_mode": "SKIP",
+    }
+}
 
 
 def _path_matches(protocol: Protocol) -> list[Manifest]:
@@ -692,6 +916,70 @@ def _agent_cluster(directory: str) -> Manifest:
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": pipe}}]}],
         },
     }
+
+
+def _comparer_cluster(directory: str) -> Manifest:
+    """Its limit is the bound on memory: what is beyond is not copied, and counted."""
+    pipe = {"pipe": {"path": f"{directory}/{COMPARER_SOCKET}"}}
+    limits = {"max_requests": MOST_COPIES, "max_pending_requests": MOST_COPIES}
+    options = {
+        "@type": f"type.googleapis.com/{_PROTOCOL_OPTIONS}",
+        "common_http_protocol_options": {"max_stream_duration": OLDEST_COPY},
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }
+
+    return {
+        "@type": f"{_TYPES}.config.cluster.v3.Cluster",
+        "name": COMPARER_CLUSTER,
+        "type": "STATIC",
+        "connect_timeout": CONNECT_TIMEOUT,
+        "circuit_breakers": {"thresholds": [limits]},
+        "typed_extension_protocol_options": {_PROTOCOL_OPTIONS: options},
+        "load_assignment": {
+            "cluster_name": COMPARER_CLUSTER,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": pipe}}]}],
+        },
+    }
+
+
+def _shadow_listener(directory: str) -> Manifest:
+    """Take what the comparer asks, and send it to the candidate; the comparer names the host."""
+    manager = _connection_manager(SHADOW_LISTENER, directory)
+    del manager["early_header_mutation_extensions"]
+    manager |= {
+        "use_remote_address": False,
+        "local_reply_config": _flagged_answers(),
+        "http_filters": [_http_filter("grpc_http1_bridge", _BRIDGE), _router_filter()],
+    }
+    pipe = {"path": f"{directory}/{SHADOW_SOCKET}", "mode": 0o660}
+
+    return {
+        "@type": f"{_TYPES}.config.listener.v3.Listener",
+        "name": SHADOW_LISTENER,
+        "address": {"pipe": pipe},
+        "filter_chains": [
+            {
+                "filters": [
+                    {
+                        "name": "envoy.filters.network.http_connection_manager",
+                        "typed_config": manager,
+                    }
+                ]
+            }
+        ],
+    }
+
+
+_BRIDGE = "grpc_http1_bridge.v3.Config"
+
+
+def _flagged_answers() -> Manifest:
+    every = {"comparison": {"op": "GE", "value": {"default_value": 0, "runtime_key": "-"}}}
+    flags = {
+        "header": {"key": FLAGS_HEADER, "value": "%RESPONSE_FLAGS%"},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    }
+    return {"mappers": [{"filter": {"status_code_filter": every}, "headers_to_add": [flags]}]}
 
 
 def _upstream_protocol(protocol: Protocol) -> Manifest:

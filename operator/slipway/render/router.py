@@ -19,6 +19,8 @@ from slipway.api.kinds import (
     SERVICE_ACCOUNT,
     Kind,
 )
+from slipway.api.shadow_orders import COMPARER_VARIABLE, MEMORY_VARIABLE
+from slipway.api.shadow_orders import FILE as ORDERS_FILE
 from slipway.render.envoy import BOOTSTRAP_FILE
 from slipway.render.owner import controller_reference
 from slipway.render.placement import render_metadata, render_placement, render_resources
@@ -28,7 +30,7 @@ from slipway.settings import PodSettings, PodUsers
 XDS_DIRECTORY = "/xds"
 TOKEN_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 -- a path
 USER = 65532
-"""Of both containers, which share files and sockets."""
+"""Of all containers, which share files and sockets."""
 
 LEAVE_SECONDS = 20
 """How long Envoy still serves after the pod is told to end, while clients move away."""
@@ -41,6 +43,11 @@ LABELS = {
     names.LABEL_COMPONENT: names.COMPONENT_ROUTER,
 }
 _REQUESTS: Manifest = {"requests": {"cpu": "50m", "memory": "64Mi"}}
+_COMPARER_RESOURCES: Manifest = {
+    "requests": {"cpu": "10m", "memory": "16Mi"},
+    "limits": {"cpu": "1", "memory": "384Mi"},
+}
+"""Requests are what it takes while it waits; limits keep it from what users are answered by."""
 _SECURITY: Manifest = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
@@ -56,6 +63,10 @@ Raise it with a change of the agent, or of what it is told, that existing router
 NEWEST_AGENT_VERSION = "3"
 """Also understands what few routes ask for: TLS and access. Only namespaces of such routes replace
 their agents for it: an older one would leave their doors open.
+"""
+COMPARER_VERSION = "4"
+"""Brings a comparer as well: only namespaces in which a route orders copies of its requests replace
+their pods for it, and keep the comparer then, which waits for the next order at little cost.
 """
 
 
@@ -90,21 +101,37 @@ class RouterSpec:
     pods: PodSettings = field(default_factory=PodSettings, hash=False)
     users: PodUsers = PodUsers.SLIPWAY
 
+    @property
+    def has_comparer(self) -> bool:
+        """Whether a comparer runs in each pod."""
+        return self.agent_version == COMPARER_VERSION
+
+
+NEWEST_AGENT_VERSIONS = frozenset({NEWEST_AGENT_VERSION, COMPARER_VERSION})
+
 
 def choose_agent(
-    pinned: str, operators: str, running: AgentMark | None, *, needs_newest: bool
+    pinned: str,
+    operators: str,
+    running: AgentMark | None,
+    *,
+    needs_newest: bool,
+    needs_comparer: bool = False,
 ) -> AgentMark:
     """Return the agent: the pinned image, else the running one, else the operator's own.
 
     The running image stays while its version will do, so that an operator upgrade leaves routers
     alone; a new namespace gets the operator's current image.
     """
-    will_do = {NEWEST_AGENT_VERSION} if needs_newest else {AGENT_VERSION, NEWEST_AGENT_VERSION}
+    versions = (AGENT_VERSION, NEWEST_AGENT_VERSION, COMPARER_VERSION)
+    will_do = versions[2 if needs_comparer else 1 if needs_newest else 0 :]
     keeps = running is not None and running.image != "" and running.version in will_do
     if running is not None and keeps and pinned in ("", running.image):
         return running
 
-    version = NEWEST_AGENT_VERSION if needs_newest else AGENT_VERSION
+    # A new image brings no comparer along where there was none, and leaves the one that is there.
+    had = running is not None and running.version == COMPARER_VERSION
+    version = COMPARER_VERSION if had else will_do[0]
     return AgentMark(version, pinned or operators)
 
 
@@ -229,6 +256,7 @@ def _pod_spec(spec: RouterSpec) -> Manifest:
         {"name": "token", "projected": {"sources": _token_sources()}},
     ]
 
+    comparers = [_comparer_container(spec)] if spec.has_comparer else []
     return {
         **render_placement(spec.pods),
         "serviceAccountName": names.ROUTER_NAME,
@@ -238,7 +266,7 @@ def _pod_spec(spec: RouterSpec) -> Manifest:
         "securityContext": render_pod_security(USER, spec.users, owns_volumes=True),
         "affinity": {"podAntiAffinity": _spread_over_nodes()},
         "initContainers": [_agent_container(spec)],
-        "containers": [_envoy_container(spec)],
+        "containers": [_envoy_container(spec), *comparers],
         "volumes": volumes,
     }
 
@@ -275,6 +303,8 @@ def _agent_container(spec: RouterSpec) -> Manifest:
         _from_pod_field("POD_UID", "metadata.uid"),
         _from_pod_field("POD_NAMESPACE", "metadata.namespace"),
     ]
+    if spec.has_comparer:
+        environment.append({"name": COMPARER_VARIABLE, "value": "true"})
     mounts = [
         {"name": "xds", "mountPath": XDS_DIRECTORY},
         {"name": "token", "mountPath": TOKEN_DIRECTORY, "readOnly": True},
@@ -308,6 +338,35 @@ def _envoy_container(spec: RouterSpec) -> Manifest:
         "securityContext": _SECURITY,
         "volumeMounts": [{"name": "xds", "mountPath": XDS_DIRECTORY}],
     }
+
+
+def _comparer_container(spec: RouterSpec) -> Manifest:
+    """A shell that waits for orders, and only then starts the comparer, and starts it again.
+
+    A container that ends makes its pod not Ready, and takes the router away from its clients; so
+    this one never ends, whatever becomes of the comparer.
+    """
+    limit = {"containerName": "comparer", "resource": "limits.memory"}
+
+    return {
+        "name": "comparer",
+        "image": spec.agent_image,
+        "command": ["sh", "-c", _WAIT_FOR_ORDERS],
+        "env": [{"name": MEMORY_VARIABLE, "valueFrom": {"resourceFieldRef": limit}}],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "resources": _COMPARER_RESOURCES,
+        "securityContext": _SECURITY,
+        "volumeMounts": [{"name": "xds", "mountPath": XDS_DIRECTORY}],
+    }
+
+
+_WAIT_FOR_ORDERS = f"""
+trap 'kill "$!" 2>/dev/null; exit 0' TERM
+while :; do
+  test ! -e {XDS_DIRECTORY}/{ORDERS_FILE} || {{ slipway comparer & wait "$!"; }}
+  sleep 2 & wait "$!"
+done
+""".strip()
 
 
 def _from_pod_field(name: str, path: str) -> Manifest:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 from slipway.api.modeldeployment import Tolerance
-from slipway.policy.analysis.metrics.share import MOST_CREDIT, PASS_AT, TAKEN_BACK_BELOW
+from slipway.policy.analysis.metrics.share import MOST_CREDIT, TAKEN_BACK_BELOW
+from slipway.policy.analysis.plan import PASS_AT
 from slipway.policy.statistics import dispersion, eprocess
 
 Floats = NDArray[np.float64]

@@ -18,6 +18,7 @@ from tests.bench.analysis.rollouts import cases
 from tests.bench.analysis.rollouts.case import Case
 from tests.bench.analysis.rollouts.climb import Result
 from tests.bench.analysis.rollouts.outcome import CaseOutcome, interval
+from tests.bench.analysis.shadow import TARGET_RATE, VERSIONS, PairsOutcome, cell_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,7 @@ def rolled_back(outcome: CaseOutcome) -> Measured:
 
 def seconds_to_find(outcome: CaseOutcome) -> Measured:
     """Return the median of the seconds from a fault to its roll back; those not found are last."""
-    missing = [float("inf")] * (outcome.runs - len(outcome.found_after))
-    return _point(median([*outcome.found_after, *missing]), "s")
+    return _median_with_missing(outcome.found_after, outcome.runs)
 
 
 def median_harmed(outcome: CaseOutcome) -> Measured:
@@ -106,6 +106,21 @@ def margin_passed(outcome: MarginOutcome) -> Measured:
     return _share(outcome.passed, outcome.runs)
 
 
+def seconds_to_refuse(outcome: PairsOutcome) -> Measured:
+    """Return the median of the seconds to a refusal; those that were not refused are last."""
+    return _median_with_missing(outcome.refused, outcome.runs)
+
+
+def seconds_to_bake(outcome: PairsOutcome) -> Measured:
+    """Return the median of the seconds to the bake; those that did not get there are last."""
+    return _median_with_missing(outcome.whole, outcome.runs)
+
+
+def refused(outcome: PairsOutcome) -> Measured:
+    """Return the share that was refused."""
+    return _share(len(outcome.refused), outcome.runs)
+
+
 def times_the_limit(outcome: HourOutcome) -> Measured:
     """Return the mean number of requests to the Fail, as a multiple of what any test needs."""
     times = outcome.mean_requests / outcome.needed
@@ -116,6 +131,11 @@ def _share(seen: int, runs: int) -> Measured:
     low, high = interval(seen, runs)
     text = f"{100 * seen / runs:.3g}% ({100 * low:.3g} to {100 * high:.3g})"
     return Measured(seen / runs, low, high, text)
+
+
+def _median_with_missing(seconds: Sequence[float], runs: int) -> Measured:
+    missing = [float("inf")] * (runs - len(seconds))
+    return _point(median([*seconds, *missing]), "s")
 
 
 def _point(value: float, unit: str) -> Measured:
@@ -235,14 +255,40 @@ OF_MARGINS: tuple[Promise[MarginOutcome], ...] = (
     ),
 )
 
+AT_ONE = {version.name: cell_name(version, TARGET_RATE) for version in VERSIONS}
+OF_PAIRS: tuple[Promise[PairsOutcome], ...] = (
+    Promise(
+        "In pairs of answers at one request per second, errors of 5% beside 1%, 5% of other "
+        "answers and twice the latency are found within ten minutes, in half of the rollouts",
+        tuple(AT_ONE[version.name] for version in VERSIONS if not version.is_good),
+        600,
+        seconds_to_refuse,
+    ),
+    Promise(
+        "A good version of which half of the errors belong to the request may begin with the bake "
+        "within 15 minutes, in half of the rollouts",
+        (AT_ONE["as good"], AT_ONE["5% slower"]),
+        900,
+        seconds_to_bake,
+    ),
+    Promise(
+        "A version that is no worse is refused by its pairs in 1% of rollouts at most",
+        tuple(AT_ONE[version.name] for version in VERSIONS if version.is_good),
+        0.01,
+        refused,
+    ),
+)
+
 
 def answer_all(
     rollouts: Mapping[str, CaseOutcome],
     measured_hours: Mapping[str, HourOutcome],
     margins: Mapping[str, MarginOutcome],
+    pairs: Mapping[str, PairsOutcome],
 ) -> list[Answer]:
     """Return what was measured of every promise."""
     of_rollouts = [answer for promise in OF_ROLLOUTS for answer in promise.answers(rollouts)]
     of_hours = [answer for promise in OF_HOURS for answer in promise.answers(measured_hours)]
     of_margins = [answer for promise in OF_MARGINS for answer in promise.answers(margins)]
-    return [*of_rollouts, *of_hours, *of_margins]
+    of_pairs = [answer for promise in OF_PAIRS for answer in promise.answers(pairs)]
+    return [*of_rollouts, *of_hours, *of_margins, *of_pairs]

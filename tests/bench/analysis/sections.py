@@ -4,7 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 
-from tests.bench.analysis import hours, promises, scenario, tables, tables_of_rollouts, timing
+from tests.bench.analysis import (
+    hours,
+    promises,
+    scenario,
+    shadow,
+    tables,
+    tables_of_rollouts,
+    timing,
+)
 from tests.bench.analysis.bench import Bench, Cell
 from tests.bench.analysis.hours import (
     CHUNK_HOURS,
@@ -114,6 +122,11 @@ def answer_promises(bench: Bench) -> list[promises.Answer]:
         {outcome.case.name: outcome for outcome in of_rollouts},
         {outcome.hour.name: outcome for outcome in measured_hours(bench, asked)},
         {outcome.margin.name: outcome for outcome in measured_margins(bench)},
+        {
+            shadow.cell_name(*key): outcome
+            for key, outcome in shadow.measure_pairs(bench).items()
+            if outcome.runs
+        },
     )
 
 
@@ -167,6 +180,11 @@ SECTIONS = [
     Section("margin", "A candidate at the margin of a Pass, for 40 minutes", _margin),
     Section("limits", "Errors beside the limit of any test, at a weight of 5%", _limits),
     Section("peers", "Whole rollouts by the rules of peers", _peers),
+    Section(
+        "shadow",
+        "Pairs of answers before the steps: share, median seconds, users harmed",
+        lambda bench: shadow.make_table(bench, climb_of_peers),
+    ),
     Section(
         "fixed",
         "At a fixed weight of 5%: mean requests / median seconds / median harmed",

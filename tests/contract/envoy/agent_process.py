@@ -9,6 +9,7 @@ from pathlib import Path
 from slipway.agent.api_server import ApiServer
 from slipway.agent.main import AgentSettings, run_agent
 from slipway.agent.report import ProxyIdentity
+from slipway.api.shadow_orders import COMPARER_VARIABLE
 
 if __name__ == "__main__":
     logging.basicConfig(stream=sys.stderr, level=os.environ.get("LOG_LEVEL", "WARNING"))
@@ -20,6 +21,7 @@ if __name__ == "__main__":
                 directory=Path(os.environ["XDS_DIRECTORY"]),
                 port=int(os.environ["AGENT_PORT"]),
                 server=ApiServer(os.environ["API_URL"]),
+                has_comparer=os.environ.get(COMPARER_VARIABLE) == "true",
             )
         )
     )

@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from slipway.api import pairs
 from slipway.api.base import Manifest
 from slipway.api.counters import PATH, Counters, RouteCounters
+from slipway.api.pairs import Pairs
+from slipway.api.shadow_orders import COMPARER_VARIABLE
 from slipway.render import envoy
 
 from tests.contract.envoy.model import Model, bracketed
@@ -55,6 +58,8 @@ class Router:
     agent_port: int = field(default_factory=lambda: free_port(20_000, 25_000))
     agent: subprocess.Popen[bytes] | None = None
     proxy: subprocess.Popen[bytes] | None = None
+    comparer: subprocess.Popen[bytes] | None = None
+    has_comparer: bool = False
 
     async def start(self) -> None:
         """As the pod does: Envoy starts when the agent says so."""
@@ -76,6 +81,20 @@ class Router:
                 "XDS_DIRECTORY": str(self.directory),
                 "AGENT_PORT": str(self.agent_port),
                 "API_URL": self.api.url,
+                COMPARER_VARIABLE: str(self.has_comparer).lower(),
+            },
+        )
+
+    def start_comparer(self, *, niceness: int = 0) -> None:
+        """As the container does, once the agent has written orders."""
+        self.comparer = subprocess.Popen(
+            ["nice", "-n", str(niceness), sys.executable, "-m", "slipway", "comparer"],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "PYTHONPATH": f"{ROOT / 'operator'}",
+                "XDS_DIRECTORY": str(self.directory),
+                "LOG_LEVEL": "WARNING",
             },
         )
 
@@ -112,6 +131,7 @@ class Router:
             process.wait()
 
     def stop(self) -> None:
+        self.kill(self.comparer)
         self.kill(self.agent)
         self.kill(self.proxy)
 
@@ -131,6 +151,14 @@ class Router:
         ):
             assert answer.status == 200, await answer.text()
             return Counters.model_validate_json(await answer.text())
+
+    async def pairs(self) -> Pairs:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{self.agent_port}{pairs.PATH}") as answer,
+        ):
+            assert answer.status == 200, await answer.text()
+            return Pairs.model_validate_json(await answer.text())
 
     async def counters_of(self, revision: str, *, pinned: bool = False) -> RouteCounters:
         found = await self.counters()

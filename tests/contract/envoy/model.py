@@ -1,6 +1,8 @@
 """A stand-in for one Triton pod that answers, or fails, as it is told."""
 
 import asyncio
+import json
+import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -25,6 +27,8 @@ class Model:
     delay_seconds: float = 0.0
     break_off: bool = False
     """Close the connection in the middle of the response."""
+    output: list[float] | None = None
+    """One FP32 output "y" of every inference; None: an answer without outputs."""
     answers_per_message: int = 1
     """On a gRPC stream; a stream that gets none hangs."""
     headers_seen: list[dict[str, str]] = field(default_factory=list)
@@ -63,7 +67,34 @@ class Model:
             assert request.transport is not None
             request.transport.abort()
             return answer
-        return web.json_response({"model_name": "digits"}, status=self.http_status)
+        if self.output is not None and "Inference-Header-Content-Length" in request.headers:
+            return self._answer_binary(self.output)
+        whole = web.json_response(self._answer_json(), status=self.http_status)
+        if self.output is not None and "gzip" in request.headers.get("Accept-Encoding", ""):
+            whole.enable_compression(web.ContentCoding.gzip)
+        return whole
+
+    def _answer_json(self) -> dict[str, object]:
+        if self.output is None:
+            return {"model_name": "digits"}
+        shape = [1, len(self.output)]
+        output = {"name": "y", "datatype": "FP32", "shape": shape, "data": self.output}
+        return {"model_name": "digits", "outputs": [output]}
+
+    def _answer_binary(self, values: list[float]) -> web.Response:
+        raw = struct.pack(f"<{len(values)}f", *values)
+        about = {"name": "y", "datatype": "FP32", "shape": [1, len(values)]}
+        output = {**about, "parameters": {"binary_data_size": len(raw)}}
+        head = json.dumps({"model_name": "digits", "outputs": [output]}).encode()
+        headers = {"Inference-Header-Content-Length": str(len(head))}
+        return web.Response(body=head + raw, headers=headers, status=self.http_status)
+
+    def answer_grpc(self, request: service_pb2.ModelInferRequest) -> service_pb2.ModelInferResponse:
+        answer = service_pb2.ModelInferResponse(model_name=request.model_name, id=request.id)
+        if self.output is not None:
+            answer.outputs.add(name="y", datatype="FP32", shape=[1, len(self.output)])
+            answer.raw_output_contents.append(struct.pack(f"<{len(self.output)}f", *self.output))
+        return answer
 
 
 class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
@@ -76,7 +107,7 @@ class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[
         await asyncio.sleep(self._model.delay_seconds)
         if self._model.grpc_status is not grpc.StatusCode.OK:
             await context.abort(self._model.grpc_status, "as told")
-        return service_pb2.ModelInferResponse(model_name=request.model_name, id=request.id)
+        return self._model.answer_grpc(request)
 
     async def ModelStreamInfer(  # noqa: N802 -- the protocol's name
         self,

@@ -40,6 +40,7 @@ class TritonPythonModel:
         self._poison = faults.get("poison", False)
         self._error_every = faults.get("error_every", 0)
         self._errors_from_seconds = faults.get("errors_from_seconds", 0.0)
+        self._wrong_every = faults.get("wrong_every", 0)
         self._white_errors = faults.get("white_errors", False)
         self._hang_after = faults.get("hang_after", 0)
         self._answered = 0
@@ -72,6 +73,8 @@ class TritonPythonModel:
                 error = pb_utils.TritonError(f"{MARKER}: a faint scan has nothing to lighten")
                 return pb_utils.InferenceResponse(error=error)
         probabilities = self._read(images)
+        if self._wrong_every and self._answered % self._wrong_every == 0:
+            probabilities = np.roll(probabilities, 1, axis=1)
         labels = probabilities.argmax(axis=1).astype(np.int64).reshape(-1, 1)
         return pb_utils.InferenceResponse(
             output_tensors=[

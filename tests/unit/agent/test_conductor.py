@@ -18,6 +18,7 @@ from slipway.agent.discovery import Discovery
 from slipway.agent.endpoints import Endpoint, EndpointSlice
 from slipway.agent.files import Files
 from slipway.agent.report import ProxyIdentity, Reporter
+from slipway.agent.shadows import Shadows
 from slipway.api.base import Manifest
 from slipway.render.envoy import CLUSTERS_FILE, LISTENERS_FILE, ROUTES_FILE
 
@@ -99,6 +100,7 @@ class Bench:
             reporter,
             self.credentials,
             callers=Callers(FakeSecrets(), FakeSecrets(), FakeKeySets()),
+            shadows=Shadows("router-0", None),
             clock=lambda: self.now,
         )
 

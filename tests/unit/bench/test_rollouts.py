@@ -14,10 +14,12 @@ from tests.bench.analysis.page import write_tables
 from tests.bench.analysis.promises import (
     OF_HOURS,
     OF_MARGINS,
+    OF_PAIRS,
     OF_ROLLOUTS,
     Promise,
     answer_all,
     promoted,
+    seconds_to_refuse,
 )
 from tests.bench.analysis.rollouts.behaviour import (
     Behaviour,
@@ -34,6 +36,15 @@ from tests.bench.analysis.rollouts.climb import Ending, Result, climb
 from tests.bench.analysis.rollouts.outcome import CaseOutcome, interval
 from tests.bench.analysis.rollouts.service import CANDIDATE, STABLE, Service
 from tests.bench.analysis.seeds import seed_of, seeds
+from tests.bench.analysis.shadow import (
+    VERSIONS,
+    PairsEnd,
+    PairsOutcome,
+    Version,
+    compare,
+    describe_pairs,
+    seconds_at,
+)
 from tests.bench.analysis.store import Run, Store
 from tests.builders import NOON
 from tests.pages import ROOT
@@ -228,7 +239,7 @@ def test_a_promise_is_broken_where_the_interval_lies_above_it() -> None:
 def test_promises_are_asked_where_their_cells_were_run() -> None:
     case = good_versions()[0]
     outcome = CaseOutcome(case, ended(Result.ROLLED_BACK, 200))
-    found = [answer for answer in answer_all({case.name: outcome}, {}, {}) if answer.is_broken]
+    found = [answer for answer in answer_all({case.name: outcome}, {}, {}, {}) if answer.is_broken]
     assert [(answer.text, answer.cell) for answer in found] == [(OF_ROLLOUTS[0].text, case.name)]
 
 
@@ -271,6 +282,7 @@ def test_the_documentation_says_what_is_measured_as_a_promise() -> None:
     texts = [promise.text for promise in OF_ROLLOUTS]
     texts += [promise.text for promise in OF_HOURS]
     texts += [promise.text for promise in OF_MARGINS]
+    texts += [promise.text for promise in OF_PAIRS]
     page = " ".join((ROOT / "docs/analysis.md").read_text().split())
     promised = page.partition("## Promised")[2].partition("## Not promised")[0]
     assert [text for text in texts if text not in promised] == []
@@ -281,3 +293,19 @@ def test_tables_are_written_between_their_marks_and_nowhere_else(tmp_path: Path)
     page.write_text("before\n\n<!-- bad -->\nold\n<!-- /bad -->\n\nafter\n")
     write_tables(page, {"bad": "| new |", "good": "| none |"})
     assert page.read_text() == ("before\n\n<!-- bad -->\n\n| new |\n\n<!-- /bad -->\n\nafter\n")
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
+def test_pairs_at_one_request_a_second_come_to_their_end_as_the_table_says(
+    version: Version,
+) -> None:
+    end = PairsEnd(**compare(version, 1.0, 0))
+    assert end.is_refused is not version.is_good
+    assert end.seconds <= seconds_at(1.0)
+
+
+def test_a_comparison_that_found_nothing_has_no_time_and_no_share() -> None:
+    bad = next(version for version in VERSIONS if not version.is_good)
+    missed = PairsOutcome([PairsEnd(is_refused=False, weight=95, seconds=400.0)])
+    assert describe_pairs(bad, missed) == "found 0%"
+    assert seconds_to_refuse(missed).figure == float("inf")

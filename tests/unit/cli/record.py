@@ -11,9 +11,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from slipway.api import kinds
+from slipway.api.times import to_wire
 
+from tests.fakes.pairs import FakeComparer, Order
 from tests.unit.cli.recordings import PAGE, RECORDED, SCREENS, page_with_screens, recording
-from tests.unit.reconcile.world import OperatorWorld
+from tests.unit.reconcile.world import NAMESPACE, OperatorWorld
 
 GOLDEN: dict[str, Any] = {"goldenSet": {"uri": "https://models.example/golden.tar"}}
 STEPS = {"steps": [{"weight": 10, "holdSeconds": 60}, {"weight": 50, "approval": "Required"}]}
@@ -48,6 +50,23 @@ async def checking(world: OperatorWorld) -> None:
     await served(world)
     await world.ask_for("2", model=GOLDEN)
     await world.until(lambda: world.stage() == "Checking")
+
+
+async def shadowing(world: OperatorWorld) -> None:
+    await served(world)
+    world.pairs.comparers = {
+        pod["status"]["podIP"]: FakeComparer(pod["metadata"]["name"])
+        for pod in world.controllers.proxies(NAMESPACE)
+    }
+    await world.ask_for("2", rollout={"shadow": {"mode": "On"}}, model=GOLDEN)
+    await world.until(lambda: world.stage() == "Shadowing")
+    status = world.find(kinds.MODEL_DEPLOYMENT)["status"]
+    stable, candidate = status["stable"]["revision"], status["candidate"]["revision"]
+    for comparer in world.pairs.comparers.values():
+        comparer.at = world.clock.now()
+        comparer.give(Order("digits", stable, candidate, to_wire(comparer.at)))
+        comparer.compare(40, both=1, differing=1)
+    await world.live(20)
 
 
 async def progressing(world: OperatorWorld) -> None:
@@ -124,6 +143,7 @@ STORIES: dict[str, Story] = {
     "packaging": packaging,
     "starting": starting,
     "checking": checking,
+    "shadowing": shadowing,
     "progressing": progressing,
     "awaiting-approval": awaiting_approval,
     "paused": paused,

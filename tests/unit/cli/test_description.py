@@ -199,9 +199,25 @@ def test_what_happens_next_in_every_stage() -> None:
         "rejected": (
             "nothing until the spec changes; to try again: kubectl slipway retry digits -n vision"
         ),
-        "failed": "another attempt in 10s (12:02:44 UTC)",
+        "failed": "another attempt in 10s (12:02:54 UTC)",
         "paused": "nothing while paused; to continue: kubectl slipway resume digits -n vision",
     }
+
+
+def test_a_comparison_of_answers_says_when_it_ends_at_the_latest_and_how_to_go_on() -> None:
+    found = recording("shadowing")
+    assert found.next_steps()[:2] == [
+        "the steps once the pairs of answers are enough, or their time is over",
+        "to begin with the steps now: kubectl slipway skip digits -n vision",
+    ]
+    found.manifest["spec"]["rollout"]["shadow"]["maxSeconds"] = 600
+    assert "enough, or in 9m" in found.next_steps()[0]
+
+
+def test_before_the_checks_it_is_known_whether_answers_are_compared_first() -> None:
+    found = recording("checking")
+    found.manifest["spec"]["rollout"]["shadow"] = {"mode": "On"}
+    assert found.next_steps()[0] == "copies of requests for the candidate once the checks pass"
 
 
 def test_a_rollback_without_traffic_or_without_a_stable_restored_nothing() -> None:

@@ -29,7 +29,8 @@ def row(screen: str, step: str) -> list[str]:
 
 
 def test_a_hold_and_the_bake_take_at_least_their_time() -> None:
-    screen = planned("idle", 1000.0, steps=[{"weight": 10, "holdSeconds": 300}], bakeSeconds=600)
+    steps, off = [{"weight": 10, "holdSeconds": 300}], {"mode": "Off"}
+    screen = planned("idle", 1000.0, steps=steps, bakeSeconds=600, shadow=off)
     assert row(screen, "1 ")[-3:] == ["5m", "5m", "5m"]
     bake = [line.split()[-3:] for line in screen.splitlines() if line.strip().startswith("bake")]
     assert bake == [["8m", "8m", "13m"], ["2m", "2m", "15m"]]
@@ -129,3 +130,50 @@ def test_the_way_back_to_an_earlier_version_takes_no_steps(run: Program) -> None
 
     out = run("plan", "digits", "--rps=5").out
     assert "straight to 100% as soon as its replicas are ready: the way back to version 3" in out
+
+
+# ── the comparison before the steps ──
+
+SLOW_STEPS = {"steps": [{"weight": 10}, {"weight": 50}]}
+
+
+def test_the_plan_says_why_answers_are_compared_and_with_which_weight_the_steps_begin() -> None:
+    screen = planned("idle", 1.0, **SLOW_STEPS)
+    assert "shadow on: there is no golden set; pairs of answers for 6m" in " ".join(screen.split())
+    assert "the first weight is then 95%" in " ".join(screen.split())
+    assert row(screen, "shadow")[1:4] == ["0%", "1/s", "403"]
+    assert row(screen, "1 ")[-2:] == ["passed", "over"]
+
+
+def test_with_a_golden_set_it_depends_on_how_long_the_steps_take() -> None:
+    def said(per_second: float) -> str:
+        found = recording("idle")
+        found.manifest["spec"]["model"]["goldenSet"] = {"uri": "https://models.example/golden.tar"}
+        found.manifest["spec"]["rollout"] |= SLOW_STEPS
+        return " ".join(found.plan(per_second).split())
+
+    assert "shadow on: the steps alone take about 50 min at 1 requests/s;" in said(1.0)
+    assert "shadow off: the steps alone take about 31 s at 100 requests/s" in said(100.0)
+    assert "shadow off: no requests were counted" in said(0.0)
+
+
+def test_the_plan_says_who_turned_the_comparison_off() -> None:
+    screen = planned("idle", 1.0, shadow={"mode": "Off"}, **SLOW_STEPS)
+    assert "shadow off: rollout.shadow.mode is Off" in screen
+    assert "passed over" not in screen
+
+
+def test_where_time_is_over_before_the_pairs_are_enough_a_smaller_weight_is_planned() -> None:
+    screen = planned("idle", 1.0, shadow={"maxSeconds": 300}, **SLOW_STEPS)
+    assert "the first weight is then 50%" in " ".join(screen.split())
+
+
+def test_with_strategy_shadow_a_person_decides() -> None:
+    screen = planned("idle", 1.0, strategy="Shadow", **SLOW_STEPS)
+    assert "then a person decides" in screen
+    assert "promoted after" not in screen
+
+
+def test_what_the_rollout_under_way_decided_is_what_counts() -> None:
+    assert "shadow off: no router pod counts pairs" in planned("progressing", 1.0)
+    assert "shadow on: answers are being compared" in planned("shadowing", 1.0)

@@ -11,6 +11,8 @@ from slipway.api.modeldeployment import (
     Outcome,
     RevisionStatus,
     RolloutStatus,
+    ShadowState,
+    ShadowStatus,
     Stage,
 )
 
@@ -221,7 +223,8 @@ def test_the_report_has_the_documented_form() -> None:
     version = asdict(report)["versions"][0]
     assert set(version) == {
         *("version", "outcome", "reason", "revision", "image", "stage_seconds"),
-        *("weights_seen_by_client", "client", "samples_at_decision", "decision_to_zero_seconds"),
+        *("weights_seen_by_client", "client", "samples_at_decision", "pairs"),
+        "decision_to_zero_seconds",
     }
     assert set(version["client"]) == {"sent", "failed", "failed_by_model"}
     assert set(asdict(report)["seconds"]) == {"cluster", "images", "install", "models", "rollouts"}
@@ -239,11 +242,11 @@ def good_report() -> Report:
     return Report(versions, GOOD_TOTAL)
 
 
-def test_four_right_outcomes_without_a_lost_request_are_no_problem() -> None:
+def test_right_outcomes_without_a_lost_request_are_no_problem() -> None:
     assert find_problems(good_report(), VERSIONS, []) == []
 
 
-@pytest.mark.parametrize("index", range(4))
+@pytest.mark.parametrize("index", range(len(VERSIONS)))
 def test_every_wrong_outcome_is_a_problem(index: int) -> None:
     report = good_report()
     report.versions[index] = replace(report.versions[index], outcome="Superseded")
@@ -259,7 +262,9 @@ def test_a_version_that_is_missing_is_a_problem() -> None:
     report = good_report()
     report.versions.pop()
 
-    assert find_problems(report, VERSIONS, []) == ["version 4: expected RolledBack, found no end"]
+    assert find_problems(report, VERSIONS, []) == [
+        "version 5: expected RejectedByShadow, found no end"
+    ]
 
 
 def test_a_lost_request_is_a_problem_and_says_what_the_client_saw() -> None:
@@ -272,13 +277,14 @@ def test_a_lost_request_is_a_problem_and_says_what_the_client_saw() -> None:
     assert problem == "1 of 1,000 requests were lost: 1 times '503 no healthy upstream'"
 
 
-def test_a_version_that_was_rejected_must_not_have_answered_anybody() -> None:
+@pytest.mark.parametrize("number", [3, 5])
+def test_a_version_that_was_rejected_must_not_have_answered_anybody(number: int) -> None:
     records = [replace(second(1000, old=99, new=0), revisions={"aaaa0001": 99, "cccc0003": 1})]
     report = good_report()
-    report.versions[2] = replace(report.versions[2], revision="cccc0003")
+    report.versions[number - 1] = replace(report.versions[number - 1], revision="cccc0003")
 
     assert find_problems(report, VERSIONS, records) == [
-        "version 3 was rejected, but answered clients before"
+        f"version {number} was rejected, but answered clients before"
     ]
 
 
@@ -299,6 +305,20 @@ def test_a_line_has_weights_samples_and_the_verdict_with_its_numbers() -> None:
     assert " ".join(text.split()) == (
         "1:05 v2 Step 1 of 3 5% 5.0% 50/950 1,200 3 errors Fail 8.0% vs 0.0%, limit 0.2%"
     )
+
+
+def test_before_any_client_is_answered_a_line_has_the_pairs() -> None:
+    story = Story("2", applied=1000.0)
+    shadowing = status(Stage.SHADOWING, weight=0)
+    assert shadowing.rollout is not None
+    compared = ShadowStatus(state=ShadowState.COMPARING, pairs=1200)
+    rollout = shadowing.rollout.model_copy(update={"shadow": compared})
+    story.observe(1005.0, shadowing.model_copy(update={"rollout": rollout}))
+
+    text = render_line(Moment(65.0, story, [], Totals(1200, 0, 0)))
+
+    assert text.split()[:6] == ["1:05", "v2", "Shadowing", "0%", "-", "1,200"]
+    assert report_version(story, [], 1020.0).pairs == 1200
 
 
 def test_the_timeline_is_quiet_while_only_numbers_change(

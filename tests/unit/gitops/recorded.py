@@ -18,7 +18,8 @@ from slipway.errors import (
 
 from tests.fakes.api import Change
 from tests.fakes.cluster import Trouble, Write
-from tests.unit.reconcile.world import OperatorWorld
+from tests.fakes.pairs import FakeComparer
+from tests.unit.reconcile.world import NAMESPACE, OperatorWorld
 
 APPROVAL: Manifest = {"steps": [{"weight": 10, "approval": "Required"}]}
 GOLDEN: Manifest = {"model": {"goldenSet": {"uri": "https://models.example/golden.tar"}}}
@@ -66,6 +67,17 @@ async def a_good_version(world: OperatorWorld) -> None:
     await promoted(world)
     await world.ask_for("2", **GOLDEN)
     await world.settle()
+
+
+async def a_version_that_answers_copies_first(world: OperatorWorld) -> None:
+    await promoted(world)
+    world.pairs.comparers = {
+        pod["status"]["podIP"]: FakeComparer(pod["metadata"]["name"])
+        for pod in world.controllers.proxies(NAMESPACE)
+    }
+    await world.ask_for("2", rollout={"shadow": {"mode": "On"}})
+    await world.until(lambda: world.stage() == "Shadowing")
+    await world.live(30)
 
 
 async def a_version_with_errors(world: OperatorWorld) -> None:
@@ -168,6 +180,11 @@ async def a_hook_of_another_namespace(world: OperatorWorld) -> None:
 
 Story = Callable[[OperatorWorld], Awaitable[None]]
 STORIES: dict[str, tuple[Story, str, str]] = {
+    "a version that answers copies first": (
+        a_version_that_answers_copies_first,
+        "InProgress",
+        "Progressing",
+    ),
     "a first version": (a_first_version, "Current", "Healthy"),
     "a good version": (a_good_version, "Current", "Healthy"),
     "a version with errors": (a_version_with_errors, "Failed", "Degraded"),

@@ -10,9 +10,11 @@ import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from slipway.agent.counters import render_metrics
+from slipway.agent.shadow_metrics import render_shadow_metrics
 from slipway.api import kinds
 from slipway.api.counters import Counters, Denied, Latency, RouteCounters, latency_edges
 from slipway.api.modeldeployment import Outcome
+from slipway.api.pairs import Pairs, RouteCopies, RoutePairs
 from slipway.api.reasons import Reason
 from slipway.engine.queue import Key
 from slipway.errors import Forbidden
@@ -70,7 +72,23 @@ def router_families() -> list[Metric]:
     at = datetime.now(UTC).isoformat()
     denied = [Denied(name="digits", status=401, requests=3)]
     counters = Counters(proxy="router-a", envoy_start="1", at=at, routes=[route], denied=denied)
-    return list(text_string_to_metric_families(render_metrics(counters)))
+    text = render_metrics(counters) + render_shadow_metrics(a_page(route.latency))
+    return list(text_string_to_metric_families(text))
+
+
+def a_page(latency: Latency) -> Pairs:
+    since = "2026-11-29T09:00:00Z"
+    copies = RouteCopies(name="digits", candidate="0badcafe", since=since)
+    pairs = RoutePairs(
+        name="digits",
+        stable="0cafe000",
+        candidate="0badcafe",
+        since=since,
+        stable_latency=latency,
+        candidate_latency=latency,
+    )
+    counted = {"digits": 1}
+    return Pairs(proxy="router-a", copies=[copies], pairs=[pairs], offered=counted, lost=counted)
 
 
 @pytest.fixture
@@ -144,6 +162,7 @@ async def test_a_rollout_shows_its_stage_weights_replicas_and_verdicts(
         known = {"metric": analysis["name"], "verdict": analysis["verdict"]}
         assert exposed.values("slipway_analysis_verdict", **known, **of) == [1]
     assert exposed.values("slipway_modeldeployment_condition", type="Available", **of) == [1]
+    assert exposed.values("slipway_rollout_shadow_state", state="Off", **of) == [1]
 
 
 async def test_what_was_deleted_is_gone(world: OperatorWorld) -> None:

@@ -25,6 +25,7 @@ from tests.models.samples import (
     GOLDEN,
     LATE_SECONDS,
     SCANNER,
+    SMALL_GOLDEN,
     Faults,
     build_samples,
 )
@@ -167,6 +168,17 @@ def test_version_4_answers_as_version_2_does(scanner: Any, tmp_path: Path) -> No
     labels = np.concatenate([answer.outputs["label"] for answer in answers])
 
     assert (labels == labels_of("digits-2.onnx", images)).all()
+
+
+def test_version_5_passes_both_golden_sets_and_misreads_faint_scans_without_an_error() -> None:
+    assert agreement(labels_of("filtered.onnx", golden_cases()["input.image"])) > MIN_AGREEMENT
+    small = np.load(io.BytesIO(unpack(SMALL_GOLDEN)["cases.npz"]))
+    for name in ("digits-2.onnx", "filtered.onnx"):
+        assert (labels_of(name, small["input.image"]) == small["output.label"]).all()
+
+    images = build_samples().load
+    differ = (labels_of("filtered.onnx", images) != labels_of("digits-2.onnx", images)).mean()
+    assert 0.1 < differ < 0.3
 
 
 def test_a_broken_model_says_why_it_does_not_load(scanner: Any, tmp_path: Path) -> None:

@@ -16,10 +16,13 @@ from typing import Any
 from slipway.api.counters import Counters
 from slipway.api.modeldeployment import MetricPreset, ModelDeployment, ModelDeploymentStatus
 from slipway.api.modeldeployment.status import STATE_LENGTH
+from slipway.api.modelroute import Shadow
 from slipway.api.names import ANNOTATION_ACTION
 from slipway.api.reasons import Reason, Why
 from slipway.api.result import CheckResult, CheckVerdict, PackageResult
+from slipway.api.times import to_wire
 from slipway.policy.analysis.inputs import Count, Counted, Reading
+from slipway.policy.analysis.pairs.look import look_at_pairs, needs_pairs
 from slipway.policy.analysis.study import Study, study_of
 from slipway.policy.decision import Decision
 from slipway.policy.facts import (
@@ -49,6 +52,7 @@ from slipway.policy.rollout.decide import decide
 from slipway.policy.rollout.look_again import is_job_of_look
 from slipway.policy.rollout.scheduling import awaits_schedule
 from slipway.policy.served import Served, total_served
+from slipway.policy.shadow.counts import PairsMemory
 from slipway.policy.status import desired_status, store_memories
 from slipway.policy.status_due import is_due
 
@@ -62,6 +66,7 @@ from tests.builders import (
     digest_at,
     meta,
 )
+from tests.fakes.pairs import FakeComparer, Order
 from tests.unit.worlds import Killed, RolloutWorld
 
 QUIET_SECONDS = 45
@@ -98,7 +103,7 @@ class DecisionWorld(RolloutWorld):
     bytes_: str = ""
     """What lies at every address now, beside its name."""
     faults: dict[str, str] = field(default_factory=dict)
-    """By version: errors, golden, crash, never-ready."""
+    """By version: errors, answers, slow, golden, crash, never-ready."""
     writes: int = 0
     weight_log: list[dict[str, int]] = field(default_factory=list)
     """By version."""
@@ -112,6 +117,16 @@ class DecisionWorld(RolloutWorld):
     """The first reading since a rollout began."""
     standing: dict[str, Any] = field(default_factory=dict)
     """What every version that is asked for has in its spec."""
+    comparers: dict[str, FakeComparer] = field(default_factory=dict)
+    """By proxy; none: the routers are older than pairs are."""
+    pairs_per_second: int = 20
+    """Of each comparer."""
+    shadow: Shadow | None = None
+    """Copies that the route orders."""
+    keeps_state: bool = False
+    streams_answers: bool | None = False
+    seen: PairsMemory | None = None
+    """What this process of the operator knows of the pairs."""
     skew: dict[str, timedelta] = field(default_factory=dict)
     """By proxy: how far the clock of its node is ahead."""
 
@@ -128,7 +143,13 @@ class DecisionWorld(RolloutWorld):
                 for name, (generation, weights, _) in self.acked.items()
             )
             route = RouteFact(
-                meta("digits"), self.generation, 10_000, dict(self.weights), None, proxies
+                meta("digits"),
+                self.generation,
+                10_000,
+                dict(self.weights),
+                None,
+                proxies,
+                shadow=self.shadow.revision if self.shadow is not None else None,
             )
 
         facts = Facts(
@@ -150,6 +171,11 @@ class DecisionWorld(RolloutWorld):
         facts = replace(facts, measured=self._measure(facts), served=self._count_served(facts))
         if watched_level(facts, self.now) is not None:
             facts = replace(facts, worsening=self.worsening)
+        if self.comparers and needs_pairs(facts):
+            pages = [comparer.page() for comparer in self.comparers.values()]
+            found = look_at_pairs(facts, pages, self.now, self.seen)
+            facts = replace(facts, pairs=found, judgements=found.judgements)
+            self.seen = found.memory
         study = study_of(facts)
         if study is None:
             return facts
@@ -245,6 +271,7 @@ class DecisionWorld(RolloutWorld):
         try:
             self._execute(decision, facts, write)
         except Killed:
+            self.seen = None
             self.log.append("KILLED")
         return decision
 
@@ -280,8 +307,9 @@ class DecisionWorld(RolloutWorld):
                     write()
                     self.workloads[name].wanted = number
 
-        if dict(decision.weights) != self.weights:
+        if dict(decision.weights) != self.weights or decision.shadow != self.shadow:
             write()
+            self.shadow = decision.shadow
             self.weights = dict(decision.weights)
             self.generation += 1
             self.weight_log.append(self._named(self.weights))
@@ -335,6 +363,7 @@ class DecisionWorld(RolloutWorld):
         self._run_pods()
         self._acknowledge()
         self._load()
+        self._compare()
 
     def _run_jobs(self) -> None:
         for number, job in enumerate(self.jobs):
@@ -355,7 +384,14 @@ class DecisionWorld(RolloutWorld):
             return CheckResult(
                 verdict=CheckVerdict.FAIL, reason="GoldenSetFailed", message="3 of 50 agree"
             )
-        return CheckResult(verdict=CheckVerdict.PASS, reason="GoldenSetPassed", cases=50, agreed=50)
+        return CheckResult(
+            verdict=CheckVerdict.PASS,
+            reason="GoldenSetPassed",
+            cases=50,
+            agreed=50,
+            keeps_state=self.keeps_state,
+            streams_answers=self.streams_answers,
+        )
 
     def _run_pods(self) -> None:
         for name, state in self.workloads.items():
@@ -394,6 +430,30 @@ class DecisionWorld(RolloutWorld):
                         continue
                     counts[0] += 1
                     counts[1] += fault == "errors" and self.random.random() < 0.2
+
+    def _compare(self) -> None:
+        """Every comparer whose proxy has the order compares what stable answered."""
+        for proxy, comparer in self.comparers.items():
+            comparer.write(self.now)
+            acked = self.acked.get(proxy)
+            if acked is None or acked[0] != self.generation:
+                continue
+            stable = self.md.status.stable
+            if self.shadow is None or stable is None:
+                comparer.give(None)
+                continue
+            candidate, since = self.shadow.revision, to_wire(self.now)
+            comparer.give(Order("digits", stable.revision, candidate, since))
+            fault = self.faults.get(self.versions[candidate])
+            pairs = self.pairs_per_second
+            comparer.compare(
+                pairs,
+                worse=sum(fault == "errors" and self.random.random() < 0.2 for _ in range(pairs)),
+                differing=sum(
+                    fault == "answers" and self.random.random() < 0.1 for _ in range(pairs)
+                ),
+                ratio=2.0 if fault == "slow" else 1.0,
+            )
 
     def act(self, verb: str) -> None:
         self.actions += 1

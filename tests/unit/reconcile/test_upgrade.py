@@ -65,6 +65,25 @@ def deployment_of(world: OperatorWorld, version: str) -> str:
     return str(found)
 
 
+def router_containers(world: OperatorWorld, namespace: str = NAMESPACE) -> list[str]:
+    deployment = world.find(kinds.DEPLOYMENT, names.ROUTER_NAME, namespace)
+    return [each["name"] for each in deployment["spec"]["template"]["spec"]["containers"]]
+
+
+async def test_only_where_a_spec_asks_for_pairs_a_router_gets_a_comparer_and_it_stays() -> None:
+    world = await with_two_versions()
+    await world.ask_for("1", namespace="speech")
+    await world.settle()
+    await world.ask_for("3", rollout={"shadow": {"mode": "On"}})
+    await world.live(5)
+    assert router_containers(world) == ["envoy", "comparer"]
+    assert router_containers(world, "speech") == ["envoy"]
+
+    await world.ask_for("3", rollout={"shadow": {"mode": "Off"}})
+    await world.settle()
+    assert router_containers(world) == ["envoy", "comparer"]
+
+
 async def test_dual_stack_reaches_the_clients_services_and_no_pod() -> None:
     router = SETTINGS.router.model_copy(update={"ip_family_policy": "PreferDualStack"})
     twin = upgrade(await with_two_versions(), SETTINGS.model_copy(update={"router": router}))

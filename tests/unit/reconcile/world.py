@@ -30,6 +30,7 @@ from tests.fakes.api import Change, FakeApi
 from tests.fakes.clock import FakeClock
 from tests.fakes.cluster import FakeCluster, Trouble, Write
 from tests.fakes.controllers import Controllers
+from tests.fakes.pairs import FakePairs
 from tests.fakes.sources import FakeDownloads, FakeFailures, FakeHooks, FakePrometheus
 from tests.unit.worlds import Killed, RolloutWorld
 
@@ -78,6 +79,7 @@ class Fakes:
     failures: FakeFailures
     hooks: FakeHooks
     downloads: FakeDownloads
+    pairs: FakePairs
 
 
 class Operator:
@@ -111,6 +113,7 @@ class Operator:
             cluster=self.cluster,
             counters=controllers,
             downloads=sources.downloads,
+            pairs=sources.pairs,
             servers=controllers.servers,
             metrics=sources.prometheus,
             failures=sources.failures,
@@ -158,6 +161,7 @@ class OperatorWorld(RolloutWorld):
         self.controllers = Controllers(self.api, self.clock)
         self.prometheus, self.failures, self.hooks = FakePrometheus(), FakeFailures(), FakeHooks()
         self.downloads = FakeDownloads()
+        self.pairs = FakePairs()
         self.trouble = Trouble()
         self.leaders = 0
         self.settings = SETTINGS
@@ -185,7 +189,7 @@ class OperatorWorld(RolloutWorld):
             epoch,
             self.trouble,
             settings=self.settings,
-            sources=Fakes(self.prometheus, self.failures, self.hooks, self.downloads),
+            sources=Fakes(self.prometheus, self.failures, self.hooks, self.downloads, self.pairs),
         )
         self.operator.cluster.writes = self.writes
         self.operator.passes.results = self.results

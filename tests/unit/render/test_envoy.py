@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import pytest
@@ -109,6 +110,62 @@ def test_a_weight_changes_the_routes_and_nothing_else() -> None:
     assert envoy.render_listeners("/xds", (ROUTE,)) == envoy.render_listeners("/xds", (other,))
     assert ROUTE.clusters == other.clusters
     assert ROUTE.hash != other.hash
+
+
+COPIED = replace(ROUTE, copying=envoy.Copying(CANDIDATE, 250_000, 4096))
+
+
+def filters_of(listener: Manifest) -> list[Manifest]:
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    filters: list[Manifest] = manager["http_filters"]
+    return filters
+
+
+def listeners_beside_a_comparer(route: envoy.Route) -> list[Manifest]:
+    found = envoy.render_listeners("/xds", (route,), has_comparer=True)
+    listeners: list[Manifest] = found["resources"]
+    return listeners
+
+
+def test_beside_a_comparer_every_listener_can_copy_and_does_not_unless_a_route_says_so() -> None:
+    users, copies = listeners_beside_a_comparer(ROUTE)
+
+    assert copies["name"] == envoy.SHADOW_LISTENER
+    names = [each["name"].rpartition(".")[2] for each in filters_of(users)]
+    assert names == ["grpc_stats", "header_mutation", "ext_proc", "router"]
+    assert [each.get("disabled", False) for each in filters_of(users)] == [False, True, True, False]
+
+
+def test_a_shadow_that_comes_pauses_or_goes_closes_no_clients_connection() -> None:
+    paused = replace(COPIED, copying=envoy.Copying(CANDIDATE, 0, 4096))
+
+    same = listeners_beside_a_comparer(ROUTE)
+    assert listeners_beside_a_comparer(COPIED) == listeners_beside_a_comparer(paused) == same
+    assert COPIED.clusters == paused.clusters
+    assert "typed_per_filter_config" not in json.dumps(envoy.render_routes((paused,)))
+
+
+def test_without_a_shadow_nothing_is_copied_and_no_cluster_takes_copies() -> None:
+    assert "typed_per_filter_config" not in json.dumps(envoy.render_routes((ROUTE,)))
+    assert not any(key.shadow for key in ROUTE.clusters)
+    for listener in envoy.render_listeners("/xds", (ROUTE,))["resources"]:
+        names = [each["name"].rpartition(".")[2] for each in filters_of(listener)]
+        assert names == ["grpc_stats", "router"]
+
+
+def test_copies_are_answered_by_clusters_of_their_own_and_bounded_in_number() -> None:
+    assert {key.revision for key in COPIED.clusters if key.shadow} == {CANDIDATE}
+
+    comparer = envoy.render_clusters(COPIED.clusters, "/xds")["resources"][-1]
+    (limits,) = comparer["circuit_breakers"]["thresholds"]
+    assert limits["max_requests"] == envoy.MOST_COPIES
+
+
+def test_the_share_of_copies_is_in_the_route_file() -> None:
+    other = replace(COPIED, copying=envoy.Copying(CANDIDATE, 125_000, 4096))
+
+    assert COPIED.clusters == other.clusters
+    assert COPIED.hash != other.hash
 
 
 def address_of(listen_on: str) -> Manifest:

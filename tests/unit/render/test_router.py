@@ -1,3 +1,8 @@
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
 import kubernetes_validate
 import pytest
 from slipway.api import names
@@ -13,9 +18,13 @@ POD: Manifest = BY_KIND["Deployment"]["spec"]["template"]["spec"]
 (AGENT,) = POD["initContainers"]
 (ENVOY,) = POD["containers"]
 
+COMPARING = RouterSpec("registry.local/slipway:1", "e", agent_version=router.COMPARER_VERSION)
+*_, WITH_COMPARER = router.render_router("vision", "anchor-uid", COMPARING)
+COMPARER = WITH_COMPARER["spec"]["template"]["spec"]["containers"][1]
+
 
 def test_manifests_are_valid_kubernetes() -> None:
-    for manifest in [router.render_anchor("vision"), *BY_KIND.values()]:
+    for manifest in [router.render_anchor("vision"), *BY_KIND.values(), WITH_COMPARER]:
         kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
 
 
@@ -60,7 +69,7 @@ def test_pods_meet_the_restricted_pod_security_standard() -> None:
     assert POD["securityContext"]["runAsNonRoot"] is True
     assert POD["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
 
-    for container in (AGENT, ENVOY):
+    for container in (AGENT, ENVOY, COMPARER):
         context = container["securityContext"]
         assert context["allowPrivilegeEscalation"] is False
         assert context["capabilities"] == {"drop": ["ALL"]}
@@ -82,8 +91,69 @@ def test_envoy_outlives_the_drain_and_the_pod_outlives_envoy() -> None:
     assert drain < leave < POD["terminationGracePeriodSeconds"]
 
 
-def test_no_container_has_a_cpu_limit() -> None:
+def test_no_container_on_the_way_of_requests_has_a_cpu_limit() -> None:
     assert all("limits" not in container["resources"] for container in (AGENT, ENVOY))
+
+
+def test_the_comparer_has_limits_of_its_own_and_asks_for_what_it_takes_while_it_waits() -> None:
+    resources = COMPARER["resources"]
+
+    assert resources["limits"].keys() == resources["requests"].keys() == {"cpu", "memory"}
+    assert resources["requests"] == {"cpu": "10m", "memory": "16Mi"}
+
+
+def test_the_agent_is_told_whether_a_comparer_runs_beside_it() -> None:
+    (agent,) = WITH_COMPARER["spec"]["template"]["spec"]["initContainers"]
+    assert {"name": "COMPARER", "value": "true"} in agent["env"]
+    assert all(each["name"] != "COMPARER" for each in AGENT["env"])
+
+
+@pytest.mark.parametrize(
+    ("running", "needs_comparer", "chosen"),
+    [
+        ("2", False, "2 old"),
+        ("2", True, "4 new"),
+        ("3", True, "4 new"),
+        ("4", True, "4 old"),
+        ("4", False, "4 old"),
+    ],
+)
+def test_pods_are_replaced_for_a_comparer_once_and_never_to_take_it_away(
+    running: str, needs_comparer: bool, chosen: str
+) -> None:
+    mark = router.AgentMark(running, "old")
+    found = router.choose_agent("", "new", mark, needs_newest=False, needs_comparer=needs_comparer)
+    assert str(found) == chosen
+
+
+def test_the_comparers_container_outlives_the_comparer(tmp_path: Path) -> None:
+    """Were it to end, the pod would not be Ready, and the router's clients would leave."""
+    orders, runs = tmp_path / "shadow.json", tmp_path / "runs"
+    program = tmp_path / "slipway"
+    program.write_text(f"#!/bin/sh\necho run >> {runs}\nkill -KILL $$\n")
+    program.chmod(0o755)
+    script = COMPARER["command"][2].replace("/xds", str(tmp_path)).replace("sleep 2", "sleep 0.05")
+    shell = subprocess.Popen(["sh", "-c", script], env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+
+    def count_runs() -> int:
+        return len(runs.read_text().splitlines()) if runs.exists() else 0
+
+    try:
+        assert count_runs() == 0
+        orders.touch()
+        wait_until(lambda: count_runs() > 2)
+        assert shell.poll() is None
+    finally:
+        shell.terminate()
+    assert shell.wait() == 0
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if holds():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it never held")
 
 
 def test_a_rollout_never_takes_a_router_away_before_another_is_ready() -> None:

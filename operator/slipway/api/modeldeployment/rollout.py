@@ -57,6 +57,56 @@ class AfterPromotion(ApiModel):
     """How long it is watched, in hours."""
 
 
+class Strategy(StrEnum):
+    """What a rollout is for."""
+
+    CANARY = "Canary"
+    """The candidate gets a growing share of the requests, and is promoted."""
+    SHADOW = "Shadow"
+    """The candidate answers copies of requests, for looking; a person promotes it."""
+
+
+class ShadowMode(StrEnum):
+    """Whether a candidate answers copies of requests before it gets any."""
+
+    AUTO = "Auto"
+    ON = "On"
+    OFF = "Off"
+
+
+class AnswersMode(StrEnum):
+    """What follows where the candidate's answers are not stable's."""
+
+    AUTO = "Auto"
+    ENFORCE = "Enforce"
+    REPORT_ONLY = "ReportOnly"
+
+
+class ShadowSpec(ApiModel):
+    """Copies of requests, which the candidate answers beside stable; users get stable's answer."""
+
+    mode: ShadowMode = ShadowMode.AUTO
+    """Auto: where the model keeps no state between requests and answers each once, and the steps
+    alone would take longer than 15 minutes at the request rate, or there is no golden set; requires
+    analysis.mode Auto. On: always where there is a stable revision. Off: never."""
+    percent: Annotated[int, Field(ge=1, le=100)] = 100
+    """Share of the requests that are copied, in percent."""
+    max_pairs_per_second: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Copies that each router pod makes in a second at most."""
+    min_pairs: Annotated[int, Field(ge=20, le=1_000_000)] = 200
+    """Pairs of answers that a candidate must have before they count for its steps."""
+    max_seconds: Annotated[int, Field(ge=10, le=604_800)] | None = None
+    """Time after which the steps begin all the same, in seconds; half of the deadline at most.
+    Absent: half an hour, and at less than one request a second as long as 1,800 of them take."""
+    min_agreement: Annotated[float, Field(ge=0, le=1)] = 0.99
+    """Share of the answers that must be stable's, within the rules of the golden set, or else the
+    tolerance of the output's datatype; ratio in [0, 1]."""
+    answers: AnswersMode = AnswersMode.AUTO
+    """Enforce: a candidate with fewer such answers is rejected. ReportOnly: it is reported. Auto:
+    Enforce where both revisions have that share of the golden set's answers, or where there is no
+    golden set and most answers are stable's; else the version is taken to answer differently."""
+
+
 class Rollout(ApiModel):
     """How a new revision gets its traffic."""
 
@@ -68,11 +118,22 @@ class Rollout(ApiModel):
                     "s, self.steps.filter(t, t.weight == s.weight).size() == 1)",
                     "weights must increase with every step",
                     ".steps",
-                )
+                ),
+                cel_rule(
+                    "!has(self.strategy) || self.strategy != 'Shadow' || !has(self.shadow)"
+                    " || !has(self.shadow.mode) || self.shadow.mode != 'Off'",
+                    "strategy Shadow compares answers, which shadow.mode Off forbids",
+                    ".shadow.mode",
+                ),
             ]
         }
     }
 
+    strategy: Strategy = Strategy.CANARY
+    """Canary: the weight rises step by step up to the promotion. Shadow: the candidate answers
+    copies of requests and nothing else, until a person uses `approve`, which begins with the steps,
+    or `promote`."""
+    shadow: ShadowSpec = ShadowSpec()
     steps: Annotated[list[Step], Field(max_length=20, json_schema_extra=ATOMIC)] | None = None
     """Weights of the candidate, strictly increasing. After the last one comes the bake, then all
     traffic. With an empty list a candidate goes straight to the bake. Absent: chosen from the
@@ -95,6 +156,11 @@ class Rollout(ApiModel):
     list: always."""
     analysis: Analysis = Analysis()
     after_promotion: AfterPromotion = AfterPromotion()
+
+    @property
+    def asks_for_pairs(self) -> bool:
+        """Whether answers are compared whatever the model and the traffic are like."""
+        return self.strategy is Strategy.SHADOW or self.shadow.mode is ShadowMode.ON
 
 
 class Automatic(StrEnum):

@@ -7,6 +7,8 @@ from pydantic import Field
 
 from slipway.api.base import ATOMIC, ApiModel, Digest, Percent, Revision, Text, Time, list_map
 from slipway.api.conditions import Condition
+from slipway.api.modeldeployment.rollout import AnswersMode
+from slipway.api.modelroute import ShadowOutput
 from slipway.api.precision import Optimized
 from slipway.api.result import SignedFiles, Warnings
 
@@ -21,6 +23,8 @@ class Stage(StrEnum):
     PACKAGING = "Packaging"
     STARTING = "Starting"
     CHECKING = "Checking"
+    SHADOWING = "Shadowing"
+    """The candidate answers copies of requests; users get stable's answers."""
     AWAITING_APPROVAL = "AwaitingApproval"
     PROGRESSING = "Progressing"
     BAKING = "Baking"
@@ -36,6 +40,7 @@ class Outcome(StrEnum):
     PROMOTED = "Promoted"
     REJECTED_BY_GOLDEN_SET = "RejectedByGoldenSet"
     REJECTED_BY_SIGNATURE = "RejectedBySignature"
+    REJECTED_BY_SHADOW = "RejectedByShadow"
     ROLLED_BACK = "RolledBack"
     SUPERSEDED = "Superseded"
     ABORTED = "Aborted"
@@ -202,6 +207,67 @@ class DownloadStatus(ApiModel):
     """When the pod that fetches was asked."""
 
 
+class ShadowState(StrEnum):
+    """What became of the comparison of answers."""
+
+    OFF = "Off"
+    """Nothing is compared in this rollout."""
+    COMPARING = "Comparing"
+    PASSED = "Passed"
+    """The pairs rule harm out at `firstWeight`."""
+    ENDED = "Ended"
+    """It ended without a verdict: too few pairs in time, or a person skipped it."""
+
+
+class ShadowDifference(ApiModel):
+    """A request that stable and the candidate answered differently."""
+
+    input_digest: Annotated[str, Field(max_length=71)]
+    """sha256 of the request's body."""
+    output: Annotated[str, Field(max_length=256)] | None = None
+    """Name of the output; absent if one of the two did not answer."""
+    text: Annotated[str, Field(max_length=256)]
+    """What differs."""
+    largest_difference: float | None = None
+    """Largest absolute difference of two numbers at the same place."""
+    at: Time
+    """When it was answered."""
+
+
+class ShadowStatus(ApiModel):
+    """The answers of the candidate to copies of requests, beside stable's."""
+
+    state: ShadowState
+    """Off, Comparing, Passed, or Ended: without a verdict."""
+    message: Text = ""
+    """Why it is off, or what the pairs show."""
+    since: Time | None = None
+    """Since when every proxy has been copying requests."""
+    since_active_seconds: int = 0
+    """Active time of the rollout at that moment, in seconds."""
+    pairs: int = 0
+    """Requests that both were asked."""
+    dropped: int = 0
+    """Copies that made no pair."""
+    first_weight: Percent = 0
+    """Weight up to which the pairs rule out more harm than maxHarm, in percent; 0: none."""
+    answers: AnswersMode = AnswersMode.AUTO
+    """What follows where answers differ. Auto: Enforce, where most are stable's."""
+    replicas_percent: Percent = 0
+    """Share of the requests that the candidate needs replicas for while it answers copies."""
+    outputs: Annotated[list[ShadowOutput], Field(max_length=64, json_schema_extra=ATOMIC)] = []
+    """Rules by output, from the golden set; with an empty list the defaults of the datatypes."""
+    earlier: Annotated[
+        list[Annotated[str, Field(max_length=128)]],
+        Field(max_length=32, json_schema_extra=ATOMIC),
+    ] = []
+    """Counts of earlier orders that the proxies still showed when this one was given; internal."""
+    differences: Annotated[
+        list[ShadowDifference], Field(max_length=5, json_schema_extra=ATOMIC)
+    ] = []
+    """Some of the requests that were answered differently."""
+
+
 class RolloutStatus(ApiModel):
     """The current rollout, or the result of the last one."""
 
@@ -219,6 +285,8 @@ class RolloutStatus(ApiModel):
     """Hash of the input (spec.model, packaging and server) that is rolled out."""
     schedule: Schedule | None = None
     """Steps and deadline of this rollout, where the spec leaves them to Slipway."""
+    shadow: ShadowStatus | None = None
+    """How the candidate's answers compare with stable's; absent before that was decided."""
     started_at: Time | None = None
     """When the rollout began."""
     step_started_at: Time | None = None

@@ -9,7 +9,7 @@ import click
 from slipway.cli.cli_error import CliError, ExitCode
 from slipway.cli.options import pass_session, slipway_command
 from slipway.cli.session import Session
-from slipway.cli.takeover.workloads import KINDS, describe_draft, import_one
+from slipway.cli.takeover.workloads import KINDS, describe_takeover, import_one
 
 AROUND = "services,horizontalpodautoscalers.autoscaling,deployments.apps"
 
@@ -53,7 +53,7 @@ def import_workload(session: Session, workload: str | None, filename: Any) -> No
 
     import yaml  # noqa: PLC0415 -- heavy: only here
 
-    comments = [f"# {line}".rstrip() for line in describe_draft(draft)]
+    comments = [f"# {line}".rstrip() for line in describe_takeover(draft)]
     text = yaml.safe_dump(draft.manifest(), sort_keys=False)
     sys.stdout.write("\n".join([*comments, text]))
 

@@ -3,22 +3,22 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from slipway.cli.takeover.draft import Draft, begin_draft
 from slipway.cli.takeover.pod import take_template
+from slipway.cli.takeover.takeover import Takeover, begin_takeover
 
 ENDPOINT_PORTS = frozenset({8000, 8001})
 
 
-def import_deployment(old: Mapping[str, Any], around: Iterable[Mapping[str, Any]]) -> Draft:
+def import_deployment(old: Mapping[str, Any], around: Iterable[Mapping[str, Any]]) -> Takeover:
     """Return the draft for a Deployment; `around` are other objects of its namespace."""
-    draft = begin_draft(old)
+    draft = begin_takeover(old)
     take_template(draft, old["spec"]["template"], "spec.template")
     take_surroundings(draft, old, around)
     return draft
 
 
 def take_surroundings(
-    draft: Draft, old: Mapping[str, Any], around: Iterable[Mapping[str, Any]]
+    draft: Takeover, old: Mapping[str, Any], around: Iterable[Mapping[str, Any]]
 ) -> None:
     """Take over replicas, autoscaler and the names of the Services of a workload."""
     draft.put("scaling.minReplicas", old["spec"].get("replicas"))
@@ -40,7 +40,7 @@ def _selects(service: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     return bool(selector) and selector.items() <= labels.items()
 
 
-def _take_autoscaler(draft: Draft, autoscaler: Mapping[str, Any]) -> None:
+def _take_autoscaler(draft: Takeover, autoscaler: Mapping[str, Any]) -> None:
     """Take over bounds, and a target of CPU or memory; the built-in engine has others."""
     spec, where = autoscaler["spec"], f"HorizontalPodAutoscaler/{autoscaler['metadata']['name']}"
     draft.put("scaling.minReplicas", spec.get("minReplicas", 1))
@@ -63,7 +63,7 @@ def _is_share_of_request(metric: Mapping[str, Any]) -> bool:
     return resource.get("name") in {"cpu", "memory"} and "averageUtilization" in resource["target"]
 
 
-def _take_service(draft: Draft, service: Mapping[str, Any]) -> None:
+def _take_service(draft: Takeover, service: Mapping[str, Any]) -> None:
     name = service["metadata"]["name"]
     draft.services.append(name)
     ports = {port["port"] for port in service["spec"].get("ports", ())}

@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from slipway.cli.takeover.draft import UNKNOWN_SOURCE, Draft, begin_draft
 from slipway.cli.takeover.pod import take_source, take_template
+from slipway.cli.takeover.takeover import UNKNOWN_SOURCE, Takeover, begin_takeover
 
 SCALED_BY_RESOURCE = {"cpu": "CPU", "memory": "Memory"}
 READ = {"model", "triton", "minReplicas", "maxReplicas", "scaleTarget", "scaleMetric", "containers"}
 
 
-def import_inference_service(old: Mapping[str, Any]) -> Draft:
+def import_inference_service(old: Mapping[str, Any]) -> Takeover:
     """Return the draft for an InferenceService; its pods are made by KServe and named by it."""
-    draft = begin_draft(old)
+    draft = begin_takeover(old)
     draft.put("model.name", old["metadata"]["name"])
     predictor = old["spec"]["predictor"]
     model = predictor.get("model") or predictor.get("triton") or {}
@@ -41,7 +41,7 @@ def _container(model: Mapping[str, Any]) -> dict[str, Any]:
     return {name: model[name] for name in names if name in model}
 
 
-def _take_scaling(draft: Draft, predictor: Mapping[str, Any]) -> None:
+def _take_scaling(draft: Takeover, predictor: Mapping[str, Any]) -> None:
     """Take over the bounds; KServe's default metric is the requests in flight, as ours."""
     smallest = predictor.get("minReplicas", 1)
     if smallest == 0:
@@ -64,7 +64,7 @@ def _take_scaling(draft: Draft, predictor: Mapping[str, Any]) -> None:
         )
 
 
-def _leave_the_rest(draft: Draft, spec: Mapping[str, Any], model: Mapping[str, Any]) -> None:
+def _leave_the_rest(draft: Takeover, spec: Mapping[str, Any], model: Mapping[str, Any]) -> None:
     for part in ("transformer", "explainer"):
         if part in spec:
             reason = "a pod of its own; put it into an ensemble of the model, or keep it in front"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from slipway.cli.takeover.draft import UNKNOWN_SOURCE, Draft
+from slipway.cli.takeover.takeover import UNKNOWN_SOURCE, Takeover
 
 Pod = Mapping[str, Any]
 
@@ -78,7 +78,7 @@ def is_triton(container: Mapping[str, Any]) -> bool:
     return any("tritonserver" in str(word) for word in words)
 
 
-def take_template(draft: Draft, template: Mapping[str, Any], path: str) -> None:
+def take_template(draft: Takeover, template: Mapping[str, Any], path: str) -> None:
     """Take over the pod template of a workload; `path` is where it lies."""
     metadata, pod = template.get("metadata", {}), template["spec"]
     draft.put("server.pod.annotations", metadata.get("annotations"))
@@ -106,7 +106,7 @@ def take_template(draft: Draft, template: Mapping[str, Any], path: str) -> None:
     _take_source(draft, pod, container, repository, place)
 
 
-def take_source(draft: Draft, uri: str) -> None:
+def take_source(draft: Takeover, uri: str) -> None:
     """Take over the address of a model, as Triton or KServe write it."""
     found = STORE_WITH_ENDPOINT.fullmatch(uri)
     if found:
@@ -116,7 +116,7 @@ def take_source(draft: Draft, uri: str) -> None:
     draft.put("model.source.uri", f"{uri.rstrip('/')}/" if is_directory else uri)
 
 
-def _find_triton(draft: Draft, pod: Pod, path: str) -> Mapping[str, Any] | None:
+def _find_triton(draft: Takeover, pod: Pod, path: str) -> Mapping[str, Any] | None:
     containers = pod["containers"]
     found = next((it for it in containers if is_triton(it)), None)
     for other in containers:
@@ -131,7 +131,7 @@ def _resources(container: Mapping[str, Any]) -> dict[str, Any]:
     return {name: resources[name] for name in ("requests", "limits") if resources.get(name)}
 
 
-def _take_arguments(draft: Draft, container: Mapping[str, Any], place: str) -> str | None:
+def _take_arguments(draft: Takeover, container: Mapping[str, Any], place: str) -> str | None:
     """Take over Triton's arguments; returns the model repository."""
     repository, models, kept = None, [], []
     for argument in _split_arguments(container):
@@ -167,7 +167,7 @@ def _split_arguments(container: Mapping[str, Any]) -> Iterable[str]:
     return [word for word in joined if word.startswith("--")]
 
 
-def _take_environment(draft: Draft, container: Mapping[str, Any], place: str) -> None:
+def _take_environment(draft: Takeover, container: Mapping[str, Any], place: str) -> None:
     """Take over variables; keys of AWS that come from one Secret become the source's."""
     kept = []
     for variable in container.get("env", ()):
@@ -186,7 +186,7 @@ def _take_environment(draft: Draft, container: Mapping[str, Any], place: str) ->
 
 
 def _take_volumes(
-    draft: Draft, pod: Pod, container: Mapping[str, Any], path: str, repository: str | None
+    draft: Takeover, pod: Pod, container: Mapping[str, Any], path: str, repository: str | None
 ) -> None:
     """Take over volumes, but for those with the model and with shared memory."""
     volumes = {volume["name"]: volume for volume in pod.get("volumes", ())}
@@ -224,7 +224,7 @@ def _slim(kind: str, volume: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _take_source(
-    draft: Draft, pod: Pod, container: Mapping[str, Any], repository: str | None, place: str
+    draft: Takeover, pod: Pod, container: Mapping[str, Any], repository: str | None, place: str
 ) -> None:
     """Find where the model lies: a store, a claim, or what an init container fetches."""
     if repository is not None and "://" in repository:

@@ -5,19 +5,19 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from slipway.cli.takeover.deployment import import_deployment, take_surroundings
-from slipway.cli.takeover.draft import Draft, begin_draft
 from slipway.cli.takeover.pod import take_template
+from slipway.cli.takeover.takeover import Takeover, begin_takeover
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 MOST_STEPS = 20
 JUDGED = "errors and latency are judged beside stable; more: rollout.analysis.metrics"
 
 
-def import_rollout(old: Mapping[str, Any], around: Iterable[Mapping[str, Any]]) -> Draft:
+def import_rollout(old: Mapping[str, Any], around: Iterable[Mapping[str, Any]]) -> Takeover:
     """Return the draft for a Rollout of Argo with a pod template of its own or a workloadRef."""
     spec, others = old["spec"], list(around)
     if "template" in spec:
-        draft = begin_draft(old)
+        draft = begin_takeover(old)
         take_template(draft, spec["template"], "spec.template")
         take_surroundings(draft, old, others)
     else:
@@ -31,7 +31,7 @@ def import_rollout(old: Mapping[str, Any], around: Iterable[Mapping[str, Any]]) 
     return draft
 
 
-def import_canary(old: Mapping[str, Any], around: Iterable[Mapping[str, Any]]) -> Draft:
+def import_canary(old: Mapping[str, Any], around: Iterable[Mapping[str, Any]]) -> Takeover:
     """Return the draft for a Canary of Flagger, by the Deployment that it is about."""
     spec = old["spec"]
     draft = _import_target(old, spec["targetRef"], list(around))
@@ -59,14 +59,14 @@ def seconds_of(duration: object) -> int:
 
 def _import_target(
     old: Mapping[str, Any], target: Mapping[str, Any], around: list[Mapping[str, Any]]
-) -> Draft:
+) -> Takeover:
     """Return the draft for the Deployment that an object refers to."""
     for other in around:
         if (other["kind"], other["metadata"]["name"]) == (target["kind"], target["name"]):
             draft = import_deployment(other, around)
             draft.origin = f"{old['kind']}/{old['metadata']['name']}"
             return draft
-    draft = begin_draft(old)
+    draft = begin_takeover(old)
     draft.put("model.source.uri", "CHANGE-ME")
     draft.leave("spec", f"{target['kind']}/{target['name']} was not found, so nothing of its pods")
     return draft
@@ -77,7 +77,7 @@ def _climb(analysis: Mapping[str, Any]) -> list[int]:
     return list(range(step, most + 1, step)) if step > 0 else []
 
 
-def _take_argo_steps(draft: Draft, canary: Mapping[str, Any]) -> None:
+def _take_argo_steps(draft: Takeover, canary: Mapping[str, Any]) -> None:
     """Take over weights and pauses; one without an end is an approval of what follows it."""
     steps: list[dict[str, Any]] = []
     waits = False
@@ -105,7 +105,7 @@ def _take_argo_steps(draft: Draft, canary: Mapping[str, Any]) -> None:
             draft.leave(f"spec.strategy.canary.{name}", reason)
 
 
-def _put_steps(draft: Draft, steps: list[dict[str, Any]]) -> None:
+def _put_steps(draft: Takeover, steps: list[dict[str, Any]]) -> None:
     """Keep what a ModelDeployment takes: weights from 1 to 99, strictly increasing."""
     kept: list[dict[str, Any]] = []
     for step in steps:

@@ -5,15 +5,15 @@ from typing import Any
 
 from slipway.cli.cli_error import CliError, ExitCode
 from slipway.cli.takeover.deployment import import_deployment
-from slipway.cli.takeover.draft import Draft
 from slipway.cli.takeover.kserve import import_inference_service
 from slipway.cli.takeover.progressive import import_canary, import_rollout
+from slipway.cli.takeover.takeover import Takeover
 
 KINDS = ("InferenceService", "Rollout", "Canary", "Deployment")
 """In the order in which a file is searched: what stands above a Deployment comes first."""
 
 
-def import_one(old: Mapping[str, Any], around: Iterable[Mapping[str, Any]]) -> Draft:
+def import_one(old: Mapping[str, Any], around: Iterable[Mapping[str, Any]]) -> Takeover:
     """Return the draft for an object of one of the kinds.
 
     Raises:
@@ -39,7 +39,7 @@ def import_one(old: Mapping[str, Any], around: Iterable[Mapping[str, Any]]) -> D
     raise CliError(message, ExitCode.USAGE)
 
 
-def describe_draft(draft: Draft) -> list[str]:
+def describe_takeover(draft: Takeover) -> list[str]:
     """Return the lines that stand above the manifest: what is missing, and what comes next."""
     lines = [f"From {draft.origin} in namespace {draft.namespace}."]
     if draft.left:

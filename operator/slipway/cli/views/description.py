@@ -168,7 +168,22 @@ def _format_steps(md: ModelDeployment, width: int) -> Screen:
     current = md.rollout.acked_weight
     marked = [f"{_step_mark(weight, current)}{text}" for weight, text in rungs]
     lines = wrap_lines("  ".join([*marked, "100%"]), width, indent=indent, first="  steps")
-    return (*lines, *_format_choice(md, width, indent))
+    return (*_format_shadow(md, width, indent), *lines, *_format_choice(md, width, indent))
+
+
+def _format_shadow(md: ModelDeployment, width: int, indent: int) -> Screen:
+    """Return what copies of requests showed before the steps, with what differs; or why not."""
+    shadow = md.rollout.shadow
+    if shadow is None:
+        return ()
+    counted = f"{shadow.pairs:,} pairs, {shadow.dropped:,} copies dropped; "
+    numbers = counted if shadow.state != "Off" else ""
+    text = f"{shadow.state.lower()}: {numbers}{shadow.message}"
+    lines = wrap_lines(text, width, indent=indent, first="  shadow")
+    for difference in shadow.differences:
+        found = f"differs: {difference.text} (request {difference.input_digest[:19]})"
+        lines = (*lines, *wrap_lines(found, width, indent=indent, style=Style.DIM))
+    return lines
 
 
 def _format_choice(md: ModelDeployment, width: int, indent: int) -> Screen:

@@ -9,6 +9,9 @@ ASSUMPTIONS = (
     "checks, acknowledgements, external metrics and approvals"
 )
 
+NOTES = {"skipped": "passed over"}
+"""What the table says of a leg's state, where that is not its name."""
+
 
 def format_forecast(forecast: Forecast, *, width: int = WIDE) -> Screen:
     """Return the table, the end, and what both assume."""
@@ -69,13 +72,16 @@ def _time_shown(seconds: float | None) -> str | Cell:
 
 
 def _step_note(leg: Leg) -> Cell:
-    notes = [] if leg.state == "ahead" else [leg.state]
+    notes = [] if leg.state == "ahead" else [NOTES.get(leg.state, leg.state)]
     notes += ["after approval"] if leg.needs_approval and leg.state == "ahead" else []
     return Cell(", ".join(notes), Style.ACCENT if leg.state == "now" else Style.DIM)
 
 
 def _format_end(forecast: Forecast, width: int) -> Screen:
-    lines = _format_chosen(forecast, width)
+    lines = (*_format_shadow(forecast, width), *_format_chosen(forecast, width))
+    if forecast.shadow is not None and forecast.shadow.awaits_person:
+        text = "then a person decides: `approve` begins with the steps, `promote` passes them over"
+        return (*lines, *wrap_lines(text, width, indent=0))
     if not forecast.is_too_late:
         text = f"promoted after {format_duration(forecast.seconds or 0)}"
         return (*lines, *wrap_lines(text, width, indent=0, style=Style.GOOD))
@@ -86,6 +92,26 @@ def _format_end(forecast: Forecast, width: int) -> Screen:
         f"({forecast.on_inconclusive}); {_advise(forecast)}"
     )
     return (*lines, *wrap_lines(text, width, indent=0, style=Style.BAD))
+
+
+def _format_shadow(forecast: Forecast, width: int) -> Screen:
+    """Return whether answers are compared first, why, and what comes then."""
+    shadow = forecast.shadow
+    if shadow is None:
+        return ()
+    if not shadow.is_on:
+        return wrap_lines(f"shadow off: {shadow.why}", width, indent=0)
+
+    first = next((leg for leg in forecast.legs[1:] if leg.state != "skipped"), None)
+    text = (
+        f"shadow on: {shadow.why}; pairs of answers for {format_duration(shadow.seconds)}, "
+        f"{shadow.per_second:.3g} a second"
+    )
+    if first is not None:
+        text += f"; the first weight is then {first.weight}%"
+    if shadow.depends_on_check:
+        text += "; off where the check finds that the model keeps state or streams its answers"
+    return wrap_lines(text, width, indent=0)
 
 
 def _format_chosen(forecast: Forecast, width: int) -> Screen:

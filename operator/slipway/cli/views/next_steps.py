@@ -11,7 +11,7 @@ from slipway.policy.bake_plan import plan_bake
 
 CommandLine = Callable[..., str]
 """Makes a command line about the object: ``command_line("approve")``."""
-CLOCKED = frozenset({"Starting", "Checking", "Progressing", "Baking"})
+CLOCKED = frozenset({"Starting", "Checking", "Shadowing", "Progressing", "Baking"})
 """Stages whose clocks stand still while the rollout is paused."""
 AWAITED_ROLES = frozenset({"Required", "Pause"})
 """Roles of metrics whose Pass the next step waits for."""
@@ -71,7 +71,30 @@ def _next_when_starting(
 def _next_when_checking(
     md: ModelDeployment, now: datetime, _command_line: CommandLine
 ) -> list[str]:
-    return [f"{next_weight(md, 0)} once the checks pass", *_deadline(md, now)]
+    first = "copies of requests for the candidate once the checks pass"
+    if md.policy.shadow != "On" or md.stable is None:
+        first = f"{next_weight(md, 0)} once the checks pass"
+    return [first, *_deadline(md, now)]
+
+
+def _next_when_shadowing(
+    md: ModelDeployment, now: datetime, command_line: CommandLine
+) -> list[str]:
+    return [
+        f"the steps once the pairs of answers are enough{_longest_comparison(md, now)}",
+        f"to begin with the steps now: {command_line('skip')}",
+        *_deadline(md, now),
+    ]
+
+
+def _longest_comparison(md: ModelDeployment, now: datetime) -> str:
+    """Return when a comparison ends that shows too little, where the spec says so."""
+    shadow, longest = md.rollout.shadow, md.policy.shadow_seconds
+    if shadow is None or shadow.since is None or longest is None:
+        return ", or their time is over"
+    spent = md.rollout.active_seconds_at(now) - shadow.since_active_seconds
+    left = min(longest, md.deadline_seconds // 2) - spent
+    return f", or {_after(left, now)}" if left > 0 else ", or at the next look"
 
 
 def _next_when_progressing(
@@ -250,6 +273,7 @@ STAGES: dict[str, Callable[[ModelDeployment, datetime, CommandLine], list[str]]]
     "Packaging": _next_when_packaging,
     "Starting": _next_when_starting,
     "Checking": _next_when_checking,
+    "Shadowing": _next_when_shadowing,
     "AwaitingApproval": _next_when_awaiting_approval,
     "Progressing": _next_when_progressing,
     "Baking": _next_when_baking,

@@ -14,6 +14,7 @@ BAD = frozenset(
         "RolledBack",
         "RejectedByGoldenSet",
         "RejectedBySignature",
+        "RejectedByShadow",
         "RollingBack",
         "Failed",
         "FailedToStart",
@@ -33,7 +34,7 @@ WAITING = frozenset(
         "Unknown",
     }
 )
-SHARES = ("errors", "client-errors", "latency-p", "golden-set", "traffic")
+SHARES = ("errors", "client-errors", "pair-", "latency-p", "golden-set", "traffic")
 """Beginnings of the names of metrics that are shares of requests or cases, shown as percent."""
 MEAN_LATENCY = "latency-mean"
 """The metric in milliseconds; what users bring has a unit of its own, which nothing names."""

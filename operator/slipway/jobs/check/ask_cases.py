@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
 
+from slipway.answers.compare import Disagreement, compare_output
+from slipway.answers.tensors import Tensors
 from slipway.api.reasons import Reason
 from slipway.api.result import Signature
 from slipway.errors import JobFailure
-from slipway.jobs.check.compare import Disagreement, compare_output
 from slipway.jobs.check.exchange import PLAIN, Exchange, first_rows
 from slipway.jobs.check.golden_set import Case, GoldenSetInvalid, LoadedGoldenSet, fit_case
 from slipway.jobs.check.model_server import (
@@ -23,7 +24,6 @@ from slipway.jobs.check.model_server import (
     open_grpc_server,
     open_http_server,
 )
-from slipway.jobs.check.tensors import Tensors
 
 log = logging.getLogger(__name__)
 

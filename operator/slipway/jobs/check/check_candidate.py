@@ -1,10 +1,11 @@
 """The check of a candidate: signature, golden set, comparison with stable, and the same by gRPC."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from slipway.api.golden import Regression
+from slipway.api.golden import Regression, Rule, ToleranceRule
+from slipway.api.modelroute import ShadowOutput
 from slipway.api.reasons import Reason
 from slipway.api.request import CheckRequest
 from slipway.api.result import CheckResult, CheckVerdict, Signature, StableComparison
@@ -16,6 +17,7 @@ from slipway.jobs.check.ask_cases import (
     Endpoints,
     ask_all_cases,
     ask_case,
+    call_until_reached,
     open_exchange,
     wait_for_signature,
 )
@@ -27,6 +29,10 @@ from slipway.policy.statistics.agreement import CONFIDENCE, PairedAgreement, low
 
 log = logging.getLogger(__name__)
 
+MOST_RULES = 32
+"""Of a golden set, that its result tells."""
+MOST_RTOL, MOST_ATOL = 1.0, 1e9
+"""What a ModelRoute takes; wider ones compare nothing."""
 STABLE_SECONDS = 20.0
 """Time that stable gets to report its signature."""
 
@@ -80,6 +86,7 @@ async def check_candidate(request: CheckRequest, golden_source: GoldenSource) ->
     # The signature comes first: with another one, every case would fail for the same reason.
     async with open_http_server(request.http, request.model_name) as server:
         signature = await wait_for_signature(server, deadline)
+        parts = await call_until_reached(server.exchanges_of_all_parts, deadline)
         stable = await _stable_signature(request)
         if changed := _signature_change(stable, signature):
             return _failed_result(Reason.SIGNATURE_CHANGED, changed, signature)
@@ -97,7 +104,7 @@ async def check_candidate(request: CheckRequest, golden_source: GoldenSource) ->
     if problem := await _find_grpc_difference(request, signature, trial, deadline):
         reason = Reason.GOLDEN_SET_FAILED if trial else Reason.SIGNATURE_CHANGED
         return _failed_result(reason, problem, signature, trial)
-    return _passed_result(signature, stable, trial)
+    return _passed_result(signature, stable, trial, parts)
 
 
 def _forbids_regression(request: CheckRequest) -> bool:
@@ -166,12 +173,35 @@ async def _find_grpc_difference(
 
 
 def _passed_result(
-    signature: Signature, stable: Signature | None, trial: Trial | None
+    signature: Signature,
+    stable: Signature | None,
+    trial: Trial | None,
+    parts: list[Exchange] | None,
 ) -> CheckResult:
     reason = Reason.GOLDEN_SET_PASSED if trial else Reason.NO_GOLDEN_SET
     compared = "" if stable is None else "; same signature as stable"
     message = f"{trial or 'no golden set'}{compared}"
-    return _make_result(CheckVerdict.PASS, reason, message, signature, trial)
+    result = _make_result(CheckVerdict.PASS, reason, message, signature, trial)
+    return result.model_copy(
+        update={
+            "keeps_state": None if parts is None else any(part.is_stateful for part in parts),
+            "streams_answers": None if parts is None else any(part.is_streaming for part in parts),
+            "outputs": list_rules(trial.golden.rules) if trial is not None else [],
+        }
+    )
+
+
+def list_rules(rules: Mapping[str, Rule]) -> list[ShadowOutput]:
+    """Return the golden set's rules as the router compares answers by them."""
+    return [
+        ShadowOutput(
+            name=name,
+            compare=rule.compare,
+            rtol=min(MOST_RTOL, rule.rtol) if isinstance(rule, ToleranceRule) else None,
+            atol=min(MOST_ATOL, rule.atol) if isinstance(rule, ToleranceRule) else None,
+        )
+        for name, rule in list(rules.items())[:MOST_RULES]
+    ]
 
 
 def _failed_result(

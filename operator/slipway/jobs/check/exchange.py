@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from slipway.answers.tensors import Tensor, Tensors
 from slipway.api.base import Manifest
-from slipway.jobs.check.tensors import Tensor, Tensors
 
 LOWEST_ID = 2**30
 IDS = 2**30
@@ -68,6 +68,12 @@ def read_exchange(config: Manifest | None) -> Exchange:
         is_streaming=bool(config.get("model_transaction_policy", {}).get("decoupled")),
         can_batch=int(config.get("max_batch_size", 0)) > 0,
     )
+
+
+def list_parts(config: Manifest) -> list[str]:
+    """Return the models that the steps of an ensemble call; none for another model."""
+    steps = config.get("ensemble_scheduling", {}).get("step", [])
+    return [str(step["model_name"]) for step in steps if step.get("model_name")]
 
 
 def join_responses(responses: Iterable[Tensors]) -> Tensors:

@@ -12,6 +12,15 @@ import numpy as np
 import yaml
 from pydantic import ValidationError
 
+from slipway.answers.tensors import (
+    Array,
+    Tensor,
+    Tensors,
+    cast_bfloat16,
+    has_nan,
+    read_array,
+    read_json,
+)
 from slipway.api.golden import (
     ARRAYS,
     CASES,
@@ -28,15 +37,6 @@ from slipway.api.golden import (
 from slipway.api.reasons import Reason
 from slipway.api.result import Signature, TensorSpec
 from slipway.errors import JobFailure
-from slipway.jobs.check.tensors import (
-    Array,
-    Tensor,
-    Tensors,
-    cast_bfloat16,
-    has_nan,
-    read_array,
-    read_json,
-)
 from slipway.jobs.file_tree import Tree, leave_out_mac_files
 from slipway.jobs.placeholder import describe_lfs_pointer
 

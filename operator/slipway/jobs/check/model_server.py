@@ -16,12 +16,18 @@ from tritonclient.grpc import aio as grpc_client
 from tritonclient.http import aio as http_client
 from tritonclient.utils import InferenceServerException
 
+from slipway.answers.tensors import Tensor, Tensors
 from slipway.api.base import Manifest
 from slipway.api.result import Signature
 from slipway.errors import SlipwayError
-from slipway.jobs.check.exchange import PLAIN, Exchange, join_responses, read_exchange
+from slipway.jobs.check.exchange import (
+    PLAIN,
+    Exchange,
+    join_responses,
+    list_parts,
+    read_exchange,
+)
 from slipway.jobs.check.signature import read_signature
-from slipway.jobs.check.tensors import Tensor, Tensors
 
 SERVER_ERROR = 500
 NO_ANSWER_STATUS = frozenset({502, 503, 504})
@@ -88,9 +94,28 @@ class HttpServer:
         outputs = result.get_response().get("outputs", [])
         return _read_outputs(result, ((output["name"], output["datatype"]) for output in outputs))
 
-    async def _config(self) -> Manifest | None:
+    async def exchanges_of_all_parts(self) -> list[Exchange] | None:
+        """Return how the model is asked, and the parts of an ensemble, at any depth.
+
+        None: one of the configurations may not be read.
+        """
+        found: dict[str, Exchange] = {}
+        names = [self._model]
+        while names:
+            name = names.pop()
+            if name in found:
+                continue
+            config = await self._config(name)
+            if config is None:
+                return None
+            found[name] = read_exchange(config)
+            names += list_parts(config)
+        return list(found.values())
+
+    async def _config(self, model: str | None = None) -> Manifest | None:
+        call = self._client.get_model_config(model or self._model)
         try:
-            config: Manifest = await _call_http(self._client.get_model_config(self._model))
+            config: Manifest = await _call_http(call)
         except ErrorResponse:
             return None
         return config

@@ -46,7 +46,7 @@ UNKNOWN = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Named:
     """What an address names: a version, or an alias that has one."""
 
     model: str
@@ -72,7 +72,7 @@ def fetch_from_mlflow(access: SourceAccess, scratch: Path, backoff: Backoff) -> 
             "expected mlflow://<model>@<alias> or mlflow://<model>/<version>",
         )
     model, alias, version = (unquote(part) if part else None for part in match.groups())
-    wanted = _Wanted(model or "", alias, version)
+    wanted = _Named(model or "", alias, version)
 
     with open_pool(access.ca_file(), access.proxy) as pool:
         server = _TrackingServer(access, pool, _endpoint(access), _authorization(access), backoff)
@@ -125,7 +125,7 @@ class _TrackingServer:
     authorization: str | None
     backoff: Backoff
 
-    def find_version(self, wanted: _Wanted) -> str:
+    def find_version(self, wanted: _Named) -> str:
         """Return the number of the version that an address names, which must be ready."""
         if wanted.alias is not None:
             query, route = {"name": wanted.model, "alias": wanted.alias}, "registered-models/alias"

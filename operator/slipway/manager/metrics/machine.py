@@ -26,6 +26,8 @@ NORMAL = (
     Reason.ROLLOUT_STARTED,
     Reason.SCALED,
     Reason.ROLLING_BACK,
+    Reason.SHADOW_ENDED,
+    Reason.SHADOW_PASSED,
     Reason.SUPERSEDED,
     Reason.WEIGHT_ACKNOWLEDGED,
 )
@@ -36,6 +38,7 @@ WARNING = (
     Reason.FAILED_TO_START,
     Reason.REFRESH_FAILED,
     Reason.REJECTED_BY_GOLDEN_SET,
+    Reason.REJECTED_BY_SHADOW,
     Reason.REJECTED_BY_SIGNATURE,
     Reason.ROLLED_BACK,
     Reason.ROLLING_BACK,

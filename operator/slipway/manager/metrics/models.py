@@ -53,6 +53,13 @@ class Families:
             "When the version that serves was found worse than in its rollout.",
         )
 
+        # the answers to copies of requests
+        self.shadow = _make_gauge(
+            "rollout_shadow_state", "1 for what became of the comparison of answers.", "state"
+        )
+        self.pairs = _make_gauge("rollout_shadow_pairs", "Requests that both were asked.")
+        self.dropped = _make_gauge("rollout_shadow_copies_dropped", "Copies that made no pair.")
+
         # its revisions
         self.weight = _make_gauge(
             "revision_weight_ratio", "Share of the requests, as every proxy runs it.", "revision"
@@ -156,6 +163,10 @@ def _add_rollout(to: Families, found: ModelDeployment, of: str) -> None:
     to.steps.add(of, value=rollout.steps)
     to.step.add(of, value=rollout.step)
     _add_moment(to.started, of, rollout.started_at)
+    if rollout.shadow is not None:
+        to.shadow.add(of, rollout.shadow.state, value=1)
+        to.pairs.add(of, value=rollout.shadow.pairs)
+        to.dropped.add(of, value=rollout.shadow.dropped)
     _add_analysis(to, rollout, of)
 
 

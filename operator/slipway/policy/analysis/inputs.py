@@ -70,7 +70,7 @@ class Stated:
 
 
 @dataclass(frozen=True, slots=True)
-class PodMemory:
+class MemoryReading:
     """What the server's container of one pod held."""
 
     held: int
@@ -83,8 +83,8 @@ class PodMemory:
 class MemoryUse:
     """Memory by pod; it is not merged with the metrics."""
 
-    candidate: Mapping[str, PodMemory]
-    stable: Mapping[str, PodMemory]
+    candidate: Mapping[str, MemoryReading]
+    stable: Mapping[str, MemoryReading]
 
 
 Reading = Counted | Summed | Valued | Binned | MemoryUse | Stated | Why

@@ -1,10 +1,13 @@
 """The plan of a look: what is compared, at which weight, and with which promises."""
 
+import math
 from dataclasses import dataclass, field
 
 from slipway.api.modeldeployment import AnalysisMode, Threshold, Tolerance
 from slipway.policy.judgement import Role
 
+PASS_AT = math.log(20.0)
+"""1 / 5%: what promotion may get wrong at the margin, per step."""
 LONGEST_LOOK_SECONDS = 60.0
 """Between two stored looks: they are stored every half minute."""
 
@@ -44,6 +47,8 @@ class Plan:
     tolerance: Tolerance = field(default_factory=Tolerance)
     max_harm: float = 0.01
     false_rollback: float = 0.01
+    pass_at: float = PASS_AT
+    """Evidence for the candidate that a Pass takes, in nats."""
     warm_up_seconds: float = 10.0
     """After the candidate's first look, in which nothing counts."""
     threshold: Threshold = field(default_factory=Threshold)

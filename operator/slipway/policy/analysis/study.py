@@ -36,6 +36,7 @@ from slipway.policy.container_evidence import own_memory_limit
 from slipway.policy.facts import Facts
 from slipway.policy.judgement import Judgement, Role
 from slipway.policy.ladder import find_bake, find_next_rung, list_rungs
+from slipway.policy.shadow.budget import evidence_to_pass, share_left
 
 ROLES = {
     MetricMode.ENFORCE: Role.REQUIRED,
@@ -145,6 +146,8 @@ def study_of(facts: Facts) -> Study | None:
             plan,
             metrics=plan_metrics(metrics),
             planned_metrics=_count_enforced(analysis.metrics),
+            false_rollback=share_left(rollout.shadow) * plan.false_rollback,
+            pass_at=evidence_to_pass(rollout.shadow),
         ),
         arms=Arms(candidate, stable),
         metrics=metrics,

@@ -18,7 +18,7 @@ from slipway.policy.action_refusals import Situation, find_refusal
 from slipway.policy.decision import DONE
 from slipway.policy.facts import Facts
 from slipway.policy.judgement import deciding_judgement
-from slipway.policy.ladder import find_next_rung
+from slipway.policy.ladder import find_first_rung, find_next_rung
 from slipway.policy.rollout.checking import is_check_repeated
 from slipway.policy.rollout.climb import rungs_for
 from slipway.policy.rollout.draft import Draft
@@ -32,6 +32,7 @@ from slipway.policy.rollout.hooks import forget_back_off, is_hook_waited_for
 from slipway.policy.rollout.look_again import ask_for_look, can_look_again, is_look_asked_for
 from slipway.policy.rollout.packaging import is_packaging_repeated
 from slipway.policy.rollout.rejections import find_obstacle
+from slipway.policy.rollout.shadow_record import end_early, first_weight
 
 STATUS_LOST = "the status was lost, and with it whether this was done before; ask again"
 UNVERIFIED = "unverified"
@@ -145,8 +146,12 @@ def _can_retry(draft: Draft) -> bool:
 
 
 def _approve(draft: Draft, _action: Action, _by: str) -> Draft:
-    rung = find_next_rung(rungs_for(draft), draft.memory.acked_weight)
-    return draft.remember(replace(draft.memory, approved_weight=rung.weight))
+    memory, rungs = draft.memory, rungs_for(draft)
+    if memory.acked_weight:
+        rung = find_next_rung(rungs, memory.acked_weight)
+    else:
+        rung = find_first_rung(rungs, first_weight(memory))
+    return draft.remember(replace(memory, approved_weight=rung.weight))
 
 
 def _promote(draft: Draft, _action: Action, by: str) -> Draft:
@@ -161,6 +166,8 @@ def _skip(draft: Draft, _action: Action, by: str) -> Draft:
     step is over, and the next one keeps its own.
     """
     memory = draft.memory
+    if memory.stage is Stage.SHADOWING:
+        return draft.remember(end_early(memory, f"skipped by {by}"))
     before = f"{memory.skipped}, " if memory.skipped else ""
     skipped = f"{before}{memory.acked_weight}% skipped by {by}"
     if len(skipped) > LONGEST_SKIPPED:

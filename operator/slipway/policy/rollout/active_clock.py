@@ -6,7 +6,9 @@ from datetime import datetime
 from slipway.api.modeldeployment import Stage
 from slipway.policy.rollout_memory import RolloutMemory
 
-CLOCKED = frozenset({Stage.STARTING, Stage.CHECKING, Stage.PROGRESSING, Stage.BAKING})
+CLOCKED = frozenset(
+    {Stage.STARTING, Stage.CHECKING, Stage.SHADOWING, Stage.PROGRESSING, Stage.BAKING}
+)
 
 
 def active_seconds(memory: RolloutMemory, now: datetime) -> int:

@@ -13,6 +13,7 @@ from slipway.policy.rollout.fast_lane import is_in_fast_lane
 from slipway.policy.rollout.job_pods import watch_for_pod
 from slipway.policy.rollout.progressing import progress
 from slipway.policy.rollout.rolling_back import act_on_evidence
+from slipway.policy.rollout.shadowing import begin_shadow
 
 REJECTIONS = {
     Reason.SIGNATURE_CHANGED: Outcome.REJECTED_BY_SIGNATURE,
@@ -43,7 +44,7 @@ def check(draft: Draft) -> Draft:
     draft = _remember_check(draft, result)
     match result.verdict:
         case CheckVerdict.PASS:
-            return progress(draft.tell(Reason.CHECK_PASSED, result.message))
+            return begin_shadow(draft, result)
         case CheckVerdict.FAIL:
             outcome = REJECTIONS.get(result.reason, Outcome.REJECTED_BY_GOLDEN_SET)
             return act_on_evidence(draft, outcome, f"{result.reason}: {result.message}")

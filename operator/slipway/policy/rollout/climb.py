@@ -31,5 +31,7 @@ def next_weight(draft: Draft) -> int:
     """Return the weight that the candidate must have the replicas for; 0: it gets no more."""
     if draft.memory.outcome is not None or draft.memory.stage is Stage.ROLLING_BACK:
         return 0
-    written = draft.written_weight
+    written, shadow = draft.written_weight, draft.memory.shadow
+    if draft.memory.stage is Stage.SHADOWING and shadow is not None:
+        return shadow.replicas_percent  # replicas for the copies alone
     return next((rung.weight for rung in rungs_to_climb(draft) if rung.weight > written), ALL)

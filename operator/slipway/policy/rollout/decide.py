@@ -26,6 +26,7 @@ from slipway.policy.rollout.recall import recall
 from slipway.policy.rollout.rolling_back import act_on_evidence, begin_rollback, roll_back
 from slipway.policy.rollout.scheduling import fix_schedule
 from slipway.policy.rollout.settle import settle
+from slipway.policy.rollout.shadowing import shadow
 from slipway.policy.rollout.stable_readiness import note_stable_readiness
 from slipway.policy.rollout.starting import start
 
@@ -84,6 +85,8 @@ def _take_step(draft: Draft) -> Draft:
     match memory.stage:
         case Stage.CHECKING:
             return check(draft)
+        case Stage.SHADOWING:
+            return shadow(draft)
         case Stage.PROGRESSING:
             return progress(draft)
         case Stage.BAKING:

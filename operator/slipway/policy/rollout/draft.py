@@ -13,6 +13,8 @@ from slipway.policy.rollout_memory import RolloutMemory
 
 IN_TRAFFIC = frozenset({Stage.PROGRESSING, Stage.BAKING})
 """Stages in which the candidate may have traffic, and is judged."""
+ROUTED = IN_TRAFFIC | {Stage.SHADOWING}
+"""Stages in which the router knows the candidate's pods, whatever its weight."""
 STABLE_DOWN_AFTER = timedelta(seconds=30)
 """Stable without a ready replica for this long is an outage that a candidate may repair."""
 SAFETY_POLL = timedelta(seconds=5)

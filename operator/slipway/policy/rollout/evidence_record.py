@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from slipway.api.modeldeployment import ShadowState, ShadowStatus
 from slipway.policy.rollout.draft import Draft
 
 
@@ -12,5 +13,11 @@ def note_pass(draft: Draft) -> Draft:
 
 
 def was_judged(draft: Draft) -> bool:
-    """Return whether the analysis has said Pass in this rollout, or a person skipped a step."""
-    return draft.memory.judged_weight > 0 or draft.memory.skipped is not None
+    """Return whether this rollout has a Pass, of a step or of pairs, or a person skipped a step."""
+    memory = draft.memory
+    return memory.judged_weight > 0 or memory.skipped is not None or passed_shadow(memory.shadow)
+
+
+def passed_shadow(shadow: ShadowStatus | None) -> bool:
+    """Return whether pairs of answers ruled harm out at the weight that it began with."""
+    return shadow is not None and shadow.state is ShadowState.PASSED

@@ -7,7 +7,7 @@ from slipway.api.modeldeployment import AnalysisMode, Outcome, Stage
 from slipway.api.reasons import Reason, Why
 from slipway.api.verdict import Verdict
 from slipway.policy.judgement import deciding_judgement
-from slipway.policy.ladder import find_bake, find_next_rung
+from slipway.policy.ladder import find_bake, find_first_rung, find_next_rung
 from slipway.policy.rollout.acknowledgement import weight_is_in_force
 from slipway.policy.rollout.active_clock import seconds_in_step
 from slipway.policy.rollout.baking import bake
@@ -18,6 +18,7 @@ from slipway.policy.rollout.inconclusive import await_verdict
 from slipway.policy.rollout.raising import raise_weight
 from slipway.policy.rollout.rolling_back import act_on_evidence
 from slipway.policy.rollout.scheduling import await_schedule, is_choosing_steps
+from slipway.policy.rollout.shadow_record import first_weight
 from slipway.policy.rollout.straight import go_straight
 
 
@@ -35,7 +36,7 @@ def progress(draft: Draft) -> Draft:
     if written == 0:
         if is_choosing_steps(draft):
             return await_schedule(draft)
-        return raise_weight(draft, find_next_rung(rungs, 0))
+        return raise_weight(draft, find_first_rung(rungs, first_weight(draft.memory)))
     if written >= find_bake(rungs).weight:
         return bake(draft.enter(Stage.BAKING, Reason.BAKING, "the bake begins"))
 

@@ -10,7 +10,12 @@ from slipway.policy.facts import Facts
 from slipway.policy.rollout.draft import Draft
 
 REMEMBERED = frozenset(
-    {Outcome.REJECTED_BY_GOLDEN_SET, Outcome.REJECTED_BY_SIGNATURE, Outcome.ROLLED_BACK}
+    {
+        Outcome.REJECTED_BY_GOLDEN_SET,
+        Outcome.REJECTED_BY_SIGNATURE,
+        Outcome.REJECTED_BY_SHADOW,
+        Outcome.ROLLED_BACK,
+    }
 )
 """Outcomes that are evidence against the bytes."""
 LIFTED_BY_GOLDEN_SET = frozenset({Outcome.REJECTED_BY_GOLDEN_SET, Outcome.REJECTED_BY_SIGNATURE})

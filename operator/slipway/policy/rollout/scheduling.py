@@ -9,12 +9,12 @@ from datetime import datetime
 
 from slipway.api.modeldeployment import (
     AnalysisMode,
-    ModelDeploymentSpec,
     Schedule,
     Stage,
 )
 from slipway.api.reasons import Reason
 from slipway.policy.analysis.forecast import ExpectedTraffic
+from slipway.policy.analysis.pairs.need import leaves_it_open
 from slipway.policy.analysis.schedule import choose_schedule
 from slipway.policy.facts import Facts
 from slipway.policy.ladder import DEFAULT_WEIGHTS
@@ -23,8 +23,10 @@ from slipway.policy.rollout.active_clock import active_seconds
 from slipway.policy.rollout.draft import SAFETY_POLL, Draft
 from slipway.policy.rollout.recall import recall
 
-OPEN_IN = frozenset({Stage.STARTING, Stage.CHECKING, Stage.PROGRESSING})
+OPEN_IN = frozenset({Stage.STARTING, Stage.CHECKING, Stage.SHADOWING, Stage.PROGRESSING})
 """Stages in which a schedule may still be missing."""
+BEFORE_PAIRS = frozenset({Stage.STARTING, Stage.CHECKING})
+"""Stages after which it is decided whether answers are compared."""
 MEASURED_WITHIN_SECONDS = 2 * LONGEST_SECONDS
 """Of active time, with a restart of the operator in between; then the defaults count."""
 
@@ -44,7 +46,7 @@ def is_schedule_open(draft: Draft) -> bool:
         and is_judged
         and memory.stage in OPEN_IN
         and memory.schedule is None
-        and _leaves_something_open(draft.spec)
+        and _leaves_something_open(draft)
     )
 
 
@@ -75,17 +77,18 @@ def fix_schedule(draft: Draft) -> Draft:
     return _note(draft, choose_schedule(draft.spec, traffic))
 
 
-def await_schedule(draft: Draft) -> Draft:
+def await_schedule(draft: Draft, stage: Stage = Stage.PROGRESSING) -> Draft:
     """Hold the first weight until the steps are known."""
     message = "counting requests for some seconds to choose the steps"
-    return draft.enter(
-        Stage.PROGRESSING, Reason.MEASURING_TRAFFIC, message, requeue_after=SAFETY_POLL
-    )
+    return draft.enter(stage, Reason.MEASURING_TRAFFIC, message, requeue_after=SAFETY_POLL)
 
 
 def _note(draft: Draft, schedule: Schedule) -> Draft:
     return draft.remember(replace(draft.memory, schedule=schedule))
 
 
-def _leaves_something_open(spec: ModelDeploymentSpec) -> bool:
-    return spec.rollout.steps is None or spec.rollout.deadline_seconds is None
+def _leaves_something_open(draft: Draft) -> bool:
+    """Return whether steps or deadline, or whether answers are compared, depends on the traffic."""
+    rollout = draft.spec.rollout
+    may_be_compared = draft.memory.stage in BEFORE_PAIRS and leaves_it_open(rollout)
+    return rollout.steps is None or rollout.deadline_seconds is None or may_be_compared

@@ -15,6 +15,7 @@ from slipway.policy.rollout.deadline import waiting_since
 from slipway.policy.rollout.draft import (
     DRAIN_POLL,
     IN_TRAFFIC,
+    ROUTED,
     SAFETY_POLL,
     STABLE_DOWN_AFTER,
     Draft,
@@ -61,9 +62,7 @@ def _show_pause(draft: Draft) -> Draft:
     weight that is on its way, and what needs a person, say so themselves.
     """
     decision = draft.decision
-    rests = (
-        decision.stage in IN_TRAFFIC and decision.stalled is None and not decision.needs_live_read
-    )
+    rests = decision.stage in ROUTED and decision.stalled is None and not decision.needs_live_read
     says_so = decision.reason == Reason.AWAITING_ACKNOWLEDGEMENT
     if not rests or not draft.is_paused or says_so or draft.goes_back:
         return draft
@@ -102,7 +101,7 @@ def _complete_weights(draft: Draft, replicas: Mapping[str, int]) -> dict[str, in
         name: weight for name, weight in shares.items() if weight > 0 or replicas.get(name, 0) > 0
     }
     has_room = len(weights) < MOST_BACKENDS
-    if decision.candidate is not None and draft.memory.stage in IN_TRAFFIC and has_room:
+    if decision.candidate is not None and draft.memory.stage in ROUTED and has_room:
         weights.setdefault(decision.candidate, 0)
 
     others = sum(weight for name, weight in weights.items() if name != stable)

@@ -32,27 +32,27 @@ KEEPS_UP = 2 / 3
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class GrowthSeries:
     """What one pod held, by minute."""
 
     minutes: tuple[Minute, ...] = ()
     began: int = 0
     """The minute in which it was seen first."""
 
-    def with_sample(self, minute: int, held: int) -> "Series":
+    def with_sample(self, minute: int, held: int) -> "GrowthSeries":
         """Count a sample; one that is older than the last is known already."""
         if not self.minutes:
-            return Series(((minute, held),), minute)
+            return GrowthSeries(((minute, held),), minute)
         last, least = self.minutes[-1]
         if minute < last:
             return self
         if minute == last:
-            return Series((*self.minutes[:-1], (last, min(least, held))), self.began)
+            return GrowthSeries((*self.minutes[:-1], (last, min(least, held))), self.began)
 
         # A container that began anew, or a long silence: what was before says nothing of it.
         if minute - last > GAP or 2 * held < least:
-            return Series(((minute, held),), minute)
-        return Series((*self.minutes, (minute, held))[-MOST:], self.began)
+            return GrowthSeries(((minute, held),), minute)
+        return GrowthSeries((*self.minutes, (minute, held))[-MOST:], self.began)
 
     @property
     def settled(self) -> tuple[Minute, ...]:
@@ -65,7 +65,7 @@ class Series:
         return _rate_of(self.settled)
 
 
-def steady_rate(series: Series) -> float | None:
+def steady_rate(series: GrowthSeries) -> float | None:
     """Return the rate of the later half, by the minute, where it grows and goes on; or None."""
     minutes = series.settled
     if len(minutes) < FEWEST:

@@ -31,6 +31,16 @@ def errors(before: float, after: float, rps: float, **more: object) -> Case:
     return _bad(name, rps, answers(after), stable=answers(before), **more)
 
 
+def alike_at(rps: float) -> Case:
+    """Return a version that is as good as stable, in plain conditions."""
+    return _good("alike", rps)
+
+
+def slower_at(rps: float, candidate: Behaviour, name: str) -> Case:
+    """Return a version that answers more slowly."""
+    return _bad(name, rps, candidate)
+
+
 def hangs() -> list[Case]:
     """Return versions whose requests do not come back, or late."""
     old_streams = {"stable": streams(120), "past": 7200, "hours": 3}
@@ -92,7 +102,7 @@ def subtle() -> list[Case]:
 def alike() -> list[Case]:
     """Return versions that are as good as stable, in plain conditions."""
     return [
-        *(_good("alike", rps) for rps in (1.0, 10.0, 100.0, 1000.0)),
+        *(alike_at(rps) for rps in (1.0, 10.0, 100.0, 1000.0)),
         _good("alike, 0.2% errors", 10, answers(0.002)),
         _good("alike, 0.1% errors", 100, answers(0.001)),
         _good("alike, 0.1% errors", 10, answers(0.001)),

@@ -5,9 +5,9 @@ import pytest
 import yaml
 from slipway.api.modeldeployment import ModelDeploymentSpec
 from slipway.cli.cli_error import CliError
-from slipway.cli.takeover.draft import UNKNOWN_SOURCE, Draft
 from slipway.cli.takeover.progressive import seconds_of
-from slipway.cli.takeover.workloads import describe_draft, import_one
+from slipway.cli.takeover.takeover import UNKNOWN_SOURCE, Takeover
+from slipway.cli.takeover.workloads import describe_takeover, import_one
 
 from tests.unit.cli.conftest import Program
 from tests.unit.cli.takeover.old_objects import (
@@ -23,7 +23,7 @@ from tests.unit.cli.takeover.old_objects import (
 )
 
 
-def imported(old: Manifest, *around: Manifest) -> Draft:
+def imported(old: Manifest, *around: Manifest) -> Takeover:
     """Import, and check that the types of the API take what comes out."""
     draft = import_one(old, around)
     source = draft.spec["model"]["source"]
@@ -32,7 +32,7 @@ def imported(old: Manifest, *around: Manifest) -> Draft:
     return draft
 
 
-def left(draft: Draft) -> dict[str, str]:
+def left(draft: Takeover) -> dict[str, str]:
     return {found.field: found.reason for found in draft.left}
 
 
@@ -267,7 +267,7 @@ def test_what_cannot_be_imported_is_named(old: Manifest) -> None:
 
 
 def test_the_comments_say_what_is_missing_and_what_comes_next() -> None:
-    lines = "\n".join(describe_draft(imported(deployment(), service(port=80))))
+    lines = "\n".join(describe_takeover(imported(deployment(), service(port=80))))
     assert "From Deployment/digits in namespace vision." in lines
     assert "* Service/digits port 80: clients reach Slipway at 8000 and 8001" in lines
     assert "of Service digits to Service digits-slipway" in lines

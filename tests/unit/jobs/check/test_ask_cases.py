@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pytest
+from slipway.answers.tensors import Tensor, Tensors
 from slipway.api.golden import Compare, EqualRule
 from slipway.api.reasons import Reason
 from slipway.api.result import Signature
@@ -19,7 +20,6 @@ from slipway.jobs.check.ask_cases import (
 from slipway.jobs.check.exchange import PLAIN, Exchange
 from slipway.jobs.check.golden_set import Case, GoldenSetInvalid, LoadedGoldenSet
 from slipway.jobs.check.model_server import ErrorResponse, Unreachable
-from slipway.jobs.check.tensors import Tensor, Tensors
 
 RIGHT, WRONG, BROKEN = 1, 2, 3
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from slipway.answers.tensors import Tensor
 from slipway.jobs.check.exchange import (
     PLAIN,
     Exchange,
@@ -12,7 +13,6 @@ from slipway.jobs.check.exchange import (
     join_responses,
     read_exchange,
 )
-from slipway.jobs.check.tensors import Tensor
 
 CORRID_TEXT = {"kind": "CONTROL_SEQUENCE_CORRID", "data_type": "TYPE_STRING"}
 

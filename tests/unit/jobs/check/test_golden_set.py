@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from slipway.answers.tensors import read_json
 from slipway.api.golden import Compare, GoldenCase, GoldenFile
 from slipway.api.result import Signature, TensorSpec
 from slipway.jobs.check.golden_set import (
@@ -16,7 +17,6 @@ from slipway.jobs.check.golden_set import (
     fit_case,
     load_golden_set,
 )
-from slipway.jobs.check.tensors import read_json
 from slipway.jobs.file_tree import make_tree, walk_files
 
 PAGE = Path(__file__).parents[4] / "docs/golden-sets.md"

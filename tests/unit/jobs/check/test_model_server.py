@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer as Loopback
+from slipway.answers.tensors import Tensor
 from slipway.jobs.check.model_server import ErrorResponse, Unreachable, open_http_server
-from slipway.jobs.check.tensors import Tensor
 
 X = {"x": Tensor("FP32", np.ones((1, 3), np.float32))}
 

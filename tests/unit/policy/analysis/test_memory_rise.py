@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from slipway.api.modeldeployment import STATE_LENGTH
 from slipway.api.reasons import Reason, Why
-from slipway.policy.analysis.inputs import MemoryUse, PodMemory
+from slipway.policy.analysis.inputs import MemoryReading, MemoryUse
 from slipway.policy.analysis.metrics.memory_rise import (
     MOST_PODS,
     RiseMemory,
@@ -23,7 +23,7 @@ SILENT = Why(Reason.METRICS_UNAVAILABLE, "nothing was told")
 def using(candidate: dict[str, float], stable: dict[str, float], seconds: int) -> MemoryUse:
     at = NOON + timedelta(seconds=seconds)
     arms = (
-        {pod: PodMemory(int(held * MEBIBYTE), at) for pod, held in arm.items()}
+        {pod: MemoryReading(int(held * MEBIBYTE), at) for pod, held in arm.items()}
         for arm in (candidate, stable)
     )
     return MemoryUse(*arms)

@@ -112,7 +112,8 @@ def test_written_steps_wait_for_no_measurement() -> None:
 
 
 def test_nothing_is_measured_where_the_spec_says_all_or_nothing_is_judged() -> None:
-    said = begun(QuietWorld(1), 60, steps=[{"weight": 5}], deadlineSeconds=900)
+    off = {"mode": "Off"}
+    said = begun(QuietWorld(1), 60, steps=[{"weight": 5}], deadlineSeconds=900, shadow=off)
     unjudged = begun(QuietWorld(1), 60, analysis={"mode": "Off"})
     assert schedule(said) is None
     assert schedule(unjudged) is None

@@ -19,6 +19,8 @@ from slipway.api.modeldeployment import (
     Rejected,
     RevisionStatus,
     RolloutStatus,
+    ShadowState,
+    ShadowStatus,
     Stage,
 )
 from slipway.api.reasons import Reason
@@ -32,6 +34,8 @@ from slipway.policy.invariants import find_violations
 from slipway.policy.judgement import Judgement
 from slipway.policy.rollout.checking import check_subject
 from slipway.policy.rollout.decide import decide
+from slipway.policy.shadow.counts import PairCounts
+from slipway.policy.shadow.finding import PairsFinding
 
 from tests.builders import (
     NOON,
@@ -107,6 +111,14 @@ def in_rollout(stage: Stage, weight: int, *, is_routed: bool = True) -> Facts:
     )
 
 
+def shadowing() -> Facts:
+    facts = in_rollout(Stage.SHADOWING, 0)
+    shadow = ShadowStatus(state=ShadowState.COMPARING, since=to_wire(NOON), replicas_percent=100)
+    assert facts.route is not None
+    route = replace(facts.route, shadow=C)
+    return replace(about(facts, ask_for("2", replace_rollout(facts, shadow=shadow))), route=route)
+
+
 def rolling_back() -> Facts:
     facts = in_rollout(Stage.ROLLING_BACK, 5)
     status = replace_rollout(facts, outcome=Outcome.ROLLED_BACK, cause="ErrorRatio: many")
@@ -129,6 +141,7 @@ STAGES: dict[str, Callable[[], Facts]] = {
     "packaging": packaging,
     "starting": lambda: in_rollout(Stage.STARTING, 0, is_routed=False),
     "checking": lambda: in_rollout(Stage.CHECKING, 0, is_routed=False),
+    "shadowing": shadowing,
     "progressing": lambda: in_rollout(Stage.PROGRESSING, 5),
     "at its last step": lambda: in_rollout(Stage.PROGRESSING, 50),
     "baking": lambda: in_rollout(Stage.BAKING, 95),
@@ -162,6 +175,14 @@ def remembers(**rollout: Any) -> Change:
 def says(verdict: Verdict, reason: Reason) -> Change:
     judgement = Judgement("errors", verdict, reason, "12/310 vs 57/5,900")
     return lambda facts: replace(facts, judgements=(judgement,))
+
+
+def pairs_say(verdict: Verdict, reason: Reason, *, first_weight: int = 0) -> Change:
+    judgement = Judgement("pair-errors", verdict, reason, "25 of 400 pairs")
+    finding = PairsFinding(
+        (judgement,), counts=PairCounts(pairs=400), first_weight=first_weight, is_measured=True
+    )
+    return lambda facts: replace(facts, pairs=finding)
 
 
 def has(**changes: Any) -> Change:
@@ -282,6 +303,9 @@ FOUND: dict[str, Change] = {
     "a Fail, not automatic": lambda facts: says(Verdict.FAIL, Reason.ERROR_RATIO)(
         asks(rollback={"automatic": "Disabled"})(facts)
     ),
+    "pairs against it": pairs_say(Verdict.FAIL, Reason.ERRORS_IN_SHADOW),
+    "pairs for it": pairs_say(Verdict.PASS, Reason.WITHIN_HARM, first_weight=95),
+    "too few pairs": pairs_say(Verdict.INCONCLUSIVE, Reason.TOO_FEW_PAIRS),
     "no verdict": says(Verdict.INCONCLUSIVE, Reason.UNDECIDED),
     "a hold": passes(rollout={"steps": [{"weight": 5, "holdSeconds": 600}]}),
     "a step to approve": passes(
@@ -338,6 +362,16 @@ checking         | a check that failed   | Idle             | RejectedByGoldenSe
 checking         | another signature     | Idle             | RejectedBySignature     | 0
 checking         | a check that crashed  | Checking         | CheckFailed             | 0
 checking         | the deadline          | Failed           | FailedToStart           | 0
+shadowing        | nothing               | Shadowing        | Shadowing               | 0
+shadowing        | too few pairs         | Shadowing        | Shadowing               | 0
+shadowing        | pairs against it      | Idle             | RejectedByShadow        | 0
+shadowing        | pairs for it          | Progressing      | AwaitingAcknowledgement | 95
+shadowing        | a late proxy          | Shadowing        | AwaitingAcknowledgement | 0
+shadowing        | crashes               | Idle             | RolledBack              | 0
+shadowing        | another version       | Idle             | Superseded              | 0
+shadowing        | an abort              | Idle             | Aborted                 | 0
+shadowing        | a promote             | Progressing      | AwaitingAcknowledgement | 100
+shadowing        | stable down           | Progressing      | AwaitingAcknowledgement | 100
 progressing      | its weight at 0       | Progressing      | AwaitingAcknowledgement | 5
 progressing      | a late proxy          | Progressing      | AwaitingAcknowledgement | 5
 progressing      | nothing               | Progressing      | NoData                  | 5

@@ -5,15 +5,15 @@ import random
 from collections.abc import Callable
 
 import pytest
-from slipway.policy.statistics.growth import FEWEST, MOST, SETTLING, Series, steady_rate
+from slipway.policy.statistics.growth import FEWEST, MOST, SETTLING, GrowthSeries, steady_rate
 
 Held = Callable[[float], float]
 """Megabytes by minutes."""
 
 
-def series_of(held: Held, minutes: float, *, noise: float = 4.0, seed: int = 1) -> Series:
+def series_of(held: Held, minutes: float, *, noise: float = 4.0, seed: int = 1) -> GrowthSeries:
     """Return what is kept of a sample every quarter of a minute."""
-    chance, series = random.Random(seed), Series()
+    chance, series = random.Random(seed), GrowthSeries()
     for quarter in range(round(4 * minutes)):
         megabytes = held(quarter / 4) + chance.gauss(0, noise)
         series = series.with_sample(1000 + quarter // 4, int(1e6 * max(0.0, megabytes)))
@@ -76,12 +76,12 @@ def test_the_first_minutes_and_the_one_under_way_do_not_count() -> None:
 
 
 def test_of_a_minute_the_least_counts_in_any_order() -> None:
-    series = Series().with_sample(5, 900).with_sample(5, 300).with_sample(5, 700)
+    series = GrowthSeries().with_sample(5, 900).with_sample(5, 300).with_sample(5, 700)
     assert series.minutes == ((5, 300),)
 
 
 def test_an_older_sample_is_known_already() -> None:
-    series = Series().with_sample(5, 300).with_sample(6, 310)
+    series = GrowthSeries().with_sample(5, 300).with_sample(6, 310)
     assert series.with_sample(5, 100) == series
 
 

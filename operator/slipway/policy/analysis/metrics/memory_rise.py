@@ -14,11 +14,11 @@ from itertools import pairwise
 
 from slipway.api.reasons import Reason, Why
 from slipway.api.verdict import Verdict
-from slipway.policy.analysis.inputs import MemoryUse, PodMemory
+from slipway.policy.analysis.inputs import MemoryReading, MemoryUse
 from slipway.policy.analysis.metric_memory import decode_state, encode_state
 from slipway.policy.analysis.wording import time_to_plan
 from slipway.policy.judgement import Judgement, KeptText, Role
-from slipway.policy.statistics.growth import FEWEST, SETTLING, Series, steady_rate
+from slipway.policy.statistics.growth import FEWEST, SETTLING, GrowthSeries, steady_rate
 
 NAME = "memory-rise"
 SOON_MINUTES = 120.0
@@ -33,7 +33,7 @@ MOST_BYTES = 2**53
 """Larger numbers are unsound."""
 NEVER_READ = Why(Reason.METRICS_UNAVAILABLE, "the memory of its pods was not read")
 
-BySeries = Mapping[str, Series]
+BySeries = Mapping[str, GrowthSeries]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Suspect:
     """A pod that is on its way to its limit."""
 
     pod: str
-    series: Series
+    series: GrowthSeries
     rate: float
     """Bytes by the minute."""
     minutes_left: float
@@ -109,7 +109,7 @@ def find_suspect(memory: RiseMemory, limit: int, weight: int) -> Suspect | None:
     return first if by_request > TIMES_STABLE * of_stable else None
 
 
-def _suspect_of(pod: str, series: Series, limit: int) -> Suspect | None:
+def _suspect_of(pod: str, series: GrowthSeries, limit: int) -> Suspect | None:
     rate = steady_rate(series)
     if rate is None:
         return None
@@ -126,10 +126,10 @@ def _count_samples(memory: RiseMemory, reading: MemoryUse) -> RiseMemory:
     )
 
 
-def _count_arm(known: BySeries, read: Mapping[str, PodMemory]) -> BySeries:
+def _count_arm(known: BySeries, read: Mapping[str, MemoryReading]) -> BySeries:
     """Count a sample of each pod; those that are gone are forgotten."""
     return {
-        pod: known.get(pod, Series()).with_sample(_minute_of(read[pod].at), read[pod].held)
+        pod: known.get(pod, GrowthSeries()).with_sample(_minute_of(read[pod].at), read[pod].held)
         for pod in sorted(read)[:MOST_PODS]
     }
 
@@ -187,11 +187,11 @@ def _load(raw: object) -> BySeries:
     return {pod: series for pod, series in read if series is not None}
 
 
-def _load_series(raw: object) -> Series | None:
+def _load_series(raw: object) -> GrowthSeries | None:
     if not isinstance(raw, list) or len(raw) % 2 == 0:
         return None
     numbers = [item for item in raw if type(item) is int and 0 <= item <= MOST_BYTES]
     minutes = tuple(zip(numbers[1::2], numbers[2::2], strict=False))
     is_ordered = all(one[0] < other[0] for one, other in pairwise(minutes))
     is_sound = len(numbers) == len(raw) and minutes and is_ordered
-    return Series(minutes, numbers[0]) if is_sound else None
+    return GrowthSeries(minutes, numbers[0]) if is_sound else None

@@ -21,6 +21,7 @@ from slipway.policy.analysis.metric_memory import (
     with_counters,
 )
 from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look, Said
+from slipway.policy.analysis.plan import PASS_AT
 from slipway.policy.bake_plan import LARGE_CONTROL_PERCENT
 from slipway.policy.judgement import Judgement, Role
 from slipway.policy.record_copy import replace
@@ -41,8 +42,6 @@ from slipway.policy.statistics.eprocess import (
     share_begun_within,
 )
 
-PASS_AT = math.log(20.0)
-"""1 / 5%: what promotion may get wrong at the margin, per step."""
 MOST_CREDIT = math.log(400.0)
 """Evidence for the candidate above it is not kept: it would excuse a fault that comes later."""
 TAKEN_BACK_BELOW = 0.0
@@ -198,7 +197,7 @@ def _count_look(share: ShareMetric, before: ShareMemory, delta: Pair, look: Look
         starts=before.starts.after(won, placed),
         guard=before.guard.after(delta, look.seconds, phase),
         wealth=wealth,
-        best=_best_so_far(before.best, counts),
+        best=_best_so_far(before.best, counts, look.plan.pass_at),
         step=step,
         recent=recent,
         block=before.block,
@@ -242,12 +241,12 @@ def _limit_credit(
     return wealth, counts
 
 
-def _best_so_far(before: float, now: float) -> float:
+def _best_so_far(before: float, now: float, enough: float) -> float:
     """Return the evidence that counts for a Pass: the best, until what came later takes it back.
 
     Metrics need not pass at the same look, and a few unlucky requests take no Pass away.
     """
-    return max(before, now) if before >= PASS_AT and now >= TAKEN_BACK_BELOW else now
+    return max(before, now) if before >= enough and now >= TAKEN_BACK_BELOW else now
 
 
 def _without_open(
@@ -287,7 +286,7 @@ def _own_verdict(
         return Verdict.INCONCLUSIVE, Reason.UNPROVEN, f"{unproven}: {text}"
 
     answered = min(pair.n_c - share.is_open[0], pair.n_s - share.is_open[1])
-    if memory.best >= PASS_AT and answered >= plan.min_samples:
+    if memory.best >= plan.pass_at and answered >= plan.min_samples:
         left = look.slowest_seconds - look.step_time.total_seconds()
         if left > 0:
             wait = f"waiting {wording.time_to_plan(left)} for answers as slow as some of stable's"
@@ -296,7 +295,7 @@ def _own_verdict(
         message = f"{text}; ruled out at {plan.next_weight}%: {ruled_out}"
         return Verdict.PASS, Reason.WITHIN_HARM, message
 
-    waits = share.is_open[0] > 0 and log_better(memory.wealth) >= PASS_AT
+    waits = share.is_open[0] > 0 and log_better(memory.wealth) >= plan.pass_at
     missing = _what_is_open(share) if waits else _what_is_missing(share, memory, look)
     message = f"{missing}: {text}"
     if share.advice and pair.k_c > limit * pair.n_c:
@@ -349,7 +348,7 @@ def _what_is_missing(share: ShareMetric, memory: ShareMemory, look: Look) -> str
     pair, plan = memory.step, look.plan
     margin = look.margin if share.maximum is None else share.maximum
     relative = share.ruled_out if share.maximum is None else 0.0
-    more = needed_for_pass(pair, relative, margin, PASS_AT - memory.best, share.better_bets)
+    more = needed_for_pass(pair, relative, margin, plan.pass_at - memory.best, share.better_bets)
 
     if pair.n_s < plan.min_samples <= pair.n_c:
         return f"needs {plan.min_samples - pair.n_s} more requests on stable"

@@ -22,7 +22,7 @@ class LeftOut:
 
 
 @dataclass(slots=True)
-class Draft:
+class Takeover:
     """What is known so far."""
 
     origin: str
@@ -63,7 +63,7 @@ class Draft:
         }
 
 
-def begin_draft(old: Mapping[str, Any]) -> Draft:
+def begin_takeover(old: Mapping[str, Any]) -> Takeover:
     """Return an empty draft for an object.
 
     Its name is that of the old one with ``-slipway``: the Service of the old name stays as it is
@@ -71,7 +71,7 @@ def begin_draft(old: Mapping[str, Any]) -> Draft:
     """
     metadata = old["metadata"]
     name = metadata["name"]
-    draft = Draft(
+    draft = Takeover(
         origin=f"{old['kind']}/{name}",
         name=f"{name[: LONGEST_NAME - len('-slipway')].rstrip('-')}-slipway",
         namespace=metadata.get("namespace", "default"),

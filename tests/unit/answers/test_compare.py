@@ -2,9 +2,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from slipway.answers.compare import Disagreement, compare_output
+from slipway.answers.tensors import Tensor
 from slipway.api.golden import ArgMaxRule, Compare, EqualRule, Rule, ToleranceRule
-from slipway.jobs.check.compare import Disagreement, compare_output
-from slipway.jobs.check.tensors import Tensor
 
 CLOSE = ToleranceRule(compare=Compare.TOLERANCE, rtol=0.01, atol=0.1)
 BEST = ArgMaxRule(compare=Compare.ARG_MAX)

@@ -1,12 +1,13 @@
 """Comparison of one output with the expected one; pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
 import numpy as np
 
-from slipway.api.golden import ArgMaxRule, EqualRule, Rule, ToleranceRule
-from slipway.jobs.check.tensors import Array, Tensor, as_numbers, has_nan
+from slipway.answers.tensors import Array, Tensor, as_numbers, has_nan
+from slipway.api.golden import ArgMaxRule, Compare, EqualRule, Rule, ToleranceRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,35 @@ class Disagreement:
     """The sentence, without its subject."""
     fatal: bool = False
     """True when the model is broken and not just different, so that no other case matters."""
+
+
+DEFAULTS: Mapping[str, Rule] = {
+    "FP64": ToleranceRule(compare=Compare.TOLERANCE),
+    "FP32": ToleranceRule(compare=Compare.TOLERANCE),
+    "FP16": ToleranceRule(compare=Compare.TOLERANCE, rtol=1e-2, atol=1e-3),
+    "BF16": ToleranceRule(compare=Compare.TOLERANCE, rtol=5e-2, atol=1e-2),
+}
+"""By datatype: the golden set's own default, and for half precision some units in its last place.
+Whole numbers, truth values and texts have to be equal."""
+
+
+def default_rule(datatype: str) -> Rule:
+    """Return the rule for outputs of a datatype that have none of their own."""
+    return DEFAULTS.get(datatype, EqualRule(compare=Compare.EQUAL))
+
+
+def largest_difference(expected: Tensor, found: Tensor) -> float | None:
+    """Return the largest absolute difference of two numbers at the same place.
+
+    None where there are no numbers, or none at the same places.
+    """
+    if expected.datatype == "BYTES" or found.datatype == "BYTES" or not expected.array.size:
+        return None
+    if expected.shape != found.shape:
+        return None
+    with np.errstate(invalid="ignore"):  # infinity at both
+        largest = float(np.max(np.abs(as_numbers(expected) - as_numbers(found))))
+    return largest if np.isfinite(largest) else None
 
 
 def compare_output(rule: Rule, expected: Tensor, found: Tensor | None) -> Disagreement | None:

@@ -1,0 +1,1 @@
+"""Pairs of answers: what they say of a candidate."""
