@@ -122,6 +122,11 @@ bench-scaling: $(SETUP) ## How fast and how well replicas follow a load, beside 
 	$(call step,bench: scaling)
 	@$(BIN)/python -m tests.bench.scaling $(BENCH_ARGS)
 
+.PHONY: bench-packaging
+bench-packaging: $(SETUP) ## How fast a model becomes an image, beside buildah and cp (BENCH_ARGS=--quick: a minute)
+	$(call step,bench: packaging)
+	@$(BIN)/python -m tests.bench.packaging $(BENCH_ARGS)
+
 .PHONY: bench-analysis
 bench-analysis: $(SETUP) ## How good verdicts are, beside three peers; fails where a promise is broken (BENCH_ARGS=--quick: a minute)
 	$(call step,bench: analysis under virtual time)

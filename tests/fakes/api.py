@@ -60,6 +60,8 @@ class FakeApi:
         self._owners: dict[str, fields.Owners] = {}
         self._numbers = itertools.count(1)
         self._uids = itertools.count(1)
+        self.version: tuple[int, int] | None = (1, 36)
+        """Major and minor of Kubernetes; None: it does not say."""
         self.changes = 0
         self.watch: deque[Change] = deque()
         """What the watches have not reported yet."""

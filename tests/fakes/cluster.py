@@ -67,6 +67,10 @@ class FakeCluster:
         await asyncio.sleep(0)
         return self._api.list(kind, namespace, labels)
 
+    async def version(self) -> tuple[int, int] | None:
+        await asyncio.sleep(0)
+        return self._api.version
+
     async def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         def do() -> Manifest:
             return self._api.create(manifest, manager=names.FIELD_MANAGER, dry_run=dry_run)

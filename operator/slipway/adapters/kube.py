@@ -1,6 +1,8 @@
 """The API server: live reads, and fenced writes with preconditions."""
 
 import asyncio
+import re
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
@@ -19,6 +21,8 @@ ATTEMPTS = 3
 PATIENCE_SECONDS = 1.0
 """The wait where the API server does not say how long."""
 LONGEST_PATIENCE_SECONDS = 5.0
+VERSION_SECONDS = 600.0
+"""How old the version may be that is told; clusters are updated seldom, and slowly."""
 MUST_NOT_EXIST = "1"
 """A resourceVersion that no object has: an apply that carries it can only create."""
 
@@ -44,6 +48,7 @@ class KubeCluster:
         self._fence = fence
         self._on_written = on_written
         self._limit = limit or TokenBucket(rate=WRITES_PER_SECOND, burst=WRITES_BURST)
+        self._version: tuple[float, tuple[int, int] | None] | None = None
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
         """Read one object live; None where it does not exist."""
@@ -66,6 +71,18 @@ class KubeCluster:
 
         found = require_success(response, f"GET {path}").json()
         return [{**kind.type_meta, **item} for item in found.get("items") or ()]
+
+    async def version(self) -> tuple[int, int] | None:
+        """Return major and minor version of the API server, which may be minutes old.
+
+        Everybody who is authenticated may read it.
+        """
+        now = time.monotonic()
+        if self._version is None or now - self._version[0] > VERSION_SECONDS:
+            response = await self._patiently(partial(self._connection.request, "GET", "/version"))
+            found = require_success(response, "GET /version").json()
+            self._version = now, parse_version(found)
+        return self._version[1]
 
     async def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         """Create an object whose content never changes. Raises ConflictError where it exists."""
@@ -197,6 +214,13 @@ class KubeCluster:
             patience = min(asked, LONGEST_PATIENCE_SECONDS)
             self._limit.pause(patience)
             await asyncio.sleep(patience)
+
+
+def parse_version(found: Manifest) -> tuple[int, int] | None:
+    """Return major and minor of what ``/version`` says; some clouds write ``"33+"``."""
+    parts = [re.match(r"\d+", str(found.get(key) or "")) for key in ("major", "minor")]
+    numbers = [int(part[0]) for part in parts if part is not None]
+    return (numbers[0], numbers[1]) if len(numbers) == 2 else None  # noqa: PLR2004 - both
 
 
 def _place_of(manifest: Manifest) -> tuple[Kind, str, str]:

@@ -695,6 +695,11 @@ class Reason(StrEnum):
     # What happened: events, and causes that history keeps.
     ROLLOUT_STARTED = "RolloutStarted", Group.EVENT, "a candidate is being started"
     WEIGHT_ACKNOWLEDGED = "WeightAcknowledged", Group.EVENT, "every proxy runs a new weight"
+    PACKAGED_WITH_WARNINGS = (
+        "PackagedWithWarnings",
+        Group.EVENT,
+        "packaging left something out, or could not find it out; the message says what",
+    )
     HOOK_PASSED = "HookPassed", Group.EVENT, "a hook approved"
     HOOK_REJECTED = "HookRejected", Group.EVENT, "a hook refused the revision"
     SCALED = "Scaled", Group.EVENT, "the load asks for another number of replicas"

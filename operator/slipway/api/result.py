@@ -115,9 +115,10 @@ class PackageResult(ApiModel):
     reused: bool = False
     """True when the registry already had the image."""
     seconds: dict[str, float] = {}
-    """Wall time by phase: fetch, hash, verify, optimize, base, pack, push, deliver."""
+    """Wall time by phase: fetch, hash, verify, optimize, base, stream, pack, push,
+    deliver."""
     warnings: list[str] = []
-    """One sentence each, about what was changed or could not be determined."""
+    """One sentence each, about what was changed or could not be determined; told in an event."""
 
 
 class CheckVerdict(StrEnum):

@@ -1,13 +1,18 @@
 """The files that a source has: their relative names, and the path at which each lies now."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
 from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
+
+Block = bytes | memoryview
+"""Some bytes of a file; a view is good only until the next one is asked for."""
+ByteStream = Callable[[int], Iterator[Block]]
+"""Yields the bytes of a file from an offset on; raises `CannotStream` or JobFailure."""
 
 MAX_NAME_BYTES = 1024
 MAX_PART_BYTES = 255
@@ -21,6 +26,10 @@ MAC_PREFIX = "._"
 """Prefix of a file that holds what a file system other than the Mac's cannot keep."""
 
 
+class CannotStream(Exception):
+    """A file that was to be read from its store must be fetched to disk; nothing is wrong."""
+
+
 @dataclass(frozen=True, slots=True)
 class TreeFile:
     """One regular file."""
@@ -30,6 +39,8 @@ class TreeFile:
     path: Path
     sha256: str | None = None
     """64 hex digits that its store promises; None where it promises nothing."""
+    stream: ByteStream | None = None
+    """Reads it from its store, and `path` has its size alone; None where it lies at `path`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,16 @@ class Tree:
     """Address at which the same bytes are found for ever; None where the source's may change."""
     is_private: bool = False
     """True where no other program can change the files, and they may be moved."""
+    confirm: Callable[[], None] | None = None
+    """To be called after the last file was streamed: raises `CannotStream` unless all files were
+    those of one moment."""
+    version: str | None = None
+    """What its store says of these bytes and of no others; None where it says nothing."""
+
+    @property
+    def streamed(self) -> tuple[TreeFile, ...]:
+        """The files that do not lie here."""
+        return tuple(file for file in self.files if file.stream is not None)
 
     def __getitem__(self, name: str) -> Path:
         """Return the path of a file.
@@ -68,6 +89,8 @@ def make_tree(
     *,
     origin: str | None = None,
     is_private: bool = False,
+    confirm: Callable[[], None] | None = None,
+    version: str | None = None,
 ) -> Tree:
     """Return the tree without a single top directory, in byte order of the names.
 
@@ -77,7 +100,7 @@ def make_tree(
     entries = sorted(files, key=lambda file: file.name.encode())
     while (top := _single_top_directory(entries)) is not None:
         entries = [replace(file, name=file.name[len(top) + 1 :]) for file in entries]
-    return Tree(tuple(entries), download_digest, origin, is_private)
+    return Tree(tuple(entries), download_digest, origin, is_private, confirm, version)
 
 
 def leave_out_mac_files(tree: Tree) -> tuple[Tree, list[str]]:

@@ -6,7 +6,7 @@ It is the sha256 of what ``sha256sum`` prints for all regular files, in byte ord
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,15 +50,23 @@ class TreeDigest:
         return sum(file.size for file in self.files)
 
 
-def hash_tree(tree: Tree) -> TreeDigest:
-    """Return the digests of all files; reads every file once.
+def hash_tree(tree: Tree, known: Mapping[str, str] | None = None) -> TreeDigest:
+    """Return the digests of all files; reads every file once, but for those in `known`.
 
     Raises:
         JobFailure: SourceRefused for a file that is not readable, SourceChanged for one that is not
             what its store promises.
 
     """
-    found = TreeDigest(tuple(_hash_file(file.name, file.path) for file in tree.files))
+    hashed = known or {}
+    found = TreeDigest(
+        tuple(
+            FileDigest(file.name, hashed[file.name], file.path.stat().st_size)
+            if file.name in hashed
+            else _hash_file(file.name, file.path)
+            for file in tree.files
+        )
+    )
     for file, digest in zip(tree.files, found.files, strict=True):
         if file.sha256 is not None and file.sha256 != digest.sha256:
             raise JobFailure(
@@ -89,9 +97,10 @@ def require_digest(tree: Tree, found: TreeDigest, expected: str | None, *, what:
     )
 
 
-def read_blocks(path: Path) -> Iterator[bytes]:
-    """Yield the content of a file in blocks, for hashing and sending."""
+def read_blocks(path: Path, offset: int = 0) -> Iterator[bytes]:
+    """Yield the content of a file from `offset` on in blocks, for hashing and sending."""
     with path.open("rb", buffering=0) as file:
+        file.seek(offset)
         while block := file.read(BLOCK_BYTES):
             yield block
 

@@ -256,6 +256,8 @@ class Facts:
     """How far the download of the wanted model is; None: none is under way, or nobody could say."""
     pairs: PairsFinding | None = None
     """What pairs of answers say so far; None: not read in this pass."""
+    cluster_version: tuple[int, int] | None = None
+    """Major and minor of the API server; None: it does not matter here, or it did not say."""
     stable: str | None = field(init=False)
     """The revision that serves: as status has it, else the one that was promoted last."""
     candidate: str | None = field(init=False)

@@ -33,6 +33,9 @@ class Cluster(Protocol):
     ) -> Sequence[Manifest]:
         """Read the objects with these labels live."""
 
+    async def version(self) -> tuple[int, int] | None:
+        """Return major and minor version of the API server, which may be minutes old."""
+
     async def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         """Create an object whose content never changes.
 

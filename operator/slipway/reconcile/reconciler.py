@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from slipway.api import kinds, names
 from slipway.api.modeldeployment import ModelDeployment, ModelDeploymentStatus
-from slipway.api.reasons import Reason, Why
+from slipway.api.reasons import Reason, Why, shortened
 from slipway.engine import log_context
 from slipway.engine.cache import Cache
 from slipway.engine.queue import Key
@@ -33,6 +33,7 @@ from slipway.reconcile.decided import Decided, Trouble
 from slipway.reconcile.download_watcher import DownloadWatcher
 from slipway.reconcile.execute import Executor
 from slipway.reconcile.guard import Guard
+from slipway.reconcile.image_volumes import with_cluster_version
 from slipway.reconcile.observe import (
     Children,
     facts_of,
@@ -183,6 +184,7 @@ class Reconciler:
         facts = await self._meter.with_measured_traffic(key, facts)
         facts = await self._watcher.with_worsening(key, facts)
         facts = await self._downloads.with_download(key, facts)
+        facts = await with_cluster_version(facts, self._ports.cluster)
 
         # Nothing is awaited from here to the note: two passes must not both find the last place.
         now = self._now()
@@ -220,6 +222,7 @@ class Reconciler:
             without = replace(decided.decision, make_revision=None)
             return await self._carry_out(key, replace(decided, decision=without), trouble)
 
+        await self._tell_warnings(decided)
         md = decided.facts.md
         decided = await self._decide(key, md, observe_cached(self._cache, md))
         if decided.decision.needs_live_read or decided.decision.make_revision is not None:
@@ -240,6 +243,8 @@ class Reconciler:
             return RETRY_AFTER.total_seconds()
 
         trouble = await self._refused_writes.unless_refused(key, decided, self._executor.execute)
+        if trouble is None:
+            await self._tell_warnings(decided)
         trouble = trouble or earlier
         unrepaired = await self._repair_proxies(decided)
         trouble = trouble or unrepaired
@@ -259,6 +264,17 @@ class Reconciler:
         except DependencyError as error:
             return Trouble(Why(reason_of(error), str(error)), is_secondary=True)
         return None
+
+    async def _tell_warnings(self, decided: Decided) -> None:
+        """Say in an event what packaging left out or could not find out."""
+        result = decided.decision.make_revision
+        if result is not None and result.warnings:
+            await self._record(
+                decided.facts.md,
+                warning=True,
+                reason=Reason.PACKAGED_WITH_WARNINGS,
+                message=shortened("; ".join(result.warnings)),
+            )
 
     async def _publish(self, decision: Decision, facts: Facts, trouble: Trouble | None) -> None:
         """Write the status if it is due; events follow it, so that none is recorded twice."""

@@ -191,3 +191,22 @@ async def test_an_agents_counters_are_read(server: Server) -> None:
     assert answer.proxy == "p"
 
     await counters.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [
+        ({"major": "1", "minor": "36"}, (1, 36)),
+        ({"major": "1", "minor": "33+"}, (1, 33)),
+        ({"major": "", "minor": ""}, None),
+        ({}, None),
+    ],
+)
+async def test_the_version_is_asked_for_once(
+    server: Server, connection: Connection, said: dict[str, str], version: tuple[int, int] | None
+) -> None:
+    server.answers = [web.json_response(said)]
+    cluster = cluster_with(connection, lambda: None)
+
+    assert [await cluster.version(), await cluster.version()] == [version, version]
+    assert [request.path for request in server.requests] == ["/version"]

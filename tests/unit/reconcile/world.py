@@ -52,11 +52,14 @@ class Events:
     """Fits `slipway.reconcile.ports.Recorder`."""
 
     told: list[str] = field(default_factory=list)
+    messages: dict[str, str] = field(default_factory=dict)
+    """The newest by reason."""
 
     async def record(
         self, regarding: Manifest, *, warning: bool, reason: str, message: str
     ) -> None:
-        del regarding, message
+        del regarding
+        self.messages[reason] = message
         self.told.append(f"{'Warning' if warning else 'Normal'} {reason}")
 
 

@@ -8,13 +8,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from slipway.api.base import Manifest
 from slipway.api.canonical_json import sha256_of
 from slipway.api.names import GROUP, MODEL_ROOT
 from slipway.api.precision import Optimized
-from slipway.jobs.file_tree import Tree
+from slipway.jobs.file_tree import CannotStream, Tree
 from slipway.jobs.model_digest import TreeDigest
 from slipway.jobs.package.base_image import (
     OCI_CONFIG,
@@ -25,7 +26,7 @@ from slipway.jobs.package.base_image import (
 )
 from slipway.jobs.package.layer import Layer, LayerFile, make_text_file
 from slipway.jobs.package.repository_plan import RepositoryPlan
-from slipway.render.model_repository import Placement
+from slipway.render.model_repository import Layout, Placement
 
 PACKAGER_FORMAT = "1"
 """Version of the packager; increased when the same inputs give another image."""
@@ -124,6 +125,47 @@ def _describe_conversion(optimized: Optimized) -> dict[str, str]:
 def weight_files(plan: RepositoryPlan, tree: Tree, found: TreeDigest) -> list[LayerFile]:
     """Return the files of the weights layer."""
     return _layer_files(plan.layout.weights, tree, found)
+
+
+def new_weight_files(layout: Layout, tree: Tree) -> list[LayerFile]:
+    """Return the files of the weights layer, none of which was hashed yet.
+
+    Raises:
+        CannotStream: some of those go elsewhere, or nowhere.
+
+    """
+    files = {file.name: file for file in tree.files}
+    elsewhere = {file.name for file in tree.streamed} - {it.source for it in layout.weights}
+    if elsewhere:
+        raise CannotStream(f"{min(elsewhere)} is none of the weights")
+    return [
+        LayerFile(
+            _path_in_image(place.target),
+            files[place.source].stream or files[place.source].path,
+            files[place.source].path.stat().st_size,
+            is_new=True,
+        )
+        for place in layout.weights
+    ]
+
+
+def skeleton_paths(layout: Layout, tree: Tree) -> dict[str, Path]:
+    """Return where streamed files leave what others look into, by their paths in the image."""
+    paths = {file.name: file.path for file in tree.streamed}
+    return {
+        _path_in_image(place.target): paths[place.source]
+        for place in layout.weights
+        if place.source in paths
+    }
+
+
+def digests_by_source(layout: Layout, found: Mapping[str, str]) -> dict[str, str]:
+    """Return the digests of files by their names in the source, of those by paths in the image."""
+    return {
+        place.source: found[path]
+        for place in layout.weights
+        if (path := _path_in_image(place.target)) in found
+    }
 
 
 def configuration_files(plan: RepositoryPlan, tree: Tree, found: TreeDigest) -> list[LayerFile]:

@@ -7,9 +7,9 @@ It is the program of the package Job and of the init container of Fetch mode; th
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from slipway.api.precision import Optimized
@@ -30,8 +30,8 @@ from slipway.api.request import (
     PackageRequest,
 )
 from slipway.api.result import JobError, PackageResult
-from slipway.errors import JobFailure
-from slipway.jobs.file_tree import Tree
+from slipway.errors import JobFailure, RegistryUnavailable
+from slipway.jobs.file_tree import CannotStream, Tree
 from slipway.jobs.http import Backoff, Proxy
 from slipway.jobs.model_digest import TreeDigest
 from slipway.jobs.optimize.optimized_tree import OptimizedTree
@@ -41,23 +41,43 @@ from slipway.jobs.package.image import (
     append_layers,
     configuration_digest,
     configuration_files,
+    digests_by_source,
     empty_folders,
+    new_weight_files,
+    skeleton_paths,
     weight_files,
     without_files,
 )
-from slipway.jobs.package.layer import make_layer
+from slipway.jobs.package.layer import Layer, MeasuredLayer, make_layer
 from slipway.jobs.package.model_cache import ModelCache
 from slipway.jobs.package.publish import Transfer, find_image, publish_image
-from slipway.jobs.package.repository_plan import RepositoryPlan, plan_model_repository
+from slipway.jobs.package.record import (
+    RecordKey,
+    find_layer,
+    find_record,
+    make_layer_key,
+    make_record_key,
+    write_layer,
+    write_record,
+)
+from slipway.jobs.package.repository_plan import (
+    RepositoryPlan,
+    choose_layout,
+    plan_model_repository,
+)
+from slipway.jobs.package.skeleton import Skeleton
 from slipway.jobs.package.write_repository import write_repository
 from slipway.jobs.registry.credentials import load_keyring
 from slipway.jobs.registry.reference import parse_reference
 from slipway.jobs.registry.registries import Registries
+from slipway.jobs.registry.repository import Repository
+from slipway.jobs.registry.upload import SentUpload, StreamRefused, send_stream
 from slipway.jobs.sources.access import SourceAccess, SourceMounts
 from slipway.jobs.sources.archive import make_empty_directory
 from slipway.jobs.sources.download_page import serve_download_progress
-from slipway.jobs.sources.fetch import fetch_source, verify_digest
+from slipway.jobs.sources.fetch import fetch_source, is_web, verify_digest
 from slipway.jobs.sources.signed_tree import SignedTree, verify_signature
+from slipway.jobs.sources.streaming import STREAM_BYTES
 from slipway.jobs.termination_message import TERMINATION_LOG, run_and_report
 
 log = logging.getLogger(__name__)
@@ -187,14 +207,116 @@ class PackageJob:
                 make_empty_directory(scratch).rmdir()
             return self._result(model)
 
-        model = self._fetch_model(self.mounts.scratch)
-        if self.request.mode is not PackageMode.FETCH:
-            return self._result(model, self._provide_image(model))
+        if self.request.mode is PackageMode.FETCH:
+            return self._result(self._fetch_model(self.mounts.scratch))
 
-        return self._result(model)
+        with self._open_transfer() as transfer:
+            return self._package(transfer)
 
-    def _fetch_model(self, scratch: Path) -> FetchedModel:
-        tree, digest = self._take_or_fetch(scratch)
+    def _package(self, transfer: Transfer) -> PackageResult:
+        # First, so that nobody waits for gigabytes to hear that the base image is not there.
+        with self.timer.phase("base"):
+            base = resolve_base(transfer.base, transfer.origin, self.request.architectures)
+        known = self._find_record(transfer, base, self.request.source.digest)
+        if known is not None:
+            return known
+
+        tree = None
+        if self._may_stream:
+            with self.timer.phase("fetch"):
+                tree = self._fetch_source(self.mounts.scratch, may_stream=True)
+            if tree.streamed:
+                try:
+                    return self._stream_image(tree, transfer, base)
+                except (CannotStream, StreamRefused) as problem:
+                    log.info("fetching to disk first: %s", problem)
+                    tree = None
+
+        model = self._fetch_model(self.mounts.scratch, tree)
+        return self._finish(model, base, transfer, model.tree.version)
+
+    def _finish(
+        self,
+        model: FetchedModel,
+        base: BaseImages,
+        transfer: Transfer,
+        version: str | None,
+        streamed: tuple[MeasuredLayer, SentUpload] | None = None,
+    ) -> PackageResult:
+        """Make the image, and record what it was made of."""
+        require_backend(model.plan.layout.format, base.first)
+        result = self._result(model, self._find_or_push(model, base, transfer, streamed))
+        if self._may_stream and model.digest.size >= STREAM_BYTES:
+            for bytes_ in (version, self.request.source.digest):
+                if bytes_ is not None:
+                    write_record(transfer.target, self._record_key(base, bytes_), result)
+        return result
+
+    def _find_record(
+        self, transfer: Transfer, base: BaseImages, version: str | None
+    ) -> PackageResult | None:
+        """Return what the same bytes of the same source gave before; None where nobody knows."""
+        if version is None or not self._may_stream:
+            return None
+        with self.timer.phase("push"):
+            pinned = self.request.source.digest
+            known = find_record(transfer.target, self._record_key(base, version), pinned)
+        if known is None:
+            return None
+        log.info("the source gave %s before", known.image)
+        return known.model_copy(update={"reused": True, "seconds": self.timer.seconds})
+
+    def _record_key(self, base: BaseImages, version: str) -> RecordKey:
+        return make_record_key(self.request, version, base.found)
+
+    @property
+    def _may_stream(self) -> bool:
+        """Whether nothing needs all files before they are packed."""
+        request = self.request
+        needs_files = (request.source.verify, request.optimize, request.cache_bytes)
+        return request.mode is not PackageMode.FETCH and not any(
+            item is not None for item in needs_files
+        )
+
+    def _stream_image(self, tree: Tree, transfer: Transfer, base: BaseImages) -> PackageResult:
+        """Package a model of which large files are read from their store while they are sent.
+
+        Raises:
+            CannotStream, StreamRefused: the files have to be fetched first.
+
+        """
+        known = self._find_record(transfer, base, tree.version)
+        if known is not None:
+            return known
+
+        layout = choose_layout(tree, self.request.config)
+        require_backend(layout.format, base.first)
+        weights = MeasuredLayer.of(
+            new_weight_files(layout, tree), watch=Skeleton(skeleton_paths(layout, tree))
+        )
+        with self.timer.phase("stream"):
+            sent = send_stream(transfer.target, weights)
+        # Until it is completed, the registry has bytes that nobody can pull.
+        try:
+            if tree.confirm is not None:
+                tree.confirm()
+            model = self._describe_streamed(tree, digests_by_source(layout, weights.digests))
+            return self._finish(model, base, transfer, tree.version, (weights, sent))
+        except BaseException:
+            sent.cancel()
+            raise
+
+    def _describe_streamed(self, tree: Tree, known: Mapping[str, str]) -> FetchedModel:
+        """Return what is known of a model after its files were streamed."""
+        with self.timer.phase("hash"):
+            digest = verify_digest(self.request.source, tree, known)
+        if is_web(self.request.source.uri):
+            tree = replace(tree, download_digest=f"sha256:{digest.files[0].sha256}")
+        plan = plan_model_repository(tree, self.request.config)
+        return FetchedModel(tree, digest, digest, None, plan, None)
+
+    def _fetch_model(self, scratch: Path, there: Tree | None = None) -> FetchedModel:
+        tree, digest = self._take_or_fetch(scratch, there)
 
         # Only after digest and signature: what is not the wanted model is not looked into.
         signed = None
@@ -212,11 +334,11 @@ class PackageJob:
             plan = plan_model_repository(tree, self.request.config)
         return FetchedModel(tree, files, digest, signed, plan, optimized)
 
-    def _take_or_fetch(self, scratch: Path) -> tuple[Tree, TreeDigest]:
+    def _take_or_fetch(self, scratch: Path, there: Tree | None) -> tuple[Tree, TreeDigest]:
         """Return the files, which have the pinned digest, from the cache where that has them."""
         wanted, size = self.request.source.digest, self.request.cache_bytes
         if wanted is None or size is None:
-            return self._fetch(scratch)
+            return self._fetch(scratch, there)
 
         cache = ModelCache(self.mounts.cache / CACHE_FOLDER, size)
         with cache.hold(wanted):
@@ -230,15 +352,27 @@ class PackageJob:
                 cache.put(tree, digest)
         return tree, digest
 
-    def _fetch(self, scratch: Path) -> tuple[Tree, TreeDigest]:
-        with self.timer.phase("fetch"):
-            tree = fetch_source(self.request.source, scratch, self.mounts.of_source, self.backoff)
+    def _fetch_source(self, scratch: Path, *, may_stream: bool = False) -> Tree:
+        return fetch_source(
+            self.request.source,
+            scratch,
+            self.mounts.of_source,
+            self.backoff,
+            may_stream=may_stream,
+        )
+
+    def _fetch(self, scratch: Path, there: Tree | None = None) -> tuple[Tree, TreeDigest]:
+        tree = there
+        if tree is None:
+            with self.timer.phase("fetch"):
+                tree = self._fetch_source(scratch)
         with self.timer.phase("hash"):
             digest = verify_digest(self.request.source, tree)
         return tree, digest
 
-    def _provide_image(self, model: FetchedModel) -> PackagedImage:
-        """Make and push the image, unless the registry has it."""
+    @contextmanager
+    def _open_transfer(self) -> Iterator[Transfer]:
+        """Connect to the registries of the base image and of the image that is made."""
         request, mounts = self.request, self.mounts
         if request.base_image is None or request.repository is None:
             raise JobFailure(
@@ -251,23 +385,23 @@ class PackageJob:
         origin, target = parse_reference(request.base_image), parse_reference(request.repository)
         proxy = Proxy(request.proxy.url, request.proxy.no_proxy) if request.proxy else None
         with Registries(request.registries, mounts.ca, self.backoff, proxy) as registries:
-            transfer = Transfer(
+            yield Transfer(
+                base=origin,
+                image=target,
                 origin=registries.repository(origin, load_keyring([*pulls, mounts.push_secret])),
                 target=registries.repository(
                     target, load_keyring([mounts.push_secret, *pulls]), is_writable=True
                 ),
             )
-            with self.timer.phase("base"):
-                base = resolve_base(origin, transfer.origin, request.architectures)
-            require_backend(model.plan.layout.format, base.first)
-            digest, reused = self._find_or_push(model, base, transfer)
-
-        return PackagedImage(f"{target.name}@{digest}", base, reused)
 
     def _find_or_push(
-        self, model: FetchedModel, base: BaseImages, transfer: Transfer
-    ) -> tuple[str, bool]:
-        """Return the image's digest, and whether it was there already."""
+        self,
+        model: FetchedModel,
+        base: BaseImages,
+        transfer: Transfer,
+        streamed: tuple[MeasuredLayer, SentUpload] | None = None,
+    ) -> PackagedImage:
+        """Return the image, which is found or made; `streamed` has weights that were sent."""
         configuration = make_layer(
             configuration_files(model.plan, model.tree, model.files), empty_folders(model.plan)
         )
@@ -287,11 +421,11 @@ class PackageJob:
             with self.timer.phase("push"):
                 known = find_image(transfer.target, inputs)
             if known is not None:
-                return known, True
+                if streamed is not None:
+                    streamed[1].cancel()
+                return PackagedImage(f"{transfer.image.name}@{known}", base, reused=True)
 
-        # Weights come last, because reading them takes longest and is often not needed.
-        with self.timer.phase("pack"):
-            weights = make_layer(weight_files(model.plan, model.tree, model.files))
+        weights = self._provide_weights(model, transfer.target, streamed)
         layers = {"weights": weights, "configuration": configuration}
         name, version = self.request.config.model_name, self.request.version
         image = append_layers(
@@ -304,7 +438,38 @@ class PackageJob:
         )
         with self.timer.phase("push"):
             digest = publish_image(transfer, images, list(layers.values()), image, inputs.tag)
-        return digest, False
+        return PackagedImage(f"{transfer.image.name}@{digest}", base, reused=False)
+
+    def _provide_weights(
+        self,
+        model: FetchedModel,
+        target: Repository,
+        streamed: tuple[MeasuredLayer, SentUpload] | None,
+    ) -> Layer:
+        """Return the layer of the weights, which is pushed later unless the repository has it."""
+        if streamed is not None:
+            with self.timer.phase("push"):
+                return _complete(*streamed)
+
+        files = weight_files(model.plan, model.tree, model.files)
+        if self._may_stream and sum(file.size for file in files) >= STREAM_BYTES:
+            key = make_layer_key(model.plan.layout, model.files)
+            known = find_layer(target, key)
+            if known is not None:
+                return Layer.known(files, known)
+            try:
+                with self.timer.phase("stream"):
+                    layer = MeasuredLayer.of(files)
+                    made = _complete(layer, send_stream(target, layer))
+                write_layer(target, key, made.digest)
+            except (StreamRefused, CannotStream) as problem:
+                log.info("packing first: %s", problem)
+            else:
+                return made
+
+        # Here it is read twice, but sent only where the registry lacks it.
+        with self.timer.phase("pack"):
+            return make_layer(files)
 
     def _result(self, model: FetchedModel, image: PackagedImage | None = None) -> PackageResult:
         base = image.base if image else None
@@ -326,6 +491,22 @@ class PackageJob:
             seconds=self.timer.seconds,
             warnings=[*model.plan.warnings, *(base.warnings if base else [])],
         )
+
+
+def _complete(layer: MeasuredLayer, sent: SentUpload) -> Layer:
+    """Give an upload its name, and return the layer that it is.
+
+    Raises:
+        CannotStream: the registry forgot the upload.
+
+    """
+    made = layer.finish()
+    try:
+        sent.complete(made.digest)
+    except RegistryUnavailable as problem:
+        if not sent.target.has(made.digest):  # else only the last answer was lost
+            raise CannotStream(str(problem)) from problem
+    return made
 
 
 def _convert(

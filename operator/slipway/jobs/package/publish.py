@@ -7,6 +7,7 @@ from slipway.api.base import Manifest
 from slipway.jobs.package.base_image import OCI_INDEX, OCI_MANIFEST, BaseImage
 from slipway.jobs.package.image import ImageInputs, ModelImage
 from slipway.jobs.registry.blob import Blob, BytesBlob
+from slipway.jobs.registry.reference import ImageReference
 from slipway.jobs.registry.repository import Repository
 from slipway.jobs.registry.upload import push_blob
 
@@ -15,6 +16,8 @@ from slipway.jobs.registry.upload import push_blob
 class Transfer:
     """The repositories that an image is made from and pushed to."""
 
+    base: ImageReference
+    image: ImageReference
     origin: Repository
     """Repository of the base image."""
     target: Repository

@@ -50,11 +50,7 @@ def plan_model_repository(tree: Tree, request: ConfigRequest) -> RepositoryPlan:
             their config.pbtxt and the spec do not fit together.
 
     """
-    # Only here, and not when the digest is computed, which is that of all files of the source.
-    served, left_out = leave_out_mac_files(tree)
-    source = _read_source_config(served, request.model_name)
-    layout = plan_layout(served.names, request.model_name, request.format, source.declared)
-    layout = layout.rename_sources(_original_names(tree, served))
+    layout, source, left_out = _choose_layout(tree, request)
     _require_real_files(tree, layout)
 
     graph, problem = _read_onnx_graph(tree, layout)
@@ -75,6 +71,26 @@ def plan_model_repository(tree: Tree, request: ConfigRequest) -> RepositoryPlan:
         signature=finished.signature,
         warnings=[*left_out, *layout.notes, *problem, *finished.warnings],
     )
+
+
+def choose_layout(tree: Tree, request: ConfigRequest) -> Layout:
+    """Return where every file goes, which names and a config.pbtxt say, and not the weights.
+
+    Raises:
+        JobFailure: LayoutUnknown, FormatMismatch or ConfigInvalid, as `plan_model_repository`.
+
+    """
+    layout, _, _ = _choose_layout(tree, request)
+    return layout
+
+
+def _choose_layout(tree: Tree, request: ConfigRequest) -> tuple[Layout, SourceConfig, list[str]]:
+    """Return it with the source's config.pbtxt, and sentences about what is left out."""
+    # Only here, and not when the digest is computed, which is that of all files of the source.
+    served, left_out = leave_out_mac_files(tree)
+    source = _read_source_config(served, request.model_name)
+    layout = plan_layout(served.names, request.model_name, request.format, source.declared)
+    return layout.rename_sources(_original_names(tree, served)), source, left_out
 
 
 def _original_names(tree: Tree, served: Tree) -> dict[str, str]:

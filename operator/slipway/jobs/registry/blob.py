@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from slipway.jobs.file_tree import Block
+
 
 class Blob(Protocol):
     """Bytes that can be sent repeatedly, and from any offset."""
@@ -17,7 +19,7 @@ class Blob(Protocol):
     def size(self) -> int:
         """Bytes."""
 
-    def chunks(self, offset: int) -> Iterator[bytes]:
+    def chunks(self, offset: int) -> Iterator[Block]:
         """Yield the bytes from `offset` on."""
 
 
@@ -37,6 +39,6 @@ class BytesBlob:
         """Bytes."""
         return len(self.data)
 
-    def chunks(self, offset: int) -> Iterator[bytes]:
+    def chunks(self, offset: int) -> Iterator[Block]:
         """Yield the bytes from `offset` on, in one piece."""
         yield self.data[offset:]

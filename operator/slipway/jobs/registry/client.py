@@ -8,18 +8,20 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError
 
 from slipway.errors import RegistryRefused, RegistryUnavailable
+from slipway.jobs.file_tree import Block
 from slipway.jobs.http import TRANSIENT_STATUS, Backoff, is_untrusted, without_secrets
 from slipway.jobs.registry.credentials import Keyring
 
 Scopes = tuple[str, ...]
 """Rights that a token grants: ``repository:<name>:pull,push``."""
-Body = bytes | Callable[[], Iterable[bytes]] | None
+Body = bytes | Callable[[], Iterable[Block]] | None
 """A body that can be sent again."""
 
 UNAUTHORIZED = 401
@@ -174,7 +176,7 @@ class RegistryClient:
                 request.method,
                 url,
                 headers=dict(headers),
-                body=request.body() if callable(request.body) else request.body,
+                body=_make_body(request.body),
                 preload_content=not request.stream,
                 redirect=False,
             )
@@ -240,6 +242,11 @@ class RegistryClient:
                 f"registry {self.host}: found no token for {', '.join(scopes)}, "
                 f"status {response.status}{'' if basic else ', no credentials found'}"
             ) from error
+
+
+def _make_body(body: Body) -> Any:
+    """Return what urllib3 sends; it takes views of bytes too, which its types do not say."""
+    return body() if callable(body) else body
 
 
 def unexpected_status(method: str, url: str, response: urllib3.BaseHTTPResponse) -> RegistryRefused:

@@ -46,6 +46,8 @@ class SourceAccess:
     mounts: SourceMounts
     field: str = "spec.model.source"
     """The field of the spec that has the source; for messages."""
+    may_stream: bool = False
+    """Whether large files may stay in their store, to be read while they are packed."""
 
     @property
     def asked(self) -> AccessRequest:

@@ -1,5 +1,6 @@
 """Fetching the files of a model or golden set from the source that its URI names."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -46,6 +47,7 @@ def fetch_source(
     backoff: Backoff | None = None,
     *,
     field: str = "spec.model.source",
+    may_stream: bool = False,
 ) -> Tree:
     """Return the files of a source, without looking into them.
 
@@ -55,13 +57,14 @@ def fetch_source(
         mounts: where the source's volumes are mounted.
         backoff: how patient to be; None for the default.
         field: the field of the spec that has the source.
+        may_stream: whether large files may stay in their store, to be read while they are packed.
 
     Raises:
         JobFailure: the files cannot be fetched, or there are none.
 
     """
     scheme = request.uri.partition("://")[0].lower()
-    problem = address_problem(request.uri) if scheme in WEB else None
+    problem = address_problem(request.uri) if is_web(request.uri) else None
     if problem is not None:
         raise JobFailure(
             Reason.SOURCE_REFUSED, f"{field}.uri {without_secrets(request.uri)}: {problem}"
@@ -75,7 +78,8 @@ def fetch_source(
             f"{', '.join(sorted(SCHEMES))}",
         )
 
-    tree = fetch_from(SourceAccess(request, mounts, field), scratch, backoff or Backoff())
+    access = SourceAccess(request, mounts, field, may_stream)
+    tree = fetch_from(access, scratch, backoff or Backoff())
     if not tree.files:
         raise JobFailure(
             Reason.SOURCE_NOT_FOUND,
@@ -84,13 +88,22 @@ def fetch_source(
     return tree
 
 
-def verify_digest(request: SourceRequest, tree: Tree) -> TreeDigest:
+def is_web(uri: str) -> bool:
+    """Return whether a source is one download."""
+    return uri.partition("://")[0].lower() in WEB
+
+
+def verify_digest(
+    request: SourceRequest, tree: Tree, known: Mapping[str, str] | None = None
+) -> TreeDigest:
     """Return the digests of the files, after comparing with the pinned one if there is one.
+
+    `known` has those of files that were hashed already, by name: 64 hex digits.
 
     Raises:
         JobFailure: DigestMismatch.
 
     """
-    found = hash_tree(tree)
+    found = hash_tree(tree, known)
     require_digest(tree, found, request.digest, what=f"source {without_secrets(request.uri)}")
     return found

@@ -22,7 +22,7 @@ from slipway.jobs.file_tree import Tree, TreeFile, make_tree, name_problem
 from slipway.jobs.http import TRANSIENT_STATUS, Backoff, is_untrusted, open_pool
 from slipway.jobs.sources.access import SourceAccess
 from slipway.jobs.sources.archive import MAX_FILES, make_empty_directory
-from slipway.jobs.sources.download import Visitor, download_file
+from slipway.jobs.sources.download import Visitor, open_download
 from slipway.jobs.sources.mlflow_layout import select_served_files
 from slipway.jobs.sources.mlflow_store import access_artifact_store
 from slipway.jobs.sources.object_store import fetch_from_object_store
@@ -178,10 +178,10 @@ class _TrackingServer:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             url = f"{self.endpoint}/{ARTIFACTS}/{quote(f'{root}/{name}')}"
-            got = download_file(
-                self.pool, url, path, max_bytes=left, backoff=self.backoff, visitor=visitor
+            answer = open_download(
+                self.pool, url, max_bytes=left, backoff=self.backoff, visitor=visitor
             )
-            left -= got.size
+            left -= answer.save(path).size
             files.append(TreeFile(name, path))
         return make_tree(files, is_private=True)
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from slipway.api.canonical_json import sha256_of
 from slipway.api.reasons import Reason
 from slipway.errors import JobFailure
-from slipway.jobs.file_tree import Tree, TreeFile, make_tree, name_problem
+from slipway.jobs.file_tree import CannotStream, Tree, TreeFile, make_tree, name_problem
 from slipway.jobs.http import (
     CONNECT_SECONDS,
     READ_SECONDS,
@@ -20,10 +21,17 @@ from slipway.jobs.http import (
     further_authorities,
 )
 from slipway.jobs.sources.access import SourceAccess
-from slipway.jobs.sources.archive import MAX_FILES, make_empty_directory
+from slipway.jobs.sources.archive import MAX_FILES, is_archive, make_empty_directory
 from slipway.jobs.sources.object_errors import StoreAnswer, explain_error
 from slipway.jobs.sources.one_file import make_tree_of_file
-from slipway.jobs.sources.parts import GaveUp, Interrupted, PartDownload, RemoteFile, Replaced
+from slipway.jobs.sources.parts import (
+    SLOWED_DOWN_ATTEMPTS,
+    GaveUp,
+    Interrupted,
+    PartDownload,
+    RemoteFile,
+    Replaced,
+)
 from slipway.jobs.sources.progress import Progress
 from slipway.jobs.sources.store_settings import (
     AZURE_TOKEN_FILE,
@@ -32,6 +40,7 @@ from slipway.jobs.sources.store_settings import (
     google_settings,
     s3_settings,
 )
+from slipway.jobs.sources.streaming import can_stream, make_streamed_file, read_ahead
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -56,6 +65,8 @@ def fetch_from_object_store(access: SourceAccess, scratch: Path, backoff: Backof
     bucket, key = _split_address(access.request.uri)
     remote = _Remote(access, _open_store(access, bucket), bucket, key, backoff)
     folder = make_empty_directory(scratch / "download")
+    if access.may_stream and (tree := _stream_large(remote, folder)) is not None:
+        return tree
     files, download = _fetch_all(remote, folder)
 
     if len(files) == 1 and files[0].key == key:
@@ -66,6 +77,49 @@ def fetch_from_object_store(access: SourceAccess, scratch: Path, backoff: Backof
 def _split_address(uri: str) -> tuple[str, str]:
     bucket, _, path = uri.partition("://")[2].partition("/")
     return bucket, unquote(path)
+
+
+def _stream_large(remote: "_Remote", folder: Path) -> Tree | None:
+    """Return the files, of which the large ones stay in the store; None where there is none."""
+    files = remote.list_files()
+    large = [
+        file for file in files if file.version is not None and can_stream(file.name, file.size)
+    ]
+    is_packed = len(files) == 1 and files[0].key == remote.key and is_archive(files[0].name)
+    if not large or is_packed:
+        return None
+
+    progress = Progress(sum(file.size for file in files))
+    download = PartDownload(folder, remote.read, remote.backoff, progress)
+    try:
+        download.run([file for file in files if file not in large])
+    except (Replaced, GaveUp) as problem:
+        log.info("%s; fetching all files to disk", problem)
+        return None
+
+    def confirm() -> None:
+        if remote.list_files() != files:
+            raise CannotStream("the files changed while they were read")
+
+    return make_tree(
+        [
+            make_streamed_file(
+                file.name, download.path(file), file.size, _Stream(remote, file, progress)
+            )
+            if file in large
+            else TreeFile(file.name, download.path(file))
+            for file in files
+        ],
+        is_private=True,
+        confirm=confirm,
+        version=_version_of(files),
+    )
+
+
+def _version_of(files: list[RemoteFile]) -> str | None:
+    """Return what tells these files from all others; None where the store has no ETags."""
+    listed = [(file.key, file.size, file.version) for file in files]
+    return None if any(version is None for _, _, version in listed) else sha256_of(listed)
 
 
 def _fetch_all(remote: "_Remote", folder: Path) -> tuple[list[RemoteFile], PartDownload]:
@@ -147,6 +201,41 @@ class _Remote:
                 raise Replaced(f"{file.key} is gone") from error
             raise self._explained(error, file.key) from error
 
+    def fill(self, file: RemoteFile, start: int, part: memoryview, progress: Progress) -> None:
+        """Read a part of a file; what arrived of it is not asked for again.
+
+        Raises:
+            CannotStream: the file is another one now.
+            JobFailure: there was no progress in several attempts, or another would not help.
+
+        """
+        size, failures = 0, 0
+        while size < len(part):
+            before = size
+            problem = Interrupted("the answer ended early")
+            try:
+                for block in self.read(file, start + size, start + len(part)):
+                    part[size : size + len(block)] = block
+                    size += len(block)
+                    progress.add(len(block))
+            except Replaced as change:
+                raise CannotStream(str(change)) from change
+            except Interrupted as interrupted:
+                problem = interrupted
+            if size == len(part):
+                return
+
+            failures = 1 if size > before else failures + 1
+            patience = SLOWED_DOWN_ATTEMPTS if problem.slow_down else 1
+            if failures >= self.backoff.attempts * patience:
+                raise self.access.failure(
+                    Reason.SOURCE_UNAVAILABLE,
+                    f"{problem}, {failures} times in a row at byte {start + size} of "
+                    f"{file.key}; {progress.describe()}",
+                    transient=True,
+                )
+            self.backoff.wait(failures)
+
     def _list_once(self) -> list[RemoteFile]:
         found = None if not self.key or self.key.endswith("/") else self._find_object()
         files = [found] if found is not None else self._list_prefix()
@@ -219,6 +308,21 @@ class _Remote:
         if isinstance(error, JobFailure | Interrupted | Replaced):
             return error
         return explain_error(self.access, self.bucket, key, error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """Reads a large file, as `ByteStream`."""
+
+    remote: _Remote
+    file: RemoteFile
+    progress: Progress
+
+    def __call__(self, offset: int) -> Iterator[memoryview]:
+        def fill(start: int, part: memoryview) -> None:
+            self.remote.fill(self.file, start, part, self.progress)
+
+        return read_ahead(fill, offset, self.file.size)
 
 
 def _without_markers(files: list[RemoteFile]) -> list[RemoteFile]:

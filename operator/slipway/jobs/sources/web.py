@@ -1,6 +1,7 @@
 """Sources ``https://`` and ``http://``: an archive, or one model file."""
 
 from base64 import b64encode
+from contextlib import ExitStack
 from email.message import Message
 from email.utils import collapse_rfc2231_value
 from pathlib import Path
@@ -9,13 +10,14 @@ from urllib.parse import unquote, urlsplit
 from slipway.api.reasons import Reason
 from slipway.api.request import SourceRequest
 from slipway.errors import JobFailure
-from slipway.jobs.file_tree import Tree, name_problem
+from slipway.jobs.file_tree import Tree, make_tree, name_problem
 from slipway.jobs.http import Backoff, open_pool, without_secrets
 from slipway.jobs.sources import archive
 from slipway.jobs.sources.access import SourceAccess
 from slipway.jobs.sources.content_encoding import decode_content
-from slipway.jobs.sources.download import Download, Visitor, download_file
+from slipway.jobs.sources.download import OpenDownload, Visitor, open_download
 from slipway.jobs.sources.one_file import make_tree_of_file
+from slipway.jobs.sources.streaming import can_stream, make_streamed_file
 from slipway.jobs.sources.telling_name import is_telling_name
 
 TOKEN = ("token", "bearerToken", "accessToken", "HF_TOKEN")
@@ -27,7 +29,7 @@ def fetch_from_web(access: SourceAccess, scratch: Path, backoff: Backoff) -> Tre
     """Return the files of a download, unpacked if its name is that of an archive.
 
     Raises:
-        JobFailure: the reasons of `download_file` and `unpack_archive`, or SourceRefused.
+        JobFailure: the reasons of `open_download` and `unpack_archive`, or SourceRefused.
 
     """
     request = access.request
@@ -35,19 +37,34 @@ def fetch_from_web(access: SourceAccess, scratch: Path, backoff: Backoff) -> Tre
     _require_trust(request)
     visitor = Visitor(_authorization(access), access.credentials, access.advice)
 
-    with open_pool(access.ca_file(), access.proxy) as pool:
-        got = download_file(
-            pool,
-            request.uri,
-            archive.make_empty_directory(scratch / "download") / name,
-            max_bytes=request.max_bytes,
-            backoff=backoff,
-            visitor=visitor,
+    with ExitStack() as closing:
+        pool = closing.enter_context(open_pool(access.ca_file(), access.proxy))
+        answer = open_download(
+            pool, request.uri, max_bytes=request.max_bytes, backoff=backoff, visitor=visitor
         )
+        folder = archive.make_empty_directory(scratch / "download")
+        better = _name_given_by_server(name, answer)
+        if access.may_stream and _can_stream(answer, better or name):
+            closing.pop_all()  # the file is read later, through the same pool
+            return _stream(answer, better or name, folder)
+        got = answer.save(folder / name)
 
-    name = _name_given_by_server(got) or name
+    name = _name_given_by_server(name, answer) or name
     got = decode_content(got, name, request.max_bytes)
     return make_tree_of_file(access, got.path, name, scratch, got.digest)
+
+
+def _can_stream(answer: OpenDownload, name: str) -> bool:
+    is_plain = answer.size is not None and "Content-Encoding" not in answer.headers
+    return is_plain and not archive.is_archive(name) and can_stream(name, answer.size or 0)
+
+
+def _stream(answer: OpenDownload, name: str, folder: Path) -> Tree:
+    """Return the one file, which is read while it is packed."""
+    file = make_streamed_file(name, folder / name, answer.size or 0, answer.stream)
+    etag = answer.headers.get("ETag")
+    version = f"{answer.size} {etag}" if etag and not etag.startswith("W/") else None
+    return make_tree([file], is_private=True, version=version)
 
 
 def _authorization(access: SourceAccess) -> str | None:
@@ -78,17 +95,17 @@ def _authorization(access: SourceAccess) -> str | None:
     return f"Basic {b64encode(pair.encode()).decode()}"
 
 
-def _name_given_by_server(got: Download) -> str | None:
+def _name_given_by_server(name: str, got: OpenDownload) -> str | None:
     """Return a better name than one that says nothing, as in ``…/download?id=7``; None without.
 
     A name that says what the file is stays, because it is part of the model's digest.
     """
-    if is_telling_name(got.path.name):
+    if is_telling_name(name):
         return None
 
     disposition = got.headers.get("Content-Disposition", "")
-    for name in (*_disposition_names(disposition), _last_segment(got.url)):
-        bare = name.replace("\\", "/").rpartition("/")[2]
+    for given in (*_disposition_names(disposition), _last_segment(got.url)):
+        bare = given.replace("\\", "/").rpartition("/")[2]
         if is_telling_name(bare) and name_problem(bare) is None:
             return bare
     return None

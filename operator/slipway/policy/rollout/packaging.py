@@ -8,13 +8,16 @@ from slipway.api.result import PackageResult
 from slipway.api.times import backoff
 from slipway.policy.download import describe_download, next_look_after
 from slipway.policy.facts import Facts, JobFact, JobState
+from slipway.policy.image_volumes import warn_of_gate
 from slipway.policy.rollout.draft import Draft
 from slipway.policy.rollout.job_pods import watch_for_pod
 
 
 def package(draft: Draft) -> Draft:
     """Return the next move of the packaging; the wanted input has no revision yet."""
-    message = f"packaging version {draft.spec.model.version}{describe_download(draft.facts)}"
+    facts = draft.facts
+    gate = warn_of_gate(facts.cluster_version)
+    message = f"packaging version {draft.spec.model.version}{describe_download(facts)}{gate}"
     draft = draft.enter(Stage.PACKAGING, Reason.PACKAGING, message)
     if draft.facts.packaged is not None:
         return _make_revision(draft, draft.facts.packaged)
