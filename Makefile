@@ -129,7 +129,7 @@ bench-packaging: $(SETUP) ## How fast a model becomes an image, beside buildah a
 	@$(BIN)/python -m tests.bench.packaging $(BENCH_ARGS)
 
 .PHONY: bench-analysis
-bench-analysis: $(SETUP) ## How good verdicts are, beside three peers; fails where a promise is broken (BENCH_ARGS=--quick: a minute)
+bench-analysis: $(SETUP) ## How good verdicts are, beside three peers; fails where a promise is broken (hours; BENCH_ARGS=--quick: minutes)
 	$(call step,bench: analysis under virtual time)
 	@$(BIN)/python -m tests.bench.analysis $(BENCH_ARGS)
 

@@ -37,7 +37,7 @@ class KeySetSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _KeyPage:
+class _HeldSet:
     """A key set as Envoy is given it, and where it is from."""
 
     source: KeySet | None
@@ -53,7 +53,7 @@ class Callers:
         self._secrets = secrets
         self._config_maps = config_maps
         self._key_sets = key_sets
-        self._pages: dict[str, _KeyPage] = {}
+        self._pages: dict[str, _HeldSet] = {}
 
     def page(self, name: str) -> str | None:
         """Return the key set ``<route>/<name of the tokens>``; None: there is none, or not yet."""
@@ -79,7 +79,7 @@ class Callers:
         self._config_maps.follow(maps)
         self._key_sets.follow(addresses)
 
-    def _look_at(self, route: str, access: Access, before: dict[str, _KeyPage]) -> Needed:
+    def _look_at(self, route: str, access: Access, before: dict[str, _HeldSet]) -> Needed:
         needed = Needed()
         if access.api_keys is not None:
             needed = needed.and_also(self._look_at_keys(access.api_keys))
@@ -121,7 +121,7 @@ class Callers:
 
         text = found.text or kept
         if text is not None:
-            self._pages[page] = _KeyPage(source, text)
+            self._pages[page] = _HeldSet(source, text)
         return Needed(statuses=(_status(label, _describe_set(label, found, text)),))
 
 

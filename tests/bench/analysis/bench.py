@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 
@@ -26,10 +26,19 @@ class Bench:
     """Runs what a store lacks."""
 
     def __init__(
-        self, store: Store, runs: int, jobs: int, chosen: str = "", *, measure: bool = True
+        self,
+        store: Store,
+        runs: int,
+        jobs: int,
+        chosen: str = "",
+        *,
+        measure: bool = True,
+        unmeasured: Collection[str] = (),
     ) -> None:
+        """Cells that are not `chosen` are left out; `unmeasured` ones are only taken as kept."""
         self.runs = runs
         self._store, self._jobs, self._chosen, self._measures = store, jobs, chosen, measure
+        self._unmeasured = frozenset(unmeasured)
         self._began = time.monotonic()
 
     def runs_of(self, cells: Sequence[Cell], runs: int | None = None) -> dict[str, list[Run]]:
@@ -37,7 +46,8 @@ class Bench:
         wanted = runs or self.runs
         chosen = [cell for cell in cells if self._chosen in cell.name]
         if self._measures:
-            self._do([chunk for cell in chosen for chunk in self._chunks(cell, wanted)])
+            measured = [cell for cell in chosen if cell.name not in self._unmeasured]
+            self._do([chunk for cell in measured for chunk in self._chunks(cell, wanted)])
         found = {cell.name: self._store.of(cell.name, wanted) for cell in chosen}
         return {name: done for name, done in found.items() if len(done) == wanted}
 

@@ -56,7 +56,8 @@ class Promise(Generic[Runs]):
 
     def _answer(self, cell: str, outcome: Runs) -> "Answer":
         measured = self.figure(outcome)
-        return Answer(self.text, cell, outcome.runs, measured, measured.low > self.most)
+        is_broken = measured.low > self.most
+        return Answer(self.text, cell, outcome.runs, measured, is_broken, len(self.cells))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,8 @@ class Answer:
     measured: Measured
     is_broken: bool
     """The measurement contradicts the promise."""
+    cells: int = 1
+    """Of the promise, measured or not."""
 
 
 def promoted(outcome: CaseOutcome) -> Measured:

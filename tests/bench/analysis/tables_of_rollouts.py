@@ -81,11 +81,11 @@ def promises(answers: Sequence[Answer]) -> str:
             kept = [answer for answer in answers if answer.text == text]
             rows.append(max(kept, key=lambda answer: answer.measured.figure))
     return table(
-        ["promise", "worst of", "measured in the worst", "runs", ""],
+        ["promise", "cells", "measured in the worst", "runs", ""],
         (
             [
                 answer.text,
-                f"{sum(other.text == answer.text for other in answers)}",
+                f"{sum(other.text == answer.text for other in answers)} of {answer.cells}",
                 f"{answer.measured.text}: {answer.cell}",
                 f"{answer.runs:,}",
                 "**broken**" if answer.is_broken else "kept",

@@ -1,5 +1,6 @@
 """What a simulated service lets the operator read, and what is kept and said of many rollouts."""
 
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from slipway.api.counters import Counters, RouteCounters
 
 from tests.bench.analysis import hours, tables_of_rollouts
+from tests.bench.analysis.__main__ import LONG_CELLS
 from tests.bench.analysis.bench import Bench, Cell
 from tests.bench.analysis.page import write_tables
 from tests.bench.analysis.promises import (
@@ -46,7 +48,7 @@ from tests.bench.analysis.shadow import (
     make_table,
     seconds_at,
 )
-from tests.bench.analysis.store import Run, Store
+from tests.bench.analysis.store import MEASURED, Run, Store, code_hash
 from tests.builders import NOON
 from tests.pages import ROOT
 
@@ -139,6 +141,17 @@ def test_answers_that_are_late_are_those_of_half_a_minute_ago() -> None:
     assert seen[19][1] == seen[13][0]
 
 
+def test_a_look_reads_once_however_often_it_is_asked() -> None:
+    service = Service(Case("late", 100, lag=30), np.random.default_rng(3))
+    seen = []
+    for _ in range(20):
+        service.pass_tick(0.5, None)
+        first, again = (of_revision(told(service), STABLE)[0].requests for _ in range(2))
+        assert first == again
+        seen.append((int(service.ended[1, 0].sum()), again))
+    assert seen[19][1] == seen[13][0]
+
+
 @pytest.mark.parametrize(
     ("case", "at", "baking", "bad"),
     [
@@ -223,6 +236,30 @@ def test_runs_that_are_kept_are_not_done_again(tmp_path: Path) -> None:
     }
     assert Store(path, "this").missing("cell", 4) == [3]
     assert len(Store(path, None).of("cell", 3)) == 3
+
+
+def test_a_cell_that_takes_long_is_shown_as_it_is_kept(tmp_path: Path) -> None:
+    store = Store(tmp_path / "results.jsonl", "this")
+    store.add("kept", {number: {"value": 7} for number in range(2)})
+    bench = Bench(store, runs=2, jobs=1, unmeasured={"kept", "missing"})
+    cells = [Cell(name, partial(squared, 2)) for name in ("kept", "missing")]
+    assert bench.runs_of(cells) == {"kept": [{"value": 7}, {"value": 7}]}
+
+
+def test_cells_that_take_long_are_cells_and_leave_every_promise_some() -> None:
+    cases = {f"rollout: {case.name}" for case in (*bad_versions(), *good_versions())}
+    assert cases >= LONG_CELLS
+    for promise in OF_ROLLOUTS:
+        assert {f"rollout: {cell}" for cell in promise.cells} - LONG_CELLS
+
+
+def test_what_shows_the_figures_is_no_part_of_what_was_measured(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / MEASURED[-1], tmp_path / MEASURED[-1])
+    before = code_hash(tmp_path)
+    (tmp_path / MEASURED[-1] / "promises.py").write_text("")
+    assert code_hash(tmp_path) == before
+    (tmp_path / MEASURED[-1] / "hours.py").write_text("")
+    assert code_hash(tmp_path) != before
 
 
 def test_a_promise_is_broken_where_the_interval_lies_above_it() -> None:

@@ -79,6 +79,9 @@ class Service:
         self._first = 0
         self._told: deque[list[Counters]] = deque(maxlen=1 + case.lag // TICK)
         """Answers at the last looks, the oldest first: what is late is heard that much later."""
+        self._asked: tuple[int, tuple[str, str]] | None = None
+        self._heard: list[Counters | None] = []
+        """What was answered when it was asked last: all of one look see the same."""
 
     def begin(self) -> None:
         """Let the first weight be in force: seconds count from here, and nothing is in flight."""
@@ -202,12 +205,20 @@ class Service:
     ) -> list[Counters | None]:
         """Return the counters of every router pod; None: it does not answer.
 
-        `revisions` are those of the candidate and of stable.
+        `revisions` are those of the candidate and of stable. A look reads once, however often it
+        is asked.
         """
-        told = [self._counters(number, name, revisions, now) for number, name in enumerate(names)]
-        self._told.append(told)
         silent = self.rng.random(PROXIES) < self.case.gaps
-        return [None if silent[number] else item for number, item in enumerate(self._told[0])]
+        asked = (self._tick, revisions)
+        if asked != self._asked:
+            told = [
+                self._counters(number, name, revisions, now) for number, name in enumerate(names)
+            ]
+            self._told.append(told)
+            late = enumerate(self._told[0])
+            self._asked = asked
+            self._heard = [None if silent[number] else item for number, item in late]
+        return self._heard
 
     def _counters(
         self, proxy: int, name: str, revisions: tuple[str, str], now: datetime
