@@ -11,8 +11,8 @@ PYTEST_ARGS ?=
 # Where loops, sockets and processes are real, Python finds a connection that was left open whenever
 # it collects garbage: shown as a warning, because the test that runs then is not the one to blame.
 ON_CLUSTER := -W default::ResourceWarning --durations=12
-# They have targets of their own: `stores` and `try-release`.
-WITHOUT_STORES := -m "not stores and not release"
+# They have targets of their own: `stores`, `large-model` and `try-release`.
+WITHOUT_EXTRAS := -m "not stores and not large and not release"
 BENCH_ARGS ?=
 FAULTS_ARGS ?=
 HOUSE_ARGS ?=
@@ -35,7 +35,7 @@ test: ## Everything that CI runs: verify, then all tests on a real cluster
 	@$(MAKE) images
 	@$(MAKE) install
 	$(call step,contract and end-to-end tests)
-	@$(BIN)/python -m pytest tests/contract tests/e2e $(ON_CLUSTER) $(WITHOUT_STORES) $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest tests/contract tests/e2e $(ON_CLUSTER) $(WITHOUT_EXTRAS) $(PYTEST_ARGS)
 
 .PHONY: verify
 verify: check-generated lint type test-unit ## All that needs no cluster: generated files, lint, types, unit tests
@@ -153,6 +153,11 @@ faults: $(SETUP) ## What catches 24 versions that answer wrongly without an erro
 	$(call step,faults: silent faults and good versions on real Triton)
 	@$(BIN)/python -m tests.contract.faults $(FAULTS_ARGS)
 
+.PHONY: large-model
+large-model: $(SETUP) ## A model above 2 GiB, converted to either precision (8 GiB of memory, 8 GiB of disk, some minutes)
+	$(call step,large-model: conversion of 2.25 GiB of weights)
+	@$(BIN)/python -m pytest tests/contract/triton -m large -v $(PYTEST_ARGS)
+
 .PHONY: stores
 stores: $(SETUP) ## Models in versitygw (S3), Azurite (Azure), distribution v3 and MLflow, and what goes wrong there (built once, with Go, npm and pip)
 	$(call step,stores: object stores on the loopback)
@@ -200,7 +205,7 @@ uninstall: $(SETUP) ## Remove the release; CRDs and all that serves stay
 .PHONY: test-contract
 test-contract: $(SETUP) ## Adapters against the real things (after make cluster images)
 	$(call step,contract tests)
-	@$(BIN)/python -m pytest tests/contract $(ON_CLUSTER) $(WITHOUT_STORES) $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest tests/contract $(ON_CLUSTER) $(WITHOUT_EXTRAS) $(PYTEST_ARGS)
 
 .PHONY: test-e2e
 test-e2e: $(SETUP) ## Rollouts end to end (after make cluster images install)

@@ -56,15 +56,24 @@ def version(number: str, file: str) -> Model:
     return Model(name=NAME, namespace=NAMESPACE, version=number, file=file, rollout=rollout)
 
 
-def test_a_candidate_that_is_wrong_once_in_ten_times_answers_no_user(
-    scores: Deployed, users: Client
+@pytest.mark.parametrize(
+    ("number", "file", "said"),
+    [
+        pytest.param("2-wrong", "wrong.tar.gz", "answers differ", id="wrong once in ten times"),
+        pytest.param("2-failing", "failing.tar.gz", "errors on", id="failing once in four"),
+        pytest.param("2-slow", "slow.tar.gz", "times as long", id="slower by a tenth of a second"),
+    ],
+)
+def test_a_bad_candidate_is_refused_before_it_answers_a_user(
+    scores: Deployed, users: Client, number: str, file: str, said: str
 ) -> None:
     stable, since = scores.stable_revision, time.time()
     with users.loses_nothing():
-        scores.apply(version("2", "wrong.tar.gz"))
-        ended = scores.wait_for_end("2")
+        scores.apply(version(number, file))
+        ended = scores.wait_for_end(number)
 
     assert ended.outcome is Outcome.REJECTED_BY_SHADOW, ended.reason
+    assert said in ended.reason
     stages = {status.rollout.stage for status in scores.seen if status.rollout is not None}
     assert Stage.SHADOWING in stages
     assert Stage.PROGRESSING not in stages

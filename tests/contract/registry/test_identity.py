@@ -267,3 +267,37 @@ class TestGoogle:
         assert result.error is None
         assert len(metadata.seen) == 1
         assert all(seen.path.startswith(bucket.address) for seen in proxy.seen)
+
+
+class TestAmazon:
+    """As EKS Pod Identity does it; IRSA is in test_stores.py."""
+
+    @pytest.fixture
+    def agent(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordingServer]:
+        (bench.folder / "eks-pod-identity-token").write_text(PROJECTED)
+        keys = {"AccessKeyId": stores.USER, "SecretAccessKey": stores.PASSWORD}
+        role = {**keys, "Token": ACCESS_TOKEN, "Expiration": "2099-01-01T00:00:00Z"}
+
+        def respond(talk: Conversation, seen: Seen) -> None:
+            is_known = seen.headers.get("authorization") == PROJECTED
+            talk.answer(200 if is_known else 401, body=json.dumps(role).encode())
+
+        with servers.serving(respond) as server:
+            address = f"http://{server.host}/v1/credentials"
+            monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", address)
+            file = str(bench.folder / "eks-pod-identity-token")
+            monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", file)
+            yield server
+
+    def test_the_bucket_is_asked_with_the_keys_that_eks_agent_gives(
+        self, bench: Bench, versitygw: Versitygw, agent: RecordingServer
+    ) -> None:
+        with servers.serving(BadWay(versitygw.address.removeprefix("http://"))) as gate:
+            store = Store(f"http://{gate.host}", "s3", versitygw.store().writer, {})
+            _, message = error_of(fetch(bench, store, region=stores.REGION))
+
+        assert len(agent.seen) == 1
+        assert f"Credential={stores.USER}/" in gate.seen[0].headers["authorization"]
+        assert gate.seen[0].headers["x-amz-security-token"] == ACCESS_TOKEN
+        # versitygw knows no session tokens, which is the one thing that it says.
+        assert "the session token of ServiceAccount reader (400 InvalidToken)" in message

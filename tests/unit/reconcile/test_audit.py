@@ -26,8 +26,10 @@ def lines() -> Iterator[list[logging.LogRecord]]:
     handler = Kept(found)
     logger = logging.getLogger("slipway.audit")
     logger.addHandler(handler)
+    before = logger.level
     logger.setLevel(logging.INFO)
     yield found
+    logger.setLevel(before)
     logger.removeHandler(handler)
 
 

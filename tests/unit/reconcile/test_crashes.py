@@ -48,8 +48,14 @@ async def refused(world: OperatorWorld) -> None:
     await forward(world)
 
 
-WORKLOADS = {"create": create, "forward": forward, "back": back, "refused": refused}
-ENDS = {"create": "1", "forward": "2", "back": "1", "refused": "1"}
+WORKLOADS = {
+    "create": create,
+    "forward": forward,
+    "back": back,
+    "refused": refused,
+    "revert": create,
+}
+ENDS = {"create": "1", "forward": "2", "back": "1", "refused": "1", "revert": "1"}
 
 
 class Watched(Trouble):
@@ -97,7 +103,13 @@ class Lost(Trouble):
 
 async def calm(workload: str) -> tuple[OperatorWorld, Watched, dict[str, Any]]:
     """Return the start, what any kill leaves, and the end of an undisturbed run."""
-    start = OperatorWorld() if workload == "create" else await served()
+    match workload:
+        case "create":
+            start = OperatorWorld()
+        case "revert":
+            start = await served_twice()
+        case _:
+            start = await served()
     world = start.fork()
     world.trouble = watched = Watched(world)
     world.start()

@@ -455,6 +455,10 @@ NUMBERS = re.compile(r"\d[\d,]*(\.\d+)?")
 TEXTS = frozenset({"message", "reason", "cause", "trigger", names.ANNOTATION_OUTCOME})
 
 
+LEVELS = ("afterPromotion", "level")
+"""What a revision was in its rollout: how many requests that was depends on the pass."""
+
+
 def final_state(world: OperatorWorld) -> dict[str, Any]:
     """Return all objects but pods, without what differs between any two runs."""
     kept: Iterable[tuple[kinds.Kind, Manifest]] = world.api.all()
@@ -468,13 +472,13 @@ def final_state(world: OperatorWorld) -> dict[str, Any]:
 def _masked(value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
         return {
-            name: _masked(child, f"{key}/{name}" if key == "afterPromotion" else name)
+            name: _masked(child, f"{key}/{name}" if key in LEVELS else name)
             for name, child in value.items()
             if name not in MASKED and not (name == "revision" and isinstance(child, int))
         }
     if isinstance(value, list):
         return [_masked(item) for item in value]
-    if key == "afterPromotion/requests":
+    if key in {f"{level}/requests" for level in LEVELS}:
         return "#"  # in which pass it was promoted differs
     if key in TEXTS:
         return NUMBERS.sub("#", str(value))

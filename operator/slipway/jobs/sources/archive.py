@@ -97,18 +97,11 @@ def unpack_archive(
     """
     target = _Target(into, name, limits, packed_bytes=archive.stat().st_size)
 
-    try:
+    with _naming_damage(name):
         if name.lower().endswith(ZIP_SUFFIXES):
             _unpack_zip(archive, target)
         else:
             _unpack_tar(archive, target)
-    except (*CORRUPT_ARCHIVE_ERRORS, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk failed, not the archive: BadGzipFile has no errno
-        raise JobFailure(
-            Reason.CORRUPT_ARCHIVE, f"archive {name}: damaged or incomplete: {error}"
-        ) from error
-
     return tuple(target.files)
 
 
@@ -120,17 +113,25 @@ def list_tar(archive: Path, name: str, limits: ArchiveLimits) -> Iterator[str]:
 
     """
     target = _Target(Path(), name, limits, packed_bytes=archive.stat().st_size)
+    with _naming_damage(name), archive.open("rb") as file, _decompress(file) as plain:
+        bounded = _BoundedReads(plain, target, MAX_TAR_HEADER_BYTES, MAX_ALL_TAR_HEADER_BYTES)
+        with tarfile.TarFile(fileobj=bounded) as tar:
+            while (member := tar.next()) is not None:
+                tar.members.clear()  # type: ignore[attr-defined] # as in `_unpack_tar`
+                target.check_global_records(tar.pax_headers)
+                target.count(member.size)
+                yield str(PurePosixPath(member.name))
+                bounded.set_limit(MAX_TAR_HEADER_BYTES)
+
+
+@contextmanager
+def _naming_damage(name: str) -> Iterator[None]:
+    """Say of which archive it is that something in it cannot be read."""
     try:
-        with archive.open("rb") as file, _decompress(file) as plain:
-            bounded = _BoundedReads(plain, target, MAX_TAR_HEADER_BYTES, MAX_ALL_TAR_HEADER_BYTES)
-            with tarfile.TarFile(fileobj=bounded) as tar:
-                while (member := tar.next()) is not None:
-                    tar.members.clear()  # type: ignore[attr-defined] # as in `_unpack_tar`
-                    target.check_global_records(tar.pax_headers)
-                    target.count(member.size)
-                    yield str(PurePosixPath(member.name))
-                    bounded.set_limit(MAX_TAR_HEADER_BYTES)
-    except CORRUPT_ARCHIVE_ERRORS as error:
+        yield
+    except (*CORRUPT_ARCHIVE_ERRORS, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk failed, not the archive: BadGzipFile has no errno
         raise JobFailure(
             Reason.CORRUPT_ARCHIVE, f"archive {name}: damaged or incomplete: {error}"
         ) from error

@@ -14,7 +14,9 @@ from slipway.jobs.sources.parts import Interrupted, Replaced
 CODE = re.compile(r"<Code>\s*([A-Za-z]{1,64})\s*</Code>")
 STATUS = re.compile(r"status code: (\d{3})|\bstatus: (\d{3})")
 EXPECTED_REGION = re.compile(r"<Region>([a-z0-9-]{1,64})</Region>")
-METADATA_SERVICE = re.compile(r"169\.254\.169\.254|169\.254\.170\.2|/computeMetadata/v1/")
+METADATA_SERVICE = re.compile(
+    r"169\.254\.169\.254|169\.254\.170\.2|\[fd00:ec2::|/computeMetadata/v1/"
+)
 TOKEN_SERVICE = re.compile(r"Error performing \w+ REDACTED|WebIdentity|invalid_(grant|client)")
 """Requests for tokens: their addresses are secret, so the client does not show them."""
 

@@ -83,7 +83,9 @@ def test_a_packed_environment_is_found_where_triton_will_look(
 
 
 @pytest.mark.parametrize(
-    "data", [a_tar("words.txt"), PACKED[:40], b"no archive"], ids=["other", "cut off", "not one"]
+    "data",
+    [a_tar("words.txt"), PACKED[:40], a_tar("words.txt")[:-8] + bytes(8), b"no archive"],
+    ids=["other", "cut off", "damaged", "not one"],
 )
 def test_any_other_archive_is_data_that_the_model_reads(tmp_path: Path, data: bytes) -> None:
     made = plan(tmp_path, {"model.py": MODEL, "words.tar.gz": data})
