@@ -21,11 +21,15 @@ PIXELS = np.array([[0.1, 0.9, 0.2, 0.3]], dtype=np.float32)
 
 
 def load(packages: Path) -> tuple[Any, Any]:
-    """Return the modules of the clients and of their requests, without those of KServe's server."""
+    """Return the modules of the clients and of their requests, without those of KServe's server.
+
+    Nor with the `opentelemetry` of xds-protos, which has messages alone and hides the library.
+    """
     sys.path.append(str(packages))
-    package = types.ModuleType("kserve")
-    package.__path__ = [str(packages / "kserve")]
-    sys.modules["kserve"] = package
+    for name in ("kserve", "opentelemetry"):
+        package = types.ModuleType(name)
+        package.__path__ = [str(packages / name)]
+        sys.modules[name] = package
 
     clients = importlib.import_module("kserve.inference_client")
     return clients, importlib.import_module("kserve.protocol.infer_type")
