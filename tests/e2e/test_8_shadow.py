@@ -51,9 +51,11 @@ def users(scores: Deployed, start_load: StartLoad) -> Iterator[Client]:
         yield client
 
 
-def version(number: str, file: str) -> Model:
+def version(number: str, file: str, *, strict: bool = False) -> Model:
     rollout = {"shadow": SHADOW, "deadlineSeconds": 600}
-    return Model(name=NAME, namespace=NAMESPACE, version=number, file=file, rollout=rollout)
+    return Model(
+        name=NAME, namespace=NAMESPACE, version=number, file=file, strict=strict, rollout=rollout
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ def test_a_bad_candidate_is_refused_before_it_answers_a_user(
 ) -> None:
     stable, since = scores.stable_revision, time.time()
     with users.loses_nothing():
-        scores.apply(version(number, file))
+        scores.apply(version(number, file, strict=True))
         ended = scores.wait_for_end(number)
 
     assert ended.outcome is Outcome.REJECTED_BY_SHADOW, ended.reason
