@@ -32,13 +32,7 @@ CODE = (
     "jobs/__init__.py",
     "jobs/file_tree.py",
     "jobs/http.py",
-    "jobs/registry/__init__.py",
-    "jobs/registry/blob.py",
-    "jobs/registry/client.py",
-    "jobs/registry/credentials.py",
-    "jobs/registry/reference.py",
-    "jobs/registry/repository.py",
-    "jobs/registry/upload.py",
+    "jobs/registry/*.py",
 )
 LIBRARIES = ("certifi", "click", "urllib3")
 """In pure Python: they are imported from the archive."""

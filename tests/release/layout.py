@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-REFERENCE = "org.opencontainers.image.ref.name"
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-INDEX = "application/vnd.oci.image.index.v1+json"
+from slipway.bundle.archive import REFERENCE
+from slipway.jobs.registry.media_types import OCI_INDEX, OCI_MANIFEST
 
 Descriptor = dict[str, Any]
 
@@ -36,11 +35,11 @@ class Layout:
         """Write an artifact of one layer, such as a chart, and return its digest."""
         manifest = {
             "schemaVersion": 2,
-            "mediaType": MANIFEST,
+            "mediaType": OCI_MANIFEST,
             "config": self._write(config, config_type),
             "layers": [self._write(layer.read_bytes(), layer_type)],
         }
-        found = self._write(json.dumps(manifest, separators=(",", ":")).encode(), MANIFEST)
+        found = self._write(json.dumps(manifest, separators=(",", ":")).encode(), OCI_MANIFEST)
         digest: str = self._name(found, name)["digest"]
         return digest
 
@@ -48,7 +47,7 @@ class Layout:
         """Write what makes the directory a layout; readers look at this last."""
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
-        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": self.entries}
+        index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": self.entries}
         (self.directory / "index.json").write_text(json.dumps(index, indent=2) + "\n")
 
     def json(self, digest: str) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from slipway import __version__
 from slipway.bundle.main import CHART
+from slipway.jobs.registry.media_types import OCI_INDEX
 
 from tests.cluster.progress import Progress, say
 from tests.images import build
@@ -15,7 +16,7 @@ from tests.images.catalogue import RELEASED
 from tests.install.helm import ROOT
 from tests.release import bundle, chart, plugin, provenance, sbom
 from tests.release.krew import krew_manifest
-from tests.release.layout import INDEX, Layout
+from tests.release.layout import Layout
 
 CRDS = "slipway-crds.yaml"
 
@@ -109,7 +110,7 @@ def _write_programs(order: Order) -> None:
 def _manifests(layout: Layout, digest: str) -> dict[str, str]:
     """Return the digests of an image's manifests, by ``-os-arch``; one alone has no such name."""
     found = layout.json(digest)
-    if found.get("mediaType") != INDEX:
+    if found.get("mediaType") != OCI_INDEX:
         return {"": digest}
     return {
         f"-{entry['platform']['os']}-{entry['platform']['architecture']}": entry["digest"]

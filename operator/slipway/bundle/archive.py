@@ -10,17 +10,12 @@ from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 from slipway.errors import SlipwayError
+from slipway.jobs.registry.media_types import INDEXES
 
 BLOCK_BYTES = 2**20
 LAYOUT, FILES = "release/oci", "release/files"
 """Where the archive has the OCI layout, and what people download."""
 REFERENCE = "org.opencontainers.image.ref.name"
-INDEX_TYPES = frozenset(
-    {
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-    }
-)
 
 
 class BundleError(SlipwayError):
@@ -113,7 +108,7 @@ class Archive:
 
     def platform_manifests(self, artifact: Artifact) -> list[str]:
         """Return the digests of an artifact's manifests: one, or one for each platform."""
-        if artifact.media_type not in INDEX_TYPES:
+        if artifact.media_type not in INDEXES:
             return [artifact.digest]
         index = json.loads(self.manifest(artifact.digest))
         return [entry["digest"] for entry in index["manifests"]]

@@ -14,10 +14,10 @@ from onnx import TensorProto, helper
 from slipway.api.request import ConfigRequest, PackageMode, PackageRequest, SourceRequest
 from slipway.api.result import PackageResult
 from slipway.jobs.http import Backoff, open_pool
-from slipway.jobs.package.base_image import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from slipway.jobs.package.main import PackageMounts, run_package_job
 from slipway.jobs.registry.blob import BytesBlob
 from slipway.jobs.registry.client import RegistryClient as Client
+from slipway.jobs.registry.media_types import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from slipway.jobs.registry.repository import Repository
 from slipway.jobs.registry.upload import push_blob
 from slipway.settings import RegistryAccess

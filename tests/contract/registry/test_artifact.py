@@ -10,8 +10,8 @@ import pytest
 from slipway.api.reasons import Reason
 from slipway.api.request import AccessRequest, PackageMode, SourceRequest
 from slipway.api.result import EXIT_OK, PackageResult
-from slipway.jobs.package.base_image import DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
 from slipway.jobs.registry.blob import BytesBlob
+from slipway.jobs.registry.media_types import DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
 from slipway.jobs.registry.repository import Repository
 from slipway.jobs.registry.upload import push_blob
 

@@ -10,7 +10,7 @@ import pytest
 from slipway.api.reasons import Reason
 from slipway.api.request import ConfigRequest, PackageMode, SourceRequest
 from slipway.api.result import EXIT_OK, EXIT_PERMANENT
-from slipway.jobs.package.base_image import OCI_INDEX, OCI_MANIFEST
+from slipway.jobs.registry.media_types import OCI_INDEX, OCI_MANIFEST
 from slipway.jobs.registry.repository import Repository
 from slipway.settings import RegistryAccess
 

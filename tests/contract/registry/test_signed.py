@@ -9,7 +9,7 @@ from model_signing import hashing
 from slipway.api.reasons import Reason
 from slipway.api.request import PackageMode, SourceRequest, VerifyRequest
 from slipway.api.result import EXIT_PERMANENT, PackageResult
-from slipway.jobs.package.base_image import OCI_MANIFEST
+from slipway.jobs.registry.media_types import OCI_MANIFEST
 from slipway.jobs.registry.repository import Repository
 from slipway.jobs.sources.signed_tree import SIGNED_FILES, SIGNER
 

@@ -11,8 +11,8 @@ from onnx import TensorProto, helper
 from slipway.api.reasons import Reason
 from slipway.api.request import ConfigRequest
 from slipway.api.result import EXIT_OK, EXIT_PERMANENT, EXIT_TRANSIENT, PackageResult
-from slipway.jobs.package.base_image import OCI_MANIFEST
 from slipway.jobs.registry.blob import BytesBlob
+from slipway.jobs.registry.media_types import OCI_MANIFEST
 from slipway.jobs.registry.repository import Repository
 from slipway.jobs.registry.upload import push_blob
 from slipway.jobs.sources.streaming import STREAM_BYTES

@@ -7,7 +7,16 @@ from slipway.cli.takeover.pod import take_source, take_template
 from slipway.cli.takeover.takeover import UNKNOWN_SOURCE, Takeover, begin_takeover
 
 SCALED_BY_RESOURCE = {"cpu": "CPU", "memory": "Memory"}
-READ = {"model", "triton", "minReplicas", "maxReplicas", "scaleTarget", "scaleMetric", "containers"}
+READ = {
+    "canaryTrafficPercent",
+    "containers",
+    "maxReplicas",
+    "minReplicas",
+    "model",
+    "scaleMetric",
+    "scaleTarget",
+    "triton",
+}
 
 
 def import_inference_service(old: Mapping[str, Any]) -> Takeover:
@@ -19,12 +28,12 @@ def import_inference_service(old: Mapping[str, Any]) -> Takeover:
 
     pod = {key: value for key, value in predictor.items() if key not in READ}
     container = {"name": "kserve-container", "image": "tritonserver", **_container(model)}
-    take_template(draft, {"spec": {**pod, "containers": [container]}}, "spec.predictor")
+    template = {"spec": {**pod, "containers": [container]}}
+    # Where the model lies is said by the InferenceService itself.
+    take_template(draft, template, "spec.predictor", finds_source=False)
     if "image" not in model:
         draft.spec["server"].pop("image")
 
-    # What the pod seemed to lack is said by the InferenceService itself.
-    draft.left = [it for it in draft.left if "where the model comes from" not in it.reason]
     if "storageUri" in model:
         take_source(draft, model["storageUri"])
     else:
@@ -75,6 +84,5 @@ def _leave_the_rest(draft: Takeover, spec: Mapping[str, Any], model: Mapping[str
     if model.get("storage"):
         draft.leave("spec.predictor.model.storage", "name the Secret in credentialsSecretRef")
     if "canaryTrafficPercent" in spec["predictor"]:
-        draft.left = [it for it in draft.left if "canaryTrafficPercent" not in it.field]
         reason = "a rollout raises the weight by itself; spec.rollout.steps gives the weights"
         draft.leave("spec.predictor.canaryTrafficPercent", reason)

@@ -78,8 +78,13 @@ def is_triton(container: Mapping[str, Any]) -> bool:
     return any("tritonserver" in str(word) for word in words)
 
 
-def take_template(draft: Takeover, template: Mapping[str, Any], path: str) -> None:
-    """Take over the pod template of a workload; `path` is where it lies."""
+def take_template(
+    draft: Takeover, template: Mapping[str, Any], path: str, *, finds_source: bool = True
+) -> None:
+    """Take over the pod template of a workload; `path` is where it lies.
+
+    Without `finds_source` somebody else says where the model lies.
+    """
     metadata, pod = template.get("metadata", {}), template["spec"]
     draft.put("server.pod.annotations", metadata.get("annotations"))
     container = _find_triton(draft, pod, path)
@@ -103,7 +108,8 @@ def take_template(draft: Takeover, template: Mapping[str, Any], path: str) -> No
     repository = _take_arguments(draft, container, place)
     _take_environment(draft, container, place)
     _take_volumes(draft, pod, container, path, repository)
-    _take_source(draft, pod, container, repository, place)
+    if finds_source:
+        _take_source(draft, pod, container, repository, place)
 
 
 def take_source(draft: Takeover, uri: str) -> None:

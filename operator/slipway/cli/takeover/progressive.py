@@ -1,14 +1,13 @@
 """Rollouts of Argo and Canaries of Flagger: the workload, and the steps of its canary."""
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from slipway.cli.takeover.deployment import import_deployment, take_surroundings
 from slipway.cli.takeover.pod import take_template
-from slipway.cli.takeover.takeover import Takeover, begin_takeover
+from slipway.cli.takeover.takeover import UNKNOWN_SOURCE, Takeover, begin_takeover
+from slipway.cli.time_format import parse_duration
 
-UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 MOST_STEPS = 20
 JUDGED = "errors and latency are judged beside stable; more: rollout.analysis.metrics"
 
@@ -51,10 +50,7 @@ def import_canary(old: Mapping[str, Any], around: Iterable[Mapping[str, Any]]) -
 
 def seconds_of(duration: object) -> int:
     """Return the seconds of ``90``, ``90s``, ``5m`` or ``1h30m``; 0 for anything else."""
-    text = str(duration)
-    if not re.fullmatch(r"\d+|(\d+[smh])+", text):
-        return 0
-    return sum(int(n) * UNITS[unit] for n, unit in re.findall(r"(\d+)([smh]?)", text))
+    return int(parse_duration(str(duration)) or 0)
 
 
 def _import_target(
@@ -67,7 +63,7 @@ def _import_target(
             draft.origin = f"{old['kind']}/{old['metadata']['name']}"
             return draft
     draft = begin_takeover(old)
-    draft.put("model.source.uri", "CHANGE-ME")
+    draft.put("model.source.uri", UNKNOWN_SOURCE)
     draft.leave("spec", f"{target['kind']}/{target['name']} was not found, so nothing of its pods")
     return draft
 

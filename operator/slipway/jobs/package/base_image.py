@@ -10,18 +10,10 @@ from slipway.api.base import Manifest
 from slipway.api.reasons import Reason
 from slipway.api.request import ModelFormat
 from slipway.errors import JobFailure, RegistryRefused
+from slipway.jobs.registry.media_types import INDEXES, MANIFESTS, OCI_LAYER
 from slipway.jobs.registry.reference import ImageReference
 from slipway.jobs.registry.repository import RawManifest, Repository
 from slipway.render.triton import derive_server_version, parse_version
-
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
-OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
-DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
-MANIFESTS = (OCI_MANIFEST, DOCKER_MANIFEST)
-INDEXES = (OCI_INDEX, DOCKER_LIST)
 
 LAYER_TYPES = {
     "application/vnd.docker.image.rootfs.diff.tar.gzip": f"{OCI_LAYER}+gzip",

@@ -17,15 +17,10 @@ from slipway.api.names import GROUP, MODEL_ROOT
 from slipway.api.precision import Optimized
 from slipway.jobs.file_tree import CannotStream, Tree
 from slipway.jobs.model_digest import TreeDigest
-from slipway.jobs.package.base_image import (
-    OCI_CONFIG,
-    OCI_INDEX,
-    OCI_LAYER,
-    OCI_MANIFEST,
-    BaseImage,
-)
+from slipway.jobs.package.base_image import BaseImage
 from slipway.jobs.package.layer import Layer, LayerFile, make_text_file
 from slipway.jobs.package.repository_plan import RepositoryPlan
+from slipway.jobs.registry.media_types import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from slipway.render.model_repository import Layout, Placement
 
 PACKAGER_FORMAT = "1"

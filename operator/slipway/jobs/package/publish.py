@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from slipway.api.base import Manifest
-from slipway.jobs.package.base_image import OCI_INDEX, OCI_MANIFEST, BaseImage
+from slipway.jobs.package.base_image import BaseImage
 from slipway.jobs.package.image import ImageInputs, ModelImage
 from slipway.jobs.registry.blob import Blob, BytesBlob
+from slipway.jobs.registry.media_types import OCI_INDEX, OCI_MANIFEST
 from slipway.jobs.registry.reference import ImageReference
 from slipway.jobs.registry.repository import Repository
 from slipway.jobs.registry.upload import push_blob

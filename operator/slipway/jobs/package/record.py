@@ -19,9 +19,9 @@ from slipway.api.request import PackageRequest
 from slipway.api.result import PackageResult
 from slipway.errors import DependencyError, RegistryRefused
 from slipway.jobs.model_digest import TreeDigest
-from slipway.jobs.package.base_image import OCI_INDEX, OCI_MANIFEST
 from slipway.jobs.package.image import MODEL_DIGEST, PACKAGER_FORMAT
 from slipway.jobs.registry.blob import BytesBlob
+from slipway.jobs.registry.media_types import OCI_INDEX, OCI_MANIFEST
 from slipway.jobs.registry.repository import Repository
 from slipway.jobs.registry.upload import push_blob
 from slipway.render.model_repository import Layout

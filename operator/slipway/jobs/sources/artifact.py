@@ -24,6 +24,7 @@ from slipway.jobs.file_tree import WHITEOUT, Tree, make_tree, name_problem, walk
 from slipway.jobs.http import Backoff, open_pool
 from slipway.jobs.registry.client import RegistryClient
 from slipway.jobs.registry.credentials import Credential, Keyring, load_keyring, make_credential
+from slipway.jobs.registry.media_types import CONFIGS, INDEXES, MANIFESTS
 from slipway.jobs.registry.reference import (
     DOCKER_HUB,
     DOCKER_HUB_ENDPOINT,
@@ -44,18 +45,6 @@ from slipway.jobs.sources.progress import Progress
 
 log = logging.getLogger(__name__)
 
-MANIFEST_TYPES = (
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-)
-INDEX_TYPES = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
-IMAGE_CONFIGS = (
-    "application/vnd.oci.image.config.v1+json",
-    "application/vnd.docker.container.image.v1+json",
-)
 PLATFORM = {"os": "linux", "architecture": "amd64"}
 """Of an image with several; the model is the same in all."""
 TITLE = "org.opencontainers.image.title"
@@ -144,7 +133,7 @@ class _Artifact:
         origin = f"oci://{reference.name}@{manifest.digest}"
         progress = Progress(sum(layer.size for layer in layers))
         config_type = (content.get("config") or {}).get("mediaType")
-        if config_type in IMAGE_CONFIGS and not any(layer.name for layer in layers):
+        if config_type in CONFIGS and not any(layer.name for layer in layers):
             return self._fetch_image(repository, layers, progress, origin)
         return self._fetch_artifact(repository, layers, progress, origin)
 
@@ -175,9 +164,9 @@ class _Artifact:
         return Keyring((credential,))
 
     def _read_manifest(self, repository: Repository, reference: ImageReference) -> RawManifest:
-        accepted = (*MANIFEST_TYPES, *INDEX_TYPES)
+        accepted = (*MANIFESTS, *INDEXES)
         manifest = repository.manifest(reference.version, accepted)
-        if manifest is not None and manifest.media_type in INDEX_TYPES:
+        if manifest is not None and manifest.media_type in INDEXES:
             entries = json.loads(manifest.data).get("manifests") or []
             fitting = [
                 it for it in entries if PLATFORM.items() <= (it.get("platform") or {}).items()
