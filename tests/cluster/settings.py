@@ -11,29 +11,35 @@ KIND = "0.33.0"
 METRICS_SERVER = "0.9.0"
 OLDEST_GO = (1, 26)
 
+NUMBER = int(os.environ.get("SLIPWAY_CLUSTER_NUMBER") or 0)
+"""Of 0 to 99: single-node clusters of several numbers run beside each other on one machine."""
+_SUFFIX = str(NUMBER or "")
+
 NAME = "slipway"
 """Of the kubeconfig context and of the kind cluster."""
 NODE = "slipway-node"
 DOMAIN = "cluster.local"
 
-HOST_LINK = "slipway-host"
-NODE_LINK = "slipway-node"
-HOST_ADDRESS = "10.250.0.1"
-NODE_ADDRESS = "10.250.0.2"
+HOST_LINK = f"slipway-host{_SUFFIX}"
+NODE_LINK = f"slipway-node{_SUFFIX}"
+HOST_ADDRESS = f"10.250.{NUMBER}.1"
+NODE_ADDRESS = f"10.250.{NUMBER}.2"
 LINK_PREFIX = 30
-POD_RANGE = "10.244.0.0/24"
-SERVICE_RANGE = "10.96.0.0/16"
-API_SERVICE = "10.96.0.1"
-DNS_SERVICE = "10.96.0.10"
+POD_RANGE = f"10.244.{NUMBER}.0/24"
+SERVICE_RANGE = f"10.{96 + NUMBER}.0.0/16"
+API_SERVICE = f"10.{96 + NUMBER}.0.1"
+DNS_SERVICE = f"10.{96 + NUMBER}.0.10"
 
 API_PORT = 6443
 METRICS_PORT = 4443
 REGISTRY = f"{NODE_ADDRESS}:5000"
 """What the host, containerd and pods alike call the registry; plain HTTP."""
 
-STATE = Path("/var/lib/slipway-cluster")
-"""One cluster per machine, whichever clone started it."""
-CGROUP = "slipway-cluster"
+STATE = Path(f"/var/lib/slipway-cluster{_SUFFIX}")
+"""One cluster per machine and number, whichever clone started it."""
+STATES = "slipway-cluster*"
+"""What the state directories of all numbers are called."""
+CGROUP = f"slipway-cluster{_SUFFIX}"
 """Parent of the cgroups of all pods, so that clearing up touches no other kubelet's."""
 
 BINDS = {
@@ -48,6 +54,11 @@ MOUNT_POINTS = (*BINDS.values(), *MEMORY)
 
 CLONE = Path(__file__).resolve().parents[2]
 NODE_SOURCES = Path(__file__).resolve().parent / "node"
+
+
+def registry_storage() -> Path:
+    """Return where the images that were pushed to this cluster's registry lie."""
+    return cache_directory() / f"registry{_SUFFIX}"
 
 
 def cache_directory() -> Path:

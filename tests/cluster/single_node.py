@@ -67,7 +67,7 @@ def layout() -> Layout:
         pause_binary=build.PAUSE.path,
         coredns=build.COREDNS.path,
         metrics_server=build.METRICS_SERVER.path,
-        registry_storage=settings.cache_directory() / "registry",
+        registry_storage=settings.registry_storage(),
     )
 
 

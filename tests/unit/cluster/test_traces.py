@@ -95,6 +95,7 @@ def test_only_mount_points_that_we_made_are_removed(
 ) -> None:
     before, made, used = tmp_path / "before", tmp_path / "made", tmp_path / "used"
     monkeypatch.setattr(settings, "MOUNT_POINTS", (before, made, used))
+    monkeypatch.setattr(settings, "STATE", tmp_path / "slipway-cluster")
     before.mkdir()
     mountpoints.make()
     (used / "file").touch()
@@ -104,3 +105,20 @@ def test_only_mount_points_that_we_made_are_removed(
     assert not made.exists()
     assert [path.name for path in used.iterdir()] == ["file"]
     assert not mountpoints.remove()
+
+
+def test_mount_points_stay_while_another_cluster_of_the_machine_has_mounts_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, other = tmp_path / "made", tmp_path / "slipway-cluster2"
+    monkeypatch.setattr(settings, "MOUNT_POINTS", (made,))
+    monkeypatch.setattr(settings, "STATE", tmp_path / "slipway-cluster")
+    other.mkdir()
+    mountpoints.make()
+
+    assert not mountpoints.remove()
+    assert made.exists()
+
+    other.rmdir()
+    assert mountpoints.remove()
+    assert not made.exists()
