@@ -15,6 +15,7 @@ ON_CLUSTER := -W default::ResourceWarning --durations=12
 WITHOUT_EXTRAS := -m "not stores and not large and not release"
 BENCH_ARGS ?=
 FAULTS_ARGS ?=
+SOAK_ARGS ?=
 HOUSE_ARGS ?=
 
 # Seconds since the outermost make began, in front of every step.
@@ -138,6 +139,11 @@ bench-shadow: $(SETUP) ## What copies of every request cost users, by turns with
 	$(call step,bench: shadow)
 	@$(BIN)/python -m tests.bench.shadow $(BENCH_ARGS)
 
+.PHONY: bench-router
+bench-router: $(SETUP) ## What the router takes from a request, beside a bare Envoy hop, in one run with none (BENCH_ARGS=--quick: seconds)
+	$(call step,bench: router)
+	@$(BIN)/python -m tests.bench.router $(BENCH_ARGS)
+
 .PHONY: conformance
 conformance: $(SETUP) ## Where the router answers otherwise than Triton itself, and whether the docs say so (a minute)
 	$(call step,conformance: the same requests to Triton and through the router)
@@ -211,6 +217,11 @@ test-contract: $(SETUP) ## Adapters against the real things (after make cluster 
 test-e2e: $(SETUP) ## Rollouts end to end (after make cluster images install)
 	$(call step,end-to-end tests)
 	@$(BIN)/python -m pytest tests/e2e $(ON_CLUSTER) $(PYTEST_ARGS)
+
+.PHONY: soak
+soak: $(SETUP) ## Good and bad versions in turn, under load and disturbances (SOAK_ARGS="--promotions 3 --rollbacks 3"; after make cluster images; hours)
+	$(call step,soak)
+	@$(BIN)/python -m tests.soak $(SOAK_ARGS)
 
 .PHONY: bench-cluster
 bench-cluster: $(SETUP) ## Figures that need pods: router, rollback, load step (after make cluster images install; BENCH_ARGS=--quick)

@@ -8,13 +8,19 @@ import asyncio
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.load.ledger import Ledger
 from tests.load.plan import LoadPlan, Wire, read_plan
 from tests.load.record import Record
-from tests.load.senders import GrpcSender, HttpSender, Sender
+from tests.load.senders import GrpcSender, HttpSender, Sender, StreamSender
 
+SENDERS: dict[Wire, Callable[[LoadPlan], Sender]] = {
+    Wire.HTTP: HttpSender,
+    Wire.GRPC: GrpcSender,
+    Wire.STREAM: StreamSender,
+}
 FORGIVEN_SECONDS = 2.0
 """Sends that are later than this are left out: a machine that slept owes no burst."""
 
@@ -88,8 +94,7 @@ def print_record(record: Record) -> None:
 
 async def run_plan(plan: LoadPlan) -> None:
     """Run the load that `plan` describes."""
-    sender: Sender = GrpcSender(plan) if plan.wire is Wire.GRPC else HttpSender(plan)
-    async with sender:
+    async with SENDERS[plan.wire](plan) as sender:
         client = Client(sender, plan)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -11,6 +11,8 @@ class Wire(StrEnum):
 
     HTTP = "HTTP"
     GRPC = "GRPC"
+    STREAM = "STREAM"
+    """Messages on gRPC streams that stay open for a few seconds."""
 
 
 @dataclass(frozen=True, slots=True)

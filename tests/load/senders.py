@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -20,6 +22,9 @@ CONNECTIONS = 256
 """More than a healthy service ever needs at these rates; waiting for one counts as time."""
 CHANNELS = 4
 """One channel is one connection, and a Service sends all of a connection to one router pod."""
+STREAM_SECONDS = 5.0
+"""After this time a stream takes no more messages, and another is begun: one that is never ended
+is cut when its router pod goes."""
 
 
 class Sender(Protocol):
@@ -109,9 +114,8 @@ class GrpcSender:
 
     async def __aenter__(self) -> Self:
         """Open connections."""
-        options = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
         for _ in range(CHANNELS):
-            channel = grpc.aio.insecure_channel(self._plan.address, options=options)
+            channel = open_channel(self._plan)
             self._channels.append(channel)
             self._calls.append(service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer)
         return self
@@ -119,6 +123,78 @@ class GrpcSender:
     async def __aexit__(self, *_: object) -> None:
         """Close them."""
         await asyncio.gather(*(channel.close() for channel in self._channels))
+
+
+@dataclass(slots=True)
+class Stream:
+    """A stream that is open, with no message on its way."""
+
+    call: Any
+    begun: float
+    """On the monotonic clock."""
+
+
+class StreamSender:
+    """Sends ModelStreamInfer messages, one at a time on each stream, on streams that it ends."""
+
+    def __init__(self, plan: LoadPlan) -> None:
+        self._plan = plan
+        self._requests = [grpc_request(plan, image) for image in plan.images]
+        self._channels: list[grpc.aio.Channel] = []
+        self._idle: list[Stream] = []
+
+    async def send(self, number: int) -> Answer:
+        """Send one message, once; every end of it is an answer."""
+        try:
+            async with asyncio.timeout(self._plan.timeout_seconds):
+                stream = await self._take(number)
+                await stream.call.write(self._requests[number % len(self._requests)])
+                message = await stream.call.read()
+                if message is grpc.aio.EOF:
+                    return Answer(cause=f"stream ended: {await stream.call.code()}")
+                metadata = await stream.call.initial_metadata()
+        except TimeoutError:
+            return Answer(cause=f"no answer in {self._plan.timeout_seconds:g} s")
+        except grpc.aio.AioRpcError as error:
+            return Answer(cause=f"stream: {error.code().name} {error.details()}")
+        except asyncio.InvalidStateError as error:
+            return Answer(cause=f"stream: {error}")
+
+        self._idle.append(stream)
+        text = message.error_message
+        return Answer(_revision(metadata) or NO_REVISION, text, bool(text) and self._is_ours(text))
+
+    async def _take(self, number: int) -> Stream:
+        """Return a stream that takes another message."""
+        now = time.monotonic()
+        while self._idle:
+            stream = self._idle.pop(0)
+            if stream.call.done():
+                continue
+            if now - stream.begun < STREAM_SECONDS:
+                return stream
+            await stream.call.done_writing()
+            await stream.call.read()
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channels[number % CHANNELS])
+        return Stream(stub.ModelStreamInfer(metadata=tuple(self._plan.headers.items())), now)
+
+    def _is_ours(self, text: str) -> bool:
+        return self._plan.marker in text
+
+    async def __aenter__(self) -> Self:
+        """Open connections."""
+        self._channels = [open_channel(self._plan) for _ in range(CHANNELS)]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close them."""
+        await asyncio.gather(*(channel.close() for channel in self._channels))
+
+
+def open_channel(plan: LoadPlan) -> grpc.aio.Channel:
+    """Return a connection of its own that repeats nothing."""
+    options = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
+    return grpc.aio.insecure_channel(plan.address, options=options)
 
 
 def http_body(name: str, image: Sequence[float]) -> bytes:

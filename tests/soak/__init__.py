@@ -1,0 +1,1 @@
+"""Rollout after rollout under load and disturbances; what clients lost, and what was slow."""

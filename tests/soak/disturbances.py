@@ -1,0 +1,138 @@
+"""What goes wrong on purpose while rollouts run: each kind by itself, again and again."""
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from slipway.api.names import COMPONENT_ROUTER, LABEL_COMPONENT
+
+from tests.cluster import settings
+from tests.cluster.process import PROC
+from tests.cluster.progress import say
+from tests.e2e.operators import Operators, is_ready
+from tests.kubectl import Kubectl, KubectlError
+
+API_SERVER_STOPS_SECONDS = 2.0
+ROUTER_PODS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One disturbance: when it began and ended, in Unix time, and what it was."""
+
+    what: str
+    began: float
+    ended: float
+
+
+@dataclass(slots=True)
+class Disturber:
+    """Disturbs until it is stopped, and keeps a record of it."""
+
+    events: list[Event] = field(default_factory=list)
+    missed: int = 0
+    """Disturbances that could not be made, because the one before was not yet over."""
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def repeat(self, what: str, disturb: Callable[[], bool], seconds: float) -> None:
+        """Disturb every so many seconds; `disturb` says whether it could."""
+        while not self._over.wait(seconds):
+            began = time.time()
+            try:
+                done = disturb()
+            except (KubectlError, AssertionError, OSError) as error:
+                say(f"{what}: {error}")
+                done = False
+            if done:
+                self.events.append(Event(what, began, time.time()))
+            else:
+                self.missed += 1
+
+    def stop(self) -> None:
+        """Disturb no more."""
+        self._over.set()
+
+    def during(self, begin: float, end: float) -> list[Event]:
+        """Return what went on between two moments, in Unix time."""
+        return [each for each in self.events if each.began <= end and each.ended >= begin]
+
+
+@contextmanager
+def disturbing(kubectl: Kubectl, namespace: str) -> Iterator[Disturber]:
+    """Kill operators, delete router pods and stop the API server while the body runs."""
+    disturber = Disturber()
+    kinds: tuple[tuple[str, Callable[[], bool], float], ...] = (
+        ("operators killed", lambda: _kill_operators(Operators(kubectl)), 20.0),
+        ("router pod deleted", lambda: _delete_router_pod(kubectl, namespace), 45.0),
+        ("API server stopped", _stop_api_server, 31.0),
+    )
+    threads = [
+        threading.Thread(target=disturber.repeat, args=kind, name=kind[0], daemon=True)
+        for kind in kinds
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield disturber
+    finally:
+        disturber.stop()
+        for thread in threads:
+            thread.join()
+
+
+def _kill_operators(operators: Operators) -> bool:
+    """Kill every operator without a warning, and wait until others are ready."""
+    victims = operators.processes()
+    if not victims:
+        return False
+    operators.kill(victims)
+    # The kubelet would restart them later and later.
+    operators.replace()
+    return True
+
+
+def _delete_router_pod(kubectl: Kubectl, namespace: str) -> bool:
+    """Delete one of two, as a drain does: only while the other one is ready."""
+    pods = kubectl.items(namespace, "pods", f"{LABEL_COMPONENT}={COMPONENT_ROUTER}")
+    ready = [pod for pod in pods if is_ready(pod) and "deletionTimestamp" not in pod["metadata"]]
+    if len(ready) < ROUTER_PODS:
+        return False
+    gone = random.choice(ready)["metadata"]["name"]
+    kubectl.run("delete", "pod", gone, "-n", namespace, "--wait=false")
+    return True
+
+
+def _stop_api_server() -> bool:
+    """Let the API server answer nobody for a while."""
+    pid = _api_server()
+    if pid is None:
+        return False
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(API_SERVER_STOPS_SECONDS)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    return True
+
+
+def _api_server() -> int | None:
+    """Return the process of this cluster's API server, on a node that is this machine."""
+    for entry in PROC.iterdir():
+        words = _words(entry / "cmdline") if entry.name.isdigit() else []
+        is_server = any(word.endswith("kube-apiserver") for word in words[:2])
+        if is_server and any(f"{settings.STATE}/" in word for word in words):
+            return int(entry.name)
+    return None
+
+
+def _words(path: Path) -> list[str]:
+    try:
+        return path.read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return []
