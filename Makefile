@@ -11,8 +11,8 @@ PYTEST_ARGS ?=
 # Where loops, sockets and processes are real, Python finds a connection that was left open whenever
 # it collects garbage: shown as a warning, because the test that runs then is not the one to blame.
 ON_CLUSTER := -W default::ResourceWarning --durations=12
-# They have targets of their own: `stores`, `large-model` and `try-release`.
-WITHOUT_EXTRAS := -m "not stores and not large and not release"
+# They have targets of their own: `stores`, `large-model`, `notifications` and `try-release`.
+WITHOUT_EXTRAS := -m "not stores and not large and not notifications and not release"
 BENCH_ARGS ?=
 FAULTS_ARGS ?=
 SOAK_ARGS ?=
@@ -168,6 +168,11 @@ large-model: $(SETUP) ## A model above 2 GiB, converted to either precision (8 G
 stores: $(SETUP) ## Models in versitygw (S3), Azurite (Azure), distribution v3 and MLflow, and what goes wrong there (built once, with Go, npm and pip)
 	$(call step,stores: object stores on the loopback)
 	@$(BIN)/python -m pytest tests/contract/registry -m stores -v $(PYTEST_ARGS)
+
+.PHONY: notifications
+notifications: $(SETUP) ## Slack, Teams and mail through a real Prometheus and Alertmanager (built once, with Go; 20 s)
+	$(call step,notifications: from the metrics to the receivers)
+	@$(BIN)/python -m pytest tests/contract/notifications -m notifications -v $(PYTEST_ARGS)
 
 .PHONY: lock
 lock: $(SETUP) ## Resolve the dependencies of pyproject.toml into the lock files (needs uv)

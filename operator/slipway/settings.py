@@ -135,6 +135,12 @@ class SigningKey(ForNamespaces):
     """Namespaces whose ModelDeployments may use the key; empty: all."""
 
 
+def _require_unique(field: str, names: list[str]) -> None:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{field} has {twice!r} twice, expected each name once")
+
+
 class SourceSettings(SettingsModel):
     """Which sources of models are allowed, and how they are reached."""
 
@@ -155,11 +161,8 @@ class SourceSettings(SettingsModel):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
-        for field, named in (("stores", self.stores), ("keys", self.keys)):
-            names = [item.name for item in named]
-            twice = next((name for name in names if names.count(name) > 1), None)
-            if twice is not None:
-                raise ValueError(f"{field} has {twice!r} twice, expected each name once")
+        _require_unique("stores", [store.name for store in self.stores])
+        _require_unique("keys", [key.name for key in self.keys])
         return self
 
 
@@ -340,6 +343,73 @@ class HookSettings(SettingsModel):
     """File with further certificates to trust, in addition to the system's."""
 
 
+class AuditFormat(StrEnum):
+    """What a sink is sent."""
+
+    CLOUD_EVENTS = "CloudEvents"
+    """An event of CloudEvents 1.0 as JSON, with all that is known."""
+    SLACK = "Slack"
+    """A message for an incoming webhook of Slack."""
+    TEAMS = "Teams"
+    """A card for a webhook of Microsoft Teams."""
+
+
+class AuditSink(ForNamespaces):
+    """A receiver of the audit trail."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+    """Name in metrics and logs, which never show the address."""
+    url: Annotated[str, Field(pattern=r"^(https?://[^@\s?#]+)?$", max_length=512)] = ""
+    """Address that each event is posted to. Exactly one of url and urlFile is needed."""
+    url_file: Annotated[str, Field(max_length=512)] = ""
+    """File with the address, where the address itself is a secret; read for every request."""
+    format: AuditFormat = AuditFormat.CLOUD_EVENTS
+    """What is sent. CloudEvents: all that is known, as JSON. Slack, Teams: a message for people."""
+    types: Annotated[
+        list[Annotated[str, Field(pattern=r"^dev\.slipway\.[a-z_.]*\*?$", max_length=128)]],
+        Field(max_length=50),
+    ] = []
+    """Types of events that are sent, such as ``dev.slipway.rollout.promoted`` or
+    ``dev.slipway.action.*``; empty: all."""
+    namespaces: list[Namespace] = []
+    """Namespaces whose events are sent; empty: all."""
+    authorization_file: Annotated[str, Field(max_length=512)] = ""
+    """File with the value of the header Authorization, such as ``Bearer …``; read for every
+    request."""
+    ca_file: Annotated[str, Field(max_length=512)] = ""
+    """File with further certificates to trust, in addition to the system's."""
+    timeout_seconds: Annotated[float, Field(ge=0.1, le=60)] = 10
+    """Time for a request."""
+
+    @model_validator(mode="after")
+    def _has_one_address(self) -> Self:
+        if bool(self.url) == bool(self.url_file):
+            found = "both" if self.url else "neither"
+            raise ValueError(f"sink {self.name!r} has {found}, expected one of url and urlFile")
+        return self
+
+    def wants(self, event_type: str) -> bool:
+        """Return whether it is sent events of this type."""
+        return not self.types or any(
+            event_type.startswith(it[:-1]) if it.endswith("*") else event_type == it
+            for it in self.types
+        )
+
+
+class AuditSettings(SettingsModel):
+    """Where decisions and actions are told, beside the operator's log."""
+
+    source: Annotated[str, Field(pattern=r"^[!-~]+$", max_length=256)] = "/slipway"
+    """Source of the CloudEvents, a URI: name the cluster where several send to one receiver."""
+    sinks: Annotated[list[AuditSink], Field(max_length=10)] = []
+    """Receivers of events."""
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        _require_unique("sinks", [sink.name for sink in self.sinks])
+        return self
+
+
 class LeaseSettings(SettingsModel):
     """Leader election between the operator's replicas; all times in seconds."""
 
@@ -438,6 +508,7 @@ class Tunables(SettingsModel):
     prometheus: list[PrometheusServer] = []
     """Prometheus servers for `rollout.analysis.metrics`."""
     hooks: HookSettings = HookSettings()
+    audit: AuditSettings = AuditSettings()
     lease: LeaseSettings = LeaseSettings()
     admission: AdmissionSettings = AdmissionSettings()
     rollouts: RolloutLimits = RolloutLimits()

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 DEFAULT_SETTINGS = "/etc/slipway/settings.yaml"
 DRAIN_SECONDS = 5.0
 """For passes under way, when the process is asked to end."""
+FLUSH_SECONDS = 3.0
+"""For sinks to take what they have not been sent yet; the next leader tells most of it again."""
 END_SECONDS = 10.0
 """For everything else to end."""
 
@@ -80,6 +82,8 @@ class Operator:
             ("memory", keep_memory_small(machine.sweep.synced)),
         ]
         jobs += [(f"worker {n}", worker.serve()) for n in range(self._parts.settings.workers)]
+        if self._parts.audit.is_on:
+            jobs.append(("audit sinks", self._parts.audit.run()))
         if failures:
             self._leave_out(failures)
             returned = self._parts.preflight.until_back(failures)
@@ -128,6 +132,7 @@ class Operator:
         self._machine.elector.leading.clear()
         await self._parts.worker.drain(DRAIN_SECONDS)
         await self._machine.elector.release()
+        await self._parts.audit.flush(FLUSH_SECONDS)
 
         # the watch ends by itself, because `_stop` is set
         for task in tasks - {self._watch}:

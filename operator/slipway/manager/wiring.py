@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from slipway.adapters.audit_sinks import AuditSinks
 from slipway.adapters.clock import SystemClock
 from slipway.adapters.connection import Connection
 from slipway.adapters.events import KubeEvents
@@ -30,6 +31,7 @@ from slipway.errors import SettingsError
 from slipway.manager.feed import MODEL_DEPLOYMENT, ROUTER, Feed
 from slipway.manager.heartbeats import Heartbeats, LoopLag
 from slipway.manager.metrics import Metrics
+from slipway.manager.metrics.audit import AuditMetrics
 from slipway.manager.metrics.machine import Machine, MachineMetrics
 from slipway.manager.metrics.models import ModelMetrics
 from slipway.manager.preflight import Preflight
@@ -61,6 +63,7 @@ class Parts:
     preflight: Preflight
     worker: Worker
     metrics: Metrics
+    audit: AuditSinks
     sources: tuple[Closable, ...]
     """What talks to anything but the API server."""
 
@@ -88,16 +91,18 @@ def build(settings: Settings, connection: Connection, *, instance: str) -> Parts
 
     # what reports on this process
     machine = Machine(queue, cache, feed, sweep, elector, recorder, heartbeats, LoopLag())
-    metrics = Metrics((MachineMetrics(machine), ModelMetrics(cache, elector.leading.is_set)))
+    audit = AuditSinks(settings.audit)
+    models = ModelMetrics(cache, elector.leading.is_set)
+    metrics = Metrics((MachineMetrics(machine), models, AuditMetrics(audit)))
     connection.answered = metrics.answered
 
     # what runs the passes
-    ports, sources = _build_ports(settings, connection, machine)
+    ports, sources = _build_ports(settings, connection, machine, audit)
     reconcilers = build_reconcilers(settings, ports, cache, wake=queue.add)
     worker = Worker(queue, reconcilers, gate=elector.leading.wait, observer=metrics)
 
     preflight = Preflight(metadata, kinds.WATCHED, namespaces)
-    return Parts(settings, connection, machine, preflight, worker, metrics, sources)
+    return Parts(settings, connection, machine, preflight, worker, metrics, audit, sources)
 
 
 def build_reconcilers(
@@ -124,7 +129,7 @@ def rollout_keys(cache: Cache, namespace: str) -> Iterable[Key]:
 
 
 def _build_ports(
-    settings: Settings, connection: Connection, machine: Machine
+    settings: Settings, connection: Connection, machine: Machine, audit: AuditSinks
 ) -> tuple[Ports, tuple[Closable, ...]]:
     """Return what passes talk to, and of it what is to be closed at the end."""
     fence = machine.elector.ensure_may_write
@@ -143,10 +148,11 @@ def _build_ports(
         failures=triton,
         hooks=hooks,
         recorder=machine.events,
+        audit=audit,
         clock=SystemClock(),
         epoch=lambda: machine.elector.epoch,
     )
-    return ports, (counters, downloads, pairs, triton, prometheus, hooks)
+    return ports, (counters, downloads, pairs, triton, prometheus, hooks, audit)
 
 
 def _build_elector(settings: Settings, connection: Connection, instance: str) -> Elector:

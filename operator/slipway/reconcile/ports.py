@@ -1,6 +1,6 @@
 """What a pass needs of the outside world, as small protocols; `slipway.adapters` fits them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -14,6 +14,7 @@ from slipway.api.pairs import Pairs
 from slipway.api.reasons import Why
 from slipway.policy.analysis.external.answer import Answer
 from slipway.policy.analysis.inputs import Count
+from slipway.policy.audit import AuditLine
 from slipway.policy.hook_call import HookAnswer, HookCall
 from slipway.policy.scaling.signals import ServerLoad
 
@@ -173,6 +174,17 @@ class Recorder(Protocol):
         """Write an event about the object; never raises, and only counts repeats."""
 
 
+class AuditReceiver(Protocol):
+    """Receivers of the audit trail, beside the log."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is any."""
+
+    def offer(self, lines: Iterable[AuditLine]) -> None:
+        """Take lines to be sent later; never waits or raises. A line with a known id is dropped."""
+
+
 class Clock(Protocol):
     """The time."""
 
@@ -193,6 +205,7 @@ class Ports:
     failures: FailureSource
     hooks: HookSource
     recorder: Recorder
+    audit: AuditReceiver
     clock: Clock
     epoch: Callable[[], str]
     """Returns the name of the present leadership; each change of leader makes another."""

@@ -19,7 +19,6 @@ from slipway.engine import log_context
 from slipway.engine.cache import Cache
 from slipway.engine.queue import Key
 from slipway.errors import ChangedUnderneath, DependencyError, FencedError, SpecError
-from slipway.policy.audit import describe_audit
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts, RouteFact, WorkloadFact
 from slipway.policy.invariants import find_violations
@@ -29,6 +28,7 @@ from slipway.policy.status import desired_status, invalid_condition, store_memor
 from slipway.policy.status_due import is_due
 from slipway.reconcile.acknowledgements import Acknowledgements
 from slipway.reconcile.ask_sources import MetricSources
+from slipway.reconcile.audit_trail import AuditTrail
 from slipway.reconcile.decided import Decided, Trouble
 from slipway.reconcile.download_watcher import DownloadWatcher
 from slipway.reconcile.execute import Executor
@@ -61,7 +61,6 @@ from slipway.reconcile.turns import Turns
 from slipway.settings import Settings
 
 log = logging.getLogger(__name__)
-audit = logging.getLogger("slipway.audit")
 
 COLLECTION_SECONDS = 2.0
 """Until the children of an earlier object are looked at again, which are being collected."""
@@ -106,6 +105,7 @@ class Reconciler:
             epoch=ports.epoch,
             guard=self._guard,
         )
+        self._audit = AuditTrail(ports.audit)
         self._proxies = ProxyRepair(ports.cluster)
         self._serving_routers = ServingRouters()
         self._acknowledgements = Acknowledgements()
@@ -145,6 +145,10 @@ class Reconciler:
         if not isinstance(found, ModelDeployment) or found.metadata.deletion_timestamp:
             self._forget(key)
             return None
+
+        self._guard.compute(
+            f"recall what {key} was told", lambda: self._audit.recall(found, self._now())
+        )
 
         # While the children of an earlier object of this name are being collected, wait.
         children = observe_cached(self._cache, found)
@@ -304,8 +308,7 @@ class Reconciler:
             await self._write_status(facts, desired_status(decision, facts, why, now))
 
         # Like the events, the audit trail tells of nothing that was not written.
-        for line in describe_audit(decision, facts):
-            audit.info("%s", line.message, extra=dict(line.fields))
+        self._audit.tell(decision, facts, now)
         for event in decision.events:
             await self._record(
                 facts.md, warning=event.warning, reason=event.reason, message=event.message

@@ -5,15 +5,18 @@ from dataclasses import dataclass
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from slipway.adapters.audit_sinks import AuditSinks
 from slipway.api import kinds
 from slipway.engine.elector import Elector, LeaseTimes
 from slipway.engine.recorder import EventRecorder
 from slipway.engine.sweep import Sweep
 from slipway.manager.heartbeats import Heartbeats, LoopLag
 from slipway.manager.metrics import Metrics
+from slipway.manager.metrics.audit import AuditMetrics
 from slipway.manager.metrics.machine import Machine, MachineMetrics
 from slipway.manager.metrics.models import ModelMetrics
 from slipway.manager.watch import watch_names
+from slipway.settings import AuditSettings, AuditSink
 
 from tests.unit.engine.fakes import FakeClock, FakeEvents, FakeLeases, FakeLister
 from tests.unit.reconcile.world import OperatorWorld
@@ -72,5 +75,6 @@ def expose(world: OperatorWorld, *, namespaces: Sequence[str] = ()) -> Exposed:
     )
 
     leads = machine.elector.leading.is_set
-    metrics = Metrics((MachineMetrics(machine), ModelMetrics(cache, leads)))
+    sinks = AuditSinks(AuditSettings(sinks=[AuditSink(name="audit", url="http://audit")]))
+    metrics = Metrics((MachineMetrics(machine), ModelMetrics(cache, leads), AuditMetrics(sinks)))
     return Exposed(machine, metrics, clock)

@@ -94,3 +94,84 @@ async def test_nothing_is_written_twice_or_at_rest(lines: list[logging.LogRecord
     world.start()
     await world.live(120)
     assert lines == []
+
+
+PROMOTED = "dev.slipway.rollout.promoted"
+
+
+async def test_receivers_are_told_what_the_log_is_told(lines: list[logging.LogRecord]) -> None:
+    world = await serving()
+    lines.clear()
+    earlier = len(world.operator.told.lines)
+    await world.ask_for("2")
+    await world.until(lambda: world.serving() == "2")
+
+    told = list(world.operator.told.lines.values())[earlier:]
+    assert [it.message for it in told] == [it.getMessage() for it in lines]
+    types = [it.type for it in told if it.fields["audit"] == "decision"]
+    assert types[0] == "dev.slipway.rollout.started"
+    assert types[-1] == PROMOTED
+
+
+async def test_a_successor_tells_the_same_under_the_same_ids() -> None:
+    world = await serving()
+    await world.act("pause")
+    await world.live(1)
+    await world.act("resume")
+    await world.live(1)
+    first = world.operator.told
+    world.start()
+    await world.live(1)
+
+    again = world.operator.told.lines
+    assert [it.type for it in again.values()] == ["dev.slipway.action.done", PROMOTED]
+    for name, line in again.items():
+        assert first.lines[name].at == line.at
+        assert first.lines[name].message in line.message or line.type == PROMOTED
+
+
+@pytest.mark.parametrize("told", [PROMOTED, "dev.slipway.action.done"])
+async def test_what_a_killed_operator_did_not_tell_its_successor_tells(told: str) -> None:
+    world = await serving()
+    await world.ask_for("2", rollout={"steps": [{"weight": 10, "approval": "Required"}]})
+    await world.until(lambda: world.stage() == "AwaitingApproval")
+    killed = world.operator
+    killed.told.kills_before = told
+
+    await world.act("approve")
+    await world.until(lambda: world.serving() == "2")
+    await world.live(5)
+
+    assert world.operator is not killed
+    tellers = [it for it in (killed.told, world.operator.told) if it.of_type(told)]
+    assert world.operator.told in tellers
+    newest = max(world.operator.told.of_type(told), key=lambda it: it.at)
+    assert newest.id not in killed.told.lines
+    assert newest.fields["namespace"] == "vision"
+
+
+async def test_what_is_older_than_an_hour_is_not_told_again() -> None:
+    world = await serving()
+    world.clock.pass_on(3601)
+    world.start()
+    await world.live(1)
+
+    assert world.operator.told.lines == {}
+
+
+async def test_a_rejected_version_is_told_with_its_numbers() -> None:
+    world = await serving()
+    world.controllers.faults["2"] = "errors"
+    await world.ask_for("2")
+    await world.until(lambda: ("2", "RolledBack") in world.outcomes())
+
+    [line] = world.operator.told.of_type("dev.slipway.rollout.rolled_back")
+    assert line.is_warning
+    assert line.fields["ended"] | {"reason": "", "revision": ""} == {  # type: ignore[operator]
+        "version": "2",
+        "outcome": "RolledBack",
+        "reason": "",
+        "revision": "",
+        "unjudged": None,
+    }
+    assert "errors" in line.message

@@ -22,6 +22,7 @@ from slipway.engine.queue import WorkQueue
 from slipway.engine.worker import Worker
 from slipway.manager.feed import Feed
 from slipway.manager.wiring import build_reconcilers, rollout_keys
+from slipway.policy.audit import AuditLine
 from slipway.reconcile.ports import Ports
 from slipway.reconcile.projections import project_object
 from slipway.settings import PrometheusServer, RouterSettings, Settings
@@ -61,6 +62,26 @@ class Events:
         del regarding
         self.messages[reason] = message
         self.told.append(f"{'Warning' if warning else 'Normal'} {reason}")
+
+
+@dataclass
+class Told:
+    """Fits `slipway.reconcile.ports.AuditReceiver`."""
+
+    lines: dict[str, AuditLine] = field(default_factory=dict)
+    """By id; the first of each counts."""
+    kills_before: str = ""
+    """The process is killed when it is about to tell of this type."""
+    is_on = True
+
+    def offer(self, lines: Iterable[AuditLine]) -> None:
+        for line in lines:
+            if line.type == self.kills_before and "recalled" not in line.fields:
+                raise Killed
+            self.lines.setdefault(line.id, line)
+
+    def of_type(self, wanted: str) -> list[AuditLine]:
+        return [line for line in self.lines.values() if line.type == wanted]
 
 
 @dataclass
@@ -110,6 +131,7 @@ class Operator:
 
         self.cluster = FakeCluster(api, on_written=self.feed.on_written, trouble=trouble)
         self.events = Events()
+        self.told = Told()
         self.passes = Passes()
 
         ports = Ports(
@@ -122,6 +144,7 @@ class Operator:
             failures=sources.failures,
             hooks=sources.hooks,
             recorder=self.events,
+            audit=self.told,
             clock=clock,
             epoch=lambda: epoch,
         )
