@@ -26,11 +26,13 @@ PLATFORMS = {
 LIBRARIES = (
     "annotated-types",
     "click",
+    "cronsim",
     "pydantic",
     "pydantic-core",
     "pyyaml",
     "typing-extensions",
     "typing-inspection",
+    "tzdata",
 )
 EPOCH = 315_532_800
 """1980, as early as a zip archive can say."""

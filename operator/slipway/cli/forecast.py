@@ -6,12 +6,14 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from slipway.api.modeldeployment import ModelDeploymentSpec, Schedule
+from slipway.api.modeldeployment import ModelDeploymentSpec, Schedule, Window
+from slipway.api.reasons import Reason
 from slipway.cli.cli_error import CliError
 from slipway.cli.kubectl import Manifest
 from slipway.cli.objects import ModelDeployment
 from slipway.cli.request_rate import RequestRate
 from slipway.cli.shadow_forecast import ShadowForecast, forecast_shadow
+from slipway.cli.window_forecast import WindowForecast, forecast_windows, wait_for_windows
 from slipway.cli.wire import dump
 from slipway.policy.analysis.forecast import ExpectedTraffic
 from slipway.policy.analysis.schedule import choose_schedule, seconds_to_pass
@@ -38,6 +40,8 @@ class Leg:
     """``passed``, ``now``, ``ahead``, or ``skipped``: the pairs allow a larger weight."""
     spent_seconds: float = 0.0
     """Of the step under way."""
+    waits_seconds: float | None = 0.0
+    """For a window to open, before it begins; None: none ever opens."""
 
     @property
     def seconds(self) -> float | None:
@@ -76,17 +80,22 @@ class Forecast:
     """Who or what skips the evidence of the rollout under way."""
     shadow: ShadowForecast | None = None
     """None: there is nothing to compare with."""
+    windows: WindowForecast | None = None
+    """None: it may move at any time."""
+    turn: str = ""
+    """Why it waits for its turn; empty: it does not."""
 
     @property
     def seconds(self) -> float | None:
         """From now, or from the first weight, to the promotion; None: forever."""
         parts = [leg.seconds for leg in self.legs]
+        parts += [self.windows.waits_seconds] if self.windows is not None else []
         known = [part for part in parts if part is not None]
         return sum(known) if len(known) == len(parts) else None
 
     @property
     def is_too_late(self) -> bool:
-        """Whether the deadline comes before the bake."""
+        """Whether the deadline comes before the bake; waiting for windows does not count."""
         before = [leg.seconds for leg in self.legs if leg.name != BAKE]
         known = [part for part in before if part is not None]
         return len(known) < len(before) or sum(known) > self.deadline_seconds
@@ -144,6 +153,7 @@ def forecast_rollout(
         alone = _seconds_of_steps(legs)
         shadow = forecast_shadow(md, spec, schedule, traffic, now, steps_seconds=alone)
         legs = _begin_with_pairs(legs, rungs, shadow)
+    legs, windows = _await_windows(legs, spec.rollout.windows, now)
     return Forecast(
         namespace=md.namespace,
         name=md.name,
@@ -157,7 +167,30 @@ def forecast_rollout(
         legs=tuple(legs),
         unjudged=unjudged,
         shadow=shadow,
+        windows=windows,
+        turn=_find_turn(md),
     )
+
+
+def _await_windows(
+    legs: Sequence[Leg], windows: Sequence[Window], now: datetime
+) -> tuple[list[Leg], WindowForecast | None]:
+    """Return the legs with how long each waits for a window, and what the windows cost in all."""
+    if not windows or not legs:
+        return list(legs), None
+    begun = [(leg.seconds, leg.state == "ahead" and leg.weight > 0) for leg in legs]
+    waited = wait_for_windows(windows, begun, now)
+    waiting = [
+        replace(leg, waits_seconds=seconds)
+        for leg, seconds in zip(legs, waited.before[:-1], strict=True)
+    ]
+    return waiting, forecast_windows(windows, waited, now)
+
+
+def _find_turn(md: ModelDeployment) -> str:
+    found = md.condition("Reconciling")
+    waits = found is not None and found.reason == Reason.AWAITING_TURN
+    return found.message if found is not None and waits else ""
 
 
 def _fixed_schedule(md: ModelDeployment) -> Schedule | None:

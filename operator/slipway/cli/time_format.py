@@ -46,6 +46,11 @@ def format_clock(then: datetime) -> str:
     return then.astimezone(UTC).strftime("%H:%M:%S UTC")
 
 
+def format_moment(then: datetime) -> str:
+    """Return day and time in UTC, for what may be days away: ``Mon 2026-11-30 08:00 UTC``."""
+    return then.astimezone(UTC).strftime("%a %Y-%m-%d %H:%M UTC")
+
+
 def parse_duration(text: str) -> float | None:
     """Return the seconds of ``90``, ``90s``, ``5m`` or ``1h30m``; None where it is no duration."""
     if re.fullmatch(r"\d+(\.\d+)?", text):

@@ -1,4 +1,4 @@
-"""Windows in which rollouts move: when the next one opens; pure.
+"""Windows in which rollouts move: when the next one opens, and an open one closes; pure.
 
 cronsim reads a schedule as Debian's cron does, also on the days on which clocks change: what starts
 at an hour that is skipped starts right after it, and at an hour that comes twice it starts once.
@@ -16,6 +16,8 @@ FIELD = "spec.rollout.windows"
 NEVER = datetime.max.replace(tzinfo=UTC)
 """When a window opens whose schedule nobody can read."""
 SECOND = timedelta(seconds=1)
+MOST_CHAINED = 100
+"""Windows, each of which opens before the one before it closes; more of them are always open."""
 
 
 def find_next_opening(windows: Sequence[Window], now: datetime) -> datetime | None:
@@ -23,6 +25,20 @@ def find_next_opening(windows: Sequence[Window], now: datetime) -> datetime | No
     if not windows or any(_is_open(window, now) for window in windows):
         return None
     return min(_find_start(window, now) or NEVER for window in windows)
+
+
+def find_closing(windows: Sequence[Window], now: datetime) -> datetime | None:
+    """Return when all windows that are open now, or open before these close, are closed, in UTC.
+
+    None: none is open, or there is none at all. NEVER: one is always open.
+    """
+    closes_at = now
+    for _ in range(MOST_CHAINED):
+        ends = [end for window in windows if (end := _find_end(window, closes_at)) is not None]
+        if not ends:
+            return closes_at if closes_at > now else None
+        closes_at = max(ends)
+    return NEVER
 
 
 def find_window_problem(windows: Sequence[Window]) -> str | None:
@@ -44,9 +60,16 @@ def find_window_problem(windows: Sequence[Window]) -> str | None:
 
 
 def _is_open(window: Window, now: datetime) -> bool:
-    """Return whether the newest start is not longer ago than the window is open."""
+    return _find_end(window, now) is not None
+
+
+def _find_end(window: Window, now: datetime) -> datetime | None:
+    """Return when a window closes whose newest start is not longer ago than it is open."""
     started = _find_start(window, now + SECOND, reverse=True)
-    return started is not None and now < started + timedelta(minutes=window.duration_minutes)
+    if started is None:
+        return None
+    end = started + timedelta(minutes=window.duration_minutes)
+    return end if now < end else None
 
 
 def _find_start(window: Window, now: datetime, *, reverse: bool = False) -> datetime | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from slipway.cli.forecast import forecast_rollout, parse_spec
+from slipway.cli.objects import parse_model_deployment
 from slipway.cli.request_rate import rate_from_analysis, take_given_rate
 from slipway.cli.views.forecast_table import format_forecast
 
@@ -177,3 +178,58 @@ def test_with_strategy_shadow_a_person_decides() -> None:
 def test_what_the_rollout_under_way_decided_is_what_counts() -> None:
     assert "shadow off: no router pod counts pairs" in planned("progressing", 1.0)
     assert "shadow on: answers are being compared" in planned("shadowing", 1.0)
+
+
+OFFICE = {"schedule": "0 9 * * MON-FRI", "durationMinutes": 480, "timeZone": "Europe/Berlin"}
+"""The recordings are of a Saturday, at noon."""
+
+
+def test_a_plan_outside_of_every_window_says_when_the_rollout_begins() -> None:
+    screen = planned("idle", 1000.0, windows=[OFFICE], bakeSeconds=60, shadow={"mode": "Off"})
+    assert "outside of every window: weights rise from Mon 2026-11-23 08:00 UTC on" in screen
+    assert screen.splitlines()[3].endswith("waits 1d19h")
+    assert "promoted after 1d19h, 1d19h of it waiting for windows" in screen
+    assert screen.count("waits ") == 1
+
+
+def test_a_window_that_closes_in_between_prolongs_the_rollout_by_the_night() -> None:
+    noon = {"schedule": "0 12 * * *", "durationMinutes": 10}
+    steps = [{"weight": 10, "holdSeconds": 600}, {"weight": 50, "approval": "Required"}]
+    screen = planned("idle", 1000.0, windows=[noon], steps=steps, shadow={"mode": "Off"})
+    assert "in a window until Sat 2026-11-21 12:10 UTC" in screen
+    first, second = (line for line in screen.splitlines() if line.strip()[:2] in {"1 ", "2 "})
+    assert "waits" not in first
+    assert second.endswith("waits 23h48m, after approval")
+
+
+def test_the_step_under_way_goes_on_outside_of_every_window() -> None:
+    screen = planned("progressing", 1000.0, windows=[OFFICE])
+    [under_way] = [line for line in screen.splitlines() if line.endswith("now")]
+    assert "waits" not in under_way
+    assert screen.count("waits ") == 1
+
+
+def test_a_window_that_never_opens_is_said() -> None:
+    never = {"schedule": "0 0 30 2 *", "durationMinutes": 60}
+    screen = planned("idle", 1000.0, windows=[never], shadow={"mode": "Off"})
+    assert "no window ever opens: weights rise by `promote` alone" in screen
+    assert "never promoted" in screen
+    assert "promoted after" not in screen
+
+
+def test_waiting_for_windows_does_not_use_up_the_deadline() -> None:
+    steps = [{"weight": 10}, {"weight": 50}]
+    screen = planned("idle", 1000.0, windows=[OFFICE], steps=steps, deadlineSeconds=3600)
+    assert "too slow" not in screen
+
+
+def test_the_plan_says_that_it_is_not_its_turn() -> None:
+    found = recording("idle")
+    text = "waiting for its turn: 1 of 1 rollouts are under way in namespace vision, 2 came first"
+    waiting = {"type": "Reconciling", "status": "True", "reason": "AwaitingTurn", "message": text}
+    found.manifest["status"]["conditions"].append(waiting)
+    md = parse_model_deployment(found.manifest)
+    rate = take_given_rate(1000.0, md)
+    made = forecast_rollout(md, parse_spec(found.manifest), rate, found.now)
+    screen = plain(format_forecast(made, width=200))
+    assert f"\n{text}\n" in screen

@@ -4,7 +4,12 @@ from datetime import UTC, datetime
 
 import pytest
 from slipway.api.modeldeployment import Window
-from slipway.policy.windows import NEVER, find_next_opening, find_window_problem
+from slipway.policy.windows import (
+    NEVER,
+    find_closing,
+    find_next_opening,
+    find_window_problem,
+)
 
 
 def window(schedule: str, minutes: int = 60, zone: str = "UTC") -> Window:
@@ -77,3 +82,27 @@ def test_what_nobody_can_read_is_named_and_never_opens(wrong: Window, said: str)
 
 def test_good_windows_have_no_problem() -> None:
     assert find_window_problem((OFFICE, window("*/5 0-6 1,15 JAN FRI#1"))) is None
+
+
+@pytest.mark.parametrize(
+    ("windows", "now", "closes_at"),
+    [
+        pytest.param((OFFICE,), "2026-07-24T08:00:00", "2026-07-24T15:00:00", id="one"),
+        pytest.param((OFFICE,), "2026-07-24T15:00:00", None, id="closed"),
+        pytest.param(
+            (window("0 9 * * *", 120), window("0 10 * * *", 180)),
+            "2026-07-24T09:30:00",
+            "2026-07-24T13:00:00",
+            id="two that overlap",
+        ),
+        pytest.param((), "2026-07-24T08:00:00", None, id="none at all"),
+    ],
+)
+def test_a_window_closes_with_the_last_that_overlaps(
+    windows: tuple[Window, ...], now: str, closes_at: str | None
+) -> None:
+    assert find_closing(windows, at(now)) == (at(closes_at) if closes_at else None)
+
+
+def test_windows_without_a_gap_never_close() -> None:
+    assert find_closing((window("0 * * * *"),), at("2026-07-24T09:30:00")) == NEVER

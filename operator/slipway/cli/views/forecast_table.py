@@ -2,7 +2,7 @@
 
 from slipway.cli.forecast import Forecast, Leg
 from slipway.cli.text import WIDE, Cell, Screen, Style, make_line, make_table, wrap_lines
-from slipway.cli.time_format import format_duration
+from slipway.cli.time_format import format_duration, format_moment
 
 ASSUMPTIONS = (
     "assumes a candidate as good as stable and average luck; excludes packaging, replica start-up, "
@@ -43,7 +43,8 @@ def _step_rows(forecast: Forecast) -> list[list[str | Cell]]:
 
     for leg in forecast.legs:
         seconds = leg.seconds
-        total = None if total is None or seconds is None else total + seconds
+        for part in (leg.waits_seconds, seconds):
+            total = None if total is None or part is None else total + part
         rows.append(
             [
                 leg.name,
@@ -73,17 +74,31 @@ def _time_shown(seconds: float | None) -> str | Cell:
 
 def _step_note(leg: Leg) -> Cell:
     notes = [] if leg.state == "ahead" else [NOTES.get(leg.state, leg.state)]
+    if leg.waits_seconds is None:
+        notes += ["no window ever opens"]
+    elif leg.waits_seconds:
+        notes += [f"waits {format_duration(leg.waits_seconds)}"]
     notes += ["after approval"] if leg.needs_approval and leg.state == "ahead" else []
     return Cell(", ".join(notes), Style.ACCENT if leg.state == "now" else Style.DIM)
 
 
 def _format_end(forecast: Forecast, width: int) -> Screen:
-    lines = (*_format_shadow(forecast, width), *_format_chosen(forecast, width))
+    lines = (
+        *_format_turn(forecast, width),
+        *_format_shadow(forecast, width),
+        *_format_chosen(forecast, width),
+        *_format_windows(forecast, width),
+    )
     if forecast.shadow is not None and forecast.shadow.awaits_person:
         text = "then a person decides: `approve` begins with the steps, `promote` passes them over"
         return (*lines, *wrap_lines(text, width, indent=0))
     if not forecast.is_too_late:
-        text = f"promoted after {format_duration(forecast.seconds or 0)}"
+        seconds, windows = forecast.seconds, forecast.windows
+        if seconds is None:
+            return (*lines, *wrap_lines("never promoted", width, indent=0, style=Style.BAD))
+        text = f"promoted after {format_duration(seconds)}"
+        if windows is not None and windows.waits_seconds:
+            text += f", {format_duration(windows.waits_seconds)} of it waiting for windows"
         return (*lines, *wrap_lines(text, width, indent=0, style=Style.GOOD))
 
     text = (
@@ -111,6 +126,32 @@ def _format_shadow(forecast: Forecast, width: int) -> Screen:
         text += f"; the first weight is then {first.weight}%"
     if shadow.depends_on_check:
         text += "; off where the check finds that the model keeps state or streams its answers"
+    return wrap_lines(text, width, indent=0)
+
+
+def _format_turn(forecast: Forecast, width: int) -> Screen:
+    """Return for whom the rollout waits; nothing is known of when their rollouts end."""
+    if not forecast.turn:
+        return ()
+    return wrap_lines(forecast.turn, width, indent=0)
+
+
+def _format_windows(forecast: Forecast, width: int) -> Screen:
+    """Return whether weights may be raised now, and until or from when."""
+    windows = forecast.windows
+    if windows is None:
+        return ()
+    if windows.opens_at is not None:
+        text = (
+            f"outside of every window: weights rise from {format_moment(windows.opens_at)} on; "
+            "`promote` needs no window"
+        )
+    elif windows.closes_at is not None:
+        text = f"in a window until {format_moment(windows.closes_at)}"
+    elif windows.waits_seconds is None:
+        text = "no window ever opens: weights rise by `promote` alone"
+    else:
+        text = "a window is always open"
     return wrap_lines(text, width, indent=0)
 
 
