@@ -1,12 +1,16 @@
 """What people do in the middle of a rollout: approve, abort, change their mind, lose the status."""
 
+import time
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
+from slipway.api.base import Manifest
 from slipway.api.modeldeployment import Outcome, Stage
 
 from tests.e2e.clients import Client
 from tests.e2e.deployed import Deployed, highest_weight, promoted, refused
+from tests.e2e.figures import Figures
 from tests.e2e.objects import HELD, Model, step
 from tests.kubectl import until
 
@@ -103,17 +107,23 @@ def test_a_roll_back_to_an_earlier_version_goes_there_without_steps(digits: Depl
     )
 
 
-def test_a_revert_gets_all_traffic_as_soon_as_its_pods_are_ready(digits: Deployed) -> None:
+def test_a_revert_gets_all_traffic_as_soon_as_its_pods_are_ready(
+    digits: Deployed, figures: Figures
+) -> None:
     for version in ("reverted-to", "reverted-from"):
         digits.apply(Model(version=version))
         digits.comes_to(promoted(version), version)
-    left = digits.status.stable
+    left, committed = digits.status.stable, time.monotonic()
     digits.apply(Model(version="reverted-to"))
     status = digits.wait_for(
         lambda status: status.stable is not None and status.stable.version == "reverted-to",
         "the version that was promoted before to serve",
     )
 
+    assert status.stable is not None
+    figures.seconds["git revert, from the commit to 100%"] = time.monotonic() - committed
+    pods = digits.pods(status.stable.revision)
+    figures.seconds["  what its pods needed, to the second"] = seconds_to_ready(pods)
     assert status.history[-1].unjudged == "the way back to version reverted-to"
     assert status.last_rollback is not None
     assert left is not None
@@ -139,6 +149,18 @@ def test_a_lost_status_at_rest_starts_no_rollout(unharmed: Client, digits: Deplo
     digits.comes_to(replace(promoted(before.version), outcomes=()), before.version)
     assert digits.stable_revision == before.revision
     assert [pod["metadata"]["uid"] for pod in digits.pods(before.revision)] == pods
+
+
+def seconds_to_ready(pods: list[Manifest]) -> float:
+    """Return the time from the creation of the first pod until the last one was ready."""
+    made = min(datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) for pod in pods)
+    ready = [
+        datetime.fromisoformat(condition["lastTransitionTime"])
+        for pod in pods
+        for condition in pod["status"]["conditions"]
+        if condition["type"] == "Ready"
+    ]
+    return (max(ready) - made).total_seconds()
 
 
 def serving(deployed: Deployed) -> str:

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 DIGEST = "sha256:" + "a" * 64
 IMAGES = Images(f"registry.local/op@{DIGEST}", f"registry.local/envoy@{DIGEST}", "triton:1")
 ON_THE_TEST_CLUSTER = cluster_values(IMAGES, "registry.local:5000")
-OF_PEOPLE = ("slipway-on-call", "slipway-approver", "slipway-owner")
+OF_PEOPLE = ("slipway-view", "slipway-on-call", "slipway-approver", "slipway-owner")
 EVERYTHING = {
     **ON_THE_TEST_CLUSTER,
     "imagePullSecrets": [{"name": "pull"}],

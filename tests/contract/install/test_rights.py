@@ -15,7 +15,8 @@ from tests.kubectl import Kubectl, KubectlError, restricted_namespace, until
 pytestmark = pytest.mark.cluster
 
 NAMESPACE = f"rights-{uuid.uuid4().hex[:6]}"
-MAY = {
+MAY: dict[str, set[str]] = {
+    "view": set(),
     "on-call": {"abort", "rollback", "retry", "pause", "resume"},
     "approver": {"approve"},
     "owner": set(VERBS),

@@ -482,3 +482,23 @@ async def test_traffic_comes_back_though_the_next_version_may_not_be_packaged() 
 
     world.operator.cluster.trouble = Trouble()
     await world.until(lambda: world.serving() == "3", 900)
+
+
+async def test_from_the_commit_a_revert_takes_the_time_that_its_pods_need() -> None:
+    world = await promoted("1")
+    await world.ask_for("2")
+    await world.until(lambda: world.serving() == "2")
+    await world.settle()
+    world.controllers.faults["1"] = "never-ready"
+    committed = world.clock.seconds()
+    await world.ask_for("1")
+    await world.live(20)
+    assert world.serving() == "2"
+
+    del world.controllers.faults["1"]
+    await world.until(lambda: world.serving() == "1")
+    assert world.clock.seconds() - committed <= 20 + 3
+    assert [weights for weights in world.written_weights() if weights.get("1")][-1] == {
+        "1": 100,
+        "2": 0,
+    }
