@@ -75,6 +75,12 @@ def get(cluster: dict[str, Any], plain: list[str], flags: list[str]) -> int:
         print(json.dumps({"items": items}))
         return 0
 
+    if plain[0] == "events":
+        [wanted] = [it.partition("uid=")[2] for it in flags if it.startswith("--field-selector=")]
+        items = [it for it in cluster.get("events", []) if it["involvedObject"]["uid"] == wanted]
+        print(json.dumps({"items": items}))
+        return 0
+
     if plain[0] == "namespaces":
         print("namespace/vision\nnamespace/speech")
         return 0

@@ -3,6 +3,7 @@
 import importlib
 import json
 import tomllib
+from typing import Any
 
 from tests.install.helm import ROOT
 from tests.unit.cli.conftest import Program
@@ -163,6 +164,39 @@ def test_history_shows_the_newest_first(run: Program) -> None:
     items = json.loads(run("history", "digits", "--json").out)["items"]
 
     assert [item["outcome"] for item in items] == ["RolledBack", "Promoted"]
+
+
+def an_event(uid: str, reason: str, message: str, minute: int, **fields: Any) -> dict[str, Any]:
+    about = {"involvedObject": {"uid": uid}, "reason": reason, "message": message}
+    at = f"2026-11-21T12:{minute:02d}:00Z"
+    return {**about, "type": "Normal", "firstTimestamp": at, "lastTimestamp": at, **fields}
+
+
+def test_history_shows_the_events_that_the_cluster_keeps(run: Program) -> None:
+    manifest = recording("rejected").manifest
+    manifest["metadata"]["uid"] = "this"
+    run.put("digits", manifest)
+    run.change(
+        events=[
+            an_event("this", "Action", "pause by ann: Done", 0, count=3),
+            an_event("this", "RolledBack", "errors\x1b[2J 9/80", 1, type="Warning"),
+            an_event("earlier", "Promoted", "of another object", 2),
+        ]
+    )
+    shown = run("history", "digits", "--events").out
+    rows = shown.partition("\n\n")[2].splitlines()
+    assert [row.split("ago")[1].split() for row in rows[1:]] == [
+        ["RolledBack", "errors", "[2J", "9/80"],
+        ["3x", "Action", "pause", "by", "ann:", "Done"],
+    ]
+    kept = json.loads(run("history", "digits", "--events", "--json").out)
+    assert [it["reason"] for it in kept["events"]] == ["RolledBack", "Action"]
+    assert kept["events"][1].keys() == {"reason", "message", "type", "count", "firstAt", "at"}
+    assert json.loads(run("history", "digits", "--json").out).keys() == {"items"}
+
+
+def test_history_says_that_no_event_is_left(run: Program) -> None:
+    assert "the cluster keeps no event of it" in run("history", "digits", "--events").out
 
 
 def test_history_shows_what_pairs_of_answers_held_against_a_version(run: Program) -> None:
