@@ -86,6 +86,7 @@ def play(
     noise = _Noise(fault.arm_noise, runs, rng)
     every, margin = np.ones(runs, bool), np.full(runs, MAX_HARM)
     failed_at, requests = np.full(runs, -1.0), np.zeros(runs)
+    was_convinced = np.zeros(runs, bool)
     second = waited = 0
 
     for number, part in enumerate(parts):
@@ -99,9 +100,11 @@ def play(
                 continue
 
             shares.look(pair, TICK, margin)
-            convinced = (failed_at < 0) & (shares.log_e >= NEED)
+            convinced = (failed_at < 0) & (shares.most_log_e >= NEED)
             fails = convinced & (shares.guard_factors(convinced) >= ENOUGH)
             failed_at[fails] = second
+            shares.store(convinced & ~was_convinced)  # the verdict has changed
+            was_convinced = convinced
             waited += TICK
             if waited >= STORED_EVERY:
                 shares.store(every)

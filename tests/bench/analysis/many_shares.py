@@ -5,6 +5,7 @@ of error of a percent: those take a thousand hours a cell. Every array has one e
 `tests/unit/bench/test_many_shares.py` keeps it at the real ones, look by look.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -62,6 +63,7 @@ class ManyGuards:
         self._shifted_prior = prior.priors(dispersion.RATIOS)
         ratios, spreads = len(dispersion.RATIOS), len(prior.spreads)
         self.shifted = np.full((runs, ratios, spreads), eprocess.NEVER)
+        self.over = np.full((runs, ratios, spreads), eprocess.NEVER)
         self.same = np.zeros((runs, spreads))
         self.kept = np.ones(runs)
         self.seconds = np.zeros(runs)
@@ -78,16 +80,17 @@ class ManyGuards:
 
         self.seconds[full] = 0.0
         told = full[(self.block[full, 0] > 0) & (self.block[full, 2] > 0)]
-        shifted, same, kept = self._with_block(told, self.block[told])
-        top = np.maximum(shifted.max((1, 2)), same.max(1))
+        shifted, over, same, kept = self._with_block(told, self.block[told])
+        top = np.maximum(np.maximum(shifted, over).max((1, 2)), same.max(1))
         self.shifted[told] = np.maximum(eprocess.NEVER, shifted - top[:, None, None])
+        self.over[told] = np.maximum(eprocess.NEVER, over - top[:, None, None])
         self.same[told] = np.maximum(eprocess.NEVER, same - top[:, None])
         self.kept[told] = kept
         self.block[full] = 0.0
 
     def log_factor(self, which: NDArray[np.intp], more: Floats, seconds: Floats) -> Floats:
         """Return the log Bayes factor of some runs, after `more` counts than are stored."""
-        shifted, same, kept = self._with_block(which, self.block[which] + more)
+        shifted, over, same, kept = self._with_block(which, self.block[which] + more)
         is_first = self.kept[which] >= 1.0
 
         # Where the block is full, the next one has begun, and is empty.
@@ -97,6 +100,7 @@ class ManyGuards:
         later = np.where(full, begun, 0.0)
         placed = np.log(np.maximum(eprocess.SMALLEST * eprocess.SMALLEST, kept * later))
         shifted = np.logaddexp(shifted, (same + placed[:, None])[:, None, :])
+        shifted = np.logaddexp(shifted, over)
         kept, is_first = kept * (1 - later), is_first & ~full
 
         shares = self._by_phase(lambda phase: phase.spread_shares)[which]
@@ -119,13 +123,19 @@ class ManyGuards:
         found: Floats = of_phases[self.in_bake.astype(int)]
         return found
 
-    def _with_block(self, which: NDArray[np.intp], block: Floats) -> tuple[Floats, Floats, Floats]:
+    def _with_block(
+        self, which: NDArray[np.intp], block: Floats
+    ) -> tuple[Floats, Floats, Floats, Floats]:
         before = self.kept[which]
         later = self._by_phase(lambda phase: phase.begun_in_block)[which]
         share = np.where(before >= 1.0, self.prior.first_share, later)
         placed = np.log(np.maximum(eprocess.SMALLEST, before * share))
         same = self.same[which]
-        begun = np.logaddexp(self.shifted[which], (same + placed[:, None])[:, None, :])
+        stays, ends, away, comes = self._changes(which)
+        shifted, over = self.shifted[which], self.over[which]
+        begun = np.logaddexp(shifted + stays, (same + placed[:, None])[:, None, :])
+        begun = np.logaddexp(begun, over + comes)
+        over = np.logaddexp(over + away, shifted + ends)
         kept = before * (1 - share)
 
         is_told = (block[:, 0] > 0) & (block[:, 2] > 0)
@@ -140,7 +150,18 @@ class ManyGuards:
         told = is_told[:, None]
         trust = self._by_phase(lambda phase: phase.trust)[which]
         more = of_same[:, None, :] + (of_shifted - of_same[:, None, :]) * trust[:, None, :]
-        return begun + told[:, None] * more, same + told * of_same, kept
+        over = over + (told * of_same)[:, None, :]
+        return begun + told[:, None] * more, over, same + told * of_same, kept
+
+    def _changes(self, which: NDArray[np.intp]) -> list[Floats]:
+        """Return logarithms of the chances that a shift stays, ends, stays away, comes back."""
+        ends = self._by_phase(lambda phase: phase.ended_in_block)[which]
+        back = self._by_phase(lambda phase: phase.back_in_block)[which]
+        smallest = math.exp(-700.0)
+        return [
+            np.log(np.maximum(smallest, chance))[:, None, None]
+            for chance in (1 - ends, ends, 1 - back, back)
+        ]
 
 
 @dataclass
@@ -157,6 +178,10 @@ class ManyShares:
     def __post_init__(self) -> None:
         bets = len(eprocess.RATIOS)
         self.wealth = np.full((self.runs, bets), eprocess.NEVER)
+        self.peak = np.full(self.runs, eprocess.NEVER)
+        """The most log e at any look of the bake."""
+        self.stepped = np.zeros(self.runs)
+        """Seconds of this step until the memory was stored."""
         self.kept = np.ones(self.runs)
         self.guard = ManyGuards(self.runs, self.prior)
         self.step = np.zeros((self.runs, 4))
@@ -171,8 +196,11 @@ class ManyShares:
         """Count a look of every run: runs x (n_c, k_c, n_s, k_s), and max harm by next weight."""
         self.pending += pair
         self.waited += seconds
-        placed = np.where(self.kept >= 1, self.first_share, _begun_within(self.waited))
+        in_bake = self.guard.in_bake
+        later = np.where(in_bake, self._begun_in_bake(), _begun_within(self.waited))
+        placed = np.where(self.kept >= 1, self.first_share, later)
         self._wealth, self._kept = self._starts_after(placed)
+        self._peak = np.where(in_bake, np.maximum(self.peak, self.log_e), eprocess.NEVER)
         won = self.better + bet_on_better(self.pending, self.relative, margin)
         surplus = np.maximum(0.0, log_better(won) - MOST_CREDIT)
         self._better = won - surplus[:, None]
@@ -181,6 +209,8 @@ class ManyShares:
         """Store the memories of some runs, as they are after the last look."""
         at, best = np.flatnonzero(which), self.best_now
         self.wealth[at], self.kept[at] = self._wealth[at], self._kept[at]
+        self.peak[at] = self._peak[at]
+        self.stepped[at] += self.waited[at]
         self.better[at] = self._better[at]
         self.best[at] = best[at]
         self.step[at] += self.pending[at]
@@ -199,9 +229,17 @@ class ManyShares:
         placed = np.log(np.maximum(eprocess.SMALLEST, self.kept[at] * share))
         self.wealth[at] = np.logaddexp(self.wealth[at], placed[:, None])
         self.kept[at] *= 1 - share
+        self._wealth, self._kept = self.wealth.copy(), self.kept.copy()
+        self.peak[at] = np.maximum(self.peak, self.log_e)[at] if is_bake else eprocess.NEVER
+        self._peak = self.peak.copy()
 
         self.better[at], self.best[at] = 0.0, 0.0
-        self.step[at] = 0.0
+        self.step[at], self.stepped[at] = 0.0, 0.0
+
+    @property
+    def most_log_e(self) -> Floats:
+        """The most evidence that there was in the bake, or that there is now."""
+        return np.maximum(self.log_e, self._peak)
 
     @property
     def log_e(self) -> Floats:
@@ -235,6 +273,10 @@ class ManyShares:
         at = np.flatnonzero(which)
         if len(at):
             found[at] = self.guard.log_factor(at, self.pending[at], self.waited[at])
+        return found
+
+    def _begun_in_bake(self) -> Floats:
+        found: Floats = self.waited / (eprocess.BAKE_SECONDS + self.stepped + self.waited)
         return found
 
     def _starts_after(self, share: Floats) -> tuple[Floats, Floats]:

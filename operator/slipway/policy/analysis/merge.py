@@ -7,8 +7,10 @@ errors, the slowest thousandth and the trend of the latency 10% each, all other 
 there are any, scaled to 100%. Weights are those of the plan, so that they are fixed: a metric that
 cannot be read counts with what it showed last, and a source that stops answering changes nothing
 for the others. The candidate fails when the mean reaches 1 / falseRollback; the culprit is the
-metric that contributed most. Promotion needs every required metric to pass, each at its own 5%: no
-correction is needed for that.
+metric that contributed most. In a bake the most that a metric has reached counts where it alone was
+enough, since the mean was as much at that look: what a minute showed is not taken back by the good
+ones after it, while the dispersion guard learns from these. Promotion needs every required metric
+to pass, each at its own 5%: no correction is needed for that.
 """
 
 import math
@@ -55,13 +57,23 @@ class Stake:
     @property
     def is_held(self) -> bool:
         """Whether only the dispersion guard stands between the evidence and a Fail."""
-        return self.metric.guard_margin < 0 and self.metric.log_e >= self.need
+        return self.metric.guard_margin < 0 and self.most_log_e >= self.need
+
+    @property
+    def is_past(self) -> bool:
+        """Whether the evidence was enough before, and is not now."""
+        return self.metric.log_e < self.need <= self.metric.log_peak
+
+    @property
+    def most_log_e(self) -> float:
+        """Log e now, or at its peak where that was enough: any look may decide (Ville)."""
+        return self.metric.log_peak if self.is_past else self.metric.log_e
 
     @property
     def log_e(self) -> float:
-        """Log e, held below `need` where the guard does not consent: smaller stays valid."""
+        """What counts, held below `need` where the guard does not consent: less stays valid."""
         if self.metric.guard_margin >= 0:
-            return self.metric.log_e
+            return self.most_log_e
         return min(self.metric.log_e, self.need + self.metric.guard_margin)
 
     @property
@@ -128,8 +140,9 @@ def _divide_budget(
 
 def _fail_by(stake: Stake, total: float, enough: float) -> Assessment:
     metric = stake.metric
+    when = " while it was worse" if stake.is_past else ""
     text = (
-        f"{metric.figures}; evidence {odds_against(total)} against the candidate "
+        f"{metric.figures}; evidence {odds_against(total)} against the candidate{when} "
         f"(rolls back at {odds_against(enough)}){_advise(metric)}"
     )
     return metric.with_verdict(Verdict.FAIL, metric.fail_reason, text)
@@ -141,7 +154,8 @@ def _hold_suspicious_pass(stake: Stake) -> Assessment:
     if metric.is_missing:
         return metric
     if stake.is_held:
-        text = f"worse, but still within pod-to-pod noise: {metric.figures}{_advise(metric)}"
+        what = "was worse for a while" if stake.is_past else "worse"
+        text = f"{what}, but still within pod-to-pod noise: {metric.figures}{_advise(metric)}"
         return metric.with_verdict(Verdict.INCONCLUSIVE, Reason.ARM_NOISE, text)
 
     is_pass = metric.judgement.verdict is Verdict.PASS

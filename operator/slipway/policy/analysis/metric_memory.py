@@ -17,7 +17,7 @@ from itertools import chain, islice
 from typing import Protocol
 
 from slipway.policy.statistics.dispersion import DispersionGuard
-from slipway.policy.statistics.eprocess import BETTER_BETS, NOTHING, Pair, StartMixture
+from slipway.policy.statistics.eprocess import BETTER_BETS, NEVER, NOTHING, Pair, StartMixture
 from slipway.policy.statistics.mean_windows import EMPTY, MeanWindows, Window
 from slipway.policy.statistics.trend import MOST_WINDOWS, Trend
 
@@ -41,6 +41,8 @@ RawState = Mapping[str, object]
 """A state as it is stored, decoded and not checked."""
 STAMP = "a"
 """Key of the moment of the base."""
+BAKED = "h"
+"""Key of what only a bake remembers."""
 UNBEGUN = "y"
 """Key that says that a step began while the metric could not be read."""
 COUNTERS = "c"
@@ -175,6 +177,8 @@ class ShareMemory:
     """Of a share: errors, slow requests, counters from elsewhere."""
 
     starts: StartMixture = UNBET
+    peak: float = NEVER
+    """The most log e of these bets at any look of this bake."""
     guard: DispersionGuard = QUIET
     wealth: tuple[float, ...] = (0.0,) * len(BETTER_BETS)
     """Log, of each bet that the next weight does too much harm; of this step."""
@@ -197,7 +201,9 @@ class ShareMemory:
     def raw(self) -> RawState:
         """Return the value for status."""
         guard = self.guard
+        of_bake = {BAKED: [self.peak, *guard.over]} if self.peak > NEVER else {}
         return {
+            **of_bake,
             "f": [*self.starts.wealth, self.starts.kept],
             "n": [*guard.shifted, *guard.same, guard.kept, guard.seconds],
             "b": _pair_to_list(guard.block),
@@ -222,6 +228,9 @@ _SHARE_LISTS = {
 """How long each list of numbers is."""
 
 
+UNBAKED = (NEVER, *QUIET.over)
+
+
 @lru_cache(MOST_PARSED)
 def load_share(text: str | None) -> ShareMemory | None:
     """Read a share's memory; None where it is not one."""
@@ -230,11 +239,13 @@ def load_share(text: str | None) -> ShareMemory | None:
         found = _read_lists(raw, _SHARE_LISTS)
         cells, starts, passed = found["n"], found["f"], found["p"]
         ratios, spreads = len(QUIET.shifted), len(QUIET.same)
+        peak, *over = _read_floats(raw[BAKED], 1 + len(QUIET.over)) if BAKED in raw else UNBAKED
         requests, events = found["r"]
         failed, checked = map(int, found["t"][4:])
 
         guard = DispersionGuard(
             shifted=cells[:ratios],
+            over=tuple(over),
             same=cells[ratios : ratios + spreads],
             kept=_read_share(cells[-2]),
             seconds=max(0.0, cells[-1]),
@@ -243,6 +254,7 @@ def load_share(text: str | None) -> ShareMemory | None:
 
         return ShareMemory(
             starts=StartMixture(starts[:-1], _read_share(starts[-1])),
+            peak=peak,
             guard=guard,
             wealth=passed[:-1],
             best=passed[-1],

@@ -41,6 +41,8 @@ STEP_SHARE = 0.1
 """Of what is left, placed on one that appears with a new weight."""
 HORIZON_SECONDS = 3600.0
 """The rest is placed evenly in time: in an hour 63% of it."""
+BAKE_SECONDS = 600.0
+"""In a bake half of it is placed within so long, since late faults are what a bake is there for."""
 SMALLEST = 1e-12
 RESERVE = 1e-6
 _LOG_RATIO_SHARES = tuple(map(math.log, RATIO_SHARES))
@@ -179,6 +181,15 @@ class StartMixture:
 def share_begun_within(seconds: float) -> float:
     """Return which share of what is kept is placed on a fault that began in these seconds."""
     return -math.expm1(-max(0.0, seconds) / HORIZON_SECONDS)
+
+
+def share_begun_in_bake(before: float, seconds: float) -> float:
+    """Return the same within a bake that had lasted for `before` seconds.
+
+    After t seconds 1 / (1 + t / `BAKE_SECONDS`) is left, so a bake of hours still has some.
+    """
+    seconds = max(0.0, seconds)
+    return seconds / (BAKE_SECONDS + max(0.0, before) + seconds)
 
 
 def log_mean(values: Sequence[float]) -> float:

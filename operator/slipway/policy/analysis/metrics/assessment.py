@@ -92,6 +92,8 @@ class Assessment:
     """What a person should look at where evidence mounts; empty, or a sentence without its end."""
     suspect_at: float = math.inf
     """Log e from which a Pass waits, whatever the guard says of it."""
+    log_peak: float = -math.inf
+    """The most that log e was in this bake, where that is remembered."""
 
     def with_verdict(self, verdict: Verdict, reason: Reason, message: str) -> "Assessment":
         """Return the same metric with another verdict."""

@@ -29,6 +29,7 @@ from slipway.policy.statistics.dispersion import BAKE, ENOUGH, STEPS
 from slipway.policy.statistics.eprocess import (
     BETTER_BETS,
     FIRST_SHARE,
+    NEVER,
     NOTHING,
     RATIOS,
     STEP_SHARE,
@@ -39,6 +40,7 @@ from slipway.policy.statistics.eprocess import (
     bet_on_worse,
     log_better,
     needed_for_pass,
+    share_begun_in_bake,
     share_begun_within,
 )
 
@@ -132,6 +134,7 @@ def assess_share(
         guard_margin,
         share.fail_reason,
         share.parts,
+        log_peak=after.peak,
         figures=figures,
         advice=share.advice,
         suspect_at=share.suspect_at,
@@ -144,7 +147,7 @@ def weigh_evidence(memory: ShareMemory, maximum: float | None) -> tuple[float, f
     The guard's Bayes factor is dear, and can only hold evidence back that there is.
     """
     log_e = memory.starts.log_e
-    asks_guard = maximum is None and log_e >= ASKED_FROM
+    asks_guard = maximum is None and max(log_e, memory.peak) >= ASKED_FROM
     return log_e, memory.guard.log_factor - ENOUGH if asks_guard else math.inf
 
 
@@ -186,7 +189,9 @@ def _count_look(share: ShareMetric, before: ShareMemory, delta: Pair, look: Look
     wealth = tuple(map(add, before.wealth, passed))
     wealth, counts = _limit_credit(wealth, _without_open(share, wealth, step, look))
 
-    phase = BAKE if look.plan.is_bake else STEPS
+    starts = before.starts.after(won, placed)
+    is_bake = look.plan.is_bake
+    phase = BAKE if is_bake else STEPS
     fade = math.exp(-max(0.0, look.seconds) / RECENT_SECONDS)
     recent = (before.recent[0] * fade + delta.n_s, before.recent[1] * fade + delta.k_s)
     looks = before.looks
@@ -194,7 +199,8 @@ def _count_look(share: ShareMetric, before: ShareMemory, delta: Pair, look: Look
         looks = append_look(looks, min(1.0, delta.k_c / delta.n_c))
 
     return ShareMemory(
-        starts=before.starts.after(won, placed),
+        starts=starts,
+        peak=max(before.peak, starts.log_e) if is_bake else NEVER,
         guard=before.guard.after(delta, look.seconds, phase),
         wealth=wealth,
         best=_best_so_far(before.best, counts, look.plan.pass_at),
@@ -215,7 +221,11 @@ def share_to_place(kept: float, look: Look) -> float:
     """
     if kept >= 1.0:
         return FIRST_SHARE
-    return STEP_SHARE if look.is_new_step else share_begun_within(look.seconds)
+    if look.is_new_step:
+        return STEP_SHARE
+    if not look.plan.is_bake:
+        return share_begun_within(look.seconds)
+    return share_begun_in_bake(look.step_time.total_seconds() - look.seconds, look.seconds)
 
 
 def _begin_step(before: ShareMemory) -> ShareMemory:
