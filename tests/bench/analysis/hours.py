@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from slipway.api.modeldeployment import Tolerance
 
+from tests.bench.analysis.arrivals import TICK
 from tests.bench.analysis.limits import limit
 from tests.bench.analysis.many_rollouts import (
     HOUR,
@@ -40,6 +41,8 @@ class Hour:
     name: str
     fault: Fault
     parts: tuple[Part, ...] = HOUR
+    tick: int = TICK
+    """Seconds between two looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class Margin:
 
 def run_hours(hour: Hour, number: int) -> Run:
     """Return when `CHUNK_HOURS` runs failed, and after how many requests since the onset."""
-    ends = play(hour.fault, hour.parts, CHUNK_HOURS, seed=number)
+    ends = play(hour.fault, hour.parts, CHUNK_HOURS, seed=number, tick=hour.tick)
     return {"failed_at": ends.failed_at.tolist(), "requests": ends.requests.tolist()}
 
 
@@ -169,6 +172,15 @@ def faults() -> list[Hour]:
     late = (Part(LATE + 3600, HOUR[0].weight),)
     return [
         *(Hour(f"errors 1% → 5%, {rps:g}/s", Fault(rps, candidate=0.05)) for rps in rates),
+        *(
+            Hour(
+                f"errors 1% → 5%, a look every second, {rps:g}/s",
+                Fault(rps, candidate=0.05),
+                (Part(HOUR[0].seconds // 2, HOUR[0].weight),),
+                tick=1,
+            )
+            for rps in rates[1:]
+        ),
         *(
             Hour(
                 f"errors 1% → 5% after 30 min, {rps:g}/s",

@@ -79,8 +79,12 @@ def play(
     *,
     prior: GuardPrior | None = None,
     seed: int = 1,
+    tick: int = TICK,
 ) -> Ends:
-    """Roll out as many times, until the parts are over or the guard agrees to a Fail."""
+    """Roll out as many times, until the parts are over or the guard agrees to a Fail.
+
+    `tick` are the seconds between two looks; noise of pods has its own pace at the default alone.
+    """
     rng = np.random.default_rng([seed, round(fault.rps * 10), fault.onset])
     shares = ManyShares(runs, prior=prior or GuardPrior())
     noise = _Noise(fault.arm_noise, runs, rng)
@@ -92,20 +96,21 @@ def play(
     for number, part in enumerate(parts):
         if number:
             shares.begin_step(every, is_bake=part.is_bake)
-        for _ in range(part.seconds // TICK):
-            second += TICK
-            pair = draw_counts(rng, fault, np.full(runs, part.weight), second, noise.advance())
+        for _ in range(part.seconds // tick):
+            second += tick
+            weight = np.full(runs, part.weight)
+            pair = draw_counts(rng, fault, weight, second, noise.advance(), tick=tick)
             requests += np.where((failed_at < 0) & (second > fault.onset), pair[:, 0], 0.0)
             if second <= WARM_UP:
                 continue
 
-            shares.look(pair, TICK, margin)
+            shares.look(pair, tick, margin)
             convinced = (failed_at < 0) & (shares.most_log_e >= NEED)
             fails = convinced & (shares.guard_factors(convinced) >= ENOUGH)
             failed_at[fails] = second
             shares.store(convinced & ~was_convinced)  # the verdict has changed
             was_convinced = convinced
-            waited += TICK
+            waited += tick
             if waited >= STORED_EVERY:
                 shares.store(every)
                 waited = 0
@@ -152,10 +157,16 @@ def wrong_passes(
 
 
 def draw_counts(
-    rng: np.random.Generator, fault: Fault, weight: Floats, second: int, noise: Floats
+    rng: np.random.Generator,
+    fault: Fault,
+    weight: Floats,
+    second: int,
+    noise: Floats,
+    *,
+    tick: int = TICK,
 ) -> Floats:
     """Draw what each run counts in the tick that ends at a second: runs x (n_c, k_c, n_s, k_s)."""
-    total = fault.rps * TICK
+    total = fault.rps * tick
     n = rng.poisson(np.stack([weight, 1 - weight], 1) * total)
     candidate = fault.candidate if second > fault.onset else fault.stable
     k = rng.binomial(n, np.minimum(1.0, np.array([candidate, fault.stable]) * noise))
