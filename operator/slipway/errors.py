@@ -11,6 +11,7 @@ SlipwayError
 └── DependencyError      something outside did not answer; the caller retries later
     ├── ClusterUnavailable   the API server
     │   ├── Forbidden            the API server says that we lack the permission
+    │   ├── KindNotServed        the cluster does not know the kind: its CRD is not installed
     │   └── WebhookUnavailable   an admission webhook does not answer the API server
     ├── ChangedUnderneath    the object was changed or replaced since it was read
     ├── AdmissionDenied      quota, Pod Security, a webhook or a policy denied the object
@@ -78,6 +79,10 @@ class ClusterUnavailable(DependencyError):
 
 class Forbidden(ClusterUnavailable):
     """The API server says that the operator lacks the permission; also said while it starts up."""
+
+
+class KindNotServed(ClusterUnavailable):
+    """The API server does not serve the kind: its CRD is not installed, or not yet."""
 
 
 class WebhookUnavailable(ClusterUnavailable):

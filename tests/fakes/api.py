@@ -17,7 +17,13 @@ from slipway.api.kinds import Kind
 from slipway.api.modeldeployment import ModelDeployment
 from slipway.api.modelroute import ModelRoute
 from slipway.api.times import to_wire
-from slipway.errors import ChangedUnderneath, ClusterUnavailable, ConflictError, SpecError
+from slipway.errors import (
+    ChangedUnderneath,
+    ClusterUnavailable,
+    ConflictError,
+    KindNotServed,
+    SpecError,
+)
 
 from tests.fakes import fields
 from tests.fakes.clock import FakeClock
@@ -71,6 +77,8 @@ class FakeApi:
         """Sees every change at the moment it is made."""
         self.pod_metrics: Sequence[Manifest] | None = None
         """What metrics.k8s.io lists; None: nobody serves it."""
+        self.serves_gateways = False
+        """The CRDs of Gateway API are installed."""
 
     def fork(self, clock: FakeClock) -> "FakeApi":
         """Return a server that starts with the same objects and then goes its own way."""
@@ -78,10 +86,12 @@ class FakeApi:
         twin._objects = dict(self._objects)
         twin._owners = dict(self._owners)
         twin._numbers = itertools.count(next(copy.copy(self._numbers)))
+        twin.serves_gateways = self.serves_gateways
         twin._uids = itertools.count(next(copy.copy(self._uids)))
         return twin
 
     def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
+        self._require_served(kind)
         return self._objects.get((kind, namespace, name))
 
     def all(self, kind: Kind | None = None) -> Iterator[tuple[Kind, Manifest]]:
@@ -94,6 +104,7 @@ class FakeApi:
             if self.pod_metrics is None:
                 raise ClusterUnavailable("the server could not find the requested resource")
             return list(self.pod_metrics)
+        self._require_served(kind)
         return [
             manifest
             for _, manifest in self.all(kind)
@@ -117,6 +128,7 @@ class FakeApi:
     ) -> Manifest:
         """Server-side apply; metadata.uid and resourceVersion are preconditions."""
         place, metadata = place_of(manifest), manifest["metadata"]
+        self._require_served(place[0])
         found = self._objects.get(place)
 
         if found is None:
@@ -234,6 +246,10 @@ class FakeApi:
         self.watch.append(change)
         self.witness(change)
 
+    def _require_served(self, kind: Kind) -> None:
+        if kind.group == kinds.GATEWAY.group and not self.serves_gateways:
+            raise KindNotServed(f"{kind.plural}: the server could not find the requested resource")
+
     def _check(self, found: Manifest, conditions: Manifest) -> None:
         for key in ("uid", "resourceVersion"):
             wanted = conditions.get(key)
@@ -244,7 +260,8 @@ class FakeApi:
 
 def place_of(manifest: Manifest) -> Place:
     metadata = manifest["metadata"]
-    return kinds.BY_NAME[manifest["kind"]], metadata["namespace"], metadata["name"]
+    kind = kinds.GATEWAY if manifest["kind"] == "Gateway" else kinds.BY_NAME[manifest["kind"]]
+    return kind, metadata["namespace"], metadata["name"]
 
 
 def _by_name(place: Place) -> tuple[str, str, str]:

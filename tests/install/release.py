@@ -85,6 +85,7 @@ def cluster_values(images: Images, registry: str | None) -> dict[str, Any]:
         "server": {"image": images.triton},
         "sources": {"allowPlainHTTP": True},
         "optimizer": {"image": images.optimizer},
+        "gateway": {"enabled": True},
     }
     if registry is not None:
         values["registry"] = {"prefix": f"{registry}/models"}

@@ -12,6 +12,7 @@ from slipway.errors import (
     ClusterUnavailable,
     ConflictError,
     Forbidden,
+    KindNotServed,
     SlipwayError,
     SpecError,
     WebhookUnavailable,
@@ -46,13 +47,13 @@ def error_from(response: ApiResponse, what: str) -> SlipwayError:
     match response.status:
         case 403:
             return Forbidden(message) if _is_rbac_denial(message) else AdmissionDenied(message)
-        case 404 | 410:
-            return (
-                ChangedUnderneath(message) if is_missing(response) else ClusterUnavailable(message)
-            )
+        case 404 if is_missing(response):
+            return ChangedUnderneath(message)
+        case 404:
+            return KindNotServed(message)
         case 409:
             return _conflict_error(status, message)
-        case 401 | 408 | 429:
+        case 401 | 408 | 410 | 429:
             return ClusterUnavailable(message)
         case code if code >= SERVER_ERRORS:
             is_webhook = NO_WEBHOOK in message

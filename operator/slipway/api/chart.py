@@ -42,6 +42,15 @@ class Rbac(SettingsModel):
     """Extend the cluster's own roles view, edit and admin to ModelDeployments."""
 
 
+class GatewayRights(SettingsModel):
+    """Routes of Gateway API."""
+
+    enabled: bool = False
+    """Let the operator write HTTPRoutes and GRPCRoutes, and read Gateways, for `traffic.gateway`.
+    Whoever may write ModelDeployments then publishes models under any hostname that a Gateway lets
+    their namespace have."""
+
+
 class ServiceAccount(SettingsModel):
     """The operator's ServiceAccount."""
 
@@ -137,6 +146,7 @@ class Values(Tunables):
     """Secret that is mounted in the operator at /etc/slipway-secrets."""
     crds: Crds = Crds()
     rbac: Rbac = Rbac()
+    gateway: GatewayRights = GatewayRights()
     service_account: ServiceAccount = ServiceAccount()
     pod_disruption_budget: Enabled = Enabled()
     network_policy: NetworkPolicy = NetworkPolicy()

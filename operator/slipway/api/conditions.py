@@ -29,6 +29,8 @@ class ConditionType(StrEnum):
     """Clients are shown the newest certificate; present only where one is asked for."""
     ACCESS_READY = "AccessReady"
     """Callers are told apart by what the user gave last; present only where that is asked for."""
+    GATEWAY_READY = "GatewayReady"
+    """Every gateway sends requests here; present only where one is asked for."""
     SCALING_ACTIVE = "ScalingActive"
     """Replicas follow the load; present only where an engine scales."""
 
@@ -49,7 +51,7 @@ class Condition(ApiModel):
 
     type: Annotated[str, Field(max_length=316)]
     """Available, Ready, Reconciling, Stalled, ArtifactReady, RouteProgrammed, CapacityReady,
-    TLSReady, AccessReady or ScalingActive."""
+    TLSReady, AccessReady, GatewayReady or ScalingActive."""
     status: ConditionStatus
     reason: Annotated[
         str, Field(pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$", max_length=1024)

@@ -65,6 +65,10 @@ ENDPOINT_SLICE = Kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice
 HORIZONTAL_POD_AUTOSCALER = Kind(
     "autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler"
 )
+HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
+GRPC_ROUTE = Kind("gateway.networking.k8s.io", "v1", "grpcroutes", "GRPCRoute")
+GATEWAY = Kind("gateway.networking.k8s.io", "v1", "gateways", "Gateway")
+"""Only where the cluster has Gateway API; read, never written."""
 POD_METRICS = Kind("metrics.k8s.io", "v1beta1", "pods", "PodMetrics")
 """What pods use; only where the cluster has a metrics server."""
 SECRET = Kind("", "v1", "secrets", "Secret")
@@ -87,6 +91,9 @@ WATCHED = (
 )
 """Kinds that the operator watches; all but the first two only with our managed-by label."""
 
+GATEWAY_ROUTES = (HTTP_ROUTE, GRPC_ROUTE)
+"""Only where the cluster has Gateway API: looked at, and not watched."""
+
 BY_NAME = {
     kind.kind: kind
     for kind in (
@@ -97,5 +104,6 @@ BY_NAME = {
         NETWORK_POLICY,
         ENDPOINT_SLICE,
         LEASE,
+        *GATEWAY_ROUTES,
     )
 }

@@ -692,6 +692,97 @@ class Reason(StrEnum):
         "waiting for the namespace's routers to be replaced: older ones know no TLS and no access",
     )
 
+    # What gateways need.
+    GATEWAY_PROGRAMMED = (
+        "GatewayProgrammed",
+        Group.CONDITION,
+        "every gateway has taken the newest routes",
+    )
+    AWAITING_GATEWAY = (
+        "AwaitingGateway",
+        Group.CONDITION,
+        "waiting for a gateway's controller to look at the newest routes",
+        Course.GOES_ON,
+        "see whether that controller runs, and whether the GatewayClass is its own",
+    )
+    GATEWAY_NOT_FOUND = (
+        "GatewayNotFound",
+        Group.CONDITION,
+        "a Gateway does not exist; requests inside the cluster are answered as before",
+        Course.GOES_ON,
+        "create it, or correct traffic.gateway.parentRefs",
+    )
+    GATEWAY_NOT_PROGRAMMED = (
+        "GatewayNotProgrammed",
+        Group.CONDITION,
+        "a Gateway has no data plane that runs its newest listeners",
+        Course.GOES_ON,
+        "look at the conditions of that Gateway",
+    )
+    NOT_ALLOWED_BY_LISTENERS = (
+        "NotAllowedByListeners",
+        Group.CONDITION,
+        "no listener of the Gateway takes routes of this namespace",
+        Course.GOES_ON,
+        "ask whoever owns the Gateway to extend allowedRoutes of a listener",
+    )
+    NO_MATCHING_PARENT = (
+        "NoMatchingParent",
+        Group.CONDITION,
+        "the Gateway has no listener of that name",
+        Course.GOES_ON,
+        "correct sectionName",
+    )
+    NO_MATCHING_LISTENER_HOSTNAME = (
+        "NoMatchingListenerHostname",
+        Group.CONDITION,
+        "no listener of the Gateway has a hostname that fits",
+        Course.GOES_ON,
+        "correct hostnames, or ask whoever owns the Gateway for a listener",
+    )
+    REFERENCE_NOT_PERMITTED = (
+        "ReferenceNotPermitted",
+        Group.CONDITION,
+        "a rule of the route leads to another namespace, without a ReferenceGrant there",
+        Course.GOES_ON,
+        "create the ReferenceGrant, or remove that rule: none of Slipway's needs one",
+    )
+    BACKENDS_NOT_RESOLVED = (
+        "BackendsNotResolved",
+        Group.CONDITION,
+        "a rule of the route leads to a Service that the gateway cannot use",
+        Course.GOES_ON,
+        "correct what the message names",
+    )
+    ROUTE_REFUSED = (
+        "RouteRefused",
+        Group.CONDITION,
+        "the gateway, or the API server, does not take the route as it is",
+        Course.GOES_ON,
+        "correct what the message names",
+    )
+    HOSTNAME_TAKEN = (
+        "HostnameTaken",
+        Group.CONDITION,
+        "another ModelDeployment had the hostname at this Gateway first, and keeps it",
+        Course.GOES_ON,
+        "choose another one, or take it out of the ModelDeployment that the message names",
+    )
+    GATEWAY_API_MISSING = (
+        "GatewayAPIMissing",
+        Group.CONDITION,
+        "the cluster does not serve the kinds of Gateway API",
+        Course.GOES_ON,
+        "install the CRDs of Gateway API 1.4 or newer: the operator looks for them by itself",
+    )
+    GATEWAYS_FORBIDDEN = (
+        "GatewaysForbidden",
+        Group.CONDITION,
+        "the operator may not write routes of Gateway API",
+        Course.GOES_ON,
+        "set the chart's value gateway.enabled",
+    )
+
     # What happened: events, and causes that history keeps.
     ROLLOUT_STARTED = "RolloutStarted", Group.EVENT, "a candidate is being started"
     WEIGHT_ACKNOWLEDGED = "WeightAcknowledged", Group.EVENT, "every proxy runs a new weight"

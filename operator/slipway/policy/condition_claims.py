@@ -14,6 +14,7 @@ from slipway.api.times import to_wire
 from slipway.policy.credentials import claim_access, claim_tls
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
+from slipway.policy.gateway_claim import claim_gateway
 from slipway.policy.proxies import name_all_proxies, name_late_proxies
 from slipway.policy.scaling.status import scaling_claim
 
@@ -57,6 +58,9 @@ def claim_conditions(
     access = claim_access(facts)
     if access is not None:
         yield claim_why(ConditionType.ACCESS_READY, *access)
+    gateway = claim_gateway(facts)
+    if gateway is not None:
+        yield claim_why(ConditionType.GATEWAY_READY, *gateway)
     scaling = scaling_claim(facts, (decision.stable, decision.candidate))
     if scaling is not None:
         yield claim(ConditionType.SCALING_ACTIVE, *scaling)

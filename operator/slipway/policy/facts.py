@@ -20,6 +20,7 @@ from slipway.api.modeldeployment import (
 from slipway.api.modelroute import CredentialStatus, RouteTLS
 from slipway.api.result import CheckResult, PackageResult
 from slipway.api.snapshot import RevisionSnapshot
+from slipway.policy.gateway import GatewayReading
 from slipway.policy.hook_call import HookAnswer
 from slipway.policy.judgement import Judgement
 from slipway.policy.measured_traffic import MeasuredTraffic
@@ -258,6 +259,8 @@ class Facts:
     """What pairs of answers say so far; None: not read in this pass."""
     cluster_version: tuple[int, int] | None = None
     """Major and minor of the API server; None: it does not matter here, or it did not say."""
+    gateway: GatewayReading | None = None
+    """What gateways say; None: nobody asks for one, or nobody has looked yet."""
     stable: str | None = field(init=False)
     """The revision that serves: as status has it, else the one that was promoted last."""
     candidate: str | None = field(init=False)

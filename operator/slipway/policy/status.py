@@ -25,6 +25,7 @@ from slipway.policy.condition_claims import claim_conditions
 from slipway.policy.decision import Decision
 from slipway.policy.download import is_fetching
 from slipway.policy.facts import Facts
+from slipway.policy.gateway_claim import describe_gateway
 from slipway.policy.judgement import UNJUDGED, Judgement, texts_of
 from slipway.policy.ladder import list_steps
 from slipway.policy.rollout_memory import to_status
@@ -65,6 +66,7 @@ def desired_status(
         last_action=decision.last_action,
         refused_action=decision.refused_action,
         endpoints=_describe_endpoints(decision, facts),
+        gateway=describe_gateway(facts),
     )
 
 

@@ -6,7 +6,7 @@ is decided again on what the API server says at that moment.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -32,6 +32,7 @@ from slipway.reconcile.audit_trail import AuditTrail
 from slipway.reconcile.decided import Decided, Trouble
 from slipway.reconcile.download_watcher import DownloadWatcher
 from slipway.reconcile.execute import Executor
+from slipway.reconcile.gateways import GatewayKeeper
 from slipway.reconcile.guard import Guard
 from slipway.reconcile.image_volumes import with_cluster_version
 from slipway.reconcile.observe import (
@@ -106,6 +107,7 @@ class Reconciler:
             guard=self._guard,
         )
         self._audit = AuditTrail(ports.audit)
+        self._gateways = GatewayKeeper(ports.cluster, ports.clock, self._list_models)
         self._proxies = ProxyRepair(ports.cluster)
         self._serving_routers = ServingRouters()
         self._acknowledgements = Acknowledgements()
@@ -174,8 +176,9 @@ class Reconciler:
         else:
             requeue_after = await self._carry_out(key, decided)
 
-        # An object whose load is followed is looked at every second.
-        return self._scaler.requeue_seconds(key, requeue_after)
+        # An object whose load is followed is looked at every second; gateways are not watched.
+        requeue_after = self._scaler.requeue_seconds(key, requeue_after)
+        return self._gateways.requeue_seconds(key, requeue_after)
 
     async def _decide(self, key: Key, md: ModelDeployment, children: Children) -> Decided:
         facts = self._facts_of(key, md, children)
@@ -189,6 +192,7 @@ class Reconciler:
         facts = await self._watcher.with_worsening(key, facts)
         facts = await self._downloads.with_download(key, facts)
         facts = await with_cluster_version(facts, self._ports.cluster)
+        facts = await self._gateways.with_gateway(key, facts)
 
         # Nothing is awaited from here to the note: two passes must not both find the last place.
         now = self._now()
@@ -252,6 +256,9 @@ class Reconciler:
         trouble = trouble or earlier
         unrepaired = await self._repair_proxies(decided)
         trouble = trouble or unrepaired
+
+        # What a gateway refuses holds up nothing either: a condition tells it.
+        facts = await self._gateways.write(key, facts)
 
         # The status comes last: what was not written did not happen, and it must not say otherwise.
         is_written = trouble is None or trouble.is_secondary
@@ -427,7 +434,13 @@ class Reconciler:
     def _routes_of(self, namespace: str) -> list[RouteFact]:
         return self._cache.in_namespace(kinds.MODEL_ROUTE, namespace, RouteFact)
 
+    def _list_models(self) -> Iterator[ModelDeployment]:
+        for entry in self._cache.entries(kinds.MODEL_DEPLOYMENT):
+            if isinstance(entry.value, ModelDeployment):
+                yield entry.value
+
     def _forget(self, key: Key) -> None:
+        self._gateways.forget(key)
         self._scaler.forget(key)
         self._meter.forget(key)
         self._pairs.forget(key)

@@ -140,6 +140,27 @@ def test_a_namespaced_release_can_do_without_anything_of_the_whole_cluster() -> 
     assert not [one for one in rendered(values) if "namespace" not in one["metadata"]]
 
 
+@pytest.mark.parametrize("namespaces", [[], ["vision"]], ids=["everywhere", "in one namespace"])
+def test_routes_of_gateways_are_a_right_that_is_asked_for(namespaces: list[str]) -> None:
+    def granted(*, enabled: bool) -> dict[str, set[str]]:
+        values = {**base.VALUES, "watchNamespaces": namespaces, "gateway": {"enabled": enabled}}
+        return {
+            resource: set(rule["verbs"])
+            for one in rendered(values)
+            for rule in one.get("rules") or ()
+            if "gateway.networking.k8s.io" in rule["apiGroups"]
+            for resource in rule["resources"]
+        }
+
+    assert granted(enabled=False) == {}
+    writes = {"get", "list", "create", "patch", "delete"}
+    assert granted(enabled=True) == {
+        "httproutes": writes,
+        "grpcroutes": writes,
+        "gateways": {"get"},
+    }
+
+
 def test_policies_look_where_the_operator_watches() -> None:
     admission = {"separateRights": "Deny", "twoPersons": True}
     values = {**base.VALUES, "watchNamespaces": ["a", "b"], "admission": admission}

@@ -510,4 +510,27 @@ CALLERS = [
     Bad(ACCESS, {"serviceAccounts": {"allowed": [{"name": "a"}]}}, "namespace: Required"),
     Bad(ACCESS, {"log": "requests"}, "access.log"),
 ]
-ALL = [*CALLERS, *NAMES, *MODEL, *PACKAGING, *SERVER, *POD, *SCALING, *ROLLOUT, *OUTSIDE]
+GATEWAY = "spec.traffic.gateway"
+COMPANY = {"parentRefs": [{"name": "company"}]}
+
+
+def beside(*hostnames: str, **grpc: Any) -> dict[str, Any]:
+    return {**COMPANY, "hostnames": [*hostnames], "grpc": grpc}
+
+
+GATEWAYS = [
+    Bad(GATEWAY, {}, "gateway.parentRefs: Required"),
+    Bad(GATEWAY, {"parentRefs": []}, "gateway.parentRefs"),
+    Bad(GATEWAY, {"parentRefs": named(5)}, "at most 4 items"),
+    Bad(GATEWAY, {"parentRefs": [{"namespace": "a"}]}, "parentRefs[0].name: Required"),
+    Bad(GATEWAY, {"parentRefs": [{"name": "a", "kind": "Service"}]}, "unknown field"),
+    Bad(GATEWAY, {**COMPANY, "hostnames": ["https://a.example.org"]}, "hostnames[0]"),
+    Bad(GATEWAY, {**COMPANY, "hostnames": ["a.example.org:443"]}, "hostnames[0]"),
+    Bad(GATEWAY, {**COMPANY, "hostnames": ["A.example.org"]}, "hostnames[0]"),
+    Bad(GATEWAY, {**COMPANY, "hostnames": ["a.*.org"]}, "hostnames[0]"),
+    Bad(GATEWAY, {**COMPANY, "hostnames": ["a.org"] * 9}, "at most 8 items"),
+    Bad(GATEWAY, beside("a.example.org"), "add hostnames and grpc.hostnames"),
+    Bad(GATEWAY, beside(hostnames=["a.example.org"]), "add hostnames and grpc.hostnames"),
+    Bad(GATEWAY, beside("a.org", hostnames=["b.org", "a.org"]), "not both"),
+]
+ALL = [*GATEWAYS, *CALLERS, *NAMES, *MODEL, *PACKAGING, *SERVER, *POD, *SCALING, *ROLLOUT, *OUTSIDE]

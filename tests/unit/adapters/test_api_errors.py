@@ -12,6 +12,7 @@ from slipway.errors import (
     ClusterUnavailable,
     ConflictError,
     Forbidden,
+    KindNotServed,
     SlipwayError,
     SpecError,
     WebhookUnavailable,
@@ -60,7 +61,7 @@ CASES = [
     ),
     pytest.param(
         ApiResponse(404, None, b"404 page not found\n"),
-        ClusterUnavailable,
+        KindNotServed,
         id="the kind is not served",
     ),
     pytest.param(

@@ -14,6 +14,11 @@ from slipway.api.modeldeployment.analysis import (
     Threshold,
     Tolerance,
 )
+from slipway.api.modeldeployment.gateway import (
+    Gateway,
+    GatewayGRPC,
+    GatewayParent,
+)
 from slipway.api.modeldeployment.metrics import (
     Drift,
     Hook,
@@ -66,6 +71,7 @@ from slipway.api.modeldeployment.status import (
     Before,
     DownloadStatus,
     Endpoints,
+    GatewayStatus,
     HistoryEntry,
     Hold,
     HookStatus,
@@ -112,6 +118,10 @@ __all__ = [
     "Endpoints",
     "EnvVar",
     "FetchCache",
+    "Gateway",
+    "GatewayGRPC",
+    "GatewayParent",
+    "GatewayStatus",
     "GoldenSet",
     "HistoryEntry",
     "Hold",

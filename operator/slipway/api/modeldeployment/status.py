@@ -492,6 +492,15 @@ class Endpoints(ApiModel):
     """Header that reaches the candidate; absent if none is set, or no candidate takes requests."""
 
 
+class GatewayStatus(ApiModel):
+    """What is asked of gateways: it is in force where the condition GatewayReady says so."""
+
+    gateways: Annotated[list[Text], Field(max_length=8, json_schema_extra=ATOMIC)] = []
+    """Gateways, as `<namespace>/<name>`."""
+    hostnames: Annotated[list[Text], Field(max_length=16, json_schema_extra=ATOMIC)] = []
+    """Hostnames that the routes have there; `*`: whatever a listener takes."""
+
+
 class ModelDeploymentStatus(ApiModel):
     """What users read back. Slipway writes it."""
 
@@ -520,3 +529,4 @@ class ModelDeploymentStatus(ApiModel):
     """The most recent action that had no effect because of its id: not newer than lastAction's,
     older than the object, or ahead of the operator's clock."""
     endpoints: Endpoints | None = None
+    gateway: GatewayStatus | None = None

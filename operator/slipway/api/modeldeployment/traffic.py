@@ -7,6 +7,7 @@ from pydantic import Field
 
 from slipway.api.access import Access
 from slipway.api.base import ATOMIC, ApiModel, cel_rule
+from slipway.api.modeldeployment.gateway import Gateway
 from slipway.api.modeldeployment.packaging import LocalSecret
 from slipway.api.modelroute import ClientCertificates, ClientName, HeaderMatch, TLSVersion
 
@@ -74,6 +75,9 @@ class Traffic(ApiModel):
 
     router: RouterKind = RouterKind.AUTO
     """What splits the traffic; Auto and Builtin are the same."""
+    gateway: Gateway | None = None
+    """Gateways through which clients outside the cluster reach the model. They need the chart's
+    setting gateway.enabled, and Gateway API 1.4 or newer in the cluster. Default: none."""
     candidate_header: HeaderMatch | None = None
     """Header that sends a request to the candidate once its checks have passed. Default: none."""
     timeout_seconds: Annotated[int, Field(ge=0, le=86_400)] = 0
