@@ -11,8 +11,10 @@ PYTEST_ARGS ?=
 # Where loops, sockets and processes are real, Python finds a connection that was left open whenever
 # it collects garbage: shown as a warning, because the test that runs then is not the one to blame.
 ON_CLUSTER := -W default::ResourceWarning --durations=12
-# They have targets of their own: `stores`, `large-model`, `notifications` and `try-release`.
-WITHOUT_EXTRAS := -m "not stores and not large and not notifications and not release"
+# They have targets of their own.
+EXTRAS := gateways large notifications release stores
+SPACE := $(subst ,, )
+WITHOUT_EXTRAS := -m "not ($(subst $(SPACE), or ,$(EXTRAS)))"
 BENCH_ARGS ?=
 FAULTS_ARGS ?=
 SOAK_ARGS ?=
@@ -221,7 +223,12 @@ test-contract: $(SETUP) ## Adapters against the real things (after make cluster 
 .PHONY: test-e2e
 test-e2e: $(SETUP) ## Rollouts end to end (after make cluster images install)
 	$(call step,end-to-end tests)
-	@$(BIN)/python -m pytest tests/e2e $(ON_CLUSTER) $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest tests/e2e $(ON_CLUSTER) $(WITHOUT_EXTRAS) $(PYTEST_ARGS)
+
+.PHONY: gateways
+gateways: $(SETUP) ## Contour and Envoy Gateway before the router: splits, 100 weight changes, refusals (built once, with Go; a quarter of an hour; after make cluster images install)
+	$(call step,gateways: two implementations of Gateway API on the cluster)
+	@$(BIN)/python -m pytest tests/e2e -m gateways -v $(PYTEST_ARGS)
 
 .PHONY: soak
 soak: $(SETUP) ## Good and bad versions in turn, under load and disturbances (SOAK_ARGS="--promotions 3 --rollbacks 3"; after make cluster images; hours)

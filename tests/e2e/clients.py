@@ -49,6 +49,8 @@ class Plan:
     wire: Wire = Wire.HTTP
     rate: float = RATE
     suffix: str = ""
+    address: str = ""
+    """host:port of a gateway; empty: the Service of the ModelDeployment."""
 
     @property
     def pod(self) -> str:
@@ -59,7 +61,7 @@ class Plan:
         """Return what the pod is told."""
         port = CLIENT_GRPC_PORT if self.wire is Wire.GRPC else CLIENT_HTTP_PORT
         return LoadPlan(
-            address=f"{self.name}:{port}",
+            address=self.address or f"{self.name}:{port}",
             model=self.name,
             images=images.round(IMAGE_DIGITS).tolist(),
             marker=FAULT_MARKER,

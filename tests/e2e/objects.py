@@ -58,6 +58,8 @@ class Model:
     """spec.scaling; None: one replica."""
     server: Mapping[str, Any] = field(default_factory=dict)
     """More of spec.server."""
+    traffic: Mapping[str, Any] = field(default_factory=dict)
+    """More of spec.traffic."""
     rollout: Mapping[str, Any] = field(default_factory=dict)
     """More of spec.rollout."""
     analysis: Mapping[str, Any] = field(default_factory=dict)
@@ -73,7 +75,7 @@ class Model:
                 "model": self._model(),
                 "packaging": {"mode": self.mode},
                 "server": {"drainSeconds": 5, "resources": SMALL, **self.server},
-                "traffic": {"candidateHeader": CANDIDATE_HEADER},
+                "traffic": {"candidateHeader": CANDIDATE_HEADER, **self.traffic},
                 "scaling": self.scaling or {},
                 "rollout": {
                     "steps": list(self.steps),

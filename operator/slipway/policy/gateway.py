@@ -22,7 +22,7 @@ class RoutePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ParentAnswer:
     """What a controller says of a route at one of its parents."""
 
     parent: str
@@ -40,7 +40,7 @@ class RouteReading:
     kind: str
     name: str
     hostnames: tuple[str, ...]
-    answers: tuple[Answer, ...]
+    answers: tuple[ParentAnswer, ...]
 
 
 @dataclass(frozen=True, slots=True)

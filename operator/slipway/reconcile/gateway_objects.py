@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from slipway.api.base import Manifest
-from slipway.policy.gateway import Answer, RouteReading
+from slipway.policy.gateway import ParentAnswer, RouteReading
 
 _TRUE_WHERE_GOOD = ("Accepted", "ResolvedRefs")
 _TRUE_WHERE_BAD = "PartiallyInvalid"
@@ -32,7 +32,7 @@ def find_unprogrammed(manifest: Manifest) -> str | None:
     return f"{name}: {entry.get('message') or entry.get('reason') or 'not programmed'}"
 
 
-def _read_answers(manifest: Manifest, namespace: str) -> Iterator[Answer]:
+def _read_answers(manifest: Manifest, namespace: str) -> Iterator[ParentAnswer]:
     generation = manifest["metadata"].get("generation", 0)
     for entry in (manifest.get("status") or {}).get("parents") or ():
         conditions = _conditions(entry)
@@ -47,7 +47,7 @@ def _read_answers(manifest: Manifest, namespace: str) -> Iterator[Answer]:
         if refused is None and partial.get("status") == "True":
             refused = partial
 
-        yield Answer(
+        yield ParentAnswer(
             parent=_parent_name(entry.get("parentRef") or {}, namespace),
             is_current=len(current) == len(_TRUE_WHERE_GOOD) or refused in current,
             refusal=_refusal(refused) if refused is not None else None,

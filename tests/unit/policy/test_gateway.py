@@ -10,7 +10,13 @@ from slipway.api.modeldeployment import (
 )
 from slipway.api.reasons import Reason, Why
 from slipway.policy.facts import Facts
-from slipway.policy.gateway import Answer, GatewayReading, RouteReading, find_taken, plan_routes
+from slipway.policy.gateway import (
+    GatewayReading,
+    ParentAnswer,
+    RouteReading,
+    find_taken,
+    plan_routes,
+)
 from slipway.policy.gateway_claim import claim_gateway
 
 from tests.builders import a_model_deployment, a_route
@@ -86,10 +92,10 @@ def test_no_route_is_planned_for_what_the_server_does_not_speak() -> None:
     assert plan_routes(a_model_deployment()) == {}
 
 
-GOOD = Answer("gateways/company", is_current=True, refusal=None)
+GOOD = ParentAnswer("gateways/company", is_current=True, refusal=None)
 
 
-def claim_of(*answers: Answer, **found: object) -> tuple[bool, Why]:
+def claim_of(*answers: ParentAnswer, **found: object) -> tuple[bool, Why]:
     md = claiming("digits", HOST)
     reading = GatewayReading(
         routes=(RouteReading("HTTPRoute", "digits", (HOST,), answers),),

@@ -1,0 +1,48 @@
+"""The programs of the implementations, and the files that their Go modules bring."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import build, clone, settings
+from tests.cluster.progress import Progress
+from tests.kubectl import Manifest
+
+GATEWAY_API = "1.6.3"
+CONTOUR = build.Program("contour", "1.33.8", "github.com/projectcontour/contour/cmd/contour")
+ENVOY_GATEWAY = build.Program(
+    "envoy-gateway", "1.9.1", "github.com/envoyproxy/gateway/cmd/envoy-gateway"
+)
+MOUNTED = "/programs"
+"""Where a pod has the program."""
+
+
+def require_single_node() -> None:
+    """Skip where the node does not see this machine's files."""
+    description = clone.description(settings.CLONE) or {}
+    if description.get("kind") != "single-node":
+        pytest.skip("programs are mounted from this machine: this needs the single-node cluster")
+
+
+def build_all() -> None:
+    """Build what the user's cache lacks; the first time takes minutes."""
+    build.build_programs((CONTOUR, ENVOY_GATEWAY), Progress())
+
+
+def module_directory(module: str, version: str) -> Path:
+    """Return where Go keeps the sources of a module, after it has fetched them."""
+    command = ["go", "mod", "download", "-json", f"{module}@v{version}"]
+    done = subprocess.run(
+        command, cwd=settings.NODE_SOURCES, capture_output=True, text=True, check=True
+    )
+    return Path(json.loads(done.stdout)["Dir"])
+
+
+def volume(program: build.Program) -> Manifest:
+    """Return the volume that brings a program into a pod."""
+    return {"name": "programs", "hostPath": {"path": str(program.path.parent), "type": "Directory"}}
+
+
+MOUNT: Manifest = {"name": "programs", "mountPath": MOUNTED, "readOnly": True}
