@@ -75,10 +75,14 @@ class FakeApi:
         """uids of objects that stay after their deletion, and only say that they are deleted."""
         self.witness: Callable[[Change], None] = lambda _change: None
         """Sees every change at the moment it is made."""
+        self.not_served: set[Kind] = {
+            kinds.SCALED_OBJECT,
+            kinds.GATEWAY,
+            *kinds.GATEWAY_ROUTES,
+        }
+        """Kinds whose CRD is not installed."""
         self.pod_metrics: Sequence[Manifest] | None = None
         """What metrics.k8s.io lists; None: nobody serves it."""
-        self.serves_gateways = False
-        """The CRDs of Gateway API are installed."""
 
     def fork(self, clock: FakeClock) -> "FakeApi":
         """Return a server that starts with the same objects and then goes its own way."""
@@ -86,7 +90,7 @@ class FakeApi:
         twin._objects = dict(self._objects)
         twin._owners = dict(self._owners)
         twin._numbers = itertools.count(next(copy.copy(self._numbers)))
-        twin.serves_gateways = self.serves_gateways
+        twin.not_served, twin.lingering = set(self.not_served), set(self.lingering)
         twin._uids = itertools.count(next(copy.copy(self._uids)))
         return twin
 
@@ -247,7 +251,7 @@ class FakeApi:
         self.witness(change)
 
     def _require_served(self, kind: Kind) -> None:
-        if kind.group == kinds.GATEWAY.group and not self.serves_gateways:
+        if kind in self.not_served:
             raise KindNotServed(f"{kind.plural}: the server could not find the requested resource")
 
     def _check(self, found: Manifest, conditions: Manifest) -> None:

@@ -5,7 +5,7 @@ Everything happens in `step`, once per second of the clock, always in the same o
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -95,8 +95,13 @@ class Controllers:
     held: dict[str, Manifest | None] = field(default_factory=dict)
     """Namespaces whose router pods never come up, and the condition that says so, if any."""
 
+    others: list[Callable[[], None]] = field(default_factory=list)
+    """What acts beside Kubernetes itself, once per second."""
+
     def step(self) -> None:
         self.api.collect_garbage()
+        for other in self.others:
+            other()
         self._end_stopped_pods()
         for _, job in list(self.api.all(kinds.JOB)):
             self._run_job(job)

@@ -23,7 +23,7 @@ class FakeGateways:
     """The same, of ResolvedRefs."""
 
     def __post_init__(self) -> None:
-        self.api.serves_gateways = True
+        self.api.not_served -= {kinds.GATEWAY, *kinds.GATEWAY_ROUTES}
 
     def create(self, namespace: str, name: str, *, allowed: tuple[str, ...] = ("vision",)) -> None:
         """Create a Gateway that takes routes of the namespaces in `allowed`, and runs."""

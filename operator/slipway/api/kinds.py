@@ -69,6 +69,8 @@ HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
 GRPC_ROUTE = Kind("gateway.networking.k8s.io", "v1", "grpcroutes", "GRPCRoute")
 GATEWAY = Kind("gateway.networking.k8s.io", "v1", "gateways", "Gateway")
 """Only where the cluster has Gateway API; read, never written."""
+SCALED_OBJECT = Kind("keda.sh", "v1alpha1", "scaledobjects", "ScaledObject")
+"""KEDA's; asked for and not watched, since its CRD may be missing."""
 POD_METRICS = Kind("metrics.k8s.io", "v1beta1", "pods", "PodMetrics")
 """What pods use; only where the cluster has a metrics server."""
 SECRET = Kind("", "v1", "secrets", "Secret")
@@ -105,5 +107,6 @@ BY_NAME = {
         ENDPOINT_SLICE,
         LEASE,
         *GATEWAY_ROUTES,
+        SCALED_OBJECT,
     )
 }

@@ -21,6 +21,9 @@ ANNOTATION_EPOCH = f"{GROUP}/epoch"
 ANNOTATION_AGENT = f"{GROUP}/agent"
 """On a router's Deployment: the agent's version, a space, and the image that it came with."""
 
+ANNOTATION_SCALED_OBJECT = f"{GROUP}/scaled-object"
+"""On a revision's Deployment, ``"true"`` or ``"false"``: a ScaledObject may exist for it."""
+
 COMPONENT_SERVER = "server"
 COMPONENT_PACKAGE = "package"
 COMPONENT_CHECK = "check"

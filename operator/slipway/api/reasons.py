@@ -586,7 +586,26 @@ class Reason(StrEnum):
     NOT_EVALUATED = (
         "NotEvaluated",
         Group.SCALING,
-        "the HorizontalPodAutoscaler's controller has not looked at it yet",
+        "the HorizontalPodAutoscaler's controller, or KEDA, has not looked at it yet",
+    )
+    KEDA_NOT_INSTALLED = (
+        "KedaNotInstalled",
+        Group.SCALING,
+        "engine KEDA is set, and the cluster knows no ScaledObjects; replicas are kept",
+        Course.NEEDS_PERSON,
+        "install KEDA, or set another engine",
+    )
+    KEDA_FORBIDDEN = (
+        "KedaForbidden",
+        Group.SCALING,
+        "engine KEDA is set, and the operator may not use ScaledObjects; replicas are kept",
+        Course.NEEDS_PERSON,
+        "set `keda.enabled` in the chart's values",
+    )
+    KEDA_HOLDS = (
+        "KedaHolds",
+        Group.SCALING,
+        "another engine is set, and KEDA has not let go of the replicas; they are kept until then",
     )
 
     # What the other conditions say.

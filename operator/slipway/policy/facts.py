@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from slipway.api import kinds
 from slipway.api.access import Access
 from slipway.api.modeldeployment import (
     DownloadStatus,
@@ -18,6 +19,7 @@ from slipway.api.modeldeployment import (
     Outcome,
 )
 from slipway.api.modelroute import CredentialStatus, RouteTLS
+from slipway.api.reasons import Why
 from slipway.api.result import CheckResult, PackageResult
 from slipway.api.snapshot import RevisionSnapshot
 from slipway.policy.gateway import GatewayReading
@@ -76,6 +78,8 @@ class WorkloadFact:
     """Its controller has seen the newest generation."""
     failure: str | None
     """Message of its ReplicaFailure condition: quota, admission."""
+    may_have_scaled_object: bool = False
+    """A ScaledObject was made for it, or was about to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ class PodFact:
 
 @dataclass(frozen=True, slots=True)
 class AutoscalerFact:
-    """The HorizontalPodAutoscaler of a revision."""
+    """What scales a revision: a HorizontalPodAutoscaler of ours, or KEDA."""
 
     meta: Meta
     revision: str
@@ -128,7 +132,17 @@ class AutoscalerFact:
     limited: str | None
     """Reason for which it wants another number than it may have: TooFewReplicas …"""
     problem: tuple[str, str] | None
-    """Why it does not scale: reason and message of its condition ScalingActive."""
+    """Why it does not scale: reason and message of its condition ScalingActive, or KEDA's Ready."""
+    measures: bool = True
+    """It has measured the load, so it may be let down to its least."""
+    least: int = 0
+    """Replicas below which it does not go, as is in force; 0: it has no bound yet."""
+    kind: str = kinds.HORIZONTAL_POD_AUTOSCALER.kind
+    """Of the object that `meta` is about."""
+    is_kedas: bool = False
+    """KEDA scales: `meta` is about its ScaledObject, or about the autoscaler that outlived it."""
+    leaving_since: datetime | None = None
+    """Since when its ScaledObject is being deleted."""
 
 
 class JobState(StrEnum):
@@ -242,7 +256,9 @@ class Facts:
     requester_is_verified: bool = True
     """An admission policy ties the annotation requested-by to its writer."""
     autoscalers: Mapping[str, AutoscalerFact] = field(default_factory=dict)
-    """HorizontalPodAutoscalers of ours by revision."""
+    """What scales revisions beside Slipway, by revision."""
+    keda_problem: Why | None = None
+    """Why KEDA cannot be asked to scale, where it is to; None: it can."""
     measured: MeasuredTraffic | None = None
     """The requests since a rollout began; None: it has its schedule, or nothing is known yet."""
     served: Served | None = None

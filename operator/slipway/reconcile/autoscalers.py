@@ -36,6 +36,9 @@ class AutoscalerWriter:
         md = decided.facts.md
         found = {item.revision: item.meta for item in decided.children.of(AutoscalerFact)}
         for revision in sorted(autoscaled_revisions(decided) & decided.facts.workloads.keys()):
+            other = decided.facts.autoscalers.get(revision)
+            if other is not None and other.is_kedas:
+                continue  # two autoscalers of one Deployment stop each other
             spec = AutoscalerSpec(
                 owner=render_inputs.owner_of(md),
                 revision=revision,

@@ -33,6 +33,7 @@ from slipway.reconcile.outages import reason_of
 from slipway.reconcile.ports import Cluster, HookSource
 from slipway.reconcile.revisions import RevisionWriter
 from slipway.reconcile.routes import RouteWriter
+from slipway.reconcile.scaled_objects import ScaledObjectWriter
 from slipway.reconcile.writer import ObjectWriter
 from slipway.settings import Settings
 
@@ -60,6 +61,7 @@ class Executor:
 
         writer = ObjectWriter(cluster)
         self._autoscalers = AutoscalerWriter(cluster, writer)
+        self._scaled_objects = ScaledObjectWriter(cluster, writer)
         self._revisions = RevisionWriter(cluster, writer, settings)
         self._routes = RouteWriter(cluster, writer, settings, routes_of, epoch)
         self._jobs = JobWriter(cluster, writer, settings)
@@ -97,9 +99,7 @@ class Executor:
 
         # `replicas` has one writer at a time, and capacity comes before the weight that needs it.
         traffic: Steps = (
-            self._autoscalers.remove,
-            self._revisions.run,
-            self._autoscalers.write,
+            *self._give_capacity,
             self._routes.write,
         )
 
@@ -118,9 +118,7 @@ class Executor:
         What else was refused is secondary: the decision is written, and the status must tell of it.
         """
         # Stable gets back the capacity that it lacks, as far as the cluster lets it.
-        short = await _attempt_anyway(
-            decided, self._autoscalers.remove, self._revisions.run, self._autoscalers.write
-        )
+        short = await _attempt_anyway(decided, *self._give_capacity)
 
         # The weights come before the outcome: a rejection that cannot be stored delays no request.
         refused = await _attempt(decided, self._routes.write_weights, self._store_outcomes)
@@ -138,6 +136,17 @@ class Executor:
         failed = [await _attempt_anyway(decided, step) for step in others]
         troubles = (trouble for trouble in (short, *failed) if trouble is not None)
         return _secondary(next(troubles, None))
+
+    @property
+    def _give_capacity(self) -> Steps:
+        """Steps that hand `replicas` over from one writer to the next, and raise what is short."""
+        return (
+            self._autoscalers.remove,
+            self._scaled_objects.remove,
+            self._revisions.run,
+            self._autoscalers.write,
+            self._scaled_objects.write,
+        )
 
     async def _prepare_next(self, decided: Decided) -> Trouble | None:
         """Take the steps that no request depends on yet."""

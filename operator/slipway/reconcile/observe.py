@@ -35,6 +35,7 @@ from slipway.policy.hook_call import HookAnswer, HookCall, Said
 from slipway.policy.identity import golden_hashes, input_hashes, resolve
 from slipway.policy.judgement import UNJUDGED, Judgement
 from slipway.policy.rollout import hooks
+from slipway.policy.scaling.triggers import describe_trigger_problems
 from slipway.policy.served import Served, total_served
 from slipway.policy.source_access import is_open_to_change
 from slipway.policy.windows import find_window_problem
@@ -216,6 +217,7 @@ def _unusable_field_problem(md: ModelDeployment, settings: Settings) -> str | No
     return (
         find_window_problem(md.spec.rollout.windows)
         or metrics_problem(analysis.metrics, settings.prometheus, namespace)
+        or describe_trigger_problems(md.spec.scaling)
         or hooks.describe_hook_problems(analysis.hooks, namespace, settings.hooks.allowed_hosts)
         or None
     )

@@ -234,6 +234,7 @@ def _project_workload(manifest: Manifest) -> WorkloadFact:
         ready=manifest.get("status", {}).get("readyReplicas", 0),
         settled=_is_observed(manifest),
         failure=_replica_failure(conditions),
+        may_have_scaled_object=_annotations(manifest).get(names.ANNOTATION_SCALED_OBJECT) == "true",
     )
 
 
@@ -304,7 +305,8 @@ def _project_pod(manifest: Manifest) -> PodFact | JobPod:
 
 def _project_autoscaler(manifest: Manifest) -> AutoscalerFact:
     status, conditions = manifest.get("status", {}), _conditions(manifest)
-    limited = conditions.get("ScalingLimited", {})
+    limited, active = conditions.get("ScalingLimited", {}), conditions.get("ScalingActive", {})
+    owners = manifest["metadata"].get("ownerReferences") or ()
     values = [
         entry["resource"]["current"].get("averageUtilization")
         for entry in status.get("currentMetrics") or ()
@@ -317,7 +319,10 @@ def _project_autoscaler(manifest: Manifest) -> AutoscalerFact:
         desired=status.get("desiredReplicas", 0),
         value=values[0] if values else None,
         limited=limited.get("reason") if limited.get("status") == "True" else None,
-        problem=_scaling_problem(conditions.get("ScalingActive", {})),
+        problem=_scaling_problem(active),
+        measures=active.get("status") == "True",
+        least=manifest["spec"].get("minReplicas", 1),
+        is_kedas=any(owner.get("kind") == kinds.SCALED_OBJECT.kind for owner in owners),
     )
 
 
@@ -327,6 +332,37 @@ def _scaling_problem(active: Manifest) -> tuple[str, str] | None:
     if active.get("status") == "True" or active.get("reason") == "ScalingDisabled":
         return None
     return active["reason"], active.get("message", "")
+
+
+def _project_scaled_object(manifest: Manifest) -> AutoscalerFact:
+    """Return what a ScaledObject says itself; the numbers are in the autoscaler that KEDA makes."""
+    metadata, conditions = manifest["metadata"], _conditions(manifest)
+    deleted = metadata.get("deletionTimestamp")
+    problem = _keda_problem(metadata["name"], conditions)
+
+    return AutoscalerFact(
+        meta=read_meta(manifest),
+        revision=_labels(manifest).get(names.LABEL_REVISION, ""),
+        desired=0,
+        value=None,
+        limited=None,
+        problem=problem,
+        measures=problem is None,
+        kind=kinds.SCALED_OBJECT.kind,
+        is_kedas=True,
+        leaving_since=_parse_time(deleted) if deleted else None,
+    )
+
+
+def _keda_problem(name: str, conditions: Mapping[str, Manifest]) -> tuple[str, str] | None:
+    ready, paused = conditions.get("Ready", {}), conditions.get("Paused", {})
+    if paused.get("status") == "True":
+        return paused.get("reason") or "Paused", f"ScaledObject {name}: {paused.get('message', '')}"
+    if ready.get("status") == "True":
+        return None
+    if ready.get("status") == "False":
+        return ready.get("reason") or "NotReady", f"ScaledObject {name}: {ready.get('message', '')}"
+    return Reason.NOT_EVALUATED.value, f"waiting for KEDA to look at ScaledObject {name}"
 
 
 def _project_plain(kind: Kind) -> Callable[[Manifest], PlainObject]:
@@ -449,4 +485,5 @@ PROJECTIONS: Mapping[Kind, Callable[[Manifest], object]] = {
     kinds.SERVICE_ACCOUNT: _project_plain(kinds.SERVICE_ACCOUNT),
     kinds.POD_DISRUPTION_BUDGET: _project_plain(kinds.POD_DISRUPTION_BUDGET),
     kinds.HORIZONTAL_POD_AUTOSCALER: _project_autoscaler,
+    kinds.SCALED_OBJECT: _project_scaled_object,
 }

@@ -55,6 +55,7 @@ from slipway.reconcile.read_memory import MemoryReader
 from slipway.reconcile.read_pairs import PairsReader
 from slipway.reconcile.refused_writes import RETRY_AFTER, RefusedWrites
 from slipway.reconcile.router_pods import ProxyRepair, ServingRouters
+from slipway.reconcile.scaled_objects import requeue_seconds, with_keda
 from slipway.reconcile.scaler import Scaler
 from slipway.reconcile.service_hooks import ServiceHooks
 from slipway.reconcile.traffic_meter import TrafficMeter
@@ -176,9 +177,11 @@ class Reconciler:
         else:
             requeue_after = await self._carry_out(key, decided)
 
-        # An object whose load is followed is looked at every second; gateways are not watched.
-        requeue_after = self._scaler.requeue_seconds(key, requeue_after)
-        return self._gateways.requeue_seconds(key, requeue_after)
+        # Gateways and KEDA are looked at by the clock. An object whose load is followed is, every
+        # second.
+        requeue_after = requeue_seconds(decided.facts, requeue_after)
+        requeue_after = self._gateways.requeue_seconds(key, requeue_after)
+        return self._scaler.requeue_seconds(key, requeue_after)
 
     async def _decide(self, key: Key, md: ModelDeployment, children: Children) -> Decided:
         facts = self._facts_of(key, md, children)
@@ -187,6 +190,7 @@ class Reconciler:
         facts = await with_traffic(facts, self._counters, self._sources, self._guard, self._now())
         facts = await self._pairs.with_pairs(key, facts, self._now())
         facts = with_hook_answers(facts, self._hooks, self._guard)
+        facts = await with_keda(facts, self._ports.cluster, self._now())
         facts = await self._scaler.with_sizing(key, facts)
         facts = await self._meter.with_measured_traffic(key, facts)
         facts = await self._watcher.with_worsening(key, facts)

@@ -235,13 +235,13 @@ async def test_an_older_one_that_asks_later_gets_only_the_hostnames_that_are_fre
 
 async def test_without_gateway_api_a_condition_says_so_until_it_is_there() -> None:
     world = GatewayWorld()
-    world.api.serves_gateways = False
+    world.api.not_served |= {kinds.GATEWAY, *kinds.GATEWAY_ROUTES}
     world.gateways.is_running = False
     await world.serve()
     assert world.said()[:2] == ("False", "GatewayAPIMissing")
     assert world.condition("Ready")[0] == "True"
 
-    world.api.serves_gateways = True
+    world.api.not_served -= {kinds.GATEWAY, *kinds.GATEWAY_ROUTES}
     world.gateways.is_running = True
     await world.live(10)
     assert world.said()[0] == "True"

@@ -57,10 +57,12 @@ from slipway.api.modeldeployment.rollout import (
     Window,
 )
 from slipway.api.modeldeployment.scaling import (
+    Keda,
     Scaling,
     ScalingEngine,
     ScalingResource,
     ScalingTarget,
+    Trigger,
 )
 from slipway.api.modeldeployment.server import Resources, Server
 from slipway.api.modeldeployment.source import Connection, LocalConfigMap, Location, Refresh
@@ -131,6 +133,7 @@ __all__ = [
     "HookVerdict",
     "InstanceGroup",
     "InstanceKind",
+    "Keda",
     "LastAction",
     "LastRollback",
     "Level",
@@ -184,6 +187,7 @@ __all__ = [
     "Tolerance",
     "Toleration",
     "Traffic",
+    "Trigger",
     "Volume",
     "Warmup",
     "Webhook",

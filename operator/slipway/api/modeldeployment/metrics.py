@@ -6,23 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from slipway.api.base import ApiModel, cel_rule
-
-PLACEHOLDERS = ("name", "namespace", "revision", "version", "pods")
-"""Placeholders of a query, as ``{{name}}``; filled in for the candidate and for stable."""
-
-
-def _strip_placeholders(text: str) -> str:
-    for name in PLACEHOLDERS:
-        text += f".replace('{{{{{name}}}}}', '')"
-    return text
-
-
-def placeholder_rule(field: str) -> str:
-    """Return the CEL expression that a query has no unknown placeholder."""
-    return f"!has(self.{field}) || !{_strip_placeholders(f'self.{field}')}.contains('{{{{')"
-
-
-_KNOWN = "known placeholders are " + ", ".join(f"{{{{{name}}}}}" for name in PLACEHOLDERS)
+from slipway.api.modeldeployment.placeholders import KNOWN, placeholder_rule
 
 MetricName = Annotated[
     str, Field(pattern=r"^[a-z]([-a-zA-Z0-9]{0,38}[a-zA-Z0-9])?$", min_length=1, max_length=40)
@@ -72,7 +56,7 @@ class PrometheusQuery(ApiModel):
                     "give either query, or bad and total",
                 ),
                 *(
-                    cel_rule(placeholder_rule(field), _KNOWN, f".{field}")
+                    cel_rule(placeholder_rule(field), KNOWN, f".{field}")
                     for field in ("query", "bad", "total")
                 ),
             ]
@@ -95,7 +79,7 @@ class Drift(ApiModel):
     model_config = {
         "json_schema_extra": {
             "x-kubernetes-validations": [
-                cel_rule(placeholder_rule("query"), _KNOWN, ".query"),
+                cel_rule(placeholder_rule("query"), KNOWN, ".query"),
             ]
         }
     }

@@ -1,11 +1,12 @@
 """Scaling: how many replicas a revision has, and which engine decides."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from slipway.api.base import ApiModel, cel_rule
+from slipway.api.base import ATOMIC, ApiModel, ObjectName, cel_rule
+from slipway.api.modeldeployment.placeholders import KNOWN, strip_placeholders
 
 Replicas = Annotated[int, Field(ge=1, le=1000)]
 DEFAULT_UTILIZATION_PERCENT = 70
@@ -20,6 +21,8 @@ class ScalingEngine(StrEnum):
     """Slipway, by requests in flight and queue time."""
     HPA = "HPA"
     """A HorizontalPodAutoscaler for each revision, by CPU or memory."""
+    KEDA = "KEDA"
+    """A ScaledObject of KEDA for each revision, by your triggers."""
     NONE = "None"
     """You, or an autoscaler of yours."""
 
@@ -55,8 +58,72 @@ class ScalingTarget(ApiModel):
         return self.resource or ScalingResource.CPU
 
 
+class TriggerAuthentication(ApiModel):
+    """KEDA's object with the credentials of a trigger."""
+
+    name: ObjectName
+    kind: Literal["TriggerAuthentication", "ClusterTriggerAuthentication"] | None = None
+    """Where it lies: in this namespace, or for all. Default: TriggerAuthentication."""
+
+
+class MetricType(StrEnum):
+    """How the value of a trigger is compared with its target."""
+
+    AVERAGE_VALUE = "AverageValue"
+    """Per replica; the default of KEDA for most triggers."""
+    VALUE = "Value"
+    UTILIZATION = "Utilization"
+    """In percent of what pods request: triggers cpu and memory."""
+
+
+class Trigger(ApiModel):
+    """A trigger, in KEDA's own words. Placeholders in metadata are filled in for each revision."""
+
+    model_config = {
+        "json_schema_extra": {
+            "x-kubernetes-validations": [
+                cel_rule(
+                    "self.metadata.all(key, "
+                    f"!{strip_placeholders('self.metadata[key]')}.contains('{{{{'))",
+                    KNOWN,
+                    ".metadata",
+                ),
+                cel_rule(
+                    "self.type != 'prometheus' || ('query' in self.metadata && "
+                    "['{{revision}}', '{{pods}}', '{{version}}'].exists(mark, "
+                    "self.metadata['query'].contains(mark)))",
+                    "each revision is scaled on its own load: the query needs {{revision}}, "
+                    "{{pods}} or {{version}}",
+                    ".metadata",
+                ),
+            ]
+        }
+    }
+
+    type: Annotated[str, Field(pattern=r"^[a-z][-a-z0-9]*$", min_length=1, max_length=63)]
+    """As KEDA names it: prometheus, cpu, cron …"""
+    name: Annotated[str, Field(min_length=1, max_length=63)] | None = None
+    """Name of the trigger, where KEDA needs one."""
+    metadata: Annotated[dict[str, Annotated[str, Field(max_length=1024)]], Field(max_length=32)]
+    """Settings of the trigger, as KEDA's page about it has them."""
+    authentication_ref: TriggerAuthentication | None = None
+    """Credentials that the trigger needs."""
+    metric_type: MetricType | None = None
+    """How the value is compared with the target. Default: KEDA's for this trigger."""
+    use_cached_metrics: bool | None = None
+    """Whether KEDA answers from what it polled last. Default: KEDA's, false."""
+
+
+class Keda(ApiModel):
+    """What KEDA scales on."""
+
+    triggers: Annotated[list[Trigger], Field(min_length=1, max_length=8, json_schema_extra=ATOMIC)]
+    """Triggers of each revision's ScaledObject."""
+
+
 _IS_BUILTIN = "(!has(self.engine) || self.engine in ['Auto', 'Builtin'])"
 _IS_HPA = "(has(self.engine) && self.engine == 'HPA')"
+_IS_KEDA = "(has(self.engine) && self.engine == 'KEDA')"
 
 
 def _only_with_engine(field: str, condition: str, engine: str) -> dict[str, Any]:
@@ -87,6 +154,12 @@ class Scaling(ApiModel):
                 _only_with_engine("queueMillis", _IS_BUILTIN, "Builtin"),
                 _only_with_engine("utilizationPercent", _IS_HPA, "HPA"),
                 _only_with_engine("resource", _IS_HPA, "HPA"),
+                cel_rule(f"!has(self.keda) || {_IS_KEDA}", "keda requires engine KEDA", ".keda"),
+                cel_rule(
+                    f"has(self.keda) || !{_IS_KEDA}",
+                    "engine KEDA requires keda.triggers: what it scales on",
+                    ".engine",
+                ),
             ]
         }
     }
@@ -97,12 +170,14 @@ class Scaling(ApiModel):
     """Largest number of replicas. Default: minReplicas, so that nothing scales unless asked to."""
     engine: ScalingEngine = ScalingEngine.AUTO
     """What sets the number of replicas. Builtin (also Auto): Slipway, by requests in flight and
-    queue time. HPA: a HorizontalPodAutoscaler, by CPU or memory. None: you, or an autoscaler of
-    yours."""
+    queue time. HPA: a HorizontalPodAutoscaler, by CPU or memory. KEDA: a ScaledObject, by your
+    triggers. None: you, or an autoscaler of yours."""
     replicas: Replicas | None = None
     """Number of replicas, as `kubectl scale` sets it. Engine None only. Default: Slipway leaves the
     replicas of the Deployments alone."""
     target: ScalingTarget = ScalingTarget()
+    keda: Keda | None = None
+    """What KEDA scales on. Engine KEDA only."""
     down_seconds: Annotated[int, Field(ge=10, le=3600)] = 300
     """Seconds for which the load must stay low, and be measured without a gap, before replicas are
     removed."""
@@ -111,6 +186,11 @@ class Scaling(ApiModel):
     def most(self) -> int:
         """The largest number of replicas, with its default."""
         return max(self.min_replicas, self.max_replicas or 0)
+
+    @property
+    def is_autoscaled(self) -> bool:
+        """Whether an autoscaler of Kubernetes scales, within the limits that we give it."""
+        return self.engine in {ScalingEngine.HPA, ScalingEngine.KEDA}
 
     @property
     def is_builtin(self) -> bool:

@@ -6,6 +6,12 @@ from datetime import datetime, timedelta
 
 from slipway.api.modeldeployment import Scaling, ScalingEngine
 from slipway.policy.facts import Facts
+from slipway.policy.scaling.handover import (
+    hold_until_measured,
+    is_held_by_keda,
+    may_raise,
+    may_raise_again,
+)
 
 TELLING_WEIGHT = 10
 """Percent of the traffic from which a revision's own load tells what more of it will need."""
@@ -53,7 +59,7 @@ def full_capacity(facts: Facts) -> int:
     held = present if has_rival(facts) else 0
     if scaling.engine is ScalingEngine.NONE:
         return max(scaling.replicas or present, held)
-    if scaling.engine is ScalingEngine.HPA:
+    if scaling.is_autoscaled:
         return max(scaling.min_replicas, present)
     if not scaling.is_builtin:
         return scaling.min_replicas
@@ -85,6 +91,8 @@ def replica_floors(facts: Facts, roles: Roles) -> dict[str, int]:
         found[roles.stable] = full_capacity(facts) if has_rival(facts) else least
     if roles.candidate is not None:
         found[roles.candidate] = start_needs(facts, roles.candidate, roles.next_weight)
+    if facts.spec.scaling.engine is ScalingEngine.KEDA:
+        return {name: hold_until_measured(facts, name, floor) for name, floor in found.items()}
     return found
 
 
@@ -109,7 +117,7 @@ def start_needs(facts: Facts, revision: str, weight: int) -> int:
     Where an engine follows the load, those that the share needs; else all of them.
     """
     scaling = facts.spec.scaling
-    if scaling.is_builtin or scaling.engine is ScalingEngine.HPA:
+    if scaling.is_builtin or scaling.is_autoscaled:
         return max(scaling.min_replicas, share_needs(facts, revision, weight))
     return full_capacity(facts)
 
@@ -123,7 +131,8 @@ def desired_replicas(facts: Facts, roles: Roles, now: datetime) -> dict[str, int
     desired = {name: _replicas_of(facts, name, roles, least[name]) for name in least}
     for name, workload in facts.workloads.items():
         if name not in desired:
-            desired[name] = 0 if is_drained(facts, name, now) else workload.replicas
+            is_over = is_drained(facts, name, now) and not may_raise_again(facts, name, now)
+            desired[name] = 0 if is_over else workload.replicas
     return desired
 
 
@@ -137,7 +146,10 @@ def _replicas_of(facts: Facts, name: str, roles: Roles, floor: int) -> int:
         if is_left and name == roles.stable and workload is not None:
             return present
         is_new = is_left and _waits_for_traffic(facts, name, roles)
-        return max(present, floor) if is_new or not present else present
+        is_ours = is_new or may_raise(facts, name, floor)
+        return max(present, floor) if is_ours or not present else present
+    if is_held_by_keda(facts, name) and present:
+        return max(present, floor)
     if not scaling.is_builtin:
         return full_capacity(facts)
     if name in facts.autoscalers and present:
@@ -156,4 +168,4 @@ def _waits_for_traffic(facts: Facts, name: str, roles: Roles) -> bool:
 def is_foreign(scaling: Scaling) -> bool:
     """Return whether somebody else writes the replicas of Deployments."""
     is_left = scaling.engine is ScalingEngine.NONE and scaling.replicas is None
-    return is_left or scaling.engine is ScalingEngine.HPA
+    return is_left or scaling.is_autoscaled

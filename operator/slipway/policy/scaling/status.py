@@ -46,7 +46,7 @@ def scaling_of(
     down within what they carry writes nothing.
     """
     known = old.scaling if old is not None and old.revision == name else None
-    if facts.spec.scaling.engine is ScalingEngine.HPA:
+    if facts.spec.scaling.is_autoscaled:
         new = _scaling_by_autoscaler(name, decision, facts)
     elif facts.sizing is not None:
         new = _scaling_by_load(name, facts.sizing, decision)
@@ -128,9 +128,9 @@ def _scaling_by_autoscaler(name: str, decision: Decision, facts: Facts) -> Scali
         desired=found.desired or (workload.replicas if workload is not None else 0),
         signal=scaling.target.measured.value.lower() if found.value is not None else "",
         value=found.value,
-        target=scaling.target.utilization,
+        target=scaling.target.utilization if not found.is_kedas else None,
         bound_by=bound_by,
-        message=f"decided by HorizontalPodAutoscaler {found.meta.name}{_held_because(bound_by)}",
+        message=f"decided by {found.kind} {found.meta.name}{_held_because(bound_by)}",
     )
 
 
@@ -141,6 +141,8 @@ def scaling_claim(facts: Facts, revisions: tuple[str | None, ...]) -> tuple[bool
     """
     if lacks_room(facts.spec.scaling):
         return False, Reason.NO_MAX_REPLICAS, NO_ROOM
+    if facts.keda_problem is not None:
+        return False, facts.keda_problem.reason, facts.keda_problem.message
     if facts.sizing is not None:
         return _builtin_claim(facts, facts.sizing)
 
@@ -149,6 +151,8 @@ def scaling_claim(facts: Facts, revisions: tuple[str | None, ...]) -> tuple[bool
     if problem is not None:
         reason, message = problem
         return False, reason, message
+    if any(item.is_kedas for item in found):
+        return True, Reason.MEASURED, "KEDA follows the triggers"
     if facts.autoscalers:
         return True, Reason.MEASURED, "a HorizontalPodAutoscaler follows the pods' metrics"
     return None
@@ -175,6 +179,6 @@ def _missing_as_reported(facts: Facts) -> str | None:
 
 def lacks_room(scaling: Scaling) -> bool:
     """Return whether scaling is asked for without a bound to scale up to."""
-    asks = scaling.engine in {ScalingEngine.BUILTIN, ScalingEngine.HPA}
+    asks = scaling.is_autoscaled or scaling.engine is ScalingEngine.BUILTIN
     asks = asks or (scaling.engine is ScalingEngine.AUTO and scaling.target != ScalingTarget())
     return asks and scaling.max_replicas is None

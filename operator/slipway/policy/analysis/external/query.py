@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from slipway.api.modeldeployment import Metric
-from slipway.api.modeldeployment.metrics import PLACEHOLDERS
+from slipway.api.modeldeployment.placeholders import PLACEHOLDERS
 from slipway.errors import SpecError
 
 PLACEHOLDER = re.compile(r"\{\{(.*?)\}\}|\{\{")
