@@ -117,6 +117,7 @@ serverImage: {{ .Values.server.image }}
 - {apiGroups: [""], resources: [services], verbs: [get, list, watch, create, patch, delete]}  # reconcile: the clients' Service, and one per revision
 - {apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [get, list, watch, create, patch, delete]}  # reconcile: revisions of two or more replicas; reconcile.router
 - {apiGroups: [autoscaling], resources: [horizontalpodautoscalers], verbs: [get, list, watch, create, patch, delete]}  # reconcile.autoscalers: one per live revision, with scaling.engine HPA
+- {apiGroups: [keda.sh], resources: [scaledobjects], verbs: [get, list, create, patch, delete]}  # reconcile.scaled_objects: one per live revision, with scaling.engine KEDA; not watched
 - {apiGroups: [""], resources: [pods], verbs: [get, list, watch, delete]}  # reconcile: why a container died; reconcile.router: deletes a proxy that fell silent
 - {apiGroups: [metrics.k8s.io], resources: [pods], verbs: [list]}  # reconcile.read_memory: what pods hold in a bake, where the cluster serves it
 - {apiGroups: [""], resources: [serviceaccounts], verbs: [get, list, watch, create, patch, delete]}  # reconcile.router: the anchor that owns a namespace's router

@@ -600,7 +600,7 @@ class Reason(StrEnum):
         Group.SCALING,
         "engine KEDA is set, and the operator may not use ScaledObjects; replicas are kept",
         Course.NEEDS_PERSON,
-        "set `keda.enabled` in the chart's values",
+        "install the chart or the manifests of this version, which grant it",
     )
     KEDA_HOLDS = (
         "KedaHolds",

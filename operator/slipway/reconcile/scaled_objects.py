@@ -30,7 +30,7 @@ LOOK_AGAIN_SECONDS = 2.0
 """While KEDA has not done what it was asked for: no watch shows when it has."""
 REST_SECONDS = 30.0
 NOT_INSTALLED = "the cluster knows no ScaledObjects: KEDA is not installed; replicas are kept"
-WITHOUT_RIGHT = "the operator may not use ScaledObjects: set keda.enabled; replicas are kept"
+WITHOUT_RIGHT = "the operator lacks the right to use ScaledObjects; replicas are kept"
 """What ScalingActive says."""
 
 
