@@ -34,8 +34,8 @@ from slipway.policy.facts import (
 from slipway.policy.hook_call import HookAnswer, HookCall, Said
 from slipway.policy.identity import golden_hashes, input_hashes, resolve
 from slipway.policy.judgement import UNJUDGED, Judgement
+from slipway.policy.keda_triggers import describe_trigger_problems
 from slipway.policy.rollout import hooks
-from slipway.policy.scaling.triggers import describe_trigger_problems
 from slipway.policy.served import Served, total_served
 from slipway.policy.source_access import is_open_to_change
 from slipway.policy.windows import find_window_problem

@@ -17,8 +17,8 @@ from slipway.api.reasons import Reason, Why
 from slipway.errors import Forbidden, KindNotServed
 from slipway.policy.analysis.external.query import Arm
 from slipway.policy.facts import AutoscalerFact, Facts, WorkloadFact
-from slipway.policy.scaling.handover import KEDA_ANSWERS_WITHIN, is_scaled_object
-from slipway.policy.scaling.triggers import fill_trigger
+from slipway.policy.keda_triggers import fill_trigger
+from slipway.policy.rollout.handover import KEDA_ANSWERS_WITHIN, is_scaled_object
 from slipway.reconcile import render_inputs
 from slipway.reconcile.decided import Decided
 from slipway.reconcile.ports import Cluster

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from slipway.api.modeldeployment import Scaling, ScalingEngine
 from slipway.policy.facts import Facts
-from slipway.policy.scaling.handover import (
+from slipway.policy.rollout.handover import (
     hold_until_measured,
     is_held_by_keda,
     may_raise,
