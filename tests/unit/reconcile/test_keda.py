@@ -1,14 +1,17 @@
 """Replicas by KEDA: our floors, one hand-over after the other, and what happens without it."""
 
+import random
 from collections.abc import Callable
 
 import pytest
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
 
+from tests.fakes.cluster import Trouble, Write
 from tests.fakes.keda import FakeKeda
 from tests.unit.reconcile.test_scaling import BUILTIN, HPA, replicas, revision_of
 from tests.unit.reconcile.world import NAMESPACE, OperatorWorld
+from tests.unit.worlds import Killed
 
 QUERY = 'sum(slipway_router_active_requests{route="{{name}}",revision="{{revision}}"})'
 PROMETHEUS = {"serverAddress": "http://prometheus:9090", "query": QUERY, "threshold": "4"}
@@ -41,7 +44,9 @@ class KedaWorld(OperatorWorld):
 
     def _carries_all(self, namespace: str, owner: str, before: int) -> int:
         del namespace, owner
-        return min(before, self.needed)
+        is_shared = sum(weight > 0 for weight in self.weights().values()) > 1
+        is_kedas = self.find(kinds.MODEL_DEPLOYMENT)["spec"]["scaling"].get("engine") == "KEDA"
+        return before if is_shared and is_kedas else min(before, self.needed)
 
 
 async def serving(scaling: Manifest, concurrency: int = 0) -> KedaWorld:
@@ -299,3 +304,83 @@ async def test_nothing_is_asked_of_keda_where_it_never_scaled() -> None:
     world.api.list = note  # type: ignore[method-assign,assignment]
     await world.live(60)
     assert kinds.SCALED_OBJECT not in asked
+
+
+# ── a random walk ──
+
+ENGINES: tuple[Manifest, ...] = (KEDA, BUILTIN, HPA, {"engine": "None"})
+
+
+class Kills(Trouble):
+    """The operator is killed now and then, before or after a write."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.rate = 0.0
+
+    def before(self, write: Write) -> None:
+        del write
+        if self.chance.random() < self.rate:
+            raise Killed
+
+    after = before
+
+
+def disturb(world: KedaWorld, chance: random.Random) -> None:
+    """Let KEDA come and go, its triggers break and mend, and its load change."""
+    match chance.randrange(5):
+        case 0:
+            world.keda.runs = not world.keda.runs
+        case 1:
+            world.keda.broken = chance.choice(("", "", "no such field"))
+        case 2:
+            world.keda.unmeasured = not world.keda.unmeasured
+        case _:
+            for version in ("1", "2", "3", "4"):
+                world.want(version, chance.randint(1, 8))
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_random_walk_takes_nothing_from_a_rollout_and_ends_with_one_writer(
+    seed: int,
+) -> None:
+    """Engines change in the middle of rollouts; every write may be the last of a process."""
+    chance = random.Random(seed)
+    world = await serving(KEDA)
+    world.trouble = world.operator.cluster.trouble = kills = Kills(chance)
+    version, engine = 1, KEDA
+
+    for _ in range(50):
+        kills.rate = 0.2
+        draw = chance.random()
+        if draw < 0.2:
+            disturb(world, chance)
+        elif draw < 0.3:
+            engine = chance.choice(ENGINES)
+            await world.ask_for(str(version), scaling=engine)
+        elif draw < 0.35 and version < 4:
+            version += 1
+            await world.ask_for(str(version), scaling=engine)
+        await world.live(chance.randint(1, 6))
+        assert not world.controllers.lost
+
+    kills.rate = 0.0
+    world.keda.runs, world.keda.broken, world.keda.unmeasured = True, "", False
+    world.needed = 1
+    for wanted in ("1", "2", "3", "4"):
+        world.want(wanted, 2)
+    await world.ask_for(str(version), scaling=KEDA)
+    await world.until(lambda: world.serving() == str(version), 900)
+    await world.live(120)
+    assert list(scaled_objects(world)) == [str(version)]
+    assert scaled_objects(world)[str(version)]["minReplicaCount"] == 1
+    assert {name: number for name, number in replicas(world).items() if number} == {str(version): 2}
+    assert world.condition("ScalingActive")[:2] == ("True", "Measured")
+
+    await world.ask_for(str(version), scaling={"engine": "None"})
+    await world.live(60)
+    assert scaled_objects(world) == {}
+    assert {
+        item["metadata"]["annotations"].get(names.ANNOTATION_SCALED_OBJECT)
+        for _, item in world.api.all(kinds.DEPLOYMENT)
+    } <= {"false", None}
