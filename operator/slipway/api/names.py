@@ -60,6 +60,11 @@ def revision_name(owner: str, revision: str) -> str:
     return f"{owner}-{revision}"
 
 
+def preview_name(owner: str) -> str:
+    """Return the name of the Service that leads to a candidate before its switch."""
+    return f"{owner}-preview"
+
+
 def package_job_name(owner: str, input_hash: str, attempt: int) -> str:
     """Return the name of the Job that packages an input; `attempt` counts from 1."""
     return f"{owner}-package-{input_hash[:8]}-{attempt}"

@@ -111,7 +111,7 @@ class Reason(StrEnum):
     MEASURING_TRAFFIC = (
         "MeasuringTraffic",
         Group.ROLLOUT,
-        "counting requests to choose the steps, for half a minute at most",
+        "counting requests, to choose the steps or to judge a switch by, for minutes at most",
     )
     HOLDING = "Holding", Group.ROLLOUT, "holding a weight for the step's holdSeconds"
     PROGRESSING = "Progressing", Group.ROLLOUT, "raising the candidate's weight"

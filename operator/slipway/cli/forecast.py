@@ -17,7 +17,7 @@ from slipway.cli.window_forecast import WindowForecast, forecast_windows, wait_f
 from slipway.cli.wire import dump
 from slipway.policy.analysis.forecast import ExpectedTraffic
 from slipway.policy.analysis.schedule import choose_schedule, seconds_to_pass
-from slipway.policy.ladder import Rung, find_deadline, find_first_rung, list_rungs
+from slipway.policy.ladder import ALL, Rung, find_deadline, find_first_rung, list_rungs
 
 BAKE = "bake"
 FOLLOWED = 10
@@ -84,6 +84,8 @@ class Forecast:
     """None: it may move at any time."""
     turn: str = ""
     """Why it waits for its turn; empty: it does not."""
+    switch: str = ""
+    """The strategy, where it has one switch and no steps."""
 
     @property
     def seconds(self) -> float | None:
@@ -97,6 +99,8 @@ class Forecast:
     def is_too_late(self) -> bool:
         """Whether the deadline comes before the bake; waiting for windows does not count."""
         before = [leg.seconds for leg in self.legs if leg.name != BAKE]
+        if self.switch:  # its bake is where the evidence comes from
+            before += [leg.evidence_seconds for leg in self.legs if leg.name == BAKE]
         known = [part for part in before if part is not None]
         return len(known) < len(before) or sum(known) > self.deadline_seconds
 
@@ -163,7 +167,8 @@ def forecast_rollout(
         error_ratio=rate.error_ratio,
         deadline_seconds=find_deadline(spec.rollout, schedule),
         on_inconclusive=spec.rollout.analysis.on_inconclusive.value,
-        are_steps_chosen=spec.rollout.steps is None,
+        are_steps_chosen=spec.rollout.chooses_steps,
+        switch=spec.rollout.strategy.value if spec.rollout.switches_once else "",
         legs=tuple(legs),
         unjudged=unjudged,
         shadow=shadow,
@@ -224,6 +229,8 @@ def _begin_with_pairs(
         else leg
         for leg, rung in zip(legs, rungs, strict=True)
     ]
+    if shadow.first_weight >= ALL:  # then nothing waits for a verdict on users' requests
+        kept = [replace(leg, evidence_seconds=0) if leg.name == BAKE else leg for leg in kept]
     if not shadow.is_on:
         return kept
     comparing = Leg(

@@ -13,6 +13,8 @@ from slipway.policy.bake_plan import plan_bake
 DEFAULT_WEIGHTS = (5, 10, 25, 50)
 """Percent; the most careful steps, and those where the request rate is not known."""
 DEFAULT_DEADLINE_SECONDS = 3600
+ALL = 100
+"""Percent of the traffic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,12 @@ class Rung:
 
 
 def list_steps(rollout: Rollout, schedule: Schedule | None = None) -> tuple[Step, ...]:
-    """Return the steps of the spec, else those of the schedule, else the default ones."""
+    """Return the steps of the spec, else those of the schedule, else the default ones.
+
+    What switches once has none.
+    """
+    if rollout.switches_once:
+        return ()
     if rollout.steps is not None:
         return tuple(rollout.steps)
     chosen = schedule.weights if schedule is not None else ()
@@ -37,6 +44,9 @@ def list_steps(rollout: Rollout, schedule: Schedule | None = None) -> tuple[Step
 
 def list_rungs(rollout: Rollout, schedule: Schedule | None = None) -> tuple[Rung, ...]:
     """Return the weights to climb, those of the bake last."""
+    if rollout.switches_once:
+        asks = rollout.approval is Approval.REQUIRED
+        return (Rung(ALL, 1, rollout.bake_seconds, needs_approval=asks, is_bake=True),)
     rungs = [
         Rung(step.weight, number, step.hold_seconds, step.approval is Approval.REQUIRED)
         for number, step in enumerate(list_steps(rollout, schedule), start=1)

@@ -30,6 +30,8 @@ class TrafficTotals:
     """Of stable."""
     runs: frozenset[tuple[str, str]]
     """The pods with the starts of their Envoys, which reset the counters."""
+    of_stable: tuple[int, int] = (0, 0)
+    """Requests of stable, and those that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,10 @@ class MeasuredTraffic:
     requests: int
     error_ratio: float = 0.0
     latency: Latency | None = None
+    of_stable: tuple[int, int] = (0, 0)
+    """Requests of stable between the readings, and those that failed."""
+    latency_of_stable: Latency | None = None
+    """Between the readings."""
 
     @property
     def per_second(self) -> float:
@@ -73,6 +79,7 @@ def total_traffic(
         error_ratio=min(1.0, errors / requests) if requests > 0 else 0.0,
         latency=merge_latencies([entry.latency for entry in of_stable]),
         runs=frozenset((document.proxy, document.envoy_start) for document in answered),
+        of_stable=(requests, errors),
     )
 
 
@@ -81,9 +88,25 @@ def measure_traffic(before: TrafficTotals, after: TrafficTotals) -> MeasuredTraf
     seconds = (after.at - before.at).total_seconds()
     if before.runs != after.runs or seconds <= 0 or after.requests < before.requests:
         return None
-    return MeasuredTraffic(
-        seconds, after.requests - before.requests, after.error_ratio, after.latency
+    answered, failed = (
+        max(0, late - early) for early, late in zip(before.of_stable, after.of_stable, strict=True)
     )
+    return MeasuredTraffic(
+        seconds,
+        after.requests - before.requests,
+        after.error_ratio,
+        after.latency,
+        of_stable=(answered, min(failed, answered)),
+        latency_of_stable=_subtract_latency(after.latency, before.latency),
+    )
+
+
+def _subtract_latency(after: Latency | None, before: Latency | None) -> Latency | None:
+    """Return the histogram of what came between two; None where they cannot be compared."""
+    if after is None or before is None or after.edges_millis != before.edges_millis:
+        return None
+    counts = [max(0, late - early) for early, late in zip(before.counts, after.counts, strict=True)]
+    return Latency(edges_millis=after.edges_millis, counts=counts)
 
 
 def merge_latencies(latencies: Sequence[Latency]) -> Latency | None:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from slipway.api.counters import Counters, RouteCounters
+from slipway.api.counters import Counters, Latency, RouteCounters
 from slipway.api.modeldeployment import AfterPromotionStatus
 from slipway.api.times import from_wire, to_wire
 from slipway.policy.served import Served, find_entries
@@ -74,7 +74,7 @@ def record_level(
     """Return what a revision was in its rollout; None where it answered too few requests."""
     if served is None or served.requests < LEAST_REQUESTS:
         return None
-    edge, slow = _find_slow(served)
+    edge, slow = find_slow(served.latency, served.requests)
     return AfterPromotionStatus(
         revision=revision,
         until=to_wire(now + timedelta(hours=hours)),
@@ -202,9 +202,13 @@ def _numbers_of(
     return last.slow - first.slow, level.slow, words
 
 
-def _find_slow(served: Served) -> tuple[float | None, int]:
-    """Return the edge that at most 1% of the requests exceed, and how many do."""
-    latency = served.latency
+def find_slow(
+    latency: Latency | None, requests: int, *, floor_millis: float = 0.0
+) -> tuple[float | None, int]:
+    """Return the edge that at most 1% of the requests exceed, and how many do.
+
+    No edge below the floor is taken.
+    """
     total = sum(latency.counts) if latency is not None else 0
     if latency is None or not total:
         return None, 0
@@ -212,8 +216,8 @@ def _find_slow(served: Served) -> tuple[float | None, int]:
     above = total
     for edge, count in zip(latency.edges_millis, latency.counts, strict=False):
         above -= count
-        if above <= SLOW_SHARE * total:
-            return edge, min(above, served.requests)
+        if above <= SLOW_SHARE * total and edge >= floor_millis:
+            return edge, min(above, requests)
     return None, 0
 
 

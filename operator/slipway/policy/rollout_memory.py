@@ -17,6 +17,7 @@ from slipway.api.modeldeployment import (
     RolloutStatus,
     Schedule,
     ShadowStatus,
+    StableRecord,
     Stage,
 )
 from slipway.api.times import from_wire, to_wire
@@ -94,6 +95,8 @@ class RolloutMemory:
     """Who or what skips the evidence: set, the candidate goes straight to 100%."""
     before: tuple[ShareBefore, ...] = ()
     """What the last step showed, where the bake leaves stable no traffic to compare with."""
+    recorded: StableRecord | None = None
+    """What stable was before the switch, where a rollout has one."""
     alarm: str | None = None
     """Why a bake without control gave a share back to stable."""
     skipped_weight: int = 0
@@ -133,6 +136,7 @@ def from_status(status: RolloutStatus) -> RolloutMemory:
         paused=status.paused,
         unjudged=status.unjudged,
         before=tuple(ShareBefore(it.name, it.ratio, it.samples) for it in status.before),
+        recorded=status.recorded,
         alarm=status.alarm,
         skipped_weight=status.skipped_weight,
         skipped=status.skipped,
@@ -176,6 +180,7 @@ def to_status(
         paused=memory.paused,
         unjudged=memory.unjudged,
         before=[Before(name=it.name, ratio=it.share, samples=it.samples) for it in memory.before],
+        recorded=memory.recorded,
         alarm=memory.alarm,
         skipped_weight=memory.skipped_weight,
         skipped=memory.skipped,

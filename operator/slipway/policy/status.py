@@ -18,6 +18,7 @@ from slipway.api.names import (
     CLIENT_HTTP_PORT,
     COMPONENT_SERVER,
     common_labels,
+    preview_name,
 )
 from slipway.api.reasons import Reason, Why, shortened
 from slipway.api.times import to_wire
@@ -28,6 +29,7 @@ from slipway.policy.facts import Facts
 from slipway.policy.gateway_claim import describe_gateway
 from slipway.policy.judgement import UNJUDGED, Judgement, texts_of
 from slipway.policy.ladder import list_steps
+from slipway.policy.preview import find_previewed
 from slipway.policy.rollout_memory import to_status
 from slipway.policy.scaling.status import scaling_of
 
@@ -170,6 +172,13 @@ def _select_pods(facts: Facts) -> str | None:
     return ",".join(f"{label}={value}" for label, value in sorted(labels.items()))
 
 
+def _describe_preview(decision: Decision, facts: Facts) -> str | None:
+    if find_previewed(decision, facts) is None:
+        return None
+    host = f"{preview_name(facts.metadata.name)}.{facts.metadata.namespace}.svc"
+    return f"http://{host}:{CLIENT_HTTP_PORT}/v2/models/{facts.md.model_name}"
+
+
 def _describe_endpoints(decision: Decision, facts: Facts) -> Endpoints:
     host = f"{facts.metadata.name}.{facts.metadata.namespace}.svc"
     server, header = facts.spec.server, facts.spec.traffic.candidate_header
@@ -180,4 +189,5 @@ def _describe_endpoints(decision: Decision, facts: Facts) -> Endpoints:
         http=f"{'https' if tls else 'http'}://{host}:{CLIENT_HTTP_PORT}/v2/models/{facts.md.model_name}",
         grpc=f"{host}:{CLIENT_GRPC_PORT}" if Protocol.GRPC in protocols else None,
         candidate=f"header {header.name}: {header.value}" if header and is_reachable else None,
+        preview=_describe_preview(decision, facts),
     )

@@ -31,6 +31,7 @@ from slipway.reconcile.jobs import JobWriter
 from slipway.reconcile.old_revisions import delete_surplus_revisions
 from slipway.reconcile.outages import reason_of
 from slipway.reconcile.ports import Cluster, HookSource
+from slipway.reconcile.previews import PreviewWriter
 from slipway.reconcile.revisions import RevisionWriter
 from slipway.reconcile.routes import RouteWriter
 from slipway.reconcile.scaled_objects import ScaledObjectWriter
@@ -66,6 +67,7 @@ class Executor:
         self._routes = RouteWriter(cluster, writer, settings, routes_of, epoch)
         self._jobs = JobWriter(cluster, writer, settings)
         self._budgets = BudgetWriter(cluster, writer)
+        self._previews = PreviewWriter(cluster, writer)
 
     async def make_revision(self, decided: Decided) -> Trouble | None:
         """Make the revision that was decided; return why it was refused, if it was."""
@@ -151,7 +153,13 @@ class Executor:
     async def _prepare_next(self, decided: Decided) -> Trouble | None:
         """Take the steps that no request depends on yet."""
         return _secondary(
-            await _attempt(decided, self._revisions.make, self._jobs.start, self._budgets.write)
+            await _attempt(
+                decided,
+                self._revisions.make,
+                self._jobs.start,
+                self._budgets.write,
+                self._previews.write,
+            )
         )
 
     async def write_status(

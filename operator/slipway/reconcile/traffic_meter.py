@@ -10,7 +10,7 @@ from slipway.api.reasons import Why
 from slipway.engine.queue import Key
 from slipway.policy.facts import Facts
 from slipway.policy.measured_traffic import TrafficTotals, measure_traffic, total_traffic
-from slipway.policy.rollout.scheduling import awaits_schedule
+from slipway.policy.rollout.scheduling import awaits_measurement
 from slipway.reconcile.guard import Guard
 from slipway.reconcile.ports import Clock
 from slipway.reconcile.read_counters import RouterCounters
@@ -34,7 +34,7 @@ class TrafficMeter:
 
         It never raises: what cannot be read is not measured, and the defaults count.
         """
-        if facts.stable is None or not awaits_schedule(facts, self._clock.now()):
+        if facts.stable is None or not awaits_measurement(facts, self._clock.now()):
             self.forget(key)
             return facts
 

@@ -85,5 +85,18 @@ def render_client_service(
     return owner.render_child(SERVICE, owner.name, _router_labels(owner), spec=spec)
 
 
+def render_preview_service(owner: Owner, revision: str, protocols: Collection[str]) -> Manifest:
+    """Return the Service that leads past the router, straight to the pods of one revision."""
+    ports = [
+        {**_CLIENT_PORTS[protocol], "targetPort": protocol.port_name, "protocol": "TCP"}
+        for protocol in Protocol
+        if protocol in protocols
+    ]
+    selector = names.common_labels(owner.name, names.COMPONENT_SERVER, revision)
+    spec: Manifest = {"type": "ClusterIP", "selector": selector, "ports": ports}
+    labels = names.common_labels(owner.name, names.COMPONENT_SERVER)
+    return owner.render_child(SERVICE, names.preview_name(owner.name), labels, spec=spec)
+
+
 def _router_labels(owner: Owner) -> dict[str, str]:
     return names.common_labels(owner.name, names.COMPONENT_ROUTER)

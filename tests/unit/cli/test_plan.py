@@ -91,6 +91,22 @@ def test_without_any_number_it_asks_for_one(run: Program) -> None:
     assert "try: kubectl slipway plan --rps=100 digits -n vision" in done.err
 
 
+def test_a_switch_is_one_row_that_is_judged_by_what_stable_was() -> None:
+    screen = planned(
+        "idle", 100.0, strategy="BlueGreen", steps=None, analysis={}, approval="Required"
+    )
+    assert row(screen, "bake")[1] == "100%"
+    assert "after approval" in screen
+    assert "strategy BlueGreen: one switch of all requests" in screen
+    assert "promoted after" in screen
+    assert "steps chosen" not in screen
+
+
+def test_a_switch_that_few_requests_can_judge_is_too_slow() -> None:
+    screen = planned("idle", 0.01, strategy="BlueGreen", steps=None, analysis={})
+    assert "too slow: the switch takes longer than the deadline" in screen
+
+
 def test_the_first_revision_takes_no_steps(run: Program) -> None:
     manifest = recording("idle").manifest
     del manifest["status"]["stable"]

@@ -50,7 +50,7 @@ from slipway.policy.rollout.after_promotion import watched_level
 from slipway.policy.rollout.checking import check_subject
 from slipway.policy.rollout.decide import decide
 from slipway.policy.rollout.look_again import is_job_of_look
-from slipway.policy.rollout.scheduling import awaits_schedule
+from slipway.policy.rollout.scheduling import awaits_measurement
 from slipway.policy.served import Served, total_served
 from slipway.policy.shadow.counts import PairsMemory
 from slipway.policy.status import desired_status, store_memories
@@ -223,7 +223,7 @@ class DecisionWorld(RolloutWorld):
 
     def _measure(self, facts: Facts) -> MeasuredTraffic | None:
         """Measure the requests since a rollout began, as the operator does."""
-        if facts.stable is None or not awaits_schedule(facts, self.now):
+        if facts.stable is None or not awaits_measurement(facts, self.now):
             self.first = None
             return None
         totals = total_traffic(self.answers(), "digits", facts.stable, self.now)

@@ -92,6 +92,7 @@ from slipway.api.modeldeployment.status import (
     ShadowState,
     ShadowStatus,
     SourceStatus,
+    StableRecord,
     Stage,
 )
 from slipway.api.modeldeployment.traffic import Plaintext, RouterKind, Traffic
@@ -180,6 +181,7 @@ __all__ = [
     "ShadowStatus",
     "Source",
     "SourceStatus",
+    "StableRecord",
     "Stage",
     "Step",
     "Strategy",

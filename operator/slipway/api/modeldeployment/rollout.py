@@ -64,6 +64,10 @@ class Strategy(StrEnum):
     """The candidate gets a growing share of the requests, and is promoted."""
     SHADOW = "Shadow"
     """The candidate answers copies of requests, for looking; a person promotes it."""
+    BLUE_GREEN = "BlueGreen"
+    """The candidate starts at full capacity and gets all of the requests in one switch."""
+    RECREATE = "Recreate"
+    """The revision that serves stops before the candidate starts: the two never run at once."""
 
 
 class ShadowMode(StrEnum):
@@ -107,6 +111,9 @@ class ShadowSpec(ApiModel):
     golden set and most answers are stable's; else the version is taken to answer differently."""
 
 
+_SWITCHES = "self.strategy in ['BlueGreen', 'Recreate']"
+
+
 class Rollout(ApiModel):
     """How a new revision gets its traffic."""
 
@@ -125,6 +132,29 @@ class Rollout(ApiModel):
                     "strategy Shadow compares answers, which shadow.mode Off forbids",
                     ".shadow.mode",
                 ),
+                cel_rule(
+                    f"!({_SWITCHES}) || !has(self.steps)",
+                    "strategies BlueGreen and Recreate switch once: remove steps, or use Canary",
+                    ".steps",
+                ),
+                cel_rule(
+                    f"!({_SWITCHES}) || self.bakeControlPercent in [0, 5]",
+                    "strategies BlueGreen and Recreate leave no share on stable: remove "
+                    "bakeControlPercent, or use Canary",
+                    ".bakeControlPercent",
+                ),
+                cel_rule(
+                    f"{_SWITCHES} || self.approval != 'Required'",
+                    "approval is for the one switch of BlueGreen and Recreate: steps have their "
+                    "own, as steps[0].approval",
+                    ".approval",
+                ),
+                cel_rule(
+                    "self.strategy != 'Recreate' || self.shadow.mode != 'On'",
+                    "strategy Recreate never runs two revisions at once, so that no answers can be "
+                    "compared: remove shadow.mode: On",
+                    ".shadow.mode",
+                ),
             ]
         }
     }
@@ -132,7 +162,13 @@ class Rollout(ApiModel):
     strategy: Strategy = Strategy.CANARY
     """Canary: the weight rises step by step up to the promotion. Shadow: the candidate answers
     copies of requests and nothing else, until a person uses `approve`, which begins with the steps,
-    or `promote`."""
+    or `promote`. BlueGreen: the candidate starts at full capacity and gets all requests in one
+    switch, which is judged by what stable was before it, and taken back at once. Recreate: for
+    models that must not run twice; stable stops before the candidate starts, and nobody is answered
+    meanwhile."""
+    approval: Approval = Approval.NONE
+    """Required: with BlueGreen the switch, with Recreate the stop of the revision that serves,
+    waits until a person uses `approve`. Default: None."""
     shadow: ShadowSpec = ShadowSpec()
     steps: Annotated[list[Step], Field(max_length=20, json_schema_extra=ATOMIC)] | None = None
     """Weights of the candidate, strictly increasing. After the last one comes the bake, then all
@@ -161,6 +197,16 @@ class Rollout(ApiModel):
     def asks_for_pairs(self) -> bool:
         """Whether answers are compared whatever the model and the traffic are like."""
         return self.strategy is Strategy.SHADOW or self.shadow.mode is ShadowMode.ON
+
+    @property
+    def switches_once(self) -> bool:
+        """Whether the candidate gets all of the traffic at once, without steps."""
+        return self.strategy in {Strategy.BLUE_GREEN, Strategy.RECREATE}
+
+    @property
+    def chooses_steps(self) -> bool:
+        """Whether the steps are chosen from the request rate."""
+        return self.steps is None and not self.switches_once
 
 
 class Automatic(StrEnum):

@@ -178,6 +178,21 @@ class Before(ApiModel):
     """Requests counted."""
 
 
+class StableRecord(ApiModel):
+    """What stable was before a switch that left nothing to compare with at the same moment."""
+
+    requests: Annotated[int, Field(ge=0)]
+    """Requests that it answered since the rollout began."""
+    errors: Annotated[int, Field(ge=0)]
+    """Those that failed."""
+    slow_millis: float | None = None
+    """Time that at most 1% of its answers took longer than, in milliseconds; absent if unknown."""
+    slow: Annotated[int, Field(ge=0)] = 0
+    """Answers that took longer."""
+    at: Time
+    """When it was recorded."""
+
+
 class Schedule(ApiModel):
     """Steps and deadline that were chosen when the rollout started, where the spec has none."""
 
@@ -319,6 +334,9 @@ class RolloutStatus(ApiModel):
     """Who or what skipped the analysis, so that the candidate gets all traffic at once."""
     before: Annotated[list[Before], Field(max_length=4, json_schema_extra=list_map("name"))] = []
     """The candidate's metrics in the last step, for a bake without a control share."""
+    recorded: StableRecord | None = None
+    """What stable was before the switch of strategies BlueGreen and Recreate; absent before it, and
+    where too few requests were counted."""
     download: DownloadStatus | None = None
     """How far the download of the model is; absent while nothing is fetched, and in the first
     seconds."""
@@ -490,6 +508,9 @@ class Endpoints(ApiModel):
     """host:port for gRPC; absent if the server does not offer it."""
     candidate: Text | None = None
     """Header that reaches the candidate; absent if none is set, or no candidate takes requests."""
+    preview: Text | None = None
+    """URL that leads past the router to the candidate of strategy BlueGreen, and to stable while
+    there is none; absent with other strategies, and where the model has TLS or traffic.access."""
 
 
 class GatewayStatus(ApiModel):

@@ -101,8 +101,9 @@ def _format_end(forecast: Forecast, width: int) -> Screen:
             text += f", {format_duration(windows.waits_seconds)} of it waiting for windows"
         return (*lines, *wrap_lines(text, width, indent=0, style=Style.GOOD))
 
+    what = "the switch takes" if forecast.switch else "the steps take"
     text = (
-        "too slow: the steps take longer than the deadline of "
+        f"too slow: {what} longer than the deadline of "
         f"{format_duration(forecast.deadline_seconds)}, after which onInconclusive applies "
         f"({forecast.on_inconclusive}); {_advise(forecast)}"
     )
@@ -122,7 +123,7 @@ def _format_shadow(forecast: Forecast, width: int) -> Screen:
         f"shadow on: {shadow.why}; pairs of answers for {format_duration(shadow.seconds)}, "
         f"{shadow.per_second:.3g} a second"
     )
-    if first is not None:
+    if first is not None and not forecast.switch:
         text += f"; the first weight is then {first.weight}%"
     if shadow.depends_on_check:
         text += "; off where the check finds that the model keeps state or streams its answers"
@@ -157,6 +158,12 @@ def _format_windows(forecast: Forecast, width: int) -> Screen:
 
 def _format_chosen(forecast: Forecast, width: int) -> Screen:
     """Return where the steps are from, unless a person wrote them."""
+    if forecast.switch:
+        text = (
+            f"strategy {forecast.switch}: one switch of all requests, judged by what stable was "
+            "before it"
+        )
+        return wrap_lines(text, width, indent=0)
     if not forecast.are_steps_chosen:
         return ()
     limit = format_duration(forecast.deadline_seconds)
@@ -165,7 +172,7 @@ def _format_chosen(forecast: Forecast, width: int) -> Screen:
 
 
 def _advise(forecast: Forecast) -> str:
-    if not forecast.are_steps_chosen:
+    if not forecast.are_steps_chosen and not forecast.switch:
         return "use fewer or larger steps, or a longer rollout.deadlineSeconds"
     return (
         "so few requests show little, however they are shared: judge by a golden set or a hook, "

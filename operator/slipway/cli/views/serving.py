@@ -72,7 +72,12 @@ def _describe_conversion(optimized: Optimized) -> str:
 
 
 def _client_addresses(md: ModelDeployment) -> list[str]:
-    formats = {"http": "{}", "grpc": "{} (gRPC)", "candidate": "candidate only: {}"}
+    formats = {
+        "http": "{}",
+        "grpc": "{} (gRPC)",
+        "candidate": "candidate only: {}",
+        "preview": "preview: {}",
+    }
     others = [kind for kind in md.endpoints if kind not in formats]
     return [
         formats.get(kind, "{}").format(md.endpoints[kind])

@@ -460,6 +460,8 @@ def slow_edges(ticks: Iterable[Counters], plan: Plan) -> tuple[tuple[float, ...]
     They are stable's p90 and p99, rounded up to the histogram's edges and to 25 ms at least; where
     both are the same there is one. In mode Threshold it is the user's number.
     """
+    if plan.recorded is not None and plan.recorded.slow_millis is not None:
+        return (plan.recorded.slow_millis,), plan.recorded.slow_millis
     edges, totals = _stable_histogram(ticks, plan)
     if sum(totals) < EDGE_SAMPLES:
         return (), 0.0
@@ -480,7 +482,7 @@ def far_edges(ticks: Sequence[Counters], plan: Plan, *, above: float) -> tuple[f
     Above the lower one are the answers that are as slow as stable's slowest thousandth, above the
     upper one those that are slower than that. Edges that are not above `above` tell nothing new.
     """
-    if plan.mode is AnalysisMode.THRESHOLD:
+    if plan.mode is AnalysisMode.THRESHOLD or plan.recorded is not None:
         return ()
     stable = (
         entry.requests

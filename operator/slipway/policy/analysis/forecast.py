@@ -11,16 +11,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from slipway.api.counters import Counters, Latency, RouteCounters, latency_edges
+from slipway.api.modeldeployment import StableRecord
 from slipway.api.times import to_wire
 from slipway.api.verdict import Verdict
 from slipway.policy.analysis.inputs import LookInputs
 from slipway.policy.analysis.judge import judge
 from slipway.policy.analysis.plan import Plan
 from slipway.policy.judgement import Role, texts_of
+from slipway.policy.measured_traffic import MeasuredTraffic
+from slipway.policy.stable_record import record_stable
 
 PAST_REQUESTS = 2_000
 """That stable has answered before the step, so that it is known what is slow."""
 TYPICAL_MILLIS = 10
+RECORDED_SECONDS = 60
+"""While a candidate starts and is checked, before the switch of strategy BlueGreen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,19 @@ class ExpectedTraffic:
     """Of stable; the candidate is taken to be as good."""
     latency: Latency | None = None
     """Its shape counts, not its size; without one every request takes 10 ms."""
+
+
+def expect_record(traffic: ExpectedTraffic) -> StableRecord | None:
+    """Return what is recorded of stable in a minute before a switch; None: too few requests."""
+    requests = round(RECORDED_SECONDS * traffic.per_second)
+    errors = round(requests * traffic.error_ratio)
+    measured = MeasuredTraffic(
+        RECORDED_SECONDS,
+        requests,
+        of_stable=(requests, errors),
+        latency_of_stable=_scaled_latency(requests, traffic.latency),
+    )
+    return record_stable(measured, datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def looks_to_pass(plan: Plan, traffic: ExpectedTraffic, interval: int, most: int) -> int | None:

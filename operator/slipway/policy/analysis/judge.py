@@ -45,6 +45,7 @@ from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, 
 from slipway.policy.analysis.metrics.by_pod import NAME as PODS
 from slipway.policy.analysis.metrics.by_pod import assess_pods
 from slipway.policy.analysis.metrics.by_reading import UNREAD, assess_reading, judge_untested
+from slipway.policy.analysis.metrics.by_record import list_shares_by_record
 from slipway.policy.analysis.metrics.mean import MeanMetric, assess_mean
 from slipway.policy.analysis.metrics.share import NOTHING_OPEN, Open, ShareMetric, assess_share
 from slipway.policy.analysis.metrics.threshold import check_share
@@ -218,6 +219,12 @@ def _assess_router(
 ) -> list[Assessment]:
     """Return what the routers' counters say; `advice` goes with errors."""
     is_fixed = look.plan.mode is AnalysisMode.THRESHOLD
+    if look.plan.recorded is not None:
+        by_record = list_shares_by_record(look.plan.recorded, look.base.edges, is_open, advice)
+        return [
+            assess_share(share, _column_pair(delta, BEGUN, column), stored.of(share.name), look)
+            for column, share in by_record
+        ]
     if is_fixed:
         is_open = NOTHING_OPEN
     shares = [

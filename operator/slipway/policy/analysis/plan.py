@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from slipway.api.modeldeployment import AnalysisMode, Threshold, Tolerance
+from slipway.api.modeldeployment import AnalysisMode, StableRecord, Threshold, Tolerance
 from slipway.policy.judgement import Role
 
 PASS_AT = math.log(20.0)
@@ -58,6 +58,8 @@ class Plan:
     share one part of the budget, whatever is due."""
     interval_seconds: float = 5.0
     """Between two looks, as the spec asks for."""
+    recorded: StableRecord | None = None
+    """What stable was before the switch; None: it has traffic, and is compared with now."""
     timeout_seconds: int = 0
     """Of the route; 0: none. A request in flight for longer is not slow, it hangs."""
 

@@ -8,9 +8,10 @@ and so about as many are harmed.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from slipway.api.modeldeployment import AnalysisMode, ModelDeploymentSpec, Schedule
-from slipway.policy.analysis.forecast import ExpectedTraffic, looks_to_pass
+from slipway.policy.analysis.forecast import ExpectedTraffic, expect_record, looks_to_pass
 from slipway.policy.analysis.study import plan_at
 from slipway.policy.ladder import (
     DEFAULT_DEADLINE_SECONDS,
@@ -32,7 +33,7 @@ Weights = Sequence[int]
 
 def choose_schedule(spec: ModelDeploymentSpec, traffic: ExpectedTraffic | None) -> Schedule:
     """Return what counts where the spec says nothing; without traffic, the defaults."""
-    is_open = spec.rollout.steps is None
+    is_open = spec.rollout.chooses_steps
     weights: Weights = DEFAULT_WEIGHTS if is_open else ()
     if traffic is None or traffic.per_second <= 0:
         return Schedule(weights=list(weights))
@@ -113,6 +114,8 @@ def seconds_to_pass(
         number=rung.number,
         schedule=schedule,
     )
+    if spec.rollout.switches_once and analysis.mode is AnalysisMode.AUTO:
+        plan = replace(plan, recorded=expect_record(traffic))
     interval = analysis.interval_seconds
     looks = looks_to_pass(plan, traffic, interval, max(1, most // interval))
     return None if looks is None else looks * interval

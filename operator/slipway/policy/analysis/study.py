@@ -20,6 +20,7 @@ from slipway.api.modeldeployment import (
     ModelDeploymentSpec,
     RolloutStatus,
     Schedule,
+    StableRecord,
     Stage,
 )
 from slipway.api.reasons import Why
@@ -35,7 +36,7 @@ from slipway.policy.canonical_input import whole_number
 from slipway.policy.container_evidence import own_memory_limit
 from slipway.policy.facts import Facts
 from slipway.policy.judgement import Judgement, Role
-from slipway.policy.ladder import find_bake, find_next_rung, list_rungs
+from slipway.policy.ladder import ALL, find_bake, find_next_rung, list_rungs
 from slipway.policy.shadow.budget import evidence_to_pass, share_left
 
 ROLES = {
@@ -148,12 +149,20 @@ def study_of(facts: Facts) -> Study | None:
             planned_metrics=_count_enforced(analysis.metrics),
             false_rollback=share_left(rollout.shadow) * plan.false_rollback,
             pass_at=evidence_to_pass(rollout.shadow),
+            recorded=_find_record(facts, rollout),
         ),
         arms=Arms(candidate, stable),
         metrics=metrics,
         states={item.name: item.state for item in rollout.analysis if item.state is not None},
         memory_limit=_memory_limit(facts, stage, status.candidate.revision),
     )
+
+
+def _find_record(facts: Facts, rollout: RolloutStatus) -> StableRecord | None:
+    """Return what stable was before a switch that has left it nothing."""
+    is_auto = facts.spec.rollout.analysis.mode is AnalysisMode.AUTO
+    has_all = facts.written_weight(facts.candidate) >= ALL
+    return rollout.recorded if is_auto and has_all else None
 
 
 def _memory_limit(facts: Facts, stage: Stage, candidate: str) -> int | None:

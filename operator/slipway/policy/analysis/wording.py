@@ -35,11 +35,14 @@ def share_of_requests(events: int, requests: int) -> str:
     return f"{events:,}/{requests:,}{ratio}"
 
 
-def compare_shares(what: str, pair: Pair, limit: float, since: datetime) -> str:
+def compare_shares(
+    what: str, pair: Pair, limit: float, since: datetime, *, is_before: bool = False
+) -> str:
     """Return both revisions' shares and the candidate's limit."""
+    when = " before the switch" if is_before else ""
     return (
         f"{what} {share_of_requests(pair.k_c, pair.n_c)} "
-        f"vs {share_of_requests(pair.k_s, pair.n_s)} on stable, "
+        f"vs {share_of_requests(pair.k_s, pair.n_s)} on stable{when}, "
         f"limit {limit:.2%}, since {time_of_day(since)}"
     )
 

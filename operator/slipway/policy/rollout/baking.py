@@ -23,6 +23,7 @@ from slipway.policy.rollout.promotion import promote
 from slipway.policy.rollout.raising import raise_within_bake
 from slipway.policy.rollout.rolling_back import act_on_evidence
 from slipway.policy.rollout.straight import go_straight
+from slipway.policy.rollout.switching import is_judged_by_record
 
 EXTENSIONS = {
     Reason.ARM_NOISE: "a fault is suspected",
@@ -50,9 +51,8 @@ def bake(draft: Draft) -> Draft:
         return give_back(draft, alarm)
     judgement = deciding_judgement(draft.facts.judgements)
     if judgement.verdict is Verdict.FAIL:
-        return act_on_evidence(
-            draft, Outcome.ROLLED_BACK, judgement.as_cause, metric=judgement.name
-        )
+        outcome = Outcome.ABORTED if is_judged_by_record(draft) else Outcome.ROLLED_BACK
+        return act_on_evidence(draft, outcome, judgement.as_cause, metric=judgement.name)
 
     if draft.memory.skipped_weight == draft.written_weight:
         return _leave_bake(draft)

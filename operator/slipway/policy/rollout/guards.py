@@ -11,9 +11,9 @@ from slipway.api.modeldeployment import HookStage, Stage
 from slipway.api.reasons import Reason
 from slipway.api.times import to_wire
 from slipway.policy.container_evidence import why_not_ready
-from slipway.policy.ladder import Rung
+from slipway.policy.ladder import ALL, Rung
 from slipway.policy.rollout.capacity import share_needs
-from slipway.policy.rollout.climb import ALL, rungs_to_climb
+from slipway.policy.rollout.climb import rungs_to_climb
 from slipway.policy.rollout.consent import require_consent
 from slipway.policy.rollout.deadline import limit_wait
 from slipway.policy.rollout.draft import SAFETY_POLL, Agreed, Answer, Draft, Held
@@ -105,10 +105,11 @@ def is_approved(draft: Draft, rung: Rung) -> Answer:
     """Hold where the step needs the approval of a person, and nobody has given it."""
     if not rung.needs_approval or draft.memory.approved_weight == rung.weight:
         return Agreed(draft)
+    what = "the switch" if rung.is_bake else f"step {rung.number}"
     held = draft.enter(
         Stage.PROGRESSING,
         Reason.AWAITING_APPROVAL,
-        f"step {rung.number} ({rung.weight}%) is waiting for approval",
+        f"{what} ({rung.weight}%) is waiting for approval",
         shown=Stage.AWAITING_APPROVAL,
         requeue_after=_next_look(draft),
     )

@@ -20,6 +20,7 @@ from slipway.policy.rollout.rolling_back import act_on_evidence
 from slipway.policy.rollout.scheduling import await_schedule, is_choosing_steps
 from slipway.policy.rollout.shadow_record import first_weight
 from slipway.policy.rollout.straight import go_straight
+from slipway.policy.rollout.switching import switch
 
 
 def progress(draft: Draft) -> Draft:
@@ -36,7 +37,9 @@ def progress(draft: Draft) -> Draft:
     if written == 0:
         if is_choosing_steps(draft):
             return await_schedule(draft)
-        return raise_weight(draft, find_first_rung(rungs, first_weight(draft.memory)))
+        first = find_first_rung(rungs, first_weight(draft.memory))
+        switches = draft.spec.rollout.switches_once
+        return switch(draft, first) if switches else raise_weight(draft, first)
     if written >= find_bake(rungs).weight:
         return bake(draft.enter(Stage.BAKING, Reason.BAKING, "the bake begins"))
 

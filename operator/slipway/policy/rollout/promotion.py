@@ -4,13 +4,12 @@ from dataclasses import replace
 
 from slipway.api.modeldeployment import AnalysisMode, LastRollback, Outcome, Stage
 from slipway.api.reasons import Reason
-from slipway.policy.ladder import keep_steps
+from slipway.policy.ladder import ALL, keep_steps
 from slipway.policy.rollout.after_promotion import (
     begin_watching,
     find_evidence_against_stable,
     find_judged_level,
 )
-from slipway.policy.rollout.climb import ALL
 from slipway.policy.rollout.draft import IN_TRAFFIC, SAFETY_POLL, Draft
 from slipway.policy.rollout.rejections import record_outcome
 from slipway.policy.rollout.rolling_back import note_restored

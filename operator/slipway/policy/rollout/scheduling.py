@@ -22,6 +22,7 @@ from slipway.policy.measured_traffic import LONGEST_SECONDS
 from slipway.policy.rollout.active_clock import active_seconds
 from slipway.policy.rollout.draft import SAFETY_POLL, Draft
 from slipway.policy.rollout.recall import recall
+from slipway.policy.rollout.switching import is_record_open
 
 OPEN_IN = frozenset({Stage.STARTING, Stage.CHECKING, Stage.SHADOWING, Stage.PROGRESSING})
 """Stages in which a schedule may still be missing."""
@@ -31,9 +32,10 @@ MEASURED_WITHIN_SECONDS = 2 * LONGEST_SECONDS
 """Of active time, with a restart of the operator in between; then the defaults count."""
 
 
-def awaits_schedule(facts: Facts, now: datetime) -> bool:
+def awaits_measurement(facts: Facts, now: datetime) -> bool:
     """Return whether the traffic is to be measured, by what the last pass left."""
-    return is_schedule_open(Draft(recall(facts), facts, now))
+    draft = Draft(recall(facts), facts, now)
+    return is_schedule_open(draft) or is_record_open(draft)
 
 
 def is_schedule_open(draft: Draft) -> bool:
@@ -52,7 +54,7 @@ def is_schedule_open(draft: Draft) -> bool:
 
 def is_choosing_steps(draft: Draft) -> bool:
     """Return whether the first weight is not known yet."""
-    return is_schedule_open(draft) and draft.spec.rollout.steps is None
+    return is_schedule_open(draft) and draft.spec.rollout.chooses_steps
 
 
 def fix_schedule(draft: Draft) -> Draft:
@@ -67,7 +69,7 @@ def fix_schedule(draft: Draft) -> Draft:
     is_known = measured is not None and measured.is_telling
 
     # A candidate that has traffic already has climbed the default steps.
-    climbs = draft.spec.rollout.steps is None and draft.written_weight > 0
+    climbs = draft.spec.rollout.chooses_steps and draft.written_weight > 0
     if climbs:
         return _note(draft, Schedule(weights=list(DEFAULT_WEIGHTS)))
     if measured is None or not is_known:
@@ -91,4 +93,4 @@ def _leaves_something_open(draft: Draft) -> bool:
     """Return whether steps or deadline, or whether answers are compared, depends on the traffic."""
     rollout = draft.spec.rollout
     may_be_compared = draft.memory.stage in BEFORE_PAIRS and leaves_it_open(rollout)
-    return rollout.steps is None or rollout.deadline_seconds is None or may_be_compared
+    return rollout.chooses_steps or rollout.deadline_seconds is None or may_be_compared

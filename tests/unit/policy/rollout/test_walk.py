@@ -2,6 +2,7 @@
 
 import random
 from datetime import timedelta
+from itertools import cycle
 
 import pytest
 from slipway.api.modeldeployment import Outcome, Stage
@@ -268,6 +269,8 @@ STEPS: tuple[dict[str, object], ...] = (
     {"bakeControlPercent": 0, "bakeSeconds": 30},
     {"afterPromotion": {"mode": "RollBack"}},
     {"afterPromotion": {"mode": "Off"}},
+    {"strategy": "BlueGreen"},
+    {"strategy": "BlueGreen", "bakeSeconds": 30, "approval": "Required"},
 )
 """What people make of the steps of a rollout that is under way."""
 
@@ -303,6 +306,12 @@ def crowd(replicas: int) -> dict[str, object]:
     }
 
 
+def switching(strategy: str, replicas: int) -> dict[str, object]:
+    """A spec whose rollouts have one switch and no steps."""
+    rollout = {"strategy": strategy, "bakeSeconds": 30}
+    return {"scaling": {"minReplicas": replicas}, "rollout": rollout}
+
+
 ONE_SERVER = [pytest.param(seed, 1, {}, id=str(seed)) for seed in range(40)]
 MANY_SERVERS = [
     pytest.param(seed, replicas, crowd(replicas), id=f"{seed} with {replicas} servers")
@@ -310,7 +319,16 @@ MANY_SERVERS = [
 ]
 
 
-@pytest.mark.parametrize(("seed", "replicas", "standing"), [*ONE_SERVER, *MANY_SERVERS])
+ONE_SWITCH = [
+    pytest.param(seed, replicas, switching(strategy, replicas), id=f"{seed} by {strategy}")
+    for strategy, seeds in (("BlueGreen", range(100, 112)),)
+    for seed, replicas in zip(seeds, cycle((1, 3)), strict=False)
+]
+
+
+@pytest.mark.parametrize(
+    ("seed", "replicas", "standing"), [*ONE_SERVER, *MANY_SERVERS, *ONE_SWITCH]
+)
 def test_a_random_walk_keeps_every_promise_and_ends_where_a_calm_one_does(
     seed: int, replicas: int, standing: dict[str, object]
 ) -> None:

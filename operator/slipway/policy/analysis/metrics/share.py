@@ -81,6 +81,9 @@ class ShareMetric:
     maximum: float | None = None
     """Fixed limit instead of the comparison."""
     shared_at: float = SHARED_FAULT
+    before: Pair | None = None
+    """Requests and events of stable before the switch that `maximum` rests on; None: stable has
+    traffic now, and its own requests count."""
     is_open: Open = NOTHING_OPEN
     """Requests of the candidate and of stable that began in this step and have no answer yet."""
     ratios: tuple[float, ...] = RATIOS
@@ -107,6 +110,11 @@ class ShareMetric:
             return self.maximum
         return min(1.0, self.relative * stable + self.absolute)
 
+    def count_answered(self, pair: Pair) -> int:
+        """Return the requests that have an answer, of the revision that has fewer of them."""
+        candidate = pair.n_c - self.is_open[0]
+        return candidate if self.before is not None else min(candidate, pair.n_s - self.is_open[1])
+
 
 def assess_share(
     share: ShareMetric,
@@ -122,7 +130,10 @@ def assess_share(
     log_e, guard_margin = weigh_evidence(after, share.maximum)
     pair = after.step
     limit = share.limit(pair.k_s / pair.n_s if pair.n_s else 0.0)
-    text = wording.compare_shares(share.what, pair, limit, look.base.since)
+    beside = Pair(pair.n_c, pair.k_c, share.before.n_s, share.before.k_s) if share.before else pair
+    text = wording.compare_shares(
+        share.what, beside, limit, look.base.since, is_before=share.before is not None
+    )
     figures = text + wording.lost_state_note(max(after.lost, look.base.lost))
 
     # Made once, with its verdict: to change a judgement later costs more than to reach it.
@@ -155,7 +166,7 @@ def describe_share(
     share: ShareMetric, memory: ShareMemory, limit: float, look: Look, said: Said
 ) -> Judgement:
     """Return the judgement with the step's numbers."""
-    pair = memory.step
+    pair, stable = memory.step, share.before or memory.step
     verdict, reason, message = said
 
     return Judgement(
@@ -164,10 +175,10 @@ def describe_share(
         reason,
         message,
         candidate=min(1.0, pair.k_c / pair.n_c) if pair.n_c else None,
-        baseline=min(1.0, pair.k_s / pair.n_s) if pair.n_s else None,
+        baseline=min(1.0, stable.k_s / stable.n_s) if stable.n_s else None,
         limit=limit,
         samples=pair.n_c,
-        baseline_samples=pair.n_s,
+        baseline_samples=stable.n_s,
         role=share.role,
         since=wording.timestamp(look.base.since),
         looks=memory.looks,
@@ -295,14 +306,15 @@ def _own_verdict(
     if unproven is not None:
         return Verdict.INCONCLUSIVE, Reason.UNPROVEN, f"{unproven}: {text}"
 
-    answered = min(pair.n_c - share.is_open[0], pair.n_s - share.is_open[1])
-    if memory.best >= plan.pass_at and answered >= plan.min_samples:
+    if memory.best >= plan.pass_at and share.count_answered(pair) >= plan.min_samples:
         left = look.slowest_seconds - look.step_time.total_seconds()
         if left > 0:
             wait = f"waiting {wording.time_to_plan(left)} for answers as slow as some of stable's"
             return Verdict.INCONCLUSIVE, Reason.UNDECIDED, f"{wait}: {text}"
-        ruled_out = f"more than {plan.max_harm:.2%} of all requests harmed"
-        message = f"{text}; ruled out at {plan.next_weight}%: {ruled_out}"
+        harm = f"more than {plan.max_harm:.2%} of all requests harmed"
+        if share.before is not None:
+            harm = "more than the limit"
+        message = f"{text}; ruled out at {plan.next_weight}%: {harm}"
         return Verdict.PASS, Reason.WITHIN_HARM, message
 
     waits = share.is_open[0] > 0 and log_better(memory.wealth) >= plan.pass_at
@@ -360,7 +372,7 @@ def _what_is_missing(share: ShareMetric, memory: ShareMemory, look: Look) -> str
     relative = share.ruled_out if share.maximum is None else 0.0
     more = needed_for_pass(pair, relative, margin, plan.pass_at - memory.best, share.better_bets)
 
-    if pair.n_s < plan.min_samples <= pair.n_c:
+    if share.before is None and pair.n_s < plan.min_samples <= pair.n_c:
         return f"needs {plan.min_samples - pair.n_s} more requests on stable"
     if more is None:
         return "at this ratio, more requests cannot rule out harm"

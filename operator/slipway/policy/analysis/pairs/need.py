@@ -5,6 +5,7 @@ from slipway.api.modeldeployment import (
     ModelDeploymentSpec,
     Rollout,
     ShadowMode,
+    Strategy,
 )
 from slipway.policy.analysis.wording import time_to_plan
 
@@ -23,6 +24,8 @@ def find_ban(rollout: Rollout) -> str | None:
     """Return why the spec wants no comparison, in words."""
     if rollout.shadow.mode is ShadowMode.OFF:
         return "rollout.shadow.mode is Off"
+    if rollout.strategy is Strategy.RECREATE:
+        return "strategy Recreate never runs two revisions at once"
     if rollout.asks_for_pairs:
         return None
     if rollout.analysis.mode is not AnalysisMode.AUTO:
@@ -39,6 +42,8 @@ def find_need(
     """
     if per_second <= 0:
         return False, NO_REQUESTS
+    if spec.rollout.switches_once:
+        return True, "all requests move at once, and pairs are the only look before that"
     if spec.model.golden_set is None:
         return True, "there is no golden set"
     rate = f"{per_second:.3g} requests/s"

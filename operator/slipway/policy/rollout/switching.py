@@ -1,0 +1,73 @@
+"""The one switch of a rollout without steps: what stable is gets recorded, then everything moves.
+
+Afterwards nobody is left to compare with at the same moment, so the record is what the candidate is
+judged by. It is stored before the switch: an operator that is killed in between still knows it.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from slipway.api.modeldeployment import AnalysisMode, Stage
+from slipway.api.reasons import Reason, Why
+from slipway.api.times import from_wire
+from slipway.policy.ladder import ALL, Rung
+from slipway.policy.rollout.draft import Draft, Held
+from slipway.policy.rollout.guards import ask_guards, guards_before_weight
+from slipway.policy.rollout.inconclusive import await_verdict
+from slipway.policy.rollout.raising import raise_weight
+from slipway.policy.stable_record import record_stable
+
+BEFORE_SWITCH = frozenset({Stage.STARTING, Stage.CHECKING, Stage.SHADOWING, Stage.PROGRESSING})
+"""Stages in which stable still answers everybody."""
+FRESH = timedelta(minutes=1)
+"""A record that is older is taken again: a person or a window held the switch meanwhile."""
+LONGEST_SECONDS = 300
+"""In which a model with few requests is waited for; then there is no record."""
+NEXT_PASS = timedelta(seconds=0.2)
+
+
+def is_record_open(draft: Draft) -> bool:
+    """Return whether the requests of stable are counted for its record."""
+    memory, rollout = draft.memory, draft.spec.rollout
+    is_judged = memory.unjudged is None and rollout.analysis.mode is not AnalysisMode.OFF
+    is_under_way = bool(draft.candidate) and draft.stable is not None and memory.outcome is None
+    is_before = memory.stage in BEFORE_SWITCH and draft.written_weight == 0
+    return rollout.switches_once and is_judged and is_under_way and is_before
+
+
+def is_judged_by_record(draft: Draft) -> bool:
+    """Return whether nothing was compared at the same moment: an outage looks the same."""
+    return draft.memory.recorded is not None and draft.written_weight >= ALL
+
+
+def switch(draft: Draft, rung: Rung) -> Draft:
+    """Give the candidate all of the traffic, once everybody agrees and stable is recorded."""
+    answer = ask_guards(guards_before_weight(rung), draft)
+    if isinstance(answer, Held):
+        return answer.draft
+    waiting = take_record(answer.draft, Stage.PROGRESSING)
+    return waiting if waiting is not None else raise_weight(answer.draft, rung)
+
+
+def take_record(draft: Draft, stage: Stage) -> Draft | None:
+    """Return the draft that waits for the record of stable, or stores it; None: it is there."""
+    if draft.spec.rollout.analysis.mode is AnalysisMode.OFF or _has_fresh_record(draft):
+        return None
+
+    measured = draft.facts.measured
+    record = record_stable(measured, draft.now) if measured is not None else None
+    if record is not None:
+        draft = draft.remember(replace(draft.memory, recorded=record))
+        message = f"recorded {record.requests:,} requests of stable before the switch"
+        return draft.enter(stage, Reason.PROGRESSING, message, requeue_after=NEXT_PASS)
+    if measured is not None and measured.seconds >= LONGEST_SECONDS:
+        return None
+    held = draft.enter(stage, Reason.MEASURING_TRAFFIC, "")
+    message = "waiting for 100 requests of stable, to judge the switch by"
+    return await_verdict(held, Why(Reason.MEASURING_TRAFFIC, message))
+
+
+def _has_fresh_record(draft: Draft) -> bool:
+    record = draft.memory.recorded
+    at = from_wire(record.at) if record is not None else None
+    return at is not None and draft.now - at < FRESH
