@@ -46,6 +46,8 @@ class MeasuredTraffic:
     """Requests of stable between the readings, and those that failed."""
     latency_of_stable: Latency | None = None
     """Between the readings."""
+    total_of_stable: tuple[int, int] = (0, 0)
+    """As `of_stable`, since the routers started; `latency` is too."""
 
     @property
     def per_second(self) -> float:
@@ -97,6 +99,7 @@ def measure_traffic(before: TrafficTotals, after: TrafficTotals) -> MeasuredTraf
         after.error_ratio,
         after.latency,
         of_stable=(answered, min(failed, answered)),
+        total_of_stable=after.of_stable,
         latency_of_stable=_subtract_latency(after.latency, before.latency),
     )
 

@@ -6,6 +6,7 @@ revision (`policy.promotion_watch`): twice what the record bounds, and half a po
 
 from datetime import datetime
 
+from slipway.api.counters import Latency
 from slipway.api.modeldeployment import StableRecord
 from slipway.api.times import to_wire
 from slipway.policy.measured_traffic import MeasuredTraffic
@@ -17,10 +18,24 @@ SLOW_FLOOR_MILLIS = 25.0
 
 def record_stable(measured: MeasuredTraffic, now: datetime) -> StableRecord | None:
     """Return what stable was between two readings; None where it answered too few requests."""
-    requests, errors = measured.of_stable
+    return _make_record(measured.of_stable, measured.latency_of_stable, now)
+
+
+def record_since_start(measured: MeasuredTraffic, now: datetime) -> StableRecord | None:
+    """Return what stable was since the routers started; None where it answered too few requests.
+
+    It takes in whatever went wrong in all that time, so it is the second choice.
+    """
+    return _make_record(measured.total_of_stable, measured.latency, now)
+
+
+def _make_record(
+    counted: tuple[int, int], latency: Latency | None, now: datetime
+) -> StableRecord | None:
+    requests, errors = counted
     if requests < LEAST_REQUESTS:
         return None
-    latency = measured.latency_of_stable
+    errors = min(errors, requests)
     edge, slow = find_slow(latency, requests, floor_millis=SLOW_FLOOR_MILLIS)
     return StableRecord(
         requests=requests, errors=errors, slow_millis=edge, slow=slow, at=to_wire(now)

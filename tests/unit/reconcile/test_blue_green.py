@@ -17,14 +17,6 @@ async def serving_one(**spec: Any) -> OperatorWorld:
     return world
 
 
-def revision_of(world: OperatorWorld, version: str) -> str:
-    found = {
-        item["data"]["version"]: item["data"]["revision"]
-        for item in world.api.list(kinds.CONTROLLER_REVISION, "vision")
-    }
-    return str(found[version])
-
-
 def previewed(world: OperatorWorld) -> str:
     selector = world.find(kinds.SERVICE, "digits-preview")["spec"]["selector"]
     return str(selector[names.LABEL_REVISION])

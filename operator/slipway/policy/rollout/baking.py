@@ -23,7 +23,7 @@ from slipway.policy.rollout.promotion import promote
 from slipway.policy.rollout.raising import raise_within_bake
 from slipway.policy.rollout.rolling_back import act_on_evidence
 from slipway.policy.rollout.straight import go_straight
-from slipway.policy.rollout.switching import is_judged_by_record
+from slipway.policy.rollout.switching import is_judged_by_record, recover_record
 
 EXTENSIONS = {
     Reason.ARM_NOISE: "a fault is suspected",
@@ -46,6 +46,7 @@ def bake(draft: Draft) -> Draft:
     if not rungs_to_climb(draft):
         return go_straight(draft)
 
+    draft = recover_record(draft)
     alarm = find_alarm(draft)
     if alarm is not None:
         return give_back(draft, alarm)

@@ -15,7 +15,7 @@ from slipway.policy.rollout.draft import Draft, Held
 from slipway.policy.rollout.guards import ask_guards, guards_before_weight
 from slipway.policy.rollout.inconclusive import await_verdict
 from slipway.policy.rollout.raising import raise_weight
-from slipway.policy.stable_record import record_stable
+from slipway.policy.stable_record import record_since_start, record_stable
 
 BEFORE_SWITCH = frozenset({Stage.STARTING, Stage.CHECKING, Stage.SHADOWING, Stage.PROGRESSING})
 """Stages in which stable still answers everybody."""
@@ -32,7 +32,20 @@ def is_record_open(draft: Draft) -> bool:
     is_judged = memory.unjudged is None and rollout.analysis.mode is not AnalysisMode.OFF
     is_under_way = bool(draft.candidate) and draft.stable is not None and memory.outcome is None
     is_before = memory.stage in BEFORE_SWITCH and draft.written_weight == 0
-    return rollout.switches_once and is_judged and is_under_way and is_before
+    is_due = is_before or _lacks_record(draft)
+    return rollout.switches_once and is_judged and is_under_way and is_due
+
+
+def recover_record(draft: Draft) -> Draft:
+    """Return the draft with what is still known of stable, where its record was lost.
+
+    Its requests of the rollout cannot be told from earlier ones any more; the routers' counters
+    have all of them.
+    """
+    measured = draft.facts.measured
+    if not draft.spec.rollout.switches_once or not _lacks_record(draft) or measured is None:
+        return draft
+    return draft.remember(replace(draft.memory, recorded=record_since_start(measured, draft.now)))
 
 
 def is_judged_by_record(draft: Draft) -> bool:
@@ -61,10 +74,14 @@ def take_record(draft: Draft, stage: Stage) -> Draft | None:
         message = f"recorded {record.requests:,} requests of stable before the switch"
         return draft.enter(stage, Reason.PROGRESSING, message, requeue_after=NEXT_PASS)
     if measured is not None and measured.seconds >= LONGEST_SECONDS:
-        return None
+        return None  # the bake looks further back
     held = draft.enter(stage, Reason.MEASURING_TRAFFIC, "")
     message = "waiting for 100 requests of stable, to judge the switch by"
     return await_verdict(held, Why(Reason.MEASURING_TRAFFIC, message))
+
+
+def _lacks_record(draft: Draft) -> bool:
+    return draft.memory.recorded is None and draft.written_weight >= ALL
 
 
 def _has_fresh_record(draft: Draft) -> bool:

@@ -126,3 +126,12 @@ def test_without_requests_nothing_is_switched_by_itself() -> None:
     world.settle(200)
     assert world.serving() is None or world.serving() == "1"
     assert all(weights.get("2", 0) == 0 for weights in world.written_weights())
+
+
+def test_a_record_that_was_lost_is_replaced_by_what_the_routers_counted_before() -> None:
+    world = switched(serving_one())
+    world.lose_status()
+    world.settle(100)
+    assert world.serving() == "2"
+    assert world.outcomes()[-1] == ("2", Outcome.PROMOTED), world.log[-5:]
+    assert world.md.status.history[-1].unjudged is None
