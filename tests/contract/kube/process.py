@@ -124,7 +124,8 @@ class Replica:
 class Office:
     """Starts replicas, and ends them all."""
 
-    def __init__(self, path: Path, namespace: str) -> None:
+    def __init__(self, path: Path, namespace: str, **further: object) -> None:
+        """`further` are settings beside those that every operator needs."""
         self._path = path
         self._replicas: list[Replica] = []
         settings = {
@@ -133,6 +134,7 @@ class Office:
             "lease": LEASE,
             "operatorImage": "registry.example/operator",
             "router": {"envoyImage": "registry.example/envoy"},
+            **further,
         }
         (path / "settings.yaml").write_text(yaml.safe_dump(settings))
 

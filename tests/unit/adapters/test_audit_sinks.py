@@ -19,6 +19,8 @@ from slipway.adapters.audit_sinks import AuditSinks, pause_seconds
 from slipway.policy.audit import AuditLine
 from slipway.settings import AuditSettings, AuditSink
 
+from tests.unit.agent.waiting import until
+
 AT = datetime(2026, 11, 29, 9, 0, tzinfo=UTC)
 PROMOTED = AuditLine(
     id="uid/3a1e3eef/Promoted/2026-11-29T09:00:00.000Z",
@@ -162,7 +164,7 @@ async def test_a_slow_receiver_is_asked_again_and_holds_up_no_other() -> None:
         lame = AuditSink(name="lame", url=a, timeout_seconds=0.2)
         async with sending(lame, a_sink(b)) as sinks:
             sinks.offer([line(1)])
-            await until(lambda: quick.ids == ["uid/1"])
+            await until("the quick one has it", lambda: quick.ids == ["uid/1"])
             assert await sent(sinks) == {"delivered": 1}
             assert [number for _, result, number in sinks.results() if result == "delivered"] == [
                 1,
@@ -181,7 +183,7 @@ async def test_a_receiver_that_restarts_gets_everything_in_order(
             sinks.offer([line(1)])
             await sent(sinks)
         sinks.offer([line(2), line(3)])
-        await until(lambda: any("takes no events" in it.getMessage() for it in caplog.records))
+        await until("the log has it", lambda: "takes no events" in caplog.text)
         async with receiver.serving(port):
             assert await sent(sinks) == {"delivered": 3}
 
@@ -260,7 +262,7 @@ async def test_a_file_without_an_address_is_said_and_no_address_ever(
         path.write_text(text)
     async with sending(AuditSink(name="chat", url_file=str(path))) as sinks:
         sinks.offer([line(1)])
-        await until(lambda: any("takes no events" in it.getMessage() for it in caplog.records))
+        await until("the log has it", lambda: "takes no events" in caplog.text)
         assert list(sinks.waiting()) in ([("chat", 0)], [("chat", 1)])
 
     assert "secret-path" not in caplog.text
@@ -292,7 +294,7 @@ async def test_people_are_not_told_again_what_a_predecessor_told() -> None:
         slack = AuditSink.model_validate({"name": "slack", "url": a, "format": "Slack"})
         async with sending(slack, a_sink(b)) as sinks:
             sinks.offer([line(1, fields={**PROMOTED.fields, "recalled": True})])
-            await until(lambda: archive.ids == ["uid/1"])
+            await until("the archive has it", lambda: archive.ids == ["uid/1"])
 
     assert chat.requests == []
 
@@ -311,11 +313,3 @@ def test_pauses_grow_to_a_minute() -> None:
     assert 0.5 <= pauses[0] <= 1
     assert max(pauses) <= 60
     assert min(pauses[10:]) >= 30
-
-
-async def until(is_so: Any) -> None:
-    for _ in range(2000):
-        if is_so():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("not so")
