@@ -1,5 +1,6 @@
 """What sinks of the audit trail are sent: events of CloudEvents, or messages for people."""
 
+import importlib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,11 @@ class AuditMessage:
 
     content_type: str
     body: bytes
+
+
+def load_library() -> None:
+    """Import what CloudEvents are written with: a tenth of a second, which no pass should wait."""
+    importlib.import_module("cloudevents.core.bindings.http")
 
 
 def write_message(line: AuditLine, form: AuditFormat, source: str) -> AuditMessage:

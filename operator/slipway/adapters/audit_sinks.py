@@ -20,7 +20,7 @@ import aiohttp
 
 from slipway import __version__
 from slipway.adapters import untrusted_http
-from slipway.adapters.audit_messages import AuditMessage, write_message
+from slipway.adapters.audit_messages import AuditMessage, load_library, write_message
 from slipway.policy.audit import AuditLine
 from slipway.settings import AuditFormat, AuditSettings, AuditSink
 
@@ -110,6 +110,8 @@ class Delivery:
 
     async def run(self) -> None:
         """Send what is there, for ever."""
+        if self._sink.format is AuditFormat.CLOUD_EVENTS:
+            await asyncio.to_thread(load_library)
         while True:
             await self._is_filled.wait()
             pause = await self._deliver(self._take())

@@ -120,6 +120,16 @@ def test_a_kind_that_cannot_be_listed_is_told(rules: Path) -> None:
     alerting(rules, series, 20, "SlipwayCannotRead", "kind=Pod", "namespace=vision")
 
 
+def test_an_event_that_a_sink_did_not_get_is_told(rules: Path) -> None:
+    series = {
+        'slipway_audit_events_total{sink="archive",result="delivered"}': "0 5 9 9 9",
+        'slipway_audit_events_total{sink="archive",result="refused"}': "0 0 0 0 1",
+        'slipway_audit_events_total{sink="chat",result="expired"}': "0 0 0 0 0",
+    }
+    alerting(rules, series, 3, "SlipwayAuditDropped")
+    alerting(rules, series, 4, "SlipwayAuditDropped", "sink=archive")
+
+
 def queries(title: str) -> list[str]:
     text = (helm.CHART / "files/dashboard.json").read_text().replace("$namespace", ".*")
     loaded = json.loads(text.replace("$model", ".*"))

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -306,6 +308,12 @@ async def test_without_sinks_nothing_is_kept() -> None:
     assert not sinks.is_on
     assert not sinks._known
     await sinks.run()
+
+
+def test_an_operator_without_sinks_loads_no_library_for_them() -> None:
+    code = "import sys, slipway.manager.main; print('cloudevents' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_pauses_grow_to_a_minute() -> None:
