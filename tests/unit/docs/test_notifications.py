@@ -2,7 +2,9 @@
 
 import json
 import re
+from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from slipway.policy.audit import ACTION_DONE, ACTION_REFUSED, MOVED, AuditLine, 
 from slipway.settings import AuditFormat, AuditSettings
 
 from tests.pages import ROOT, blocks
+from tests.unit.adapters.test_audit_sinks import Receiver, sending, sent
 from tests.unit.reconcile.world import OperatorWorld
 
 PAGE = ROOT / "docs/notifications.md"
@@ -96,6 +99,33 @@ async def test_teams_gets_a_card_whose_text_is_no_markdown() -> None:
         "[look](https://evil.example)",
     ]
     assert body[0]["inlines"][0]["color"] == "Attention"
+
+
+async def test_the_sinks_of_the_page_reach_their_receivers(tmp_path: Path) -> None:
+    receivers = {name: Receiver() for name in ("archive", "slack", "teams")}
+    async with AsyncExitStack() as stack:
+        sinks = []
+        for sink in sinks_of_the_page().sinks:
+            (tmp_path / sink.name).write_text(
+                await stack.enter_async_context(receivers[sink.name].serving())
+            )
+            given = {"url": "", "url_file": str(tmp_path / sink.name), "authorization_file": ""}
+            sinks.append(sink.model_copy(update=given))
+        sending_all = await stack.enter_async_context(sending(*sinks))
+        promotion = await a_promotion()
+        elsewhere = replace(promotion, id="2", fields={**promotion.fields, "namespace": "speech"})
+        sending_all.offer([promotion, elsewhere, replace(promotion, id="3", type=MOVED)])
+        await sent(sending_all)
+
+    assert {name: len(it.taken) for name, it in receivers.items()} == {
+        "archive": 3,
+        "slack": 2,
+        "teams": 1,
+    }
+    [card] = receivers["teams"].taken
+    assert card.headers["Content-Type"] == "application/json"
+    assert json.loads(card.body) == said(promotion, AuditFormat.TEAMS)
+    assert json.loads(receivers["slack"].taken[0].body) == said(promotion, AuditFormat.SLACK)
 
 
 @pytest.mark.parametrize("form", [AuditFormat.SLACK, AuditFormat.TEAMS])
