@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from tests.bench.analysis.hours import STABLE, HourOutcome, MarginOutcome
+from tests.bench.analysis.hours import STABLE, Hour, HourOutcome, MarginOutcome
+from tests.bench.analysis.many_rollouts import WARM_UP
 from tests.bench.analysis.promises import Answer, hours_rolled_back, margin_passed
 from tests.bench.analysis.rollouts.climb import Result
 from tests.bench.analysis.rollouts.outcome import CaseOutcome, interval, p90
@@ -108,9 +109,14 @@ def hours_without_difference(outcomes: Iterable[HourOutcome]) -> str:
 
 
 def hours_with_fault(outcomes: Iterable[HourOutcome]) -> str:
-    """Return how soon a fault was found, beside what any test needs."""
+    """Return how soon a fault was found, beside what any test needs.
+
+    Of the requests the table says how many the warm-up took, in which nothing counts, and how many
+    come between two looks.
+    """
+    columns = ["fault", "runs", "found", "median", "mean requests", "warm-up", "a look"]
     return table(
-        ["fault", "runs", "found", "median", "mean requests", "limit", "times"],
+        [*columns, "limit", "times", "without warm-up"],
         (
             [
                 outcome.hour.name,
@@ -118,12 +124,24 @@ def hours_with_fault(outcomes: Iterable[HourOutcome]) -> str:
                 percent(outcome.found / outcome.runs),
                 f"{outcome.median_seconds:.0f} s",
                 f"{outcome.mean_requests:.0f}",
+                f"{_warm_up_requests(outcome.hour):g}",
+                f"{_requests_in(outcome.hour, outcome.hour.tick):g}",
                 f"{outcome.needed:.0f}",
                 f"{outcome.mean_requests / outcome.needed:.2f}",
+                f"{(outcome.mean_requests - _warm_up_requests(outcome.hour)) / outcome.needed:.2f}",
             ]
             for outcome in outcomes
         ),
     )
+
+
+def _requests_in(hour: Hour, seconds: int) -> float:
+    return hour.fault.rps * hour.parts[0].weight * seconds
+
+
+def _warm_up_requests(hour: Hour) -> float:
+    """Return how many requests of a fault come in the warm-up; one that begins late has none."""
+    return _requests_in(hour, max(0, WARM_UP - hour.fault.onset))
 
 
 def hours_at_margin(outcomes: Iterable[MarginOutcome]) -> str:
