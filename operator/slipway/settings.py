@@ -307,6 +307,30 @@ class RouterSettings(PodSettings):
     """Of the Services that clients call. Default: the cluster's, one family."""
 
 
+class WalledServers(StrEnum):
+    """Which model servers only routers, checks and the operator may reach."""
+
+    WITH_ACCESS = "WithAccess"
+    """Those of models that say who may call, by keys, tokens or client certificates."""
+    ALL = "All"
+    """All of them."""
+    NONE = "None"
+    """None: whoever reaches a pod may call it."""
+
+
+class ModelNetworkPolicies(SettingsModel):
+    """NetworkPolicies in the namespaces of ModelDeployments."""
+
+    servers: WalledServers = WalledServers.WITH_ACCESS
+    """Which model servers only routers, checks and the operator may reach: WithAccess: those of
+    models that say who may call; All; or None."""
+    servers_from: list[dict[str, Any]] = []
+    """Further peers of a NetworkPolicy that may send requests to these servers."""
+    metrics_from: list[dict[str, Any]] = []
+    """Peers of a NetworkPolicy that may read the metrics of these servers, and of all routers;
+    empty: all."""
+
+
 class PrometheusServer(ForNamespaces):
     """A server that ModelDeployments query by its name; they never see its address or token."""
 
@@ -505,6 +529,7 @@ class Tunables(SettingsModel):
     jobs: JobSettings = JobSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     model_pods: ModelPodSettings = ModelPodSettings()
+    model_network_policies: ModelNetworkPolicies = ModelNetworkPolicies()
     prometheus: list[PrometheusServer] = []
     """Prometheus servers for `rollout.analysis.metrics`."""
     hooks: HookSettings = HookSettings()

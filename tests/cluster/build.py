@@ -73,7 +73,7 @@ NODE = Program(
     settings.KUBERNETES,
     "./.",
     variables=_kubernetes_variables(),
-    sources=("main.go", "go.mod", "go.sum"),
+    sources=("main.go", "enforcer.go", "go.mod", "go.sum"),
 )
 PAUSE = Program("pause", "1", "./pause", sources=("pause/main.go",))
 PROBE = Program("probe", "1", "./probe", sources=("probe/main.go",))

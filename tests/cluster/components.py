@@ -62,7 +62,7 @@ def _addons(layout: Layout) -> Stage:
     node, metrics = f"node/{settings.NODE}", "apiservice/v1beta1.metrics.k8s.io"
     wait = _wait(layout)
     return Stage(
-        (_coredns(layout), _metrics_server(layout)),
+        (_coredns(layout), _enforcer(layout), _metrics_server(layout)),
         (
             (*wait, "--for=create", node),
             (*wait, "--for=condition=Ready", node),
@@ -213,6 +213,19 @@ def _proxy(layout: Layout) -> Component:
 def _coredns(layout: Layout) -> Component:
     command = (str(layout.coredns), "-conf", layout.config("Corefile"))
     return Component("coredns", command, "http://127.0.0.1:8181/ready")
+
+
+def _enforcer(layout: Layout) -> Component:
+    """It sees the traffic between pods because the bridge gives it to the firewall of the node."""
+    address = f"127.0.0.1:{settings.ENFORCER_PORT}"
+    command = (
+        str(layout.node_binary),
+        "kube-network-policies",
+        f"--kubeconfig={layout.kubeconfig('enforcer')}",
+        f"--node={settings.NODE}",
+        f"--health-address={address}",
+    )
+    return Component("kube-network-policies", command, f"http://{address}/")
 
 
 def _metrics_server(layout: Layout) -> Component:

@@ -13,6 +13,7 @@ CLIENTS = (
     "admin",
     "controller-manager",
     "coredns",
+    "enforcer",
     "kubelet",
     "metrics-server",
     "proxy",

@@ -54,6 +54,7 @@ IDENTITIES = (
     Identity("scheduler", "/CN=system:kube-scheduler"),
     Identity("proxy", "/CN=system:kube-proxy"),
     Identity("coredns", "/CN=system:coredns"),
+    Identity("enforcer", "/CN=system:network-policies"),
     Identity("front-proxy", "/CN=front-proxy"),
 )
 """The subjects are those that the API server's built-in roles are bound to."""

@@ -32,6 +32,8 @@ DNS_SERVICE = f"10.{96 + NUMBER}.0.10"
 
 API_PORT = 6443
 METRICS_PORT = 4443
+ENFORCER_PORT = 9080
+"""Where the enforcer of NetworkPolicies says that it is ready."""
 REGISTRY = f"{NODE_ADDRESS}:5000"
 """What the host, containerd and pods alike call the registry; plain HTTP."""
 

@@ -14,6 +14,8 @@ PORT = 9090
 ROUTERS = "routers-by-pod"
 PREDICTIONS = "predictions"
 PREDICTIONS_PORT = 8000
+PEER = {"podSelector": {"matchLabels": {"app": NAME}}}
+"""As a NetworkPolicy of its namespace names it."""
 READY_SECONDS = 90.0
 SEEN = "slipway_router_requests_total"
 

@@ -100,7 +100,7 @@ namespace: {{ .Release.Namespace }}
 operatorImage: {{ include "slipway.image" . }}
 serverImage: {{ .Values.server.image }}
 {{- $_ := required "router.envoyImage: name the router's Envoy image; 'make images' builds it" .Values.router.envoyImage }}
-{{ pick .Values "registry" "registries" "sources" "podUsers" "router" "jobs" "optimizer" "modelPods" "prometheus" "hooks" "audit" "lease" "admission" "rollouts" "watchNamespaces" "workers" "logLevel" | toYaml }}
+{{ pick .Values "registry" "registries" "sources" "podUsers" "router" "jobs" "optimizer" "modelPods" "modelNetworkPolicies" "prometheus" "hooks" "audit" "lease" "admission" "rollouts" "watchNamespaces" "workers" "logLevel" | toYaml }}
 {{- end }}
 
 {{- /* What the operator may do where it watches: one rule per line, and which part of slipway needs it.
@@ -122,7 +122,7 @@ serverImage: {{ .Values.server.image }}
 - {apiGroups: [metrics.k8s.io], resources: [pods], verbs: [list]}  # reconcile.read_memory: what pods hold in a bake, where the cluster serves it
 - {apiGroups: [""], resources: [serviceaccounts], verbs: [get, list, watch, create, patch, delete]}  # reconcile.router: the anchor that owns a namespace's router
 - {apiGroups: [rbac.authorization.k8s.io], resources: [roles, rolebindings], verbs: [get, list, create, patch, delete]}  # reconcile.router: rights of the agents
-- {apiGroups: [networking.k8s.io], resources: [networkpolicies], verbs: [get, list, create, patch, delete]}  # reconcile.router: who reaches the router's counters
+- {apiGroups: [networking.k8s.io], resources: [networkpolicies], verbs: [get, list, create, patch, delete]}  # reconcile.router: who reaches routers, model servers and Jobs
 - {apiGroups: [""], resources: [events], verbs: [get, create, patch]}  # adapters.events: what happened, with numbers; repeats are counted
 {{- if .Values.gateway.enabled }}
 - {apiGroups: [gateway.networking.k8s.io], resources: [httproutes, grpcroutes], verbs: [get, list, create, patch, delete]}  # reconcile.gateways: one of a kind for each ModelDeployment with traffic.gateway

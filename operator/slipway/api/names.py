@@ -49,6 +49,10 @@ ROUTE_PORTS = range(10_000, 20_000)
 ROUTER_NAME = "slipway-router"
 """Name of the ServiceAccount, Role, RoleBinding, Deployment, PodDisruptionBudget and NetworkPolicy
 of a namespace's router."""
+SERVERS_NAME = "slipway-servers"
+"""Name of the NetworkPolicy around a namespace's model servers."""
+JOBS_NAME = "slipway-jobs"
+"""Name of the NetworkPolicy around the pods of a namespace's Jobs."""
 
 MODEL_ROOT = "/models"
 MODEL_DIRECTORY_VERSION = "1"

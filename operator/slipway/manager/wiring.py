@@ -117,6 +117,7 @@ def build_reconcilers(
         settings,
         router_problem=routers.problem_of,
         runs_newest_agent=routers.runs_newest_agent,
+        is_walled=routers.is_walled,
     )
     return {MODEL_DEPLOYMENT: models.reconcile, ROUTER: routers.reconcile}
 

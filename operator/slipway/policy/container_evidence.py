@@ -137,6 +137,9 @@ def why_not_ready(facts: Facts, revision: str) -> Why:
     workload = facts.workloads.get(revision)
     if workload is not None and workload.failure:
         return Why(Reason.PODS_REFUSED, f"pods are refused: {workload.failure}")
+    if workload is None and facts.awaits_policies:
+        problem = f" ({facts.router_problem})" if facts.router_problem else ""
+        return Why(Reason.STARTING, f"waiting for the NetworkPolicies around its pods{problem}")
 
     for pod in facts.pods.get(revision, ()):
         if pod.fetch_exit is not None and pod.fetch_exit.code:

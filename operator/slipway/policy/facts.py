@@ -248,6 +248,8 @@ class Facts:
     """Of hooks, by the key of the question."""
     router_problem: str | None = None
     """Why the namespace's router is not as it should be."""
+    awaits_policies: bool = False
+    """The NetworkPolicies around the model's servers are not there yet: no new server may start."""
     runs_newest_agent: bool = True
     """Every router pod understands everything that a route can ask for."""
     acknowledged_at: datetime | None = None

@@ -82,13 +82,18 @@ class Reconciler:
         *,
         router_problem: Callable[[str], str | None],
         runs_newest_agent: Callable[[str], bool],
+        is_walled: Callable[[str, str], bool],
     ) -> None:
-        """Ask of a namespace's router why it is not as it should be, and what its pods run."""
+        """Ask of a namespace's router why it is not as it should be, and what its pods run.
+
+        `is_walled` tells of a namespace's model whether its servers may start.
+        """
         self._cache = cache
         self._ports = ports
         self._settings = settings
         self._router_problem = router_problem
         self._runs_newest_agent = runs_newest_agent
+        self._is_walled = is_walled
         self._guard = Guard()
         self._hooks = ServiceHooks(ports.hooks, ports.cluster, settings.hooks.allowed_hosts)
         self._sources = MetricSources(
@@ -432,6 +437,7 @@ class Reconciler:
             facts,
             router_problem=self._router_problem(namespace),
             runs_newest_agent=self._runs_newest_agent(namespace),
+            awaits_policies=not self._is_walled(namespace, md.metadata.name),
         )
         return self._acknowledgements.note(key, facts, now)
 

@@ -68,6 +68,8 @@ class RevisionWriter:
     async def _run_revision(self, decided: Decided, stored: StoredRevision, replicas: int) -> None:
         name = stored.fact.meta.name
         running = decided.facts.workloads.get(stored.fact.name)
+        if running is None and decided.facts.awaits_policies:
+            return  # the router's pass writes them, and wakes this object afterwards
         service = find_service(decided.children, name)
 
         # what is missing or was touched, or may have been, is compared with the snapshot

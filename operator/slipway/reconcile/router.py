@@ -26,6 +26,7 @@ from slipway.reconcile.projections import (
 )
 from slipway.reconcile.router_objects import WAIT_SECONDS, RouterObjects
 from slipway.reconcile.writer import ObjectWriter
+from slipway.render.network_policies import Walls
 from slipway.render.router import (
     NEWEST_AGENT_VERSIONS,
     RouterSpec,
@@ -34,7 +35,7 @@ from slipway.render.router import (
     render_anchor,
     render_router,
 )
-from slipway.settings import Settings
+from slipway.settings import Settings, WalledServers
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,8 @@ class RouterReconciler:
         self._problems: dict[str, str] = {}
         self._newest: set[str] = set()
         """Namespaces whose routers all run the newest agent."""
+        self._walls: dict[str, Walls] = {}
+        """By namespace, those that stand."""
 
     def problem_of(self, namespace: str) -> str | None:
         """Return why the namespace's router is not as it should be; None: no problem is known."""
@@ -88,6 +91,11 @@ class RouterReconciler:
             return True
         is_newest = known.agent is not None and known.agent.version in NEWEST_AGENT_VERSIONS
         return is_newest and known.is_complete
+
+    def is_walled(self, namespace: str, model: str) -> bool:
+        """Return whether the NetworkPolicies that a model's servers need are there."""
+        standing = self._walls.get(namespace, Walls())
+        return standing.protect(model) or not self._walls_of(namespace).protect(model)
 
     async def reconcile(self, key: Key) -> float | None:
         """Make one namespace's router true; return the seconds until the next pass."""
@@ -135,16 +143,44 @@ class RouterReconciler:
             return WAIT_SECONDS
         uid = await self._ensure_anchor(namespace, anchor)
 
-        # Its objects in their order: rights and policies before the pods that need them.
+        # Its objects in their order: policies and rights before the pods that need them.
         spec = self._spec_of(namespace)
+        if not spec.walls.exist:
+            await self._drop_walls(namespace, uid)
         for manifest, manifest_hash in _render_hashed(namespace, uid, spec):
             wait = await self._ensure_object(manifest, manifest_hash, uid)
             if wait is not None:
                 return wait
+            if manifest["metadata"]["name"] == names.SERVERS_NAME:
+                self._note_walls(namespace, spec.walls)
         if not needs_budget(spec):
             await self._objects.drop_budget(namespace, uid)
 
         return self._objects.next_check(namespace)
+
+    async def _drop_walls(self, namespace: str, anchor_uid: str) -> None:
+        """The Jobs' policy is deleted first, and written second: it is never there alone."""
+        self._walls.pop(namespace, None)
+        for name in (names.JOBS_NAME, names.SERVERS_NAME):
+            await self._objects.drop(kinds.NETWORK_POLICY, namespace, name, anchor_uid)
+
+    def _note_walls(self, namespace: str, walls: Walls) -> None:
+        """Remember which servers are walled in, and wake the models that wait for it."""
+        if self._walls.get(namespace) != walls:
+            self._walls[namespace] = walls
+            self._wake_all(namespace)
+
+    def _walls_of(self, namespace: str) -> Walls:
+        """Return the walls that the namespace's ModelDeployments want."""
+        settings = self._settings.model_network_policies
+        models = self._cache.in_namespace(kinds.MODEL_DEPLOYMENT, namespace, ModelDeployment)
+        closed = {each.metadata.name for each in models if each.spec.traffic.says_who_may_call}
+        wanted: dict[WalledServers, frozenset[str] | None] = {
+            WalledServers.ALL: None,
+            WalledServers.NONE: frozenset(),
+            WalledServers.WITH_ACCESS: frozenset(closed),
+        }
+        return Walls(self._settings.namespace, wanted[settings.servers], settings)
 
     def _spec_of(self, namespace: str) -> RouterSpec:
         router = self._settings.router
@@ -165,6 +201,7 @@ class RouterReconciler:
             concurrency=router.concurrency,
             pods=router,
             users=self._settings.pod_users,
+            walls=self._walls_of(namespace),
         )
 
     def _needs_newest_agent(self, namespace: str) -> bool:
@@ -195,6 +232,7 @@ class RouterReconciler:
         if anchor is None:
             self._unused_since.pop(namespace, None)
             self._objects.forget(namespace)
+            self._walls.pop(namespace, None)
             return None
 
         now = self._clock.now()

@@ -21,7 +21,9 @@ from slipway.api.kinds import (
 )
 from slipway.api.shadow_orders import COMPARER_VARIABLE, MEMORY_VARIABLE
 from slipway.api.shadow_orders import FILE as ORDERS_FILE
+from slipway.render import network_policies
 from slipway.render.envoy import BOOTSTRAP_FILE
+from slipway.render.network_policies import Walls
 from slipway.render.owner import controller_reference
 from slipway.render.placement import render_metadata, render_placement, render_resources
 from slipway.render.pod_security import render_pod_security
@@ -100,6 +102,7 @@ class RouterSpec:
     """Envoy's worker threads."""
     pods: PodSettings = field(default_factory=PodSettings, hash=False)
     users: PodUsers = PodUsers.SLIPWAY
+    walls: Walls = field(default_factory=Walls)
 
     @property
     def has_comparer(self) -> bool:
@@ -158,10 +161,11 @@ def render_anchor(namespace: str) -> Manifest:
 
 def render_router(namespace: str, anchor_uid: str, spec: RouterSpec) -> tuple[Manifest, ...]:
     """Return everything that belongs to the anchor, in the order in which to write it."""
+    # Walls come first: servers wait for theirs.
     objects = [
+        *_render_walls(namespace, anchor_uid, spec.walls),
         _render_object(ROLE, namespace, anchor_uid) | {"rules": _role_rules()},
         _render_object(ROLE_BINDING, namespace, anchor_uid) | _role_binding(namespace),
-        _render_object(NETWORK_POLICY, namespace, anchor_uid) | {"spec": _network_policy_spec()},
     ]
 
     if needs_budget(spec):
@@ -179,13 +183,29 @@ def needs_budget(spec: RouterSpec) -> bool:
     return spec.replicas > 1
 
 
-def _render_object(kind: Kind, namespace: str, anchor_uid: str | None) -> Manifest:
+def _render_walls(namespace: str, anchor_uid: str, walls: Walls) -> list[Manifest]:
+    specs = {names.ROUTER_NAME: network_policies.router_spec(walls, LABELS)}
+    if walls.exist:
+        specs = {
+            names.SERVERS_NAME: network_policies.server_spec(walls, LABELS),
+            names.JOBS_NAME: network_policies.job_spec(walls),
+            **specs,
+        }
+    return [
+        _render_object(NETWORK_POLICY, namespace, anchor_uid, name) | {"spec": spec}
+        for name, spec in specs.items()
+    ]
+
+
+def _render_object(
+    kind: Kind, namespace: str, anchor_uid: str | None, name: str = names.ROUTER_NAME
+) -> Manifest:
     metadata: Manifest = {"labels": LABELS}
     if anchor_uid is not None:
         anchor = controller_reference(SERVICE_ACCOUNT, names.ROUTER_NAME, anchor_uid)
         metadata["ownerReferences"] = [anchor]
 
-    return kind.manifest(namespace, names.ROUTER_NAME, metadata=metadata)
+    return kind.manifest(namespace, name, metadata=metadata)
 
 
 def _role_rules() -> list[Manifest]:
@@ -208,22 +228,6 @@ def _role_binding(namespace: str) -> Manifest:
         "subjects": [
             {"kind": SERVICE_ACCOUNT.kind, "name": names.ROUTER_NAME, "namespace": namespace}
         ],
-    }
-
-
-def _network_policy_spec() -> Manifest:
-    """Clients reach the listeners; operator and Prometheus reach the agent, which only reads."""
-    listeners = {
-        "protocol": "TCP",
-        "port": names.ROUTE_PORTS.start,
-        "endPort": names.ROUTE_PORTS.stop - 1,
-    }
-    agent = {"protocol": "TCP", "port": names.AGENT_PORT}
-
-    return {
-        "podSelector": {"matchLabels": LABELS},
-        "policyTypes": ["Ingress"],
-        "ingress": [{"ports": [listeners, agent]}],
     }
 
 

@@ -31,6 +31,7 @@ var components = map[string]func() int{
 	"kube-scheduler":          func() int { return cli.Run(scheduler.NewSchedulerCommand()) },
 	"kube-proxy":              func() int { return cli.Run(proxy.NewProxyCommand()) },
 	"kubelet":                 func() int { return cli.Run(kubelet.NewKubeletCommand(context.Background())) },
+	"kube-network-policies":   runEnforcer,
 	"kubectl":                 func() int { return runKubectl(kubectl.NewDefaultKubectlCommand()) },
 }
 

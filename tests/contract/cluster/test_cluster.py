@@ -19,6 +19,7 @@ from tests.cluster.wait import wait_for
 pytestmark = pytest.mark.cluster
 
 PORT = 8080
+READY = {"httpGet": {"path": "/", "port": PORT}, "periodSeconds": 1}
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 
 
@@ -71,6 +72,7 @@ def a_pod(cluster: Cluster, name: str, arguments: tuple[str, ...]) -> dict[str, 
         "image": cluster.probe,
         "args": list(arguments),
         "ports": [{"containerPort": PORT}],
+        **({"readinessProbe": READY} if arguments[0] == "serve" else {}),
         "securityContext": security,
     }
 
@@ -85,6 +87,16 @@ def a_pod(cluster: Cluster, name: str, arguments: tuple[str, ...]) -> dict[str, 
             "terminationGracePeriodSeconds": 1,
             "containers": [container],
         },
+    }
+
+
+def a_policy(cluster: Cluster, name: str) -> dict[str, Any]:
+    """Return a policy that lets nobody reach the pod of this name."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": cluster.namespace},
+        "spec": {"podSelector": {"matchLabels": {"app": name}}, "policyTypes": ["Ingress"]},
     }
 
 
@@ -144,6 +156,25 @@ def test_a_name_outside_the_cluster_is_refused_at_once(cluster: Cluster) -> None
 def test_a_pod_reaches_a_service_by_name(cluster: Cluster, server: str) -> None:
     url = f"http://{server}.{cluster.namespace}.svc.cluster.local/"
     assert cluster.in_pod("get", url).strip() == server
+
+
+def test_a_network_policy_keeps_pods_out_and_lets_the_kubelet_in(cluster: Cluster) -> None:
+    name = "walled"
+    text = yaml.safe_dump_all(
+        [a_policy(cluster, name), a_pod(cluster, name, ("serve", f":{PORT}"))]
+    )
+    cluster.kubectl("apply", "-f", "-", text=text)
+    cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
+    address = cluster.get("pod", name)["status"]["podIP"]
+
+    stranger = f"probe-{uuid.uuid4().hex[:8]}"
+    pod = a_pod(cluster, stranger, ("get", f"http://{address}:{PORT}/"))
+    cluster.kubectl("apply", "-f", "-", text=yaml.safe_dump(pod))
+    wait_for(lambda: cluster.phase(stranger) == "Failed", f"pod {stranger} to fail", 60)
+    assert "imeout" in cluster.kubectl("logs", stranger)
+
+    cluster.kubectl("delete", "networkpolicy", name)
+    assert cluster.in_pod("get", f"http://{address}:{PORT}/").strip() == name
 
 
 def test_a_pod_reaches_the_registry_under_the_name_that_the_node_uses(cluster: Cluster) -> None:

@@ -110,3 +110,9 @@ class Traffic(ApiModel):
     def needs_newest_agent(self) -> bool:
         """Whether an agent of an earlier release would leave open what this closes."""
         return self.tls_secret_ref is not None or self.access is not None
+
+    @property
+    def says_who_may_call(self) -> bool:
+        """Whether the router refuses clients that show no key, token or certificate."""
+        by_key_or_token = self.access is not None and self.access.has_callers
+        return by_key_or_token or self.client_ca_secret_ref is not None
