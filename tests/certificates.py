@@ -73,6 +73,27 @@ class Authority(Issued):
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return Issued(builder.sign(self.key, hashes.SHA256()), key)
 
+    def revoke(
+        self,
+        *issued: Issued,
+        now: datetime | None = None,
+        days: float = 30,
+        since_days: float = 0,
+    ) -> bytes:
+        """Return the list of revoked certificates, in PEM, which a newer one follows in `days`."""
+        now = now or datetime.now(UTC)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self.certificate.subject)
+            .last_update(now - timedelta(days=since_days))
+            .next_update(now + timedelta(days=days))
+        )
+        for each in issued:
+            revoked = x509.RevokedCertificateBuilder().revocation_date(now)
+            number = each.certificate.serial_number
+            builder = builder.add_revoked_certificate(revoked.serial_number(number).build())
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
 
 def _general_name(host: str) -> x509.GeneralName:
     is_address = host.replace(".", "").isdigit()

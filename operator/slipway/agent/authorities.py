@@ -5,9 +5,10 @@ that an agent which restarts while the Secret is broken goes on as before.
 """
 
 import json
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -18,7 +19,10 @@ from slipway.api.reasons import Reason, Why
 
 AUTHORITIES_FILE = "authorities.json"
 """Beside the file of the certificates."""
-AUTHORITY_KEY = "ca.crt"
+AUTHORITY_KEY, REVOKED_KEY = "ca.crt", "ca.crl"
+WARN_SHARE = 0.1
+"""Of the life of a list of revoked certificates, which may be a day: less than that is left."""
+_LIST = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,13 @@ class Authority:
     bundle: str
     """PEM."""
     expires: datetime
-    """When the last of them expires, and with it every client."""
+    """When every client is refused: the last authority or the first list of revoked ends."""
+    revoked: str = ""
+    """PEM: the lists of revoked certificates, of each authority one; empty: none is looked at."""
+    warn_before: timedelta = WARN_BEFORE
+    """How long before its end that is said."""
+    what: str = "the clients' authority"
+    """What ends first."""
 
 
 def read_authority(secret: str, data: Mapping[str, bytes]) -> Authority:
@@ -51,7 +61,46 @@ def read_authority(secret: str, data: Mapping[str, bytes]) -> Authority:
                 f"certificate {position} in {AUTHORITY_KEY}, {each.subject.rfc4514_string()}, is "
                 "no authority: expected basicConstraints with CA:TRUE"
             )
-    return Authority(secret, bundle, max(each.not_valid_after_utc for each in found))
+    authority = Authority(secret, bundle, max(each.not_valid_after_utc for each in found))
+    return _with_revoked(authority, data, found) if data.get(REVOKED_KEY) else authority
+
+
+def _with_revoked(
+    authority: Authority, data: Mapping[str, bytes], issuers: Sequence[x509.Certificate]
+) -> Authority:
+    """Add the lists of revoked certificates: with any, Envoy refuses clients of issuers without."""
+    text = text_of(data, REVOKED_KEY)
+    try:
+        lists = [x509.load_pem_x509_crl(each) for each in _LIST.findall(text.encode())]
+    except ValueError as error:
+        raise BrokenCertificate(f"{REVOKED_KEY} holds no PEM list: {error}") from error
+
+    for issuer in issuers:
+        if not any(_is_list_of(issuer, each) for each in lists):
+            raise BrokenCertificate(
+                f"{REVOKED_KEY} has no list of {issuer.subject.rfc4514_string()}, which is in "
+                f"{AUTHORITY_KEY}: every client of that authority would be refused"
+            )
+
+    ends = {each.next_update_utc: each for each in lists if each.next_update_utc is not None}
+    first = min(ends, default=authority.expires)
+    if first >= authority.expires:
+        return replace(authority, revoked=text)
+    life = first - ends[first].last_update_utc
+    return replace(
+        authority,
+        revoked=text,
+        expires=first,
+        warn_before=min(WARN_BEFORE, life * WARN_SHARE),
+        what=f"the list of revoked certificates in {REVOKED_KEY}",
+    )
+
+
+def _is_list_of(issuer: x509.Certificate, revoked: x509.CertificateRevocationList) -> bool:
+    try:
+        return revoked.issuer == issuer.subject and revoked.is_signature_valid(issuer.public_key())  # type: ignore[arg-type] -- authorities have keys that sign
+    except (TypeError, ValueError):
+        return False
 
 
 def _may_issue(certificate: x509.Certificate) -> bool:
@@ -93,7 +142,7 @@ class Authorities:
             return
 
         kept = {
-            name: [each.secret, each.bundle, each.expires.isoformat()]
+            name: [each.secret, each.bundle, each.expires.isoformat(), each.revoked]
             for name, each in self.in_force.items()
         }
         hidden = self._file.with_name(f".{self._file.name}")
@@ -107,23 +156,17 @@ def _read_kept(file: Path) -> dict[str, Authority]:
     try:
         found = json.loads(file.read_text())
         return {
-            route: Authority(secret, bundle, datetime.fromisoformat(expires))
-            for route, (secret, bundle, expires) in found.items()
+            route: Authority(secret, bundle, datetime.fromisoformat(expires), revoked)
+            for route, (secret, bundle, expires, revoked) in found.items()
         }
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
 
 def _describe(newest: Authority, now: datetime) -> Why:
-    source, expires = f"Secret {newest.secret}", say_moment(newest.expires)
+    what, expires = f"Secret {newest.secret}: {newest.what}", say_moment(newest.expires)
     if newest.expires <= now:
-        return Why(
-            Reason.CERTIFICATE_EXPIRED, f"{source}: the clients' authority expired at {expires}"
-        )
-    if newest.expires - WARN_BEFORE <= now:
-        return Why(
-            Reason.CERTIFICATE_EXPIRING, f"{source}: the clients' authority expires at {expires}"
-        )
-    return Why(
-        Reason.CERTIFICATE_VALID, f"{source}: the clients' authority is valid until {expires}"
-    )
+        return Why(Reason.CERTIFICATE_EXPIRED, f"{what} expired at {expires}")
+    if newest.expires - newest.warn_before <= now:
+        return Why(Reason.CERTIFICATE_EXPIRING, f"{what} expires at {expires}")
+    return Why(Reason.CERTIFICATE_VALID, f"{what} is valid until {expires}")

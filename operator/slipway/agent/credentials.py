@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -100,7 +100,7 @@ class Credentials:
             for name, each in self._served.items()
         }
         authorities = {
-            authority_name(name): envoy.render_authority(name, each.bundle)
+            authority_name(name): envoy.render_authority(name, each.bundle, each.revoked)
             for name, each in self._authorities.in_force.items()
         }
         return certificates | authorities
@@ -123,10 +123,12 @@ class Credentials:
         in_force = self._authorities.in_force.get(route)
         if in_force is not None and self.discovery.is_refused(authority_name(route)):
             why = Why(
-                Reason.CERTIFICATE_BROKEN, f"Secret {secret}: Envoy refuses what it holds in ca.crt"
+                Reason.CERTIFICATE_BROKEN,
+                f"Secret {secret}: Envoy refuses what it holds in ca.crt and ca.crl",
             )
         expires = in_force.expires if in_force is not None else None
-        return _needed(f"Secret {secret}/ca.crt", why, expires, now)
+        warn_before = in_force.warn_before if in_force is not None else WARN_BEFORE
+        return _needed(f"Secret {secret}/ca.crt", why, expires, now, warn_before)
 
     def _look_at_certificate(self, route: str, secret: str) -> Needed:
         content, now = self._secrets.get(secret), self.now()
@@ -194,7 +196,13 @@ def _read_kept(file: Path) -> dict[str, _Served]:
         return {}
 
 
-def _needed(source: str, why: Why, expires: datetime | None, now: datetime) -> Needed:
+def _needed(
+    source: str,
+    why: Why,
+    expires: datetime | None,
+    now: datetime,
+    warn_before: timedelta = WARN_BEFORE,
+) -> Needed:
     """Return what is known of something that expires; None: nothing is in force."""
     message = why.message
     if expires is not None and why.reason in _UNUSABLE:
@@ -206,7 +214,7 @@ def _needed(source: str, why: Why, expires: datetime | None, now: datetime) -> N
         message=shortened(message, MESSAGE_LENGTH),
         expires=to_wire(expires) if expires is not None else None,
     )
-    moments = (expires - WARN_BEFORE, expires) if expires is not None else ()
+    moments = (expires - warn_before, expires) if expires is not None else ()
     return Needed(
         has_certificate=expires is not None,
         statuses=(status,),

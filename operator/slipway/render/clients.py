@@ -23,12 +23,16 @@ def authority_name(route: str) -> str:
     return f"{route}/authority"
 
 
-def authority_secret(route: str, bundle: str) -> Manifest:
-    """Return the Secret, as Envoy knows it, of an authority in PEM."""
+def authority_secret(route: str, bundle: str, revoked: str = "") -> Manifest:
+    """Return the Secret, as Envoy knows it, of an authority and its revoked certificates in PEM."""
+    context: Manifest = {"trusted_ca": {"inline_string": bundle}}
+    if revoked:
+        # Of what is between the client's certificate and the authority there may be no list.
+        context |= {"crl": {"inline_string": revoked}, "only_verify_leaf_cert_crl": True}
     return {
         "@type": f"{_TRANSPORT}.Secret",
         "name": authority_name(route),
-        "validation_context": {"trusted_ca": {"inline_string": bundle}},
+        "validation_context": context,
     }
 
 

@@ -383,9 +383,12 @@ def render_certificate(route: str, pair: CertificatePair) -> Manifest:
     )
 
 
-def render_authority(route: str, bundle: str) -> Manifest:
-    """Return the answer to a poll for the authority of a route's clients, in PEM."""
-    return _discovery_response([authority_secret(route, bundle)])
+def render_authority(route: str, bundle: str, revoked: str = "") -> Manifest:
+    """Return the answer to a poll for the authority of a route's clients, in PEM.
+
+    `revoked` has lists of revoked certificates; empty: none are looked at.
+    """
+    return _discovery_response([authority_secret(route, bundle, revoked)])
 
 
 @lru_cache(maxsize=2)

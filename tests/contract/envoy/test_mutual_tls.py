@@ -33,9 +33,10 @@ class Door:
     servers: Authority = field(default_factory=Authority.make)
     clients: Authority = field(default_factory=lambda: Authority.make("clients"))
 
-    def put_authority(self, *authorities: Authority) -> None:
+    def put_authority(self, *authorities: Authority, revoked: bytes = b"") -> None:
         bundle = b"".join(each.pem for each in authorities)
-        self.router.api.put_secret("clients-ca", {"ca.crt": bundle})
+        more = {"ca.crl": revoked} if revoked else {}
+        self.router.api.put_secret("clients-ca", {"ca.crt": bundle, **more})
 
     def ask(self, **clients: object) -> None:
         tls = {"secret": "digits-tls", "clients": {"secret": "clients-ca", **clients}}
@@ -162,6 +163,23 @@ async def test_a_certificate_needs_one_of_the_names(door: Door) -> None:
     ]
     assert [await door.lets_in(each) for each in let_in] == [True] * 3
     assert [await door.lets_in(each) for each in refused] == [False] * 4
+
+
+async def test_a_revoked_certificate_is_refused_and_no_other(open_door: Door) -> None:
+    door, lost, kept = open_door, open_door.clients.issue("web"), open_door.clients.issue("web")
+    assert await door.lets_in(lost)
+    door.put_authority(door.clients, revoked=door.clients.revoke(lost))
+
+    async def is_refused() -> bool:
+        return not await door.lets_in(lost)
+
+    await until("the list is in force", is_refused)
+    assert await door.lets_in(kept)
+
+    door.put_authority(door.clients, revoked=Authority.make("others").revoke(kept))
+    assert "ca.crl has no list of CN=clients" in await door.says("CertificateBroken")
+    assert await door.lets_in(kept)
+    assert not await door.lets_in(lost)
 
 
 async def test_a_change_of_authority_under_load_fails_nobody_who_has_a_certificate_of_either(

@@ -85,6 +85,12 @@ class MutualBench(Bench):
         wanted = str(envoy.render_authority("digits", b"".join(bundle).decode())["version_info"])
         return self.credentials.discovery.version("digits/authority") == wanted
 
+    def refuses(self, revoked: bytes) -> bool:
+        self.look()
+        document = envoy.render_authority("digits", AUTHORITY.pem.decode(), revoked.decode())
+        wanted = str(document["version_info"])
+        return self.credentials.discovery.version("digits/authority") == wanted
+
 
 @pytest.fixture
 def mutual(tmp_path: Path) -> MutualBench:
@@ -273,9 +279,39 @@ def test_two_authorities_are_for_a_change_of_authority(mutual: MutualBench) -> N
     assert mutual.takes(*both)
 
 
+def test_a_list_of_revoked_certificates_is_in_force_and_its_end_is_said(
+    mutual: MutualBench,
+) -> None:
+    revoked = AUTHORITY.revoke(OTHER, now=mutual.today, days=9, since_days=1)
+    mutual.put({"ca.crt": AUTHORITY.pem, "ca.crl": revoked}, CLIENTS)
+    assert mutual.said_of_clients().reason == "CertificateValid"
+    assert mutual.refuses(revoked)
+    mutual.restart()
+    assert mutual.refuses(revoked)
+
+    mutual.today += timedelta(days=8, hours=1)
+    said = mutual.said_of_clients()
+    assert said.reason == "CertificateExpiring"
+    assert "the list of revoked certificates in ca.crl expires at" in said.message
+    mutual.today += timedelta(days=1)
+    assert mutual.said_of_clients().reason == "CertificateExpired"
+
+
+def test_an_authority_without_a_list_is_not_taken_beside_one_that_has_one(
+    mutual: MutualBench,
+) -> None:
+    following = Authority.make("next")
+    both = AUTHORITY.pem + following.pem
+    mutual.put({"ca.crt": both, "ca.crl": AUTHORITY.revoke()}, CLIENTS)
+    assert "ca.crl has no list of CN=next" in mutual.said_of_clients().message
+    mutual.put({"ca.crt": both, "ca.crl": AUTHORITY.revoke() + following.revoke()}, CLIENTS)
+    assert mutual.said_of_clients().reason == "CertificateValid"
+
+
 BROKEN_AUTHORITIES = [
     ({}, "no ca.crt in it, found no entries"),
     ({"ca.crt": b"x"}, "ca.crt holds no PEM certificate"),
+    ({"ca.crt": AUTHORITY.pem, "ca.crl": b"x"}, "ca.crl has no list of CN="),
     ({"ca.crt": OTHER.pem}, "certificate 1 in ca.crt, CN=digits, is no authority"),
 ]
 

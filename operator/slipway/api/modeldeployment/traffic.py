@@ -91,9 +91,10 @@ class Traffic(ApiModel):
     plaintext: Plaintext = Plaintext.REFUSED
     """Whether the same ports also take connections without TLS, where there is a certificate."""
     client_ca_secret_ref: Annotated[LocalSecret | None, Field(alias="clientCASecretRef")] = None
-    """Secret with the authority of the clients' certificates in `ca.crt`. Clients then show a
-    certificate too (mutual TLS). The ServiceAccount slipway-router needs the right to list and
-    watch that Secret. Default: none, no certificate is asked for."""
+    """Secret with the authority of the clients' certificates in `ca.crt`, and where there are any
+    the lists of revoked certificates in `ca.crl`. Clients then show a certificate too (mutual
+    TLS). The ServiceAccount slipway-router needs the right to list and watch that Secret.
+    Default: none, no certificate is asked for."""
     client_names: Annotated[list[ClientName], Field(max_length=64, json_schema_extra=ATOMIC)] = []
     """Subject alternative names (DNS, URI or e-mail) of which a client's certificate must have one:
     a whole name, or a beginning before `*` (`spiffe://example.org/ns/vision/*`), or an end after
