@@ -26,11 +26,13 @@ from slipway.agent.desired import (
 from slipway.agent.discovery import Discovery
 from slipway.agent.endpoints import EndpointSlice, group_by_service
 from slipway.agent.files import Files
+from slipway.agent.holding import Gate, Holding
 from slipway.agent.quarantine import Quarantine
 from slipway.agent.report import EffectiveState, Reporter
 from slipway.agent.shadows import Shadows
 from slipway.agent.weights import resume_standing
 from slipway.api.base import Manifest
+from slipway.api.modelroute import ProxyAsleep
 from slipway.render import envoy
 from slipway.render.envoy import LISTENERS_FILE, ClusterKey
 
@@ -73,11 +75,13 @@ class Conductor:
         *,
         callers: Callers,
         shadows: Shadows,
+        holding: Holding,
         clock: Callable[[], float],
         listen_on: str = envoy.ANY_IPV4,
     ) -> None:
         self._files = files
         self._shadows = shadows
+        self._holding = holding
         self._listen_on = listen_on
         self._discovery = discovery
         self._envoy = proxy
@@ -173,6 +177,18 @@ class Conductor:
         self._publish_clusters()
         self._write_routes()
         self._acknowledge()
+        self._holding.follow(self._gates())
+
+    def _gates(self) -> dict[str, Gate]:
+        """Return which requests wait, by route: until Envoy was seen with a replica for them."""
+        gates = {}
+        for name, plan in self._plans.items():
+            running, observed = self._running.get(name), self._observed
+            if plan.asleep is None and (running is None or running.asleep is None):
+                continue
+            is_seen = observed is not None and self._has_endpoints(plan.route.clusters, observed)
+            gates[name] = Gate(plan.asleep, is_open=plan.has_replica and is_seen)
+        return gates
 
     async def _sleep(self, polls: int) -> None:
         pause = POLL_SECONDS[min(polls, len(POLL_SECONDS)) - 1] if polls else self._idle_seconds()
@@ -236,7 +252,15 @@ class Conductor:
             )
             copied = self._shadows.per_million(name)
             needs = needed.get(name, NOTHING)
-            plans[name] = plan_route(desired, services, before, now, needs, copied=copied)
+            plans[name] = plan_route(
+                desired,
+                services,
+                before,
+                now,
+                needs,
+                copied=copied,
+                can_hold=self._holding.is_possible,
+            )
 
         self._plans = plans
         self._quarantine.keep_only(plans)
@@ -294,6 +318,7 @@ class Conductor:
             routes,
             listen_on=self._listen_on,
             has_comparer=self._shadows.directory is not None,
+            can_hold=self._holding.is_possible,
         )
         self._write(envoy.LISTENERS_FILE, listeners)
         self.programmed.set()
@@ -417,7 +442,8 @@ class Conductor:
                 continue
             self._quarantine.acquit(name)
             self._running[name] = current
-            self._reporter.report(name, _effective_state(current))
+            asleep = self._holding.report(name) if current.asleep is not None else None
+            self._reporter.report(name, _effective_state(current, asleep))
 
         if complete and not self._quarantine.has_suspects:
             self.acknowledged.set()
@@ -437,7 +463,7 @@ def _is_same(plan: RoutePlan, other: RoutePlan | None) -> bool:
     return other is not None and plan.route == other.route
 
 
-def _effective_state(running: RoutePlan) -> EffectiveState:
+def _effective_state(running: RoutePlan, asleep: ProxyAsleep | None) -> EffectiveState:
     error = None if running.standing.admitted else "waiting for endpoints of its revisions"
     return EffectiveState(
         running.generation,
@@ -445,4 +471,5 @@ def _effective_state(running: RoutePlan) -> EffectiveState:
         dict(running.effective),
         error,
         running.needed.statuses,
+        asleep,
     )

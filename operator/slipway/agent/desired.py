@@ -1,7 +1,7 @@
 """From what the cluster asks to what Envoy should run. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -11,6 +11,7 @@ from slipway.agent import weights
 from slipway.agent.access_rules import find_rules
 from slipway.api.base import Manifest
 from slipway.api.modelroute import (
+    Asleep,
     ClientCertificates,
     CredentialStatus,
     ModelRouteSpec,
@@ -106,6 +107,13 @@ class RoutePlan:
     """Every cluster of every backend, so that a new weight finds it warm."""
     next_change_at: float | None
     needed: Needed = NOTHING
+    has_replica: bool = True
+    """Every weighted revision has a pod that takes new requests."""
+
+    @property
+    def asleep(self) -> Asleep | None:
+        """How requests are held that find no replica; None: they are not."""
+        return self.standing.asleep
 
 
 def plan_route(
@@ -116,6 +124,7 @@ def plan_route(
     needed: Needed = NOTHING,
     *,
     copied: int | None = None,
+    can_hold: bool = False,
 ) -> RoutePlan:
     """Return what a route should run now.
 
@@ -127,6 +136,7 @@ def plan_route(
         needed: what is known of its credentials.
         copied: of a million requests, for the shadow that the route asks for; None: nothing here
             compares answers.
+        can_hold: whether this router can hold requests; one that cannot is not asleep.
 
     """
     spec = desired.spec
@@ -136,6 +146,10 @@ def plan_route(
 
     ready = {revision: pods.count_ready(endpoints) for revision, endpoints in found.items()}
     decided = weights.decide_weights(spec.backends, desired.generation, ready, before, now)
+    weighted = [revision for revision, weight in decided.effective.items() if weight > 0]
+    has_replica = bool(weighted) and all(ready[revision] > 0 for revision in weighted)
+    if can_hold:
+        decided = _keep_holding(decided, spec.asleep, before, has_replica=has_replica)
 
     route = envoy.Route(
         name=desired.name,
@@ -147,6 +161,7 @@ def plan_route(
         encryption=_encryption_of(spec, needed),
         access=find_rules(spec, needed.keys),
         copying=_plan_copying(spec, found, copied),
+        holds=decided.standing.asleep is not None,
     )
     keys = _cluster_keys(route, found)
     return RoutePlan(
@@ -157,7 +172,24 @@ def plan_route(
         clusters={key: pods.routable_addresses(found[key.revision], key.protocol) for key in keys},
         next_change_at=decided.next_change_at,
         needed=needed,
+        has_replica=has_replica,
     )
+
+
+def _keep_holding(
+    decided: weights.ProxyWeights,
+    asleep: Asleep | None,
+    before: weights.Standing | None,
+    *,
+    has_replica: bool,
+) -> weights.ProxyWeights:
+    """Hold requests while the route asks for it, and after that until a replica is known here.
+
+    The operator may see the first replica before this proxy does.
+    """
+    held = before.asleep if before is not None and not has_replica else None
+    standing = replace(decided.standing, asleep=asleep or held)
+    return replace(decided, standing=standing)
 
 
 def _encryption_of(spec: ModelRouteSpec, needed: Needed) -> envoy.Encryption | None:

@@ -6,14 +6,14 @@ Before the first `publish` every poll is held, so a restarting agent never takes
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from slipway.api.base import Manifest
 from slipway.render.access import JWKS_PATH
-from slipway.render.envoy import ENDPOINTS_PATH, SECRETS_PATH
+from slipway.render.envoy import ENDPOINTS_PATH, HOLD_PATH, SECRETS_PATH
 
 REFUSED_PAUSE_SECONDS = 5.0
 """Envoy repeats a poll at once after it refused the answer."""
@@ -71,9 +71,15 @@ class Discovery:
 
 
 def serve_discovery(
-    endpoints: Discovery, secrets: Discovery, key_set: Callable[[str], str | None]
+    endpoints: Discovery,
+    secrets: Discovery,
+    key_set: Callable[[str], str | None],
+    hold: Callable[[web.Request], Awaitable[web.Response]],
 ) -> web.Application:
-    """Return the HTTP application for the socket; `key_set` returns the one of a name, if any."""
+    """Return the HTTP application for the socket.
+
+    `key_set` returns the one of a name, if any; `hold` answers when a request may go on.
+    """
 
     async def answer_key_set(request: web.Request) -> web.Response:
         found = key_set(f"{request.match_info['route']}/{request.match_info['tokens']}")
@@ -84,6 +90,7 @@ def serve_discovery(
     application = web.Application()
     application.router.add_post(ENDPOINTS_PATH, endpoints.answer)
     application.router.add_post(SECRETS_PATH, secrets.answer)
+    application.router.add_route("*", f"{HOLD_PATH}/{{route}}", hold)
     application.router.add_get(f"{JWKS_PATH}/{{route}}/{{tokens}}", answer_key_set)
     return application
 

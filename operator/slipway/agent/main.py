@@ -30,6 +30,7 @@ from slipway.agent.endpoints import parse_slice
 from slipway.agent.files import Files
 from slipway.agent.follow import Follower
 from slipway.agent.health import Health
+from slipway.agent.holding import Holding
 from slipway.agent.key_sets import KeySetReader, KeySets
 from slipway.agent.listen_address import choose_listen_address
 from slipway.agent.report import ProxyIdentity, Reporter
@@ -38,7 +39,7 @@ from slipway.agent.server import AgentServer
 from slipway.agent.shadows import Shadows
 from slipway.api.base import Manifest
 from slipway.api.kinds import CONFIG_MAP, ENDPOINT_SLICE, MODEL_ROUTE
-from slipway.api.names import AGENT_PORT
+from slipway.api.names import AGENT_PORT, HOLDING_VARIABLE
 from slipway.api.shadow_orders import COMPARER_VARIABLE
 from slipway.errors import SettingsError
 from slipway.render import envoy
@@ -62,6 +63,8 @@ class AgentSettings:
     server: ApiServer
     has_comparer: bool = False
     """Whether a comparer runs beside it."""
+    can_hold: bool = False
+    """Whether its Envoy was started with what holding requests takes."""
 
 
 def settings_from_environment() -> AgentSettings:
@@ -79,6 +82,7 @@ def settings_from_environment() -> AgentSettings:
             port=int(environ.get("AGENT_PORT", AGENT_PORT)),
             server=ApiServer.in_cluster(),
             has_comparer=environ.get(COMPARER_VARIABLE) == "true",
+            can_hold=environ.get(HOLDING_VARIABLE) == "true",
         )
     except KeyError as error:
         raise SettingsError(f"environment variable {error.args[0]} is missing") from error
@@ -107,6 +111,7 @@ class Agent:
         shared = settings.directory if settings.has_comparer else None
         self._shadows = Shadows(settings.proxy.name, shared)
         self._reporter = Reporter(settings.proxy, self._api_server.apply_status, _utc_now)
+        self._holding = Holding(self._note_asked, is_possible=settings.can_hold)
         self._conductor = Conductor(
             self._files,
             self._discovery,
@@ -115,6 +120,7 @@ class Agent:
             self._credentials,
             callers=self._callers,
             shadows=self._shadows,
+            holding=self._holding,
             clock=time.monotonic,
             listen_on=choose_listen_address(),
         )
@@ -126,6 +132,7 @@ class Agent:
             self._health,
             _utc_now,
             shadows=self._shadows,
+            holding=self._holding,
         )
         self._followers = (
             Follower(
@@ -155,6 +162,7 @@ class Agent:
                 self._settings.proxy.name,
                 counts_denials=True,
                 has_comparer=self._settings.has_comparer,
+                can_hold=self._settings.can_hold,
             )
             self._files.replace(envoy.BOOTSTRAP_FILE, bootstrap)
 
@@ -200,6 +208,9 @@ class Agent:
     def _note_secret(self) -> None:
         self._conductor.wake()
 
+    def _note_asked(self, route: str, at: datetime) -> None:
+        self._reporter.report_asked(route, at)
+
     def _put_slice(self, manifest: Manifest) -> None:
         self._conductor.put_slice(manifest["metadata"]["name"], parse_slice(manifest))
 
@@ -215,9 +226,9 @@ class Agent:
 
         socket = str(self._settings.directory / envoy.ENDPOINTS_SOCKET)
         application = serve_discovery(
-            self._discovery, self._credentials.discovery, self._callers.page
+            self._discovery, self._credentials.discovery, self._callers.page, self._holding.answer
         )
-        endpoints = await _start_runner(stack, application)
+        endpoints = await _start_runner(stack, application, ends_with_client=True)
         await web.UnixSite(endpoints, socket, backlog=POLL_BACKLOG).start()
 
         public = await _start_runner(stack, self._server.application())
@@ -225,9 +236,17 @@ class Agent:
 
 
 async def _start_runner(
-    stack: contextlib.AsyncExitStack, application: web.Application
+    stack: contextlib.AsyncExitStack,
+    application: web.Application,
+    *,
+    ends_with_client: bool = False,
 ) -> web.AppRunner:
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        shutdown_timeout=0.1,
+        handler_cancellation=ends_with_client,
+    )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     return runner

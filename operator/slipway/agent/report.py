@@ -8,7 +8,7 @@ from datetime import datetime
 
 from slipway.api.base import Manifest
 from slipway.api.kinds import MODEL_ROUTE
-from slipway.api.modelroute import CredentialStatus, ProxyStatus
+from slipway.api.modelroute import CredentialStatus, ProxyAsleep, ProxyStatus
 from slipway.api.times import to_wire
 from slipway.errors import DependencyError
 
@@ -27,6 +27,8 @@ class EffectiveState:
     effective: dict[str, int] = field(default_factory=dict)
     error: str | None = None
     credentials: tuple[CredentialStatus, ...] = ()
+    asleep: ProxyAsleep | None = None
+    """None: no request is held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Reporter:
                 dict(own.effective_weights),
                 own.error,
                 tuple(own.credentials or ()),
+                own.asleep,
             )
         self._entries[route] = _RouteEntry(uid, written or EffectiveState(), written)
 
@@ -97,6 +100,14 @@ class Reporter:
         kept.wanted = replace(kept.wanted, error=text)
         self._send(route, kept)
 
+    def report_asked(self, route: str, at: datetime) -> None:
+        """Report that a request came for a model that is asleep; what is in force stays."""
+        kept = self._entries.get(route)
+        if kept is None:
+            return
+        kept.wanted = replace(kept.wanted, asleep=ProxyAsleep(asked_at=to_wire(at)))
+        self._send(route, kept)
+
     async def retract(self) -> None:
         """Remove this proxy's entries: it no longer serves."""
         for route, kept in list(self._entries.items()):
@@ -108,9 +119,9 @@ class Reporter:
                 log.warning("could not remove the entry from ModelRoute %s: %s", route, error)
 
     def _send(self, route: str, kept: _RouteEntry) -> None:
-        if kept.wanted != kept.written and kept.sender is None:
+        is_sending = kept.sender is not None and not kept.sender.done()
+        if kept.wanted != kept.written and not is_sending:
             kept.sender = asyncio.create_task(self._deliver(route, kept))
-            kept.sender.add_done_callback(lambda _: setattr(kept, "sender", None))
 
     async def _deliver(self, route: str, kept: _RouteEntry) -> None:
         failures = 0
@@ -145,6 +156,7 @@ class Reporter:
             effective_weights=state.effective,
             error=state.error,
             credentials=list(state.credentials) or None,
+            asleep=state.asleep,
             at=to_wire(self._now()),
         )
 

@@ -12,6 +12,8 @@ from slipway.agent.admin import Admin, EnvoyUnavailable
 from slipway.agent.conductor import Conductor
 from slipway.agent.counters import read_counters, render_metrics
 from slipway.agent.health import Health
+from slipway.agent.holding import Holding
+from slipway.agent.holding_metrics import render_holding
 from slipway.agent.pods import PodsByRevision, read_pods
 from slipway.agent.shadow_metrics import render_shadow_metrics
 from slipway.agent.shadows import Shadows, count_copies
@@ -35,6 +37,7 @@ class AgentServer:
         now: Callable[[], datetime],
         *,
         shadows: Shadows,
+        holding: Holding,
     ) -> None:
         self._proxy = proxy
         self._conductor = conductor
@@ -42,6 +45,7 @@ class AgentServer:
         self._health = health
         self._now = now
         self._shadows = shadows
+        self._holding = holding
 
     def application(self) -> web.Application:
         """Return the HTTP application."""
@@ -87,7 +91,8 @@ class AgentServer:
 
     async def _metrics(self, _: web.Request) -> web.Response:
         copies = render_shadow_metrics(await self._read_pairs())
-        return web.Response(text=render_metrics(await self._read()) + copies)
+        held = render_holding(self._holding)
+        return web.Response(text=render_metrics(await self._read()) + copies + held)
 
     def _or_unavailable(self, handler: Handler) -> Handler:
         async def answer(request: web.Request) -> web.Response:

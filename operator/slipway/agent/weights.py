@@ -8,7 +8,7 @@ the proxy is new and some revision of the spec has no endpoints yet.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from slipway.api.modelroute import Backend, ProxyStatus
+from slipway.api.modelroute import Asleep, Backend, ProxyStatus
 
 GIVE_UP_SECONDS = 1.0
 """A revision without a ready endpoint for this long gives its share away."""
@@ -39,6 +39,8 @@ class Standing:
     admitted: bool
     """False while a new proxy waits for the endpoints of the first spec that it saw."""
     health: Mapping[str, EndpointHealth]
+    asleep: Asleep | None = None
+    """How requests are held that find no replica; None: they are not."""
 
     @property
     def weights(self) -> Weights:

@@ -124,6 +124,13 @@ class RouteTLS(ApiModel):
     """Whose client certificates are taken; absent: none is asked for."""
 
 
+class Asleep(ApiModel):
+    """Nothing of the model runs, or soon nothing will: the router holds requests until it does."""
+
+    hold_seconds: Annotated[int, Field(ge=1, le=3600)] = 300
+    """Seconds for which a request is held at most; then it is answered with 503."""
+
+
 class ModelRouteSpec(ApiModel):
     """Written by the operator only."""
 
@@ -144,6 +151,8 @@ class ModelRouteSpec(ApiModel):
     """Revisions with their weights, which sum to 100; with an empty list the router answers 503."""
     shadow: Shadow | None = None
     """Absent: nothing is copied."""
+    asleep: Asleep | None = None
+    """Present: requests wait until a replica is ready, and wake the model. Absent: it is awake."""
 
 
 class CredentialStatus(ApiModel):
@@ -157,6 +166,13 @@ class CredentialStatus(ApiModel):
     """What was found, with names and dates."""
     expires: Time | None = None
     """When the certificate that is served expires; absent: none is."""
+
+
+class ProxyAsleep(ApiModel):
+    """Says that a proxy holds the requests that find no replica."""
+
+    asked_at: Time | None = None
+    """When the first request came since the proxy has held them; absent: none came."""
 
 
 class ProxyStatus(ApiModel):
@@ -179,6 +195,8 @@ class ProxyStatus(ApiModel):
         | None
     ) = None
     """What TLS and access need; absent where they need nothing."""
+    asleep: ProxyAsleep | None = None
+    """Present while the proxy holds requests that find no replica."""
     at: Time
     """When this was reported."""
 

@@ -85,3 +85,7 @@ def common_labels(owner: str, component: str, revision: str | None = None) -> di
     if revision is not None:
         labels[LABEL_REVISION] = revision
     return labels
+
+
+HOLDING_VARIABLE = "HOLDS_REQUESTS"
+"""Environment variable of the agent; "true": its router can hold requests for a model asleep."""

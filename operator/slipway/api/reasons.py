@@ -79,6 +79,11 @@ class Reason(StrEnum):
         "a Job got no pod: a quota or an admission check refuses it; see the Job's events",
     )
     STARTING = "Starting", Group.ROLLOUT, "waiting for the candidate's replicas to be ready"
+    WAKING = (
+        "Waking",
+        Group.ROLLOUT,
+        "waiting for the first replica of a model that was asleep; requests are held",
+    )
     CHECKING = "Checking", Group.ROLLOUT, "checking golden set and signature"
     CHECK_PASSED = "CheckPassed", Group.ROLLOUT, "golden set and signature passed"
     SHADOWING = (
@@ -609,6 +614,11 @@ class Reason(StrEnum):
     )
 
     # What the other conditions say.
+    ASLEEP = (
+        "Asleep",
+        Group.CONDITION,
+        "nothing runs, as nobody asked for a while; the next request wakes the model",
+    )
     SERVING = "Serving", Group.CONDITION, "a revision has ready replicas and traffic"
     NOTHING_SERVES = "NothingServes", Group.CONDITION, "no revision can answer"
     PACKAGED = "Packaged", Group.CONDITION, "the version has a digest and can be started"

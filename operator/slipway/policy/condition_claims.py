@@ -16,6 +16,7 @@ from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
 from slipway.policy.gateway_claim import claim_gateway
 from slipway.policy.proxies import name_all_proxies, name_late_proxies
+from slipway.policy.scaling.sleep import describe_sleep, runs_nothing
 from slipway.policy.scaling.status import scaling_claim
 
 
@@ -43,7 +44,8 @@ def claim_conditions(
     stall = _find_stall(decision, facts, trouble)
 
     yield claim_why(ConditionType.AVAILABLE, *_is_available(decision, facts))
-    yield claim_why(ConditionType.READY, is_done, why)
+    is_asleep = is_done and runs_nothing(decision, facts)
+    yield claim_why(ConditionType.READY, is_done, _why_asleep(facts) if is_asleep else why)
     if not is_done and stall is None:  # one of the three holds at any time
         yield claim_why(ConditionType.RECONCILING, True, why)
     if stall is not None:
@@ -61,7 +63,7 @@ def claim_conditions(
     gateway = claim_gateway(facts)
     if gateway is not None:
         yield claim_why(ConditionType.GATEWAY_READY, *gateway)
-    scaling = scaling_claim(facts, (decision.stable, decision.candidate))
+    scaling = scaling_claim(decision, facts)
     if scaling is not None:
         yield claim(ConditionType.SCALING_ACTIVE, *scaling)
 
@@ -71,8 +73,17 @@ def _is_available(decision: Decision, facts: Facts) -> tuple[bool, Why]:
     ready = facts.ready(serving)
     if serving is None:
         return False, Why(Reason.NOTHING_SERVES, "no revision serves yet")
+    if decision.asleep and not ready:
+        return True, _why_asleep(facts) if runs_nothing(decision, facts) else _WHY_WAKING
     message = f"revision {serving} has {ready} ready replicas"
     return ready > 0, Why(Reason.SERVING if ready else Reason.NOTHING_SERVES, message)
+
+
+_WHY_WAKING = Why(Reason.WAKING, "waiting for the first replica; requests are held")
+
+
+def _why_asleep(facts: Facts) -> Why:
+    return Why(Reason.ASLEEP, describe_sleep(facts.spec.scaling))
 
 
 def _find_stall(decision: Decision, facts: Facts, trouble: Why | None) -> Why | None:
@@ -100,12 +111,13 @@ def _is_route_programmed(decision: Decision, facts: Facts) -> tuple[bool, Why]:
     """Weights that this pass has just written are not acknowledged, whatever was read before."""
     route = facts.route
     before = (
-        (dict(route.weights), route.candidate, route.shadow)
+        (dict(route.weights), route.candidate, route.shadow, route.asleep)
         if route is not None
-        else ({}, None, None)
+        else ({}, None, None, False)
     )
     shadow = decision.shadow.revision if decision.shadow is not None else None
-    is_new = before != (dict(decision.weights), decision.header_revision, shadow)
+    new = (dict(decision.weights), decision.header_revision, shadow, decision.asleep)
+    is_new = before != new
     if facts.is_acknowledged and not is_new:
         return True, Why(Reason.ACKNOWLEDGED, "every proxy runs the newest weights")
     proxies = name_all_proxies(facts) if is_new else name_late_proxies(facts)
@@ -125,7 +137,7 @@ def _is_artifact_ready(decision: Decision, facts: Facts) -> tuple[bool, Why]:
 
 
 def _is_capacity_ready(decision: Decision, facts: Facts) -> tuple[bool, Why]:
-    least = facts.spec.scaling.min_replicas
+    least = facts.spec.scaling.least_awake
     live = [name for name in (decision.stable, decision.candidate) if name is not None]
     wanted = {name: decision.replicas.get(name, least) for name in live}
     if not wanted:

@@ -159,7 +159,7 @@ def why_not_ready(facts: Facts, revision: str) -> Why:
             return Why(Reason.POD_WAITING, f"pod {pod.meta.name} is waiting for {pod.needs}")
 
     ready = facts.ready(revision)
-    wanted = workload.replicas if workload else facts.spec.scaling.min_replicas
+    wanted = workload.replicas if workload else facts.spec.scaling.least_awake
     return Why(Reason.STARTING, f"{ready} of {wanted} replicas are ready")
 
 

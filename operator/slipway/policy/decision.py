@@ -69,6 +69,8 @@ class Decision:
     """Revision that the candidate header reaches."""
     shadow: Shadow | None = None
     """Copies of requests that the router is asked for; None: none."""
+    asleep: bool = False
+    """Requests that find no replica are to be held: nothing runs, or not yet, or soon nothing."""
     replicas: Mapping[str, int] = field(default_factory=dict)
     floors: Mapping[str, int] = field(default_factory=dict)
     """Replicas below which no engine may go, by live revision."""

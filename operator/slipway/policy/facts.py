@@ -187,6 +187,10 @@ class ProxyFact:
     error: str | None
     credentials: tuple[CredentialStatus, ...] = ()
     """What it found in what TLS and access need."""
+    holds: bool = False
+    """It holds requests that find no replica."""
+    is_asked: bool = False
+    """A request came since it has held them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +212,8 @@ class RouteFact:
     access: Access | None = None
     shadow: str | None = None
     """Revision that answers copies of requests."""
+    asleep: bool = False
+    """Requests that find no replica are to be held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,7 +405,7 @@ class Facts:
         workload = self.workloads.get(revision or "")
         if workload is None:
             return False
-        least = self.spec.scaling.min_replicas
+        least = self.spec.scaling.least_awake
         return 0 < min(workload.replicas, least) <= workload.ready
 
 

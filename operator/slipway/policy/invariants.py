@@ -14,6 +14,7 @@ from slipway.policy.judgement import deciding_judgement
 from slipway.policy.only_server import find_lost_server
 from slipway.policy.rollout.capacity import full_capacity, is_drained, replicas_for_share
 from slipway.policy.rollout.evidence_record import passed_shadow
+from slipway.policy.scaling.sleep import is_held_everywhere
 
 
 def find_violations(decision: Decision, facts: Facts, now: datetime) -> list[str]:
@@ -55,7 +56,7 @@ def _capacity_stays_under_weight(decision: Decision, facts: Facts) -> Iterator[s
         known = facts.workloads.get(name)
         if known is None or replicas >= known.replicas:
             continue
-        share = facts.highest_weight_running(name)
+        share = 0 if _falls_asleep(name, decision, facts) else facts.highest_weight_running(name)
         if share and replicas < replicas_for_share(share, full):
             yield f"I2: {name} would keep {replicas} replicas under {share}%"
 
@@ -64,8 +65,14 @@ def _removed_only_when_drained(decision: Decision, facts: Facts, now: datetime) 
     for name, replicas in decision.replicas.items():
         known = facts.workloads.get(name)
         removes = known is not None and replicas == 0 < known.replicas
-        if removes and not is_drained(facts, name, now):
+        falls_asleep = _falls_asleep(name, decision, facts)
+        if removes and not falls_asleep and not is_drained(facts, name, now):
             yield f"I3: {name} would lose its pods before it is drained"
+
+
+def _falls_asleep(name: str, decision: Decision, facts: Facts) -> bool:
+    """Return whether who serves may lose all pods: every router holds, and no request has come."""
+    return name == decision.stable and decision.asleep and is_held_everywhere(facts)
 
 
 def _rejected_gets_nothing(decision: Decision, facts: Facts) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 DEFAULT_CONCURRENCY = 4
@@ -36,6 +37,10 @@ class Sizing:
     loads: Mapping[str, float] = field(default_factory=dict)
     """Requests in flight by revision, lately."""
     concurrency: float = DEFAULT_CONCURRENCY
+    at: datetime | None = None
+    """Of the reading that it rests on; None: there was none yet."""
+    idle_since: datetime | None = None
+    """Since when no request has come, and none was under way; None: one was, or who knows."""
 
     def replicas_for(self, load: float) -> int:
         """Return the replicas that a load needs."""

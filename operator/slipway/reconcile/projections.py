@@ -162,6 +162,8 @@ def _project_route(manifest: Manifest) -> RouteFact:
             weights=proxy.effective_weights,
             error=proxy.error,
             credentials=tuple(proxy.credentials or ()),
+            holds=proxy.asleep is not None,
+            is_asked=proxy.asleep is not None and proxy.asleep.asked_at is not None,
         )
         for proxy in route.status.proxies
     )
@@ -178,6 +180,7 @@ def _project_route(manifest: Manifest) -> RouteFact:
         tls=route.spec.tls,
         access=route.spec.access,
         shadow=route.spec.shadow.revision if route.spec.shadow is not None else None,
+        asleep=route.spec.asleep is not None,
     )
 
 

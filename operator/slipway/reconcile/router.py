@@ -192,6 +192,7 @@ class RouterReconciler:
             running,
             needs_newest=self._needs_newest_agent(namespace),
             needs_comparer=self._needs_comparer(namespace),
+            needs_holding=self._needs_holding(namespace),
         )
         return RouterSpec(
             agent_image=agent.image,
@@ -207,6 +208,11 @@ class RouterReconciler:
     def _needs_newest_agent(self, namespace: str) -> bool:
         found = self._cache.in_namespace(kinds.MODEL_DEPLOYMENT, namespace, ModelDeployment)
         return any(each.spec.traffic.needs_newest_agent for each in found)
+
+    def _needs_holding(self, namespace: str) -> bool:
+        """Return whether a model of the namespace may fall asleep."""
+        models = self._cache.in_namespace(kinds.MODEL_DEPLOYMENT, namespace, ModelDeployment)
+        return any(each.spec.scaling.may_sleep for each in models)
 
     def _needs_comparer(self, namespace: str) -> bool:
         """Return whether a spec asks for copies, or a route orders them.

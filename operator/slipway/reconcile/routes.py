@@ -10,10 +10,11 @@ from slipway.api import kinds, names
 from slipway.api.access import Access, ServiceAccountName
 from slipway.api.base import Manifest
 from slipway.api.modeldeployment import Plaintext, Protocol, Server, Traffic
-from slipway.api.modelroute import Backend, RouteClients, RouteTLS
+from slipway.api.modelroute import Asleep, Backend, RouteClients, RouteTLS
 from slipway.errors import PortsExhausted
 from slipway.policy.facts import Facts, RouteFact
 from slipway.policy.rollout.capacity import full_capacity, replicas_for_share
+from slipway.policy.scaling.sleep import hold_seconds
 from slipway.reconcile import render_inputs
 from slipway.reconcile.decided import Decided
 from slipway.reconcile.observe import find_service
@@ -197,7 +198,14 @@ def _render_route(decided: Decided, port: int) -> Manifest:
         tls=_tls_of(decided.facts),
         access=_access_of(decided.facts),
         shadow=decision.shadow,
+        asleep=_asleep_of(decided),
     )
+
+
+def _asleep_of(decided: Decided) -> Asleep | None:
+    if not decided.decision.asleep:
+        return None
+    return Asleep(hold_seconds=hold_seconds(decided.facts.spec.scaling))
 
 
 def _may_ask_for_all(facts: Facts) -> bool:
@@ -261,7 +269,7 @@ def _min_endpoints(decided: Decided, name: str, weight: int) -> int:
     """
     decision, route = decided.decision, decided.facts.route
     if name != decision.candidate:
-        return min(weight, 1)
+        return 0 if decision.asleep else min(weight, 1)
     if route is not None and route.weights.get(name) == weight and name in route.min_endpoints:
         return route.min_endpoints[name]
     return replicas_for_share(weight, full_capacity(decided.facts))

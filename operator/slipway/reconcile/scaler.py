@@ -17,6 +17,7 @@ from slipway.engine.queue import Key
 from slipway.policy.facts import Facts, PodFact, WorkloadFact
 from slipway.policy.scaling.recommend import ScalerMemory, bounds_of, recommend_replicas
 from slipway.policy.scaling.signals import LoadCounters, ProxyLoad, ServerLoad, sample_load
+from slipway.policy.scaling.sleep import is_asleep
 from slipway.policy.sizing import BoundBy, Sizing
 from slipway.reconcile.guard import Guard
 from slipway.reconcile.ports import Clock, ServerSource
@@ -51,7 +52,7 @@ class Scaler:
         self._followed: dict[Key, FollowedObject] = {}
 
     def forget(self, key: Key) -> None:
-        """Forget an object that no longer exists, or is not scaled by us any more."""
+        """Forget an object that no longer exists, is not scaled by us any more, or is asleep."""
         self._followed.pop(key, None)
 
     def requeue_seconds(self, key: Key, seconds: float | None) -> float | None:
@@ -70,7 +71,7 @@ class Scaler:
         It never raises: what cannot be measured is missing, and replicas are kept.
         """
         stable = facts.workloads.get(facts.stable or "")
-        if not is_followed(facts.md) or facts.autoscalers or stable is None:
+        if not is_followed(facts.md) or facts.autoscalers or stable is None or is_asleep(facts):
             self.forget(key)
             return facts
 

@@ -37,6 +37,13 @@ ENDPOINTS_SOCKET = "endpoints.sock"
 """Where the agent answers what Envoy posts to `ENDPOINTS_PATH` and `SECRETS_PATH`."""
 ENDPOINTS_PATH = "/v3/discovery:endpoints"
 SECRETS_PATH = "/v3/discovery:secrets"
+HOLD_PATH = "/hold"
+"""Below it, by route, the agent answers when a request may go on to a model that was asleep."""
+HOLD_REFUSED = 429
+"""The agent's answer for a request that it does not hold, or no longer. Clients get 503, but Envoy
+takes a 5xx of the agent for a fault, and drops what it says."""
+LONGEST_HOLD = "3660s"
+"""Envoy's own limit, above all that the agent keeps."""
 COMPARER_SOCKET = "comparer.sock"
 """Where the comparer takes copies of requests and of their answers."""
 SHADOW_SOCKET = "shadow.sock"
@@ -103,6 +110,8 @@ CONNECT_TIMEOUT = "2s"
 UPSTREAM_IDLE_TIMEOUT = "5s"
 """An idle connection would delay the exit of a revision's last Triton pod."""
 RETRIES = 3
+HOLD_RETRIES = 1000
+"""An agent that is killed is back within seconds, and Envoy asks it once a second."""
 POLL_PAUSE = "0.010s"
 """Between two polls for a cluster's endpoints; the agent holds each poll until they change."""
 POLL_TIMEOUT = "86400s"
@@ -203,6 +212,8 @@ class Route:
     encryption: Encryption | None = None
     access: AccessRules | None = None
     """Who may call; None: anybody, and nothing is written down."""
+    holds: bool = False
+    """Requests wait for the agent's word, as the model is asleep."""
 
     @property
     def has_listener(self) -> bool:
@@ -266,7 +277,12 @@ def _listener_marks(route: Route) -> list[object]:
 
 
 def render_bootstrap(
-    directory: str, node: str, *, counts_denials: bool = False, has_comparer: bool = False
+    directory: str,
+    node: str,
+    *,
+    counts_denials: bool = False,
+    has_comparer: bool = False,
+    can_hold: bool = False,
 ) -> Manifest:
     """Return the bootstrap: where the other files are, and what Envoy counts."""
     runtime = {"layered_runtime": {"layers": [_NEVER_WAIT]}} if has_comparer else {}
@@ -275,7 +291,7 @@ def render_bootstrap(
     return {
         "node": {"id": node, "cluster": STAT_PREFIX},
         "admin": {"address": {"pipe": {"path": f"{directory}/{ADMIN_SOCKET}", "mode": 0o660}}},
-        "static_resources": {"clusters": [_agent_cluster(directory)]},
+        "static_resources": {"clusters": [_agent_cluster(directory, can_hold=can_hold)]},
         "dynamic_resources": {
             "lds_config": _config_source(directory, LISTENERS_FILE),
             "cds_config": _config_source(directory, CLUSTERS_FILE),
@@ -309,12 +325,13 @@ def render_listeners(
     *,
     listen_on: str = ANY_IPV4,
     has_comparer: bool = False,
+    can_hold: bool = False,
 ) -> Manifest:
     """Return the listener file; it changes only when a route comes or goes.
 
     `listen_on` is `ANY_IPV4`, or `ANY_ADDRESS` where the kernel has IPv6. Where there is a comparer
-    every listener can copy from the start: one that could only later would have to close its
-    clients' connections for it.
+    every listener can copy from the start, and where the agent can every listener can hold: one
+    that could only later would have to close its clients' connections for it.
     """
     listeners = [
         _render_listener(
@@ -325,6 +342,7 @@ def render_listeners(
             route.encryption,
             rules=route.access,
             can_copy=has_comparer,
+            can_hold=can_hold,
         )
         for route in routes
         if route.has_listener
@@ -453,8 +471,9 @@ def _render_listener(
     *,
     rules: AccessRules | None,
     can_copy: bool,
+    can_hold: bool,
 ) -> Manifest:
-    plain = _connection_manager(name, directory, can_copy=can_copy)
+    plain = _connection_manager(name, directory, can_copy=can_copy, can_hold=can_hold)
     manager = {
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": _with_access(plain, name, rules),
@@ -530,7 +549,9 @@ def _listen_address(listen_on: str, port: int) -> Manifest:
     return address
 
 
-def _connection_manager(name: str, directory: str, *, can_copy: bool = False) -> Manifest:
+def _connection_manager(
+    name: str, directory: str, *, can_copy: bool = False, can_hold: bool = False
+) -> Manifest:
     routes = {
         "route_config_name": ROUTES_NAME,
         "config_source": _config_source(directory, ROUTES_FILE),
@@ -554,8 +575,9 @@ def _connection_manager(name: str, directory: str, *, can_copy: bool = False) ->
         "stream_idle_timeout": "0s",
         "request_headers_timeout": "30s",
         "server_header_transformation": "PASS_THROUGH",
-        "local_reply_config": _own_answers(),
+        "local_reply_config": _own_answers(can_hold=can_hold),
         "http_filters": [
+            *([_holding_filter(name) | _OFF] if can_hold else ()),
             _grpc_statistics_filter(),
             *(_copying_filters(name) if can_copy else ()),
             _router_filter(),
@@ -563,12 +585,48 @@ def _connection_manager(name: str, directory: str, *, can_copy: bool = False) ->
     }
 
 
+def _holding_filter(route: str) -> Manifest:
+    """Asks the agent whether a request may go on; off but where the route file turns it on.
+
+    It comes before the filters that count: what it refuses, no counter of a model sees. Envoy asks
+    again when the agent is gone, so that one that restarts loses no request.
+    """
+    again = {"base_interval": "0.100s", "max_interval": "1s"}
+    retries = {
+        "retry_on": "connect-failure,reset",
+        "num_retries": HOLD_RETRIES,
+        "retry_back_off": again,
+    }
+    passed_on = {"allowed_client_headers": {"patterns": [{"exact": "retry-after"}]}}
+    service = {
+        "server_uri": {"uri": "http://agent", "cluster": AGENT_CLUSTER, "timeout": LONGEST_HOLD},
+        "path_override": f"{HOLD_PATH}/{route}",
+        "authorization_response": passed_on,
+        "retry_policy": retries,
+    }
+
+    return _http_filter(
+        "ext_authz",
+        "ext_authz.v3.ExtAuthz",
+        http_service=service,
+        disallowed_headers={"patterns": [{"exact": "authorization"}]},
+        status_on_error={"code": 503},
+        charge_cluster_response_stats=False,
+    )
+
+
+def _held() -> Manifest:
+    per_route = {"@type": f"{_HTTP}.ext_authz.v3.ExtAuthzPerRoute", "check_settings": {}}
+    return {"typed_per_filter_config": {"envoy.filters.http.ext_authz": per_route}}
+
+
 def _with_access(manager: Manifest, route: str, rules: AccessRules | None) -> Manifest:
     """Put the filters that find the caller first: what they refuse, no counter of a model sees."""
     if rules is None:
         return manager
 
-    answers, [grpc_form] = manager["local_reply_config"], manager["local_reply_config"]["mappers"]
+    answers = manager["local_reply_config"]
+    *held_forms, grpc_form = answers["mappers"]
     stripped = [{"remove": header} for header in access.headers_to_strip(rules)]
     return {
         **manager,
@@ -576,7 +634,7 @@ def _with_access(manager: Manifest, route: str, rules: AccessRules | None) -> Ma
         "early_header_mutation_extensions": [_set_route_header(route, *stripped)],
         "local_reply_config": {
             **answers,
-            "mappers": [*access.denial_answers(rules, grpc_form), grpc_form],
+            "mappers": [*held_forms, *access.denial_answers(rules, grpc_form), grpc_form],
         },
         "http_filters": [
             *access.listener_filters(route, rules, AGENT_CLUSTER),
@@ -625,19 +683,39 @@ _ANSWERS_TOO: Manifest = {
 }
 
 
-def _own_answers() -> Manifest:
+def _own_answers(*, can_hold: bool) -> Manifest:
     """Triton's form of an error: JSON over HTTP, the plain text over gRPC."""
     text = "slipway router: %LOCAL_REPLY_BODY%"
     is_grpc = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
 
+    grpc = {
+        "filter": {"header_filter": {"header": is_grpc}},
+        "body_format_override": {"text_format_source": {"inline_string": text}},
+    }
     return {
         "body_format": {"json_format": {"error": text}, "content_type": "application/json"},
-        "mappers": [
-            {
-                "filter": {"header_filter": {"header": is_grpc}},
-                "body_format_override": {"text_format_source": {"inline_string": text}},
-            }
-        ],
+        "mappers": [*(_hold_refusals(grpc) if can_hold else ()), grpc],
+    }
+
+
+def _hold_refusals(grpc: Manifest) -> list[Manifest]:
+    """Return how clients are told, with status 503, that their request was not held."""
+    both = {"and_filter": {"filters": [_is_hold_refused(), grpc["filter"]]}}
+    return [
+        {**grpc, "filter": both, "status_code": 503},
+        {"filter": _is_hold_refused(), "status_code": 503},
+    ]
+
+
+def _is_hold_refused() -> Manifest:
+    status = {"value": {"default_value": HOLD_REFUSED, "runtime_key": "-"}}
+    return {
+        "and_filter": {
+            "filters": [
+                {"response_flag_filter": {"flags": ["UAEX"]}},
+                {"status_code_filter": {"comparison": {"op": "EQ", **status}}},
+            ]
+        }
     }
 
 
@@ -723,7 +801,7 @@ def _route_entries(route: Route) -> list[Manifest]:
 
     for protocol in (Protocol.GRPC, Protocol.HTTP):
         found = [_entries_for_path(route, path, protocol) for path in _path_matches(protocol)]
-        if route.copying is not None:
+        if route.copying is not None and not route.holds:
             # Between them: what the header selects is no copy, and what is copied is weighted too.
             entries += [each for pinned, _ in found for each in pinned]
             entries += _copied_entries(route, route.copying, protocol)
@@ -737,7 +815,8 @@ def _entries_for_path(
     route: Route, path: Manifest, protocol: Protocol
 ) -> tuple[list[Manifest], Manifest]:
     """Return the entry for the header, if there is one, and the one for the weights."""
-    weighted = {"match": path, **_weighted_action(route, protocol)}
+    held = _held() if route.holds else {}
+    weighted = {"match": path, **_weighted_action(route, protocol), **held}
     if route.header is None or route.pinned is None:
         return [], weighted
     pinned = {
@@ -905,9 +984,11 @@ def _polled_from_agent() -> Manifest:
     }
 
 
-def _agent_cluster(directory: str) -> Manifest:
+def _agent_cluster(directory: str, *, can_hold: bool) -> Manifest:
     pipe = {"pipe": {"path": f"{directory}/{ENDPOINTS_SOCKET}"}}
     limits = {"max_connections": UNLIMITED, "max_requests": UNLIMITED}
+    if can_hold:
+        limits["max_retries"] = UNLIMITED  # all that wait ask again when the agent is back
 
     return {
         "name": AGENT_CLUSTER,

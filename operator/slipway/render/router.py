@@ -70,6 +70,12 @@ COMPARER_VERSION = "4"
 """Brings a comparer as well: only namespaces in which a route orders copies of its requests replace
 their pods for it, and keep the comparer then, which waits for the next order at little cost.
 """
+HOLDING_VERSION = "5"
+"""Also holds requests for models that are asleep: only namespaces with a model that may sleep
+replace their pods for it.
+"""
+VERSIONS = (AGENT_VERSION, NEWEST_AGENT_VERSION, COMPARER_VERSION, HOLDING_VERSION)
+"""Each can do what those before it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +113,16 @@ class RouterSpec:
     @property
     def has_comparer(self) -> bool:
         """Whether a comparer runs in each pod."""
-        return self.agent_version == COMPARER_VERSION
+        return self.agent_version in COMPARER_VERSIONS
+
+    @property
+    def can_hold(self) -> bool:
+        """Whether each pod can hold requests for a model that is asleep."""
+        return self.agent_version == HOLDING_VERSION
 
 
-NEWEST_AGENT_VERSIONS = frozenset({NEWEST_AGENT_VERSION, COMPARER_VERSION})
+NEWEST_AGENT_VERSIONS = frozenset(VERSIONS[1:])
+COMPARER_VERSIONS = frozenset(VERSIONS[2:])
 
 
 def choose_agent(
@@ -120,21 +132,22 @@ def choose_agent(
     *,
     needs_newest: bool,
     needs_comparer: bool = False,
+    needs_holding: bool = False,
 ) -> AgentMark:
     """Return the agent: the pinned image, else the running one, else the operator's own.
 
     The running image stays while its version will do, so that an operator upgrade leaves routers
     alone; a new namespace gets the operator's current image.
     """
-    versions = (AGENT_VERSION, NEWEST_AGENT_VERSION, COMPARER_VERSION)
-    will_do = versions[2 if needs_comparer else 1 if needs_newest else 0 :]
+    least = 3 if needs_holding else 2 if needs_comparer else 1 if needs_newest else 0
+    will_do = VERSIONS[least:]
     keeps = running is not None and running.image != "" and running.version in will_do
     if running is not None and keeps and pinned in ("", running.image):
         return running
 
     # A new image brings no comparer along where there was none, and leaves the one that is there.
-    had = running is not None and running.version == COMPARER_VERSION
-    version = COMPARER_VERSION if had else will_do[0]
+    had = running is not None and running.version in COMPARER_VERSIONS
+    version = max(will_do[0], running.version) if running is not None and had else will_do[0]
     return AgentMark(version, pinned or operators)
 
 
@@ -309,6 +322,8 @@ def _agent_container(spec: RouterSpec) -> Manifest:
     ]
     if spec.has_comparer:
         environment.append({"name": COMPARER_VARIABLE, "value": "true"})
+    if spec.can_hold:
+        environment.append({"name": names.HOLDING_VARIABLE, "value": "true"})
     mounts = [
         {"name": "xds", "mountPath": XDS_DIRECTORY},
         {"name": "token", "mountPath": TOKEN_DIRECTORY, "readOnly": True},

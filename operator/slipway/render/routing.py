@@ -6,7 +6,7 @@ from slipway.api import names
 from slipway.api.access import Access
 from slipway.api.base import Manifest
 from slipway.api.kinds import MODEL_ROUTE, SERVICE
-from slipway.api.modelroute import Backend, HeaderMatch, ModelRouteSpec, RouteTLS, Shadow
+from slipway.api.modelroute import Asleep, Backend, HeaderMatch, ModelRouteSpec, RouteTLS, Shadow
 from slipway.api.protocol import Protocol
 from slipway.render.owner import Owner
 
@@ -34,6 +34,7 @@ def render_model_route(
     candidate_header: HeaderMatch | None = None,
     candidate: str | None = None,
     shadow: Shadow | None = None,
+    asleep: Asleep | None = None,
     tls: RouteTLS | None = None,
     access: Access | None = None,
 ) -> Manifest:
@@ -48,6 +49,7 @@ def render_model_route(
         access=access,
         backends=list(backends),
         shadow=shadow,
+        asleep=asleep,
     )
 
     return owner.render_child(MODEL_ROUTE, owner.name, _router_labels(owner), spec=spec.wire())

@@ -9,6 +9,7 @@ from pathlib import Path
 from slipway.agent.api_server import ApiServer
 from slipway.agent.main import AgentSettings, run_agent
 from slipway.agent.report import ProxyIdentity
+from slipway.api.names import HOLDING_VARIABLE
 from slipway.api.shadow_orders import COMPARER_VARIABLE
 
 if __name__ == "__main__":
@@ -22,6 +23,7 @@ if __name__ == "__main__":
                 port=int(os.environ["AGENT_PORT"]),
                 server=ApiServer(os.environ["API_URL"]),
                 has_comparer=os.environ.get(COMPARER_VARIABLE) == "true",
+                can_hold=os.environ.get(HOLDING_VARIABLE) == "true",
             )
         )
     )

@@ -18,6 +18,7 @@ import aiohttp
 from slipway.api import pairs
 from slipway.api.base import Manifest
 from slipway.api.counters import PATH, Counters, RouteCounters
+from slipway.api.names import HOLDING_VARIABLE
 from slipway.api.pairs import Pairs
 from slipway.api.shadow_orders import COMPARER_VARIABLE
 from slipway.render import envoy
@@ -60,6 +61,7 @@ class Router:
     proxy: subprocess.Popen[bytes] | None = None
     comparer: subprocess.Popen[bytes] | None = None
     has_comparer: bool = False
+    can_hold: bool = False
 
     async def start(self) -> None:
         """As the pod does: Envoy starts when the agent says so."""
@@ -82,6 +84,7 @@ class Router:
                 "AGENT_PORT": str(self.agent_port),
                 "API_URL": self.api.url,
                 COMPARER_VARIABLE: str(self.has_comparer).lower(),
+                HOLDING_VARIABLE: str(self.can_hold).lower(),
             },
         )
 

@@ -17,6 +17,7 @@ from slipway.agent.desired import DesiredRoute
 from slipway.agent.discovery import Discovery
 from slipway.agent.endpoints import Endpoint, EndpointSlice
 from slipway.agent.files import Files
+from slipway.agent.holding import Holding
 from slipway.agent.report import ProxyIdentity, Reporter
 from slipway.agent.shadows import Shadows
 from slipway.api.base import Manifest
@@ -92,6 +93,7 @@ class Bench:
         reporter = Reporter(ProxyIdentity("router-0", "u"), self._apply, lambda: datetime.now(UTC))
         envoy = self.envoy
         kept = envoy.directory / CERTIFICATES_FILE
+        self.holding = Holding(reporter.report_asked)
         self.credentials = Credentials(self.secrets, "vision", kept, lambda: self.today)
         return Conductor(
             Files(envoy.directory),
@@ -101,6 +103,7 @@ class Bench:
             self.credentials,
             callers=Callers(FakeSecrets(), FakeSecrets(), FakeKeySets()),
             shadows=Shadows("router-0", None),
+            holding=self.holding,
             clock=lambda: self.now,
         )
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from slipway.agent.discovery import Discovery, serve_discovery
 from slipway.api.base import Manifest
@@ -16,12 +17,17 @@ CLUSTER = "digits/0123abcd/http"
 KEY_SETS = {"digits/jwt0": '{"keys": []}'}
 
 
+async def let_pass(_: web.Request) -> web.Response:
+    return web.Response()
+
+
 class Polls:
     """Polls as Envoy does."""
 
     def __init__(self, discovery: Discovery) -> None:
         self.discovery = discovery
-        self._client = TestClient(TestServer(serve_discovery(discovery, Discovery(), KEY_SETS.get)))
+        application = serve_discovery(discovery, Discovery(), KEY_SETS.get, let_pass)
+        self._client = TestClient(TestServer(application))
 
     def publish(self, version: str) -> None:
         self.discovery.publish({CLUSTER: {"version_info": version}})

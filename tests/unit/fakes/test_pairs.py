@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer as Loopback
 from slipway.adapters.router_pairs import AgentPairs
+from slipway.agent.holding import Holding
 from slipway.agent.server import AgentServer
 from slipway.agent.shadows import Shadows
 from slipway.api.modelroute import Shadow
@@ -170,7 +171,10 @@ async def agent_pod(tmp_path: Path) -> AsyncIterator[AgentPod]:
     )
     admin: Any = _Admin()
     shadows = Shadows("router-a", tmp_path)
-    agent = AgentServer("router-a", unused, admin, unused, lambda: NOON, shadows=shadows)
+    holding = Holding(lambda _route, _at: None)
+    agent = AgentServer(
+        "router-a", unused, admin, unused, lambda: NOON, shadows=shadows, holding=holding
+    )
     async with Loopback(agent.application()) as newest, Loopback(web.Application()) as older:
         assert newest.port is not None
         assert older.port is not None

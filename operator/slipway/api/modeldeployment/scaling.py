@@ -9,6 +9,8 @@ from slipway.api.base import ATOMIC, ApiModel, ObjectName, cel_rule
 from slipway.api.modeldeployment.placeholders import KNOWN, strip_placeholders
 
 Replicas = Annotated[int, Field(ge=1, le=1000)]
+DEFAULT_IDLE_SECONDS = 600
+DEFAULT_HOLD_SECONDS = 300
 DEFAULT_UTILIZATION_PERCENT = 70
 
 
@@ -150,6 +152,21 @@ class Scaling(ApiModel):
                     "replicas requires engine None: other engines set the number themselves",
                     ".replicas",
                 ),
+                cel_rule(
+                    f"self.minReplicas > 0 || {_IS_BUILTIN}",
+                    "minReplicas 0 requires engine Builtin",
+                    ".minReplicas",
+                ),
+                cel_rule(
+                    "!has(self.idleSeconds) || self.minReplicas == 0",
+                    "idleSeconds requires minReplicas 0",
+                    ".idleSeconds",
+                ),
+                cel_rule(
+                    "!has(self.holdSeconds) || self.minReplicas == 0",
+                    "holdSeconds requires minReplicas 0",
+                    ".holdSeconds",
+                ),
                 _only_with_engine("concurrency", _IS_BUILTIN, "Builtin"),
                 _only_with_engine("queueMillis", _IS_BUILTIN, "Builtin"),
                 _only_with_engine("utilizationPercent", _IS_HPA, "HPA"),
@@ -164,10 +181,17 @@ class Scaling(ApiModel):
         }
     }
 
-    min_replicas: Replicas = 1
-    """Smallest number of replicas."""
+    min_replicas: Annotated[int, Field(ge=0, le=1000)] = 1
+    """Smallest number of replicas. With 0 (engine Builtin only) nothing runs after idleSeconds
+    without a request, and the next request wakes the model."""
     max_replicas: Replicas | None = None
-    """Largest number of replicas. Default: minReplicas, so that nothing scales unless asked to."""
+    """Largest number of replicas. Default: minReplicas, so that nothing scales unless asked to; 1
+    where that is 0."""
+    idle_seconds: Annotated[int, Field(ge=10, le=86_400)] | None = None
+    """Seconds without a request after which nothing runs. With minReplicas 0 only. Default: 600."""
+    hold_seconds: Annotated[int, Field(ge=1, le=3600)] | None = None
+    """Seconds for which the router holds a request until a replica is ready, before it answers 503.
+    With minReplicas 0 only. Default: 300."""
     engine: ScalingEngine = ScalingEngine.AUTO
     """What sets the number of replicas. Builtin (also Auto): Slipway, by requests in flight and
     queue time. HPA: a HorizontalPodAutoscaler, by CPU or memory. KEDA: a ScaledObject, by your
@@ -185,7 +209,17 @@ class Scaling(ApiModel):
     @property
     def most(self) -> int:
         """The largest number of replicas, with its default."""
-        return max(self.min_replicas, self.max_replicas or 0)
+        return max(self.least_awake, self.max_replicas or 0)
+
+    @property
+    def least_awake(self) -> int:
+        """The smallest number of replicas of a model that is not asleep."""
+        return max(1, self.min_replicas)
+
+    @property
+    def may_sleep(self) -> bool:
+        """Whether nothing runs while nobody asks."""
+        return self.min_replicas == 0 and self.is_builtin
 
     @property
     def is_autoscaled(self) -> bool:

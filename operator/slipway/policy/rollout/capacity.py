@@ -55,16 +55,16 @@ def full_capacity(facts: Facts) -> int:
     """
     scaling = facts.spec.scaling
     stable = facts.workloads.get(facts.stable or "")
-    present = max(1, stable.replicas) if stable is not None else scaling.min_replicas
+    present = max(1, stable.replicas) if stable is not None else scaling.least_awake
     held = present if has_rival(facts) else 0
     if scaling.engine is ScalingEngine.NONE:
         return max(scaling.replicas or present, held)
     if scaling.is_autoscaled:
-        return max(scaling.min_replicas, present)
+        return max(scaling.least_awake, present)
     if not scaling.is_builtin:
-        return scaling.min_replicas
+        return scaling.least_awake
     measured = facts.sizing.replicas if facts.sizing is not None else present
-    return min(scaling.most, max(scaling.min_replicas, measured, held))
+    return min(scaling.most, max(scaling.least_awake, measured, held))
 
 
 def has_rival(facts: Facts) -> bool:
@@ -85,7 +85,7 @@ class Roles:
 
 def replica_floors(facts: Facts, roles: Roles) -> dict[str, int]:
     """Return the replicas below which the rollout needs no engine's opinion."""
-    least = facts.spec.scaling.min_replicas
+    least = facts.spec.scaling.least_awake
     found = {}
     if roles.stable is not None:
         found[roles.stable] = full_capacity(facts) if has_rival(facts) else least
@@ -118,7 +118,7 @@ def start_needs(facts: Facts, revision: str, weight: int) -> int:
     """
     scaling = facts.spec.scaling
     if scaling.is_builtin or scaling.is_autoscaled:
-        return max(scaling.min_replicas, share_needs(facts, revision, weight))
+        return max(scaling.least_awake, share_needs(facts, revision, weight))
     return full_capacity(facts)
 
 

@@ -25,6 +25,7 @@ def recall(facts: Facts) -> Decision:
         stable=facts.stable,
         candidate=facts.candidate,
         weights=dict(facts.route.weights) if facts.route else {},
+        asleep=facts.route is not None and facts.route.asleep,
         history=tuple(status.history),
         rejected=rejected,
         hold=status.hold if is_held else None,

@@ -9,7 +9,7 @@ from slipway.api.reasons import Reason, Why
 from slipway.policy.only_server import find_lost_server
 from slipway.policy.rollout.active_clock import tick
 from slipway.policy.rollout.after_promotion import LOOK_EVERY, watched_level
-from slipway.policy.rollout.capacity import Roles, desired_replicas, replica_floors
+from slipway.policy.rollout.capacity import Roles, desired_replicas, has_rival, replica_floors
 from slipway.policy.rollout.climb import next_weight
 from slipway.policy.rollout.deadline import waiting_since
 from slipway.policy.rollout.draft import (
@@ -21,6 +21,7 @@ from slipway.policy.rollout.draft import (
     Draft,
 )
 from slipway.policy.rollout.scheduling import is_schedule_open
+from slipway.policy.scaling.sleep import decide_sleep
 
 MOST_BACKENDS = 3
 """Of a route; a candidate waits while older revisions still drain."""
@@ -37,6 +38,10 @@ def settle(draft: Draft) -> Draft:
     # Replicas first: whoever keeps pods stays in the route, since a request may still be with them.
     roles = Roles(draft.stable, decision.candidate, next_weight(draft))
     replicas = desired_replicas(facts, roles, draft.now)
+    floors = replica_floors(facts, roles)
+    sleep = decide_sleep(facts, draft.stable, draft.now, is_needed=_needs_stable(draft))
+    if sleep.removes and draft.stable is not None:
+        replicas[draft.stable] = floors[draft.stable] = 0
     draft = _tell_scaling(draft, replicas)
     weights = _keep_only_server(draft, _complete_weights(draft, replicas))
 
@@ -45,14 +50,20 @@ def settle(draft: Draft) -> Draft:
     settled = replace(
         draft.decision,
         memory=memory,
+        asleep=sleep.asleep,
         replicas=replicas,
-        floors=replica_floors(facts, roles),
+        floors=floors,
         weights=weights,
         header_revision=_find_header_revision(draft, weights),
         needs_live_read=decision.needs_live_read or moves,
         requeue_after=_next_look(draft, replicas),
     )
     return draft.having(settled)
+
+
+def _needs_stable(draft: Draft) -> bool:
+    """Return whether a rollout needs what serves: as long as anybody else has pods or traffic."""
+    return draft.decision.candidate is not None or has_rival(draft.facts)
 
 
 def _show_pause(draft: Draft) -> Draft:

@@ -11,6 +11,7 @@ from slipway.policy.rollout.checking import check
 from slipway.policy.rollout.climb import next_weight
 from slipway.policy.rollout.deadline import deadline_passed, give_up_start
 from slipway.policy.rollout.draft import Draft
+from slipway.policy.scaling.sleep import is_held
 
 READY_POLL = timedelta(seconds=15)
 
@@ -28,4 +29,7 @@ def start(draft: Draft) -> Draft:
         if why.reason is Reason.STARTING:
             message += describe_download(draft.facts)
         return draft.enter(Stage.STARTING, why.reason, message, requeue_after=READY_POLL)
+    if is_held(draft.facts) and not draft.is_stable_down:
+        text = "waiting for the revision that serves to wake"
+        return draft.enter(Stage.STARTING, Reason.WAKING, text, requeue_after=READY_POLL)
     return check(draft)

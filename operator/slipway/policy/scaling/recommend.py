@@ -66,7 +66,7 @@ class ScalingBounds:
 def bounds_of(scaling: Scaling) -> ScalingBounds:
     """Return the bounds of a spec, with what is absent filled in."""
     return ScalingBounds(
-        least=scaling.min_replicas,
+        least=scaling.least_awake,
         most=scaling.most,
         concurrency=scaling.target.concurrency or DEFAULT_CONCURRENCY,
         queue_millis=scaling.target.queue_millis,
@@ -101,6 +101,8 @@ class ScalerMemory:
     """It is reported that more replicas are kept than the load needs …"""
     turned_at: datetime | None = None
     """… and since when that is no more so, or so already."""
+    idle_since: datetime | None = None
+    """Since when no request has come, and none was under way; None: one was, or who knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ def recommend_replicas(
         new = replace(new, missing=new.missing or TOO_SLOW)
     memory = _add_sample(memory, new, bounds, is_whole=ready >= current, ready=ready)
     memory = _note_panic(_note_replicas(memory, current, now), bounds, current, now)
+    memory = _note_idleness(memory, new, ready)
 
     proposal = _highest_proposal(memory, bounds, ready, now)
     wanted = proposal.replicas if proposal is not None else current
@@ -157,8 +160,16 @@ def recommend_replicas(
         missing=new.missing if _is_missing_for_long(memory, now) else "",
         loads=_mean_loads(memory, now),
         concurrency=bounds.concurrency,
+        at=now,
+        idle_since=memory.idle_since,
     )
     return sizing, memory
+
+
+def _note_idleness(memory: ScalerMemory, new: LoadSample, ready: int) -> ScalerMemory:
+    """Only what was counted at every router counts, and only while somebody could answer."""
+    is_idle = new.load == 0 and new.finished == 0 and not new.missing and ready > 0
+    return replace(memory, idle_since=(memory.idle_since or new.at) if is_idle else None)
 
 
 def _note_replicas(memory: ScalerMemory, current: int, now: datetime) -> ScalerMemory:

@@ -14,6 +14,7 @@ from slipway.api.reasons import Reason
 from slipway.api.times import to_wire
 from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
+from slipway.policy.scaling.sleep import describe_sleep, runs_nothing
 from slipway.policy.sizing import BoundBy, Sizing
 
 MESSAGES = {
@@ -46,7 +47,10 @@ def scaling_of(
     down within what they carry writes nothing.
     """
     known = old.scaling if old is not None and old.revision == name else None
-    if facts.spec.scaling.is_autoscaled:
+    new: ScalingStatus | None
+    if runs_nothing(decision, facts) and name == decision.stable:
+        new = ScalingStatus(desired=0, message=describe_sleep(facts.spec.scaling))
+    elif facts.spec.scaling.is_autoscaled:
         new = _scaling_by_autoscaler(name, decision, facts)
     elif facts.sizing is not None:
         new = _scaling_by_load(name, facts.sizing, decision)
@@ -134,7 +138,7 @@ def _scaling_by_autoscaler(name: str, decision: Decision, facts: Facts) -> Scali
     )
 
 
-def scaling_claim(facts: Facts, revisions: tuple[str | None, ...]) -> tuple[bool, str, str] | None:
+def scaling_claim(decision: Decision, facts: Facts) -> tuple[bool, str, str] | None:
     """Return whether replicas follow the load, with reason and message; None: nothing to say.
 
     The reason may be one that the HorizontalPodAutoscaler gave, which is not in `Reason`.
@@ -143,9 +147,12 @@ def scaling_claim(facts: Facts, revisions: tuple[str | None, ...]) -> tuple[bool
         return False, Reason.NO_MAX_REPLICAS, NO_ROOM
     if facts.keda_problem is not None:
         return False, facts.keda_problem.reason, facts.keda_problem.message
+    if runs_nothing(decision, facts):
+        return True, Reason.ASLEEP, describe_sleep(facts.spec.scaling)
     if facts.sizing is not None:
         return _builtin_claim(facts, facts.sizing)
 
+    revisions = (decision.stable, decision.candidate)
     found = [item for name in revisions if (item := facts.autoscalers.get(name or "")) is not None]
     problem = next((item.problem for item in found if item.problem is not None), None)
     if problem is not None:
@@ -181,4 +188,4 @@ def lacks_room(scaling: Scaling) -> bool:
     """Return whether scaling is asked for without a bound to scale up to."""
     asks = scaling.is_autoscaled or scaling.engine is ScalingEngine.BUILTIN
     asks = asks or (scaling.engine is ScalingEngine.AUTO and scaling.target != ScalingTarget())
-    return asks and scaling.max_replicas is None
+    return asks and scaling.max_replicas is None and not scaling.may_sleep

@@ -39,6 +39,10 @@ def facts(scaling: Mapping[str, Any], sizing: Sizing | None = None, **changes: A
     )
 
 
+def claim_of(found: Facts) -> tuple[bool, str, str] | None:
+    return scaling_claim(replace(recall(found), stable=NAME), found)
+
+
 def said(
     found: Facts,
     before: ScalingStatus | None = None,
@@ -144,8 +148,8 @@ def test_a_least_that_the_rollout_raised_is_the_rollouts(floor: int, bound: str)
 
 
 def test_an_autoscaler_with_a_problem_is_not_active() -> None:
-    assert scaling_claim(scaled(), (NAME,)) is not None
-    told = scaling_claim(scaled(problem=("NotEvaluated", "not looked at yet")), (NAME,))
+    assert claim_of(scaled()) is not None
+    told = claim_of(scaled(problem=("NotEvaluated", "not looked at yet")))
     assert told == (False, "NotEvaluated", "not looked at yet")
 
 
@@ -166,18 +170,18 @@ def test_an_autoscaler_with_a_problem_is_not_active() -> None:
 def test_who_asks_for_scaling_and_forgets_how_far_is_told(
     scaling: dict[str, Any], reason: str | None
 ) -> None:
-    told = scaling_claim(facts(scaling), (NAME,))
+    told = claim_of(facts(scaling))
     assert (told and told[1]) == reason
     if told is not None:
         assert "spec.scaling.maxReplicas" in told[2]
 
 
 def test_the_claim_follows_what_is_measured() -> None:
-    assert scaling_claim(sized(), (NAME,)) == (
+    assert claim_of(sized()) == (
         True,
         "Measured",
         "replicas follow the measured load",
     )
-    told = scaling_claim(sized(missing="router a does not answer"), (NAME,))
+    told = claim_of(sized(missing="router a does not answer"))
     assert told is not None
     assert told[:2] == (False, "SignalsMissing")
