@@ -49,6 +49,16 @@ def test_settings_are_camel_case(tmp_path: Path) -> None:
             "lease: {durationSeconds: 10}",
             ["durationSeconds is 10", "more than 10", "writeWindowSeconds 7"],
         ),
+        ("audit: {sinks: [{name: a}]}", ["audit.sinks.0", "neither", "one of url and urlFile"]),
+        (
+            "audit: {sinks: [{name: a, url: 'http://a', urlFile: /a}]}",
+            ["audit.sinks.0", "both", "one of url and urlFile"],
+        ),
+        (
+            "audit: {sinks: [{name: a, url: 'http://a'}, {name: a, url: 'http://b'}]}",
+            ["sinks has 'a' twice", "each name once"],
+        ),
+        ("audit: {sinks: [{name: a, url: 'ftp://a'}]}", ["audit.sinks.0.url", "found 'ftp://a'"]),
         (
             "lease: {renewSeconds: 7}",
             ["renewSeconds is 7", "less than writeWindowSeconds", "may not write"],
