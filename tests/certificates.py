@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from slipway.agent.key_sets import KeySetContent
+from slipway.agent.key_sets import KeySetAddress, KeySetContent
 from slipway.agent.secrets import SecretContent
 
 SERVICE = "digits.vision.svc"
@@ -144,12 +144,12 @@ class FakeSecrets:
 class FakeKeySets:
     """Key sets without any source; one that was not put is not known yet."""
 
-    found: dict[str, KeySetContent] = field(default_factory=dict)
-    followed: frozenset[str] = frozenset()
+    found: dict[KeySetAddress, KeySetContent] = field(default_factory=dict)
+    followed: frozenset[KeySetAddress] = frozenset()
 
-    def follow(self, sources: Collection[str]) -> None:
+    def follow(self, sources: Collection[KeySetAddress]) -> None:
         self.followed = frozenset(sources)
 
-    def get(self, source: str) -> KeySetContent:
+    def get(self, source: KeySetAddress) -> KeySetContent:
         assert source in self.followed
         return self.found.get(source, KeySetContent())

@@ -14,6 +14,7 @@ from slipway.agent.desired import DesiredRoute, Needed
 from slipway.agent.key_sets import (
     CLUSTER,
     BrokenKeySet,
+    KeySetAddress,
     KeySetContent,
     count_keys,
     parse_key_set,
@@ -29,10 +30,10 @@ from slipway.api.reasons import Reason, Why, shortened
 class KeySetSource(Protocol):
     """Where key sets come from; `slipway.agent.key_sets.KeySets` fits."""
 
-    def follow(self, sources: Collection[str]) -> None:
+    def follow(self, sources: Collection[KeySetAddress]) -> None:
         """Follow these and no others."""
 
-    def get(self, source: str) -> KeySetContent:
+    def get(self, source: KeySetAddress) -> KeySetContent:
         """Return what is known of a set that is followed."""
 
 
@@ -71,13 +72,27 @@ class Callers:
     def _follow(self, asked: Collection[Access]) -> None:
         keys = [each.api_keys.secret_ref.name for each in asked if each.api_keys is not None]
         sets = [token.jwks for each in asked for token in each.jwt]
-        maps = [each.config_map_ref.name for each in sets if each.config_map_ref is not None]
-        addresses = [each.url for each in sets if each.url is not None]
-        addresses += [CLUSTER for each in asked if each.service_accounts is not None]
+        entries = [each.config_map_ref or each.ca_config_map_ref for each in sets]
 
         self._secrets.follow(keys)
-        self._config_maps.follow(maps)
-        self._key_sets.follow(addresses)
+        self._config_maps.follow([each.name for each in entries if each is not None])
+
+        # Only now: an address is asked by the certificates that its ConfigMap holds.
+        addresses = [self._address_of(each) for each in sets if each.url is not None]
+        addresses += [CLUSTER for each in asked if each.service_accounts is not None]
+        self._key_sets.follow([each for each in addresses if each is not None])
+
+    def _address_of(self, source: KeySet | None) -> KeySetAddress | None:
+        """Return where a set is read; None: the certificates to trust are not known."""
+        if source is None or source.url is None:
+            return CLUSTER
+        entry = source.ca_config_map_ref
+        if entry is None:
+            return KeySetAddress(source.url)
+        data = self._config_maps.get(entry.name).data or {}
+        if entry.key not in data:
+            return None
+        return KeySetAddress(source.url, data[entry.key].decode(errors="replace"))
 
     def _look_at(self, route: str, access: Access, before: dict[str, _HeldSet]) -> Needed:
         needed = Needed()
@@ -108,34 +123,55 @@ class Callers:
     def _look_at_set(
         self, page: str, label: str, source: KeySet | None, kept: str | None
     ) -> Needed:
-        entry = source.config_map_ref if source is not None else None
-        if source is not None and entry is not None:
+        if source is not None and source.config_map_ref is not None:
+            entry = source.config_map_ref
             content = self._config_maps.get(entry.name)
             if content.is_known and (content.data is None or content.problem is not None):
                 return Needed(statuses=(_status(label, content.describe(entry.name, CONFIG_MAP)),))
             found = _read_entry(content, entry.key)
         else:
-            found = self._key_sets.get(source.url if source is not None and source.url else CLUSTER)
-        if not found.is_known:
-            return Needed(is_known=False)
+            found = self._read_address(source)
 
+        # The keys that were read before go on, whatever is read or not read now.
         text = found.text or kept
         if text is not None:
             self._pages[page] = _HeldSet(source, text)
+        if not found.is_known:
+            return Needed(is_known=False)
         return Needed(statuses=(_status(label, _describe_set(label, found, text)),))
+
+    def _read_address(self, source: KeySet | None) -> KeySetContent:
+        """Return what an address answers, or why it cannot be asked."""
+        address = self._address_of(source)
+        if address is not None:
+            return self._key_sets.get(address)
+
+        entry = source.ca_config_map_ref if source is not None else None
+        content = self._config_maps.get(entry.name) if entry is not None else SecretContent()
+        if entry is None or not content.is_known:
+            return KeySetContent()
+        if content.data is None:
+            problem = content.describe(entry.name, CONFIG_MAP).message
+        else:
+            problem = f"ConfigMap {entry.name}: {_no_entry(entry.key, content.data)}"
+        return KeySetContent(is_known=True, problem=problem)
 
 
 def _read_entry(content: SecretContent, key: str) -> KeySetContent:
     if not content.is_known or content.data is None:
         return KeySetContent()
     if key not in content.data:
-        found = ", ".join(sorted(content.data)) or "no entries"
-        problem = f"no {key} in the ConfigMap, found {found}"
+        problem = _no_entry(key, content.data)
         return KeySetContent(is_known=True, problem=problem, is_broken=True)
     try:
         return KeySetContent(is_known=True, text=parse_key_set(content.data[key]))
     except BrokenKeySet as error:
         return KeySetContent(is_known=True, problem=str(error), is_broken=True)
+
+
+def _no_entry(key: str, data: Collection[str]) -> str:
+    found = ", ".join(sorted(data)) or "no entries"
+    return f"no {key} in the ConfigMap, found {found}"
 
 
 def _key_sets_of(access: Access) -> Iterator[tuple[str, str, KeySet | None]]:

@@ -12,6 +12,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from slipway.agent.certificates import WARN_BEFORE, BrokenCertificate, say_moment, text_of
 from slipway.agent.secrets import SecretContent
@@ -20,6 +24,8 @@ from slipway.api.reasons import Reason, Why
 AUTHORITIES_FILE = "authorities.json"
 """Beside the file of the certificates."""
 AUTHORITY_KEY, REVOKED_KEY = "ca.crt", "ca.crl"
+SIGNS = (EllipticCurvePublicKey, Ed448PublicKey, Ed25519PublicKey, RSAPublicKey)
+"""Keys that an authority signs with."""
 WARN_SHARE = 0.1
 """Of the life of a list of revoked certificates, which may be a day: less than that is left."""
 _LIST = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
@@ -97,10 +103,10 @@ def _with_revoked(
 
 
 def _is_list_of(issuer: x509.Certificate, revoked: x509.CertificateRevocationList) -> bool:
-    try:
-        return revoked.issuer == issuer.subject and revoked.is_signature_valid(issuer.public_key())  # type: ignore[arg-type] -- authorities have keys that sign
-    except (TypeError, ValueError):
+    key = issuer.public_key()
+    if revoked.issuer != issuer.subject or not isinstance(key, SIGNS):
         return False
+    return revoked.is_signature_valid(key)
 
 
 def _may_issue(certificate: x509.Certificate) -> bool:

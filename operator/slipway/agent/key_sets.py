@@ -8,19 +8,18 @@ import base64
 import binascii
 import json
 import logging
+import ssl
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import aiohttp
 
-from slipway.agent.api_server import ApiServerClient
 from slipway.errors import DependencyError
 
 log = logging.getLogger(__name__)
 
-CLUSTER = "the cluster"
-"""Stands for the address of the cluster's own keys, those of service accounts."""
 MOST_BYTES = 256 * 1024
 MOST_KEYS = 100
 REFRESH_SECONDS = 60.0
@@ -33,6 +32,23 @@ _NAMES = {"crv"}
 """Members that are no numbers in base64."""
 _SECRET = {"d", "k", "p", "q", "dp", "dq", "qi", "oth"}
 """Members that make a key private."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeySetAddress:
+    """Where a key set is read."""
+
+    url: str
+    authority: str | None = None
+    """Certificates to trust, in PEM; None: the public authorities."""
+
+    def __str__(self) -> str:
+        """Return the address without the certificates."""
+        return self.url
+
+
+CLUSTER = KeySetAddress("the cluster")
+"""Stands for the address of the cluster's own keys, those of service accounts."""
 
 
 class BrokenKeySet(Exception):
@@ -107,11 +123,12 @@ def _is_member(name: str, value: object) -> bool:
 class KeySetReader:
     """Reads key sets from the web, and the cluster's own from the API server."""
 
-    def __init__(self, api_server: ApiServerClient) -> None:
-        self._api_server = api_server
+    def __init__(self, read_of_cluster: Callable[[], Awaitable[bytes]]) -> None:
+        """`read_of_cluster` reads the keys of the cluster's own tokens."""
+        self._read_of_cluster = read_of_cluster
         self._session: aiohttp.ClientSession | None = None
 
-    async def read(self, source: str) -> bytes:
+    async def read(self, source: KeySetAddress) -> bytes:
         """Return what a source answers, at most one byte more than a set may have.
 
         Raises:
@@ -119,14 +136,15 @@ class KeySetReader:
 
         """
         if source == CLUSTER:
-            return await self._api_server.read_key_set()
+            return await self._read_of_cluster()
         if self._session is None:
             timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
             self._session = aiohttp.ClientSession(timeout=timeout)
 
+        trust = _trust(source.authority)
         try:
             # A redirection would be followed to anywhere, with what the address was trusted for.
-            async with self._session.get(source, allow_redirects=False) as answer:
+            async with self._session.get(source.url, allow_redirects=False, ssl=trust) as answer:
                 if answer.status != 200:  # noqa: PLR2004 -- the status itself
                     raise KeySetUnreachable(f"status {answer.status}")
                 return await _read_at_most(answer.content, MOST_BYTES + 1)
@@ -138,6 +156,17 @@ class KeySetReader:
         """Close the connections."""
         if self._session is not None:
             await self._session.close()
+
+
+@lru_cache(maxsize=64)
+def _trust(authority: str | None) -> ssl.SSLContext | bool:
+    """Return what a connection trusts; the public authorities are no part of a private one."""
+    if authority is None:
+        return True
+    try:
+        return ssl.create_default_context(cadata=authority)
+    except (ssl.SSLError, ValueError) as error:
+        raise KeySetUnreachable(f"no certificates in PEM to trust: {error}") from error
 
 
 async def _read_at_most(content: aiohttp.StreamReader, limit: int) -> bytes:
@@ -154,7 +183,7 @@ class KeySets:
 
     def __init__(
         self,
-        read: Callable[[str], Awaitable[bytes]],
+        read: Callable[[KeySetAddress], Awaitable[bytes]],
         changed: Callable[[], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -162,10 +191,10 @@ class KeySets:
         self._read = read
         self._changed = changed
         self._sleep = sleep
-        self._found: dict[str, KeySetContent] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._found: dict[KeySetAddress, KeySetContent] = {}
+        self._tasks: dict[KeySetAddress, asyncio.Task[None]] = {}
 
-    def follow(self, sources: Collection[str]) -> None:
+    def follow(self, sources: Collection[KeySetAddress]) -> None:
         """Follow these and no others."""
         for source in self._tasks.keys() - set(sources):
             self._tasks.pop(source).cancel()
@@ -175,7 +204,7 @@ class KeySets:
             self._found[source] = KeySetContent()
             self._tasks[source] = asyncio.create_task(self._follow(source))
 
-    def get(self, source: str) -> KeySetContent:
+    def get(self, source: KeySetAddress) -> KeySetContent:
         """Return what is known of a set that is followed."""
         return self._found[source]
 
@@ -186,7 +215,7 @@ class KeySets:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _follow(self, source: str) -> None:
+    async def _follow(self, source: KeySetAddress) -> None:
         failures = 0
         while True:
             newest = await self._look(source)
@@ -197,7 +226,7 @@ class KeySets:
             pause = PAUSES[min(failures, len(PAUSES)) - 1] if failures else REFRESH_SECONDS
             await self._sleep(pause)
 
-    async def _look(self, source: str) -> KeySetContent:
+    async def _look(self, source: KeySetAddress) -> KeySetContent:
         known = self._found[source]
         try:
             return KeySetContent(is_known=True, text=parse_key_set(await self._read(source)))

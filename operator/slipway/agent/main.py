@@ -102,7 +102,7 @@ class Agent:
         kept = settings.directory / CERTIFICATES_FILE
         self._credentials = Credentials(self._secrets, settings.namespace, kept, _utc_now)
 
-        self._key_reader = KeySetReader(self._api_server)
+        self._key_reader = KeySetReader(self._api_server.read_key_set)
         self._access_secrets = Secrets(self._api_server, self._note_secret)
         self._config_maps = Secrets(self._api_server, self._note_secret, CONFIG_MAP)
         self._key_sets = KeySets(self._key_reader.read, self._note_secret)

@@ -26,6 +26,11 @@ JWKS_RULES: list[Any] = [
         "expected https://, or http:// of a Service of the cluster (http://name.namespace.svc)",
         ".url",
     ),
+    cel_rule(
+        "!has(self.caConfigMapRef) || (has(self.url) && self.url.startsWith('https://'))",
+        "certificates to trust are for an address of https://: remove caConfigMapRef, or set url",
+        ".caConfigMapRef",
+    ),
 ]
 
 
@@ -43,6 +48,15 @@ class LocalEntry(ApiModel):
     """Name of the object."""
     key: KeyName = "jwks.json"
     """Name of the entry."""
+
+
+class LocalAuthority(ApiModel):
+    """An entry of a ConfigMap in the ModelDeployment's own namespace, with certificates."""
+
+    name: ObjectName
+    """Name of the ConfigMap."""
+    key: KeyName = "ca.crt"
+    """Name of the entry: certificates in PEM."""
 
 
 class ApiKeys(ApiModel):
@@ -63,6 +77,10 @@ class KeySet(ApiModel):
 
     url: Annotated[str, Field(pattern=r"^https?://[^\s@]+$", max_length=1024)] | None = None
     """Address, which the routers read once a minute."""
+    ca_config_map_ref: LocalAuthority | None = None
+    """Entry of a ConfigMap with the certificates of the authority that vouches for the address;
+    slipway-router needs the right to list and watch that ConfigMap. Default: those of the image,
+    which are the public ones."""
     config_map_ref: LocalEntry | None = None
     """Entry of a ConfigMap; slipway-router needs the right to list and watch that ConfigMap."""
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from slipway.agent.access import Callers
 from slipway.agent.desired import DesiredRoute, Needed
-from slipway.agent.key_sets import CLUSTER, KeySetContent, parse_key_set
+from slipway.agent.key_sets import CLUSTER, KeySetAddress, KeySetContent, parse_key_set
 from slipway.agent.secrets import SecretContent
 from slipway.api.access import Access
 from slipway.api.base import Manifest
@@ -16,6 +16,7 @@ from tests.tokens import Issuer, hash_key
 
 ISSUER = Issuer()
 URL = "https://issuer.example.org/keys"
+ADDRESS = KeySetAddress(URL)
 KEYS: Manifest = {"apiKeys": {"secretRef": {"name": "digits-keys"}}}
 LABEL = f"JWKS of {ISSUER.name}"
 
@@ -25,6 +26,7 @@ def tokens_from(jwks: Manifest) -> Manifest:
 
 
 BY_URL = tokens_from({"url": URL})
+BY_PRIVATE_URL = tokens_from({"url": URL, "caConfigMapRef": {"name": "company-ca"}})
 BY_MAP = tokens_from({"configMapRef": {"name": "issuer"}})
 GOOD = parse_key_set(json.dumps(ISSUER.key_set()).encode())
 
@@ -54,10 +56,11 @@ def bench() -> Bench:
 def test_only_what_routes_name_is_read(bench: Bench) -> None:
     bench.look(KEYS | BY_URL | {"serviceAccounts": {}})
     assert bench.secrets.followed == {"digits-keys"}
-    assert bench.sets.followed == {URL, CLUSTER}
+    assert bench.sets.followed == {ADDRESS, CLUSTER}
     assert bench.maps.followed == frozenset()
     assert bench.callers.look([]) == {}
-    assert bench.secrets.followed == bench.sets.followed == frozenset()
+    assert bench.secrets.followed == frozenset()
+    assert bench.sets.followed == frozenset()
 
 
 def test_a_route_waits_until_everything_was_answered_for(bench: Bench) -> None:
@@ -93,12 +96,42 @@ def test_a_secret_without_any_key_is_said(bench: Bench) -> None:
 
 
 def test_a_key_set_is_handed_out_and_goes_on_while_its_source_is_down(bench: Bench) -> None:
-    bench.sets.found[URL] = KeySetContent(is_known=True, text=GOOD)
+    bench.sets.found[ADDRESS] = KeySetContent(is_known=True, text=GOOD)
     assert bench.says(BY_URL) == (LABEL, "CallersKnown")
     assert bench.callers.page("digits/jwt0") == GOOD
 
-    bench.sets.found[URL] = KeySetContent(is_known=True, text=GOOD, problem="status 503")
+    bench.sets.found[ADDRESS] = KeySetContent(is_known=True, text=GOOD, problem="status 503")
     assert bench.says(BY_URL) == (LABEL, "KeySetUnreachable")
+    assert bench.callers.page("digits/jwt0") == GOOD
+
+
+def test_an_address_is_asked_only_once_the_certificates_to_trust_are_known(bench: Bench) -> None:
+    assert not bench.look(BY_PRIVATE_URL).is_known
+    assert bench.maps.followed == {"company-ca"}
+    assert bench.sets.followed == frozenset()
+
+    bench.maps.put("company-ca", {"ca.crt": b"PEM"})
+    bench.look(BY_PRIVATE_URL)
+    assert bench.sets.followed == {KeySetAddress(URL, "PEM")}
+
+
+def test_keys_go_on_while_the_certificates_to_trust_change_or_go(bench: Bench) -> None:
+    bench.maps.put("company-ca", {"ca.crt": b"PEM"})
+    bench.sets.found[KeySetAddress(URL, "PEM")] = KeySetContent(is_known=True, text=GOOD)
+    assert bench.says(BY_PRIVATE_URL) == (LABEL, "CallersKnown")
+
+    bench.maps.put("company-ca", {"ca.crt": b"PEM of next year"})
+    assert not bench.look(BY_PRIVATE_URL).is_known
+    assert bench.callers.page("digits/jwt0") == GOOD
+
+    bench.maps.put("company-ca", {"tls.crt": b"PEM"})
+    [status] = bench.look(BY_PRIVATE_URL).statuses
+    assert status.reason == "KeySetUnreachable"
+    assert "no ca.crt in the ConfigMap, found tls.crt" in status.message
+
+    bench.maps.put("company-ca", None)
+    [status] = bench.look(BY_PRIVATE_URL).statuses
+    assert "ConfigMap company-ca does not exist; the keys before it go on" in status.message
     assert bench.callers.page("digits/jwt0") == GOOD
 
 

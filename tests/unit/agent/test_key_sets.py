@@ -1,18 +1,32 @@
 """Sets of public keys, as they are read from where they are."""
 
 import asyncio
+import contextlib
 import json
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from slipway.agent.key_sets import MOST_BYTES, BrokenKeySet, KeySets, parse_key_set
+from aiohttp import web
+from slipway.agent.key_sets import (
+    MOST_BYTES,
+    BrokenKeySet,
+    KeySetAddress,
+    KeySetReader,
+    KeySets,
+    parse_key_set,
+)
 from slipway.errors import DependencyError
 
+from tests.certificates import Authority
 from tests.tokens import Issuer
 from tests.unit.agent.waiting import until
 
 ISSUER = Issuer()
 URL = "https://issuer.example.org/keys"
+ADDRESS = KeySetAddress(URL)
 PRIVATE = {**ISSUER.public_key, "d": "AQAB"}
 
 
@@ -61,7 +75,7 @@ class Source:
         self.pauses: list[float] = []
         self.sets = KeySets(self._read, lambda: None, self._sleep)
 
-    async def _read(self, _: str) -> bytes:
+    async def _read(self, _: KeySetAddress) -> bytes:
         answer = await self.answers.get()
         if isinstance(answer, Exception):
             raise answer
@@ -79,32 +93,78 @@ class Source:
 
 async def test_a_source_that_fails_leaves_the_keys_before_and_is_asked_again_sooner() -> None:
     source = Source()
-    source.sets.follow({URL})
-    assert not source.sets.get(URL).is_known
+    source.sets.follow({ADDRESS})
+    assert not source.sets.get(ADDRESS).is_known
 
     await source.after(DependencyError("status 503"))
-    found = source.sets.get(URL)
+    found = source.sets.get(ADDRESS)
     assert (found.is_known, found.text, found.problem) == (True, None, "status 503")
 
     good = a_set(ISSUER.public_key)
     await source.after(good, DependencyError("down"), b"<html>")
-    found = source.sets.get(URL)
+    found = source.sets.get(ADDRESS)
     assert found.text == parse_key_set(good)
     assert (found.problem, found.is_broken) == ("no JSON", True)
     assert source.pauses == [1.0, 60.0, 1.0, 2.0]
 
     following = a_set(ISSUER.rotated("second").public_key)
     await source.after(following)
-    assert source.sets.get(URL).text == parse_key_set(following)
-    assert source.sets.get(URL).problem is None
+    assert source.sets.get(ADDRESS).text == parse_key_set(following)
+    assert source.sets.get(ADDRESS).problem is None
     await source.sets.close()
 
 
 async def test_a_source_that_no_route_names_any_more_is_forgotten() -> None:
     source = Source()
-    source.sets.follow({URL})
+    source.sets.follow({ADDRESS})
     await source.after(a_set(ISSUER.public_key))
     source.sets.follow(set())
-    source.sets.follow({URL})
-    assert not source.sets.get(URL).is_known
+    source.sets.follow({ADDRESS})
+    assert not source.sets.get(ADDRESS).is_known
     await source.sets.close()
+
+
+# ── private authorities ──
+
+
+@contextlib.asynccontextmanager
+async def private_issuer(authority: Authority, folder: Path) -> AsyncIterator[str]:
+    """Serve a key set under a certificate of the authority, and give its address."""
+    issued, file = authority.issue("127.0.0.1"), folder / "issuer.pem"
+    file.write_bytes(issued.pem + issued.key_pem)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(file)
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=a_set(ISSUER.public_key))
+
+    application = web.Application()
+    application.router.add_get("/keys", answer)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    yield f"https://127.0.0.1:{runner.addresses[0][1]}/keys"
+    await runner.cleanup()
+
+
+async def test_an_address_is_trusted_by_the_certificates_that_are_given_and_no_others(
+    tmp_path: Path,
+) -> None:
+    private, other = Authority.make("company"), Authority.make("other")
+    wrong = {
+        None: "certificate verify failed",
+        other.pem.decode(): "certificate verify failed",
+        "<html>": "no certificates in PEM to trust",
+    }
+    reader = KeySetReader(no_cluster)
+    async with private_issuer(private, tmp_path) as url:
+        found = await reader.read(KeySetAddress(url, private.pem.decode()))
+        assert parse_key_set(found) == parse_key_set(a_set(ISSUER.public_key))
+        for trusted, said in wrong.items():
+            with pytest.raises(DependencyError, match=said):
+                await reader.read(KeySetAddress(url, trusted))
+    await reader.close()
+
+
+async def no_cluster() -> bytes:
+    raise AssertionError("the cluster's own keys were asked for")
