@@ -126,6 +126,11 @@ bench-scaling: $(SETUP) ## How fast and how well replicas follow a load, beside 
 	$(call step,bench: scaling)
 	@$(BIN)/python -m tests.bench.scaling $(BENCH_ARGS)
 
+.PHONY: bench-access
+bench-access: $(SETUP) ## What it costs a router to ask who calls (BENCH_ARGS=--quick: a minute)
+	$(call step,bench: access)
+	@$(BIN)/python -m tests.bench.access $(BENCH_ARGS)
+
 .PHONY: bench-packaging
 bench-packaging: $(SETUP) ## How fast a model becomes an image, beside buildah and cp (BENCH_ARGS=--quick: a minute)
 	$(call step,bench: packaging)

@@ -243,6 +243,18 @@ def test_an_agent_that_starts_anew_serves_what_the_one_before_it_did(bench: Benc
     assert bench.serves(good)
 
 
+def test_two_models_may_show_one_certificate_and_the_one_it_is_not_for_says_so(
+    bench: Bench,
+) -> None:
+    bench.put(issue("digits.vision.svc").secret)
+    found = bench.look(a_route(), a_route("letters"))
+    assert {name: each.statuses[0].reason for name, each in found.items()} == {
+        "digits": "CertificateValid",
+        "letters": "CertificateForOthers",
+    }
+    assert all(each.has_certificate for each in found.values())
+
+
 def test_a_broken_certificate_is_the_matter_of_its_own_route(bench: Bench) -> None:
     bench.put(issue().secret)
     bench.put({"tls.crt": b"x", "tls.key": b"y"}, "letters-tls")
