@@ -118,6 +118,16 @@ class Reason(StrEnum):
         Group.ROLLOUT,
         "counting requests, to choose the steps or to judge a switch by, for minutes at most",
     )
+    RECREATING = (
+        "Recreating",
+        Group.ROLLOUT,
+        "one revision has stopped and the other is not ready yet: nobody is answered",
+    )
+    GAP_ENDED = (
+        "GapEnded",
+        Group.ROLLOUT,
+        "requests are answered again after a gap; the message has its length",
+    )
     HOLDING = "Holding", Group.ROLLOUT, "holding a weight for the step's holdSeconds"
     PROGRESSING = "Progressing", Group.ROLLOUT, "raising the candidate's weight"
     BAKING = "Baking", Group.ROLLOUT, "watching for late faults before the promotion"

@@ -71,6 +71,10 @@ def claim_conditions(
 def _is_available(decision: Decision, facts: Facts) -> tuple[bool, Why]:
     serving = next((name for name, weight in decision.weights.items() if weight), None)
     ready = facts.ready(serving)
+    recreate = decision.memory.recreate
+    if serving is None and recreate is not None and recreate.gap_started_at is not None:
+        message = f"strategy Recreate: nobody is answered since {recreate.gap_started_at}"
+        return False, Why(Reason.RECREATING, message)
     if serving is None:
         return False, Why(Reason.NOTHING_SERVES, "no revision serves yet")
     if decision.asleep and not ready:

@@ -14,6 +14,7 @@ from slipway.policy.judgement import deciding_judgement
 from slipway.policy.only_server import find_lost_server
 from slipway.policy.rollout.capacity import full_capacity, is_drained, replicas_for_share
 from slipway.policy.rollout.evidence_record import passed_shadow
+from slipway.policy.rollout.gap import is_gone
 from slipway.policy.scaling.sleep import is_held_everywhere
 
 
@@ -27,6 +28,7 @@ def find_violations(decision: Decision, facts: Facts, now: datetime) -> list[str
         *_rejected_gets_nothing(decision, facts),
         *_promotion_has_evidence(decision, facts),
         *_only_server_keeps_traffic(decision, facts),
+        *_one_runs_at_a_time(decision, facts),
     ]
 
 
@@ -103,6 +105,22 @@ def _promotion_has_evidence(decision: Decision, facts: Facts) -> Iterator[str]:
 
 def _only_server_keeps_traffic(decision: Decision, facts: Facts) -> Iterator[str]:
     """I11: whatever status says, who answers users loses them only to somebody who can."""
+    recreate = decision.memory.recreate
+    if recreate is not None and recreate.gap_started_at is not None and not decision.weights:
+        return  # strategy Recreate: it was announced, and is measured
     lost = find_lost_server(facts, decision.weights)
     if lost is not None:
         yield f"I11: {lost} is the only server and would lose its traffic"
+
+
+def _one_runs_at_a_time(decision: Decision, facts: Facts) -> Iterator[str]:
+    """I12: with strategy Recreate a revision starts only when no pod of another one is left."""
+    if not facts.spec.rollout.recreates:
+        return
+    for name, replicas in decision.replicas.items():
+        known = facts.workloads.get(name)
+        starts = replicas > 0 and (known is None or known.replicas == 0)
+        others = [it for it in {*facts.workloads, *facts.pods} if it != name]
+        running = [it for it in others if not is_gone(facts, it)]
+        if starts and running:
+            yield f"I12: {name} would start beside {', '.join(running)}"

@@ -14,6 +14,7 @@ from slipway.api.modeldeployment import (
     HookStatus,
     HookVerdict,
     Outcome,
+    Recreate,
     RolloutStatus,
     Schedule,
     ShadowStatus,
@@ -95,6 +96,8 @@ class RolloutMemory:
     """Who or what skips the evidence: set, the candidate goes straight to 100%."""
     before: tuple[ShareBefore, ...] = ()
     """What the last step showed, where the bake leaves stable no traffic to compare with."""
+    recreate: Recreate | None = None
+    """The gap of strategy Recreate; None: the candidate starts beside stable."""
     recorded: StableRecord | None = None
     """What stable was before the switch, where a rollout has one."""
     alarm: str | None = None
@@ -136,6 +139,7 @@ def from_status(status: RolloutStatus) -> RolloutMemory:
         paused=status.paused,
         unjudged=status.unjudged,
         before=tuple(ShareBefore(it.name, it.ratio, it.samples) for it in status.before),
+        recreate=status.recreate,
         recorded=status.recorded,
         alarm=status.alarm,
         skipped_weight=status.skipped_weight,
@@ -180,6 +184,7 @@ def to_status(
         paused=memory.paused,
         unjudged=memory.unjudged,
         before=[Before(name=it.name, ratio=it.share, samples=it.samples) for it in memory.before],
+        recreate=memory.recreate,
         recorded=memory.recorded,
         alarm=memory.alarm,
         skipped_weight=memory.skipped_weight,

@@ -66,13 +66,19 @@ class JobWriter:
             step=0,
             attempt=attempt,
             request=render_inputs.build_check_request(
-                facts, candidate, decided.decision.stable, self._settings
+                facts, candidate, _running_stable(decided), self._settings
             ),
             pods=self._settings.jobs,
             users=self._settings.pod_users,
         )
 
         return _with_subject(render_check_job(job), check_subject(candidate, facts.golden), attempt)
+
+
+def _running_stable(decided: Decided) -> str | None:
+    """Return the revision that a candidate is compared with; None: it has stopped for it."""
+    decision = decided.decision
+    return decision.stable if decision.replicas.get(decision.stable or "", 1) else None
 
 
 def _is_over(job: JobFact, decided: Decided) -> bool:

@@ -204,6 +204,11 @@ class Rollout(ApiModel):
         return self.strategy in {Strategy.BLUE_GREEN, Strategy.RECREATE}
 
     @property
+    def recreates(self) -> bool:
+        """Whether no two revisions may run at once."""
+        return self.strategy is Strategy.RECREATE
+
+    @property
     def chooses_steps(self) -> bool:
         """Whether the steps are chosen from the request rate."""
         return self.steps is None and not self.switches_once

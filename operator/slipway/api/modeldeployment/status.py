@@ -193,6 +193,17 @@ class StableRecord(ApiModel):
     """When it was recorded."""
 
 
+class Recreate(ApiModel):
+    """How strategy Recreate stops one revision before it starts the other, and what that costs."""
+
+    replicas: int
+    """Replicas of stable before it stopped."""
+    gap_started_at: Time | None = None
+    """Since when nobody is answered; absent without a gap."""
+    gap_seconds: float = 0
+    """How long nobody was answered in this rollout, in seconds, without a gap that lasts."""
+
+
 class Schedule(ApiModel):
     """Steps and deadline that were chosen when the rollout started, where the spec has none."""
 
@@ -334,6 +345,8 @@ class RolloutStatus(ApiModel):
     """Who or what skipped the analysis, so that the candidate gets all traffic at once."""
     before: Annotated[list[Before], Field(max_length=4, json_schema_extra=list_map("name"))] = []
     """The candidate's metrics in the last step, for a bake without a control share."""
+    recreate: Recreate | None = None
+    """The gap of strategy Recreate; absent with other strategies, and where nothing served."""
     recorded: StableRecord | None = None
     """What stable was before the switch of strategies BlueGreen and Recreate; absent before it, and
     where too few requests were counted."""

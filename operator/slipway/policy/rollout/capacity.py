@@ -55,7 +55,9 @@ def full_capacity(facts: Facts) -> int:
     """
     scaling = facts.spec.scaling
     stable = facts.workloads.get(facts.stable or "")
-    present = max(1, stable.replicas) if stable is not None else scaling.least_awake
+    present = scaling.least_awake
+    if stable is not None:
+        present = max(1, stable.replicas, _count_stopped(facts))
     held = present if has_rival(facts) else 0
     if scaling.engine is ScalingEngine.NONE:
         return max(scaling.replicas or present, held)
@@ -65,6 +67,13 @@ def full_capacity(facts: Facts) -> int:
         return scaling.least_awake
     measured = facts.sizing.replicas if facts.sizing is not None else present
     return min(scaling.most, max(scaling.least_awake, measured, held))
+
+
+def _count_stopped(facts: Facts) -> int:
+    """Return the replicas that stable had until it stopped for its candidate; 0: it did not."""
+    rollout = facts.status.rollout
+    recreate = rollout.recreate if rollout is not None and facts.candidate is not None else None
+    return recreate.replicas if recreate is not None else 0
 
 
 def has_rival(facts: Facts) -> bool:

@@ -18,11 +18,13 @@ from slipway.policy.rollout.baking import bake
 from slipway.policy.rollout.checking import check
 from slipway.policy.rollout.draft import Draft
 from slipway.policy.rollout.fast_lane import takes_fast_lane
+from slipway.policy.rollout.gap import has_given_way, note_end_of_gap
 from slipway.policy.rollout.idle import stay_idle_or_begin
 from slipway.policy.rollout.packaging import package_beside
 from slipway.policy.rollout.progressing import progress
 from slipway.policy.rollout.promotion import promote, was_promoted_before
 from slipway.policy.rollout.recall import recall
+from slipway.policy.rollout.recreating import make_room
 from slipway.policy.rollout.rolling_back import act_on_evidence, begin_rollback, roll_back
 from slipway.policy.rollout.scheduling import fix_schedule
 from slipway.policy.rollout.settle import settle
@@ -33,7 +35,7 @@ from slipway.policy.rollout.starting import start
 
 def decide(facts: Facts, now: datetime) -> Decision:
     """Return what should be true after this pass, and when to look again."""
-    draft = note_stable_readiness(Draft(recall(facts), facts, now))
+    draft = note_stable_readiness(note_end_of_gap(Draft(recall(facts), facts, now)))
     draft = fix_schedule(note_worsening(carry_out_action(draft)))
     draft = _take_step(draft)
     if draft.candidate:
@@ -77,11 +79,9 @@ def _take_step(draft: Draft) -> Draft:
     is_other = candidate.snapshot.input != facts.input and not draft.goes_back
     if is_other and not _may_finish(draft):
         return begin_rollback(draft, Outcome.SUPERSEDED, "the spec asks for another input")
-    evidence = find_container_evidence(facts, candidate.name, draft.stable, draft.now)
-    if evidence is not None:
-        cause = f"{evidence.reason}: {evidence.message}"
-        return act_on_evidence(draft, Outcome.ROLLED_BACK, cause, metric="resources")
-
+    stopped = _act_on_containers(draft) or make_room(draft)
+    if stopped is not None:
+        return stopped
     match memory.stage:
         case Stage.CHECKING:
             return check(draft)
@@ -93,6 +93,16 @@ def _take_step(draft: Draft) -> Draft:
             return bake(draft)
         case _:
             return start(draft)
+
+
+def _act_on_containers(draft: Draft) -> Draft | None:
+    """Return the draft that acts on what containers say; None: they say nothing against it."""
+    witness = None if has_given_way(draft) else draft.stable
+    evidence = find_container_evidence(draft.facts, draft.candidate, witness, draft.now)
+    if evidence is None:
+        return None
+    cause = f"{evidence.reason}: {evidence.message}"
+    return act_on_evidence(draft, Outcome.ROLLED_BACK, cause, metric="resources")
 
 
 def _may_finish(draft: Draft) -> bool:

@@ -54,6 +54,15 @@ def guards_before_promotion(bake: Rung) -> tuple[Guard, ...]:
     )
 
 
+def guards_in_gap(rung: Rung) -> tuple[Guard, ...]:
+    """Return what must agree before requests are answered again: nothing that only costs time."""
+    return (
+        lambda draft: not_paused(draft, f"{rung.weight}%"),
+        lambda draft: require_consent(draft, rung, HookStage.BEFORE_TRAFFIC),
+        lambda draft: has_capacity(draft, rung.weight),
+    )
+
+
 def ask_guards(guards: Sequence[Guard], draft: Draft) -> Answer:
     """Return the first objection, or the draft with which all agree."""
     for guard in guards:
@@ -107,7 +116,7 @@ def is_approved(draft: Draft, rung: Rung) -> Answer:
         return Agreed(draft)
     what = "the switch" if rung.is_bake else f"step {rung.number}"
     held = draft.enter(
-        Stage.PROGRESSING,
+        draft.memory.stage,
         Reason.AWAITING_APPROVAL,
         f"{what} ({rung.weight}%) is waiting for approval",
         shown=Stage.AWAITING_APPROVAL,

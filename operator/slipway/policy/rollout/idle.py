@@ -12,6 +12,7 @@ from slipway.policy.rollout.earlier_revision import find_wanted_revision
 from slipway.policy.rollout.fast_lane import WAY_BACK, takes_fast_lane
 from slipway.policy.rollout.look_again import is_look_asked_for, look_again, refresh
 from slipway.policy.rollout.packaging import package
+from slipway.policy.rollout.recreating import begin_recreating
 from slipway.policy.rollout.rejections import find_obstacle
 from slipway.policy.rollout.starting import start
 from slipway.policy.rollout_memory import RolloutMemory
@@ -99,6 +100,7 @@ def _make_candidate(draft: Draft, wanted: RevisionFact) -> Draft:
         started_at=draft.now,
         paused=memory.paused,
         stable_down_since=memory.stable_down_since,
+        recreate=begin_recreating(draft),
         unjudged=way_back[:UNJUDGED_LENGTH] if way_back is not None else None,
     )
     decision = replace(

@@ -7,15 +7,16 @@ from slipway.api.modeldeployment import AnalysisMode, Outcome, Stage
 from slipway.api.reasons import Reason, Why
 from slipway.api.verdict import Verdict
 from slipway.policy.judgement import deciding_judgement
-from slipway.policy.ladder import find_bake, find_first_rung, find_next_rung
+from slipway.policy.ladder import ALL, Rung, find_bake, find_first_rung, find_next_rung
 from slipway.policy.rollout.acknowledgement import weight_is_in_force
 from slipway.policy.rollout.active_clock import seconds_in_step
 from slipway.policy.rollout.baking import bake
 from slipway.policy.rollout.climb import rungs_to_climb
 from slipway.policy.rollout.draft import Draft, Held
 from slipway.policy.rollout.evidence_record import note_pass
+from slipway.policy.rollout.gap import is_in_gap
 from slipway.policy.rollout.inconclusive import await_verdict
-from slipway.policy.rollout.raising import raise_weight
+from slipway.policy.rollout.raising import raise_in_gap, raise_weight
 from slipway.policy.rollout.rolling_back import act_on_evidence
 from slipway.policy.rollout.scheduling import await_schedule, is_choosing_steps
 from slipway.policy.rollout.shadow_record import first_weight
@@ -25,6 +26,9 @@ from slipway.policy.rollout.switching import switch
 
 def progress(draft: Draft) -> Draft:
     """Climb one weight at a time; each is in force and judged before the next is written."""
+    if is_in_gap(draft) and not draft.written_weight:
+        climbing = rungs_to_climb(draft)
+        return raise_in_gap(draft, climbing[0] if climbing else Rung(ALL))
     in_force = weight_is_in_force(draft)
     if isinstance(in_force, Held):
         return in_force.draft

@@ -14,6 +14,7 @@ from slipway.policy.rollout.guards import (
     Guard,
     ask_guards,
     guards_before_weight,
+    guards_in_gap,
     guards_within_bake,
 )
 
@@ -26,6 +27,11 @@ def raise_weight(draft: Draft, rung: Rung) -> Draft:
 def raise_within_bake(draft: Draft, rung: Rung) -> Draft:
     """Write the next weight of the bake: whoever has a say was asked before it began."""
     return _raise(draft, rung, guards_within_bake(rung))
+
+
+def raise_in_gap(draft: Draft, rung: Rung) -> Draft:
+    """Write the weight of a candidate where nobody is answered meanwhile."""
+    return _raise(draft, rung, guards_in_gap(rung))
 
 
 def _raise(draft: Draft, rung: Rung, guards: Sequence[Guard]) -> Draft:

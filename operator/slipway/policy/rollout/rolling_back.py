@@ -13,6 +13,7 @@ from slipway.policy.proxies import name_late_proxies
 from slipway.policy.rollout.capacity import is_drained
 from slipway.policy.rollout.draft import ACKNOWLEDGED_WITHIN, DRAIN_POLL, Draft
 from slipway.policy.rollout.earlier_revision import hold_after_withdrawal
+from slipway.policy.rollout.gap import bring_back
 from slipway.policy.rollout.recall import recall
 from slipway.policy.rollout.rejections import record_outcome
 
@@ -63,6 +64,10 @@ def roll_back(draft: Draft) -> Draft:
     stable = draft.stable
     if stable is None or (draft.is_stable_down and not draft.can_go_back):
         return _end_without_way_back(draft)
+
+    returning = bring_back(draft)
+    if returning is not None:
+        return returning.having(replace(returning.decision, header_revision=None))
 
     facts, candidate = draft.facts, draft.candidate
     weights = dict.fromkeys(draft.decision.weights, 0) | {stable: 100}

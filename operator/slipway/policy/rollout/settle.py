@@ -20,6 +20,7 @@ from slipway.policy.rollout.draft import (
     STABLE_DOWN_AFTER,
     Draft,
 )
+from slipway.policy.rollout.gap import empty_weights, has_given_way, keep_apart
 from slipway.policy.rollout.scheduling import is_schedule_open
 from slipway.policy.scaling.sleep import decide_sleep
 
@@ -42,8 +43,15 @@ def settle(draft: Draft) -> Draft:
     sleep = decide_sleep(facts, draft.stable, draft.now, is_needed=_needs_stable(draft))
     if sleep.removes and draft.stable is not None:
         replicas[draft.stable] = floors[draft.stable] = 0
-    draft = _tell_scaling(draft, replicas)
-    weights = _keep_only_server(draft, _complete_weights(draft, replicas))
+    if not has_given_way(draft):
+        draft = _tell_scaling(draft, replicas)
+
+    apart = keep_apart(draft, replicas)
+    floors = {it: floor for it, floor in floors.items() if apart.get(it, 1) or not replicas.get(it)}
+    replicas = apart
+    weights: dict[str, int] = {}
+    if not empty_weights(draft):
+        weights = _keep_only_server(draft, _complete_weights(draft, replicas))
 
     found = dict(facts.route.weights) if facts.route else {}
     moves = weights != found or _removes_replicas(draft, replicas)

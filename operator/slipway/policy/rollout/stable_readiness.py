@@ -9,12 +9,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from slipway.policy.rollout.draft import Draft
+from slipway.policy.rollout.gap import has_given_way
 from slipway.policy.scaling.sleep import is_asleep, is_waking
 
 
 def note_stable_readiness(draft: Draft) -> Draft:
-    """Return the draft with the moment noted since which stable has had no ready replica."""
-    if draft.stable is None or draft.can_go_back or is_asleep(draft.facts):
+    """Return the draft with the moment noted since which stable has had no ready replica.
+
+    One that was stopped for its candidate is not down.
+    """
+    if draft.stable is None or draft.can_go_back or has_given_way(draft) or is_asleep(draft.facts):
         return _note(draft, None)
     since = draft.memory.stable_down_since
     if since is None:

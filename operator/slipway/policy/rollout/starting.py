@@ -11,6 +11,8 @@ from slipway.policy.rollout.checking import check
 from slipway.policy.rollout.climb import next_weight
 from slipway.policy.rollout.deadline import deadline_passed, give_up_start
 from slipway.policy.rollout.draft import Draft
+from slipway.policy.rollout.gap import is_gap_too_long
+from slipway.policy.rollout.recreating import make_room
 from slipway.policy.scaling.sleep import is_held
 
 READY_POLL = timedelta(seconds=15)
@@ -18,7 +20,10 @@ READY_POLL = timedelta(seconds=15)
 
 def start(draft: Draft) -> Draft:
     """Wait for the replicas that the first weight needs, then have the candidate checked."""
-    if deadline_passed(draft):
+    room = make_room(draft)
+    if room is not None:
+        return room
+    if deadline_passed(draft) or is_gap_too_long(draft):
         return give_up_start(draft)
 
     workload = draft.facts.workloads.get(draft.candidate)

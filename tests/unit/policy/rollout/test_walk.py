@@ -271,6 +271,7 @@ STEPS: tuple[dict[str, object], ...] = (
     {"afterPromotion": {"mode": "Off"}},
     {"strategy": "BlueGreen"},
     {"strategy": "BlueGreen", "bakeSeconds": 30, "approval": "Required"},
+    {"strategy": "Recreate"},
 )
 """What people make of the steps of a rollout that is under way."""
 
@@ -321,7 +322,7 @@ MANY_SERVERS = [
 
 ONE_SWITCH = [
     pytest.param(seed, replicas, switching(strategy, replicas), id=f"{seed} by {strategy}")
-    for strategy, seeds in (("BlueGreen", range(100, 112)),)
+    for strategy, seeds in (("BlueGreen", range(100, 112)), ("Recreate", range(120, 136)))
     for seed, replicas in zip(seeds, cycle((1, 3)), strict=False)
 ]
 

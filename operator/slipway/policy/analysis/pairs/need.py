@@ -5,7 +5,6 @@ from slipway.api.modeldeployment import (
     ModelDeploymentSpec,
     Rollout,
     ShadowMode,
-    Strategy,
 )
 from slipway.policy.analysis.wording import time_to_plan
 
@@ -16,6 +15,8 @@ NO_REQUESTS = "no requests were counted"
 
 def leaves_it_open(rollout: Rollout) -> bool:
     """Return whether it depends on the model and on the traffic."""
+    if rollout.recreates:
+        return False
     is_auto = rollout.shadow.mode is ShadowMode.AUTO and not rollout.asks_for_pairs
     return is_auto and rollout.analysis.mode is AnalysisMode.AUTO
 
@@ -24,7 +25,7 @@ def find_ban(rollout: Rollout) -> str | None:
     """Return why the spec wants no comparison, in words."""
     if rollout.shadow.mode is ShadowMode.OFF:
         return "rollout.shadow.mode is Off"
-    if rollout.strategy is Strategy.RECREATE:
+    if rollout.recreates:
         return "strategy Recreate never runs two revisions at once"
     if rollout.asks_for_pairs:
         return None
