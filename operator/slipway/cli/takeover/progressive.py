@@ -26,7 +26,7 @@ def import_rollout(old: Mapping[str, Any], around: Iterable[Mapping[str, Any]]) 
     if "canary" in strategy:
         _take_argo_steps(draft, strategy["canary"])
     if "blueGreen" in strategy:
-        draft.leave("spec.strategy.blueGreen", "the default steps are taken instead")
+        _take_argo_switch(draft, strategy["blueGreen"])
     return draft
 
 
@@ -99,6 +99,21 @@ def _take_argo_steps(draft: Takeover, canary: Mapping[str, Any]) -> None:
         if name in canary:
             reason = JUDGED if name == "analysis" else "Slipway's router splits the traffic"
             draft.leave(f"spec.strategy.canary.{name}", reason)
+
+
+def _take_argo_switch(draft: Takeover, switch: Mapping[str, Any]) -> None:
+    """Take the one switch; the time for which the old pods stay is that of the bake."""
+    draft.put("rollout.strategy", "BlueGreen")
+    if switch.get("autoPromotionEnabled") is False:
+        draft.put("rollout.approval", "Required")
+    if "scaleDownDelaySeconds" in switch:
+        draft.put("rollout.bakeSeconds", switch["scaleDownDelaySeconds"])
+
+    taken = {"autoPromotionEnabled", "scaleDownDelaySeconds"}
+    for name in switch:
+        if name not in taken:
+            reason = JUDGED if "Analysis" in name else "the Services are NAME and NAME-preview"
+            draft.leave(f"spec.strategy.blueGreen.{name}", reason)
 
 
 def _put_steps(draft: Takeover, steps: list[dict[str, Any]]) -> None:

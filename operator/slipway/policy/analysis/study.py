@@ -124,6 +124,7 @@ def study_of(facts: Facts) -> Study | None:
         return None
 
     stage = rollout.underlying or rollout.stage
+    record = _find_record(facts, rollout)
     metrics = metrics_due(analysis.metrics, stage)
     plan = plan_at(
         facts.spec,
@@ -145,11 +146,11 @@ def study_of(facts: Facts) -> Study | None:
         facts=facts,
         plan=replace(
             plan,
-            metrics=plan_metrics(metrics),
+            metrics=plan_metrics(metrics, is_alone=record is not None),
             planned_metrics=_count_enforced(analysis.metrics),
             false_rollback=share_left(rollout.shadow) * plan.false_rollback,
             pass_at=evidence_to_pass(rollout.shadow),
-            recorded=_find_record(facts, rollout),
+            recorded=record,
         ),
         arms=Arms(candidate, stable),
         metrics=metrics,
@@ -220,13 +221,21 @@ def metrics_due(metrics: Sequence[Metric], stage: Stage) -> tuple[Metric, ...]:
     return tuple(metric for metric in metrics if metric.stage in {wanted, MetricStage.ALWAYS})
 
 
-def plan_metrics(metrics: Sequence[Metric]) -> tuple[MetricPlan, ...]:
-    """Return the metrics as the test knows them: the containers, and all but drift."""
+def plan_metrics(metrics: Sequence[Metric], *, is_alone: bool = False) -> tuple[MetricPlan, ...]:
+    """Return the metrics as the test knows them: the containers, and all but drift.
+
+    Where the candidate has all of the traffic, nobody waits for those that compare.
+    """
     merged = (metric for metric in metrics if metric.drift is None)
     return (
         MetricPlan(RESOURCES, Role.ADVISORY),
         *(
-            MetricPlan(item.name, ROLES[item.effect], item.max, item.max_increase)
+            MetricPlan(
+                item.name,
+                Role.REPORT_ONLY if is_alone and item.max is None else ROLES[item.effect],
+                item.max,
+                item.max_increase,
+            )
             for item in merged
         ),
     )

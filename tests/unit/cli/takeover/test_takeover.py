@@ -238,6 +238,16 @@ def test_a_rollout_of_a_deployment_takes_its_pods() -> None:
     assert draft.spec["model"]["source"]["uri"] == "s3://models/digits/"
 
 
+def test_blue_and_green_of_a_rollout_stay_blue_and_green() -> None:
+    old = rollout(template=pod())
+    switch = {"autoPromotionEnabled": False, "scaleDownDelaySeconds": 300, "activeService": "web"}
+    old["spec"]["strategy"] = {"blueGreen": switch}
+    draft = imported(old)
+    asked = {"strategy": "BlueGreen", "approval": "Required", "bakeSeconds": 300}
+    assert draft.spec["rollout"] == asked
+    assert list(left(draft)) == ["spec.strategy.blueGreen.activeService"]
+
+
 def test_a_canary_climbs_as_it_did_by_flagger() -> None:
     metrics: list[Manifest] = [{"name": "request-success-rate"}]
     draft = imported(canary(stepWeight=20, maxWeight=60, metrics=metrics), deployment())

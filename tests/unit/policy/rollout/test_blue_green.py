@@ -3,6 +3,8 @@
 import pytest
 from slipway.api.modeldeployment import Outcome, Stage
 
+from tests.builders import QUICK
+from tests.unit.policy.rollout.history import RecordedWorld
 from tests.unit.policy.world import DecisionWorld
 
 BLUE_GREEN = {"strategy": "BlueGreen", "bakeSeconds": 60}
@@ -11,7 +13,7 @@ GOLDEN = {"model": {"goldenSet": {"uri": "https://models.example/golden.tar"}}}
 
 def serving_one(seed: int = 1, **standing: object) -> DecisionWorld:
     rollout = {**BLUE_GREEN, **standing.pop("rollout", {})}  # type: ignore[dict-item]
-    world = DecisionWorld(seed, standing={"rollout": rollout, **standing})
+    world = RecordedWorld(seed, standing={"rollout": rollout, **standing})
     world.ask_for("1")
     world.settle(60)
     assert world.serving() == "1", world.log
@@ -73,6 +75,15 @@ def test_stables_own_errors_are_no_reason_to_go_back() -> None:
     world.ask_for("2")
     world.settle(300)
     assert world.outcomes()[-1] == ("2", Outcome.PROMOTED), world.log[-8:]
+
+
+@pytest.mark.parametrize("limit", [{}, {"max": 0.05}])
+def test_metrics_that_need_stables_requests_do_not_hold_the_bake(limit: dict[str, float]) -> None:
+    metrics = [{"name": "triton", "preset": "TritonErrors", **limit}]
+    world = serving_one(rollout={"analysis": {**QUICK, "metrics": metrics}})
+    world.ask_for("2")
+    world.settle(300)
+    assert world.outcomes()[-1] == ("2", Outcome.PROMOTED), world.log[-4:]
 
 
 def test_the_record_is_stored_before_the_switch_and_outlives_the_operator() -> None:

@@ -6,6 +6,7 @@ import pytest
 from slipway.api.conditions import ConditionType
 from slipway.api.modeldeployment import Outcome, Stage
 
+from tests.unit.policy.rollout.history import RecordedWorld
 from tests.unit.policy.world import DecisionWorld
 
 RECREATE = {"strategy": "Recreate", "bakeSeconds": 60}
@@ -14,7 +15,7 @@ GOLDEN = {"model": {"goldenSet": {"uri": "https://models.example/golden.tar"}}}
 
 def serving_one(seed: int = 1, replicas: int = 2, **rollout: Any) -> DecisionWorld:
     standing = {"rollout": {**RECREATE, **rollout}, "scaling": {"minReplicas": replicas}}
-    world = DecisionWorld(seed, standing=standing)
+    world = RecordedWorld(seed, standing=standing, keeps_way_back=False)
     world.ask_for("1")
     world.settle(60)
     assert world.serving() == "1", world.log

@@ -41,7 +41,7 @@ from slipway.policy.analysis.metrics.share import ShareMetric, assess_share, wei
 from slipway.policy.analysis.plan import MetricPlan
 from slipway.policy.judgement import Judgement
 from slipway.policy.record_copy import replace
-from slipway.policy.statistics.eprocess import Pair, log_mean
+from slipway.policy.statistics.eprocess import NOTHING, Pair, log_mean
 from slipway.policy.statistics.mean_windows import Window
 
 MOST_SOURCES = 200
@@ -140,6 +140,7 @@ def _assess_counted(
         relative=1 + increase,
         absolute=tolerance.absolute,
         maximum=metric.maximum,
+        before=None if look.plan.recorded is None else NOTHING,
         shared_at=0.5,
     )
     gained = Pair(int(n_c), int(min(k_c, n_c)), int(n_s), int(min(k_s, n_s)))
