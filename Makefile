@@ -233,7 +233,7 @@ test-e2e: $(SETUP) ## Rollouts end to end (after make cluster images install)
 .PHONY: gateways
 gateways: $(SETUP) ## Contour and Envoy Gateway before the router: splits, 100 weight changes, refusals (built once, with Go; a quarter of an hour; after make cluster images install)
 	$(call step,gateways: two implementations of Gateway API on the cluster)
-	@$(BIN)/python -m pytest tests/e2e -m gateways -v $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest tests/contract/kube tests/e2e -m gateways -v -s $(PYTEST_ARGS)
 
 .PHONY: soak
 soak: $(SETUP) ## Good and bad versions in turn, under load and disturbances (SOAK_ARGS="--promotions 3 --rollbacks 3"; after make cluster images; hours)

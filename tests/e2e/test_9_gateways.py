@@ -40,9 +40,9 @@ ROUTES = "httproutes.gateway.networking.k8s.io"
 def gateway(request: pytest.FixtureRequest, files: Kubectl) -> Implementation:
     """An implementation, whose Gateway runs."""
     programs.require_single_node()
-    programs.build_all()
-    install_crds(files)
     implementation: Implementation = request.param
+    programs.build_program(implementation.program)
+    install_crds(files)
     implementation.up(files, release.images().envoy)
     return implementation
 

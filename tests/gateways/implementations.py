@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from tests.cluster.build import Program
 from tests.gateways import programs
 from tests.gateways.programs import CONTOUR, ENVOY_GATEWAY, GATEWAY_API, MOUNT, MOUNTED
 from tests.install import helm
@@ -26,6 +27,7 @@ class Implementation:
     """An implementation of Gateway API."""
 
     name: str
+    program: Program
     namespace: str
     controller: str
     """As its GatewayClass names it."""
@@ -274,6 +276,7 @@ def _envoy_proxy(image: str) -> Manifest:
 IMPLEMENTATIONS = (
     Implementation(
         name="contour",
+        program=CONTOUR,
         namespace=_CONTOUR_NAMESPACE,
         controller="projectcontour.io/gateway-controller",
         service="envoy",
@@ -282,6 +285,7 @@ IMPLEMENTATIONS = (
     ),
     Implementation(
         name="envoy-gateway",
+        program=ENVOY_GATEWAY,
         namespace=_ENVOY_GATEWAY_NAMESPACE,
         controller="gateway.envoyproxy.io/gatewayclass-controller",
         service="envoy",
