@@ -51,6 +51,7 @@ class Plan:
     suffix: str = ""
     address: str = ""
     """host:port of a gateway; empty: the Service of the ModelDeployment."""
+    timeout_seconds: float = 15.0
 
     @property
     def pod(self) -> str:
@@ -68,6 +69,7 @@ class Plan:
             wire=self.wire,
             rate=self.rate,
             seconds=LONGEST_SECONDS,
+            timeout_seconds=self.timeout_seconds,
         )
 
 

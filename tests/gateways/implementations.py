@@ -186,7 +186,7 @@ def _contours_envoy(namespace: str, image: str) -> Manifest:
         "name": "envoy",
         "image": image,
         "command": [*words, "--service-node", "envoy", "--concurrency", "1"],
-        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8002}, "periodSeconds": 2},
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8002}, **_PATIENT},
         "volumeMounts": mounts,
     }
     pod = {
@@ -299,6 +299,8 @@ IMPLEMENTATIONS = (
 # ── what both need ──
 
 
+_PATIENT = {"periodSeconds": 2, "timeoutSeconds": 10, "failureThreshold": 10}
+"""A probe that a busy machine does not fail."""
 _POD_NAMES: list[Manifest] = [
     {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
     for name, path in (
