@@ -21,6 +21,8 @@ from slipway.errors import (
 NOT_FOUND = 404
 TOO_MANY = 429
 SERVER_ERRORS = 500
+UNTYPED = "failed to create typed patch object"
+"""What the API server says, with status 500, of an apply with a field that its schema lacks."""
 NO_WEBHOOK = "failed calling webhook"
 """What the API server says of a webhook that does not answer; no other field tells."""
 
@@ -43,6 +45,9 @@ def error_from(response: ApiResponse, what: str) -> SlipwayError:
     message = f"{what}: {status.get('message') or f'HTTP {response.status}'}"
     if _is_admission_denial(str(status.get("message", ""))):
         return AdmissionDenied(message)
+
+    if UNTYPED in message:
+        return SpecError(what, message)
 
     match response.status:
         case 403:

@@ -58,12 +58,12 @@ async def with_keda(facts: Facts, cluster: Cluster, now: datetime) -> Facts:
 def requeue_seconds(facts: Facts, seconds: float | None) -> float | None:
     """Return when the next pass is due: soon while KEDA is waited for, else as asked for."""
     kedas = [item for item in facts.autoscalers.values() if item.is_kedas]
-    if not kedas and facts.keda_problem is None:
+    is_chosen = facts.spec.scaling.engine is ScalingEngine.KEDA
+    if not kedas and not is_chosen and facts.keda_problem is None:
         return seconds
-    is_settled = facts.keda_problem is None and all(
-        item.measures and item.leaving_since is None for item in kedas
-    )
-    due = REST_SECONDS if is_settled or facts.keda_problem is not None else LOOK_AGAIN_SECONDS
+
+    is_settled = all(item.measures and item.leaving_since is None for item in kedas)
+    due = REST_SECONDS if is_settled else LOOK_AGAIN_SECONDS
     return min(due, seconds) if seconds is not None else due
 
 

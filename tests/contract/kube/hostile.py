@@ -360,13 +360,35 @@ POD = [
     ),
     Bad("spec.server.pod.topologySpreadConstraints", [{}] * 5, "topologySpreadConstraints"),
 ]
+CPU = {"type": "cpu", "metadata": {"value": "70"}}
+
+
+def by_keda(*triggers: dict[str, Any]) -> dict[str, Any]:
+    """Return a scaling by KEDA."""
+    return {"engine": "KEDA", "maxReplicas": 3, "keda": {"triggers": list(triggers)}}
+
+
+def queried(query: str) -> dict[str, Any]:
+    """Return a trigger that asks a Prometheus server."""
+    return {"type": "prometheus", "metadata": {"query": query}}
+
+
 SCALING = [
     Bad("spec.scaling.minReplicas", 0, "spec.scaling.minReplicas"),
     Bad("spec.scaling.minReplicas", 2**40, "spec.scaling.minReplicas"),
     Bad("spec.scaling.minReplicas", "2", "spec.scaling.minReplicas"),
     Bad("spec.scaling", {"minReplicas": 3, "maxReplicas": 2}, "maxReplicas must not be less than"),
     Bad("spec.scaling.replicas", 3, "replicas requires engine None"),
-    Bad("spec.scaling.engine", "KEDA", "spec.scaling.engine"),
+    Bad("spec.scaling.engine", "Keda", "spec.scaling.engine"),
+    Bad("spec.scaling.engine", "KEDA", "engine KEDA requires keda.triggers"),
+    Bad("spec.scaling.keda", {"triggers": [CPU]}, "keda requires engine KEDA"),
+    Bad("spec.scaling", by_keda(), "spec.scaling.keda.triggers"),
+    Bad("spec.scaling", by_keda({**CPU, "type": ""}), "triggers[0].type"),
+    Bad("spec.scaling", by_keda({"type": "cpu"}), "triggers[0].metadata: Required value"),
+    Bad("spec.scaling", by_keda({**CPU, "foo": 1}), 'unknown field "spec.scaling.keda'),
+    Bad("spec.scaling", by_keda(queried("up{a='{{node}}'}")), "known placeholders are"),
+    Bad("spec.scaling", by_keda(queried("sum(up)")), "each revision is scaled on its own load"),
+    Bad("spec.scaling", by_keda(*[CPU] * 9), "spec.scaling.keda.triggers: Too many"),
     Bad("spec.scaling.target", {"utilizationPercent": 70}, "requires engine HPA"),
     Bad("spec.scaling", {"engine": "HPA", "target": {"concurrency": 4}}, "requires engine Builtin"),
     Bad(

@@ -107,6 +107,11 @@ CASES = [
     pytest.param(
         ApiResponse(503, None, b"<html>"), ClusterUnavailable, id="a proxy that speaks HTML"
     ),
+    pytest.param(
+        answer(500, "failed to create typed patch object: .spec.foo: field not declared in schema"),
+        SpecError,
+        id="an apply with a field that the schema lacks",
+    ),
     pytest.param(answer(400, "strict decoding error"), SpecError, id="a field unknown"),
 ]
 
