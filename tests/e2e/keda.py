@@ -137,10 +137,7 @@ def remove(kubectl: Kubectl) -> None:
     """
     kubectl.run("delete", "apiservice", API, "--ignore-not-found")
     let_go(kubectl)
-    listed = json.loads(kubectl.run("get", "crds", "-o", "json"))["items"]
-    crds = [item["metadata"]["name"] for item in listed if "keda.sh" in item["spec"]["group"]]
-    if crds:
-        kubectl.run("delete", "crds", *crds, seconds=120)
+    remove_crds(kubectl)
     kubectl.delete_namespace(NAMESPACE)
     for kind in ("clusterrole", "clusterrolebinding"):
         found = kubectl.run("get", kind, "-o", "name").split()
@@ -163,9 +160,21 @@ def let_go(kubectl: Kubectl) -> None:
         kubectl.run("patch", *where, "--type=merge", "-p", patch)
 
 
-def crds(kubectl: Kubectl) -> Iterator[Manifest]:
-    """Return KEDA's CRDs alone."""
-    return (item for item in _rendered(kubectl) if item["kind"] == "CustomResourceDefinition")
+def install_crds(kubectl: Kubectl) -> None:
+    """Install KEDA's CRDs alone, and wait until they are served."""
+    crds = [item for item in _rendered(kubectl) if item["kind"] == "CustomResourceDefinition"]
+    kubectl.apply_server_side(*crds)
+    names = [f"crd/{item['metadata']['name']}" for item in crds]
+    words = ("wait", *names, "--for=condition=Established", "--timeout=60s")
+    kubectl.run(*words, seconds=70)
+
+
+def remove_crds(kubectl: Kubectl) -> None:
+    """Remove KEDA's CRDs, with all objects of theirs."""
+    listed = json.loads(kubectl.run("get", "crds", "-o", "json"))["items"]
+    crds = [item["metadata"]["name"] for item in listed if "keda.sh" in item["spec"]["group"]]
+    if crds:
+        kubectl.run("delete", "crds", *crds, seconds=120)
 
 
 def _rendered(kubectl: Kubectl) -> Iterator[Manifest]:

@@ -1,10 +1,9 @@
 """ScaledObjects against the schema of the real KEDA: written once, refused by name, or unknown."""
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 
 import pytest
-from slipway.adapters.connection import APPLY, Connection
+from slipway.adapters.connection import Connection
 from slipway.adapters.kube import KubeCluster
 from slipway.api import names
 from slipway.api.base import Manifest
@@ -23,7 +22,6 @@ from tests.kubectl import Kubectl
 
 pytestmark = pytest.mark.keda
 
-CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 TRIGGERS = [
     {
         "type": "prometheus",
@@ -43,28 +41,12 @@ def cluster(connection: Connection) -> KubeCluster:
 
 
 @pytest.fixture
-async def served(connection: Connection) -> AsyncIterator[None]:
+def served() -> Iterator[None]:
     """KEDA's own CRDs, without KEDA."""
-    crds = list(keda.crds(Kubectl()))
-    for crd in crds:
-        path = f"{CRDS}/{crd['metadata']['name']}"
-        query = {"fieldManager": "contract", "force": "true"}
-        answer = await connection.request("PATCH", path, query=query, body=crd, content_type=APPLY)
-        assert answer.is_success, answer.body
-    async with asyncio.timeout(30):
-        while not await is_served(connection):  # noqa: ASYNC110 -- the API server takes it up
-            await asyncio.sleep(0.1)
+    kubectl = Kubectl()
+    keda.install_crds(kubectl)
     yield
-    for crd in crds:
-        await connection.request("DELETE", f"{CRDS}/{crd['metadata']['name']}")
-    async with asyncio.timeout(60):
-        while await is_served(connection):  # noqa: ASYNC110 -- the same
-            await asyncio.sleep(0.1)
-
-
-async def is_served(connection: Connection) -> bool:
-    """Tell whether the API server knows the kind."""
-    return (await connection.request("GET", SCALED_OBJECT.path("default"))).is_success
+    keda.remove_crds(kubectl)
 
 
 async def a_scaled_object(connection: Connection, namespace: str, least: int = 2) -> Manifest:
