@@ -80,6 +80,10 @@ class Controllers:
     """Whether package Jobs go on fetching."""
     lost: Counter[str] = field(default_factory=Counter)
     """Requests by route that no ready pod could answer."""
+    routers_hold: bool = True
+    """Routers of before a release that holds requests do not."""
+    waiting: Counter[str] = field(default_factory=Counter)
+    """Requests by route that routers hold."""
 
     credentials: dict[str, str] = field(default_factory=dict)
     """What agents say of Secrets: the reason by name; of others that they serve."""
@@ -337,7 +341,9 @@ class Controllers:
         if missing or pod["metadata"]["uid"] in self.deaf:
             return None
 
+        holds = {"asleep": {}} if "asleep" in route["spec"] and self.routers_hold else {}
         return {
+            **holds,
             "name": pod["metadata"]["name"],
             "uid": pod["metadata"]["uid"],
             "generation": metadata["generation"],
@@ -371,15 +377,29 @@ class Controllers:
                 share = self.traffic * weight // 100
                 if not share:
                     continue
+                holds = "asleep" in entry
+                if holds:
+                    self._wake(self.api.get(kinds.MODEL_ROUTE, namespace, name) or route, entry)
                 if not self.ready_pods(namespace, revision):
-                    self.lost[name] += share
+                    (self.waiting if holds else self.lost)[name] += share
                     continue
+                share += self.waiting.pop(name, 0)
 
                 served = self.served[namespace, entry["name"], name, revision]
                 served.requests += share
                 served.last = self.clock.seconds()
                 if self.faults.get(self.version_of(namespace, revision)) == "errors":
                     served.errors += share // ERROR_EVERY
+
+    def _wake(self, route: Manifest, entry: Manifest) -> None:
+        """Say that a request came while the model is asleep."""
+        if entry["asleep"]:
+            return
+        asked = {**entry, "asleep": {"askedAt": self._now()}}
+        proxies = [
+            asked if each["name"] == entry["name"] else each for each in route["status"]["proxies"]
+        ]
+        self.api.put_status(kinds.MODEL_ROUTE, route, {"proxies": proxies})
 
     def in_flight(self, namespace: str, route: str, revision: str) -> int:
         """Return at how many proxies that exist the revision has requests."""

@@ -413,11 +413,18 @@ class OperatorWorld(RolloutWorld):
         if change.after is None and (md is None or md["metadata"]["uid"] not in owners):
             return  # a person deleted all of it; in which order it goes is not ours
 
+        if after == 0 and self._is_held(namespace, owner):
+            return
         weight = self._highest_weight(namespace, owner, revision)
         if after * 100 < self._carries_all(namespace, owner, before) * weight:
             self.broken.append(f"I2: {revision} goes to {after} replicas under {weight} %")
         if after == 0 and self.controllers.in_flight(namespace, owner, revision):
             self.broken.append(f"I3: {revision} goes with requests in flight")
+
+    def _is_held(self, namespace: str, owner: str) -> bool:
+        """Return whether every router holds what finds no replica, and no request has come."""
+        proxies = self.find(kinds.MODEL_ROUTE, owner, namespace)["status"]["proxies"]
+        return all(entry.get("asleep") == {} for entry in proxies)
 
     def _carries_all(self, namespace: str, owner: str, before: int) -> int:
         """Return the replicas that the load needs, or else those that there were."""

@@ -47,8 +47,8 @@ def decide_sleep(facts: Facts, stable: str | None, now: datetime, *, is_needed: 
         if _is_left_to_the_user(scaling) or not route.asleep:
             return AWAKE
         return ASLEEP if may_sleep else WAKING
-    if not workload.ready:
-        return WAKING if route.asleep else AWAKE
+    if not workload.ready or not workload.settled:
+        return WAKING if route.asleep else AWAKE  # what was ready before it slept says nothing
 
     if not may_sleep or not _is_idle(facts, now):
         return AWAKE
