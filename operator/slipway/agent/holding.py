@@ -2,8 +2,8 @@
 
 Envoy asks here, once for each request, and keeps the request itself meanwhile. The answer comes as
 soon as Envoy has an endpoint to send it to; the operator, which starts the replica, is not asked.
-What waits is bounded in number and in time, and each waiting request keeps no more of its body in
-Envoy than a connection's buffer, so that bytes are bounded too.
+What waits is bounded in number and in time, and of each request Envoy holds 2 MiB at most, so that
+bytes are bounded too: 256 MiB for a router pod.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 MOST_OF_ROUTE = 100
 """Requests of one route that wait at a time …"""
-MOST_OF_ALL = 200
+MOST_OF_ALL = 128
 """… and of all routes of this router pod together."""
 RETRY_AFTER_SECONDS = 5
 TOO_MANY, TOO_LONG = "too_many", "too_long"

@@ -42,6 +42,9 @@ HOLD_PATH = "/hold"
 HOLD_REFUSED = 429
 """The agent's answer for a request that it does not hold, or no longer. Clients get 503, but Envoy
 takes a 5xx of the agent for a fault, and drops what it says."""
+HELD_BYTES = 2**20
+"""What Envoy takes of a request that waits, beside a connection's buffer of the same size. Of a gRPC
+stream it would take 16 MiB else."""
 LONGEST_HOLD = "3660s"
 """Envoy's own limit, above all that the agent keeps."""
 COMPARER_SOCKET = "comparer.sock"
@@ -110,8 +113,8 @@ CONNECT_TIMEOUT = "2s"
 UPSTREAM_IDLE_TIMEOUT = "5s"
 """An idle connection would delay the exit of a revision's last Triton pod."""
 RETRIES = 3
-HOLD_RETRIES = 1000
-"""An agent that is killed is back within seconds, and Envoy asks it once a second."""
+HOLD_RETRIES = 16
+"""After pauses that double from a tenth of a second: an agent that is killed is back in seconds."""
 POLL_PAUSE = "0.010s"
 """Between two polls for a cluster's endpoints; the agent holds each poll until they change."""
 POLL_TIMEOUT = "86400s"
@@ -565,6 +568,7 @@ def _connection_manager(
         # Triton serves HTTP/1.0, which proxies such as nginx speak unless told otherwise.
         "common_http_protocol_options": {"max_headers_count": MOST_HEADERS},
         "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": name},
+        **({"http2_protocol_options": _SMALL_WINDOW} if can_hold else {}),
         "rds": routes,
         "early_header_mutation_extensions": [_set_route_header(name)],
         "use_remote_address": True,  # drops x-envoy-* headers, which could make Envoy retry
@@ -585,13 +589,17 @@ def _connection_manager(
     }
 
 
+_SMALL_WINDOW: Manifest = {"initial_stream_window_size": HELD_BYTES}
+
+
 def _holding_filter(route: str) -> Manifest:
     """Asks the agent whether a request may go on; off but where the route file turns it on.
 
     It comes before the filters that count: what it refuses, no counter of a model sees. Envoy asks
     again when the agent is gone, so that one that restarts loses no request.
     """
-    again = {"base_interval": "0.100s", "max_interval": "1s"}
+    # Envoy takes the longest pause for the limit of a try as well.
+    again = {"base_interval": "0.100s", "max_interval": LONGEST_HOLD}
     retries = {
         "retry_on": "connect-failure,reset",
         "num_retries": HOLD_RETRIES,

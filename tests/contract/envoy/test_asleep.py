@@ -1,6 +1,8 @@
 """A model that is asleep: the router holds requests until Envoy has a replica for them."""
 
 import asyncio
+import contextlib
+import io
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,8 @@ import aiohttp
 import grpc
 import pytest
 from slipway.agent.holding import MOST_OF_ROUTE
+from slipway.render import envoy
+from slipway.render.envoy import HELD_BYTES
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from tests.contract.envoy.conftest import STABLE
@@ -171,7 +175,6 @@ async def test_an_agent_that_is_killed_loses_no_request(
         router.kill(router.agent)
         router.start_agent()
         await until("the agent has started", lambda: router.probe("startedz"))
-        await until("all of them wait again", lambda: waiting(router, 20))
         router.serve(models[0])
     assert (load.revisions, load.failures) == ({STABLE: 20}, {})
 
@@ -185,3 +188,51 @@ async def test_a_client_that_goes_gives_its_place_back(
         await until("it waits", lambda: waiting(router, 1))
         request.cancel()
         await until("nobody waits", lambda: waiting(router, 0))
+
+
+async def test_what_waits_takes_little_memory_however_large_it_is(
+    router: Router, models: tuple[Model, Model]
+) -> None:
+    await fall_asleep(router, models[0])
+    before = await allocated(router)
+    async with aiohttp.ClientSession() as session, large_channel(router) as stub:
+        url, large = f"{router.url}/v2/models/digits/infer", bytes(LARGE)
+        request = service_pb2.ModelInferRequest(model_name="digits", raw_input_contents=[large])
+        sent = [session.post(url, data=io.BytesIO(large)) for _ in range(10)]
+        tasks = [asyncio.ensure_future(each) for each in sent]
+        calls = [stub.ModelInfer(request) for _ in range(10)]
+        await until("all of them wait", lambda: waiting(router, 20))
+        await until("Envoy takes no more", lambda: rests(router))
+        assert await allocated(router) - before < 20 * MOST_BYTES
+        for each in [*tasks, *calls]:
+            each.cancel()
+
+
+LARGE = 16 * 2**20
+MOST_BYTES = 2.5 * HELD_BYTES
+"""Of one that waits: a connection's buffer, a stream's window, and what both are kept in."""
+
+
+@contextlib.asynccontextmanager
+async def large_channel(router: Router) -> AsyncIterator[Any]:
+    options = [("grpc.max_send_message_length", -1)]
+    target = router.url.removeprefix("http://")
+    async with grpc.aio.insecure_channel(target, options=options) as channel:
+        yield service_pb2_grpc.GRPCInferenceServiceStub(channel)
+
+
+async def allocated(router: Router) -> int:
+    """Return the bytes that Envoy has allocated."""
+    connector = aiohttp.UnixConnector(str(router.directory / envoy.ADMIN_SOCKET))
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        session.get("http://envoy/memory") as answer,
+    ):
+        return int((await answer.json())["allocated"])
+
+
+async def rests(router: Router) -> bool:
+    """Return whether Envoy takes nothing for a moment."""
+    before = await allocated(router)
+    await asyncio.sleep(0.5)
+    return abs(await allocated(router) - before) < 2**16
