@@ -43,8 +43,8 @@ HOLD_REFUSED = 429
 """The agent's answer for a request that it does not hold, or no longer. Clients get 503, but Envoy
 takes a 5xx of the agent for a fault, and drops what it says."""
 HELD_BYTES = 2**20
-"""What Envoy takes of a request that waits, beside a connection's buffer of the same size. Of a gRPC
-stream it would take 16 MiB else."""
+"""What Envoy takes of a request that waits, beside a connection's buffer of the same size; of a
+gRPC stream it would take 16 MiB else."""
 LONGEST_HOLD = "3660s"
 """Envoy's own limit, above all that the agent keeps."""
 COMPARER_SOCKET = "comparer.sock"

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from tests.unit.agent.fake_api import FakeApi
 from tests.unit.agent.waiting import until
 
 ASLEEP = {"holdSeconds": 60}
+SLEEPS = int(os.environ.get("SLIPWAY_SLEEPS", "10"))
 ALL = {STABLE: 100}
 
 
@@ -112,7 +114,7 @@ async def test_nothing_is_lost_while_it_falls_asleep_and_wakes(
 ) -> None:
     stable = models[0]
     async with steady_load(router.url) as load:
-        for _ in range(10):
+        for _ in range(SLEEPS):
             await hold(router)
             router.serve(stable, ready=False, terminating=True)
             await until("requests wait", lambda: waiting(router, 4))
@@ -120,6 +122,7 @@ async def test_nothing_is_lost_while_it_falls_asleep_and_wakes(
             router.ask(ALL)
             await until("it is awake", lambda: "asleep" not in router.entry())
     assert not load.failures
+    print(f"{SLEEPS} sleeps and wakings: {load.sent} requests, 0 lost")
 
 
 async def test_too_many_are_refused_and_no_evidence(
