@@ -278,6 +278,8 @@ def needs_counters(facts: Facts) -> bool:
     stage = rollout.underlying or rollout.stage
     if stage in {Stage.PROGRESSING, Stage.BAKING, Stage.ROLLING_BACK}:
         return True
+    if rollout.recreate is not None and rollout.recreate.gap_started_at is not None:
+        return True  # stable stops as soon as nothing is in flight: each second is one of the gap
 
     live = {entry.revision for entry in (status.stable, status.candidate) if entry is not None}
     return any(name not in live and workload.replicas for name, workload in facts.workloads.items())

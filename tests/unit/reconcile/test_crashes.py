@@ -38,6 +38,20 @@ async def forward(world: OperatorWorld) -> None:
     await world.settle(quiet_seconds=QUIET_SECONDS)
 
 
+async def switch(world: OperatorWorld) -> None:
+    await world.ask_for("2", **by_strategy("BlueGreen"))
+    await world.settle(quiet_seconds=QUIET_SECONDS)
+
+
+async def recreate(world: OperatorWorld) -> None:
+    await world.ask_for("2", **by_strategy("Recreate"))
+    await world.settle(quiet_seconds=QUIET_SECONDS)
+
+
+def by_strategy(strategy: str) -> dict[str, Any]:
+    return {**SPEC, "rollout": {**SPEC["rollout"], "strategy": strategy, "steps": None}}
+
+
 async def back(world: OperatorWorld) -> None:
     world.controllers.faults["2"] = "errors"
     await forward(world)
@@ -51,11 +65,21 @@ async def refused(world: OperatorWorld) -> None:
 WORKLOADS = {
     "create": create,
     "forward": forward,
+    "switch": switch,
+    "recreate": recreate,
     "back": back,
     "refused": refused,
     "revert": create,
 }
-ENDS = {"create": "1", "forward": "2", "back": "1", "refused": "1", "revert": "1"}
+ENDS = {
+    "create": "1",
+    "forward": "2",
+    "switch": "2",
+    "recreate": "2",
+    "back": "1",
+    "refused": "1",
+    "revert": "1",
+}
 
 
 class Watched(Trouble):

@@ -485,7 +485,7 @@ NUMBERS = re.compile(r"\d[\d,]*(\.\d+)?")
 TEXTS = frozenset({"message", "reason", "cause", "trigger", names.ANNOTATION_OUTCOME})
 
 
-LEVELS = ("afterPromotion", "level")
+LEVELS = ("afterPromotion", "level", "recorded")
 """What a revision was in its rollout: how many requests that was depends on the pass."""
 
 

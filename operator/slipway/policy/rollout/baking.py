@@ -23,7 +23,7 @@ from slipway.policy.rollout.promotion import promote
 from slipway.policy.rollout.raising import raise_within_bake
 from slipway.policy.rollout.rolling_back import act_on_evidence
 from slipway.policy.rollout.straight import go_straight
-from slipway.policy.rollout.switching import is_judged_by_record, recover_record
+from slipway.policy.rollout.switching import is_judged_by_record, recover_record, store_pass
 
 EXTENSIONS = {
     Reason.ARM_NOISE: "a fault is suspected",
@@ -64,7 +64,10 @@ def bake(draft: Draft) -> Draft:
     if suspicion is not None:
         return _extend_bake(draft, suspicion)
     if judgement.verdict is Verdict.PASS:
+        is_first = draft.memory.judged_weight == 0
         draft = note_pass(draft)
+        if is_first and draft.spec.rollout.switches_once:
+            return store_pass(draft)
 
     rungs = rungs_to_climb(draft)
     if draft.written_weight < rungs[-1].weight:

@@ -53,6 +53,12 @@ def is_judged_by_record(draft: Draft) -> bool:
     return draft.memory.recorded is not None and draft.written_weight >= ALL
 
 
+def store_pass(draft: Draft) -> Draft:
+    """Return the draft that stores its only Pass before it promotes: a crash must not lose it."""
+    message = "judged at 100%; the promotion follows"
+    return draft.enter(Stage.BAKING, Reason.BAKING, message, requeue_after=NEXT_PASS)
+
+
 def switch(draft: Draft, rung: Rung) -> Draft:
     """Give the candidate all of the traffic, once everybody agrees and stable is recorded."""
     answer = ask_guards(guards_before_weight(rung), draft)
