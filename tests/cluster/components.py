@@ -26,6 +26,23 @@ def _network() -> tuple[tuple[str, ...], ...]:
         ("ip", "link", "set", settings.NODE_LINK, "up"),
         ("ip", "route", "add", "default", "via", settings.HOST_ADDRESS),
         ("sysctl", "-qw", "net.ipv4.ip_forward=1"),
+        *_ask_enforcer(),
+    )
+
+
+def _ask_enforcer() -> tuple[tuple[str, ...], ...]:
+    """Have NetworkPolicies asked about each new connection from or to a pod.
+
+    The enforcer would do it by nftables, whose queue not every kernel has; iptables has its own.
+    What the node's root sends passes, as the kubelet's probes must.
+    """
+    rule = ("iptables", "-t", "mangle", "-A", "POSTROUTING")
+    ask = ("-m", "conntrack", "--ctstate", "NEW", "-j", "NFQUEUE")
+    queue = ("--queue-num", str(settings.ENFORCER_QUEUE), "--queue-bypass")
+    return (
+        (*rule, "-m", "owner", "--uid-owner", "0", "-j", "RETURN"),
+        (*rule, "-d", settings.POD_RANGE, *ask, *queue),
+        (*rule, "-s", settings.POD_RANGE, *ask, *queue),
     )
 
 

@@ -34,6 +34,8 @@ API_PORT = 6443
 METRICS_PORT = 4443
 ENFORCER_PORT = 9080
 """Where the enforcer of NetworkPolicies says that it is ready."""
+ENFORCER_QUEUE = 100
+"""Of the kernel: where the enforcer is asked about connections."""
 REGISTRY = f"{NODE_ADDRESS}:5000"
 """What the host, containerd and pods alike call the registry; plain HTTP."""
 

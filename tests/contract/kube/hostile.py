@@ -522,6 +522,11 @@ CALLERS = [
     Bad(ACCESS, {"apiKeys": {"secretRef": {"name": "a"}, "names": ["a:b"]}}, "names[0]"),
     Bad(ACCESS, issued(jwks={}), "exactly one of url and configMapRef"),
     Bad(ACCESS, issued(jwks={"url": WEB, "configMapRef": {"name": "a"}}), "exactly one of url"),
+    Bad(
+        ACCESS,
+        issued(jwks={"configMapRef": {"name": "a"}, "caConfigMapRef": {"name": "b"}}),
+        "certificates to trust are for an address of https://",
+    ),
     Bad(ACCESS, issued(jwks={"url": "http://issuer.example/keys"}), "expected https://"),
     Bad(ACCESS, issued(jwks={"url": "http://a.svc.evil.example/"}), "expected https://"),
     Bad(ACCESS, issued(jwks={"url": "https://me:word@a/"}), "jwks.url"),
