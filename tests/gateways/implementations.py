@@ -211,7 +211,7 @@ _PROXY = {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": "ours"
 
 def _install_envoy_gateway(kubectl: Kubectl, envoy_image: str) -> None:
     place = programs.module_directory("github.com/envoyproxy/gateway", ENVOY_GATEWAY.version)
-    _apply_directory(kubectl, place / "charts/gateway-crds-helm/templates/generated")
+    _apply_directory(kubectl, place / "charts/gateway-helm/charts/crds/crds/generated")
     rendered = [_with_program(each) for each in _render_chart(place, envoy_image)]
     kubectl.apply_server_side(*rendered)
     kubectl.apply(_envoy_proxy(envoy_image))

@@ -69,6 +69,15 @@ def preview_name(owner: str) -> str:
     return f"{owner}-preview"
 
 
+def grpc_route_name(owner: str) -> str:
+    """Return the name of a ModelDeployment's GRPCRoute; the HTTPRoute has the owner's own.
+
+    They differ because Contour keeps the statuses of both kinds by name alone, and no
+    ModelDeployment's name has a dot.
+    """
+    return f"{owner}.grpc"
+
+
 def package_job_name(owner: str, input_hash: str, attempt: int) -> str:
     """Return the name of the Job that packages an input; `attempt` counts from 1."""
     return f"{owner}-package-{input_hash[:8]}-{attempt}"

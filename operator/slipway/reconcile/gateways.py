@@ -74,7 +74,7 @@ class GatewayKeeper:
         self._others = others
         self._looks: dict[Key, _Look] = {}
         self._left: dict[str, set[str]] = {}
-        """By namespace: names of our routes there, as far as they were listed or written."""
+        """By namespace: who has routes there, as far as they were listed or written."""
 
     def forget(self, key: Key) -> None:
         """Forget an object that no longer exists; its routes are collected with it."""
@@ -130,7 +130,7 @@ class GatewayKeeper:
         namespace, name = md.metadata.namespace, md.metadata.name
         try:
             found = await asyncio.gather(
-                *(self._cluster.get(kind, namespace, name) for kind in kinds.GATEWAY_ROUTES)
+                *(self._get(kind, namespace, name) for kind in kinds.GATEWAY_ROUTES)
             )
         except DependencyError as error:
             return _Look(now, md.metadata.generation, GatewayReading(problem=_why(error)))
@@ -190,10 +190,10 @@ class GatewayKeeper:
         look: _Look,
     ) -> None:
         live = look.live.get(kind.kind)
-        name = f"{kind.kind} {md.metadata.namespace}/{md.metadata.name}"
         if live is not None and _owner_uid(live) != md.metadata.uid:
             raise ConflictError(
-                f"{name} exists and is not Slipway's; rename the ModelDeployment or remove it"
+                f"{kind.kind} {md.metadata.namespace}/{_route_name(kind, md.metadata.name)} exists "
+                "and is not Slipway's; rename the ModelDeployment or remove it"
             )
 
         manifest = _render(md, plan, kind, hostnames, live)
@@ -235,7 +235,9 @@ class GatewayKeeper:
             found = []  # then nothing of ours can be removed either
         except DependencyError:
             return
-        self._left[namespace] = {route["metadata"]["name"] for route in found}
+        self._left[namespace] = {
+            route["metadata"]["labels"].get(names.LABEL_OWNER, "") for route in found
+        }
 
     async def _remove_left(self, facts: Facts) -> None:
         namespace, name = facts.metadata.namespace, facts.metadata.name
@@ -243,13 +245,20 @@ class GatewayKeeper:
             return
         try:
             for kind in kinds.GATEWAY_ROUTES:
-                live = await self._cluster.get(kind, namespace, name)
+                live = await self._get(kind, namespace, name)
                 if live is not None and _owner_uid(live) == facts.metadata.uid:
-                    uid = live["metadata"]["uid"]
-                    await self._cluster.delete(kind, namespace, name, uid=uid)
+                    found = live["metadata"]
+                    await self._cluster.delete(kind, namespace, found["name"], uid=found["uid"])
         except DependencyError:
             return  # the next pass tries again
         self._left[namespace].discard(name)
+
+    async def _get(self, kind: Kind, namespace: str, owner: str) -> Manifest | None:
+        return await self._cluster.get(kind, namespace, _route_name(kind, owner))
+
+
+def _route_name(kind: Kind, owner: str) -> str:
+    return owner if kind is kinds.HTTP_ROUTE else names.grpc_route_name(owner)
 
 
 def _patience(look: _Look) -> timedelta:

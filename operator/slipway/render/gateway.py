@@ -13,7 +13,6 @@ from typing import Any
 
 from slipway.api import kinds, names
 from slipway.api.base import Manifest
-from slipway.api.kinds import Kind
 from slipway.api.modeldeployment import GatewayParent
 from slipway.api.protocol import Protocol
 from slipway.render.envoy import GRPC_CONFIG, GRPC_HEALTH, GRPC_METHODS, GRPC_SERVICE
@@ -50,7 +49,8 @@ def render_http_route(
     if Protocol.HTTP in protocols:
         matches = [{"path": {"type": "PathPrefix", "value": "/v2"}}]
         wanted.append(_rule(owner, RULE_HTTP, Protocol.HTTP, matches, is_timed=True))
-    return _route(kinds.HTTP_ROUTE, owner, parents, hostnames, _merge(wanted, existing))
+    spec = _spec(owner, parents, hostnames, _merge(wanted, existing))
+    return owner.render_child(kinds.HTTP_ROUTE, owner.name, _labels(owner), spec=spec)
 
 
 def render_grpc_route(
@@ -67,7 +67,9 @@ def render_grpc_route(
         for service, method in methods
     ]
     rule = _rule(owner, RULE_GRPC, Protocol.GRPC, matches, is_timed=False)
-    return _route(kinds.GRPC_ROUTE, owner, parents, hostnames, _merge([rule], existing))
+    spec = _spec(owner, parents, hostnames, _merge([rule], existing))
+    name = names.grpc_route_name(owner.name)
+    return owner.render_child(kinds.GRPC_ROUTE, name, _labels(owner), spec=spec)
 
 
 def is_applied(manifest: Manifest, live: Manifest) -> bool:
@@ -81,20 +83,21 @@ def is_applied(manifest: Manifest, live: Manifest) -> bool:
     )
 
 
-def _route(
-    kind: Kind,
+def _labels(owner: Owner) -> dict[str, str]:
+    return names.common_labels(owner.name, names.COMPONENT_ROUTER)
+
+
+def _spec(
     owner: Owner,
     parents: Iterable[GatewayParent],
     hostnames: Sequence[str],
     rules: list[Manifest],
 ) -> Manifest:
-    spec: Manifest = {
+    return {
         "parentRefs": [_parent_ref(parent, owner.namespace) for parent in parents],
         "hostnames": list(hostnames),
         "rules": rules,
     }
-    labels = names.common_labels(owner.name, names.COMPONENT_ROUTER)
-    return owner.render_child(kind, owner.name, labels, spec=spec)
 
 
 def _parent_ref(parent: GatewayParent, namespace: str) -> Manifest:

@@ -140,8 +140,9 @@ async def test_grpc_may_have_a_route_and_a_hostname_of_its_own() -> None:
     world = GatewayWorld()
     await world.serve(through("company", HOSTNAME, grpc={"hostnames": ["grpc.example.org"]}))
     assert list(world.rules()) == ["slipway-http"]
-    assert world.find(kinds.GRPC_ROUTE)["spec"]["hostnames"] == ["grpc.example.org"]
-    [rule] = world.find(kinds.GRPC_ROUTE)["spec"]["rules"]
+    own = world.find(kinds.GRPC_ROUTE, "digits.grpc")["spec"]
+    assert own["hostnames"] == ["grpc.example.org"]
+    [rule] = own["rules"]
     assert {match["method"]["service"] for match in rule["matches"]} == {
         "inference.GRPCInferenceService",
         "grpc.health.v1.Health",

@@ -34,6 +34,7 @@ def test_an_http_route_sends_grpc_and_http_to_their_ports_and_has_no_time_limit(
 
 def test_a_grpc_route_names_every_method_because_contour_takes_no_other_match() -> None:
     route = render_grpc_route(OWNER, PARENTS, [])
+    assert route["metadata"]["name"] != an_http_route()["metadata"]["name"]
     [rule] = route["spec"]["rules"]
     assert all(match["method"].keys() == {"type", "service", "method"} for match in rule["matches"])
     assert "timeouts" not in rule
