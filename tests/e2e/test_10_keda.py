@@ -3,8 +3,10 @@
 The tests build on each other: the first ones find no KEDA, and the last ones take it away.
 """
 
+import re
 import subprocess
 import time
+import urllib.parse
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -12,13 +14,14 @@ import pytest
 from slipway.api.conditions import ConditionType
 from slipway.api.modeldeployment import ModelDeploymentStatus, Outcome
 from slipway.api.names import LABEL_OWNER, LABEL_REVISION, LABEL_VERSION, revision_name
+from slipway.policy.analysis.external.query import Arm, fill_placeholders
 
 from tests.e2e import keda, prometheus
 from tests.e2e.clients import Client, Plan, StartLoad
 from tests.e2e.deployed import Deployed, Follow
 from tests.e2e.figures import Figures
 from tests.e2e.objects import HELD, NAMESPACE, Model, step
-from tests.kubectl import Kubectl, Manifest, until
+from tests.kubectl import CLONE, Kubectl, Manifest, until
 
 pytestmark = pytest.mark.keda
 
@@ -149,6 +152,18 @@ def test_keda_takes_over_without_a_jump_and_lets_go_without_one(
         scaled.wait_for(lambda s: claim(s)[:2] == ("True", "Measured"), "KEDA", 120)
         until(lambda: replicas(kubectl) == {"1": 1}, "KEDA's number", 120)
     assert given_back == [1, 2, 1]
+
+
+def test_the_queries_of_the_docs_find_numbers(scaled: Deployed, kubectl: Kubectl) -> None:
+    page = (CLONE / "docs/autoscaling.md").read_text()
+    table = page.split("### Queries")[1].split("###")[0]
+    queries = re.findall(r"`(sum\([^`]*slipway_router[^`]*)`", table)
+    assert len(queries) == 2
+
+    arm = Arm(NAME, NAMESPACE, scaled.stable_revision, "1")
+    for query in queries:
+        asked = urllib.parse.quote(fill_placeholders("docs", query, arm))
+        until(lambda asked=asked: prometheus.knows(kubectl, NAMESPACE, asked), query, 60)
 
 
 @pytest.mark.usefixtures("with_keda")
