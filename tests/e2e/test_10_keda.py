@@ -161,9 +161,12 @@ def test_the_queries_of_the_docs_find_numbers(scaled: Deployed, kubectl: Kubectl
     assert len(queries) == 2
 
     arm = Arm(NAME, NAMESPACE, scaled.stable_revision, "1")
-    for query in queries:
-        asked = urllib.parse.quote(fill_placeholders("docs", query, arm))
-        until(lambda asked=asked: prometheus.knows(kubectl, NAMESPACE, asked), query, 60)
+    asked = [urllib.parse.quote(fill_placeholders("docs", query, arm)) for query in queries]
+
+    def all_known() -> bool:
+        return all(prometheus.knows(kubectl, NAMESPACE, query) for query in asked)
+
+    until(all_known, "an answer to every query", 60)
 
 
 @pytest.mark.usefixtures("with_keda")

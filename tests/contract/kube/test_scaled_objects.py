@@ -22,7 +22,7 @@ from tests.kubectl import Kubectl
 
 pytestmark = pytest.mark.keda
 
-TRIGGERS = [
+TRIGGERS: list[Manifest] = [
     {
         "type": "prometheus",
         "name": "load",
