@@ -131,6 +131,11 @@ bench-access: $(SETUP) ## What it costs a router to ask who calls (BENCH_ARGS=--
 	$(call step,bench: access)
 	@$(BIN)/python -m tests.bench.access $(BENCH_ARGS)
 
+.PHONY: bench-sleep
+bench-sleep: $(SETUP) ## A hundred sleeps and wakings under bursts of requests (after make cluster images install)
+	$(call step,bench: sleep)
+	@SLIPWAY_SLEEPS=100 $(BIN)/python -m pytest tests/e2e/test_4_sleep.py -s $(PYTEST_ARGS)
+
 .PHONY: bench-packaging
 bench-packaging: $(SETUP) ## How fast a model becomes an image, beside buildah and cp (BENCH_ARGS=--quick: a minute)
 	$(call step,bench: packaging)

@@ -52,6 +52,7 @@ class Plan:
     address: str = ""
     """host:port of a gateway; empty: the Service of the ModelDeployment."""
     timeout_seconds: float = 15.0
+    """Of one request."""
 
     @property
     def pod(self) -> str:
