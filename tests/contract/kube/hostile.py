@@ -374,7 +374,13 @@ def queried(query: str) -> dict[str, Any]:
 
 
 SCALING = [
-    Bad("spec.scaling.minReplicas", 0, "spec.scaling.minReplicas"),
+    Bad("spec.scaling.minReplicas", -1, "spec.scaling.minReplicas"),
+    Bad(
+        "spec.scaling", {"minReplicas": 0, "engine": "HPA"}, "minReplicas 0 requires engine Builtin"
+    ),
+    Bad("spec.scaling.idleSeconds", 60, "idleSeconds requires minReplicas 0"),
+    Bad("spec.scaling.holdSeconds", 60, "holdSeconds requires minReplicas 0"),
+    Bad("spec.scaling", {"minReplicas": 0, "idleSeconds": 1}, "spec.scaling.idleSeconds"),
     Bad("spec.scaling.minReplicas", 2**40, "spec.scaling.minReplicas"),
     Bad("spec.scaling.minReplicas", "2", "spec.scaling.minReplicas"),
     Bad("spec.scaling", {"minReplicas": 3, "maxReplicas": 2}, "maxReplicas must not be less than"),

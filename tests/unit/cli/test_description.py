@@ -136,6 +136,7 @@ def test_replicas_and_what_decides_them() -> None:
     ("scaling", "expected"),
     [
         ({"minReplicas": 2, "maxReplicas": 10}, "2 to 10 replicas, engine Auto"),
+        ({"minReplicas": 0}, "0 to 1 replica, engine Auto"),
         ({"minReplicas": 3}, "3 replicas at full traffic, fixed by the spec"),
         (
             {"engine": "None", "replicas": 4},

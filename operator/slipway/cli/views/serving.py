@@ -106,7 +106,7 @@ def _describe_scaling(scaling: Scaling) -> str:
 
 
 def _describe_spec(spec: Replicas) -> str:
-    least, most = spec.min_replicas, spec.max_replicas or 0
+    least, most = spec.min_replicas, max(1, spec.max_replicas or 0)
     if spec.engine == "None":
         return f"{_count_replicas(spec.replicas or least)}, scaled externally (engine None)"
     if most > least:
