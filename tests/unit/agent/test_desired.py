@@ -113,3 +113,21 @@ def test_the_older_of_two_routes_keeps_the_port() -> None:
         named("apart", "2026-11-21T21:00:03Z", 10_001),
     ]
     assert find_port_conflicts(routes) == {"young": "old"}
+
+
+# ── asleep ──
+
+
+def test_requests_are_held_until_a_replica_is_known_here_though_the_operator_says_awake() -> None:
+    asleep = plan_route(asked({STABLE: 100}, asleep={}), ONE, None, 0.0, can_hold=True)
+    assert asleep.route.holds
+
+    awake = asked({STABLE: 100})
+    before = plan_route(awake, {}, asleep.standing, 1.0, can_hold=True)
+    assert (before.route.holds, before.has_replica) == (True, False)
+    after = plan_route(awake, ONE, before.standing, 2.0, can_hold=True)
+    assert (after.route.holds, after.has_replica) == (False, True)
+
+
+def test_a_router_that_cannot_hold_is_not_asleep() -> None:
+    assert not plan_route(asked({STABLE: 100}, asleep={}), ONE, None, 0.0).route.holds

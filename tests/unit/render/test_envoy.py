@@ -291,3 +291,38 @@ def test_a_certificate_is_asked_for_by_name_and_not_part_of_any_file() -> None:
     [given] = envoy.render_certificate("digits", CertificatePair("chain", "key"))["resources"]
     assert given["name"] == asked["name"]
     assert given["tls_certificate"]["private_key"] == {"inline_string": "key"}
+
+
+# ── asleep ──
+
+ASLEEP = replace(ROUTE, holds=True)
+
+
+def test_a_router_that_can_hold_has_the_filter_before_all_that_counts_and_off() -> None:
+    (listener,) = envoy.render_listeners("/xds", (ROUTE,), can_hold=True)["resources"]
+    first, second, _ = filters_of(listener)
+    assert (first["name"], first["disabled"]) == ("envoy.filters.http.ext_authz", True)
+    assert second["name"] == "envoy.filters.http.grpc_stats"
+
+
+def test_falling_asleep_and_waking_close_no_clients_connection() -> None:
+    same = envoy.render_listeners("/xds", (ROUTE,), can_hold=True)
+    assert envoy.render_listeners("/xds", (ASLEEP,), can_hold=True) == same
+    assert ASLEEP.clusters == ROUTE.clusters
+    assert ASLEEP.hash != ROUTE.hash
+
+
+def test_what_is_not_found_and_what_the_header_selects_is_not_held() -> None:
+    (host,) = envoy.render_routes((replace(PINNED, holds=True),))["resources"][0]["virtual_hosts"]
+    held = [each for each in host["routes"] if "typed_per_filter_config" in each]
+    assert held
+    assert all("weighted_clusters" in each["route"] for each in held)
+    weighted = [each for each in host["routes"] if "weighted_clusters" in each.get("route", {})]
+    assert held == weighted
+
+
+def test_an_answer_of_the_agent_that_is_no_permission_becomes_503() -> None:
+    (listener,) = envoy.render_listeners("/xds", (ROUTE,), can_hold=True)["resources"]
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    over_grpc, over_http, _ = manager["local_reply_config"]["mappers"]
+    assert over_grpc["status_code"] == over_http["status_code"] == 503

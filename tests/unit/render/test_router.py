@@ -218,3 +218,41 @@ def test_where_the_platform_chooses_users_a_router_names_none() -> None:
         "runAsNonRoot": True,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
+
+
+# ── asleep ──
+
+HOLDING = RouterSpec("registry.local/slipway:1", "e", agent_version=router.HOLDING_VERSION)
+
+
+def test_the_agent_is_told_whether_its_router_can_hold_requests() -> None:
+    *_, deployment = router.render_router("vision", "anchor-uid", HOLDING)
+    spec = deployment["spec"]["template"]["spec"]
+    (agent,) = spec["initContainers"]
+    assert {"name": "HOLDS_REQUESTS", "value": "true"} in agent["env"]
+    assert all(each["name"] != "HOLDS_REQUESTS" for each in AGENT["env"])
+    assert [each["name"] for each in spec["containers"]] == ["envoy", "comparer"]
+
+
+@pytest.mark.parametrize(
+    ("running", "needs_holding", "needs_comparer", "chosen"),
+    [
+        ("4", False, True, "4 old"),
+        ("4", True, False, "5 new"),
+        ("2", True, False, "5 new"),
+        ("5", False, True, "5 old"),
+        ("5", False, False, "5 old"),
+    ],
+)
+def test_routers_that_hold_can_do_all_that_those_before_them_can(
+    running: str, *, needs_holding: bool, needs_comparer: bool, chosen: str
+) -> None:
+    found = router.choose_agent(
+        "",
+        "new",
+        router.AgentMark(running, "old"),
+        needs_newest=False,
+        needs_comparer=needs_comparer,
+        needs_holding=needs_holding,
+    )
+    assert str(found) == chosen
