@@ -341,7 +341,7 @@ class Controllers:
         if missing or pod["metadata"]["uid"] in self.deaf:
             return None
 
-        holds = {"asleep": {}} if "asleep" in route["spec"] and self.routers_hold else {}
+        holds: Manifest = {"asleep": {}} if "asleep" in route["spec"] and self.routers_hold else {}
         return {
             **holds,
             "name": pod["metadata"]["name"],
