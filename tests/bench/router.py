@@ -100,6 +100,7 @@ def _take_turn(way: Way, name: str, request: bytes, count: int) -> None:
 def _compare(ways: dict[str, Way]) -> list[Figure]:
     small = {name: statistics.median(way.millis["small"]) for name, way in ways.items()}
     large = {name: statistics.median(way.millis["large"]) for name, way in ways.items()}
+
     figures = [Figure("direct, p50", small[DIRECT], "ms")]
     for name in (BARE, ROUTED):
         is_ours = name == ROUTED
@@ -119,11 +120,13 @@ def _compare(ways: dict[str, Way]) -> list[Figure]:
             ),
             Figure("  its processor time", statistics.median(ways[name].processor_micros), "us"),
         ]
+
     figures.append(Figure("direct, a body of 64 MiB", large[DIRECT], "ms"))
     for name in (BARE, ROUTED):
         bound = LEAST_OF_LARGE if name == ROUTED else None
         share = 100 * large[DIRECT] / large[name]
         figures.append(Figure(f"  through {name}, of direct", share, "%", bound, at_least=True))
+
     return figures
 
 
@@ -182,6 +185,7 @@ def _served(scratch: Path) -> Iterator[Running]:
             ]) for request in requests]
         """,
     )
+
     with running(a_server("echo"), repository, scratch) as server:
         yield server.wait_ready()
 
@@ -206,6 +210,7 @@ def _bare_resources(port: int, upstream: int) -> dict[str, Any]:
         "name": "envoy.filters.http.router",
         "typed_config": {"@type": f"{types}.http.router.v3.Router"},
     }
+
     route = {"match": {"prefix": "/"}, "route": {"cluster": "triton", "timeout": "0s"}}
     manager = {
         "@type": f"{types}.network.http_connection_manager.v3.HttpConnectionManager",
@@ -213,6 +218,7 @@ def _bare_resources(port: int, upstream: int) -> dict[str, Any]:
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
         "http_filters": [router],
     }
+
     chain = {"filters": [{"name": "manager", "typed_config": manager}]}
     endpoint = {"endpoint": {"address": _address(upstream)}}
     loads = {"cluster_name": "triton", "endpoints": [{"lb_endpoints": [endpoint]}]}
@@ -237,6 +243,7 @@ async def _routed(scratch: Path, server: Running) -> AsyncIterator[Way]:
     (scratch / "router").mkdir()
     router = Router(scratch / "router", api)
     router.ask({STABLE: 100})
+
     try:
         await router.start()
         await router.in_force({STABLE: 100})

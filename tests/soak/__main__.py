@@ -94,6 +94,7 @@ def _order(promotions: int, rollbacks: int) -> Iterator[Outcome]:
 def _roll_out(deployed: Deployed, number: int, expected: Outcome) -> Ended:
     version, began = f"v{number}", time.monotonic()
     is_good = expected is Outcome.PROMOTED
+
     deployed.apply(
         a_model(
             NAME,
@@ -145,6 +146,7 @@ def make_table(scene: Scene, soak: Soak) -> list[Figure]:
                 Figure("  median, from the apply on", times[len(times) // 2], "s"),
                 Figure("  the slowest", times[-1], "s"),
             ]
+
     figures.append(Figure("versions that ended otherwise than they had to", len(soak.wrong), "", 0))
     for wire, load in soak.loads.items():
         figures += [
@@ -152,6 +154,7 @@ def make_table(scene: Scene, soak: Soak) -> list[Figure]:
             Figure("  failed by the bad version itself", load.total.failed_by_model, ""),
             Figure("  lost", load.total.lost, "", 0),
         ]
+
     kinds = sorted({event.what for event in soak.disturber.events})
     for kind in kinds:
         count = sum(event.what == kind for event in soak.disturber.events)
@@ -176,6 +179,7 @@ def explain(scene: Scene, soak: Soak) -> list[str]:
             during = soak.disturber.during(decided - 1, decided + seconds)
             what = ", ".join(f"{e.what} at {e.began - decided:+.1f} s" for e in during)
             lines.append(f"  {seconds:.2f} s: {back}; during it: {what or 'no disturbance'}")
+
     lines += [
         f"  {each.version} had to be {each.expected}, was {each.entry.outcome}: {each.entry.reason}"
         for each in soak.wrong

@@ -72,12 +72,14 @@ def disturbing(kubectl: Kubectl, namespace: str) -> Iterator[Disturber]:
         ("router pod deleted", lambda: _delete_router_pod(kubectl, namespace), 45.0),
         ("API server stopped", _stop_api_server, 31.0),
     )
+
     threads = [
         threading.Thread(target=disturber.repeat, args=kind, name=kind[0], daemon=True)
         for kind in kinds
     ]
     for thread in threads:
         thread.start()
+
     try:
         yield disturber
     finally:

@@ -115,6 +115,7 @@ async def test_a_rollout_goes_on_where_the_other_operator_left_it() -> None:
 async def test_another_version_of_the_agent_replaces_it(monkeypatch: pytest.MonkeyPatch) -> None:
     world = await with_two_versions()
     monkeypatch.setattr(router, "AGENT_VERSION", "another")
+    monkeypatch.setattr(router, "VERSIONS", ("another", *router.VERSIONS[1:]))
     twin = upgrade(world)
     await twin.live(30)
     assert agent_image(twin) == "slipway:2"

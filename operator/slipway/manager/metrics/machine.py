@@ -20,6 +20,7 @@ from slipway.manager.metrics import Collected, Frozen
 NORMAL = (
     Reason.ACTION,
     Reason.CHECK_PASSED,
+    Reason.GAP_ENDED,
     Reason.HOOK_PASSED,
     Reason.NEW_BYTES,
     Reason.PROMOTED,
@@ -36,6 +37,7 @@ WARNING = (
     Reason.ACTION,
     Reason.BAKE_ALARM,
     Reason.FAILED_TO_START,
+    Reason.RECREATING,
     Reason.REFRESH_FAILED,
     Reason.REJECTED_BY_GOLDEN_SET,
     Reason.REJECTED_BY_SHADOW,
