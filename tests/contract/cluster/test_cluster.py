@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
+from slipway.api import names
+from slipway.api.kinds import NETWORK_POLICY
+from slipway.render.network_policies import Walls
+from slipway.render.router import LABELS, RouterSpec, render_router
 
 from tests.cluster import build, clone, image, settings
 from tests.cluster.errors import ClusterError
@@ -19,7 +23,6 @@ from tests.cluster.wait import wait_for
 pytestmark = pytest.mark.cluster
 
 PORT = 8080
-READY = {"httpGet": {"path": "/", "port": PORT}, "periodSeconds": 1}
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 
 
@@ -61,7 +64,12 @@ class Cluster:
         return str(self.get("pod", pod)["status"].get("phase"))
 
 
-def a_pod(cluster: Cluster, name: str, arguments: tuple[str, ...]) -> dict[str, Any]:
+def a_pod(
+    cluster: Cluster,
+    name: str,
+    arguments: tuple[str, ...],
+    labels: dict[str, str] | None = None,
+) -> dict[str, Any]:
     security = {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
@@ -72,14 +80,14 @@ def a_pod(cluster: Cluster, name: str, arguments: tuple[str, ...]) -> dict[str, 
         "image": cluster.probe,
         "args": list(arguments),
         "ports": [{"containerPort": PORT}],
-        **({"readinessProbe": READY} if arguments[0] == "serve" else {}),
+        **({"readinessProbe": a_probe(arguments[1])} if arguments[0] == "serve" else {}),
         "securityContext": security,
     }
 
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "labels": {"app": name}},
+        "metadata": {"name": name, "labels": labels or {"app": name}},
         "spec": {
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
@@ -88,6 +96,11 @@ def a_pod(cluster: Cluster, name: str, arguments: tuple[str, ...]) -> dict[str, 
             "containers": [container],
         },
     }
+
+
+def a_probe(address: str) -> dict[str, Any]:
+    port = int(address.removeprefix(":"))
+    return {"httpGet": {"path": "/", "port": port}, "periodSeconds": 1}
 
 
 def a_policy(cluster: Cluster, name: str) -> dict[str, Any]:
@@ -175,6 +188,38 @@ def test_a_network_policy_keeps_pods_out_and_lets_the_kubelet_in(cluster: Cluste
 
     cluster.kubectl("delete", "networkpolicy", name)
     assert cluster.in_pod("get", f"http://{address}:{PORT}/").strip() == name
+
+
+def test_slipways_policies_let_routers_and_checks_reach_a_server_and_nobody_else(
+    cluster: Cluster,
+) -> None:
+    walls = Walls("slipway-system", frozenset({"digits"}))
+    rendered = render_router(cluster.namespace, "uid", RouterSpec("a", "e", walls=walls))
+    policies = [each for each in rendered if each["kind"] == NETWORK_POLICY.kind]
+    for policy in policies:
+        del policy["metadata"]["ownerReferences"]  # its owner is not here: it would be collected
+    labels = names.common_labels("digits", names.COMPONENT_SERVER, "3f2a9c01")
+    server = a_pod(cluster, "digits", ("serve", f":{names.TRITON_HTTP_PORT}"), labels)
+    cluster.kubectl("apply", "-f", "-", text=yaml.safe_dump_all([*policies, server]))
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/digits", "--timeout=60s")
+
+    url = f"http://{cluster.get('pod', 'digits')['status']['podIP']}:{names.TRITON_HTTP_PORT}/"
+    callers = {
+        "router": LABELS,
+        "check": names.common_labels("digits", names.COMPONENT_CHECK),
+        "package": names.common_labels("digits", names.COMPONENT_PACKAGE),
+        "stranger": {"app": "web"},
+    }
+    pods = [a_pod(cluster, name, ("get", url), labels) for name, labels in callers.items()]
+    cluster.kubectl("apply", "-f", "-", text=yaml.safe_dump_all(pods))
+    ends = {"Succeeded", "Failed"}
+    wait_for(lambda: {cluster.phase(name) for name in callers} <= ends, "the callers to end", 60)
+    assert {name: cluster.phase(name) for name in callers} == {
+        "router": "Succeeded",
+        "check": "Succeeded",
+        "package": "Failed",
+        "stranger": "Failed",
+    }
 
 
 def test_a_pod_reaches_the_registry_under_the_name_that_the_node_uses(cluster: Cluster) -> None:
