@@ -103,3 +103,10 @@ def test_a_token_needs_an_end_and_comes_by_one_header_alone() -> None:
     assert provider["require_expiration"] is True
     assert provider["from_headers"] == [{"name": "authorization", "value_prefix": "Bearer "}]
     assert provider["remote_jwks"]["http_uri"]["uri"] == "http://agent/v3/jwks/digits/jwt0"
+
+
+def test_who_may_not_call_wakes_no_model() -> None:
+    [listener] = envoy.render_listeners("/xds", (a_route(RULES),), can_hold=True)["resources"]
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    names = [each["name"].rpartition(".")[2] for each in manager["http_filters"]]
+    assert names.index("rbac") < names.index("ext_authz") < names.index("grpc_stats")
