@@ -130,7 +130,7 @@ def test_a_memory_of_an_operator_that_knew_no_peak_is_read() -> None:
 def test_a_version_that_is_no_worse_rarely_has_a_peak_that_is_enough(
     rate: float, alpha: float
 ) -> None:
-    """All outcomes of three looks of a bake: the greatest is what Ville's inequality bounds.
+    """All outcomes of three looks of a bake: Ville's inequality bounds the greatest of them.
 
     Two metrics see the same requests, so that they fail together; each has half of the budget.
     """
