@@ -10,10 +10,13 @@ import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from slipway.agent.counters import render_metrics
+from slipway.agent.holding import TOO_MANY, Gate, Holding
+from slipway.agent.holding_metrics import render_holding
 from slipway.agent.shadow_metrics import render_shadow_metrics
 from slipway.api import kinds
 from slipway.api.counters import Counters, Denied, Latency, RouteCounters, latency_edges
 from slipway.api.modeldeployment import Outcome
+from slipway.api.modelroute import Asleep
 from slipway.api.pairs import Pairs, RouteCopies, RoutePairs
 from slipway.api.reasons import Reason
 from slipway.engine.queue import Key
@@ -72,8 +75,22 @@ def router_families() -> list[Metric]:
     at = datetime.now(UTC).isoformat()
     denied = [Denied(name="digits", status=401, requests=3)]
     counters = Counters(proxy="router-a", envoy_start="1", at=at, routes=[route], denied=denied)
-    text = render_metrics(counters) + render_shadow_metrics(a_page(route.latency))
+    parts = (
+        render_metrics(counters),
+        render_shadow_metrics(a_page(route.latency)),
+        render_holding(a_line_of_requests()),
+    )
+    text = "".join(parts)
     return list(text_string_to_metric_families(text))
+
+
+def a_line_of_requests() -> Holding:
+    """Return what waits for a model that is asleep, after one request too many."""
+    holding = Holding(lambda _route, _at: None)
+    holding.follow({"digits": Gate(Asleep(hold_seconds=60), is_open=False)})
+    holding.held["digits"] = 1
+    holding.refused["digits", TOO_MANY] = 1
+    return holding
 
 
 def a_page(latency: Latency) -> Pairs:
