@@ -180,9 +180,9 @@ OF_ROLLOUTS: tuple[Promise[CaseOutcome], ...] = (
         seconds_to_find,
     ),
     Promise(
-        "They harm 400 requests at most until then, in half of the rollouts",
+        "They harm 350 requests at most until then, in half of the rollouts",
         _names([case for case in cases.late() if case.rps == 100]),
-        400,
+        350,
         median_harmed,
     ),
     Promise(
