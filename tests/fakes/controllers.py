@@ -70,6 +70,8 @@ class Controllers:
     """What the kubelet says of the image of Jobs, which cannot be pulled; empty: it can."""
     quota: str = ""
     """Why no further server pod is admitted; empty: they all are."""
+    places: int | None = None
+    """Server pods that a quota admits; None: as many as are asked for."""
     digest: str = DIGEST
     """Of what lies at every address that has no pinned one."""
     warnings: tuple[str, ...] = ()
@@ -210,13 +212,24 @@ class Controllers:
 
         taken = {pod["metadata"]["name"] for _, pod in self.api.all(kinds.POD)}
         free = (name for n in range(99) if (name := f"{metadata['name']}-{n}") not in taken)
-        is_full = self.quota and labels[names.LABEL_COMPONENT] == names.COMPONENT_SERVER
-        lacks = len(pods) < spec["replicas"]
-        for _ in range(len(pods), spec["replicas"] if not is_full else 0):
+        is_server = labels[names.LABEL_COMPONENT] == names.COMPONENT_SERVER
+        refused = ""
+        for _ in range(len(pods), spec["replicas"]):
+            refused = self._refuse_server() if is_server else ""
+            if refused:
+                break
             self._pod(deployment, next(free), labels)
 
         ready = sum(is_ready(pod) for pod in self.pods_of(deployment))
-        self._report(deployment, ready, self.quota if is_full and lacks else "")
+        self._report(deployment, ready, refused)
+
+    def _refuse_server(self) -> str:
+        """Return why no further server pod is admitted; empty: it is."""
+        if self.quota or self.places is None:
+            return self.quota
+        labels = [pod["metadata"]["labels"] for _, pod in self.api.all(kinds.POD)]
+        servers = sum(it.get(names.LABEL_COMPONENT) == names.COMPONENT_SERVER for it in labels)
+        return "exceeded quota: accelerators" if servers >= self.places else ""
 
     def _report(self, deployment: Manifest, ready: int, refused: str) -> None:
         wanted = deployment["spec"]["replicas"]

@@ -197,6 +197,13 @@ class Reason(StrEnum):
         Course.NEEDS_PERSON,
         "`abort` or `promote`",
     )
+    GAP_REFUSED = (
+        "GapRefused",
+        Group.STALL,
+        "`rollout.capacity: Swap` with one replica, and `rollout.allowGap` is not `Accepted`",
+        Course.NEEDS_PERSON,
+        "`allowGap: Accepted`, or a second replica",
+    )
     DEADLINE_EXCEEDED = (
         "DeadlineExceeded",
         Group.STALL,
@@ -847,6 +854,11 @@ class Reason(StrEnum):
         "WorseAfterPromotion",
         Group.EVENT,
         "a promoted revision became worse than it was in its rollout",
+    )
+    SWAPPING = (
+        "Swapping",
+        Group.EVENT,
+        "the candidate's replicas take the places of stable's, one at a time",
     )
     STABLE_DOWN = "StableDown", Group.EVENT, "stable cannot serve; the candidate takes all traffic"
     ACTION = "Action", Group.EVENT, "a person's action was carried out or refused"

@@ -131,11 +131,17 @@ def forecast_json(found: Forecast) -> Manifest:
 
 
 def forecast_rollout(
-    md: ModelDeployment, spec: ModelDeploymentSpec, rate: RequestRate, now: datetime
+    md: ModelDeployment,
+    spec: ModelDeploymentSpec,
+    rate: RequestRate,
+    now: datetime,
+    *,
+    places: int | None = None,
 ) -> Forecast:
     """Return how long each step takes, for a candidate that is as good as stable.
 
     What the spec leaves open is what the rollout under way has, or what the next one would get.
+    `places` are those that both revisions share, where there is no room beside stable's.
     """
     traffic = ExpectedTraffic(rate.per_second, rate.error_ratio, rate.latency)
     schedule = _fixed_schedule(md) or choose_schedule(spec, traffic)
@@ -144,7 +150,7 @@ def forecast_rollout(
     # Evidence comes from the steps: after them the bake needs none of its own.
     unjudged = md.rollout.unjudged if md.candidate is not None else ""
     is_judged = md.stable is not None and not unjudged
-    rungs = list_rungs(spec.rollout, schedule) if is_judged else ()
+    rungs = list_rungs(spec.rollout, schedule, places) if is_judged else ()
     judged = [rung for rung in rungs if not rung.is_bake] or rungs[-1:]
     legs = [_make_leg(md, rung, rate.per_second, now) for rung in rungs]
     for rung in judged:

@@ -14,6 +14,7 @@ from slipway.api.names import ANNOTATION_ACTION
 from slipway.api.reasons import Reason
 from slipway.cli.time_format import seconds_since
 from slipway.cli.wire import load, printable, wire_field
+from slipway.policy.swap import fit_weight
 
 ACTION_ID = re.compile(r"#(\d{1,16})$")
 HEALING = frozenset(reason.value for reason in Reason if reason.heals_by_itself)
@@ -173,6 +174,20 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedPlaces:
+    """How a candidate gets its replicas where there is no room beside stable's."""
+
+    mode: str = "Swap"
+    replicas: int = 0
+    places: int = 0
+    floor: int = 0
+    missing: str = ""
+    next_weight: int = 0
+    gap_started_at: datetime | None = None
+    gap_seconds: float = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
     """Steps and deadline that were chosen when the rollout started, where the spec has none."""
 
@@ -216,6 +231,8 @@ class Rollout:
     acked_weight: int = 0
     schedule: Schedule | None = None
     shadow: ShadowComparison | None = None
+    capacity: SharedPlaces | None = None
+    """None: the candidate's replicas stand beside stable's."""
     started_at: datetime | None = None
     step_started_at: datetime | None = None
     step_active_seconds: int = 0
@@ -367,12 +384,17 @@ class ModelDeployment:
     @property
     def steps(self) -> tuple[Step, ...] | None:
         """The steps of the rollout under way; None: they are chosen when it starts."""
-        if self.policy.steps is not None:
-            return self.policy.steps
-        schedule = self.rollout.schedule
-        if schedule is None or not schedule.weights:
-            return None
-        return tuple(Step(weight=weight) for weight in schedule.weights)
+        steps = self.policy.steps
+        if steps is None:
+            schedule = self.rollout.schedule
+            if schedule is None or not schedule.weights:
+                return None
+            steps = tuple(Step(weight=weight) for weight in schedule.weights)
+        shared = self.rollout.capacity
+        if shared is None:
+            return steps
+        fitted = {fit_weight(step.weight, shared.places): step for step in steps}
+        return tuple(replace(step, weight=weight) for weight, step in fitted.items())
 
     @property
     def deadline_seconds(self) -> int:

@@ -118,10 +118,16 @@ def canonical_quantity(quantity: int | str) -> str:
 
 def whole_number(quantity: int | str) -> int | None:
     """Return a quantity's value, rounded up to a whole number; None for what is none."""
+    value = read_quantity(quantity)
+    return ceil(value) if value is not None else None
+
+
+def read_quantity(quantity: int | str) -> Fraction | None:
+    """Return a quantity's exact value; None for what is none."""
     match = QUANTITY.fullmatch(str(quantity))
     if match is None:
         return None
-    return ceil(Fraction(match["number"]) * _read_suffix(match["suffix"] or ""))
+    return Fraction(match["number"]) * _read_suffix(match["suffix"] or "")
 
 
 def without_signature(uri: str) -> str:

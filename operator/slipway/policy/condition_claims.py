@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from slipway.api.conditions import Condition, ConditionStatus, ConditionType
-from slipway.api.modeldeployment import Stage
+from slipway.api.modeldeployment import Capacity, Stage
 from slipway.api.reasons import Reason, Why
 from slipway.api.times import to_wire
 from slipway.policy.credentials import claim_access, claim_tls
@@ -16,6 +16,7 @@ from slipway.policy.decision import Decision
 from slipway.policy.facts import Facts
 from slipway.policy.gateway_claim import claim_gateway
 from slipway.policy.proxies import name_all_proxies, name_late_proxies
+from slipway.policy.room import find_shortage
 from slipway.policy.scaling.sleep import describe_sleep, runs_nothing
 from slipway.policy.scaling.status import scaling_claim
 
@@ -147,13 +148,20 @@ def _is_capacity_ready(decision: Decision, facts: Facts) -> tuple[bool, Why]:
     if not wanted:
         return True, Why(Reason.REPLICAS_READY, "no revision should run yet")
 
+    shared = decision.memory.capacity
+    floor = f"; at least {shared.floor} of {shared.places} stay ready" if shared is not None else ""
     short = [
         f"{name}: {facts.ready(name)} of {number} ready"
         for name, number in wanted.items()
         if facts.ready(name) < number
     ]
     if short:
-        return False, Why(Reason.AWAITING_REPLICAS, "; ".join(short))
+        lacks = (find_shortage(facts, name) for name in live)
+        shortage = "".join(f"; {text}" for text in lacks if text is not None)
+        is_surge = facts.spec.rollout.capacity is Capacity.SURGE and decision.stable is not None
+        if shortage and is_surge and decision.candidate is not None:
+            shortage += "; rollout.capacity Auto or Swap needs no room beside stable's"
+        return False, Why(Reason.AWAITING_REPLICAS, "; ".join(short) + shortage + floor)
     numbers = " and ".join(str(number) for number in wanted.values())
-    message = f"all replicas of every live revision are ready: {numbers}"
+    message = f"all replicas of every live revision are ready: {numbers}{floor}"
     return True, Why(Reason.REPLICAS_READY, message)

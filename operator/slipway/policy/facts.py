@@ -11,6 +11,7 @@ from enum import StrEnum
 from slipway.api import kinds
 from slipway.api.access import Access
 from slipway.api.modeldeployment import (
+    CapacityStatus,
     DownloadStatus,
     ModelDeployment,
     ModelDeploymentSpec,
@@ -118,6 +119,8 @@ class PodFact:
     """What its containers cannot be created without, in words: volumes, devices."""
     fetches: bool = False
     """Its init container fetches the model now."""
+    ended: bool = False
+    """It is over, and holds nothing of its node any more: evicted, or completed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +319,11 @@ class Facts:
         """Name, namespace, annotations and generation of the object."""
         return self.md.metadata
 
+    @property
+    def shared(self) -> CapacityStatus | None:
+        """The places that two revisions share, as the last pass noted them; None: they do not."""
+        return self.status.rollout.capacity if self.status.rollout is not None else None
+
     def recognise_input(self, inputs: Sequence[str]) -> str:
         """Return which of the identities of one input is in use here; else the first of them.
 
@@ -400,11 +408,14 @@ class Facts:
     def is_healthy(self, revision: str | None) -> bool:
         """Return whether the replicas that a revision must have are ready, and there is one.
 
-        More than minReplicas are the scaler's business: those may still be starting.
+        More than minReplicas are the scaler's business: those may still be starting. One whose only
+        place was given to another revision was healthy, or it would not have been given.
         """
         workload = self.workloads.get(revision or "")
         if workload is None:
             return False
+        if self.shared is not None and self.shared.places == 1 and not workload.replicas:
+            return True
         least = self.spec.scaling.least_awake
         return 0 < min(workload.replicas, least) <= workload.ready
 

@@ -15,7 +15,10 @@ from slipway.policy.only_server import find_lost_server
 from slipway.policy.rollout.capacity import full_capacity, is_drained, replicas_for_share
 from slipway.policy.rollout.evidence_record import passed_shadow
 from slipway.policy.rollout.gap import is_gone
+from slipway.policy.rollout.places import standing_places
+from slipway.policy.room import count_pods
 from slipway.policy.scaling.sleep import is_held_everywhere
+from slipway.policy.swap import carriers_of
 
 
 def find_violations(decision: Decision, facts: Facts, now: datetime) -> list[str]:
@@ -24,6 +27,8 @@ def find_violations(decision: Decision, facts: Facts, now: datetime) -> list[str
         *_weights_sum(decision),
         *_raised_weight_has_capacity(decision, facts),
         *_capacity_stays_under_weight(decision, facts),
+        *_swap_keeps_floor(decision, facts),
+        *_swap_keeps_places(decision, facts),
         *_removed_only_when_drained(decision, facts, now),
         *_rejected_gets_nothing(decision, facts),
         *_promotion_has_evidence(decision, facts),
@@ -47,7 +52,7 @@ def _raised_weight_has_capacity(decision: Decision, facts: Facts) -> Iterator[st
         if (
             raised
             and name != decision.stable
-            and facts.ready(name) < replicas_for_share(weight, full)
+            and facts.ready(name) < _carriers_of(weight, full, facts)
         ):
             yield f"I1: {name} would get {weight}% with {facts.ready(name)} ready replicas"
 
@@ -58,15 +63,62 @@ def _capacity_stays_under_weight(decision: Decision, facts: Facts) -> Iterator[s
         known = facts.workloads.get(name)
         if known is None or replicas >= known.replicas:
             continue
+        is_gap = facts.shared is not None and facts.shared.places == 1
+        answers_nobody = facts.shared is not None and not known.ready
+        if is_gap or answers_nobody:
+            continue  # an accepted gap, or a replica that is down
         share = 0 if _falls_asleep(name, decision, facts) else facts.highest_weight_running(name)
-        if share and replicas < replicas_for_share(share, full):
+        if share and replicas < _carriers_of(share, full, facts):
             yield f"I2: {name} would keep {replicas} replicas under {share}%"
+
+
+def _carriers_of(weight: int, full: int, facts: Facts) -> int:
+    """Return the replicas that carry a weight; where places are shared, with one of them empty."""
+    if facts.shared is None:
+        return replicas_for_share(weight, full)
+    return carriers_of(weight, standing_places(facts, facts.shared, facts.stable or ""))
+
+
+def _swap_keeps_floor(decision: Decision, facts: Facts) -> Iterator[str]:
+    """I2: where places are shared, no more than one replica less is ready by our hand."""
+    shared, stable = facts.shared, facts.stable
+    if shared is None or stable is None or decision.memory.capacity is None:
+        return
+    ready = {name: workload.ready for name, workload in facts.workloads.items()}
+    used = {name for name in ready if facts.highest_weight_running(name)} | {stable}
+    goes = sum(
+        max(0, ready[name] - decision.replicas.get(name, ready[name]))
+        for name in used & ready.keys()
+    )
+    left = sum(ready.values()) - goes
+    floor = standing_places(facts, shared, stable) - 1
+    if goes and left < floor:
+        yield f"I2: {left} replicas would stay ready of {shared.places} places, at least {floor}"
+
+
+def _swap_keeps_places(decision: Decision, facts: Facts) -> Iterator[str]:
+    """I2: a replica is asked for when there is a place for it, which nobody holds any more."""
+    shared = decision.memory.capacity
+    if shared is None:
+        return
+    for name, wanted in decision.replicas.items():
+        known = facts.workloads.get(name)
+        grows = wanted > (known.replicas if known is not None else 0)
+        held = sum(
+            count_pods(facts, other)
+            for other in facts.workloads
+            if other != name and facts.ready(other)
+        )
+        if grows and wanted + held > shared.places:
+            yield f"I2: {name} would get {wanted} of {shared.places} places, {held} are held"
 
 
 def _removed_only_when_drained(decision: Decision, facts: Facts, now: datetime) -> Iterator[str]:
     for name, replicas in decision.replicas.items():
         known = facts.workloads.get(name)
         removes = known is not None and replicas == 0 < known.replicas
+        if facts.shared is not None and name == decision.stable:
+            continue  # its only place was given away, as the spec accepts
         falls_asleep = _falls_asleep(name, decision, facts)
         if removes and not falls_asleep and not is_drained(facts, name, now):
             yield f"I3: {name} would lose its pods before it is drained"

@@ -5,10 +5,11 @@ when the rollout started (`policy.analysis.schedule`), and before that the defau
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from slipway.api.modeldeployment import Approval, Rollout, Schedule, Step
 from slipway.policy.bake_plan import plan_bake
+from slipway.policy.swap import fit_weight
 
 DEFAULT_WEIGHTS = (5, 10, 25, 50)
 """Percent; the most careful steps, and those where the request rate is not known."""
@@ -29,32 +30,70 @@ class Rung:
     is_bake: bool = False
 
 
-def list_steps(rollout: Rollout, schedule: Schedule | None = None) -> tuple[Step, ...]:
+def list_steps(
+    rollout: Rollout, schedule: Schedule | None = None, places: int | None = None
+) -> tuple[Step, ...]:
     """Return the steps of the spec, else those of the schedule, else the default ones.
 
-    What switches once has none.
+    What switches once has none. `places` are those that two revisions share; their number bounds
+    how the traffic can be divided.
     """
     if rollout.switches_once:
         return ()
     if rollout.steps is not None:
-        return tuple(rollout.steps)
-    chosen = schedule.weights if schedule is not None else ()
-    return tuple(Step(weight=weight) for weight in chosen or DEFAULT_WEIGHTS)
+        steps = tuple(rollout.steps)
+    else:
+        chosen = schedule.weights if schedule is not None else ()
+        steps = tuple(Step(weight=weight) for weight in chosen or DEFAULT_WEIGHTS)
+    return steps if places is None else _fit_steps(steps, places)
 
 
-def list_rungs(rollout: Rollout, schedule: Schedule | None = None) -> tuple[Rung, ...]:
+def list_rungs(
+    rollout: Rollout, schedule: Schedule | None = None, places: int | None = None
+) -> tuple[Rung, ...]:
     """Return the weights to climb, those of the bake last."""
     if rollout.switches_once:
         asks = rollout.approval is Approval.REQUIRED
         return (Rung(ALL, 1, rollout.bake_seconds, needs_approval=asks, is_bake=True),)
     rungs = [
         Rung(step.weight, number, step.hold_seconds, step.approval is Approval.REQUIRED)
-        for number, step in enumerate(list_steps(rollout, schedule), start=1)
+        for number, step in enumerate(list_steps(rollout, schedule, places), start=1)
     ]
     highest = rungs[-1].weight if rungs else 0
     bake = plan_bake(highest, rollout.bake_seconds, rollout.bake_control_percent)
     number = len(rungs) + 1
-    return (*rungs, *(Rung(weight, number, hold, is_bake=True) for weight, hold in bake))
+    rungs += [Rung(weight, number, hold, is_bake=True) for weight, hold in bake]
+    return tuple(rungs) if places is None else _fit_rungs(rungs, places)
+
+
+def _fit_steps(steps: Sequence[Step], places: int) -> tuple[Step, ...]:
+    """Return the steps with weights that the places can be divided for; equal ones become one."""
+    fitted: list[Step] = []
+    for step in steps:
+        weight, hold, approval = fit_weight(step.weight, places), step.hold_seconds, step.approval
+        if fitted and fitted[-1].weight == weight:
+            before = fitted.pop()
+            hold += before.hold_seconds
+            approval = Approval.REQUIRED if before.approval is Approval.REQUIRED else approval
+        fitted.append(Step(weight=weight, hold_seconds=hold, approval=approval))
+    return tuple(fitted)
+
+
+def _fit_rungs(rungs: Sequence[Rung], places: int) -> tuple[Rung, ...]:
+    """Return the rungs with fitting weights; two that become one keep what both ask for."""
+    fitted: list[Rung] = []
+    for rung in rungs:
+        fit = replace(rung, weight=fit_weight(rung.weight, places))
+        if fitted and fitted[-1].weight == fit.weight:
+            before = fitted.pop()
+            fit = replace(
+                fit,
+                hold_seconds=before.hold_seconds + fit.hold_seconds,
+                needs_approval=before.needs_approval or fit.needs_approval,
+                is_bake=before.is_bake or fit.is_bake,
+            )
+        fitted.append(fit)
+    return tuple(fitted)
 
 
 def find_bake(rungs: Sequence[Rung]) -> Rung:

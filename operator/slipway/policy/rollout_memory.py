@@ -11,6 +11,7 @@ from datetime import datetime
 from slipway.api.modeldeployment import (
     AnalysisStatus,
     Before,
+    CapacityStatus,
     HookStatus,
     HookVerdict,
     Outcome,
@@ -67,6 +68,8 @@ class RolloutMemory:
     """Steps and deadline that were chosen from the traffic; None: not yet, or not asked for."""
     shadow: ShadowStatus | None = None
     """How the candidate's answers compare with stable's; None: not decided yet."""
+    capacity: CapacityStatus | None = None
+    """The places that both revisions share; None: the candidate's stand beside stable's."""
     started_at: datetime | None = None
     step_started_at: datetime | None = None
     """When every proxy had acknowledged the step's weight."""
@@ -124,6 +127,7 @@ def from_status(status: RolloutStatus) -> RolloutMemory:
         input=status.input,
         schedule=status.schedule,
         shadow=status.shadow,
+        capacity=status.capacity,
         started_at=from_wire(status.started_at),
         step_started_at=from_wire(status.step_started_at),
         step_active_seconds=status.step_active_seconds,
@@ -169,6 +173,7 @@ def to_status(
         input=memory.input,
         schedule=memory.schedule,
         shadow=memory.shadow,
+        capacity=memory.capacity,
         started_at=_to_wire_or_none(memory.started_at),
         step_started_at=_to_wire_or_none(memory.step_started_at),
         step_active_seconds=memory.step_active_seconds,

@@ -46,7 +46,7 @@ def desired_status(
     rollout = to_status(
         decision.memory,
         stage=decision.stage,
-        steps=len(list_steps(facts.spec.rollout, decision.memory.schedule)),
+        steps=len(list_steps(facts.spec.rollout, decision.memory.schedule, _places_of(decision))),
         message=decision.message,
         analysis=_merge_analysis(decision, facts, now),
     )
@@ -70,6 +70,11 @@ def desired_status(
         endpoints=_describe_endpoints(decision, facts),
         gateway=describe_gateway(facts),
     )
+
+
+def _places_of(decision: Decision) -> int | None:
+    capacity = decision.memory.capacity
+    return capacity.places if capacity is not None else None
 
 
 def store_memories(

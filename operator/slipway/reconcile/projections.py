@@ -303,6 +303,7 @@ def _project_pod(manifest: Manifest) -> PodFact | JobPod:
         unschedulable=unschedulable,
         needs=needs,
         fetches=_is_running(containers.get("fetch", {})),
+        ended=status.get("phase") in {"Failed", "Succeeded"},
     )
 
 

@@ -15,6 +15,7 @@ from slipway.errors import PortsExhausted
 from slipway.policy.facts import Facts, RouteFact
 from slipway.policy.rollout.capacity import full_capacity, replicas_for_share
 from slipway.policy.scaling.sleep import hold_seconds
+from slipway.policy.swap import carriers_of
 from slipway.reconcile import render_inputs
 from slipway.reconcile.decided import Decided
 from slipway.reconcile.observe import find_service
@@ -272,4 +273,7 @@ def _min_endpoints(decided: Decided, name: str, weight: int) -> int:
         return 0 if decision.asleep else min(weight, 1)
     if route is not None and route.weights.get(name) == weight and name in route.min_endpoints:
         return route.min_endpoints[name]
+    capacity = decision.memory.capacity
+    if capacity is not None:
+        return carriers_of(weight, capacity.places)
     return replicas_for_share(weight, full_capacity(decided.facts))

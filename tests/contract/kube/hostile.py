@@ -368,6 +368,16 @@ def by_keda(*triggers: dict[str, Any]) -> dict[str, Any]:
     return {"engine": "KEDA", "maxReplicas": 3, "keda": {"triggers": list(triggers)}}
 
 
+def moved(capacity: str, scaling: dict[str, Any]) -> dict[str, Any]:
+    """Return a whole spec whose rollouts move replicas."""
+    source = {"uri": "https://models.example/1.onnx"}
+    return {
+        "model": {"version": "1", "source": source},
+        "rollout": {"capacity": capacity},
+        "scaling": scaling,
+    }
+
+
 def queried(query: str) -> dict[str, Any]:
     """Return a trigger that asks a Prometheus server."""
     return {"type": "prometheus", "metadata": {"query": query}}
@@ -442,6 +452,15 @@ ROLLOUT = [
     Bad("spec.rollout.analysis.tolerance", {"relative": -0.1}, "tolerance.relative"),
     Bad("spec.rollout.analysis.tolerance", {"absolute": 1e308}, "tolerance.absolute"),
     Bad("spec.rollout.analysis.onInconclusive", "Shrug", "analysis.onInconclusive"),
+    *(
+        Bad("spec.rollout", {"strategy": strategy, "capacity": capacity}, "remove capacity")
+        for strategy in ("BlueGreen", "Recreate")
+        for capacity in ("Swap", "Auto")
+    ),
+    Bad("spec.rollout.capacity", "Squeeze", "spec.rollout.capacity"),
+    Bad("spec.rollout.allowGap", True, "spec.rollout.allowGap"),
+    Bad("spec", moved("Swap", {"engine": "None"}), "which engine None leaves to you"),
+    Bad("spec", moved("Auto", by_keda(CPU)), "which KEDA may move too"),
     Bad("spec.rollback.historyLimit", 0, "spec.rollback.historyLimit"),
     Bad("spec.rollback.automatic", True, "spec.rollback.automatic"),
     Bad("spec.paused", "yes", "spec.paused"),

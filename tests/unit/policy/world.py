@@ -79,6 +79,12 @@ YEARS_OF_REQUESTS = 10**9
 class Replicas:
     wanted: int
     ready: int = 0
+    placed: int = 0
+    """Pods that a node has taken; counted only where places are few."""
+    ending: int = 0
+    """Pods that were told to go and hold their place still."""
+    raised: datetime = NOON
+    """When the newest pod was asked for."""
     ever_ready: bool = False
     exits: int = 0
     down_since: datetime | None = NOON
@@ -127,6 +133,10 @@ class DecisionWorld(RolloutWorld):
     streams_answers: bool | None = False
     seen: PairsMemory | None = None
     """What this process of the operator knows of the pairs."""
+    places: int | None = None
+    """Pods that the nodes have room for; None: as many as are asked for."""
+    taken: int = 0
+    """Places that somebody else took, or that went away with a node."""
     skew: dict[str, timedelta] = field(default_factory=dict)
     """By proxy: how far the clock of its node is ahead."""
 
@@ -239,7 +249,7 @@ class DecisionWorld(RolloutWorld):
     def _pods(self, name: str) -> tuple[PodFact, ...]:
         state = self.workloads[name]
         end = ContainerExit(139, "Error", "segmentation fault") if state.exits else None
-        return tuple(
+        pods = [
             a_pod(
                 f"{name}-{number}",
                 name,
@@ -248,9 +258,20 @@ class DecisionWorld(RolloutWorld):
                 exits=state.exits,
                 last_exit=end,
                 not_ready_since=None if number < state.ready else state.down_since,
+                unschedulable=self._refusal(number >= state.placed),
+                created=state.raised,
             )
             for number in range(state.wanted)
-        )
+        ]
+        for number in range(state.ending):
+            going = a_pod(f"{name}-ending-{number}", name, ready=False)
+            pods.append(replace(going, meta=replace(going.meta, deleting=True)))
+        return tuple(pods)
+
+    def _refusal(self, has_no_place: bool) -> str | None:
+        if self.places is None or not has_no_place:
+            return None
+        return "0/1 nodes are available: 1 Insufficient example.com/gpu. preemption: 0/1 nodes"
 
     # ── one pass, perhaps killed ──
 
@@ -302,10 +323,12 @@ class DecisionWorld(RolloutWorld):
             if number and name in self.revisions:
                 if name not in self.workloads:
                     write()
-                    self.workloads[name] = Replicas(wanted=1, down_since=self.now)
+                    fresh = Replicas(wanted=1, down_since=self.now, raised=self.now)
+                    self.workloads[name] = fresh
                 if self.workloads[name].wanted < number:
                     write()
                     self.workloads[name].wanted = number
+                    self.workloads[name].raised = self.now
 
         if dict(decision.weights) != self.weights or decision.shadow != self.shadow:
             write()
@@ -319,8 +342,7 @@ class DecisionWorld(RolloutWorld):
             running = self.workloads.get(name)
             if running is not None and number < running.wanted:
                 write()
-                running.wanted = number
-                running.ready = min(running.ready, number)
+                self._take_away(running, number)
 
         self.jobs = [job for job in self.jobs if not self._is_over(job, decision, facts)]
         status = desired_status(decision, facts, None, self.now)
@@ -329,6 +351,14 @@ class DecisionWorld(RolloutWorld):
             stored = store_memories(status, facts.judgements)
             self.md = self.md.model_copy(update={"status": stored})
             self.log.append(f"{decision.stage} {decision.reason}: {decision.message}"[:150])
+
+    def _take_away(self, running: Replicas, number: int) -> None:
+        """Scale down, as a Deployment does: first pods without a node, then those not ready."""
+        running.wanted = number
+        running.ready = min(running.ready, number)
+        if self.places is not None and running.placed > number:
+            running.ending += running.placed - number
+            running.placed = number
 
     def _is_over(self, job: JobFact, decision: Decision, facts: Facts) -> bool:
         if job.component == "package":
@@ -396,20 +426,45 @@ class DecisionWorld(RolloutWorld):
     def _run_pods(self) -> None:
         for name, state in self.workloads.items():
             fault = self.faults.get(self.versions[name])
+            self._place_pods(state)
             if fault == "crash" and state.ready and self.random.random() < 0.05:
                 state.exits += 1
                 state.ready = 0
                 state.down_since = self.now
             elif (
-                state.ready < state.wanted and fault != "never-ready" and self.random.random() < 0.7
+                state.ready < self._startable(state)
+                and fault != "never-ready"
+                and self.random.random() < 0.7
             ):
-                state.ready += 1 + (state.wanted - state.ready) // 4
+                state.ready += 1 + (self._startable(state) - state.ready) // 4
                 state.ever_ready = True
 
             if state.ready:
                 state.down_since = None
             elif state.down_since is None:
                 state.down_since = self.now
+
+    def _startable(self, state: Replicas) -> int:
+        return state.wanted if self.places is None else state.placed
+
+    def _place_pods(self, state: Replicas) -> None:
+        """Let pods that are told to go end, and find nodes for new ones, where places are few."""
+        if self.places is None:
+            return
+        if state.ending and self.random.random() < 0.5:
+            state.ending -= 1
+        held = sum(each.placed + each.ending for each in self.workloads.values()) + self.taken
+        state.placed += max(0, min(state.wanted - state.placed, self.places - held))
+
+    def lose_place(self) -> None:
+        """Somebody of a higher priority, or a lost node, takes a pod and its place."""
+        victims = [state for state in self.workloads.values() if state.placed]
+        if victims:
+            state = self.random.choice(victims)
+            state.placed -= 1
+            state.ready = min(state.ready, state.placed)
+            self.taken += 1
+            self.log.append("PLACE LOST")
 
     def _acknowledge(self) -> None:
         for proxy in PROXIES:

@@ -416,7 +416,10 @@ class OperatorWorld(RolloutWorld):
         if after == 0 and self._is_held(namespace, owner):
             return
         weight = self._highest_weight(namespace, owner, revision)
-        if after * 100 < self._carries_all(namespace, owner, before) * weight:
+        shared = (md or {}).get("status", {}).get("rollout", {}).get("capacity")
+        if shared is not None:
+            self._check_floor(namespace, owner, shared, gone=before - after if weight else 0)
+        elif after * 100 < self._carries_all(namespace, owner, before) * weight:
             self.broken.append(f"I2: {revision} goes to {after} replicas under {weight} %")
         if after == 0 and self.controllers.in_flight(namespace, owner, revision):
             self.broken.append(f"I3: {revision} goes with requests in flight")
@@ -425,6 +428,14 @@ class OperatorWorld(RolloutWorld):
         """Return whether every router holds what finds no replica, and no request has come."""
         proxies = self.find(kinds.MODEL_ROUTE, owner, namespace)["status"]["proxies"]
         return all(entry.get("asleep") == {} for entry in proxies)
+
+    def _check_floor(self, namespace: str, owner: str, shared: Manifest, *, gone: int) -> None:
+        """Where places are shared, one replica goes at a time, and so many stay ready."""
+        labels = {names.LABEL_OWNER: owner, names.LABEL_COMPONENT: names.COMPONENT_SERVER}
+        found = self.api.list(kinds.DEPLOYMENT, namespace, labels)
+        ready = sum(item.get("status", {}).get("readyReplicas", 0) for item in found)
+        if gone > 1 or (gone and ready - gone < shared["floor"]):
+            self.broken.append(f"I2: {gone} of {ready} ready replicas go at once, {shared}")
 
     def _carries_all(self, namespace: str, owner: str, before: int) -> int:
         """Return the replicas that the load needs, or else those that there were."""

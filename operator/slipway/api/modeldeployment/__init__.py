@@ -48,6 +48,8 @@ from slipway.api.modeldeployment.rollout import (
     AnswersMode,
     Approval,
     Automatic,
+    Capacity,
+    Gap,
     Rollback,
     Rollout,
     ShadowMode,
@@ -71,6 +73,7 @@ from slipway.api.modeldeployment.status import (
     AfterPromotionStatus,
     AnalysisStatus,
     Before,
+    CapacityStatus,
     DownloadStatus,
     Endpoints,
     GatewayStatus,
@@ -115,6 +118,8 @@ __all__ = [
     "Approval",
     "Automatic",
     "Before",
+    "Capacity",
+    "CapacityStatus",
     "Connection",
     "DownloadStatus",
     "Drift",
@@ -122,6 +127,7 @@ __all__ = [
     "Endpoints",
     "EnvVar",
     "FetchCache",
+    "Gap",
     "Gateway",
     "GatewayGRPC",
     "GatewayParent",
@@ -204,6 +210,30 @@ PLURAL = "modeldeployments"
 
 class ModelDeploymentSpec(ApiModel):
     """What users write."""
+
+    model_config = {
+        "json_schema_extra": {
+            "x-kubernetes-validations": [
+                cel_rule(
+                    "!has(self.rollout) || !has(self.rollout.capacity)"
+                    " || self.rollout.capacity == 'Surge' || !has(self.scaling)"
+                    " || !has(self.scaling.engine) || self.scaling.engine != 'None'"
+                    " || has(self.scaling.replicas)",
+                    "rollout.capacity Swap and Auto move replicas, which engine None leaves to you;"
+                    " set scaling.replicas, or another engine",
+                    ".rollout.capacity",
+                ),
+                cel_rule(
+                    "!has(self.rollout) || !has(self.rollout.capacity)"
+                    " || self.rollout.capacity == 'Surge' || !has(self.scaling)"
+                    " || !has(self.scaling.engine) || self.scaling.engine != 'KEDA'",
+                    "rollout.capacity Swap and Auto move replicas, which KEDA may move too;"
+                    " remove capacity, or set another engine",
+                    ".rollout.capacity",
+                ),
+            ]
+        }
+    }
 
     model: Model
     packaging: Packaging | None = None

@@ -111,6 +111,24 @@ class ShadowSpec(ApiModel):
     golden set and most answers are stable's; else the version is taken to answer differently."""
 
 
+class Capacity(StrEnum):
+    """Where a candidate's replicas find room."""
+
+    SURGE = "Surge"
+    """Beside stable's, which all stay until the candidate is promoted."""
+    SWAP = "Swap"
+    """In the places of stable's, one at a time."""
+    AUTO = "Auto"
+    """Surge where there is room, and Swap where there is none."""
+
+
+class Gap(StrEnum):
+    """Whether a rollout may leave a model without a replica for a while."""
+
+    REFUSED = "Refused"
+    ACCEPTED = "Accepted"
+
+
 _SWITCHES = "self.strategy in ['BlueGreen', 'Recreate']"
 
 
@@ -150,6 +168,12 @@ class Rollout(ApiModel):
                     ".approval",
                 ),
                 cel_rule(
+                    f"!({_SWITCHES}) || self.capacity == 'Surge'",
+                    "strategy BlueGreen needs a second place for every replica and Recreate none, "
+                    "so that neither can swap them one at a time: remove capacity, or use Canary",
+                    ".capacity",
+                ),
+                cel_rule(
                     "self.strategy != 'Recreate' || self.shadow.mode != 'On'",
                     "strategy Recreate never runs two revisions at once, so that no answers can be "
                     "compared: remove shadow.mode: On",
@@ -170,6 +194,15 @@ class Rollout(ApiModel):
     """Required: with BlueGreen the switch, with Recreate the stop of the revision that serves,
     waits until a person uses `approve`. Default: None."""
     shadow: ShadowSpec = ShadowSpec()
+    capacity: Capacity = Capacity.SURGE
+    """Where the candidate's replicas find room. Surge: beside stable's, so that a roll back waits
+    for no pod. Swap: a replica of stable makes room for one of the candidate, one at a time, and
+    all but one stay ready; steps get weights that these replicas carry. Auto: Surge, and Swap as
+    soon as the scheduler or a quota finds no room for the candidate. Default: Surge."""
+    allow_gap: Gap = Gap.REFUSED
+    """Accepted: a model with one replica and no second place may be swapped. Nothing answers from
+    the end of the old replica until the new one is ready, for `server.startSeconds` at most; then
+    the old one comes back. Default: Refused."""
     steps: Annotated[list[Step], Field(max_length=20, json_schema_extra=ATOMIC)] | None = None
     """Weights of the candidate, strictly increasing. After the last one comes the bake, then all
     traffic. With an empty list a candidate goes straight to the bake. Absent: chosen from the

@@ -218,6 +218,28 @@ class Schedule(ApiModel):
     absent if it was unknown, or longer than the evidence is followed."""
 
 
+class CapacityStatus(ApiModel):
+    """How a candidate gets its replicas where there is no room beside stable's."""
+
+    mode: Annotated[str, Field(max_length=16)] = "Swap"
+    """Swap: both revisions share the places; absent as a whole in a Surge."""
+    replicas: int
+    """Replicas that the model has before and after the rollout."""
+    places: int
+    """Pods of both revisions that there may be at a time."""
+    floor: int
+    """Ready replicas below which Slipway takes none away."""
+    missing: Text = ""
+    """What there is no room for, as the scheduler or the quota says it; empty: the spec asks for a
+    Swap."""
+    next_weight: Percent = 0
+    """Weight that replicas are being swapped for, in percent; 0: none at present."""
+    gap_started_at: Time | None = None
+    """Since when no replica has answered, where the only one is swapped; absent without a gap."""
+    gap_seconds: float = 0
+    """How long no replica answered in this rollout, in seconds, after the gap."""
+
+
 class DownloadStatus(ApiModel):
     """How far the download of the model is."""
 
@@ -313,6 +335,9 @@ class RolloutStatus(ApiModel):
     """Steps and deadline of this rollout, where the spec leaves them to Slipway."""
     shadow: ShadowStatus | None = None
     """How the candidate's answers compare with stable's; absent before that was decided."""
+    capacity: CapacityStatus | None = None
+    """How both revisions share the places that there are; absent where the candidate's replicas
+    stand beside stable's."""
     started_at: Time | None = None
     """When the rollout began."""
     step_started_at: Time | None = None

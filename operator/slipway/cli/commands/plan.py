@@ -38,28 +38,34 @@ if TYPE_CHECKING:
 )
 @pass_session
 def plan(session: Session, name: str, rps: float | None, seconds: float) -> None:
-    """Estimate how long a rollout takes at the present request rate, step by step.
+    """Estimate how long a rollout takes at the present request rate, and whether it finds room.
 
     The rate is measured at the router: its counters, read twice through the API server's pod proxy
     (needs `get pods/proxy`). Where that fails, it is what the analysis counted in the current
-    step. `--rps` takes your number instead.
+    step. `--rps` takes your number instead. The room is counted from nodes, the pods on them and
+    quotas, as far as you may read them.
     """
     from slipway.cli.forecast import (  # noqa: PLC0415 -- heavy: only here
         forecast_json,
         forecast_rollout,
         parse_spec,
     )
+    from slipway.cli.read_room import find_places, read_room  # noqa: PLC0415 -- the same
     from slipway.cli.views.forecast_table import format_forecast  # noqa: PLC0415 -- the same
+    from slipway.cli.views.room_lines import format_room, room_json  # noqa: PLC0415 -- the same
 
     manifest = session.manifest(name)
-    md = parse_model_deployment(manifest)
+    md, spec = parse_model_deployment(manifest), parse_spec(manifest)
     rate = _find_rate(session, md, rps, seconds)
-    found = forecast_rollout(md, parse_spec(manifest), rate, utc_now())
+    room = read_room(session.kubectl, md, spec)
+    places = find_places(room, md, spec)
+    found = forecast_rollout(md, spec, rate, utc_now(), places=places)
 
     if session.json:
-        session.show_json(forecast_json(found))
+        session.show_json({**forecast_json(found), "room": room_json(room)})
         return
-    session.show(format_forecast(found, width=session.width))
+    screen = format_forecast(found, width=session.width)
+    session.show((*screen, *format_room(room, spec.rollout, width=session.width)))
 
 
 def _find_rate(

@@ -168,7 +168,18 @@ def _format_steps(md: ModelDeployment, width: int) -> Screen:
     current = md.rollout.acked_weight
     marked = [f"{_step_mark(weight, current)}{text}" for weight, text in rungs]
     lines = wrap_lines("  ".join([*marked, "100%"]), width, indent=indent, first="  steps")
-    return (*_format_shadow(md, width, indent), *lines, *_format_choice(md, width, indent))
+    choice = _format_choice(md, width, indent)
+    return (*_format_shadow(md, width, indent), *_format_places(md, width, indent), *lines, *choice)
+
+
+def _format_places(md: ModelDeployment, width: int, indent: int) -> Screen:
+    """Return the places that both revisions share, and how many replicas stay ready."""
+    shared = md.rollout.capacity
+    if shared is None:
+        return ()
+    why = f": {shared.missing}" if shared.missing else ""
+    text = f"swap: {shared.places} places, at least {shared.floor} ready{why}"
+    return wrap_lines(text, width, indent=indent, first="  capacity")
 
 
 def _format_shadow(md: ModelDeployment, width: int, indent: int) -> Screen:

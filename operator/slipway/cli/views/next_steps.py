@@ -8,6 +8,7 @@ from slipway.api.verdict import Verdict
 from slipway.cli.objects import ModelDeployment, Step
 from slipway.cli.time_format import format_clock, format_duration
 from slipway.policy.bake_plan import plan_bake
+from slipway.policy.swap import fit_weight
 
 CommandLine = Callable[..., str]
 """Makes a command line about the object: ``command_line("approve")``."""
@@ -265,7 +266,15 @@ def next_weight(md: ModelDeployment, weight: int) -> str:
 def bake_of(md: ModelDeployment) -> tuple[tuple[int, int], ...]:
     """Return the weights of the bake, and for how many seconds each is held at least."""
     highest = max((step.weight for step in md.steps or ()), default=0)
-    return plan_bake(highest, md.policy.bake_seconds, md.policy.bake_control_percent)
+    bake = plan_bake(highest, md.policy.bake_seconds, md.policy.bake_control_percent)
+    shared = md.rollout.capacity
+    if shared is None:
+        return bake
+    fitted: dict[int, int] = {}
+    for weight, seconds in bake:
+        fit = fit_weight(weight, shared.places)
+        fitted[fit] = fitted.get(fit, 0) + seconds
+    return tuple(fitted.items())
 
 
 STAGES: dict[str, Callable[[ModelDeployment, datetime, CommandLine], list[str]]] = {

@@ -30,6 +30,7 @@ NORMAL = (
     Reason.SHADOW_ENDED,
     Reason.SHADOW_PASSED,
     Reason.SUPERSEDED,
+    Reason.SWAPPING,
     Reason.WEIGHT_ACKNOWLEDGED,
 )
 WARNING = (

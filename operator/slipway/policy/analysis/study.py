@@ -135,6 +135,7 @@ def study_of(facts: Facts) -> Study | None:
         step=rollout.step_started_at or "",
         number=max(1, rollout.step),
         schedule=rollout.schedule,
+        places=rollout.capacity.places if rollout.capacity is not None else None,
     )
 
     name, namespace = facts.metadata.name, facts.metadata.namespace
@@ -186,10 +187,11 @@ def plan_at(
     step: str,
     number: int,
     schedule: Schedule | None = None,
+    places: int | None = None,
 ) -> Plan:
     """Return what is judged at a weight, with the promises that the spec asks for."""
     rollout, analysis = spec.rollout, spec.rollout.analysis
-    rungs = list_rungs(rollout, schedule)
+    rungs = list_rungs(rollout, schedule, places)
     following = find_next_rung(rungs, weight)
     if following.is_bake:
         following = rungs[-1]  # the bake needs no Pass of its own to get there

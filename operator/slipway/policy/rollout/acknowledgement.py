@@ -37,6 +37,16 @@ def weight_is_in_force(draft: Draft) -> Answer:
     return Agreed(_note_step(draft))
 
 
+def _keep_approval(draft: Draft) -> int:
+    """An approval lets the candidate leave one weight, and no other.
+
+    Where replicas are swapped for a weight, those before it are on the way to it.
+    """
+    capacity, written = draft.memory.capacity, draft.written_weight
+    is_on_the_way = capacity is not None and written < capacity.next_weight
+    return draft.memory.approved_weight if is_on_the_way else 0
+
+
 def _note_step(draft: Draft) -> Draft:
     written, memory = draft.written_weight, draft.memory
     if memory.acked_weight == written and memory.step_started_at is not None:
@@ -47,7 +57,7 @@ def _note_step(draft: Draft) -> Draft:
         replace(
             memory,
             acked_weight=written,
-            approved_weight=0,  # an approval lets the candidate leave one weight, and no other
+            approved_weight=_keep_approval(draft),
             step=number,
             step_started_at=draft.now,
             step_active_seconds=active_seconds(memory, draft.now),

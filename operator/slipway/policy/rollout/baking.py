@@ -23,6 +23,7 @@ from slipway.policy.rollout.promotion import promote
 from slipway.policy.rollout.raising import raise_within_bake
 from slipway.policy.rollout.rolling_back import act_on_evidence
 from slipway.policy.rollout.straight import go_straight
+from slipway.policy.rollout.swapping import is_swapping
 from slipway.policy.rollout.switching import is_judged_by_record, recover_record, store_pass
 
 EXTENSIONS = {
@@ -57,6 +58,8 @@ def bake(draft: Draft) -> Draft:
 
     if draft.memory.skipped_weight == draft.written_weight:
         return _leave_bake(draft)
+    if is_swapping(draft):
+        return _go_on_swapping(draft)
     holding = _hold_bake(draft)
     if holding is not None:
         return holding
@@ -75,6 +78,14 @@ def bake(draft: Draft) -> Draft:
     missing = _find_missing_evidence(draft, judgement)
     if missing is not None:
         return await_verdict(draft, missing)
+    return _leave_bake(draft)
+
+
+def _go_on_swapping(draft: Draft) -> Draft:
+    """Go on to the weight that replicas are swapped for: it was decided before."""
+    rungs = rungs_for(draft)
+    if draft.written_weight < rungs[-1].weight:
+        return raise_within_bake(draft, find_next_rung(rungs, draft.written_weight))
     return _leave_bake(draft)
 
 

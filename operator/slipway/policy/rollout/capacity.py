@@ -1,10 +1,9 @@
 """How many replicas a share of the traffic needs, and when replicas may go."""
 
 import math
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from slipway.api.modeldeployment import Scaling, ScalingEngine
+from slipway.api.modeldeployment import CapacityStatus, Scaling, ScalingEngine
 from slipway.policy.facts import Facts
 from slipway.policy.rollout.handover import (
     hold_until_measured,
@@ -12,6 +11,8 @@ from slipway.policy.rollout.handover import (
     may_raise,
     may_raise_again,
 )
+from slipway.policy.rollout.places import candidate_needs, swap_replicas
+from slipway.policy.rollout.roles import Roles
 
 TELLING_WEIGHT = 10
 """Percent of the traffic from which a revision's own load tells what more of it will need."""
@@ -53,6 +54,8 @@ def full_capacity(facts: Facts) -> int:
     While a candidate has traffic, stable's present number is the least: it carried everything
     before, and the candidate's requests are missing in what stable is measured with.
     """
+    if facts.shared is not None:
+        return facts.shared.replicas
     scaling = facts.spec.scaling
     stable = facts.workloads.get(facts.stable or "")
     present = scaling.least_awake
@@ -83,17 +86,13 @@ def has_rival(facts: Facts) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Roles:
-    """Who serves, who shall, and how much of the traffic that one gets next."""
-
-    stable: str | None
-    candidate: str | None
-    next_weight: int = 100
-
-
 def replica_floors(facts: Facts, roles: Roles) -> dict[str, int]:
-    """Return the replicas below which the rollout needs no engine's opinion."""
+    """Return the replicas below which the rollout needs no engine's opinion.
+
+    Where two revisions share their places no engine has one.
+    """
+    if roles.capacity is not None:
+        return {}
     least = facts.spec.scaling.least_awake
     found = {}
     if roles.stable is not None:
@@ -120,11 +119,15 @@ def share_needs(facts: Facts, revision: str, weight: int) -> int:
     return need
 
 
-def start_needs(facts: Facts, revision: str, weight: int) -> int:
+def start_needs(
+    facts: Facts, revision: str, weight: int, capacity: CapacityStatus | None = None
+) -> int:
     """Return the replicas that a candidate has before it gets a share.
 
-    Where an engine follows the load, those that the share needs; else all of them.
+    Where an engine follows the load, or it shares its places, those that the share needs; else all.
     """
+    if capacity is not None:
+        return candidate_needs(capacity, weight)
     scaling = facts.spec.scaling
     if scaling.is_builtin or scaling.is_autoscaled:
         return max(scaling.least_awake, share_needs(facts, revision, weight))
@@ -136,13 +139,21 @@ def desired_replicas(facts: Facts, roles: Roles, now: datetime) -> dict[str, int
 
     What is neither stable nor candidate keeps what it has until it is drained.
     """
-    least = replica_floors(facts, roles)
-    desired = {name: _replicas_of(facts, name, roles, least[name]) for name in least}
+    if roles.capacity is not None:
+        live = swap_replicas(facts, roles, roles.capacity)
+    else:
+        live = _live_replicas(facts, roles)
+    left: dict[str, int] = {}
     for name, workload in facts.workloads.items():
-        if name not in desired:
+        if name not in live:
             is_over = is_drained(facts, name, now) and not may_raise_again(facts, name, now)
-            desired[name] = 0 if is_over else workload.replicas
-    return desired
+            left[name] = 0 if is_over else workload.replicas
+    return live | left
+
+
+def _live_replicas(facts: Facts, roles: Roles) -> dict[str, int]:
+    least = replica_floors(facts, roles)
+    return {name: _replicas_of(facts, name, roles, least[name]) for name in least}
 
 
 def _replicas_of(facts: Facts, name: str, roles: Roles, floor: int) -> int:

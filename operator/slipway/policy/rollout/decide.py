@@ -31,13 +31,15 @@ from slipway.policy.rollout.settle import settle
 from slipway.policy.rollout.shadowing import shadow
 from slipway.policy.rollout.stable_readiness import note_stable_readiness
 from slipway.policy.rollout.starting import start
+from slipway.policy.rollout.swapping import note_gap, plan_places
 
 
 def decide(facts: Facts, now: datetime) -> Decision:
     """Return what should be true after this pass, and when to look again."""
-    draft = note_stable_readiness(note_end_of_gap(Draft(recall(facts), facts, now)))
+    draft = note_stable_readiness(Draft(recall(facts), facts, now))
+    draft = note_gap(note_end_of_gap(draft))
     draft = fix_schedule(note_worsening(carry_out_action(draft)))
-    draft = _take_step(draft)
+    draft = _take_step(plan_places(draft))
     if draft.candidate:
         draft = package_beside(draft)
     return settle(draft).decision

@@ -71,9 +71,15 @@ class Draft:
         return self.facts.written_weight(self.decision.candidate)
 
     @property
+    def places(self) -> int | None:
+        """Places that both revisions share; None: the candidate's are beside stable's."""
+        capacity = self.memory.capacity
+        return capacity.places if capacity is not None else None
+
+    @property
     def steps(self) -> tuple[Step, ...]:
         """The steps of this rollout, before the bake."""
-        return list_steps(self.spec.rollout, self.memory.schedule)
+        return list_steps(self.spec.rollout, self.memory.schedule, self.places)
 
     @property
     def deadline_seconds(self) -> int:

@@ -17,6 +17,7 @@ from slipway.policy.rollout.climb import rungs_to_climb
 from slipway.policy.rollout.consent import require_consent
 from slipway.policy.rollout.deadline import limit_wait
 from slipway.policy.rollout.draft import SAFETY_POLL, Agreed, Answer, Draft, Held
+from slipway.policy.rollout.swapping import swap_for
 from slipway.policy.windows import NEVER, find_next_opening
 
 LONGEST_SLEEP = timedelta(hours=1)
@@ -127,6 +128,8 @@ def is_approved(draft: Draft, rung: Rung) -> Answer:
 
 def has_capacity(draft: Draft, weight: int) -> Answer:
     """Hold until the candidate has the ready replicas that the weight needs."""
+    if draft.memory.capacity is not None:
+        return swap_for(draft, weight, draft.memory.capacity)
     facts, candidate = draft.facts, draft.candidate
     need, ready = share_needs(facts, candidate, weight), facts.ready(candidate)
     if ready >= need:

@@ -164,7 +164,8 @@ def _step_of(hook: Hook, facts: Facts, step: int) -> int:
         case HookStage.BEFORE_PROMOTION:
             rollout = facts.status.rollout
             schedule = rollout.schedule if rollout is not None else None
-            return len(list_steps(facts.spec.rollout, schedule)) + 1
+            places = facts.shared.places if facts.shared is not None else None
+            return len(list_steps(facts.spec.rollout, schedule, places)) + 1
 
 
 def _weight_of(hook: Hook, facts: Facts, revision: str) -> int:

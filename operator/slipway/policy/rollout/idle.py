@@ -15,6 +15,13 @@ from slipway.policy.rollout.packaging import package
 from slipway.policy.rollout.recreating import begin_recreating
 from slipway.policy.rollout.rejections import find_obstacle
 from slipway.policy.rollout.starting import start
+from slipway.policy.rollout.swapping import (
+    LOOK_AGAIN,
+    are_given_back,
+    close_places,
+    find_refusal,
+    plan_places,
+)
 from slipway.policy.rollout_memory import RolloutMemory
 
 UNJUDGED_LENGTH = 256
@@ -22,7 +29,7 @@ UNJUDGED_LENGTH = 256
 
 def stay_idle_or_begin(draft: Draft) -> Draft:
     """Find out whether the spec asks for another version, and begin with it."""
-    draft = draft.having(replace(draft.decision, candidate=None))
+    draft = close_places(draft.having(replace(draft.decision, candidate=None)))
     facts, stable = draft.facts, draft.stable_revision
 
     # What a person wants back comes before what the spec asks for: that is its meaning.
@@ -91,6 +98,13 @@ def _make_candidate(draft: Draft, wanted: RevisionFact) -> Draft:
             Stage.IDLE, Reason.AWAITING_TURN, draft.facts.turn, requeue_after=SAFETY_POLL
         )
 
+    if not are_given_back(draft) and not draft.is_stable_down:
+        message = "waiting until stable has its places again, which the last rollout shared"
+        return draft.enter(Stage.IDLE, Reason.AWAITING_CAPACITY, message, requeue_after=LOOK_AGAIN)
+    refusal = find_refusal(draft)
+    if refusal is not None:
+        return draft.enter(Stage.IDLE, Reason.GAP_REFUSED, refusal).stall(Reason.GAP_REFUSED)
+
     is_retry = is_same and memory.failures > 0
     fresh = RolloutMemory(
         stage=Stage.STARTING,
@@ -115,7 +129,7 @@ def _make_candidate(draft: Draft, wanted: RevisionFact) -> Draft:
     text = f"version {snapshot.version}, revision {wanted.name}"
     if way_back is not None:
         text += f": {way_back}"
-    return start(draft.tell(Reason.ROLLOUT_STARTED, text))
+    return start(plan_places(draft.tell(Reason.ROLLOUT_STARTED, text)))
 
 
 def _describe_way_back(draft: Draft, wanted: RevisionFact) -> str | None:

@@ -21,6 +21,7 @@ from slipway.policy.rollout.rolling_back import act_on_evidence
 from slipway.policy.rollout.scheduling import await_schedule, is_choosing_steps
 from slipway.policy.rollout.shadow_record import first_weight
 from slipway.policy.rollout.straight import go_straight
+from slipway.policy.rollout.swapping import is_swapping
 from slipway.policy.rollout.switching import switch
 
 
@@ -54,7 +55,7 @@ def progress(draft: Draft) -> Draft:
             draft, Outcome.ROLLED_BACK, judgement.as_cause, metric=judgement.name
         )
 
-    if draft.memory.skipped_weight == written:
+    if draft.memory.skipped_weight == written or is_swapping(draft):
         return raise_weight(draft, find_next_rung(rungs, written))
 
     # A step's hold comes before its verdict: a Pass that comes early does not cut it short.

@@ -13,6 +13,7 @@ from slipway.policy.rollout.after_promotion import (
 from slipway.policy.rollout.draft import IN_TRAFFIC, SAFETY_POLL, Draft
 from slipway.policy.rollout.rejections import record_outcome
 from slipway.policy.rollout.rolling_back import note_restored
+from slipway.policy.rollout.swapping import ONLY_PLACE
 
 
 def promote(draft: Draft) -> Draft:
@@ -84,6 +85,8 @@ def _end_way_back(draft: Draft) -> LastRollback | None:
 def _find_unjudged(draft: Draft) -> str | None:
     if draft.stable is None:
         return None
+    if draft.places == 1:
+        return ONLY_PLACE
     if draft.is_stable_down:
         return Reason.STABLE_DOWN
     if draft.spec.rollout.analysis.mode is AnalysisMode.OFF:

@@ -14,9 +14,16 @@ from slipway.policy.rollout.capacity import is_drained
 from slipway.policy.rollout.draft import ACKNOWLEDGED_WITHIN, DRAIN_POLL, Draft
 from slipway.policy.rollout.earlier_revision import hold_after_withdrawal
 from slipway.policy.rollout.gap import bring_back
+from slipway.policy.rollout.places import standing_places
 from slipway.policy.rollout.recall import recall
 from slipway.policy.rollout.rejections import record_outcome
+from slipway.policy.swap import weight_back
 
+ALL = 100
+"""Percent of the traffic."""
+ERRORS = "errors"
+FAILS_MOST = 0.5
+"""Of a candidate's requests: then any replica of stable does better, however many there are."""
 NEXT_INPUT = timedelta(seconds=0.2)
 """After the end of a candidate: the next pass looks at what the spec asks for."""
 
@@ -71,10 +78,21 @@ def roll_back(draft: Draft) -> Draft:
 
     facts, candidate = draft.facts, draft.candidate
     weights = dict.fromkeys(draft.decision.weights, 0) | {stable: 100}
+    back = _weight_to_take_back(draft, stable)
+    if back < ALL:
+        weights |= {stable: back, candidate: ALL - back}
     draft = draft.having(replace(draft.decision, weights=weights, header_revision=None))
     draft = draft.enter(
         Stage.ROLLING_BACK, Reason.ROLLING_BACK, draft.memory.cause, requeue_after=DRAIN_POLL
     )
+
+    if back < ALL:
+        ready, candidate_has = facts.ready(stable), facts.ready(candidate)
+        message = f"{ready} replicas of stable are ready, {candidate_has} are to be swapped back"
+        message = f"{message}: {draft.memory.cause}"
+        return draft.enter(
+            Stage.ROLLING_BACK, Reason.ROLLING_BACK, message, requeue_after=DRAIN_POLL
+        )
 
     # No proxy may run any weight of it: what was written does not count before.
     is_out_of_route = facts.route is None or candidate not in facts.route.weights
@@ -85,6 +103,25 @@ def roll_back(draft: Draft) -> Draft:
     draft = _note_restored_traffic(draft)
     draft = draft.remember(replace(draft.memory, acked_weight=0))
     return _end_candidate(draft) if is_drained(facts, candidate, draft.now) else draft
+
+
+def _weight_to_take_back(draft: Draft, stable: str) -> int:
+    """Return the percent that stable gets back now: what its ready replicas can carry.
+
+    All of it where they are as many as the floor, and where the candidate serves nobody well.
+    """
+    facts, candidate, capacity = draft.facts, draft.candidate, draft.memory.capacity
+    if capacity is None or not facts.highest_weight_running(candidate):
+        return ALL
+    if not facts.ready(candidate) or _fails_most(draft):
+        return ALL
+    places = standing_places(facts, capacity, stable)
+    return max(weight_back(facts.ready(stable), places), facts.written_weight(stable))
+
+
+def _fails_most(draft: Draft) -> bool:
+    errors = (entry.candidate for entry in draft.memory.analysis if entry.name == ERRORS)
+    return any(share is not None and share >= FAILS_MOST for share in errors)
 
 
 def _end_without_way_back(draft: Draft) -> Draft:
@@ -133,7 +170,9 @@ def _end_candidate(draft: Draft) -> Draft:
     draft = record_outcome(draft, outcome, memory.cause)
 
     last = draft.decision.last_rollback
-    if last is not None and last.from_ == draft.candidate and last.capacity_restored_at is None:
+    has_all = memory.capacity is None  # else stable still gets replicas back
+    is_open = last is not None and last.capacity_restored_at is None
+    if last is not None and is_open and last.from_ == draft.candidate and has_all:
         last = note_restored(last, capacity=draft.now)
 
     is_environment = outcome is Outcome.FAILED_TO_START

@@ -9,7 +9,7 @@ from slipway.api.reasons import Reason, Why
 from slipway.policy.only_server import find_lost_server
 from slipway.policy.rollout.active_clock import tick
 from slipway.policy.rollout.after_promotion import LOOK_EVERY, watched_level
-from slipway.policy.rollout.capacity import Roles, desired_replicas, has_rival, replica_floors
+from slipway.policy.rollout.capacity import desired_replicas, has_rival, replica_floors
 from slipway.policy.rollout.climb import next_weight
 from slipway.policy.rollout.deadline import waiting_since
 from slipway.policy.rollout.draft import (
@@ -21,7 +21,9 @@ from slipway.policy.rollout.draft import (
     Draft,
 )
 from slipway.policy.rollout.gap import empty_weights, has_given_way, keep_apart
+from slipway.policy.rollout.roles import Roles
 from slipway.policy.rollout.scheduling import is_schedule_open
+from slipway.policy.rollout.swapping import find_hold
 from slipway.policy.scaling.sleep import decide_sleep
 
 MOST_BACKENDS = 3
@@ -37,7 +39,14 @@ def settle(draft: Draft) -> Draft:
     memory = replace(memory, waits_since=waiting_since(decision, draft.now))
 
     # Replicas first: whoever keeps pods stays in the route, since a request may still be with them.
-    roles = Roles(draft.stable, decision.candidate, next_weight(draft))
+    roles = Roles(
+        draft.stable,
+        decision.candidate,
+        next_weight(draft),
+        capacity=draft.memory.capacity,
+        may_drain=find_hold(draft) is None,
+        is_stable_down=draft.is_stable_down,
+    )
     replicas = desired_replicas(facts, roles, draft.now)
     floors = replica_floors(facts, roles)
     sleep = decide_sleep(facts, draft.stable, draft.now, is_needed=_needs_stable(draft))
@@ -70,8 +79,12 @@ def settle(draft: Draft) -> Draft:
 
 
 def _needs_stable(draft: Draft) -> bool:
-    """Return whether a rollout needs what serves: as long as anybody else has pods or traffic."""
-    return draft.decision.candidate is not None or has_rival(draft.facts)
+    """Return whether a rollout needs what serves: as long as anybody else has pods or traffic.
+
+    After a Swap it first gets back the places that it gave away.
+    """
+    shares = draft.memory.capacity is not None
+    return draft.decision.candidate is not None or shares or has_rival(draft.facts)
 
 
 def _show_pause(draft: Draft) -> Draft:
@@ -93,7 +106,8 @@ def _tell_scaling(draft: Draft, replicas: Mapping[str, int]) -> Draft:
     """Tell that the load asks for another number of replicas."""
     sizing, workload = draft.facts.sizing, draft.facts.workloads.get(draft.stable or "")
     number = replicas.get(draft.stable or "", 0)
-    if sizing is None or workload is None or workload.replicas == number:
+    is_swap = draft.memory.capacity is not None
+    if sizing is None or workload is None or workload.replicas == number or is_swap:
         return draft
     signal = f"{sizing.signal} {sizing.value:g}" if sizing.value is not None else None
     cause = signal or "bounds of the spec"
@@ -154,6 +168,8 @@ def _next_look(draft: Draft, replicas: Mapping[str, int]) -> timedelta | None:
     requeue_after = draft.decision.requeue_after
     if _is_watched(draft):
         requeue_after = min(requeue_after or LOOK_EVERY, LOOK_EVERY)
+    if draft.memory.capacity is not None:
+        requeue_after = min(requeue_after or DRAIN_POLL, DRAIN_POLL)
     if is_schedule_open(draft):
         requeue_after = min(requeue_after or SAFETY_POLL, SAFETY_POLL)
     since = draft.memory.stable_down_since

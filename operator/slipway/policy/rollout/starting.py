@@ -13,6 +13,12 @@ from slipway.policy.rollout.deadline import deadline_passed, give_up_start
 from slipway.policy.rollout.draft import Draft
 from slipway.policy.rollout.gap import is_gap_too_long
 from slipway.policy.rollout.recreating import make_room
+from slipway.policy.rollout.swapping import (
+    describe_move,
+    describe_plan,
+    find_late_swap,
+    give_up_swap,
+)
 from slipway.policy.scaling.sleep import is_held
 
 READY_POLL = timedelta(seconds=15)
@@ -26,11 +32,17 @@ def start(draft: Draft) -> Draft:
     if deadline_passed(draft) or is_gap_too_long(draft):
         return give_up_start(draft)
 
-    workload = draft.facts.workloads.get(draft.candidate)
-    need = start_needs(draft.facts, draft.candidate, next_weight(draft))
+    late = find_late_swap(draft)
+    if late is not None:
+        return give_up_swap(draft, late)
+
+    capacity, workload = draft.memory.capacity, draft.facts.workloads.get(draft.candidate)
+    need = start_needs(draft.facts, draft.candidate, next_weight(draft), capacity)
     if workload is None or not workload.settled or workload.ready < need:
         why = why_not_ready(draft.facts, draft.candidate)
         message = why.message
+        if capacity is not None:
+            message = f"{describe_plan(capacity)}; {describe_move(draft, capacity)}"
         if why.reason is Reason.STARTING:
             message += describe_download(draft.facts)
         return draft.enter(Stage.STARTING, why.reason, message, requeue_after=READY_POLL)

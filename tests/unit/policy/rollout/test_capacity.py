@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 from slipway.policy.facts import Facts, TrafficReading
-from slipway.policy.rollout.capacity import Roles, desired_replicas, is_drained, replicas_for_share
+from slipway.policy.rollout.capacity import desired_replicas, is_drained, replicas_for_share
+from slipway.policy.rollout.roles import Roles
 
 from tests.builders import (
     NOON,

@@ -189,6 +189,24 @@ def test_a_request_under_way_keeps_it_awake() -> None:
     assert (model.replicas, model.is_held) == (1, False)
 
 
+def test_places_that_a_rollout_shared_are_given_back_before_it_falls_asleep() -> None:
+    md = promoted()
+    rollout = {"stage": "Idle", "capacity": {"replicas": 2, "places": 2, "floor": 1}}
+    status = {**md.status.model_dump(by_alias=True), "rollout": rollout}
+    model = Model(md.model_copy(update={"status": md.status.model_validate(status)}))
+    for _ in range(100):  # the second replica takes its time to start
+        model.now += timedelta(seconds=1)
+        model.do(model.look())
+        model.acknowledge()
+    assert (model.replicas, model.is_held) == (2, False)
+
+    model.run(2)
+    assert model.md.status.rollout is not None
+    assert model.md.status.rollout.capacity is None
+    model.run(70)
+    assert (model.replicas, model.is_held) == (0, True)
+
+
 def test_a_request_wakes_it_and_the_routers_hold_until_a_replica_is_ready() -> None:
     model = asleep()
     model.ask()
