@@ -6,14 +6,13 @@ from collections.abc import Iterator
 import pytest
 from slipway.api.conditions import ConditionType
 from slipway.api.modeldeployment import ModelDeploymentStatus, Outcome
-from slipway.api.names import LABEL_OWNER
 
 from tests.e2e.clients import Plan, StartLoad
 from tests.e2e.deployed import Deployed, Follow, highest_weight
 from tests.e2e.figures import Figures
 from tests.e2e.objects import NAMESPACE, Model
 from tests.e2e.places import ACCELERATED, RESOURCE, Accelerators, ReadyHistory
-from tests.kubectl import Kubectl, Manifest, until
+from tests.kubectl import Kubectl, until
 
 pytestmark = pytest.mark.e2e
 
@@ -22,6 +21,7 @@ REPLICAS = 2
 SHORTAGE = f"replicas find no room: 0/1 nodes are available: 1 Insufficient {RESOURCE}"
 ROLLOUT_SECONDS = 300.0
 QUOTA = "accelerators"
+READY = ConditionType.READY
 
 
 def model(version: str, *, capacity: str = "Auto") -> Model:
@@ -55,11 +55,6 @@ def scarce(follow: Follow, kubectl: Kubectl, accelerators: Accelerators) -> Iter
 
 def message_of(status: ModelDeploymentStatus, kind: ConditionType) -> str:
     return next((it.message for it in status.conditions if it.type == kind), "")
-
-
-def server_pods(kubectl: Kubectl) -> list[Manifest]:
-    pods = kubectl.items(NAMESPACE, "pods", f"{LABEL_OWNER}={NAME}")
-    return [pod for pod in pods if pod["spec"]["containers"][0]["name"] == "triton"]
 
 
 def test_two_accelerators_carry_two_replicas_through_a_rollout_and_back(
@@ -125,29 +120,23 @@ def test_a_quota_is_named_and_a_roll_back_gives_the_places_back(
         accelerators.provide(REPLICAS)
 
 
-def test_a_place_that_is_lost_in_mid_swap_stops_it_until_it_is_back(
-    scarce: Deployed, kubectl: Kubectl, accelerators: Accelerators
+def test_a_node_that_goes_away_in_mid_swap_stops_it_until_it_is_back(
+    scarce: Deployed, kubectl: Kubectl, accelerators: Accelerators, start_load: StartLoad
 ) -> None:
-    scarce.apply(model("2", capacity="Swap"))
-    started = scarce.wait_for(
-        lambda it: bool(it.rollout and it.candidate and it.rollout.acked_weight == 25),
-        "the first weight",
-        ROLLOUT_SECONDS,
-    )
-    assert started.stable is not None
-    with accelerators.away():
-        victim = scarce.pods(started.stable.revision)[0]["metadata"]["name"]
-        kubectl.run("delete", "pod", victim, "-n", NAMESPACE, "--grace-period=1")
+    history = ReadyHistory(kubectl, NAMESPACE, NAME)
+    with start_load(Plan(NAME)) as client, history.recorded(), client.loses_nothing():
+        scarce.apply(model("2-lost", capacity="Swap"))
         scarce.wait_for(
-            lambda it: (
-                "no replica goes before" in message_of(it, ConditionType.READY)
-                or "unschedulable" in message_of(it, ConditionType.CAPACITY_READY)
-                or SHORTAGE.split(":", maxsplit=1)[0]
-                in message_of(it, ConditionType.CAPACITY_READY)
-            ),
-            "word of the place",
-            60,
+            lambda it: bool(it.candidate and it.rollout and it.rollout.capacity), "a Swap"
         )
-        assert any(pod["status"]["phase"] == "Running" for pod in server_pods(kubectl))
-    assert scarce.wait_for_end("2", ROLLOUT_SECONDS).outcome is Outcome.PROMOTED
-    until(lambda: scarce.rest("2").replicas == (("2", REPLICAS),), "all replicas", ROLLOUT_SECONDS)
+        with accelerators.away():  # the replica that makes room is still ending
+            scarce.wait_for(
+                lambda it: bool(it.candidate) and "unschedulable" in message_of(it, READY),
+                "word of the node",
+                60,
+            )
+            assert history.totals[-1][1] == REPLICAS - 1
+        assert scarce.wait_for_end("2-lost", ROLLOUT_SECONDS).outcome is Outcome.PROMOTED
+        until(lambda: history.asked[-1] == REPLICAS, "all replicas", ROLLOUT_SECONDS)
+        until(lambda: history.totals[-1][1] == REPLICAS, "all ready", ROLLOUT_SECONDS)
+    assert history.lowest == REPLICAS - 1
