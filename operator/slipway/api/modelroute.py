@@ -147,7 +147,10 @@ class ModelRouteSpec(ApiModel):
     """How connections are encrypted; absent: they are not."""
     access: Access | None = None
     """Who may call; absent: anybody."""
-    backends: Annotated[list[Backend], Field(max_length=3, json_schema_extra=list_map("revision"))]
+    # Where an apply removes the last item, the API server makes it null: the default is [] again.
+    backends: Annotated[
+        list[Backend], Field(max_length=3, json_schema_extra=list_map("revision"))
+    ] = []
     """Revisions with their weights, which sum to 100; with an empty list the router answers 503."""
     shadow: Shadow | None = None
     """Absent: nothing is copied."""
@@ -186,7 +189,10 @@ class ProxyStatus(ApiModel):
     """metadata.generation of the ModelRoute that the proxy is running."""
     hash: Annotated[str, Field(max_length=64)]
     """Hash of the configuration that Envoy reports as running."""
-    effective_weights: Annotated[dict[str, int], Field(max_length=3)]
+    # As a whole: where an apply removes the last entry of a map, the API server makes it null.
+    effective_weights: Annotated[
+        dict[str, int], Field(max_length=3, json_schema_extra={"x-kubernetes-map-type": "atomic"})
+    ]
     """Percent by revision; differs from the spec while the agent itself fails over."""
     error: Annotated[str, Field(max_length=512)] | None = None
     """Why the newest generation is not running; absent when it is."""

@@ -4,6 +4,7 @@ from typing import Any
 
 from slipway.api import names
 from slipway.api.base import Manifest
+from slipway.api.kinds import MODEL_ROUTE
 
 LABELS = {names.MANAGED_BY: names.MANAGER, names.LABEL_OWNER: "digits"}
 
@@ -33,6 +34,24 @@ def a_service_account(namespace: str, name: str = "digits") -> Manifest:
         "kind": "ServiceAccount",
         "metadata": {"namespace": namespace, "name": name, "labels": LABELS},
     }
+
+
+def a_route(namespace: str, *revisions: str, name: str = "digits") -> Manifest:
+    """Return a ModelRoute that gives each of its revisions, one at most, all requests."""
+    backends = [{"revision": it, "service": f"{name}-{it}", "weight": 100} for it in revisions]
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": MODEL_ROUTE.kind,
+        "metadata": {"namespace": namespace, "name": name, "labels": LABELS},
+        "spec": {"port": 10_000, "model": name, "backends": backends},
+    }
+
+
+def a_proxy(weights: dict[str, int]) -> Manifest:
+    """Return what a router pod says of a ModelRoute."""
+    moment = "2026-01-02T03:04:05.000Z"
+    entry = {"name": "router-1", "uid": "u1", "generation": 1, "hash": "", "at": moment}
+    return {**entry, "effectiveWeights": weights}
 
 
 def a_quota(namespace: str, **hard: str) -> Manifest:

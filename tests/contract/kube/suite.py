@@ -11,7 +11,7 @@ from slipway.engine.managed_fields import hash_owned_fields
 from slipway.errors import ChangedUnderneath, ConflictError
 from slipway.reconcile.ports import Cluster
 
-from tests.contract.kube.objects import a_deployment, a_service_account
+from tests.contract.kube.objects import a_deployment, a_proxy, a_route, a_service_account
 
 
 class Somebody(Protocol):
@@ -125,6 +125,30 @@ class ClusterContract:
         again = await cluster.apply(a_deployment(namespace), existing_uid=uid)
         assert not again["spec"].get("minReadySeconds")
         assert "annotations" not in again["metadata"]
+
+    async def test_a_route_loses_its_last_backend_and_is_empty(
+        self, cluster: Cluster, namespace: str
+    ) -> None:
+        made = await cluster.apply(a_route(namespace, "0a1b2c3d"), existing_uid=None)
+        uid = made["metadata"]["uid"]
+        emptied = await cluster.apply(a_route(namespace), existing_uid=uid)
+        assert emptied["spec"]["backends"] == []
+        again = await cluster.apply(a_route(namespace), existing_uid=uid)
+        assert version(again) == version(emptied)
+
+        filled = await cluster.apply(a_route(namespace, "1b2c3d4e"), existing_uid=uid)
+        assert [entry["revision"] for entry in filled["spec"]["backends"]] == ["1b2c3d4e"]
+
+    async def test_a_proxy_that_serves_nobody_any_more_says_so(
+        self, cluster: Cluster, namespace: str
+    ) -> None:
+        made = await cluster.apply(a_route(namespace, "0a1b2c3d"), existing_uid=None)
+        route, now = a_route(namespace), version(made)
+        for weights in ({"0a1b2c3d": 100}, {}):
+            route["status"] = {"proxies": [a_proxy(weights)]}
+            written = await cluster.apply_status(route, resource_version=now)
+            now = version(written)
+            assert written["status"]["proxies"][0]["effectiveWeights"] == weights
 
     async def test_spec_and_annotations_of_a_deployment_make_a_new_generation(
         self, cluster: Cluster, namespace: str

@@ -57,6 +57,29 @@ def test_every_list_and_map_has_a_maximum(resource: CrdSource) -> None:
 
 
 @each
+def test_a_list_that_an_apply_may_empty_is_not_required(resource: CrdSource) -> None:
+    for path, node in nodes(object_schema(resource)):
+        for name in node.get("required", ()):
+            child = node["properties"][name]
+            is_merged = child.get("x-kubernetes-list-type") in {"map", "set"}
+            may_be_empty = not child.get("minItems")
+            assert not (is_merged and may_be_empty), f"{path}.{name} is null once it is emptied"
+
+
+def test_a_map_that_a_proxy_may_empty_is_written_as_a_whole() -> None:
+    [route] = [resource for resource in CRD_SOURCES if resource.kind == "ModelRoute"]
+    schema = object_schema(route)
+    proxies = [
+        (path, node)
+        for path, node in nodes(schema["properties"]["status"])
+        if isinstance(node.get("additionalProperties"), dict)
+    ]
+    assert [path for path, _ in proxies] == [".proxies[].effectiveWeights"]
+    for path, node in proxies:
+        assert node.get("x-kubernetes-map-type") == "atomic", f"{path} is null once it is emptied"
+
+
+@each
 def test_every_number_of_users_has_bounds(resource: CrdSource) -> None:
     for path, node in nodes(object_schema(resource)):
         if node.get("type") in {"integer", "number"} and path.startswith(".spec"):
