@@ -137,11 +137,19 @@ StartLoad = Callable[[Plan], AbstractContextManager[Client]]
 
 def ask_candidate(kubectl: Kubectl, name: str, pixel: float = 0.5) -> str:
     """Send one image of this brightness to the candidate; return status and revision."""
-    url = f"http://{name}:8000/v2/models/{name}/infer"
+    url = f"http://{name}:8000/v2/models/{name}"
+    return ask_once(kubectl, f"deployment/{FILE_SERVER}", url, pixel)
+
+
+def ask_once(kubectl: Kubectl, pod: str, url: str, pixel: float = 0.5) -> str:
+    """Send one image from a pod to a model's URL; return status and revision.
+
+    The header for the candidate is with it. None is the revision where no router answered.
+    """
     header = (CANDIDATE_HEADER["name"], CANDIDATE_HEADER["value"])
-    words = ("exec", f"deployment/{FILE_SERVER}", "-n", NAMESPACE, "--")
+    words = ("exec", pod, "-n", NAMESPACE, "--", "python", "-c", SEND_ONE, f"{url}/infer")
     try:
-        said = kubectl.run(*words, "python", "-c", SEND_ONE, url, *header, str(pixel), str(PIXELS))
+        said = kubectl.run(*words, *header, str(pixel), str(PIXELS))
     except KubectlError as error:
         return f"0 {error}"
     return said.strip()

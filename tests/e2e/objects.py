@@ -46,7 +46,8 @@ class Model:
     mode: str = "Image"
     golden: bool = False
     min_agreement: float = MIN_AGREEMENT
-    steps: Sequence[Manifest] = (step(25), step(50))
+    steps: Sequence[Manifest] | None = (step(25), step(50))
+    """None: the spec has none."""
     bake_seconds: int = 5
     metrics: Sequence[Manifest] = ()
     """Beside the router's."""
@@ -78,7 +79,7 @@ class Model:
                 "traffic": {"candidateHeader": CANDIDATE_HEADER, **self.traffic},
                 "scaling": self.scaling or {},
                 "rollout": {
-                    "steps": list(self.steps),
+                    **({} if self.steps is None else {"steps": list(self.steps)}),
                     "bakeSeconds": self.bake_seconds,
                     "shadow": {"mode": "Off"},
                     "analysis": {

@@ -17,7 +17,15 @@ REPLICAS = 2
 READY_SECONDS = 90.0
 LEASE_TIMES = {"lease": {"durationSeconds": 6, "renewSeconds": 1, "writeWindowSeconds": 2.5}}
 """Values of the chart: after a kill, another replica leads seconds later."""
-WALLS = {"modelNetworkPolicies": {"servers": "All", "metricsFrom": [prometheus.PEER]}}
+PREVIEWER = "load-blue-green"
+"""Label `app` of the pods that may walk around the router."""
+WALLS = {
+    "modelNetworkPolicies": {
+        "servers": "All",
+        "serversFrom": [{"podSelector": {"matchLabels": {"app": PREVIEWER}}}],
+        "metricsFrom": [prometheus.PEER],
+    }
+}
 """Around every server, so that each test says that nothing needed is cut off."""
 VALUES = {**LEASE_TIMES, **WALLS, **prometheus.provider(NAMESPACE)}
 """All values of the chart that the tests need beside those of the test cluster."""
