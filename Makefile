@@ -12,7 +12,7 @@ PYTEST_ARGS ?=
 # it collects garbage: shown as a warning, because the test that runs then is not the one to blame.
 ON_CLUSTER := -W default::ResourceWarning --durations=12
 # They have targets of their own.
-EXTRAS := gateways keda large notifications release stores
+EXTRAS := capacity gateways keda large notifications release stores
 SPACE := $(subst ,, )
 WITHOUT_EXTRAS := -m "not ($(subst $(SPACE), or ,$(EXTRAS)))"
 BENCH_ARGS ?=
@@ -244,6 +244,11 @@ gateways: $(SETUP) ## Contour and Envoy Gateway before the router: splits, 100 w
 soak: $(SETUP) ## Good and bad versions in turn, under load and disturbances (SOAK_ARGS="--promotions 3 --rollbacks 3"; after make cluster images; hours)
 	$(call step,soak)
 	@$(BIN)/python -m tests.soak $(SOAK_ARGS)
+
+.PHONY: capacity
+capacity: $(SETUP) ## Rollouts where no second place is free: accelerators, a quota, a node that goes away (after make cluster images install)
+	$(call step,capacity: swaps on the real scheduler)
+	@$(BIN)/python -m pytest tests/e2e -m capacity -v -s $(PYTEST_ARGS)
 
 .PHONY: keda
 keda: $(SETUP) ## Replicas by the real KEDA, with hand-overs and rollouts (after make cluster images install; built once, with Go)

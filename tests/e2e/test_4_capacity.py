@@ -14,7 +14,7 @@ from tests.e2e.objects import NAMESPACE, Model
 from tests.e2e.places import ACCELERATED, RESOURCE, Accelerators, ReadyHistory
 from tests.kubectl import Kubectl, until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.capacity]
 
 NAME = "scarce"
 REPLICAS = 2
