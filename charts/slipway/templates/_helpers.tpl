@@ -124,8 +124,9 @@ serverImage: {{ .Values.server.image }}
 - {apiGroups: [rbac.authorization.k8s.io], resources: [roles, rolebindings], verbs: [get, list, create, patch, delete]}  # reconcile.router: rights of the agents
 - {apiGroups: [networking.k8s.io], resources: [networkpolicies], verbs: [get, list, create, patch, delete]}  # reconcile.router: who reaches routers, model servers and Jobs
 - {apiGroups: [""], resources: [events], verbs: [get, create, patch]}  # adapters.events: what happened, with numbers; repeats are counted
+- {apiGroups: [gateway.networking.k8s.io], resources: [httproutes, grpcroutes], verbs: [get, list]}  # reconcile.gateways: whether an earlier release left a route here
 {{- if .Values.gateway.enabled }}
-- {apiGroups: [gateway.networking.k8s.io], resources: [httproutes, grpcroutes], verbs: [get, list, create, patch, delete]}  # reconcile.gateways: one of a kind for each ModelDeployment with traffic.gateway
+- {apiGroups: [gateway.networking.k8s.io], resources: [httproutes, grpcroutes], verbs: [create, patch, delete]}  # reconcile.gateways: one of a kind for each ModelDeployment with traffic.gateway
 - {apiGroups: [gateway.networking.k8s.io], resources: [gateways], verbs: [get]}  # reconcile.gateways: whether a Gateway exists and runs
 {{- end }}
 {{- end }}
