@@ -142,23 +142,22 @@ def test_a_namespaced_release_can_do_without_anything_of_the_whole_cluster() -> 
 
 @pytest.mark.parametrize("namespaces", [[], ["vision"]], ids=["everywhere", "in one namespace"])
 def test_routes_of_gateways_are_a_right_that_is_asked_for(namespaces: list[str]) -> None:
-    def granted(*, enabled: bool) -> dict[str, set[str]]:
+    def granted(*, enabled: bool) -> set[tuple[str, str]]:
         values = {**base.VALUES, "watchNamespaces": namespaces, "gateway": {"enabled": enabled}}
         return {
-            resource: set(rule["verbs"])
+            (resource, verb)
             for one in rendered(values)
             for rule in one.get("rules") or ()
             if "gateway.networking.k8s.io" in rule["apiGroups"]
             for resource in rule["resources"]
+            for verb in rule["verbs"]
         }
 
-    assert granted(enabled=False) == {}
-    writes = {"get", "list", "create", "patch", "delete"}
-    assert granted(enabled=True) == {
-        "httproutes": writes,
-        "grpcroutes": writes,
-        "gateways": {"get"},
-    }
+    routes = ("httproutes", "grpcroutes")
+    reads = {(route, verb) for route in routes for verb in ("get", "list")}
+    writes = {(route, verb) for route in routes for verb in ("create", "patch", "delete")}
+    assert granted(enabled=False) == reads
+    assert granted(enabled=True) == reads | writes | {("gateways", "get")}
 
 
 def test_policies_look_where_the_operator_watches() -> None:
