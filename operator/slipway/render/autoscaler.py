@@ -26,14 +26,12 @@ def render_autoscaler(spec: AutoscalerSpec) -> Manifest:
     It scales up without delay and down after `downSeconds`, as the builtin engine does.
     """
     name = names.revision_name(spec.owner.name, spec.revision)
-    labels = names.common_labels(spec.owner.name, names.COMPONENT_SERVER, spec.revision)
     window = spec.scaling.down_seconds
 
-    return spec.owner.render_child(
+    return spec.owner.render_child_of_revision(
         HORIZONTAL_POD_AUTOSCALER,
-        name,
-        labels,
-        spec={
+        spec.revision,
+        {
             "scaleTargetRef": {**DEPLOYMENT.type_meta, "name": name},
             "minReplicas": spec.least,
             "maxReplicas": max(spec.least, spec.scaling.most),

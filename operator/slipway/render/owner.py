@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from slipway.api import names
 from slipway.api.base import Manifest
 from slipway.api.kinds import MODEL_DEPLOYMENT, Kind
 
@@ -23,6 +24,11 @@ class Owner:
         references = [controller_reference(MODEL_DEPLOYMENT, self.name, self.uid)]
         metadata = {"labels": labels, "ownerReferences": references}
         return kind.manifest(self.namespace, name, metadata=metadata, **content)
+
+    def render_child_of_revision(self, kind: Kind, revision: str, spec: Manifest) -> Manifest:
+        """Return the object of a kind that belongs to one revision: it has the revision's name."""
+        labels = names.common_labels(self.name, names.COMPONENT_SERVER, revision)
+        return self.render_child(kind, names.revision_name(self.name, revision), labels, spec=spec)
 
 
 def controller_reference(kind: Kind, name: str, uid: str) -> Manifest:

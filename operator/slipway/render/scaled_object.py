@@ -30,14 +30,12 @@ def render_scaled_object(spec: ScaledObjectSpec) -> Manifest:
     other engines do. KEDA copies its labels to the autoscaler that it makes.
     """
     name = names.revision_name(spec.owner.name, spec.revision)
-    labels = names.common_labels(spec.owner.name, names.COMPONENT_SERVER, spec.revision)
     window = {"stabilizationWindowSeconds": spec.scaling.down_seconds}
 
-    return spec.owner.render_child(
+    return spec.owner.render_child_of_revision(
         SCALED_OBJECT,
-        name,
-        labels,
-        spec={
+        spec.revision,
+        {
             "scaleTargetRef": {**DEPLOYMENT.type_meta, "name": name},
             "minReplicaCount": spec.least,
             "maxReplicaCount": max(spec.least, spec.scaling.most),

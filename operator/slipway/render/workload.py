@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from slipway.api import names
 from slipway.api.base import Manifest
-from slipway.api.kinds import DEPLOYMENT, POD_DISRUPTION_BUDGET, SERVICE, Kind
+from slipway.api.kinds import DEPLOYMENT, POD_DISRUPTION_BUDGET, SERVICE
 from slipway.api.modeldeployment import PodOptions, Volume
 from slipway.api.request import PackageMode, PackageRequest
 from slipway.render import triton
@@ -100,9 +100,8 @@ def render_deployment(spec: RevisionSpec) -> Manifest:
         labels, {**spec.defaults.labels, **(spec.pod.labels or {})}, annotations
     )
 
-    return _render_object(
+    return spec.owner.render_child_of_revision(
         DEPLOYMENT,
-        spec.owner,
         spec.revision,
         {
             "selector": {"matchLabels": spec.labels},
@@ -135,9 +134,8 @@ def render_service(spec: RevisionSpec) -> Manifest:
     # Of the addresses of a pod, the router must take the one that Triton listens on.
     families = {"ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv6"]}
 
-    return _render_object(
+    return spec.owner.render_child_of_revision(
         SERVICE,
-        spec.owner,
         spec.revision,
         {
             "type": "ClusterIP",
@@ -155,9 +153,8 @@ def render_pdb(owner: Owner, revision: str) -> Manifest:
 
     Pods that are not ready may always be evicted: they serve nothing, and would block a drain.
     """
-    return _render_object(
+    return owner.render_child_of_revision(
         POD_DISRUPTION_BUDGET,
-        owner,
         revision,
         {
             "maxUnavailable": 1,
@@ -165,11 +162,6 @@ def render_pdb(owner: Owner, revision: str) -> Manifest:
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     )
-
-
-def _render_object(kind: Kind, owner: Owner, revision: str, spec: Manifest) -> Manifest:
-    name = names.revision_name(owner.name, revision)
-    return owner.render_child(kind, name, _revision_labels(owner, revision), spec=spec)
 
 
 def _pod_spec(spec: RevisionSpec) -> Manifest:
