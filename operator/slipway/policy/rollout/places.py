@@ -37,9 +37,7 @@ def candidate_needs(capacity: CapacityStatus, weight: int) -> int:
 
 def standing_places(facts: Facts, capacity: CapacityStatus, stable: str) -> int:
     """Return the places that there are in a roll back, where others took one or a node is gone."""
-    pods = facts.pods.get(stable, ())
-    lost = sum(pod.unschedulable is not None and not pod.meta.deleting for pod in pods)
-    return max(1, capacity.places - lost)
+    return max(1, capacity.places - _count_lost(facts, stable))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,27 +97,28 @@ class Shared:
 
 def _is_whole(facts: Facts, name: str) -> bool:
     """Return whether a revision has exactly the pods that it should have, and all are ready."""
-    workload = facts.workloads.get(name)
-    if workload is None:
-        return True
-    is_ready = workload.settled and workload.ready == workload.replicas
-    return is_ready and _is_calm(facts, name, workload.replicas)
+    return _is_ready_but_for(facts, name, 0)
 
 
 def _is_placed(facts: Facts, name: str) -> bool:
     """Return whether all pods of a revision are ready that there is a place for."""
+    return _is_ready_but_for(facts, name, _count_lost(facts, name))
+
+
+def _is_ready_but_for(facts: Facts, name: str, lost: int) -> bool:
+    """Return whether a revision has its pods, none of them ends, and all but `lost` are ready."""
     workload = facts.workloads.get(name)
     if workload is None:
         return True
-    pods = facts.pods.get(name, ())
-    lost = sum(pod.unschedulable is not None and not pod.meta.deleting for pod in pods)
     is_ready = workload.settled and workload.ready == workload.replicas - lost
-    return is_ready and _is_calm(facts, name, workload.replicas)
-
-
-def _is_calm(facts: Facts, name: str, replicas: int) -> bool:
     is_ending = any(pod.meta.deleting and not pod.ended for pod in facts.pods.get(name, ()))
-    return count_pods(facts, name) == replicas and not is_ending
+    return is_ready and count_pods(facts, name) == workload.replicas and not is_ending
+
+
+def _count_lost(facts: Facts, name: str) -> int:
+    """Return the pods of a revision that no node has a place for."""
+    pods = facts.pods.get(name, ())
+    return sum(pod.unschedulable is not None and not pod.meta.deleting for pod in pods)
 
 
 def _present(facts: Facts, name: str) -> int:
