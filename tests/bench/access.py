@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import base64
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from typing import Any
 
 import aiohttp
 
+from tests.bench.apiserver import cpu_seconds
 from tests.bench.table import Figure, format_table
 from tests.contract.envoy.conftest import CANDIDATE, STABLE
 from tests.contract.envoy.harness import Router
@@ -32,7 +32,6 @@ from tests.unit.agent.waiting import until
 NAMES = 100
 """Keys in the Secret."""
 ISSUER = Issuer()
-TICKS = os.sysconf("SC_CLK_TCK")
 OK = 200
 
 
@@ -154,9 +153,7 @@ async def _send(router: Router, session: aiohttp.ClientSession, requests: int) -
 def _processor_seconds(router: Router) -> float:
     if router.proxy is None:
         raise AssertionError("no Envoy runs")
-    fields = Path(f"/proc/{router.proxy.pid}/stat").read_text().rpartition(")")[2].split()
-    user, system = fields[11:13]
-    return (int(user) + int(system)) / TICKS
+    return cpu_seconds(router.proxy.pid)
 
 
 def main() -> None:

@@ -9,14 +9,13 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from slipway.api.modeldeployment import HistoryEntry, Outcome
-from slipway.api.names import CLIENT_GRPC_PORT, CLIENT_HTTP_PORT
 
-from tests.bench.cluster.scene import DIGITS, IMAGES, NAMESPACE, Scene, a_model, make_scene
+from tests.bench.cluster.scene import NAMESPACE, Scene, a_model, make_scene
 from tests.bench.table import Figure, format_table
 from tests.cluster.progress import say
 from tests.demo.report import describe_causes
@@ -24,9 +23,8 @@ from tests.e2e.deployed import Deployed
 from tests.e2e.objects import step
 from tests.e2e.operators import LEASE_TIMES, Operators
 from tests.install import release
-from tests.load.plan import LoadPlan, Wire
+from tests.load.plan import Wire
 from tests.load.pod import Load
-from tests.models.samples import FAULT_MARKER
 from tests.soak.disturbances import Disturber, disturbing
 
 NAME = "soaked"
@@ -71,7 +69,10 @@ def run(scene: Scene, promotions: int, rollbacks: int) -> Soak:
     """Roll out so many good and bad versions, in turn, and return what was seen."""
     operators = Operators(scene.kubectl)
     with scene.serving(a_model(NAME, "first", SOUND)) as deployed, ExitStack() as stack:
-        loads = {wire: stack.enter_context(_load(scene, wire)) for wire in RATES}
+        loads = {
+            wire: stack.enter_context(scene.load(NAME, rate, f"load-{wire.lower()}", wire))
+            for wire, rate in RATES.items()
+        }
         with disturbing(scene.kubectl, NAMESPACE) as disturber:
             soak = Soak(disturber, loads=loads)
             for number, expected in enumerate(_order(promotions, rollbacks), 1):
@@ -106,23 +107,6 @@ def _roll_out(deployed: Deployed, number: int, expected: Outcome) -> Ended:
     )
     entry = deployed.wait_for_end(version, END_SECONDS)
     return Ended(version, expected, entry, time.monotonic() - began)
-
-
-@contextmanager
-def _load(scene: Scene, wire: Wire) -> Iterator[Load]:
-    port = CLIENT_HTTP_PORT if wire is Wire.HTTP else CLIENT_GRPC_PORT
-    plan = LoadPlan(
-        address=f"{NAME}:{port}",
-        model=NAME,
-        images=scene.samples.load[:IMAGES].round(DIGITS).tolist(),
-        marker=FAULT_MARKER,
-        wire=wire,
-        rate=RATES[wire],
-        seconds=6 * 3600.0,
-    )
-    name = f"load-{wire.lower()}"
-    with Load(scene.kubectl, NAMESPACE, scene.image, plan, name=name) as load:
-        yield load
 
 
 def _tell(soak: Soak, total: int) -> None:

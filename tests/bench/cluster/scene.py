@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from slipway.api.names import CLIENT_GRPC_PORT, CLIENT_HTTP_PORT
+
 from tests.e2e.deployed import Deployed
 from tests.e2e.figures import Figures
 from tests.e2e.objects import Model
 from tests.install import release
 from tests.kubectl import Kubectl, restricted_namespace
-from tests.load.plan import LoadPlan
+from tests.load.plan import LoadPlan, Wire
 from tests.load.pod import Load
 from tests.models.samples import FAULT_MARKER, Samples, build_samples
 from tests.models.server import serve_files
@@ -17,6 +19,8 @@ from tests.models.server import serve_files
 NAMESPACE = "slipway-bench"
 IMAGES = 200
 DIGITS = 4
+LONGEST_SECONDS = 6 * 3600.0
+"""A load ends by itself after this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +46,17 @@ class Scene:
         words = ("delete", "modeldeployment", model.name, "-n", NAMESPACE)
         self.kubectl.run(*words, "--cascade=foreground", "--timeout=60s", seconds=70)
 
-    def load(self, model: str, rate: float, name: str = "load") -> Load:
+    def load(self, model: str, rate: float, name: str = "load", wire: Wire = Wire.HTTP) -> Load:
         """Return a steady load on a model; it is started as a context manager."""
+        port = CLIENT_HTTP_PORT if wire is Wire.HTTP else CLIENT_GRPC_PORT
         plan = LoadPlan(
-            address=f"{model}:8000",
+            address=f"{model}:{port}",
             model=model,
             images=self.samples.load[:IMAGES].round(DIGITS).tolist(),
             marker=FAULT_MARKER,
+            wire=wire,
             rate=rate,
+            seconds=LONGEST_SECONDS,
         )
         return Load(self.kubectl, NAMESPACE, self.image, plan, name=name)
 
