@@ -80,14 +80,13 @@ class GatewayKeeper:
         """Forget an object that no longer exists; its routes are collected with it."""
         self._looks.pop(key, None)
 
-    def requeue_seconds(self, key: Key, seconds: float | None) -> float | None:
-        """Return when the next pass is due: when the next look is, or earlier as asked for."""
+    def seconds_to_look(self, key: Key) -> float | None:
+        """Return when the next look is due; None: none is."""
         look = self._looks.get(key)
         if look is None:
-            return seconds
+            return None
         due = (look.at + _patience(look) - self._clock.now()).total_seconds()
-        due = max(due, EARLY.total_seconds())
-        return due if seconds is None else min(due, seconds)
+        return max(due, EARLY.total_seconds())
 
     async def with_gateway(self, key: Key, facts: Facts) -> Facts:
         """Return the facts with what gateways say; it never raises but for a lost Lease."""

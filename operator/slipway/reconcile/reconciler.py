@@ -55,7 +55,7 @@ from slipway.reconcile.read_memory import MemoryReader
 from slipway.reconcile.read_pairs import PairsReader
 from slipway.reconcile.refused_writes import RETRY_AFTER, RefusedWrites
 from slipway.reconcile.router_pods import ProxyRepair, ServingRouters
-from slipway.reconcile.scaled_objects import requeue_seconds, with_keda
+from slipway.reconcile.scaled_objects import seconds_to_keda, with_keda
 from slipway.reconcile.scaler import Scaler
 from slipway.reconcile.service_hooks import ServiceHooks
 from slipway.reconcile.traffic_meter import TrafficMeter
@@ -184,9 +184,13 @@ class Reconciler:
 
         # Gateways and KEDA are looked at by the clock. An object whose load is followed is, every
         # second.
-        requeue_after = requeue_seconds(decided.facts, requeue_after)
-        requeue_after = self._gateways.requeue_seconds(key, requeue_after)
-        return self._scaler.requeue_seconds(key, requeue_after)
+        due = (
+            requeue_after,
+            seconds_to_keda(decided.facts),
+            self._gateways.seconds_to_look(key),
+            self._scaler.seconds_to_reading(key),
+        )
+        return min((seconds for seconds in due if seconds is not None), default=None)
 
     async def _decide(self, key: Key, md: ModelDeployment, children: Children) -> Decided:
         facts = self._facts_of(key, md, children)

@@ -55,16 +55,15 @@ async def with_keda(facts: Facts, cluster: Cluster, now: datetime) -> Facts:
     return replace(facts, autoscalers={**facts.autoscalers, **found})
 
 
-def requeue_seconds(facts: Facts, seconds: float | None) -> float | None:
-    """Return when the next pass is due: soon while KEDA is waited for, else as asked for."""
+def seconds_to_keda(facts: Facts) -> float | None:
+    """Return when to look at KEDA again: soon while it is waited for; None: it does nothing."""
     kedas = [item for item in facts.autoscalers.values() if item.is_kedas]
     is_chosen = facts.spec.scaling.engine is ScalingEngine.KEDA
     if not kedas and not is_chosen and facts.keda_problem is None:
-        return seconds
+        return None
 
     is_settled = all(item.measures and item.leaving_since is None for item in kedas)
-    due = REST_SECONDS if is_settled else LOOK_AGAIN_SECONDS
-    return min(due, seconds) if seconds is not None else due
+    return REST_SECONDS if is_settled else LOOK_AGAIN_SECONDS
 
 
 async def _read_autoscalers(

@@ -55,15 +55,14 @@ class Scaler:
         """Forget an object that no longer exists, is not scaled by us any more, or is asleep."""
         self._followed.pop(key, None)
 
-    def requeue_seconds(self, key: Key, seconds: float | None) -> float | None:
-        """Return when the next pass is due: a second after the last reading, or as asked for."""
+    def seconds_to_reading(self, key: Key) -> float | None:
+        """Return when the next reading is due, a second after the last; None: none is."""
         known = self._followed.get(key)
         if known is None or known.counters is None:
-            return seconds
+            return None
 
         passed = (self._clock.now() - known.counters.at).total_seconds()
-        due = max(SHORTEST_SECONDS, READ_EVERY_SECONDS - passed)
-        return min(due, seconds) if seconds is not None else due
+        return max(SHORTEST_SECONDS, READ_EVERY_SECONDS - passed)
 
     async def with_sizing(self, key: Key, facts: Facts) -> Facts:
         """Return the facts with the size that the load needs, where Slipway scales the object.
