@@ -80,7 +80,7 @@ def a_pod(
         "image": cluster.probe,
         "args": list(arguments),
         "ports": [{"containerPort": PORT}],
-        **({"readinessProbe": a_probe(arguments[1])} if arguments[0] == "serve" else {}),
+        **({"readinessProbe": a_probe(arguments[1])} if arguments[:1] == ("serve",) else {}),
         "securityContext": security,
     }
 

@@ -23,10 +23,11 @@ PIXELS = np.array([[0.1, 0.9, 0.2, 0.3]], dtype=np.float32)
 def load(packages: Path) -> tuple[Any, Any]:
     """Return the modules of the clients and of their requests, without those of KServe's server.
 
-    Nor with the `opentelemetry` of xds-protos, which has messages alone and hides the library.
+    Nor with two packages of Slipway's that would hide KServe's: the `opentelemetry` of
+    xds-protos, which has messages alone, and `cloudevents` 2, which has another API.
     """
     sys.path.append(str(packages))
-    for name in ("kserve", "opentelemetry"):
+    for name in ("kserve", "opentelemetry", "cloudevents"):
         package = types.ModuleType(name)
         package.__path__ = [str(packages / name)]
         sys.modules[name] = package
