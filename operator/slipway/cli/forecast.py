@@ -17,7 +17,8 @@ from slipway.cli.window_forecast import WindowForecast, forecast_windows, wait_f
 from slipway.cli.wire import dump
 from slipway.policy.analysis.forecast import ExpectedTraffic
 from slipway.policy.analysis.schedule import choose_schedule, seconds_to_pass
-from slipway.policy.ladder import ALL, Rung, find_deadline, find_first_rung, list_rungs
+from slipway.policy.ladder import Rung, find_deadline, find_first_rung, list_rungs
+from slipway.policy.weights import ALL
 
 BAKE = "bake"
 FOLLOWED = 10

@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 from slipway.api.modeldeployment import Approval, Rollout, Schedule, Step
 from slipway.policy.bake_plan import plan_bake
 from slipway.policy.swap import fit_weight
+from slipway.policy.weights import ALL
 
 DEFAULT_WEIGHTS = (5, 10, 25, 50)
 """Percent; the most careful steps, and those where the request rate is not known."""
 DEFAULT_DEADLINE_SECONDS = 3600
-ALL = 100
-"""Percent of the traffic."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ of the traffic, or its part of what the floor carries while a place is empty.
 
 import math
 
-ALL = 100
-"""Percent of the traffic."""
+from slipway.policy.weights import ALL
 
 
 def replicas_for_weight(weight: int, places: int) -> int:

@@ -49,8 +49,8 @@ from slipway.policy.analysis.metrics.by_record import list_shares_by_record
 from slipway.policy.analysis.metrics.mean import MeanMetric, assess_mean
 from slipway.policy.analysis.metrics.share import NOTHING_OPEN, Open, ShareMetric, assess_share
 from slipway.policy.analysis.metrics.threshold import check_share
-from slipway.policy.analysis.metrics.traffic_split import ALL, SplitMemory, assess_split, load_split
 from slipway.policy.analysis.metrics.traffic_split import NAME as TRAFFIC
+from slipway.policy.analysis.metrics.traffic_split import SplitMemory, assess_split, load_split
 from slipway.policy.analysis.metrics.trend import NAME as TREND
 from slipway.policy.analysis.metrics.trend import assess_trend
 from slipway.policy.analysis.plan import Plan
@@ -59,6 +59,7 @@ from slipway.policy.judgement import Judgement, KeptText, Role
 from slipway.policy.record_copy import replace
 from slipway.policy.statistics.eprocess import FINE_BETTER_BETS, FINE_RATIOS, Pair
 from slipway.policy.statistics.mean_windows import Window, limit_millis
+from slipway.policy.weights import ALL
 
 ERRORS, CLIENT_ERRORS = "errors", "client-errors"
 LATENCY = "latency"

@@ -36,8 +36,9 @@ from slipway.policy.canonical_input import whole_number
 from slipway.policy.container_evidence import own_memory_limit
 from slipway.policy.facts import Facts
 from slipway.policy.judgement import Judgement, Role
-from slipway.policy.ladder import ALL, find_bake, find_next_rung, list_rungs
+from slipway.policy.ladder import find_bake, find_next_rung, list_rungs
 from slipway.policy.shadow.budget import evidence_to_pass, share_left
+from slipway.policy.weights import ALL
 
 ROLES = {
     MetricMode.ENFORCE: Role.REQUIRED,

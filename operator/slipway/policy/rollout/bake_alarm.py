@@ -10,11 +10,12 @@ from dataclasses import replace
 from slipway.api.modeldeployment import AnalysisMode, Stage, Tolerance
 from slipway.api.reasons import Reason, shortened
 from slipway.policy.judgement import Judgement
-from slipway.policy.ladder import ALL, Rung
+from slipway.policy.ladder import Rung
 from slipway.policy.rollout.climb import GIVEN_BACK
 from slipway.policy.rollout.draft import SAFETY_POLL, Draft
 from slipway.policy.rollout_memory import ShareBefore
 from slipway.policy.statistics.wilson import FAIL_Z, PASS_Z, wilson_interval
+from slipway.policy.weights import ALL
 
 COMPARED = frozenset({"errors", "client-errors", "latency", "latency-p90", "latency-p99"})
 """Metrics that are shares of requests."""

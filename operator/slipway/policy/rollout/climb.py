@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from slipway.api.modeldeployment import Stage
-from slipway.policy.ladder import ALL, Rung, list_rungs
+from slipway.policy.ladder import Rung, list_rungs
 from slipway.policy.rollout.draft import Draft
+from slipway.policy.weights import ALL
 
 GIVEN_BACK = 20
 """Percent that goes back to stable on an alarm in the bake."""

@@ -13,10 +13,10 @@ from slipway.api.modeldeployment import Recreate, Stage
 from slipway.api.reasons import Reason
 from slipway.api.times import from_wire, to_wire
 from slipway.policy.facts import Facts, PodFact
-from slipway.policy.ladder import ALL
 from slipway.policy.proxies import name_late_proxies
 from slipway.policy.rollout.capacity import drain_time, full_capacity
 from slipway.policy.rollout.draft import DRAIN_POLL, SAFETY_POLL, Draft
+from slipway.policy.weights import ALL
 
 
 def is_in_gap(draft: Draft) -> bool:

@@ -11,13 +11,14 @@ from slipway.api.modeldeployment import HookStage, Stage
 from slipway.api.reasons import Reason
 from slipway.api.times import to_wire
 from slipway.policy.container_evidence import why_not_ready
-from slipway.policy.ladder import ALL, Rung
+from slipway.policy.ladder import Rung
 from slipway.policy.rollout.capacity import share_needs
 from slipway.policy.rollout.climb import rungs_to_climb
 from slipway.policy.rollout.consent import require_consent
 from slipway.policy.rollout.deadline import limit_wait
 from slipway.policy.rollout.draft import SAFETY_POLL, Agreed, Answer, Draft, Held
 from slipway.policy.rollout.swapping import swap_for
+from slipway.policy.weights import ALL
 from slipway.policy.windows import NEVER, find_next_opening
 
 LONGEST_SLEEP = timedelta(hours=1)

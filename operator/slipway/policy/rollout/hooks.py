@@ -15,10 +15,11 @@ from slipway.api.reasons import Reason
 from slipway.api.times import backoff
 from slipway.policy.facts import Facts
 from slipway.policy.hook_call import HookCall, Said
-from slipway.policy.ladder import ALL, list_steps
+from slipway.policy.ladder import list_steps
 from slipway.policy.rollout.draft import Agreed, Answer, Draft, Held
 from slipway.policy.rollout.rolling_back import act_on_evidence
 from slipway.policy.rollout_memory import HookMemory
+from slipway.policy.weights import ALL
 
 ANSWER_POLL = timedelta(seconds=1)
 """While a hook is being asked: its answer is no event."""

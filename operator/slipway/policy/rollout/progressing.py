@@ -7,7 +7,7 @@ from slipway.api.modeldeployment import AnalysisMode, Outcome, Stage
 from slipway.api.reasons import Reason, Why
 from slipway.api.verdict import Verdict
 from slipway.policy.judgement import deciding_judgement
-from slipway.policy.ladder import ALL, Rung, find_bake, find_first_rung, find_next_rung
+from slipway.policy.ladder import Rung, find_bake, find_first_rung, find_next_rung
 from slipway.policy.rollout.acknowledgement import weight_is_in_force
 from slipway.policy.rollout.active_clock import seconds_in_step
 from slipway.policy.rollout.baking import bake
@@ -23,6 +23,7 @@ from slipway.policy.rollout.shadow_record import first_weight
 from slipway.policy.rollout.straight import go_straight
 from slipway.policy.rollout.swapping import is_swapping
 from slipway.policy.rollout.switching import switch
+from slipway.policy.weights import ALL
 
 
 def progress(draft: Draft) -> Draft:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from slipway.api.modeldeployment import AnalysisMode, LastRollback, Outcome, Stage
 from slipway.api.reasons import Reason
-from slipway.policy.ladder import ALL, keep_steps
+from slipway.policy.ladder import keep_steps
 from slipway.policy.rollout.after_promotion import (
     begin_watching,
     find_evidence_against_stable,
@@ -14,6 +14,7 @@ from slipway.policy.rollout.draft import IN_TRAFFIC, SAFETY_POLL, Draft
 from slipway.policy.rollout.rejections import record_outcome
 from slipway.policy.rollout.rolling_back import note_restored
 from slipway.policy.rollout.swapping import ONLY_PLACE
+from slipway.policy.weights import ALL
 
 
 def promote(draft: Draft) -> Draft:

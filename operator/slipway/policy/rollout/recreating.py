@@ -2,7 +2,7 @@
 
 from slipway.api.modeldeployment import Recreate, Stage
 from slipway.api.reasons import Reason
-from slipway.policy.ladder import ALL, Rung, find_bake
+from slipway.policy.ladder import Rung, find_bake
 from slipway.policy.rollout.climb import rungs_to_climb
 from slipway.policy.rollout.draft import Draft, Held
 from slipway.policy.rollout.gap import (
@@ -14,6 +14,7 @@ from slipway.policy.rollout.gap import (
 )
 from slipway.policy.rollout.guards import Guard, ask_guards, is_approved, is_in_window, not_paused
 from slipway.policy.rollout.switching import take_record
+from slipway.policy.weights import ALL
 
 WHAT = "the stop of the revision that serves"
 

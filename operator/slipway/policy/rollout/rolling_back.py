@@ -18,9 +18,8 @@ from slipway.policy.rollout.places import standing_places
 from slipway.policy.rollout.recall import recall
 from slipway.policy.rollout.rejections import record_outcome
 from slipway.policy.swap import weight_back
+from slipway.policy.weights import ALL
 
-ALL = 100
-"""Percent of the traffic."""
 ERRORS = "errors"
 FAILS_MOST = 0.5
 """Of a candidate's requests: then any replica of stable does better, however many there are."""

@@ -4,11 +4,12 @@ So go the first revision, a candidate that repairs an outage of stable, an earli
 person or the spec wants back, and a candidate that a person promotes.
 """
 
-from slipway.policy.ladder import ALL, Rung
+from slipway.policy.ladder import Rung
 from slipway.policy.rollout.draft import Draft, Held
 from slipway.policy.rollout.guards import not_paused
 from slipway.policy.rollout.promotion import promote
 from slipway.policy.rollout.raising import raise_weight
+from slipway.policy.weights import ALL
 
 
 def go_straight(draft: Draft) -> Draft:

@@ -18,7 +18,8 @@ from slipway.policy.rollout.draft import Agreed, Answer, Draft, Held
 from slipway.policy.rollout.places import candidate_needs
 from slipway.policy.rollout.rolling_back import begin_rollback, note_restored
 from slipway.policy.room import count_placed, find_shortage, is_shortage_heard
-from slipway.policy.swap import ALL, weight_between
+from slipway.policy.swap import weight_between
+from slipway.policy.weights import ALL
 from slipway.policy.windows import NEVER, find_next_opening
 
 LOOK_AGAIN = timedelta(seconds=1)

@@ -10,12 +10,13 @@ from datetime import timedelta
 from slipway.api.modeldeployment import AnalysisMode, Stage
 from slipway.api.reasons import Reason, Why
 from slipway.api.times import from_wire
-from slipway.policy.ladder import ALL, Rung
+from slipway.policy.ladder import Rung
 from slipway.policy.rollout.draft import Draft, Held
 from slipway.policy.rollout.guards import ask_guards, guards_before_weight
 from slipway.policy.rollout.inconclusive import await_verdict
 from slipway.policy.rollout.raising import raise_weight
 from slipway.policy.stable_record import record_since_start, record_stable
+from slipway.policy.weights import ALL
 
 BEFORE_SWITCH = frozenset({Stage.STARTING, Stage.CHECKING, Stage.SHADOWING, Stage.PROGRESSING})
 """Stages in which stable still answers everybody."""

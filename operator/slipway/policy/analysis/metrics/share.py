@@ -375,7 +375,7 @@ def _what_is_missing(share: ShareMetric, memory: ShareMemory, look: Look) -> str
     if share.before is None and pair.n_s < plan.min_samples <= pair.n_c:
         return f"needs {plan.min_samples - pair.n_s} more requests on stable"
     if more is None:
-        return "at this ratio, more requests cannot rule out harm"
+        return "worse than stable so far; at this ratio no number of requests lets it pass"
 
     more = max(more, plan.min_samples - pair.n_c, 1)
     rate = pair.n_c / max(look.step_time.total_seconds(), 1.0)

@@ -47,6 +47,7 @@ from slipway.policy.statistics.eprocess import (
     place_bets,
     share_begun_within,
 )
+from slipway.policy.weights import ALL
 
 NAME = "traffic"
 ALLOWED = 0.8
@@ -62,8 +63,6 @@ CROWD_ENOUGH = math.log(1e6)
 """One in a million is the chance of a crowd at one look, and more so at every look of 30 s."""
 FEW = 5
 """Requests in flight that blame nobody where stable has no traffic to compare with."""
-ALL = 100
-"""Percent."""
 
 
 @dataclass(frozen=True, slots=True)
