@@ -15,7 +15,7 @@ from yarl import URL
 from slipway.agent.pods import Host
 from slipway.errors import DependencyError
 from slipway.render.access import DENIED_PREFIX
-from slipway.render.envoy import COPIED_STATS, VERSION_STATS
+from slipway.render.envoy import COPIED_STATS, IN_FLIGHT_STAT, VERSION_STATS
 
 CLUSTER_PREFIX = "cluster."
 VERSION_SUFFIX = ".version_text"
@@ -23,6 +23,7 @@ REFUSED_SUFFIXES = (".update_rejected", ".update_failure")
 TIMEOUT_SECONDS = 5.0
 _TEXTS = quote(r"(version_text|update_rejected|update_failure)$")
 _COUNTED = quote(rf"^(cluster\.[^.]+/|{re.escape(DENIED_PREFIX)})")
+_IN_FLIGHT = quote(rf"^{re.escape(IN_FLIGHT_STAT)}$")
 _COPIED = quote(rf"^{re.escape(COPIED_STATS)}")
 
 
@@ -88,6 +89,16 @@ class Admin:
         """
         start = self.start()
         return start, await self._stats(f"filter={_COPIED}")
+
+    async def requests_in_flight(self) -> int:
+        """Count the requests of all clients that are not answered completely.
+
+        Raises:
+            EnvoyUnavailable: Envoy does not answer.
+
+        """
+        stats = await self._stats(f"filter={_IN_FLIGHT}")
+        return sum(int(stat.get("value", 0)) for stat in stats)
 
     async def hosts(self) -> dict[str, list[Host]]:
         """Read what Envoy counts of every pod, by the name of the cluster.

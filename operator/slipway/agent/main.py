@@ -20,10 +20,11 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from slipway.agent.access import Callers
-from slipway.agent.admin import Admin, EnvoyUnavailable
+from slipway.agent.admin import Admin, EnvoyGone, EnvoyUnavailable
 from slipway.agent.api_server import ApiServer, ApiServerClient
 from slipway.agent.conductor import Conductor
 from slipway.agent.credentials import CERTIFICATES_FILE, Credentials
+from slipway.agent.departure import Departure
 from slipway.agent.desired import DesiredRoute
 from slipway.agent.discovery import Discovery, serve_discovery
 from slipway.agent.endpoints import parse_slice
@@ -39,7 +40,7 @@ from slipway.agent.server import AgentServer
 from slipway.agent.shadows import Shadows
 from slipway.api.base import Manifest
 from slipway.api.kinds import CONFIG_MAP, ENDPOINT_SLICE, MODEL_ROUTE
-from slipway.api.names import AGENT_PORT, HOLDING_VARIABLE
+from slipway.api.names import AGENT_PORT, HOLDING_VARIABLE, LIVE_PORT_VARIABLE
 from slipway.api.shadow_orders import COMPARER_VARIABLE
 from slipway.errors import SettingsError
 from slipway.render import envoy
@@ -65,6 +66,8 @@ class AgentSettings:
     """Whether a comparer runs beside it."""
     can_hold: bool = False
     """Whether its Envoy was started with what holding requests takes."""
+    live_port: int | None = None
+    """Where its Envoy answers the kubelet; None: nowhere."""
 
 
 def settings_from_environment() -> AgentSettings:
@@ -83,6 +86,7 @@ def settings_from_environment() -> AgentSettings:
             server=ApiServer.in_cluster(),
             has_comparer=environ.get(COMPARER_VARIABLE) == "true",
             can_hold=environ.get(HOLDING_VARIABLE) == "true",
+            live_port=int(environ[LIVE_PORT_VARIABLE]) if LIVE_PORT_VARIABLE in environ else None,
         )
     except KeyError as error:
         raise SettingsError(f"environment variable {error.args[0]} is missing") from error
@@ -124,13 +128,15 @@ class Agent:
             clock=time.monotonic,
             listen_on=choose_listen_address(),
         )
-        self._health = Health(self._conductor, self._admin)
+        self._departure = Departure(self._admin)
+        self._health = Health(self._conductor, self._admin, self._departure)
         self._server = AgentServer(
             settings.proxy.name,
             self._conductor,
             self._admin,
             self._health,
             _utc_now,
+            departure=self._departure,
             shadows=self._shadows,
             holding=self._holding,
         )
@@ -163,6 +169,7 @@ class Agent:
                 counts_denials=True,
                 has_comparer=self._settings.has_comparer,
                 can_hold=self._settings.can_hold,
+                live_on=self._live_address(),
             )
             self._files.replace(envoy.BOOTSTRAP_FILE, bootstrap)
 
@@ -180,24 +187,47 @@ class Agent:
             # Last: until here the operator waits for this proxy to acknowledge each weight.
             await self._reporter.retract()
 
+    def _live_address(self) -> envoy.Address | None:
+        port = self._settings.live_port
+        return None if port is None else (choose_listen_address(), port)
+
     async def _conduct(self) -> None:
         for follower in self._followers:
             await follower.listed.wait()
         await self._conductor.run()
 
     async def _drain(self) -> None:
-        """Wait until Envoy is gone; meanwhile the conductor still follows the weights."""
+        """Wait until Envoy is gone; meanwhile the conductor still follows the weights.
+
+        An Envoy that is too busy to answer may still have requests in flight.
+        """
         log.info("draining")
-        self._health.draining = True
+        self._departure.begin()
         try:
-            await self._admin.drain()
+            await self._ask_to_leave()
             while not self._terminated_again.is_set():
-                await self._admin.observe()
+                await self._look_for_envoy()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_FOR_ENVOY_SECONDS):
                         await self._terminated_again.wait()
+        except EnvoyGone as error:
+            log.info("the drain is over: %s", error)
+
+    async def _ask_to_leave(self) -> None:
+        try:
+            await self._admin.drain()
+        except EnvoyGone:
+            raise
         except EnvoyUnavailable as error:
-            log.info("Envoy no longer answers, so the drain is over: %s", error)
+            log.warning("Envoy does not begin to drain: %s", error)
+
+    async def _look_for_envoy(self) -> None:
+        try:
+            await self._admin.observe()
+        except EnvoyGone:
+            raise
+        except EnvoyUnavailable as error:
+            log.debug("Envoy is busy: %s", error)
 
     def _put_route(self, manifest: Manifest) -> None:
         try:

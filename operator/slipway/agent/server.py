@@ -11,6 +11,7 @@ from aiohttp import web
 from slipway.agent.admin import Admin, EnvoyUnavailable
 from slipway.agent.conductor import Conductor
 from slipway.agent.counters import read_counters, render_metrics
+from slipway.agent.departure import Departure
 from slipway.agent.health import Health
 from slipway.agent.holding import Holding
 from slipway.agent.holding_metrics import render_holding
@@ -20,6 +21,7 @@ from slipway.agent.shadows import Shadows, count_copies
 from slipway.api import pairs
 from slipway.api.counters import PATH, Counters
 from slipway.api.pairs import Pairs
+from slipway.render.departure import IDLE_PATH
 from slipway.render.envoy import ClusterKey
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -36,6 +38,7 @@ class AgentServer:
         health: Health,
         now: Callable[[], datetime],
         *,
+        departure: Departure,
         shadows: Shadows,
         holding: Holding,
     ) -> None:
@@ -43,6 +46,7 @@ class AgentServer:
         self._conductor = conductor
         self._admin = admin
         self._health = health
+        self._departure = departure
         self._now = now
         self._shadows = shadows
         self._holding = holding
@@ -53,6 +57,7 @@ class AgentServer:
         application.router.add_get(PATH, self._or_unavailable(self._counters))
         application.router.add_get(pairs.PATH, self._or_unavailable(self._pairs))
         application.router.add_get("/metrics", self._or_unavailable(self._metrics))
+        application.router.add_get(IDLE_PATH, self._idle)
         application.router.add_get("/startedz", self._probe(self._health.why_not_started))
         application.router.add_get("/healthz", self._probe(self._health.why_not_healthy))
         application.router.add_get("/readyz", self._probe(self._health.why_not_ready))
@@ -93,6 +98,10 @@ class AgentServer:
         copies = render_shadow_metrics(await self._read_pairs())
         held = render_holding(self._holding)
         return web.Response(text=render_metrics(await self._read()) + copies + held)
+
+    async def _idle(self, _: web.Request) -> web.Response:
+        """Answer once Envoy may end; it is the hook of its container that waits."""
+        return web.Response(text=f"{await self._departure.wait_idle()}\n")
 
     def _or_unavailable(self, handler: Handler) -> Handler:
         async def answer(request: web.Request) -> web.Response:

@@ -43,6 +43,8 @@ CLIENT_GRPC_PORT = 8001
 AGENT_PORT = 9901
 DOWNLOAD_PORT = 9902
 """Of a pod that fetches a model: how far it is."""
+LIVE_PORT = 9903
+"""Of a router pod: Envoy's workers answer the kubelet."""
 OPERATOR_PORT = 8080
 ROUTE_PORTS = range(10_000, 20_000)
 
@@ -96,5 +98,7 @@ def common_labels(owner: str, component: str, revision: str | None = None) -> di
     return labels
 
 
+LIVE_PORT_VARIABLE = "LIVE_PORT"
+"""Environment variable of the agent: where its Envoy answers the kubelet."""
 HOLDING_VARIABLE = "HOLDS_REQUESTS"
 """Environment variable of the agent; "true": its router can hold requests for a model asleep."""

@@ -29,6 +29,7 @@ from slipway.reconcile.writer import ObjectWriter
 from slipway.render.network_policies import Walls
 from slipway.render.router import (
     NEWEST_AGENT_VERSIONS,
+    AgentMark,
     RouterSpec,
     choose_agent,
     needs_budget,
@@ -183,20 +184,37 @@ class RouterReconciler:
         return Walls(self._settings.namespace, wanted[settings.servers], settings)
 
     def _spec_of(self, namespace: str) -> RouterSpec:
-        router = self._settings.router
+        """Return what the namespace's router should be.
+
+        Pods that serve are not replaced to end better; those that are replaced anyway will.
+        """
         known = self._cache.get(kinds.DEPLOYMENT, namespace, names.ROUTER_NAME, RouterWorkload)
         running = known.agent if known is not None else None
-        agent = choose_agent(
-            router.agent_image,
+        spec = self._spec_with(namespace, self._choose_agent(namespace, running))
+        if known is None or spec.ends_idle or _is_applied(known, namespace, spec):
+            return spec
+        newest = self._choose_agent(namespace, running, is_replaced=True)
+        return self._spec_with(namespace, newest)
+
+    def _choose_agent(
+        self, namespace: str, running: AgentMark | None, *, is_replaced: bool = False
+    ) -> AgentMark:
+        return choose_agent(
+            self._settings.router.agent_image,
             self._settings.operator_image,
             running,
             needs_newest=self._needs_newest_agent(namespace),
             needs_comparer=self._needs_comparer(namespace),
             needs_holding=self._needs_holding(namespace),
+            is_replaced=is_replaced,
         )
+
+    def _spec_with(self, namespace: str, agent: AgentMark) -> RouterSpec:
+        router = self._settings.router
         return RouterSpec(
             agent_image=agent.image,
             agent_version=agent.version,
+            ends_idle=agent.ends_idle,
             envoy_image=router.envoy_image,
             replicas=router.replicas,
             concurrency=router.concurrency,
@@ -317,11 +335,16 @@ class RouterReconciler:
 
     def _is_being_replaced(self, namespace: str, router: RouterWorkload) -> bool:
         """Return whether a router has the newest template, and is not complete yet but may be."""
-        uid = router.meta.owner_uid
-        if router.is_complete or router.is_stuck or uid is None:
+        if router.is_complete or router.is_stuck or router.meta.owner_uid is None:
             return False
-        rendered = _render_hashed(namespace, uid, self._spec_of(namespace))
-        return any(manifest_hash == router.meta.applied_hash for _, manifest_hash in rendered)
+        return _is_applied(router, namespace, self._spec_of(namespace))
+
+
+def _is_applied(router: RouterWorkload, namespace: str, spec: RouterSpec) -> bool:
+    """Return whether the Deployment has been written as the spec is."""
+    uid = router.meta.owner_uid
+    rendered = _render_hashed(namespace, uid, spec) if uid is not None else ()
+    return any(manifest_hash == router.meta.applied_hash for _, manifest_hash in rendered)
 
 
 @lru_cache(RENDERED)

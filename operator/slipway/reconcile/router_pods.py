@@ -13,15 +13,15 @@ from typing import TypeVar
 from slipway.api import kinds, names
 from slipway.policy.facts import Facts, PodFact, ProxyFact, RouteFact
 from slipway.reconcile.ports import Cluster
-from slipway.render.router import GRACE_SECONDS
 
 log = logging.getLogger(__name__)
 
 K = TypeVar("K", bound=Hashable)
 
 PATIENCE = timedelta(seconds=30)
-LEAVES_WITHIN = timedelta(seconds=GRACE_SECONDS + 10)
-"""A pod that is deleted has ended by then, unless its node no longer answers: nobody waits on."""
+LEAVES_WITHIN = timedelta(seconds=50)
+"""By then a pod that is deleted has ended, or carries only requests that began before; unless its
+node no longer answers: nobody waits on."""
 REMEMBERED = 1024
 
 

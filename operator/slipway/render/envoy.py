@@ -37,6 +37,8 @@ ENDPOINTS_SOCKET = "endpoints.sock"
 """Where the agent answers what Envoy posts to `ENDPOINTS_PATH` and `SECRETS_PATH`."""
 ENDPOINTS_PATH = "/v3/discovery:endpoints"
 SECRETS_PATH = "/v3/discovery:secrets"
+LIVE_PATH = "/live"
+"""Where Envoy's workers answer the kubelet."""
 HOLD_PATH = "/hold"
 """Below it, by route, the agent answers when a request may go on to a model that was asleep."""
 HOLD_REFUSED = 429
@@ -58,8 +60,10 @@ COPIED_STATS = "http.router.ext_proc."
 AGENT_CLUSTER = "agent"
 COMPARER_CLUSTER = "comparer"
 SHADOW_LISTENER = "shadow_copies"
-"""No ModelRoute can have its name."""
+LIVE_LISTENER = "live_probe"
+"""No ModelRoute can have their names."""
 STAT_PREFIX = "router"
+IN_FLIGHT_STAT = f"http.{STAT_PREFIX}.downstream_rq_active"
 ROUTES_NAME = "models"
 VERSION_STATS = {
     LISTENERS_FILE: "listener_manager.lds",
@@ -286,15 +290,20 @@ def render_bootstrap(
     counts_denials: bool = False,
     has_comparer: bool = False,
     can_hold: bool = False,
+    live_on: Address | None = None,
 ) -> Manifest:
-    """Return the bootstrap: where the other files are, and what Envoy counts."""
+    """Return the bootstrap: where the other files are, and what Envoy counts.
+
+    `live_on` is where the kubelet finds out that Envoy lives; None: it does not look.
+    """
+    live = {"listeners": [_live_listener(live_on)]} if live_on is not None else {}
     runtime = {"layered_runtime": {"layers": [_NEVER_WAIT]}} if has_comparer else {}
     edges = [float(edge) for edge in (*latency_edges(), OVERFLOW_EDGE_MILLIS)]
 
     return {
         "node": {"id": node, "cluster": STAT_PREFIX},
         "admin": {"address": {"pipe": {"path": f"{directory}/{ADMIN_SOCKET}", "mode": 0o660}}},
-        "static_resources": {"clusters": [_agent_cluster(directory, can_hold=can_hold)]},
+        "static_resources": {"clusters": [_agent_cluster(directory, can_hold=can_hold)], **live},
         "dynamic_resources": {
             "lds_config": _config_source(directory, LISTENERS_FILE),
             "cds_config": _config_source(directory, CLUSTERS_FILE),
@@ -305,7 +314,9 @@ def render_bootstrap(
             "stats_matcher": {
                 "inclusion_list": {
                     "patterns": _needed_stats(
-                        counts_denials=counts_denials, counts_copies=has_comparer
+                        counts_denials=counts_denials,
+                        counts_copies=has_comparer,
+                        counts_in_flight=live_on is not None,
                     )
                 }
             },
@@ -442,7 +453,9 @@ def _config_source(directory: str, file: str) -> Manifest:
     }
 
 
-def _needed_stats(*, counts_denials: bool, counts_copies: bool) -> list[Manifest]:
+def _needed_stats(
+    *, counts_denials: bool, counts_copies: bool, counts_in_flight: bool
+) -> list[Manifest]:
     """Only what the agent reads: a cluster has hundreds of statistics."""
     prefixes = [f"{prefix}." for prefix in VERSION_STATS.values()]
     statuses = "|".join(map(str, (*GATEWAY_STATUS, 503, 504)))
@@ -461,6 +474,7 @@ def _needed_stats(*, counts_denials: bool, counts_copies: bool) -> list[Manifest
         *([{"prefix": access.DENIED_PREFIX}] if counts_denials else []),
         *([{"safe_regex": {"regex": copied}}] if counts_copies else []),
         {"exact": "http.admin.downstream_rq_total"},
+        *([{"exact": IN_FLIGHT_STAT}] if counts_in_flight else []),
     ]
 
 
@@ -542,6 +556,39 @@ def _transport_socket(name: str, encryption: Encryption) -> Manifest:
             },
             **required,
         },
+    }
+
+
+def _live_listener(address: Address) -> Manifest:
+    """Answer one path, and count nothing."""
+    answers = {
+        "name": "live",
+        "domains": ["*"],
+        "routes": [{"match": {"path": LIVE_PATH}, "direct_response": {"status": 200}}],
+    }
+    manager = {
+        "@type": f"{_TYPES}.extensions.filters.network.http_connection_manager.v3"
+        ".HttpConnectionManager",
+        "stat_prefix": "live",
+        "codec_type": "HTTP1",
+        "route_config": {"virtual_hosts": [answers]},
+        "http_filters": [_router_filter()],
+    }
+    host, port = address
+
+    return {
+        "name": LIVE_LISTENER,
+        "address": _listen_address(host, port),
+        "filter_chains": [
+            {
+                "filters": [
+                    {
+                        "name": "envoy.filters.network.http_connection_manager",
+                        "typed_config": manager,
+                    }
+                ]
+            }
+        ],
     }
 
 

@@ -22,7 +22,8 @@ from slipway.api.kinds import (
 from slipway.api.shadow_orders import COMPARER_VARIABLE, MEMORY_VARIABLE
 from slipway.api.shadow_orders import FILE as ORDERS_FILE
 from slipway.render import network_policies
-from slipway.render.envoy import BOOTSTRAP_FILE
+from slipway.render.departure import IDLE_PATH, LEAVE_SECONDS, LONGEST_REQUEST_SECONDS
+from slipway.render.envoy import BOOTSTRAP_FILE, LIVE_PATH
 from slipway.render.network_policies import Walls
 from slipway.render.owner import controller_reference
 from slipway.render.placement import render_metadata, render_placement, render_resources
@@ -34,9 +35,9 @@ TOKEN_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 
 USER = 65532
 """Of all containers, which share files and sockets."""
 
-LEAVE_SECONDS = 20
-"""How long Envoy still serves after the pod is told to end, while clients move away."""
 GRACE_SECONDS = 40
+"""Where Envoy ends after LEAVE_SECONDS, whatever is in flight."""
+LONG_GRACE_SECONDS = LONGEST_REQUEST_SECONDS + 20
 DRAIN_SECONDS = 15
 """In this time ever more answers ask the client to close its connection; < LEAVE_SECONDS."""
 
@@ -56,6 +57,19 @@ _SECURITY: Manifest = {
     "capabilities": {"drop": ["ALL"]},
 }
 
+
+_LIVE: Manifest = {"httpGet": {"path": LIVE_PATH, "port": names.LIVE_PORT}}
+_STARTUP: Manifest = {**_LIVE, "periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": 120}
+"""Envoy may wait half a minute for an agent that is gone before it serves what it has."""
+_LIVENESS: Manifest = {
+    **_LIVE,
+    "periodSeconds": 5,
+    "timeoutSeconds": 5,
+    "failureThreshold": 4,
+    "terminationGracePeriodSeconds": 1,
+}
+"""Envoy's own workers answer. One that stands still keeps its clients' connections open, and they
+wait on them: only its end tells them to leave. It is not asked to end, since it hears nothing."""
 
 AGENT_VERSION = "2"
 """A new value makes an operator upgrade replace the running agents, one namespace at a time.
@@ -84,16 +98,22 @@ class AgentMark:
 
     version: str
     image: str
+    ends_idle: bool = False
+    """Whether its Envoy ends when no request is in flight, and is ended where it stands still."""
 
     @classmethod
     def parse(cls, text: str) -> "AgentMark":
         """Read the annotation; unreadable text counts as another version."""
         version, _, image = text.partition(" ")
-        return cls(version, image)
+        plain = version.removesuffix(_ENDS_IDLE)
+        return cls(plain, image, ends_idle=plain != version)
 
     def __str__(self) -> str:
         """Return the annotation."""
-        return f"{self.version} {self.image}"
+        return f"{self.version}{_ENDS_IDLE if self.ends_idle else ''} {self.image}"
+
+
+_ENDS_IDLE = "+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +123,8 @@ class RouterSpec:
     agent_image: str
     envoy_image: str
     agent_version: str = AGENT_VERSION
+    ends_idle: bool = True
+    """False for routers of releases before this: an upgrade alone does not replace them."""
     replicas: int = 2
     concurrency: int = 1
     """Envoy's worker threads."""
@@ -133,22 +155,26 @@ def choose_agent(
     needs_newest: bool,
     needs_comparer: bool = False,
     needs_holding: bool = False,
+    is_replaced: bool = False,
 ) -> AgentMark:
     """Return the agent: the pinned image, else the running one, else the operator's own.
 
     The running image stays while its version will do, so that an operator upgrade leaves routers
-    alone; a new namespace gets the operator's current image.
+    alone; a new namespace gets the operator's current image. Pods that are replaced for another
+    reason (`is_replaced`) get one that knows when its Envoy may end.
     """
     least = 3 if needs_holding else 2 if needs_comparer else 1 if needs_newest else 0
     will_do = VERSIONS[least:]
     keeps = running is not None and running.image != "" and running.version in will_do
+    if running is not None and is_replaced:
+        keeps = keeps and running.ends_idle
     if running is not None and keeps and pinned in ("", running.image):
         return running
 
     # A new image brings no comparer along where there was none, and leaves the one that is there.
     had = running is not None and running.version in COMPARER_VERSIONS
     version = max(will_do[0], running.version) if running is not None and had else will_do[0]
-    return AgentMark(version, pinned or operators)
+    return AgentMark(version, pinned or operators, ends_idle=True)
 
 
 def render_envoy_arguments(directory: str, concurrency: int) -> list[str]:
@@ -246,7 +272,7 @@ def _role_binding(namespace: str) -> Manifest:
 
 def _render_deployment(namespace: str, anchor_uid: str, spec: RouterSpec) -> Manifest:
     manifest = _render_object(DEPLOYMENT, namespace, anchor_uid) | {"spec": _deployment_spec(spec)}
-    mark = AgentMark(spec.agent_version, spec.agent_image)
+    mark = AgentMark(spec.agent_version, spec.agent_image, spec.ends_idle)
     manifest["metadata"]["annotations"] = {names.ANNOTATION_AGENT: str(mark)}
     return manifest
 
@@ -279,7 +305,7 @@ def _pod_spec(spec: RouterSpec) -> Manifest:
         "serviceAccountName": names.ROUTER_NAME,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "terminationGracePeriodSeconds": LONG_GRACE_SECONDS if spec.ends_idle else GRACE_SECONDS,
         "securityContext": render_pod_security(USER, spec.users, owns_volumes=True),
         "affinity": {"podAntiAffinity": _spread_over_nodes()},
         "initContainers": [_agent_container(spec)],
@@ -324,6 +350,9 @@ def _agent_container(spec: RouterSpec) -> Manifest:
         environment.append({"name": COMPARER_VARIABLE, "value": "true"})
     if spec.can_hold:
         environment.append({"name": names.HOLDING_VARIABLE, "value": "true"})
+    if spec.ends_idle:
+        port = {"name": names.LIVE_PORT_VARIABLE, "value": str(names.LIVE_PORT)}
+        environment.append(port)
     mounts = [
         {"name": "xds", "mountPath": XDS_DIRECTORY},
         {"name": "token", "mountPath": TOKEN_DIRECTORY, "readOnly": True},
@@ -347,11 +376,19 @@ def _agent_container(spec: RouterSpec) -> Manifest:
 
 
 def _envoy_container(spec: RouterSpec) -> Manifest:
+    """Envoy ends at once when the kubelet tells it to, so that is what the hook waits with."""
+    leaves: Manifest = {"preStop": {"sleep": {"seconds": LEAVE_SECONDS}}}
+    probed: Manifest = {}
+    if spec.ends_idle:
+        leaves = {"preStop": {"httpGet": {"path": IDLE_PATH, "port": names.AGENT_PORT}}}
+        probed = {"startupProbe": _STARTUP, "livenessProbe": _LIVENESS}
+
     return {
         "name": "envoy",
         "image": spec.envoy_image,
         "args": ["envoy", *render_envoy_arguments(XDS_DIRECTORY, spec.concurrency)],
-        "lifecycle": {"preStop": {"sleep": {"seconds": LEAVE_SECONDS}}},
+        "lifecycle": leaves,
+        **probed,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "resources": render_resources(_REQUESTS, spec.pods.resources),
         "securityContext": _SECURITY,

@@ -18,7 +18,7 @@ import aiohttp
 from slipway.api import pairs
 from slipway.api.base import Manifest
 from slipway.api.counters import PATH, Counters, RouteCounters
-from slipway.api.names import HOLDING_VARIABLE
+from slipway.api.names import HOLDING_VARIABLE, LIVE_PORT_VARIABLE
 from slipway.api.pairs import Pairs
 from slipway.api.shadow_orders import COMPARER_VARIABLE
 from slipway.render import envoy
@@ -57,6 +57,7 @@ class Router:
     api: FakeApi
     port: int = field(default_factory=lambda: free_port(11_000, 19_000))
     agent_port: int = field(default_factory=lambda: free_port(20_000, 25_000))
+    live_port: int = field(default_factory=lambda: free_port(25_000, 30_000))
     agent: subprocess.Popen[bytes] | None = None
     proxy: subprocess.Popen[bytes] | None = None
     comparer: subprocess.Popen[bytes] | None = None
@@ -85,6 +86,7 @@ class Router:
                 "API_URL": self.api.url,
                 COMPARER_VARIABLE: str(self.has_comparer).lower(),
                 HOLDING_VARIABLE: str(self.can_hold).lower(),
+                LIVE_PORT_VARIABLE: str(self.live_port),
             },
         )
 

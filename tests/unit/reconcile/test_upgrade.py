@@ -1,5 +1,6 @@
 """Another operator, the same models: what an upgrade of it, or of the chart, changes."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from slipway.api import kinds, names
 from slipway.api.base import Manifest
 from slipway.policy import identity
 from slipway.policy.canonical_input import spelled_input
+from slipway.reconcile import router as reconcile_router
 from slipway.render import router
 from slipway.settings import IPFamily, JobSettings, Settings
 
@@ -36,6 +38,15 @@ def agent_image(world: OperatorWorld, namespace: str = NAMESPACE) -> str:
     deployment = world.find(kinds.DEPLOYMENT, names.ROUTER_NAME, namespace)
     [agent] = deployment["spec"]["template"]["spec"]["initContainers"]
     return str(agent["image"])
+
+
+def choose_as_before(*words: Any, **needs: Any) -> router.AgentMark:
+    return replace(router.choose_agent(*words, **needs), ends_idle=False)
+
+
+def mark_of(world: OperatorWorld) -> str:
+    deployment = world.find(kinds.DEPLOYMENT, names.ROUTER_NAME, NAMESPACE)
+    return str(deployment["metadata"]["annotations"][names.ANNOTATION_AGENT])
 
 
 async def test_another_operator_image_writes_nothing() -> None:
@@ -110,6 +121,24 @@ async def test_a_rollout_goes_on_where_the_other_operator_left_it() -> None:
     await twin.settle()
     assert twin.serving() == "3"
     assert agent_image(twin) == "slipway:1"
+
+
+async def test_a_router_that_cuts_long_requests_is_replaced_only_with_its_settings() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reconcile_router, "choose_agent", choose_as_before)
+        world = await with_two_versions()
+
+    twin = upgrade(world)
+    await twin.live(120)
+    assert (twin.writes, mark_of(twin)) == ([], "2 slipway:1")
+
+    other_envoy = UPGRADED.router.model_copy(update={"envoy_image": "envoy:2"})
+    later = upgrade(twin, UPGRADED.model_copy(update={"router": other_envoy}))
+    await later.live(30)
+    assert mark_of(later) == "2+ slipway:2"
+    assert [(write.kind, write.name) for write in later.writes] == [
+        (kinds.DEPLOYMENT.kind, names.ROUTER_NAME)
+    ]
 
 
 async def test_another_version_of_the_agent_replaces_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from slipway.api import names
 from slipway.api.base import Manifest
 from slipway.api.canonical_json import sha256_of
-from slipway.render import router
+from slipway.render import departure, router
 from slipway.render.router import RouterSpec
 from slipway.settings import PodSettings, PodUsers
 
@@ -86,9 +86,23 @@ def test_nothing_ever_restarts_the_agent_because_its_end_drains_envoy() -> None:
 
 
 def test_envoy_outlives_the_drain_and_the_pod_outlives_envoy() -> None:
-    leave = ENVOY["lifecycle"]["preStop"]["sleep"]["seconds"]
+    hook = ENVOY["lifecycle"]["preStop"]["httpGet"]
     drain = int(ENVOY["args"][ENVOY["args"].index("--drain-time-s") + 1])
-    assert drain < leave < POD["terminationGracePeriodSeconds"]
+    assert (hook["path"], hook["port"]) == (departure.IDLE_PATH, names.AGENT_PORT)
+    assert drain < departure.LEAVE_SECONDS < departure.LONGEST_REQUEST_SECONDS
+    assert POD["terminationGracePeriodSeconds"] > departure.LONGEST_REQUEST_SECONDS
+
+
+def test_an_envoy_that_stands_still_is_ended_without_being_asked() -> None:
+    probe = ENVOY["livenessProbe"]
+    assert probe["terminationGracePeriodSeconds"] == 1
+    assert probe["httpGet"]["port"] == names.LIVE_PORT
+    assert {"name": "LIVE_PORT", "value": str(names.LIVE_PORT)} in AGENT["env"]
+
+
+def test_an_envoy_that_starts_may_wait_for_an_agent_that_is_gone() -> None:
+    probe = ENVOY["startupProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] > 60
 
 
 def test_no_container_on_the_way_of_requests_has_a_cpu_limit() -> None:
@@ -112,8 +126,8 @@ def test_the_agent_is_told_whether_a_comparer_runs_beside_it() -> None:
     ("running", "needs_comparer", "chosen"),
     [
         ("2", False, "2 old"),
-        ("2", True, "4 new"),
-        ("3", True, "4 new"),
+        ("2", True, "4+ new"),
+        ("3", True, "4+ new"),
         ("4", True, "4 old"),
         ("4", False, "4 old"),
     ],
@@ -170,10 +184,30 @@ def test_a_single_router_does_not_forbid_drains(replicas: int, budgets: int) -> 
 
 def test_a_running_router_is_not_replaced_for_settings_that_are_not_set() -> None:
     """Where another release must change its pods, AGENT_VERSION is raised, and this with it."""
-    assert (router.AGENT_VERSION, sha256_of(BY_KIND["Deployment"])[:16]) == (
-        "2",
-        "455047403d50a177",
-    )
+    spec = RouterSpec(SPEC.agent_image, SPEC.envoy_image, ends_idle=False)
+    *_, deployment = router.render_router("vision", "anchor-uid", spec)
+    assert (router.AGENT_VERSION, sha256_of(deployment)[:16]) == ("2", "455047403d50a177")
+
+
+def test_routers_of_this_release_are_not_replaced_by_the_next_one() -> None:
+    assert sha256_of(BY_KIND["Deployment"])[:16] == "2e92f593044a3281"
+
+
+def test_the_mark_says_whether_envoy_ends_when_nothing_is_in_flight() -> None:
+    for text in ("2 registry.local/slipway:1", "4+ registry.local/slipway:1"):
+        assert str(router.AgentMark.parse(text)) == text
+    assert router.AgentMark.parse("4+ a").ends_idle
+    assert not router.AgentMark.parse("4 a").ends_idle
+
+
+def test_only_pods_that_are_replaced_anyway_get_an_agent_that_knows_when_envoy_may_end() -> None:
+    running = router.AgentMark("4", "old")
+    kept = router.choose_agent("", "new", running, needs_newest=False)
+    assert str(kept) == "4 old"
+    replaced = router.choose_agent("", "new", running, needs_newest=False, is_replaced=True)
+    assert str(replaced) == "4+ new"
+    again = router.choose_agent("", "newer", replaced, needs_newest=False, is_replaced=True)
+    assert again == replaced
 
 
 def test_the_administrator_sets_where_and_with_which_secrets_routers_run() -> None:
@@ -238,8 +272,8 @@ def test_the_agent_is_told_whether_its_router_can_hold_requests() -> None:
     ("running", "needs_holding", "needs_comparer", "chosen"),
     [
         ("4", False, True, "4 old"),
-        ("4", True, False, "5 new"),
-        ("2", True, False, "5 new"),
+        ("4", True, False, "5+ new"),
+        ("2", True, False, "5+ new"),
         ("5", False, True, "5 old"),
         ("5", False, False, "5 old"),
     ],
