@@ -27,6 +27,28 @@ SECURITY_CONTEXT: Manifest = {
 PRE_STOP_SECONDS = 10
 """Routers learn in this time that the pod is ending; then Triton refuses new connections."""
 
+_OPEN = "|".join(f'"{port:04X} 01"' for port in (names.TRITON_HTTP_PORT, names.TRITON_GRPC_PORT))
+"""In the kernel's table: a local port, and the state of a connection that is open."""
+WAIT_FOR_CLIENTS = f"""
+sleep {PRE_STOP_SECONDS}
+while [ "$1" -gt 0 ]; do
+  busy=
+  for table in /proc/net/tcp /proc/net/tcp6; do
+    while read -r _ local _ state _; do
+      case "${{local##*:}} $state" in {_OPEN}) busy=1; break;; esac
+    done < "$table"
+  done 2> /dev/null
+  [ "$busy" ] || exit 0
+  sleep 1
+  set -- $(($1 - 1))
+done
+""".strip()
+"""Wait until no connection to Triton is open, for as many seconds as the first argument says.
+
+Routers close theirs when nothing is in flight on them. A Triton that is told to end with a stream
+open either dies of the next message on it, or never ends (2.51): both cut what others wait for.
+"""
+
 UNLOAD_SECONDS = 20
 """Triton polls once a second while it unloads, and its exit timeout is no hard limit."""
 
@@ -160,7 +182,7 @@ def render_container(
         ],
         "resources": _container_resources(server, claims),
         **render_probes(server),
-        "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
+        "lifecycle": {"preStop": {"exec": {"command": _wait_for_clients(server)}}},
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": SECURITY_CONTEXT,
         "volumeMounts": volume_mounts,
@@ -181,6 +203,10 @@ def render_args(server: TritonServer) -> list[str]:
         if FIRST_VERSION[flag] <= version and flag not in users
     ]
     return ["tritonserver", *flags, *server.args]
+
+
+def _wait_for_clients(server: TritonServer) -> list[str]:
+    return ["sh", "-c", WAIT_FOR_CLIENTS, "sh", str(server.drain_seconds)]
 
 
 def render_probes(server: TritonServer) -> Manifest:

@@ -1,4 +1,9 @@
-from dataclasses import replace
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from slipway.api.modeldeployment import EnvVar, Protocol
@@ -94,9 +99,75 @@ def test_every_flag_is_in_the_table_and_every_entry_is_used() -> None:
 
 def test_running_requests_get_their_drain_time_between_pre_stop_and_sigkill() -> None:
     server = a_server(drain_seconds=45)
-    pre_stop = triton.render_container(server)["lifecycle"]["preStop"]["sleep"]["seconds"]
+    hook = triton.render_container(server)["lifecycle"]["preStop"]["exec"]["command"]
+    assert (hook[0], hook[-1]) == ("sh", "45")
     assert flags(server)["exit-timeout-secs"] == "45"
-    assert server.grace_seconds > pre_stop + 45
+    assert server.grace_seconds > triton.PRE_STOP_SECONDS + 45
+
+
+@pytest.mark.parametrize("port", [8000, 8001])
+def test_triton_is_told_to_end_once_no_connection_to_it_is_open(tmp_path: Path, port: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        hook = a_hook(tmp_path, {port: listening.getsockname()[1]}, seconds=500)
+        with socket.create_connection(listening.getsockname()):
+            wait_until(lambda: len(hook.naps()) > 3)
+            assert hook.process.poll() is None
+        with listening.accept()[0]:
+            pass
+        assert hook.process.wait(timeout=30) == 0
+    assert hook.naps()[0] == str(triton.PRE_STOP_SECONDS)
+    assert set(hook.naps()[1:]) == {"1"}
+
+
+def test_a_connection_that_nobody_closes_holds_triton_for_the_drain_time_alone(
+    tmp_path: Path,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        hook = a_hook(tmp_path, {8001: listening.getsockname()[1]}, seconds=3)
+        with socket.create_connection(listening.getsockname()):
+            assert hook.process.wait(timeout=30) == 0
+    assert hook.naps() == [str(triton.PRE_STOP_SECONDS), "1", "1", "1"]
+
+
+def test_a_hook_without_connections_waits_only_until_routers_know(tmp_path: Path) -> None:
+    hook = a_hook(tmp_path, {}, seconds=3)
+    assert hook.process.wait(timeout=30) == 0
+    assert hook.naps() == [str(triton.PRE_STOP_SECONDS)]
+
+
+@dataclass
+class Hook:
+    """The hook as a process, with ports of this machine in the place of Triton's."""
+
+    process: subprocess.Popen[bytes]
+    file: Path
+
+    def naps(self) -> list[str]:
+        """Return the seconds that it wanted to sleep; it slept some milliseconds each time."""
+        return self.file.read_text().split() if self.file.exists() else []
+
+
+def a_hook(folder: Path, ports: dict[int, int], *, seconds: int) -> Hook:
+    program, naps = folder / "sleep", folder / "naps"
+    program.write_text(f'#!/bin/sh\necho "$1" >> {naps}\n/bin/sleep 0.02\n')
+    program.chmod(0o755)
+    shell, flag, script, *arguments = triton.render_container(a_server(drain_seconds=seconds))[
+        "lifecycle"
+    ]["preStop"]["exec"]["command"]
+    for port in (8000, 8001):
+        script = script.replace(f"{port:04X}", f"{ports.get(port, 1):04X}")
+    process = subprocess.Popen(
+        [shell, flag, script, *arguments], env={"PATH": f"{folder}:/usr/bin:/bin"}
+    )
+    return Hook(process, naps)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    for _ in range(1500):
+        if holds():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it never held")
 
 
 def test_probes_ask_for_the_model_because_an_empty_server_calls_itself_ready() -> None:
