@@ -1,10 +1,11 @@
-"""Every status of the ModelDeployment as it is written, through `kubectl get --watch`."""
+"""Objects as they are written, through `kubectl get --watch`."""
 
 import json
 import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -15,23 +16,15 @@ from tests.kubectl import Kubectl
 RECONNECT_SECONDS = 0.5
 
 
-class StatusWatch:
-    """Follows one object from a thread; `next` hands its statuses out in order."""
+class LineWatch:
+    """Hands out each line of a watch as it comes, in a thread; one that breaks off begins again."""
 
-    def __init__(self, kubectl: Kubectl, namespace: str, name: str) -> None:
-        words = ("get", "modeldeployment", name, "-n", namespace, "--watch")
-        self._command = kubectl.command(*words, "-o", 'jsonpath={.status}{"\\n"}')
-        self._seen: queue.Queue[ModelDeploymentStatus] = queue.Queue()
+    def __init__(self, command: list[str], take: Callable[[str], None]) -> None:
+        self._command = command
+        self._take = take
         self._over = threading.Event()
         self._stream: subprocess.Popen[str] | None = None
         self._thread = threading.Thread(target=self._follow, daemon=True)
-
-    def next(self, seconds: float) -> ModelDeploymentStatus | None:
-        """Return the next status, None when there is none for `seconds`."""
-        try:
-            return self._seen.get(timeout=seconds)
-        except queue.Empty:
-            return None
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -50,7 +43,7 @@ class StatusWatch:
             self._thread.join(RECONNECT_SECONDS)
 
     def _follow(self) -> None:
-        """A watch that breaks off begins again with the object as it is then."""
+        """A watch that begins again begins with the objects as they are then."""
         while not self._over.is_set():
             try:
                 self._read_once()
@@ -65,4 +58,36 @@ class StatusWatch:
         with self._stream as stream:
             for line in stream.stdout or ():
                 if line.strip():
-                    self._seen.put(ModelDeploymentStatus.model_validate(json.loads(line)))
+                    self._take(line)
+
+
+class StatusWatch:
+    """Follows one ModelDeployment; `next` hands its statuses out in order."""
+
+    def __init__(self, kubectl: Kubectl, namespace: str, name: str) -> None:
+        words = ("get", "modeldeployment", name, "-n", namespace, "--watch")
+        command = kubectl.command(*words, "-o", 'jsonpath={.status}{"\\n"}')
+        self._seen: queue.Queue[ModelDeploymentStatus] = queue.Queue()
+        self._lines = LineWatch(command, self._take)
+
+    def next(self, seconds: float) -> ModelDeploymentStatus | None:
+        """Return the next status, None when there is none for `seconds`."""
+        try:
+            return self._seen.get(timeout=seconds)
+        except queue.Empty:
+            return None
+
+    def __enter__(self) -> Self:
+        self._lines.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lines.__exit__(kind, error, trace)
+
+    def _take(self, line: str) -> None:
+        self._seen.put(ModelDeploymentStatus.model_validate(json.loads(line)))

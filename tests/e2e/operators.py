@@ -1,6 +1,6 @@
 """The operator's replicas, as the tests kill, stop and replace them."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,15 +50,20 @@ class Operators:
         """Wait until one of the pods that are here now holds the Lease."""
 
         def leads() -> bool:
-            lease = self.kubectl.get(SYSTEM, f"{LEASE.plural}.{LEASE.group}", "slipway-operator")
-            holder = (lease or {}).get("spec", {}).get("holderIdentity", "").split("_")[0]
-            return holder in {pod["metadata"]["name"] for pod in self.pods()}
+            return self.leader() in {pod["metadata"]["name"] for pod in self.pods()}
 
         until(leads, "a leader", READY_SECONDS)
 
-    def processes(self) -> list[ProcessIdentity]:
-        """Return the operator's processes of all pods, on a node that is this machine."""
-        uids = [pod["metadata"]["uid"] for pod in self.pods()]
+    def leader(self) -> str:
+        """Return the pod that the Lease names, which may be gone; empty without one."""
+        lease = self.kubectl.get(SYSTEM, f"{LEASE.plural}.{LEASE.group}", "slipway-operator")
+        holder = (lease or {}).get("spec", {}).get("holderIdentity") or ""
+        return str(holder).split("_")[0]
+
+    def processes(self, pods: Collection[str] = ()) -> list[ProcessIdentity]:
+        """Return the operator's processes of these pods, or of all; the node is this machine."""
+        chosen = [pod for pod in self.pods() if not pods or pod["metadata"]["name"] in pods]
+        uids = [pod["metadata"]["uid"] for pod in chosen]
         return [process for uid in uids for process in processes_of(uid, b"manager")]
 
     def kill(self, processes: list[ProcessIdentity]) -> None:
@@ -66,9 +71,12 @@ class Operators:
         killed = [kill_process(process) for process in processes]
         assert killed == [True] * len(killed), "a process ended before it was killed"
 
-    def replace(self) -> None:
-        """Put fresh pods in the place of killed ones, whose restarts the kubelet delays."""
-        names = [pod["metadata"]["name"] for pod in self.pods()]
+    def replace(self, pods: Collection[str] = ()) -> None:
+        """Put fresh pods in the place of these killed ones, whose restarts the kubelet delays.
+
+        None named: of all.
+        """
+        names = pods or [pod["metadata"]["name"] for pod in self.pods()]
         words = ("delete", "pod", *names, "-n", SYSTEM, "--grace-period=0", "--force")
         self.kubectl.run(*words, "--wait=false")
         self.wait_ready()

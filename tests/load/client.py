@@ -72,13 +72,13 @@ class Client:
         task.add_done_callback(self._running.discard)
 
     async def _send(self, number: int) -> None:
-        begin = time.perf_counter()
+        sent, begin = time.time(), time.perf_counter()
         self._ledger.in_flight += 1
         try:
             answer = await self._sender.send(number)
         finally:
             self._ledger.in_flight -= 1
-        self._ledger.note(answer, 1000 * (time.perf_counter() - begin))
+        self._ledger.note(answer, 1000 * (time.perf_counter() - begin), sent)
 
     async def _print_every_second(self) -> None:
         while True:

@@ -28,6 +28,7 @@ class _Second:
     millis: list[float] = field(default_factory=list)
     revisions: Counter[str] = field(default_factory=Counter)
     causes: Counter[str] = field(default_factory=Counter)
+    last_sent: dict[str, float] = field(default_factory=dict)
 
 
 class Ledger:
@@ -38,11 +39,12 @@ class Ledger:
         self._total = Totals()
         self.in_flight = 0
 
-    def note(self, answer: Answer, millis: float) -> None:
-        """Count a request that ended after `millis` milliseconds."""
+    def note(self, answer: Answer, millis: float, sent: float = 0.0) -> None:
+        """Count a request that was sent at a Unix time and ended after `millis` milliseconds."""
         second = self._second
         second.millis.append(millis)
         second.revisions[answer.revision] += 1
+        second.last_sent[answer.revision] = max(sent, second.last_sent.get(answer.revision, 0.0))
         if answer.cause:
             second.failed += 1
             second.failed_by_model += answer.by_model
@@ -64,6 +66,7 @@ class Ledger:
             counts=counts,
             revisions=dict(done.revisions),
             causes=dict(done.causes),
+            last_sent={revision: round(sent, 3) for revision, sent in done.last_sent.items()},
             p50_millis=_quantile(done.millis, 0.5),
             p99_millis=_quantile(done.millis, 0.99),
             in_flight=self.in_flight,

@@ -48,6 +48,8 @@ class Record:
     """Answers by `x-slipway-revision`; `none` where it was missing."""
     causes: dict[str, int] = field(default_factory=dict)
     """Failures by what was seen."""
+    last_sent: dict[str, float] = field(default_factory=dict)
+    """By revision: Unix time at which the last request was sent that it answered in this second."""
     p50_millis: float = 0.0
     p99_millis: float = 0.0
     in_flight: int = 0

@@ -5,7 +5,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,18 +17,17 @@ from tests.cluster.process import PROC
 from tests.cluster.progress import say
 from tests.e2e.operators import Operators, is_ready
 from tests.kubectl import Kubectl, KubectlError
+from tests.soak.tally import Event
 
 API_SERVER_STOPS_SECONDS = 2.0
+API_SERVER_SLOW_SECONDS = 6.0
+SLOW_STOPPED, SLOW_RUNNING = 0.3, 0.1
+"""Of a slow API server: for so many seconds it stands still, then works, in turn."""
 ROUTER_PODS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One disturbance: when it began and ended, in Unix time, and what it was."""
-
-    what: str
-    began: float
-    ended: float
+_at_operators = threading.Lock()
+"""Who killed some waits for others before more are killed."""
+_at_api_server = threading.Lock()
+"""Who stops it lets it run again before another one stops it."""
 
 
 @dataclass(slots=True)
@@ -41,7 +40,7 @@ class Disturber:
     _over: threading.Event = field(default_factory=threading.Event)
 
     def repeat(self, what: str, disturb: Callable[[], bool], seconds: float) -> None:
-        """Disturb every so many seconds; `disturb` says whether it could."""
+        """Disturb so many seconds after each time; `disturb` says whether it could."""
         while not self._over.wait(seconds):
             began = time.time()
             try:
@@ -58,19 +57,17 @@ class Disturber:
         """Disturb no more."""
         self._over.set()
 
-    def during(self, begin: float, end: float) -> list[Event]:
-        """Return what went on between two moments, in Unix time."""
-        return [each for each in self.events if each.began <= end and each.ended >= begin]
-
 
 @contextmanager
 def disturbing(kubectl: Kubectl, namespace: str) -> Iterator[Disturber]:
-    """Kill operators, delete router pods and stop the API server while the body runs."""
+    """Kill operators, delete router pods, stop and slow the API server while the body runs."""
     disturber = Disturber()
     kinds: tuple[tuple[str, Callable[[], bool], float], ...] = (
-        ("operators killed", lambda: _kill_operators(Operators(kubectl)), 20.0),
+        ("leader killed", lambda: _kill_leader(Operators(kubectl)), 20.0),
+        ("all operators killed", lambda: _kill_operators(Operators(kubectl)), 70.0),
         ("router pod deleted", lambda: _delete_router_pod(kubectl, namespace), 45.0),
-        ("API server stopped", _stop_api_server, 31.0),
+        ("API server stopped", _stop_api_server, 62.0),
+        ("API server slowed", _slow_api_server, 47.0),
     )
 
     threads = [
@@ -88,14 +85,28 @@ def disturbing(kubectl: Kubectl, namespace: str) -> Iterator[Disturber]:
             thread.join()
 
 
+def _kill_leader(operators: Operators) -> bool:
+    """Kill the operator that leads without a warning, and wait until another one stands by."""
+    return _kill(operators, [operators.leader()])
+
+
 def _kill_operators(operators: Operators) -> bool:
     """Kill every operator without a warning, and wait until others are ready."""
-    victims = operators.processes()
-    if not victims:
+    return _kill(operators, [pod["metadata"]["name"] for pod in operators.pods()])
+
+
+def _kill(operators: Operators, pods: list[str]) -> bool:
+    if not _at_operators.acquire(blocking=False):
         return False
-    operators.kill(victims)
-    # The kubelet would restart them later and later.
-    operators.replace()
+    try:
+        victims = operators.processes(pods)
+        if not victims:
+            return False
+        operators.kill(victims)
+        # The kubelet would restart them later and later.
+        operators.replace(pods)
+    finally:
+        _at_operators.release()
     return True
 
 
@@ -112,14 +123,29 @@ def _delete_router_pod(kubectl: Kubectl, namespace: str) -> bool:
 
 def _stop_api_server() -> bool:
     """Let the API server answer nobody for a while."""
+    return _stop_in_turn(((API_SERVER_STOPS_SECONDS, 0.0),))
+
+
+def _slow_api_server() -> bool:
+    """Let the API server work a quarter of the time, for a while."""
+    turns = round(API_SERVER_SLOW_SECONDS / (SLOW_STOPPED + SLOW_RUNNING))
+    return _stop_in_turn(((SLOW_STOPPED, SLOW_RUNNING),) * turns)
+
+
+def _stop_in_turn(turns: Iterable[tuple[float, float]]) -> bool:
+    """Stop the API server and let it run again, for so many seconds each; False without one."""
     pid = _api_server()
-    if pid is None:
+    if pid is None or not _at_api_server.acquire(blocking=False):
         return False
-    os.kill(pid, signal.SIGSTOP)
     try:
-        time.sleep(API_SERVER_STOPS_SECONDS)
+        for stopped, running in turns:
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(stopped)
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(running)
     finally:
         os.kill(pid, signal.SIGCONT)
+        _at_api_server.release()
     return True
 
 
