@@ -5,6 +5,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -67,15 +68,18 @@ class StatusWatch:
     def __init__(self, kubectl: Kubectl, namespace: str, name: str) -> None:
         words = ("get", "modeldeployment", name, "-n", namespace, "--watch")
         command = kubectl.command(*words, "-o", 'jsonpath={.status}{"\\n"}')
-        self._seen: queue.Queue[ModelDeploymentStatus] = queue.Queue()
+        self._seen: queue.Queue[tuple[float, ModelDeploymentStatus]] = queue.Queue()
+        self.came_at = 0.0
+        """Unix time at which the status came that `next` returned last."""
         self._lines = LineWatch(command, self._take)
 
     def next(self, seconds: float) -> ModelDeploymentStatus | None:
         """Return the next status, None when there is none for `seconds`."""
         try:
-            return self._seen.get(timeout=seconds)
+            self.came_at, status = self._seen.get(timeout=seconds)
         except queue.Empty:
             return None
+        return status
 
     def __enter__(self) -> Self:
         self._lines.__enter__()
@@ -90,4 +94,4 @@ class StatusWatch:
         self._lines.__exit__(kind, error, trace)
 
     def _take(self, line: str) -> None:
-        self._seen.put(ModelDeploymentStatus.model_validate(json.loads(line)))
+        self._seen.put((time.time(), ModelDeploymentStatus.model_validate(json.loads(line))))

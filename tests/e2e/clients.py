@@ -61,7 +61,7 @@ class Plan:
 
     def for_pod(self, images: Images) -> LoadPlan:
         """Return what the pod is told."""
-        port = CLIENT_GRPC_PORT if self.wire is Wire.GRPC else CLIENT_HTTP_PORT
+        port = CLIENT_HTTP_PORT if self.wire is Wire.HTTP else CLIENT_GRPC_PORT
         return LoadPlan(
             address=self.address or f"{self.name}:{port}",
             model=self.name,

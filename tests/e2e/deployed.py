@@ -237,7 +237,7 @@ class Deployed:
             self._note(status)
 
     def _note(self, status: ModelDeploymentStatus) -> bool:
-        self._figures.note_rollback(self.name, status.last_rollback)
+        self._figures.note_rollback(self.name, status, self._watch.came_at)
         if status.observed_generation < self._generation:
             return False
         self.seen.append(status)

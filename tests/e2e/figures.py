@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from slipway.api.modeldeployment import LastRollback
+from slipway.api.modeldeployment import ModelDeploymentStatus, Stage
 
 from tests.kubectl import CLONE
 from tests.load.record import Totals
@@ -14,6 +14,8 @@ FILE = CLONE / ".e2e/figures.json"
 SLOW_SECONDS = 1.0
 """A roll back that took longer is named. One whose operators were killed waits for the next leader;
 one to an earlier revision that has no pods waits for those, because capacity comes first."""
+CANNOT_SERVE = frozenset({Stage.PACKAGING, Stage.STARTING, Stage.CHECKING})
+"""Stages in which an earlier revision has nobody yet who could take the traffic."""
 
 
 @dataclass(slots=True)
@@ -22,6 +24,8 @@ class Figures:
 
     decision_to_zero_seconds: dict[str, float] = field(default_factory=dict)
     """By roll back: from the decision in status to weight 0 at all proxies."""
+    ready_to_zero_seconds: dict[str, float] = field(default_factory=dict)
+    """By roll back to an earlier revision that had to start first: from its start on."""
     clients: dict[str, Totals] = field(default_factory=dict)
     """By load: what it counted."""
     failures: dict[str, str] = field(default_factory=dict)
@@ -30,15 +34,29 @@ class Figures:
     """Other times, by what was waited for."""
     lost_to_crashes: int = 0
     """Requests that a crashed candidate took along before the proxies had failed over."""
+    _starting: dict[str, float | None] = field(default_factory=dict)
+    """By roll back whose pods had to start first: when they could serve; None: not yet."""
 
-    def note_rollback(self, name: str, back: LastRollback | None) -> None:
-        """Note a rollback once the traffic is back."""
-        if back is None or back.traffic_restored_at is None:
+    def note_rollback(self, name: str, status: ModelDeploymentStatus, came_at: float) -> None:
+        """Note the newest rollback of a status that came at a Unix time."""
+        back = status.last_rollback
+        if back is None:
             return
+        key = f"{name}-{back.from_} {back.decided_at}: {back.trigger}"
+        stage = status.rollout.stage if status.rollout else Stage.IDLE
+        if back.traffic_restored_at is None:
+            if stage in CANNOT_SERVE:
+                self._starting[key] = None
+            elif self._starting.get(key, came_at) is None:
+                self._starting[key] = came_at
+            return
+
         decided = datetime.fromisoformat(back.decided_at)
         restored = datetime.fromisoformat(back.traffic_restored_at)
-        key = f"{name}-{back.from_} {back.decided_at}: {back.trigger}"
         self.decision_to_zero_seconds[key] = round((restored - decided).total_seconds(), 3)
+        ready_at = self._starting.get(key)
+        if ready_at is not None:
+            self.ready_to_zero_seconds[key] = round(max(0.0, restored.timestamp() - ready_at), 3)
 
     def note_clients(self, name: str, totals: Totals, failures: str) -> None:
         """Note what a load counted, and its failures in words."""
@@ -48,7 +66,8 @@ class Figures:
     def write(self, path: Path = FILE) -> None:
         """Write the file."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        shown = {name: value for name, value in asdict(self).items() if not name.startswith("_")}
+        path.write_text(json.dumps(shown, indent=2) + "\n")
 
     def lines(self) -> list[str]:
         """Return the figures as people read them."""
@@ -56,7 +75,7 @@ class Figures:
         shown = ", ".join(f"{seconds:.2f}" for seconds in times) or "none"
         said = [f"decision to weight 0 at all proxies, {len(times)} rollbacks, s: {shown}"]
         said += [
-            f"  {seconds:.2f} s: {back}"
+            f"  {seconds:.2f} s{self._describe_start(back)}: {back}"
             for back, seconds in self.decision_to_zero_seconds.items()
             if seconds > SLOW_SECONDS
         ]
@@ -70,3 +89,7 @@ class Figures:
         said.append(f"lost with a crashed candidate until the fail-over: {self.lost_to_crashes}")
         said += [f"{what}: {seconds:.1f} s" for what, seconds in self.seconds.items()]
         return said
+
+    def _describe_start(self, back: str) -> str:
+        ready = self.ready_to_zero_seconds.get(back)
+        return "" if ready is None else f", {ready:.2f} s of them after its pods could serve"

@@ -134,10 +134,16 @@ class Soak:
 
 @contextmanager
 def soaking(
-    kubectl: Kubectl, namespace: str, models: Sequence[Soaked], tally: Tally, note: Note
+    kubectl: Kubectl,
+    namespace: str,
+    models: Sequence[Soaked],
+    tally: Tally,
+    note: Note,
+    *,
+    pace: float = 1.0,
 ) -> Iterator[Soak]:
     """Watch and disturb while the body runs; the tally is complete after it."""
-    with watching(kubectl, namespace) as seen, disturbing(kubectl, namespace) as disturber:
+    with watching(kubectl, namespace) as seen, disturbing(kubectl, namespace, pace) as disturber:
         soak = Soak(models, seen, disturber, tally, note)
         try:
             yield soak

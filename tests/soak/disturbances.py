@@ -59,8 +59,11 @@ class Disturber:
 
 
 @contextmanager
-def disturbing(kubectl: Kubectl, namespace: str) -> Iterator[Disturber]:
-    """Kill operators, delete router pods, stop and slow the API server while the body runs."""
+def disturbing(kubectl: Kubectl, namespace: str, pace: float = 1.0) -> Iterator[Disturber]:
+    """Kill operators, delete router pods, stop and slow the API server while the body runs.
+
+    A higher pace disturbs more often.
+    """
     disturber = Disturber()
     kinds: tuple[tuple[str, Callable[[], bool], float], ...] = (
         ("leader killed", lambda: _kill_leader(Operators(kubectl)), 20.0),
@@ -71,8 +74,10 @@ def disturbing(kubectl: Kubectl, namespace: str) -> Iterator[Disturber]:
     )
 
     threads = [
-        threading.Thread(target=disturber.repeat, args=kind, name=kind[0], daemon=True)
-        for kind in kinds
+        threading.Thread(
+            target=disturber.repeat, args=(what, disturb, seconds / pace), name=what, daemon=True
+        )
+        for what, disturb, seconds in kinds
     ]
     for thread in threads:
         thread.start()

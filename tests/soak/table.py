@@ -114,7 +114,11 @@ def explain(tally: Tally) -> list[str]:
 
 def _describe_way_back(tally: Tally, way: WayBack) -> str:
     moments = [("stored", way.stored), ("route written", way.written)]
-    moments += [(f"proxy {name}", at) for name, at in sorted(way.acknowledged.items())]
+    moments += [
+        (f"proxy {name}", at)
+        for name, at in sorted(way.acknowledged.items())
+        if way.noted is None or at <= way.noted  # a later one never had any weight of it
+    ]
     moments += [("known to the operator", way.noted)]
     moments += [(f"last {wire} request", at) for wire, at in way.last_sent.items()]
     said = ", ".join(f"{what} {_after(way, at)}" for what, at in moments)
