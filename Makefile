@@ -8,9 +8,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.setup
 PYTEST_ARGS ?=
+# Workers that share the cluster, as tests/lanes.py says. One after the other: LANES=0.
+LANES ?= 4
 # Where loops, sockets and processes are real, Python finds a connection that was left open whenever
 # it collects garbage: shown as a warning, because the test that runs then is not the one to blame.
-ON_CLUSTER := -W default::ResourceWarning --durations=12
+ON_CLUSTER = -n $(LANES) --dist loadscope -W default::ResourceWarning --durations=12
 # They have targets of their own.
 EXTRAS := capacity gateways keda large notifications release stores
 SPACE := $(subst ,, )

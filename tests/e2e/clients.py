@@ -121,7 +121,8 @@ def running(kubectl: Kubectl, figures: Figures, plan: Plan, images: Images) -> I
         yield client
         stop(client)
     finally:
-        figures.note_clients(plan.pod, load.total, describe_causes(load.records()))
+        name = f"{plan.namespace}/{plan.pod}"
+        figures.note_clients(name, load.total, describe_causes(load.records()))
         load.remove()
 
 

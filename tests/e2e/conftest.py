@@ -1,4 +1,8 @@
-"""The stage of all tests: cluster, release, models, one ModelDeployment and its client."""
+"""The stage of all tests: cluster, release, models, one ModelDeployment and its client.
+
+Every worker has a namespace of its own with a client of its own, which end with its last test here:
+they must not be there when another worker switches the node off.
+"""
 
 import os
 from collections.abc import Generator, Iterator
@@ -7,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import lanes
 from tests.cluster import clone, settings
 from tests.demo.prepare import run_module
 from tests.e2e import clients, diagnosis
@@ -15,7 +20,7 @@ from tests.e2e.audit import AuditLog
 from tests.e2e.clients import Client, Plan, StartLoad
 from tests.e2e.deployed import Deployed, Follow
 from tests.e2e.figures import Figures
-from tests.e2e.objects import NAMESPACE, Model
+from tests.e2e.objects import NAMESPACE, Model, stages
 from tests.e2e.operators import VALUES, Operators
 from tests.e2e.quiet import Quiet
 from tests.install import release
@@ -41,28 +46,51 @@ def pytest_runtest_makereport(
     return report
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the figures of a worker to who prints them all."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["figures"] = FIGURES.to_json()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """Take in the figures of a worker that ends."""
+    output: dict[str, str] = getattr(node, "workeroutput", {})
+    if "figures" in output:
+        FIGURES.add(Figures.from_json(output["figures"]))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the figures."""
+    """Print the figures, and write them down."""
     if FIGURES.clients:
+        FIGURES.write()
         terminalreporter.section("end to end, measured")
         for line in FIGURES.lines():
             terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
-def figures() -> Iterator[Figures]:
-    yield FIGURES
-    FIGURES.write()
+def figures() -> Figures:
+    return FIGURES
 
 
 @pytest.fixture(scope="session")
-def kubectl() -> Kubectl:
+def kubectl(shared_directory: Path | None) -> Kubectl:
     """The cluster with the release of these sources, and short lease times."""
+    lanes.once(shared_directory, "release", prepare)
+    return Kubectl()
+
+
+def prepare() -> None:
+    """Bring the cluster to where the tests begin, with nothing left of earlier ones."""
     if clone.description(settings.CLONE) is None:
         run_module("tests.cluster", "up")
     run_module("tests.images", "build", "--push")
     release.up(VALUES)
-    return Kubectl()
+    kubectl = Kubectl()
+    for left_over in (idle.NAMESPACE, *stages(kubectl)):
+        kubectl.delete_namespace(left_over)
 
 
 @pytest.fixture(scope="session")
@@ -91,11 +119,9 @@ def samples() -> Samples:
     return build_samples()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def files(kubectl: Kubectl, samples: Samples) -> Iterator[Kubectl]:
     """A fresh namespace that allows little, with the sample models to fetch."""
-    for left_over in (idle.NAMESPACE, NAMESPACE):
-        kubectl.delete_namespace(left_over)
     kubectl.apply(restricted_namespace(NAMESPACE))
     serve_files(kubectl, NAMESPACE, release.images().operator, samples.files)
     yield kubectl
@@ -103,14 +129,14 @@ def files(kubectl: Kubectl, samples: Samples) -> Iterator[Kubectl]:
         kubectl.run("delete", "namespace", NAMESPACE, "--wait=false", "--ignore-not-found")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def follow(files: Kubectl, figures: Figures) -> Iterator[Follow]:
     """Follow ModelDeployments by name."""
     with ExitStack() as stack:
         yield lambda name: stack.enter_context(Deployed(files, figures, NAMESPACE, name))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def digits(follow: Follow) -> Deployed:
     """The ModelDeployment of most tests, with version 1 in service."""
     deployed = follow("digits")
@@ -119,7 +145,7 @@ def digits(follow: Follow) -> Deployed:
     return deployed
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def start_load(kubectl: Kubectl, figures: Figures, samples: Samples) -> StartLoad:
     """Start clients of a ModelDeployment."""
 
@@ -129,14 +155,14 @@ def start_load(kubectl: Kubectl, figures: Figures, samples: Samples) -> StartLoa
     return start
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def client(digits: Deployed, start_load: StartLoad) -> Iterator[Client]:
     """A steady load on `digits` from its first version on."""
     with start_load(Plan(digits.name)) as client:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def quiet(
     client: Client,  # noqa: ARG001 -- the model files are served where it is
     kubectl: Kubectl,

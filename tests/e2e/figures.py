@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Self
 
 from slipway.api.modeldeployment import ModelDeploymentStatus, Stage
 
@@ -27,7 +28,7 @@ class Figures:
     ready_to_zero_seconds: dict[str, float] = field(default_factory=dict)
     """By roll back to an earlier revision that had to start first: from its start on."""
     clients: dict[str, Totals] = field(default_factory=dict)
-    """By load: what it counted."""
+    """By namespace and load: what it counted."""
     failures: dict[str, str] = field(default_factory=dict)
     """By load: what it saw of those that failed."""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -63,11 +64,31 @@ class Figures:
         self.clients[name] = totals
         self.failures[name] = failures
 
+    def add(self, other: Self) -> None:
+        """Take in what another worker measured."""
+        self.decision_to_zero_seconds |= other.decision_to_zero_seconds
+        self.ready_to_zero_seconds |= other.ready_to_zero_seconds
+        self.clients |= other.clients
+        self.failures |= other.failures
+        self.seconds |= other.seconds
+        self.lost_to_crashes += other.lost_to_crashes
+
+    def to_json(self) -> str:
+        """Return the text that `from_json` reads."""
+        shown = {name: value for name, value in asdict(self).items() if not name.startswith("_")}
+        return json.dumps(shown, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the figures of a text."""
+        found = json.loads(text)
+        clients = {name: Totals(**total) for name, total in found.pop("clients").items()}
+        return cls(clients=clients, **found)
+
     def write(self, path: Path = FILE) -> None:
         """Write the file."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        shown = {name: value for name, value in asdict(self).items() if not name.startswith("_")}
-        path.write_text(json.dumps(shown, indent=2) + "\n")
+        path.write_text(self.to_json() + "\n")
 
     def lines(self) -> list[str]:
         """Return the figures as people read them."""

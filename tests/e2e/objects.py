@@ -1,17 +1,21 @@
 """The ModelDeployments that the tests apply: one shape, and what a test wants of it."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from slipway.api.names import API_VERSION
 
-from tests.kubectl import Manifest
+from tests.kubectl import Kubectl, Manifest
 from tests.models import server
 from tests.models.golden import MIN_AGREEMENT
 from tests.models.samples import GOLDEN
 
-NAMESPACE = "slipway-e2e"
+STAGE = "slipway-e2e"
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+NAMESPACE = f"{STAGE}-{WORKER}" if WORKER else STAGE
+"""Of this worker: each has a stage of its own, with a router of its own."""
 CANDIDATE_HEADER = {"name": "x-model-candidate", "value": "true"}
 SMALL: Manifest = {"requests": {"cpu": "20m", "memory": "192Mi"}}
 """Resources with which more than a dozen servers find room on two cores."""
@@ -23,6 +27,13 @@ STRICT_SAMPLES = 100
 
 HELD = 600
 """holdSeconds of a step that a test ends itself."""
+
+
+def stages(kubectl: Kubectl) -> list[str]:
+    """Return the namespaces that are there, of whichever workers."""
+    found = kubectl.run("get", "namespaces", "-o", "name").split()
+    names = (each.removeprefix("namespace/") for each in found)
+    return [name for name in names if name == STAGE or name.startswith(f"{STAGE}-gw")]
 
 
 def step(weight: int, *, hold: int = 0, approval: bool = False) -> Manifest:

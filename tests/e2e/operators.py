@@ -8,7 +8,6 @@ from slipway.api.kinds import LEASE
 
 from tests.cluster.process import PROC, ProcessIdentity, identify, is_alive, kill_process
 from tests.e2e import prometheus
-from tests.e2e.objects import NAMESPACE
 from tests.install.helm import NAMESPACE as SYSTEM
 from tests.kubectl import Kubectl, Manifest, until
 
@@ -27,7 +26,7 @@ WALLS = {
     }
 }
 """Around every server, so that each test says that nothing needed is cut off."""
-VALUES = {**LEASE_TIMES, **WALLS, **prometheus.provider(NAMESPACE)}
+VALUES = {**LEASE_TIMES, **WALLS, **prometheus.provider(prometheus.NAMESPACE)}
 """All values of the chart that the tests need beside those of the test cluster."""
 
 

@@ -9,6 +9,8 @@ from slipway.api.names import AGENT_PORT, COMPONENT_ROUTER, LABEL_COMPONENT
 from tests.install import release
 from tests.kubectl import POD_SECURITY, RESTRICTED, Kubectl, Manifest, until
 
+NAMESPACE = "slipway-prometheus"
+"""Where the operator of the tests looks for it: told once, whichever worker has the models."""
 NAME = "prometheus"
 PORT = 9090
 ROUTERS = "routers-by-pod"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from slipway.api.modeldeployment import (
@@ -13,11 +14,15 @@ from slipway.api.modeldeployment import (
 
 from tests.e2e import prometheus
 from tests.e2e.clients import Client, Plan, StartLoad
-from tests.e2e.deployed import Deployed, Follow, promoted
-from tests.e2e.objects import HELD, NAMESPACE, Model, step
-from tests.kubectl import Kubectl, Manifest
+from tests.e2e.deployed import Deployed, promoted
+from tests.e2e.figures import Figures
+from tests.e2e.objects import HELD, Model, step
+from tests.e2e.prometheus import NAMESPACE
+from tests.kubectl import Kubectl, Manifest, restricted_namespace
 
 pytestmark = pytest.mark.e2e
+
+NAME = "judged"
 
 ROUTER = 'route="{{name}}",revision="{{revision}}",pinned="false"'
 COUNTERS: Manifest = {
@@ -43,21 +48,27 @@ def drift(mode: str) -> Manifest:
     return {"name": "classes", "drift": source, "mode": mode}
 
 
+def version(number: str, **more: Any) -> Model:
+    return Model(name=NAME, namespace=NAMESPACE, version=number, mode="Fetch", **more)
+
+
 @pytest.fixture(scope="module")
-def judged(follow: Follow, start_load: StartLoad, kubectl: Kubectl) -> Iterator[Deployed]:
-    """A ModelDeployment with a client, and Prometheus beside it."""
-    deployed = follow("judged")
-    deployed.apply(Model(name="judged", version="1", mode="Fetch"))
-    deployed.wait_for_end("1")
-    with prometheus.running(kubectl, NAMESPACE), start_load(Plan(deployed.name)) as client:
-        assert isinstance(client, Client)
-        yield deployed
-    kubectl.run("delete", "modeldeployment", deployed.name, "-n", NAMESPACE)
+def judged(files: Kubectl, figures: Figures, start_load: StartLoad) -> Iterator[Deployed]:
+    """A ModelDeployment with a client, and Prometheus beside it, in a namespace of their own."""
+    files.apply(restricted_namespace(NAMESPACE))
+    with Deployed(files, figures, NAMESPACE, NAME) as deployed:
+        deployed.apply(version("1"))
+        deployed.wait_for_end("1")
+        plan = Plan(NAME, namespace=NAMESPACE)
+        with prometheus.running(files, NAMESPACE), start_load(plan) as client:
+            assert isinstance(client, Client)
+            yield deployed
+    files.delete_namespace(NAMESPACE)
 
 
 def test_sources_are_judged_missed_and_waited_for(judged: Deployed, kubectl: Kubectl) -> None:
     metrics = (COUNTERS, TRITON, NUMBER, drift("ReportOnly"))
-    second = Model(name="judged", version="2", mode="Fetch", metrics=metrics, steps=[step(50)])
+    second = version("2", metrics=metrics, steps=[step(50)])
     judged.apply(replace(second, steps=[step(50, hold=HELD)]))
     judged.wait_for(lambda s: entry(s, "failures").samples > 0, "counters from Prometheus")
     judged.wait_for(lambda s: entry(s, "triton").samples > 0, "Triton's own counters")
@@ -85,15 +96,7 @@ def test_drift_holds_for_a_person_where_that_is_asked_for(judged: Deployed) -> N
     metrics = [drift("Pause")]
 
     judged.apply(
-        Model(
-            name="judged",
-            version="1",
-            mode="Fetch",
-            metrics=metrics,
-            warm_up=6,
-            steps=[step(50)],
-            bake_seconds=60,
-        )
+        version("1", metrics=metrics, warm_up=6, steps=[step(50)], bake_seconds=60),
     )
     judged.wait_for_stage(Stage.AWAITING_APPROVAL, 50)
 
