@@ -13,6 +13,7 @@ LANES ?= 4
 # Where loops, sockets and processes are real, Python finds a connection that was left open whenever
 # it collects garbage: shown as a warning, because the test that runs then is not the one to blame.
 ON_CLUSTER = -n $(LANES) --dist loadscope -W default::ResourceWarning --durations=12
+CHECKS := check-generated lint type test-unit
 # They have targets of their own.
 EXTRAS := capacity gateways keda large notifications release stores
 SPACE := $(subst ,, )
@@ -34,16 +35,14 @@ demo: $(SETUP) ## Roll out five versions of a real model on a real cluster, and 
 	@$(BIN)/python -m tests.demo
 
 .PHONY: test
-test: ## Everything that CI runs: verify, then all tests on a real cluster
-	@$(MAKE) verify
-	@$(MAKE) cluster
-	@$(MAKE) images
-	@$(MAKE) install
+test: $(SETUP) ## Everything that CI runs: verify while the cluster starts, then all tests on it
+	@$(MAKE) --jobs=3 --output-sync=target $(CHECKS) ready
 	$(call step,contract and end-to-end tests)
 	@$(BIN)/python -m pytest tests/contract tests/e2e $(ON_CLUSTER) $(WITHOUT_EXTRAS) $(PYTEST_ARGS)
 
 .PHONY: verify
-verify: check-generated lint type test-unit ## All that needs no cluster: generated files, lint, types, unit tests
+verify: $(SETUP) ## All that needs no cluster: generated files, lint, types, unit tests
+	@$(MAKE) --jobs=2 --output-sync=target $(CHECKS)
 
 .PHONY: help
 help: ## This list
@@ -212,6 +211,12 @@ images: $(SETUP) ## Build the images that changed and push them to the cluster's
 install: $(SETUP) ## Install the chart with those images into slipway-system
 	$(call step,install)
 	@$(BIN)/python -m tests.install up
+
+.PHONY: ready
+ready: $(SETUP)
+	@$(MAKE) cluster
+	@$(MAKE) images
+	@$(MAKE) install
 
 .PHONY: release
 release: $(SETUP) ## Write all of a release into build/release: images, chart, plugin, bundle, SBOMs (REGISTRY, PLATFORMS, SIGN_WITH)
