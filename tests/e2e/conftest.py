@@ -14,7 +14,7 @@ import pytest
 from tests import lanes
 from tests.cluster import clone, settings
 from tests.demo.prepare import run_module
-from tests.e2e import clients, diagnosis
+from tests.e2e import clients, diagnosis, prometheus
 from tests.e2e import quiet as idle
 from tests.e2e.audit import AuditLog
 from tests.e2e.clients import Client, Plan, StartLoad
@@ -89,7 +89,7 @@ def prepare() -> None:
     run_module("tests.images", "build", "--push")
     release.up(VALUES)
     kubectl = Kubectl()
-    for left_over in (idle.NAMESPACE, *stages(kubectl)):
+    for left_over in (idle.NAMESPACE, prometheus.NAMESPACE, *stages(kubectl)):
         kubectl.delete_namespace(left_over)
 
 

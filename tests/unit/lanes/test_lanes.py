@@ -15,7 +15,7 @@ SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Marked:
+class Sketch:
     """A test with its markers."""
 
     nodeid: str
@@ -25,8 +25,8 @@ class Marked:
         return name if name in self.markers else None
 
 
-def marked(module: str, *markers: str) -> Marked:
-    return Marked(f"{module}::test_one", frozenset(markers))
+def marked(module: str, *markers: str) -> Sketch:
+    return Sketch(f"{module}::test_one", frozenset(markers))
 
 
 def test_every_module_that_is_named_is_there_and_named_once() -> None:
@@ -49,7 +49,7 @@ def test_what_needs_the_cluster_alone_ends_a_unit() -> None:
         (marked("tests/contract/envoy/test_tls.py"), Use.NOTHING),
     ],
 )
-def test_a_test_uses(test: Marked, use: Use) -> None:
+def test_a_test_uses(test: Sketch, use: Use) -> None:
     assert use_of(test) is use
 
 
