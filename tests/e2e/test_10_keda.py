@@ -3,22 +3,25 @@
 The tests build on each other: the first ones find no KEDA, and the last ones take it away.
 """
 
+import re
 import subprocess
 import time
-from collections.abc import Iterator
+import urllib.parse
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
 from slipway.api.conditions import ConditionType
-from slipway.api.modeldeployment import ModelDeploymentStatus
+from slipway.api.modeldeployment import ModelDeploymentStatus, Outcome
 from slipway.api.names import LABEL_OWNER, LABEL_REVISION, LABEL_VERSION, revision_name
+from slipway.policy.analysis.external.query import Arm, fill_placeholders
 
 from tests.e2e import keda, prometheus
 from tests.e2e.clients import Client, Plan, StartLoad
 from tests.e2e.deployed import Deployed, Follow
 from tests.e2e.figures import Figures
-from tests.e2e.objects import NAMESPACE, Model, step
-from tests.kubectl import Kubectl, Manifest, until
+from tests.e2e.objects import HELD, NAMESPACE, Model, step
+from tests.kubectl import CLONE, Kubectl, Manifest, until
 
 pytestmark = pytest.mark.keda
 
@@ -151,6 +154,21 @@ def test_keda_takes_over_without_a_jump_and_lets_go_without_one(
     assert given_back == [1, 2, 1]
 
 
+def test_the_queries_of_the_docs_find_numbers(scaled: Deployed, kubectl: Kubectl) -> None:
+    page = (CLONE / "docs/autoscaling.md").read_text()
+    table = page.split("### Queries")[1].split("###")[0]
+    queries = re.findall(r"`(sum\([^`]*slipway_router[^`]*)`", table)
+    assert len(queries) == 2
+
+    arm = Arm(NAME, NAMESPACE, scaled.stable_revision, "1")
+    asked = [urllib.parse.quote(fill_placeholders("docs", query, arm)) for query in queries]
+
+    def all_known() -> bool:
+        return all(prometheus.knows(kubectl, NAMESPACE, query) for query in asked)
+
+    until(all_known, "an answer to every query", 60)
+
+
 @pytest.mark.usefixtures("with_keda")
 def test_a_load_step_is_followed(
     scaled: Deployed, start_load: StartLoad, kubectl: Kubectl, figures: Figures
@@ -162,3 +180,96 @@ def test_a_load_step_is_followed(
         figures.seconds["4x load step to the right replica count, by KEDA"] = time.time() - began
     until(lambda: replicas(kubectl) == {"1": 1}, "one replica", 180)
     assert scaled.status.stable is not None
+
+
+@pytest.mark.usefixtures("with_keda")
+def test_in_a_rollout_each_revision_is_scaled_on_its_own_load(
+    scaled: Deployed, steady: Client, start_load: StartLoad, kubectl: Kubectl
+) -> None:
+    stable = scaled.stable_revision
+    scaled.apply(model("2", by_keda(), (step(25, hold=HELD), step(50))))
+    scaled.wait_for(lambda s: s.rollout is not None and s.rollout.acked_weight == 25, "25%", 180)
+    with start_load(Plan(scaled.name, rate=STEP, suffix="-own")):
+        until(lambda: replicas(kubectl)["1"] >= 2, "more of stable", 120)
+
+        def loads() -> dict[str, float]:
+            return {name: measured(item) for name, item in by_revision(kubectl, "hpa").items()}
+
+        until(lambda: len(loads()) == 2 and min(loads().values()) > 0, "both loads", 60)
+        [candidate] = loads().keys() - {stable}
+        share = loads()[candidate] * replicas(kubectl)["2"] / (PER_REPLICA * RIGHT)
+        assert share < 0.5, "the candidate has a quarter of the load"
+        assert replicas(kubectl)["2"] == 1
+
+    until(lambda: replicas(kubectl)["1"] >= 2, "replicas that are kept in the rollout", 5)
+    before = replicas(kubectl)["1"]
+    steady.sends_on(5, rate=RATE)
+    with recorded_replicas(kubectl, stable) as kept, steady.loses_nothing():
+        scaled.apply(model("2", by_keda()))
+        assert scaled.wait_for_end("2", 300).outcome is Outcome.PROMOTED
+        until(lambda: replicas(kubectl)["1"] == 0, "the old one's end", 60)
+    assert min(kept[:-1]) >= before
+    assert set(by_revision(kubectl, "scaledobjects")) == {candidate}
+
+
+def measured(autoscaler: Manifest) -> float:
+    """Return the value per replica that an autoscaler measured last; 0: none yet."""
+    found = autoscaler.get("status", {}).get("currentMetrics") or [{}]
+    text = str(found[0].get("external", {}).get("current", {}).get("averageValue", "0"))
+    return float(text.removesuffix("m")) / (1000 if text.endswith("m") else 1)
+
+
+@pytest.mark.usefixtures("with_keda")
+def test_while_keda_is_down_a_rollout_goes_on_with_the_last_numbers(
+    scaled: Deployed, steady: Client, kubectl: Kubectl
+) -> None:
+    before = replicas(kubectl)["2"]
+    keda.scale_operator(kubectl, 0)
+    try:
+        said = scaled.wait_for(lambda s: claim(s)[0] == "False", "the condition", 120)
+        assert claim(said)[1] == "FailedGetExternalMetric"
+        with steady.loses_nothing():
+            scaled.apply(model("3", by_keda()))
+            assert scaled.wait_for_end("3", 300).outcome is Outcome.PROMOTED
+        assert replicas(kubectl)["3"] >= before
+        until(lambda: replicas(kubectl)["2"] == 0, "the old one's end", 90)
+    finally:
+        keda.scale_operator(kubectl, 1)
+        keda.wait(kubectl)
+    scaled.wait_for(lambda s: claim(s)[:2] == ("True", "Measured"), "KEDA again", 180)
+    until(lambda: len(by_revision(kubectl, "scaledobjects")) == 1, "the old one let go", 60)
+
+
+@pytest.mark.usefixtures("with_keda")
+@pytest.mark.parametrize(
+    ("broken", "reason", "words"),
+    [
+        pytest.param(
+            {"serverAddress": None},
+            "ScaledObjectCheckFailed",
+            "serverAddress",
+            id="a setting is missing",
+        ),
+        pytest.param(
+            {"query": 'sum(nothing{of="{{revision}}"})', "ignoreNullValues": "false"},
+            "FailedGetExternalMetric",
+            "external metric",
+            id="the query finds nothing",
+        ),
+    ],
+)
+def test_a_broken_trigger_keeps_the_replicas_and_is_told(
+    scaled: Deployed,
+    kubectl: Kubectl,
+    broken: Mapping[str, str | None],
+    reason: str,
+    words: str,
+) -> None:
+    before = replicas(kubectl)
+    scaled.apply(model("3", by_keda(**broken)))
+    said = scaled.wait_for(lambda s: claim(s)[1] == reason, "the condition", 120)
+    assert words in claim(said)[2]
+    assert replicas(kubectl) == before
+
+    scaled.apply(model("3", by_keda()))
+    scaled.wait_for(lambda s: claim(s)[:2] == ("True", "Measured"), "KEDA again", 120)
