@@ -96,6 +96,31 @@ async def test_requests_wait_for_a_replica_over_http_and_grpc(
     assert [answer.result().model_name for answer in answers] == ["digits"] * 10
 
 
+async def test_requests_over_plain_http_2_wait_as_well(
+    router: Router, models: tuple[Model, Model], tmp_path: Path
+) -> None:
+    await fall_asleep(router, models[0])
+    url = f"{router.url}/v2/models/digits/infer"
+    large = tmp_path / "large"
+    large.write_bytes(b"x" * 2 * HELD_BYTES)
+    clients = [await start_curl("--data", body, url) for body in ("{}", "{}", f"@{large}")]
+    await until("all of them wait", lambda: waiting(router, 3))
+    router.serve(models[0])
+
+    answers = [await client.communicate() for client in clients]
+    assert answers == [(b'{"model_name": "digits"} over HTTP/2: 200', None)] * 3
+    lengths = [headers["Content-Length"] for headers in models[0].headers_seen]
+    assert sorted(lengths) == ["2", "2", str(2 * HELD_BYTES)]
+
+
+async def start_curl(*words: str) -> asyncio.subprocess.Process:
+    """Send requests over HTTP/2 without TLS and without an upgrade, as gRPC does."""
+    return await asyncio.create_subprocess_exec(
+        "curl", "--silent", "--http2-prior-knowledge", "--write-out",
+        " over HTTP/%{http_version}: %{http_code}", *words, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
 async def test_awake_again_nothing_waits_and_nothing_is_said(
     router: Router, models: tuple[Model, Model]
 ) -> None:
@@ -207,8 +232,12 @@ async def test_what_waits_takes_little_memory_however_large_it_is(
         await until("all of them wait", lambda: waiting(router, 20))
         await until("Envoy takes no more", lambda: rests(router))
         assert await allocated(router) - before < 20 * MOST_BYTES
+
         for each in [*tasks, *calls]:
             each.cancel()
+        # A channel that is closed over calls which have not ended waits for the end of their hold.
+        await asyncio.gather(*tasks, *calls, return_exceptions=True)
+        await until("what came over HTTP/2 gives its places back", lambda: waiting(router, 10))
 
 
 LARGE = 16 * 2**20
