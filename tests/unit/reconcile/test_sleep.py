@@ -2,11 +2,15 @@
 
 import pytest
 from slipway.api import kinds, names
+from slipway.api.times import to_wire
 from slipway.render.router import HOLDING_VERSION, AgentMark
 
 from tests.fakes.cluster import Trouble, Write
+from tests.fakes.controllers import is_ready
+from tests.fakes.pairs import FakeComparer, Order
+from tests.unit.reconcile.test_rollouts import GOLDEN, check_jobs
 from tests.unit.reconcile.test_scaling import replicas
-from tests.unit.reconcile.world import OperatorWorld
+from tests.unit.reconcile.world import NAMESPACE, OperatorWorld
 from tests.unit.worlds import Killed
 
 SLEEPS = {"minReplicas": 0, "idleSeconds": 60}
@@ -99,6 +103,95 @@ async def test_a_bad_version_from_zero_is_found_by_requests_that_were_held() -> 
     world.controllers.traffic = 0
     await world.until(lambda: is_asleep(world))
     assert world.controllers.lost == {}
+
+
+@pytest.mark.parametrize("traffic", [0, 100])
+async def test_a_golden_set_judges_from_zero_before_a_request_that_was_held_is_answered(
+    traffic: int,
+) -> None:
+    world = await asleep()
+    world.controllers.faults["2"] = "golden"
+    world.controllers.traffic = traffic
+    await world.ask_for("2", scaling=SLEEPS, **GOLDEN)
+    await world.until(lambda: bool(check_jobs(world)))
+    assert awake(world) == {"1", "2"}, "the check asks both"
+    await world.until(lambda: bool(world.status().get("rejected")))
+    assert answered(world) == ({"1"} if traffic else set())
+
+    world.controllers.traffic = 0
+    await world.until(lambda: is_asleep(world))
+    assert world.outcomes()[-1] == ("2", "RejectedByGoldenSet")
+    assert world.controllers.lost == {}
+
+
+async def test_a_golden_set_lets_a_good_candidate_go_on_from_zero() -> None:
+    world = await asleep()
+    world.controllers.traffic = 100
+    await world.ask_for("2", scaling=SLEEPS, rollout=UNJUDGED, **GOLDEN)
+    await world.until(lambda: bool(check_jobs(world)))
+    assert answered(world) <= {"1"}
+    await world.until(lambda: world.serving() == "2")
+    world.controllers.traffic = 0
+    await world.until(lambda: is_asleep(world))
+    assert world.outcomes()[-1] == ("2", "Promoted")
+    assert world.controllers.lost == {}
+
+
+@pytest.mark.parametrize(
+    ("worse", "outcome", "serves"), [(30, "RejectedByShadow", "1"), (0, "Promoted", "2")]
+)
+async def test_a_candidate_from_zero_is_judged_on_copies_of_what_was_held(
+    worse: int, outcome: str, serves: str
+) -> None:
+    world = await asleep()
+    compare_answers(world, worse=worse)
+    world.controllers.traffic = 100
+    await world.ask_for("2", scaling=SLEEPS, rollout={"shadow": {"mode": "On"}})
+    await world.until(lambda: world.stage() == "Shadowing")
+    assert awake(world) == {"1", "2"}
+    assert answered(world) == {"1"}, "copies answer nobody"
+
+    await world.until(lambda: world.stage() == "Idle")
+    assert world.outcomes()[-1] == ("2", outcome)
+    assert answered(world) == {"1", serves}
+    world.controllers.traffic = 0
+    await world.until(lambda: is_asleep(world))
+    assert replicas(world)[serves] == 0
+    assert world.controllers.lost == {}
+
+
+def awake(world: OperatorWorld) -> set[str]:
+    """Return the versions that could answer."""
+    pods = world.api.list(kinds.POD, NAMESPACE, {names.LABEL_COMPONENT: names.COMPONENT_SERVER})
+    return {pod["metadata"]["labels"][names.LABEL_VERSION] for pod in pods if is_ready(pod)}
+
+
+def answered(world: OperatorWorld) -> set[str]:
+    """Return the versions that users were answered by."""
+    keys = world.controllers.served
+    return {world.controllers.version_of(NAMESPACE, revision) for *_, revision in keys}
+
+
+def compare_answers(world: OperatorWorld, *, worse: int) -> None:
+    """Have each comparer compare a hundred answers per second, of which so many fail."""
+    comparers = {
+        pod["status"]["podIP"]: FakeComparer(pod["metadata"]["name"]) for pod in world.proxies()
+    }
+    world.pairs.comparers = comparers
+
+    def compare() -> None:
+        shadow = world.find(kinds.MODEL_ROUTE)["spec"].get("shadow")
+        now = world.clock.now()
+        for comparer in comparers.values():
+            comparer.write(now)
+            if shadow is None:
+                comparer.give(None)
+                continue
+            stable = world.status()["stable"]["revision"]
+            comparer.give(Order("digits", stable, shadow["revision"], to_wire(now)))
+            comparer.compare(100, worse=worse)
+
+    world.controllers.others.append(compare)
 
 
 class KilledAtWrite(Trouble):
