@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ class Write:
     namespace: str
     name: str
     at: str
+    ended_at: float
+    """Unix time of the answer."""
 
     def __str__(self) -> str:
         return f"{self.at} {self.verb} {self.resource} {self.namespace}/{self.name}"
@@ -60,4 +63,5 @@ def _write(event: dict[str, Any]) -> Write:
         namespace=about.get("namespace", ""),
         name=about.get("name", ""),
         at=event["requestReceivedTimestamp"],
+        ended_at=datetime.fromisoformat(event["stageTimestamp"]).timestamp(),
     )

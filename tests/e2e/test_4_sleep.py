@@ -1,13 +1,16 @@
-"""A model of which nothing runs while nobody asks: woken by a burst, and rolled out from zero."""
+"""Models of which nothing runs while nobody asks: woken by a burst, and rolled out from zero."""
 
 import json
 import os
-import statistics
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
+from statistics import median
 
 import pytest
 from slipway.api.conditions import ConditionType
+from slipway.api.modeldeployment import ModelDeploymentStatus
 from slipway.api.names import (
     CLIENT_GRPC_PORT,
     CLIENT_HTTP_PORT,
@@ -17,20 +20,22 @@ from slipway.api.names import (
     revision_name,
 )
 
+from tests.bench.table import Figure, format_table
+from tests.e2e.audit import AuditLog
 from tests.e2e.clients import Plan, StartLoad
 from tests.e2e.deployed import Deployed, Follow
 from tests.e2e.figures import Figures
-from tests.e2e.objects import NAMESPACE, Model
+from tests.e2e.objects import NAMESPACE, Model, step
 from tests.kubectl import Kubectl, Manifest, until
 from tests.models.digits import PIXELS
 from tests.models.server import NAME as FILE_SERVER
 
 pytestmark = pytest.mark.e2e
 
-NAME = "sleeper"
-SLEEPS: Manifest = {"minReplicas": 0, "idleSeconds": 10}
 TIMES = int(os.environ.get("SLIPWAY_SLEEPS", "1"))
 """Sleeps and wakings; `make bench-sleep` asks for a hundred."""
+SLEEPERS = min(5, TIMES)
+"""Models that sleep and wake at the same time."""
 LONGEST = 240.0
 """Seconds in which a model falls asleep, or wakes, on two busy cores."""
 BURST = 8
@@ -67,73 +72,105 @@ ANSWERS = ["HTTP 200"] * BURST + ["gRPC 0801"] * BURST
 """0801 is a ServerReadyResponse that says ready."""
 
 
-def model(version: str) -> Model:
-    return Model(name=NAME, version=version, mode="Fetch", scaling=SLEEPS, golden=True)
+@dataclass(frozen=True, slots=True)
+class Waking:
+    """What a burst of requests was answered, and when things happened, in Unix time."""
+
+    answers: list[str]
+    began_at: float
+    """The first request was sent."""
+    decided_at: float
+    """The operator decided to run a replica, by its own clock."""
+    scaled_at: float | None
+    """The API server had that in the Deployment, by its own clock; None: it keeps no audit log."""
+    answered_at: float
+    """The last answer came."""
+
+    @property
+    def lost(self) -> int:
+        return len(ANSWERS) - sum(given in ANSWERS for given in self.answers)
+
+
+def model(name: str, version: str) -> Model:
+    scaling = {"minReplicas": 0, "idleSeconds": 10}
+    return Model(
+        name=name, version=version, mode="Fetch", scaling=scaling, golden=True, steps=(step(50),)
+    )
 
 
 @pytest.fixture(scope="module")
-def sleeper(follow: Follow, kubectl: Kubectl) -> Iterator[Deployed]:
-    """A model that has just fallen asleep."""
-    deployed = follow(NAME)
-    deployed.apply(model("1"))
-    deployed.wait_for_end("1")
-    falls_asleep(kubectl, deployed)
-    yield deployed
-    kubectl.run("delete", "modeldeployment", NAME, "-n", NAMESPACE, "--ignore-not-found")
+def sleepers(follow: Follow, kubectl: Kubectl) -> Iterator[list[Deployed]]:
+    """Models that have just fallen asleep."""
+    followed = [follow(f"sleeper-{number}") for number in range(SLEEPERS)]
+    for each in followed:
+        each.apply(model(each.name, "1"))
+    for each in followed:
+        each.wait_for_end("1", LONGEST)
+    for each in followed:
+        falls_asleep(kubectl, each)
+    yield followed
+    for each in followed:
+        words = ("delete", "modeldeployment", each.name, "-n", NAMESPACE, "--ignore-not-found")
+        kubectl.run(*words)
 
 
-def falls_asleep(kubectl: Kubectl, deployed: Deployed) -> None:
-    until(lambda: not pods(kubectl), "no pod", LONGEST)
-    name = revision_name(NAME, deployed.stable_revision)
-    found = kubectl.get(NAMESPACE, "deployment", name) or {}
-    assert found["spec"]["replicas"] == 0
-    deployed.wait_for(lambda status: ready(status) == ("True", "Asleep"), "what is said", 30)
+def falls_asleep(kubectl: Kubectl, deployed: Deployed, *, to_nothing: bool = True) -> None:
+    """Wait until no replica is asked for, and until none is left."""
+    name = revision_name(deployed.name, deployed.stable_revision)
+    deployed.wait_for(lambda status: ready(status) == ("True", "Asleep"), "its sleep", LONGEST)
+    until(lambda: replicas(kubectl, name) == 0, "no replica", 30)
+    if to_nothing:
+        until(lambda: not pods(kubectl, deployed.name), "no pod", LONGEST)
 
 
-def ready(status: object) -> tuple[str, str]:
-    conditions = getattr(status, "conditions", ())
-    found = next(each for each in conditions if each.type == ConditionType.READY)
-    return str(found.status), str(found.reason)
+def ready(status: ModelDeploymentStatus) -> tuple[str, str]:
+    found = next(each for each in status.conditions if each.type == ConditionType.READY)
+    return found.status.value, found.reason
 
 
-def pods(kubectl: Kubectl) -> list[Manifest]:
-    """Return the model's pods, also those that are ending."""
-    selector = f"{LABEL_OWNER}={NAME},{LABEL_COMPONENT}={COMPONENT_SERVER}"
+def replicas(kubectl: Kubectl, name: str) -> int:
+    return int((kubectl.get(NAMESPACE, "deployment", name) or {})["spec"]["replicas"])
+
+
+def pods(kubectl: Kubectl, name: str) -> list[Manifest]:
+    """Return a model's pods, also those that are ending."""
+    selector = f"{LABEL_OWNER}={name},{LABEL_COMPONENT}={COMPONENT_SERVER}"
     return kubectl.items(NAMESPACE, "pods", selector)
 
 
-def send_burst(kubectl: Kubectl) -> list[tuple[str, float, float]]:
+def send_burst(kubectl: Kubectl, name: str) -> list[tuple[str, float, float]]:
     """Return what each request was answered, and when it began and ended."""
     numbers = (CLIENT_HTTP_PORT, CLIENT_GRPC_PORT, BURST, PIXELS)
     words = ("exec", f"deployment/{FILE_SERVER}", "-n", NAMESPACE, "--", "python", "-c")
-    said = kubectl.run(*words, SEND_BURST, NAME, *map(str, numbers), seconds=300)
+    said = kubectl.run(*words, SEND_BURST, name, *map(str, numbers), seconds=300)
     return [(answer, began, ended) for answer, began, ended in json.loads(said)]
 
 
-def test_first_requests_wake_a_model_and_none_is_lost(
-    sleeper: Deployed, kubectl: Kubectl, figures: Figures
-) -> None:
-    decided, answered = [], []
-    for _ in range(TIMES):
-        answers = send_burst(kubectl)
-        assert sorted(answer for answer, _, _ in answers) == ANSWERS
-        first = min(began for _, began, _ in answers)
-        answered.append(max(ended for _, _, ended in answers) - first)
-        decided.append(woken_at(sleeper, first) - first)
-        falls_asleep(kubectl, sleeper)
+def wake(deployed: Deployed, kubectl: Kubectl, audit: AuditLog | None) -> Waking:
+    """Send a burst to a model that is asleep."""
+    mark = audit.mark() if audit is not None else 0
+    answers = send_burst(kubectl, deployed.name)
+    began_at = min(began for _, began, _ in answers)
+    decided_at = woken_at(deployed, began_at)
 
-    figures.seconds["first request to the replica asked for, median"] = statistics.median(decided)
-    figures.seconds["first request to the replica asked for, longest"] = max(decided)
-    figures.seconds["first request to the last answer, median"] = statistics.median(answered)
-    print(f"{TIMES} sleeps and wakings, {TIMES * len(ANSWERS)} requests, 0 lost")
+    workload = revision_name(deployed.name, deployed.stable_revision)
+    writes = audit.writes_of_operator(mark) if audit is not None else []
+    written = (
+        write.ended_at
+        for write in writes
+        if (write.resource, write.name) == ("deployments", workload)
+    )
+    scaled_at = next((at for at in written if at >= decided_at), None)
+
+    answered_at = max(ended for _, _, ended in answers)
+    return Waking([said for said, _, _ in answers], began_at, decided_at, scaled_at, answered_at)
 
 
 def woken_at(deployed: Deployed, since: float) -> float:
     """Return when the operator asked for the first replica, by its own clock."""
 
-    def asked(status: object) -> float | None:
-        stable = getattr(status, "stable", None)
-        scaling = stable.scaling if stable is not None else None
+    def asked(status: ModelDeploymentStatus) -> float | None:
+        scaling = status.stable.scaling if status.stable is not None else None
         at = datetime.fromisoformat(scaling.at).timestamp() if scaling and scaling.at else 0.0
         return at if scaling and scaling.desired and at > since else None
 
@@ -141,14 +178,60 @@ def woken_at(deployed: Deployed, since: float) -> float:
     return min(at for status in deployed.seen if (at := asked(status)) is not None)
 
 
-def test_a_rollout_starts_from_zero_is_judged_and_ends_at_zero(
-    sleeper: Deployed, kubectl: Kubectl, start_load: StartLoad
+def test_first_requests_wake_a_model_and_none_is_lost(
+    sleepers: list[Deployed], kubectl: Kubectl, figures: Figures, found_audit: AuditLog | None
 ) -> None:
-    sleeper.apply(model("2"))
-    plan = Plan(NAME, rate=4.0, timeout_seconds=LONGEST)
-    with start_load(plan) as client, client.loses_nothing():
+    def wake_again_and_again(deployed: Deployed) -> list[Waking]:
+        """Every other burst comes while the last replica is still ending."""
+        found = []
+        for number in range(1, TIMES // SLEEPERS + 1):
+            found.append(wake(deployed, kubectl, found_audit))
+            falls_asleep(kubectl, deployed, to_nothing=number % 2 == 1)
+        return found
+
+    with ThreadPoolExecutor(SLEEPERS) as pool:
+        wakings = [each for found in pool.map(wake_again_and_again, sleepers) for each in found]
+    note(figures, wakings)
+    print(*format_table(table(wakings)), sep="\n")
+    for each in wakings:
+        assert sorted(each.answers) == ANSWERS
+
+
+def note(figures: Figures, wakings: list[Waking]) -> None:
+    answered = [each.answered_at - each.began_at for each in wakings]
+    figures.seconds["first request to the last answer, median"] = median(answered)
+    if scaled := [each.scaled_at - each.decided_at for each in wakings if each.scaled_at]:
+        figures.seconds["waking, decision to the Deployment scaled, longest"] = max(scaled)
+
+
+def table(wakings: list[Waking]) -> Iterator[Figure]:
+    sent = len(wakings) * len(ANSWERS)
+    yield Figure("sleeps and wakings", len(wakings), "", len(wakings), at_least=True)
+    yield Figure(f"  requests lost of {sent}", sum(each.lost for each in wakings), "", 0)
+
+    decided = [each.decided_at - each.began_at for each in wakings]
+    yield Figure("first request -> decision to wake, median", median(decided), "s")
+    yield Figure("  the slowest", max(decided), "s")
+
+    if scaled := [each.scaled_at - each.decided_at for each in wakings if each.scaled_at]:
+        yield Figure("decision to wake -> Deployment scaled, median", median(scaled), "s")
+        yield Figure(f"  the slowest of {len(scaled)}", max(scaled), "s", 1)
+
+    answered = [each.answered_at - each.began_at for each in wakings]
+    yield Figure("first request -> last answer of the burst, median", median(answered), "s")
+    yield Figure("  the slowest", max(answered), "s")
+
+
+def test_a_rollout_starts_from_zero_is_judged_and_ends_at_zero(
+    sleepers: list[Deployed], kubectl: Kubectl, start_load: StartLoad
+) -> None:
+    sleeper = sleepers[0]
+    sleeper.apply(model(sleeper.name, "2"))
+    plan = Plan(sleeper.name, rate=4.0, timeout_seconds=LONGEST)
+    with start_load(plan) as client:
         entry = sleeper.wait_for_end("2")
         assert entry.unjudged is None
+    assert client.load.total.lost == 0, "also of those that were held"
     falls_asleep(kubectl, sleeper)
     assert sleeper.status.stable is not None
     assert sleeper.status.stable.version == "2"
