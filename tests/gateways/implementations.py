@@ -244,19 +244,27 @@ def _with_program(manifest: Manifest) -> Manifest:
         words = container.get("command") or ["envoy-gateway"]
         container["command"] = [f"{MOUNTED}/envoy-gateway", *words[1:]]
         container["volumeMounts"] = [*(container.get("volumeMounts") or ()), MOUNT]
+        for probe in _PROBES:
+            if probe in container:
+                container[probe] |= _PATIENT
     pod["volumes"] = [*(pod.get("volumes") or ()), programs.volume(ENVOY_GATEWAY)]
     return manifest
 
 
 def _envoy_proxy(image: str) -> Manifest:
     """Return how Envoy Gateway makes its data plane: our image, a Service with a known name."""
+    shutdown = [f"{MOUNTED}/envoy-gateway", "envoy", "shutdown"]
+    patient = dict.fromkeys(_PROBES, _PATIENT)
     manager = {
         "name": "shutdown-manager",
         "image": image,
-        "command": [f"{MOUNTED}/envoy-gateway"],
+        "command": shutdown[:1],
+        "lifecycle": {"preStop": {"exec": {"command": shutdown}}},
         "volumeMounts": [MOUNT],
+        **patient,
     }
-    pod = {"containers": [manager], "volumes": [programs.volume(ENVOY_GATEWAY)]}
+    containers = [{"name": "envoy", **patient}, manager]
+    pod = {"containers": containers, "volumes": [programs.volume(ENVOY_GATEWAY)]}
     patch = {"type": "StrategicMerge", "value": {"spec": {"template": {"spec": pod}}}}
     kubernetes = {
         "envoyDeployment": {"container": {"image": image}, "patch": patch},
@@ -301,6 +309,7 @@ IMPLEMENTATIONS = (
 
 _PATIENT = {"periodSeconds": 2, "timeoutSeconds": 10, "failureThreshold": 10}
 """A probe that a busy machine does not fail."""
+_PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 _POD_NAMES: list[Manifest] = [
     {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
     for name, path in (
