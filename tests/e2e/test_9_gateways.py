@@ -34,6 +34,8 @@ RATE = 8.0
 """Requests per second of the loads that must lose nothing."""
 PATIENCE_SECONDS = 60.0
 """For an answer: a busy machine is no fault of a gateway."""
+CALM_SECONDS = 5
+"""Without a failure: the gateway answers again."""
 COUNT = """
 import asyncio, collections, json, sys
 host, port, path = sys.argv[1:4]
@@ -265,15 +267,25 @@ def test_a_gateway_that_goes_in_mid_rollout_is_no_fault_of_the_candidate(
 
         gateway.create_gateway(kubectl)
         model.wait_for(lambda now: said(now) == "GatewayProgrammed", "the gateway again")
-    through_http.load.wait_for(lambda since: since.sent - since.failed > 20, "answers again")
+    answers_again(through_http)
 
     with through_http.loses_nothing():
         model.apply(version(gateway, "4", steps=[step(25)]))
         assert model.wait_for_end("4").outcome is Outcome.PROMOTED
 
 
+def answers_again(client: Client) -> None:
+    """Wait until a while was without failures, and nothing waits that found no gateway."""
+
+    def is_calm() -> bool:
+        last = client.load.records()[-CALM_SECONDS:]
+        return last[-1].in_flight < RATE and not any(each.counts.failed for each in last)
+
+    until(is_calm, "answers again", 3 * PATIENCE_SECONDS)
+
+
 def test_a_gateway_that_does_not_let_the_namespace_in_is_told(
-    gateway: Implementation, model: Deployed, kubectl: Kubectl
+    gateway: Implementation, model: Deployed, kubectl: Kubectl, through_http: Client
 ) -> None:
     gateway.create_private_gateway(kubectl)
     status = model.wait_for(lambda now: said(now) == "NotAllowedByListeners", "the refusal")
@@ -282,6 +294,7 @@ def test_a_gateway_that_does_not_let_the_namespace_in_is_told(
 
     gateway.create_gateway(kubectl)
     model.wait_for(lambda now: said(now) == "GatewayProgrammed", "the gateway again")
+    answers_again(through_http)
 
 
 def test_of_two_with_one_hostname_the_first_keeps_it(
@@ -297,29 +310,56 @@ def test_of_two_with_one_hostname_the_first_keeps_it(
     kubectl.run("delete", "modeldeployment", second.name, "-n", NAMESPACE)
 
 
-def test_a_rule_of_the_user_stays_and_needs_a_grant_for_another_namespace(
-    model: Deployed, kubectl: Kubectl, through_http: Client
+def test_what_the_user_adds_stays_and_needs_a_grant_for_another_namespace(
+    gateway: Implementation, model: Deployed, kubectl: Kubectl, through_http: Client
 ) -> None:
-    rules = route_of(kubectl, model)["spec"]["rules"]
-    elsewhere = {"name": "kubernetes", "namespace": "default", "port": 443}
+    rules = [with_additions(rule) for rule in route_of(kubectl, model)["spec"]["rules"]]
+    elsewhere = {"group": "", "kind": "Service", "name": "kubernetes", "namespace": "default"}
     theirs = {
         "name": "theirs",
         "matches": [{"path": {"type": "Exact", "value": "/theirs"}}],
-        "backendRefs": [elsewhere],
+        "backendRefs": [elsewhere | {"port": 443, "weight": 1}],
     }
     with through_http.loses_nothing():
         patch = json.dumps({"spec": {"rules": [*rules, theirs]}})
         words = ("patch", ROUTES, model.name, "-n", NAMESPACE, "--type=merge", "-p", patch)
         kubectl.run(*words)
         model.wait_for(lambda now: said(now) == "ReferenceNotPermitted", "the refusal")
+        until(lambda: header_added(kubectl, gateway, model) == ADDED, "the filter's header", 60)
 
         kubectl.apply(GRANT)
         model.wait_for(lambda now: said(now) == "GatewayProgrammed", "the grant")
-        names = [rule.get("name") for rule in route_of(kubectl, model)["spec"]["rules"]]
-        assert names == [*(rule["name"] for rule in rules), "theirs"]
+        assert route_of(kubectl, model)["spec"]["rules"] == [*rules, theirs]
     kubectl.run("delete", "referencegrants.gateway.networking.k8s.io", "models", "-n", "default")
 
 
+def with_additions(rule: Manifest) -> Manifest:
+    """Return our rule for HTTP with a match by a header and a filter, and any other as it is."""
+    if rule["name"] != HTTP_RULE:
+        return rule
+    header = {"type": "Exact", "name": "x-company", "value": ADDED}
+    match = {"path": {"type": "PathPrefix", "value": "/theirs/v2"}, "headers": [header]}
+    return rule | {"matches": [*rule["matches"], match], "filters": [FILTER]}
+
+
+def header_added(kubectl: Kubectl, gateway: Implementation, model: Deployed) -> str:
+    """Return what the filter adds to an answer; empty without it."""
+    url = f"http://{gateway.host}:{gateway.port}/v2/models/{model.name}/ready"
+    words = ("exec", f"deployment/{FILE_SERVER}", "-n", NAMESPACE, "--", "python", "-c", ASK_HEADER)
+    return kubectl.run(*words, url).strip()
+
+
+HTTP_RULE = "slipway-http"
+ADDED = "yes"
+FILTER: Manifest = {
+    "type": "ResponseHeaderModifier",
+    "responseHeaderModifier": {"set": [{"name": "x-company", "value": ADDED}]},
+}
+ASK_HEADER = """
+import sys, urllib.request
+with urllib.request.urlopen(sys.argv[1], timeout=60) as answer:
+    print(answer.headers.get("x-company", ""))
+"""
 GRANT: Manifest = {
     "apiVersion": "gateway.networking.k8s.io/v1beta1",
     "kind": "ReferenceGrant",
@@ -334,12 +374,18 @@ GRANT: Manifest = {
 
 
 def test_grpc_may_have_a_route_of_its_own(
-    gateway: Implementation, model: Deployed, start_load: StartLoad, through_http: Client
+    gateway: Implementation,
+    model: Deployed,
+    kubectl: Kubectl,
+    start_load: StartLoad,
+    through_http: Client,
 ) -> None:
     grpc_host = f"{gateway.host}.cluster.local"
     traffic = through(gateway, hostnames=[gateway.host], grpc={"hostnames": [grpc_host]})
     model.apply(version(gateway, "4", steps=[step(25)], traffic=traffic))
     model.wait_for(lambda now: said(now) == "GatewayProgrammed", "both routes")
+    [rule] = [it for it in route_of(kubectl, model)["spec"]["rules"] if it["name"] == HTTP_RULE]
+    assert rule == with_additions(rule | {"matches": rule["matches"][:1]})
 
     address = f"{grpc_host}:{gateway.port}"
     own = plan(gateway, model, "-own", address=address, wire=Wire.GRPC)
