@@ -20,8 +20,14 @@ STALLED_SECONDS = 20.0
 class Departure:
     """Begins once, and ends when clients have moved away and nothing of theirs is in flight."""
 
-    def __init__(self, admin: Admin, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        admin: Admin,
+        leave_seconds: float = LEAVE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._admin = admin
+        self._leave_seconds = leave_seconds
         self._clock = clock
         self._begun = self._answered = 0.0
         """When the pod was told to end, and when Envoy last answered since."""
@@ -69,4 +75,4 @@ class Departure:
         elapsed = self._answered - self._begun
         if elapsed >= LONGEST_REQUEST_SECONDS:
             return f"{in_flight} requests took longer than {LONGEST_REQUEST_SECONDS} s"
-        return "nothing is in flight" if elapsed >= LEAVE_SECONDS and not in_flight else None
+        return "nothing is in flight" if elapsed >= self._leave_seconds and not in_flight else None

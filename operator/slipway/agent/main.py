@@ -44,6 +44,7 @@ from slipway.api.names import AGENT_PORT, HOLDING_VARIABLE, LIVE_PORT_VARIABLE
 from slipway.api.shadow_orders import COMPARER_VARIABLE
 from slipway.errors import SettingsError
 from slipway.render import envoy
+from slipway.render.departure import LEAVE_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,8 @@ class AgentSettings:
     """Whether its Envoy was started with what holding requests takes."""
     live_port: int | None = None
     """Where its Envoy answers the kubelet; None: nowhere."""
+    leave_seconds: float = LEAVE_SECONDS
+    """How long its Envoy serves at least after the pod is told to end."""
 
 
 def settings_from_environment() -> AgentSettings:
@@ -128,7 +131,7 @@ class Agent:
             clock=time.monotonic,
             listen_on=choose_listen_address(),
         )
-        self._departure = Departure(self._admin)
+        self._departure = Departure(self._admin, settings.leave_seconds)
         self._health = Health(self._conductor, self._admin, self._departure)
         self._server = AgentServer(
             settings.proxy.name,

@@ -6,7 +6,6 @@ import os
 import sys
 from pathlib import Path
 
-from slipway.agent import departure
 from slipway.agent.api_server import ApiServer
 from slipway.agent.main import AgentSettings, run_agent
 from slipway.agent.report import ProxyIdentity
@@ -17,7 +16,6 @@ LEAVE_SECONDS = 1
 """In the place of a production's time in which clients move away."""
 
 if __name__ == "__main__":
-    departure.LEAVE_SECONDS = LEAVE_SECONDS
     logging.basicConfig(stream=sys.stderr, level=os.environ.get("LOG_LEVEL", "WARNING"))
     asyncio.run(
         run_agent(
@@ -30,6 +28,7 @@ if __name__ == "__main__":
                 has_comparer=os.environ.get(COMPARER_VARIABLE) == "true",
                 can_hold=os.environ.get(HOLDING_VARIABLE) == "true",
                 live_port=int(os.environ[LIVE_PORT_VARIABLE]),
+                leave_seconds=LEAVE_SECONDS,
             )
         )
     )

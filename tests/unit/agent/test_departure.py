@@ -42,7 +42,7 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def leaving(proxy: Proxy) -> Departure:
-    found = Departure(proxy, proxy.clock)  # type: ignore[arg-type]
+    found = Departure(proxy, clock=proxy.clock)  # type: ignore[arg-type]
     found.begin()
     return found
 
@@ -86,14 +86,14 @@ async def test_an_envoy_that_stands_still_is_not_waited_for() -> None:
 
 async def test_where_only_envoy_is_to_end_nobody_waits() -> None:
     proxy = Proxy(in_flight=1)
-    found = Departure(proxy, proxy.clock)  # type: ignore[arg-type]
+    found = Departure(proxy, clock=proxy.clock)  # type: ignore[arg-type]
     assert await found.wait_idle() == "the pod is not ending"
     assert not found.has_begun
 
 
 async def test_envoys_hook_may_come_before_the_agents() -> None:
     proxy = Proxy()
-    found = Departure(proxy, proxy.clock)  # type: ignore[arg-type]
+    found = Departure(proxy, clock=proxy.clock)  # type: ignore[arg-type]
     waiting = asyncio.create_task(found.wait_idle())
     await asyncio.sleep(0)
     found.begin()

@@ -173,7 +173,14 @@ async def agent_pod(tmp_path: Path) -> AsyncIterator[AgentPod]:
     shadows = Shadows("router-a", tmp_path)
     holding = Holding(lambda _route, _at: None)
     agent = AgentServer(
-        "router-a", unused, admin, unused, lambda: NOON, shadows=shadows, holding=holding
+        "router-a",
+        unused,
+        admin,
+        unused,
+        lambda: NOON,
+        departure=unused,
+        shadows=shadows,
+        holding=holding,
     )
     async with Loopback(agent.application()) as newest, Loopback(web.Application()) as older:
         assert newest.port is not None
