@@ -338,15 +338,16 @@ class Controllers:
             known = told.get(uid)
             newest = metadata["generation"], self._credentials_of(route)
             if known is None or (known["generation"], known["credentials"]) != newest:
-                taken = self._taken(route, pod)
+                taken = self._taken(route, pod, known)
                 if taken is not None:
                     told[uid] = taken
         self.api.put_status(kinds.MODEL_ROUTE, route, {"proxies": list(told.values())})
 
-    def _taken(self, route: Manifest, pod: Manifest) -> Manifest | None:
+    def _taken(self, route: Manifest, pod: Manifest, known: Manifest | None) -> Manifest | None:
         metadata, backends = route["metadata"], route["spec"]["backends"]
+        held = known["effectiveWeights"] if known is not None else {}
         missing = any(
-            entry["weight"]
+            entry["weight"] > held.get(entry["revision"], 0)
             and self.ready_pods(metadata["namespace"], entry["revision"])
             < entry.get("minEndpoints", 0)
             for entry in backends

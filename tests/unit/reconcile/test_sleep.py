@@ -94,6 +94,29 @@ async def test_a_rollout_waits_for_what_serves_to_wake_and_takes_that_for_no_out
     assert world.condition("Reconciling")[1] == "Waking"
 
 
+@pytest.mark.parametrize("capacity", ["Swap", "Auto"])
+async def test_a_swap_of_the_only_place_begins_and_ends_asleep(capacity: str) -> None:
+    world = await asleep()
+    world.controllers.places = 1
+    rollout = UNJUDGED | {"capacity": capacity, "allowGap": "Accepted"}
+    await world.ask_for("2", scaling=SLEEPS, rollout=rollout)
+    await world.until(lambda: world.serving() == "2")
+    await world.until(lambda: is_asleep(world))
+    assert world.outcomes()[-1] == ("2", "Promoted")
+
+
+@pytest.mark.parametrize("capacity", ["Surge", "Swap", "Auto"])
+async def test_what_serves_takes_the_only_place_before_its_candidate_may(capacity: str) -> None:
+    world = await asleep()
+    world.controllers.places = 1
+    world.controllers.traffic = 100  # held until it is awake
+    await world.ask_for("2", scaling=SLEEPS, rollout=UNJUDGED | {"capacity": capacity})
+    await world.until(lambda: "asleep" not in route_of(world)["spec"])
+    await world.live(5)
+    assert world.controllers.waiting == {}
+    assert world.controllers.lost == {}
+
+
 async def test_a_bad_version_from_zero_is_found_by_requests_that_were_held() -> None:
     world = await asleep()
     world.controllers.faults["2"] = "errors"

@@ -3,7 +3,7 @@
 import math
 from datetime import datetime, timedelta
 
-from slipway.api.modeldeployment import CapacityStatus, Scaling, ScalingEngine
+from slipway.api.modeldeployment import Capacity, CapacityStatus, Scaling, ScalingEngine
 from slipway.policy.facts import Facts
 from slipway.policy.rollout.handover import (
     hold_until_measured,
@@ -13,6 +13,8 @@ from slipway.policy.rollout.handover import (
 )
 from slipway.policy.rollout.places import candidate_needs, swap_replicas
 from slipway.policy.rollout.roles import Roles
+from slipway.policy.room import count_placed
+from slipway.policy.scaling.sleep import is_held
 
 TELLING_WEIGHT = 10
 """Percent of the traffic from which a revision's own load tells what more of it will need."""
@@ -86,6 +88,21 @@ def has_rival(facts: Facts) -> bool:
     )
 
 
+def waits_for_waking(facts: Facts, candidate: str | None, *, is_stable_down: bool) -> bool:
+    """Return whether a candidate is not started yet, because what serves has to wake first.
+
+    Where there is one place, whoever is first gets it, and requests are held for who serves. A
+    Swap shares places only with a replica that answers.
+    """
+    if candidate is None or candidate in facts.workloads or is_stable_down:
+        return False
+    rollout, stable = facts.spec.rollout, facts.stable
+    if stable is None or not is_held(facts) or rollout.recreates:
+        return False
+    is_swap = rollout.capacity is Capacity.SWAP
+    return not (facts.ready(stable) if is_swap else count_placed(facts, stable))
+
+
 def replica_floors(facts: Facts, roles: Roles) -> dict[str, int]:
     """Return the replicas below which the rollout needs no engine's opinion.
 
@@ -143,6 +160,8 @@ def desired_replicas(facts: Facts, roles: Roles, now: datetime) -> dict[str, int
         live = swap_replicas(facts, roles, roles.capacity)
     else:
         live = _live_replicas(facts, roles)
+    if waits_for_waking(facts, roles.candidate, is_stable_down=roles.is_stable_down):
+        live.pop(roles.candidate or "", None)
     left: dict[str, int] = {}
     for name, workload in facts.workloads.items():
         if name not in live:

@@ -6,7 +6,7 @@ from slipway.api.modeldeployment import Stage
 from slipway.api.reasons import Reason
 from slipway.policy.container_evidence import why_not_ready
 from slipway.policy.download import describe_download
-from slipway.policy.rollout.capacity import start_needs
+from slipway.policy.rollout.capacity import start_needs, waits_for_waking
 from slipway.policy.rollout.checking import check
 from slipway.policy.rollout.climb import next_weight
 from slipway.policy.rollout.deadline import deadline_passed, give_up_start
@@ -32,6 +32,10 @@ def start(draft: Draft) -> Draft:
     if deadline_passed(draft) or is_gap_too_long(draft):
         return give_up_start(draft)
 
+    waking = "waiting for the revision that serves to wake"
+    if waits_for_waking(draft.facts, draft.candidate, is_stable_down=draft.is_stable_down):
+        return draft.enter(Stage.STARTING, Reason.WAKING, waking, requeue_after=READY_POLL)
+
     late = find_late_swap(draft)
     if late is not None:
         return give_up_swap(draft, late)
@@ -47,6 +51,5 @@ def start(draft: Draft) -> Draft:
             message += describe_download(draft.facts)
         return draft.enter(Stage.STARTING, why.reason, message, requeue_after=READY_POLL)
     if is_held(draft.facts) and not draft.is_stable_down:
-        text = "waiting for the revision that serves to wake"
-        return draft.enter(Stage.STARTING, Reason.WAKING, text, requeue_after=READY_POLL)
+        return draft.enter(Stage.STARTING, Reason.WAKING, waking, requeue_after=READY_POLL)
     return check(draft)

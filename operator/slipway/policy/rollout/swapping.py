@@ -12,7 +12,7 @@ from slipway.api.modeldeployment import Capacity, CapacityStatus, Gap, Outcome, 
 from slipway.api.reasons import Reason, shortened
 from slipway.api.times import from_wire, to_wire
 from slipway.policy.container_evidence import why_not_ready
-from slipway.policy.rollout.capacity import full_capacity
+from slipway.policy.rollout.capacity import full_capacity, waits_for_waking
 from slipway.policy.rollout.deadline import limit_wait
 from slipway.policy.rollout.draft import Agreed, Answer, Draft, Held
 from slipway.policy.rollout.places import candidate_needs
@@ -49,6 +49,8 @@ def plan_swap(draft: Draft) -> CapacityStatus | None:
     """Return the places to share; None: there is room, or nothing may be taken from stable."""
     facts, rollout = draft.facts, draft.spec.rollout
     if draft.stable is None or rollout.capacity is Capacity.SURGE or rollout.switches_once:
+        return None
+    if waits_for_waking(facts, draft.candidate, is_stable_down=draft.is_stable_down):
         return None
     missing = ""
     if rollout.capacity is Capacity.AUTO:
