@@ -321,16 +321,20 @@ def test_what_the_user_adds_stays_and_needs_a_grant_for_another_namespace(
         "backendRefs": [elsewhere | {"port": 443, "weight": 1}],
     }
     with through_http.loses_nothing():
-        patch = json.dumps({"spec": {"rules": [*rules, theirs]}})
-        words = ("patch", ROUTES, model.name, "-n", NAMESPACE, "--type=merge", "-p", patch)
-        kubectl.run(*words)
+        set_rules(kubectl, model, [*rules, theirs])
         model.wait_for(lambda now: said(now) == "ReferenceNotPermitted", "the refusal")
         until(lambda: header_added(kubectl, gateway, model) == ADDED, "the filter's header", 60)
 
         kubectl.apply(GRANT)
         model.wait_for(lambda now: said(now) == "GatewayProgrammed", "the grant")
         assert route_of(kubectl, model)["spec"]["rules"] == [*rules, theirs]
+        set_rules(kubectl, model, rules)
     kubectl.run("delete", "referencegrants.gateway.networking.k8s.io", "models", "-n", "default")
+
+
+def set_rules(kubectl: Kubectl, model: Deployed, rules: list[Manifest]) -> None:
+    patch = json.dumps({"spec": {"rules": rules}})
+    kubectl.run("patch", ROUTES, model.name, "-n", NAMESPACE, "--type=merge", "-p", patch)
 
 
 def with_additions(rule: Manifest) -> Manifest:
