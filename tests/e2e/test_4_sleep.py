@@ -93,9 +93,7 @@ class Waking:
 
 def model(name: str, version: str) -> Model:
     scaling = {"minReplicas": 0, "idleSeconds": 10}
-    return Model(
-        name=name, version=version, mode="Fetch", scaling=scaling, golden=True, steps=(step(50),)
-    )
+    return Model(name=name, version=version, scaling=scaling, golden=True, steps=(step(50),))
 
 
 @pytest.fixture(scope="module")

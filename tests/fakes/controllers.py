@@ -40,9 +40,11 @@ class Servers:
     """Fits `slipway.reconcile.ports.ServerSource`: Tritons with the same load, or none."""
 
     load: ServerLoad | None = None
+    asked: set[tuple[str, str]] = field(default_factory=set)
+    """Addresses, and the models that they were asked about."""
 
     async def read_load(self, address: str, model: str) -> ServerLoad | None:
-        del address, model
+        self.asked.add((address, model))
         return self.load
 
 

@@ -121,6 +121,8 @@ class PodFact:
     """Its init container fetches the model now."""
     ended: bool = False
     """It is over, and holds nothing of its node any more: evicted, or completed."""
+    model: str | None = None
+    """Name of its ModelDeployment: another one of the same bytes has revisions of the same name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ def observe_cached(cache: Cache, md: ModelDeployment) -> Children:
     pods = [
         pod
         for pod in cache.in_namespace(kinds.POD, meta.namespace, object)
-        if (isinstance(pod, PodFact) and pod.revision in revision_names)
+        if (isinstance(pod, PodFact) and pod.model == meta.name and pod.revision in revision_names)
         or (isinstance(pod, JobPod) and pod.job in jobs)
     ]
 

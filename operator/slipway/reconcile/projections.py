@@ -304,6 +304,7 @@ def _project_pod(manifest: Manifest) -> PodFact | JobPod:
         needs=needs,
         fetches=_is_running(containers.get("fetch", {})),
         ended=status.get("phase") in {"Failed", "Succeeded"},
+        model=labels.get(names.LABEL_OWNER),
     )
 
 

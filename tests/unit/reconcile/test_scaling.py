@@ -80,6 +80,21 @@ async def test_a_load_step_is_followed_within_seconds_and_left_on_evidence() -> 
     assert scaling(world)["current"] == 1
 
 
+async def test_two_models_of_the_same_bytes_are_each_scaled_on_servers_of_their_own() -> None:
+    world = OperatorWorld()
+    for name in ("digits", "copy"):
+        await world.ask_for("1", name=name, scaling=BUILTIN)
+    await world.until(lambda: world.status("copy").get("stable") is not None)
+    first, second = (world.status(name)["stable"]["revision"] for name in ("digits", "copy"))
+    assert first == second
+
+    world.controllers.servers.asked.clear()
+    await world.live(10)
+    asked = world.controllers.servers.asked
+    assert {model for _, model in asked} == {"digits", "copy"}
+    assert all(address.startswith(f"{NAMESPACE}/{model}-") for address, model in asked)
+
+
 async def test_at_rest_a_scaled_object_reads_and_writes_nothing() -> None:
     world = await serving(BUILTIN, 10)
     await world.live(120)
