@@ -9,6 +9,9 @@ from tests.e2e.operators import Operators
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("quiet", "unharmed")]
 
+HOLD = 10
+"""Seconds in which a stage that was seen is still there when the operators die: far more than it
+takes. What follows is waited for by nobody, so it need not be longer than a change of leaders."""
 FORWARD: list[tuple[Stage, int | None]] = [
     (Stage.PACKAGING, None),
     (Stage.STARTING, None),
@@ -38,8 +41,8 @@ def test_a_rollout_whose_operators_are_killed_in_every_stage_ends_the_same(
         Model(
             version="killed",
             golden=True,
-            steps=[step(25, hold=20), step(50, hold=20)],
-            bake_seconds=20,
+            steps=[step(25, hold=HOLD), step(50, hold=HOLD)],
+            bake_seconds=HOLD,
         )
     )
     for stage, weight in FORWARD:

@@ -47,6 +47,7 @@ OURS = "app.kubernetes.io/managed-by=slipway"
 def chooses_users(files: Kubectl, operators: Operators) -> Iterator[Kubectl]:
     """The release on a cluster that gives users to pods, and refuses those that name their own."""
     kubectl = files
+    kubectl.delete_namespace(NAMESPACE)
     namespace = restricted_namespace(NAMESPACE)
     namespace["metadata"]["labels"] |= USERS
     kubectl.apply(namespace, *policies(), *what_the_pod_names())
@@ -57,7 +58,7 @@ def chooses_users(files: Kubectl, operators: Operators) -> Iterator[Kubectl]:
 
     yield kubectl
 
-    kubectl.delete_namespace(NAMESPACE)
+    kubectl.delete_namespace(NAMESPACE, wait_seconds=0)
     kubectl.run("label", "namespace", helm.NAMESPACE, *(f"{name}-" for name in USERS))
     for policy in policies():
         kubectl.run("delete", policy["kind"].lower(), policy["metadata"]["name"])
