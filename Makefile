@@ -15,7 +15,7 @@ LANES ?= 4
 ON_CLUSTER = -n $(LANES) --dist loadscope -W default::ResourceWarning --durations=12
 CHECKS := check-generated lint type test-unit
 # They have targets of their own.
-EXTRAS := capacity gateways keda large notifications release stores
+EXTRAS := capacity drains gateways keda large notifications release stores
 SPACE := $(subst ,, )
 WITHOUT_EXTRAS := -m "not ($(subst $(SPACE), or ,$(EXTRAS)))"
 BENCH_ARGS ?=
@@ -251,6 +251,11 @@ gateways: $(SETUP) ## Contour and Envoy Gateway before the router: splits, 100 w
 soak: $(SETUP) ## Good and bad versions in turn, under load and disturbances (SOAK_ARGS="--promotions 3 --rollbacks 3"; after make cluster images; hours)
 	$(call step,soak)
 	@$(BIN)/python -m tests.soak $(SOAK_ARGS)
+
+.PHONY: drains
+drains: $(SETUP) ## What is in flight while router pods roll, Envoy is upgraded, agents and Triton end (after make cluster images install; half an hour)
+	$(call step,drains: every kind of client through every kind of end)
+	@$(BIN)/python -m pytest tests/e2e -m drains -v -s $(PYTEST_ARGS)
 
 .PHONY: capacity
 capacity: $(SETUP) ## Rollouts where no second place is free: accelerators, a quota, a node that goes away (after make cluster images install)

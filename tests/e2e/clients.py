@@ -11,7 +11,7 @@ from tests.e2e.figures import Figures
 from tests.e2e.objects import CANDIDATE_HEADER, NAMESPACE
 from tests.install import release
 from tests.kubectl import Kubectl, KubectlError
-from tests.load.plan import LoadPlan, Wire
+from tests.load.plan import GRPC_WIRES, LoadPlan, Wire
 from tests.load.pod import Load
 from tests.load.record import Record, Totals
 from tests.models.digits import PIXELS, Images
@@ -53,6 +53,10 @@ class Plan:
     """host:port of a gateway; empty: the Service of the ModelDeployment."""
     timeout_seconds: float = 15.0
     """Of one request."""
+    body_bytes: int = 0
+    """Of a large body."""
+    answer_seconds: float = 0.0
+    """How long the answers take that are asked for."""
 
     @property
     def pod(self) -> str:
@@ -61,7 +65,7 @@ class Plan:
 
     def for_pod(self, images: Images) -> LoadPlan:
         """Return what the pod is told."""
-        port = CLIENT_HTTP_PORT if self.wire is Wire.HTTP else CLIENT_GRPC_PORT
+        port = CLIENT_GRPC_PORT if self.wire in GRPC_WIRES else CLIENT_HTTP_PORT
         return LoadPlan(
             address=self.address or f"{self.name}:{port}",
             model=self.name,
@@ -71,6 +75,8 @@ class Plan:
             rate=self.rate,
             seconds=LONGEST_SECONDS,
             timeout_seconds=self.timeout_seconds,
+            body_bytes=self.body_bytes,
+            answer_seconds=self.answer_seconds,
         )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.load.ledger import Ledger
+from tests.load.patient_senders import BodySender, IdleSender, LastingSender, TicksSender
 from tests.load.plan import LoadPlan, Wire, read_plan
 from tests.load.record import Record
 from tests.load.senders import GrpcSender, HttpSender, Sender, StreamSender
@@ -20,6 +21,10 @@ SENDERS: dict[Wire, Callable[[LoadPlan], Sender]] = {
     Wire.HTTP: HttpSender,
     Wire.GRPC: GrpcSender,
     Wire.STREAM: StreamSender,
+    Wire.BODY: BodySender,
+    Wire.LASTING: LastingSender,
+    Wire.IDLE: IdleSender,
+    Wire.TICKS: TicksSender,
 }
 FORGIVEN_SECONDS = 2.0
 """Sends that are later than this are left out: a machine that slept owes no burst."""
@@ -92,9 +97,18 @@ def print_record(record: Record) -> None:
     sys.stdout.flush()
 
 
+def make_sender(plan: LoadPlan) -> Sender:
+    """Return what sends this plan's requests."""
+    if plan.wire is not Wire.HTTP2:
+        return SENDERS[plan.wire](plan)
+    from tests.load.http2 import Http2Sender  # noqa: PLC0415 -- its library is in few pods
+
+    return Http2Sender(plan)
+
+
 async def run_plan(plan: LoadPlan) -> None:
     """Run the load that `plan` describes."""
-    async with SENDERS[plan.wire](plan) as sender:
+    async with make_sender(plan) as sender:
         client = Client(sender, plan)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -13,6 +13,18 @@ class Wire(StrEnum):
     GRPC = "GRPC"
     STREAM = "STREAM"
     """Messages on gRPC streams that stay open for a few seconds."""
+    HTTP2 = "HTTP2"
+    BODY = "BODY"
+    """Large bodies over HTTP/1.1."""
+    LASTING = "LASTING"
+    """HTTP/1.1 requests whose answers take long."""
+    IDLE = "IDLE"
+    """HTTP/1.1 on connections that are idle for long between two requests."""
+    TICKS = "TICKS"
+    """gRPC streams of one message and many answers, in the course of some time."""
+
+
+GRPC_WIRES = frozenset({Wire.GRPC, Wire.STREAM, Wire.TICKS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +47,10 @@ class LoadPlan:
     """The load ends by itself after this time."""
     timeout_seconds: float = 15.0
     """A request without a complete answer by then is a failed one."""
+    body_bytes: int = 0
+    """Of a large body."""
+    answer_seconds: float = 0.0
+    """How long the answers take that are asked for."""
     headers: dict[str, str] = field(default_factory=dict)
     """Sent with every request."""
 

@@ -1,18 +1,34 @@
 """Starts the client in a pod, follows its records, stops it."""
 
+import base64
+import importlib
+import io
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.kubectl import POD_SECURITY, RESTRICTED, Kubectl, Manifest, until
-from tests.load.plan import LoadPlan
+from tests.load.plan import LoadPlan, Wire
 from tests.load.record import Record, Totals, parse_line
 
-SOURCES = ("__init__.py", "client.py", "ledger.py", "plan.py", "record.py", "senders.py")
+SOURCES = (
+    "__init__.py",
+    "client.py",
+    "http2.py",
+    "ledger.py",
+    "patient_senders.py",
+    "plan.py",
+    "record.py",
+    "senders.py",
+)
+LIBRARIES = ("h2", "hpack", "hyperframe")
+"""Pure Python that no image has, for those who speak HTTP/2."""
+ZIPPED = "libraries.zip"
 CODE = "/srv/load"
 START_SECONDS = 90.0
 RECONNECT_SECONDS = 1.0
@@ -166,7 +182,11 @@ def render_load(namespace: str, name: str, image: str, plan: LoadPlan) -> list[M
     files = {source: (here / source).read_text() for source in SOURCES}
     places = [{"key": source, "path": f"tests/load/{source}"} for source in SOURCES]
     plan_place = {"key": "plan.json", "path": "plan.json"}
-    volume = {"name": "code", "configMap": {"name": name, "items": [*places, plan_place]}}
+    zipped = zip_libraries() if plan.wire is Wire.HTTP2 else b""
+    binary = {ZIPPED: base64.b64encode(zipped).decode()} if zipped else {}
+    library_places = [{"key": key, "path": key} for key in binary]
+    items = [*places, plan_place, *library_places]
+    volume = {"name": "code", "configMap": {"name": name, "items": items}}
 
     return [
         {
@@ -174,6 +194,7 @@ def render_load(namespace: str, name: str, image: str, plan: LoadPlan) -> list[M
             "kind": "ConfigMap",
             "metadata": metadata,
             "data": files | {"plan.json": plan.to_json()},
+            "binaryData": binary,
         },
         {
             "apiVersion": "v1",
@@ -191,12 +212,24 @@ def render_load(namespace: str, name: str, image: str, plan: LoadPlan) -> list[M
     ]
 
 
+def zip_libraries() -> bytes:
+    """Return the libraries as an archive that Python imports from."""
+    raw = io.BytesIO()
+    with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in LIBRARIES:
+            folder = Path(str(importlib.import_module(name).__file__)).parent
+            for file in sorted(folder.rglob("*.py")):
+                archive.write(file, file.relative_to(folder.parent))
+    return raw.getvalue()
+
+
 def _container(image: str) -> Manifest:
     return {
         "name": "load",
         "image": image,
         "command": ["python", "-m", "tests.load.client", f"{CODE}/plan.json"],
         "workingDir": CODE,
+        "env": [{"name": "PYTHONPATH", "value": f"{CODE}:{CODE}/{ZIPPED}"}],
         "resources": {"requests": {"cpu": "20m", "memory": "96Mi"}},
         "securityContext": RESTRICTED,
         "volumeMounts": [{"name": "code", "mountPath": CODE, "readOnly": True}],

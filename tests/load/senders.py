@@ -48,8 +48,11 @@ class Sender(Protocol):
 class HttpSender:
     """Sends JSON requests, encoded beforehand; aiohttp drops connections that say `close`."""
 
-    def __init__(self, plan: LoadPlan) -> None:
+    def __init__(self, plan: LoadPlan, *, kept_seconds: float = 15.0) -> None:
+        """Idle connections are kept for so long; by default as long as aiohttp keeps them."""
         self._plan = plan
+        self._kept_seconds = kept_seconds
+        self._headers = {"content-type": "application/json"}
         self._url = f"http://{plan.address}/v2/models/{plan.model}/infer"
         self._bodies = [http_body(plan.input, image) for image in plan.images]
         self._session: aiohttp.ClientSession | None = None
@@ -74,9 +77,11 @@ class HttpSender:
     async def __aenter__(self) -> Self:
         """Open connections."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=CONNECTIONS, ttl_dns_cache=300),
+            connector=aiohttp.TCPConnector(
+                limit=CONNECTIONS, ttl_dns_cache=300, keepalive_timeout=self._kept_seconds
+            ),
             timeout=aiohttp.ClientTimeout(total=self._plan.timeout_seconds),
-            headers={"content-type": "application/json", **self._plan.headers},
+            headers={**self._headers, **self._plan.headers},
         )
         return self
 
@@ -107,10 +112,11 @@ class GrpcSender:
             await call
         except grpc.aio.AioRpcError as error:
             text = error.details() or ""
-            revision = _revision(error.initial_metadata()) or _revision(error.trailing_metadata())
+            metadata = (error.initial_metadata(), error.trailing_metadata())
+            revision = next(filter(None, map(revision_of, metadata)), "")
             cause = f"{error.code().name} {text}"
             return Answer(revision or NO_REVISION, cause, self._plan.marker in text)
-        return Answer(_revision(await call.initial_metadata()) or NO_REVISION)
+        return Answer(revision_of(await call.initial_metadata()) or NO_REVISION)
 
     async def __aenter__(self) -> Self:
         """Open connections."""
@@ -162,7 +168,8 @@ class StreamSender:
 
         self._idle.append(stream)
         text = message.error_message
-        return Answer(_revision(metadata) or NO_REVISION, text, bool(text) and self._is_ours(text))
+        by_model = bool(text) and self._is_ours(text)
+        return Answer(revision_of(metadata) or NO_REVISION, text, by_model)
 
     async def _take(self, number: int) -> Stream:
         """Return a stream that takes another message."""
@@ -211,6 +218,7 @@ def grpc_request(plan: LoadPlan, image: Sequence[float]) -> Any:
     return request
 
 
-def _revision(metadata: Any) -> str:
+def revision_of(metadata: Any) -> str:
+    """Return the revision that answered, by gRPC metadata; empty where none says."""
     found = dict(metadata or ()).get(REVISION_HEADER, "")
     return found.decode() if isinstance(found, bytes) else str(found)

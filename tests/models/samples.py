@@ -28,6 +28,7 @@ NOISE = 0.3
 0.375."""
 SCANNER = Path(__file__).parent / "scanner"
 PIPELINE = Path(__file__).parent / "pipeline"
+PATIENT = Path(__file__).parent / "patient"
 
 FAULT_MARKER = "SLIPWAY-DEMO-FAULT"
 """Stands in every error that a sample model makes on purpose; the same text as in scanner."""
@@ -115,6 +116,8 @@ def build_samples() -> Samples:
         "hanging.tar.gz": python_model(second, Faults(hang_after=150)),
         "pipeline.tar.gz": pipeline(second, error_every=0),
         "failing-pipeline.tar.gz": pipeline(second, error_every=4),
+        "sized.tar.gz": patient_model("sized"),
+        "lasting.tar.gz": patient_model("lasting"),
         GOLDEN: golden_set(split.golden),
         SMALL_GOLDEN: golden_set(second.answers(split.golden.part(0, SMALL_CASES))),
     }
@@ -141,6 +144,16 @@ def python_model(network: Network, faults: Faults) -> bytes:
             "1/model.py": (SCANNER / "model.py").read_bytes(),
             "1/weights.npz": weights.getvalue(),
             "1/faults.json": json.dumps(asdict(faults)).encode(),
+        }
+    )
+
+
+def patient_model(name: str) -> bytes:
+    """Return an archive of a Python model for requests of any size, or of any length of time."""
+    return tar_gz(
+        {
+            "config.pbtxt": (PATIENT / f"{name}.pbtxt").read_bytes(),
+            "1/model.py": (PATIENT / f"{name}.py").read_bytes(),
         }
     )
 

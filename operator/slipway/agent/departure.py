@@ -23,12 +23,13 @@ class Departure:
     def __init__(
         self,
         admin: Admin,
-        leave_seconds: float = LEAVE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        leave_seconds: float = LEAVE_SECONDS,
     ) -> None:
+        """`leave_seconds` is how long Envoy serves on at least, while clients move away."""
         self._admin = admin
-        self._leave_seconds = leave_seconds
         self._clock = clock
+        self._leave_seconds = leave_seconds
         self._begun = self._answered = 0.0
         """When the pod was told to end, and when Envoy last answered since."""
         self._told = asyncio.Event()

@@ -70,7 +70,7 @@ class AgentSettings:
     live_port: int | None = None
     """Where its Envoy answers the kubelet; None: nowhere."""
     leave_seconds: float = LEAVE_SECONDS
-    """How long its Envoy serves at least after the pod is told to end."""
+    """How long its Envoy serves on at least when the pod is ending."""
 
 
 def settings_from_environment() -> AgentSettings:
@@ -131,7 +131,7 @@ class Agent:
             clock=time.monotonic,
             listen_on=choose_listen_address(),
         )
-        self._departure = Departure(self._admin, settings.leave_seconds)
+        self._departure = Departure(self._admin, leave_seconds=settings.leave_seconds)
         self._health = Health(self._conductor, self._admin, self._departure)
         self._server = AgentServer(
             settings.proxy.name,
