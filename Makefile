@@ -15,7 +15,7 @@ LANES ?= 4
 ON_CLUSTER = -n $(LANES) --dist loadscope -W default::ResourceWarning --durations=12
 CHECKS := check-generated lint type test-unit
 # They have targets of their own.
-EXTRAS := capacity drains gateways keda large notifications release stores
+EXTRAS := capacity dashboard drains gateways keda large notifications release stores
 SPACE := $(subst ,, )
 WITHOUT_EXTRAS := -m "not ($(subst $(SPACE), or ,$(EXTRAS)))"
 BENCH_ARGS ?=
@@ -181,6 +181,12 @@ large-model: $(SETUP) ## A model above 2 GiB, converted to either precision (8 G
 stores: $(SETUP) ## Models in versitygw (S3), Azurite (Azure), distribution v3 and MLflow, and what goes wrong there (built once, with Go, npm and pip)
 	$(call step,stores: object stores on the loopback)
 	@$(BIN)/python -m pytest tests/contract/registry -m stores -v $(PYTEST_ARGS)
+
+.PHONY: test-dashboard
+test-dashboard: $(SETUP) ## The dashboard in a headless Chromium: rights, keys, axe-core, first paint; draws docs/pictures (a minute; installs Chromium by apt)
+	$(call step,test-dashboard: what a browser shows)
+	@command -v chromium chromium-browser google-chrome >/dev/null || apt-get install -y --no-install-recommends chromium
+	@$(BIN)/python -m pytest tests/contract/dashboard -m dashboard -v $(PYTEST_ARGS)
 
 .PHONY: notifications
 notifications: $(SETUP) ## Slack, Teams and mail through a real Prometheus and Alertmanager (built once, with Go; 20 s)

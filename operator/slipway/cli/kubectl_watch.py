@@ -23,11 +23,16 @@ class KubectlWatch:
     """The events of one watch, read by a thread; the process ends with the block."""
 
     def __init__(
-        self, kubectl: Kubectl, *words: str, reconnect: Reconnect, namespace: str = ""
+        self,
+        kubectl: Kubectl,
+        *words: str,
+        reconnect: Reconnect,
+        namespace: str = "",
+        resource: str = RESOURCE,
     ) -> None:
         """Watch what the words name; nothing runs before the block begins."""
         shape = ("--watch", "--output-watch-events", "-o", "json")
-        self._command = kubectl.command("get", RESOURCE, *words, *shape, namespace=namespace)
+        self._command = kubectl.command("get", resource, *words, *shape, namespace=namespace)
         self._program = kubectl.program
         self._reconnect = reconnect
         self._due: float | None = None

@@ -426,6 +426,11 @@ class ModelDeployment:
         return self.condition("Stalled") if self.holds("Stalled") else None
 
     @property
+    def needs_person(self) -> bool:
+        """Whether it goes on only when a person or a new commit acts."""
+        return self.stalled is not None and not self.stalled.heals_by_itself
+
+    @property
     def trouble(self) -> Condition | None:
         """What keeps the operator from its work, and heals by itself when the cause is gone.
 

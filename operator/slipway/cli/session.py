@@ -65,6 +65,17 @@ class Session:
         """
         return parse_model_deployment(self.manifest(name))
 
+    def find_again(self, md: ModelDeployment) -> ModelDeployment:
+        """Return the object as it is now.
+
+        Raises:
+            CliError: as `find`.
+
+        """
+        return parse_model_deployment(
+            self.kubectl.json("get", RESOURCE, md.name, namespace=md.namespace)
+        )
+
     def manifest(self, name: str) -> Manifest:
         """Return a ModelDeployment as kubectl prints it.
 

@@ -105,7 +105,7 @@ def _check_promoted(md: ModelDeployment, version: str) -> GoalCheck:
 def _needs_person(md: ModelDeployment) -> GoalCheck | None:
     """Return that a person or a new commit is needed; what heals by itself is waited for."""
     stalled = md.stalled
-    if stalled is None or stalled.heals_by_itself:
+    if stalled is None or not md.needs_person:
         return None
     return GoalCheck(GoalState.OUT_OF_REACH, f"{stalled.reason}: {stalled.message}")
 

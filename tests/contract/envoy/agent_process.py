@@ -27,7 +27,6 @@ if __name__ == "__main__":
                 server=ApiServer(os.environ["API_URL"]),
                 has_comparer=os.environ.get(COMPARER_VARIABLE) == "true",
                 can_hold=os.environ.get(HOLDING_VARIABLE) == "true",
-                leave_seconds=LEAVE_SECONDS,
                 live_port=int(os.environ[LIVE_PORT_VARIABLE]),
                 leave_seconds=LEAVE_SECONDS,
             )

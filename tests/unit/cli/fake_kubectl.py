@@ -47,6 +47,10 @@ def main(words: list[str]) -> int:
     match plain[0]:
         case "config":
             print("vision", end="")
+        case "auth" if plain[1] == "can-i":
+            print("yes")
+        case "create":
+            review(cluster)
         case "auth":
             print(json.dumps({"status": {"userInfo": {"username": cluster.get("user", "editor")}}}))
         case "annotate":
@@ -73,6 +77,12 @@ def get(cluster: dict[str, Any], plain: list[str], flags: list[str]) -> int:
     if plain[0] == "pods":
         items = [{"metadata": {"name": "router-a"}, "status": {"phase": "Running"}}]
         print(json.dumps({"items": items}))
+        return 0
+
+    if plain[0] == "events" and "--watch" in flags:
+        for event in cluster.get("events", []):
+            tell("ADDED", event)
+        time.sleep(60)
         return 0
 
     if plain[0] == "events":
@@ -127,6 +137,17 @@ def watch(cluster: dict[str, Any], names: list[str]) -> int:
 
     save(cluster)
     return fail(mine["says"]) if mine.get("says") else 0
+
+
+def review(cluster: dict[str, Any]) -> None:
+    """Answer access reviews: without rights of its own a cluster allows everything."""
+    rights = cluster.get("rights")
+    for text in sys.stdin.read().split("\n---\n"):
+        asked = json.loads(text)
+        about = asked["spec"]["resourceAttributes"]
+        right = " ".join([about["verb"], *filter(None, [about.get("subresource")])])
+        allowed = rights is None or right in rights
+        print(json.dumps({**asked, "status": {"allowed": allowed}}, indent=4))
 
 
 def tell(kind: str, manifest: dict[str, Any]) -> None:

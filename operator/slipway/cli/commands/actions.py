@@ -7,7 +7,11 @@ from typing import Any
 
 import click
 
-from slipway.api.names import ANNOTATION_ACTION, ANNOTATION_REQUESTED_BY
+from slipway.api.names import (
+    ANNOTATION_ACTION,
+    ANNOTATION_ACTION_REASON,
+    ANNOTATION_REQUESTED_BY,
+)
 from slipway.cli.action import (
     ActionRequest,
     ActionResult,
@@ -34,7 +38,7 @@ from slipway.cli.session import Session, utc_now
 from slipway.cli.text import make_line
 from slipway.cli.time_format import format_duration
 from slipway.cli.views.styles import style_word
-from slipway.cli.wire import load, wire_field
+from slipway.cli.wire import load, printable, wire_field
 
 MAX_REPEATS = 2
 
@@ -46,9 +50,20 @@ class UserInfo:
     username: str = field(default="", metadata=wire_field("status", "userInfo", "username"))
 
 
-def run_action(
-    session: Session, name: str, verb: str, seconds: float, *, argument: str | None = None
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person asks for, before it has an id."""
+
+    verb: str
+    argument: str | None = None
+    """Of rollback: the version or revision."""
+    reason: str = ""
+    """Why, in the person's words."""
+    seconds: float = 10.0
+    """How long to wait for the answer; 0: not at all."""
+
+
+def run_action(session: Session, name: str, wish: Wish) -> int:
     """Request an action, wait for the answer, print it.
 
     Raises:
@@ -56,39 +71,47 @@ def run_action(
 
     """
     md = session.find(name)
-    revision = ""
-    if verb == "rollback":
-        revision = choose_earlier_revision(md, argument, partial(session.command_about, md))
     _warn_of_pending(md, as_json=session.json)
-    result = _send_request(session, md, verb, revision, seconds)
+    _print_result(session, perform_action(session, md, wish))
+    return ExitCode.OK
+
+
+def perform_action(session: Session, md: ModelDeployment, wish: Wish) -> ActionResult:
+    """Request an action where `md` stands, wait for the answer, and return it.
+
+    Raises:
+        CliError: it was refused, or not answered in time.
+
+    """
+    revision = ""
+    if wish.verb == "rollback":
+        revision = choose_earlier_revision(md, wish.argument, partial(session.command_about, md))
+    result = _send_request(session, md, wish, revision)
 
     # the user meant the candidate, which may have gone on by a step in the meantime
     for _ in range(MAX_REPEATS):
         if not missed_its_step(result):
             break
-        before, md = md, session.find(name)
+        before, md = md, session.find_again(md)
         if not has_same_candidate(before, md):
             break
-        result = _send_request(session, md, verb, revision, seconds)
+        result = _send_request(session, md, wish, revision)
 
     if result.refusal:
         raise CliError(
-            f"{verb} was refused: {result.refusal}",
+            f"{wish.verb} was refused: {result.refusal}",
             ExitCode.REFUSED,
             hint=session.command_about(md, "describe"),
         )
-    _print_result(session, result)
-    return ExitCode.OK
+    return result
 
 
-def _send_request(
-    session: Session, md: ModelDeployment, verb: str, revision: str, seconds: float
-) -> ActionResult:
-    request = request_action(md, verb, utc_now(), revision)
-    _write_annotations(session, md, request)
-    if not seconds:
+def _send_request(session: Session, md: ModelDeployment, wish: Wish, revision: str) -> ActionResult:
+    request = request_action(md, wish.verb, utc_now(), revision)
+    _write_annotations(session, md, request, wish.reason)
+    if not wish.seconds:
         return make_result(md, request, "Asked")
-    return _wait_for_result(session, md, request, seconds)
+    return _wait_for_result(session, md, request, wish.seconds)
 
 
 def _warn_of_pending(md: ModelDeployment, *, as_json: bool) -> None:
@@ -99,23 +122,30 @@ def _warn_of_pending(md: ModelDeployment, *, as_json: bool) -> None:
         )
 
 
-def _write_annotations(session: Session, md: ModelDeployment, request: ActionRequest) -> None:
-    """Write both annotations in one call: what is requested, and by whom where that is known."""
-    user = _find_user(session)
+def _write_annotations(
+    session: Session, md: ModelDeployment, request: ActionRequest, reason: str
+) -> None:
+    """Write all annotations in one call: what is requested, by whom where that is known, and why.
+
+    A reason of an earlier action goes: it is not the reason of this one.
+    """
+    user = find_user(session)
     by = f"{ANNOTATION_REQUESTED_BY}={user}" if user else f"{ANNOTATION_REQUESTED_BY}-"
+    why = f"{ANNOTATION_ACTION_REASON}={reason}" if reason else f"{ANNOTATION_ACTION_REASON}-"
     session.kubectl.run(
         "annotate",
         RESOURCE,
         md.name,
         f"{ANNOTATION_ACTION}={request.text}",
         by,
+        why,
         "--overwrite",
         f"--field-manager={FIELD_MANAGER}",
         namespace=md.namespace,
     )
 
 
-def _find_user(session: Session) -> str:
+def find_user(session: Session) -> str:
     """Return the caller's name as the API server knows it; empty where it does not say."""
     try:
         return load(UserInfo, session.kubectl.json("auth", "whoami")).username
@@ -198,10 +228,15 @@ def _make_command(verb: str, text: str, *, takes_revision: bool = False) -> clic
         examples.insert(2, f"{example.replace('digits', 'digits 3f2a91bc')} # … or a revision")
 
     @pass_session
-    def run(session: Session, name: str, seconds: float, revision: str | None = None) -> int:
-        return run_action(session, name, verb, seconds, argument=revision)
+    def run(
+        session: Session, name: str, seconds: float, reason: str, revision: str | None = None
+    ) -> int:
+        return run_action(session, name, Wish(verb, revision, printable(reason), seconds))
 
     run.__doc__ = text
+    with_reason = click.option(
+        "--reason", default="", metavar="TEXT", help="Why, for those who read it later."
+    )(run)
     decorated: Callable[..., Any] = click.option(
         "--wait",
         "seconds",
@@ -209,7 +244,7 @@ def _make_command(verb: str, text: str, *, takes_revision: bool = False) -> clic
         default="10s",
         metavar="DURATION",
         help="Wait this long for the operator's answer; default 10s, 0: do not wait.",
-    )(run)
+    )(with_reason)
     if takes_revision:
         argument = click.argument("revision", required=False, shell_complete=complete_revision)
         decorated = argument(decorated)

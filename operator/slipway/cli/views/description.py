@@ -155,6 +155,15 @@ def _format_steps(md: ModelDeployment, width: int) -> Screen:
         text = f"straight to 100%: {md.rollout.unjudged}"
         return wrap_lines(text, width, indent=indent, first="  steps")
 
+    current = md.rollout.acked_weight
+    marked = [f"{_step_mark(weight, current)}{text}" for weight, text in list_rungs(md)]
+    lines = wrap_lines("  ".join([*marked, "100%"]), width, indent=indent, first="  steps")
+    choice = _format_choice(md, width, indent)
+    return (*_format_shadow(md, width, indent), *_format_places(md, width, indent), *lines, *choice)
+
+
+def list_rungs(md: ModelDeployment) -> list[tuple[int, str]]:
+    """Return the weights up to the last of the bake, in percent, and what each asks for."""
     rungs = [
         (step.weight, _describe_step(step.weight, step.hold_seconds, approval=step.needs_approval))
         for step in md.steps or ()
@@ -164,12 +173,7 @@ def _format_steps(md: ModelDeployment, width: int) -> Screen:
     rungs += [
         (weight, f"{weight}% bake {format_duration(seconds)}") for weight, seconds in bake_of(md)
     ]
-
-    current = md.rollout.acked_weight
-    marked = [f"{_step_mark(weight, current)}{text}" for weight, text in rungs]
-    lines = wrap_lines("  ".join([*marked, "100%"]), width, indent=indent, first="  steps")
-    choice = _format_choice(md, width, indent)
-    return (*_format_shadow(md, width, indent), *_format_places(md, width, indent), *lines, *choice)
+    return rungs
 
 
 def _format_places(md: ModelDeployment, width: int, indent: int) -> Screen:
@@ -292,11 +296,12 @@ def _format_findings(md: ModelDeployment, width: int) -> Screen:
         part
         for metric in md.rollout.metrics
         if metric.message
-        for part in wrap_lines(_describe_finding(metric), width, indent=2 * INDENT, style=Style.DIM)
+        for part in wrap_lines(describe_finding(metric), width, indent=2 * INDENT, style=Style.DIM)
     )
 
 
-def _describe_finding(metric: Metric) -> str:
+def describe_finding(metric: Metric) -> str:
+    """Return what the analysis says of a metric, with its name once."""
     names_itself = metric.message.startswith(f"{metric.name} ")
     return metric.message if names_itself else f"{metric.name}: {metric.message}"
 
@@ -333,14 +338,14 @@ def _condition_row(md: ModelDeployment, found: Condition, now: datetime) -> list
     is_in_title = found.message == md.ready_message
     return [
         found.type,
-        _style_status(found.type, found.status),
+        style_status(found.type, found.status),
         found.reason,
         format_age(found.since, now),
         "as above" if is_in_title else found.message,
     ]
 
 
-def _style_status(kind: str, status: str) -> Cell:
+def style_status(kind: str, status: str) -> Cell:
     """Colour a condition's status; of Reconciling and Stalled, True is the bad one."""
     if kind == "Stalled":
         return Cell(status, Style.BAD if status == "True" else Style.GOOD)
@@ -354,7 +359,7 @@ def _format_past(md: ModelDeployment, now: datetime, width: int) -> Screen:
     rows: list[Line] = []
     for first, action in (("  action", md.last_action), ("  refused", md.refused_action)):
         if action is not None:
-            text = _describe_action(action, now)
+            text = describe_action(action, now)
             rows += wrap_lines(text, width, indent=PAST_INDENT, first=first)
 
     watched = md.after_promotion
@@ -364,7 +369,7 @@ def _format_past(md: ModelDeployment, now: datetime, width: int) -> Screen:
         )
         rows += wrap_lines(text, width, indent=PAST_INDENT, first="  worse", style=Style.BAD)
     if md.last_rollback is not None:
-        text = _describe_rollback(md.last_rollback, now)
+        text = describe_rollback(md.last_rollback, now)
         rows += wrap_lines(text, width, indent=PAST_INDENT, first="  rollback")
     if md.rollout.skipped and md.candidate is not None:
         rows += wrap_lines(md.rollout.skipped, width, indent=PAST_INDENT, first="  skipped")
@@ -374,11 +379,13 @@ def _format_past(md: ModelDeployment, now: datetime, width: int) -> Screen:
     return tuple(rows)
 
 
-def _describe_action(action: LastAction, now: datetime) -> str:
+def describe_action(action: LastAction, now: datetime) -> str:
+    """Return who asked for what, and the answer."""
     return f"{action.verb} by {action.by}, {format_age(action.at, now)} ago: {action.result}"
 
 
-def _describe_rollback(last: LastRollback, now: datetime) -> str:
+def describe_rollback(last: LastRollback, now: datetime) -> str:
+    """Return from where to where, and how long users waited for stable."""
     decided = f"decided {format_age(last.decided_at, now)} ago"
     if not last.to_revision:  # nothing served before, so no traffic had to return
         return f"from {last.from_revision}, {decided}"

@@ -22,7 +22,7 @@ def format_history(md: ModelDeployment, now: datetime, *, width: int = WIDE) -> 
             style_word(entry.outcome),
             f"{format_age(entry.at, now)} ago",
             entry.unjudged or "-",
-            _reason_shown(md, entry),
+            describe_outcome(md, entry),
         ]
         for entry in reversed(md.history)
     ]
@@ -47,7 +47,8 @@ def format_events(events: Sequence[ObjectEvent], now: datetime, *, width: int = 
     return make_table((">WHEN", "", "EVENT", "MESSAGE"), rows, width=width)
 
 
-def _reason_shown(md: ModelDeployment, entry: HistoryEntry) -> str:
+def describe_outcome(md: ModelDeployment, entry: HistoryEntry) -> str:
+    """Return why a revision ended so, or that it serves."""
     is_serving = md.stable is not None and md.stable.revision == entry.revision
     if entry.outcome == "Promoted":
         return "serving now" if is_serving else ""
