@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from slipway.cli.objects import Metric, ModelDeployment
 from slipway.cli.views.styles import style_stage, style_word
-from slipway.dashboard.models import Moment, Series
+from slipway.dashboard.models import Moment, MetricSeries
 from slipway.dashboard.tones import tone_of
 
 STORED_EVERY = timedelta(seconds=30)
@@ -50,9 +50,9 @@ class MetricTrack:
             del self.points[:surplus]
             self.estimated = max(0, self.estimated - surplus)
 
-    def series(self) -> Series:
+    def series(self) -> MetricSeries:
         """Return the lists that a chart draws."""
-        return Series(
+        return MetricSeries(
             at=[point.at.timestamp() for point in self.points],
             candidate=[point.candidate for point in self.points],
             stable=[point.stable for point in self.points],
@@ -94,7 +94,7 @@ class RolloutTrack:
             track.add(_point_of(metric, metric.last_check))
         self.last = md
 
-    def series(self, name: str) -> Series:
+    def series(self, name: str) -> MetricSeries:
         """Return the points of a metric."""
         return self.metrics.get(name, NOTHING).series()
 

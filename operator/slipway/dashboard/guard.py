@@ -34,7 +34,7 @@ HEADERS = {
 }
 
 
-class Guard:
+class PageGuard:
     """Middleware: refuses what is not from this page, and says in every answer what it may do."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:

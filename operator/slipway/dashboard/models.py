@@ -72,7 +72,7 @@ class RungLine(Wire):
     """``done``, ``now`` or ``ahead``."""
 
 
-class Series(Wire):
+class MetricSeries(Wire):
     """A metric over time; all lists have the same length, times are seconds since 1970."""
 
     at: list[float]
@@ -103,7 +103,7 @@ class MetricCard(Wire):
     """``share``, ``ms`` or empty."""
     since: datetime | None
     checked: datetime | None
-    series: Series
+    series: MetricSeries
 
 
 class Moment(Wire):

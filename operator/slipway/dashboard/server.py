@@ -31,7 +31,7 @@ from slipway.cli.session import Session, utc_now
 from slipway.cli.views.next_steps import list_next_steps
 from slipway.cli.wire import printable
 from slipway.dashboard.fleet import Fleet, Key, Listener
-from slipway.dashboard.guard import Guard
+from slipway.dashboard.guard import PageGuard
 from slipway.dashboard.models import (
     ActionAnswer,
     ActionCall,
@@ -60,7 +60,7 @@ STATUSES = {
 
 
 @dataclass(slots=True)
-class Dashboard:
+class DashboardPages:
     """One run: who looks, at what."""
 
     session: Session
@@ -186,7 +186,7 @@ class Dashboard:
         return _answer(ActionAnswer(result=done.result, text=f"{done.verb}{by}: {done.result}"))
 
 
-def make_app(dashboard: Dashboard, token: str, watches: Callable[[], Watches]) -> Starlette:
+def make_app(dashboard: DashboardPages, token: str, watches: Callable[[], Watches]) -> Starlette:
     """Return the application; `watches` makes the threads once its event loop runs."""
 
     @asynccontextmanager
@@ -208,7 +208,7 @@ def make_app(dashboard: Dashboard, token: str, watches: Callable[[], Watches]) -
             Route("/api/actions", dashboard.act, methods=["POST"]),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
-        middleware=[Middleware(Guard, token=token)],
+        middleware=[Middleware(PageGuard, token=token)],
         lifespan=follow,
     )
 
@@ -220,7 +220,7 @@ def serve(session: Session, scope: Scope, token: str, listener: socket.socket) -
         CliError: the ModelDeployments cannot be followed.
 
     """
-    dashboard = Dashboard(session, scope, Fleet(), RightsBook(session.kubectl))
+    dashboard = DashboardPages(session, scope, Fleet(), RightsBook(session.kubectl))
     problems: list[CliError] = []
 
     def give_up(error: CliError) -> None:

@@ -150,7 +150,7 @@ def test_colours(
 
 
 def test_kubectls_completion_gets_commands_flags_and_names(run: Program) -> None:
-    assert [line.partition("\t")[0] for line in complete_words(["d"])] == ["describe", ":4"]
+    assert [line.partition("\t")[0] for line in complete_words(["de"])] == ["describe", ":4"]
     assert complete_words(["describe", "dig"]) == ["digits", ":4"]
     assert complete_words(["describe", "-n", "vi"]) == ["vision", ":4"]
     assert "--all-namespaces" in "".join(complete_words(["get", "--all"]))

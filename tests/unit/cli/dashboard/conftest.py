@@ -13,7 +13,7 @@ from slipway.cli.objects import parse_model_deployment
 from slipway.cli.session import Session
 from slipway.dashboard.fleet import Fleet
 from slipway.dashboard.rights import RightsBook
-from slipway.dashboard.server import Dashboard, make_app
+from slipway.dashboard.server import DashboardPages, make_app
 from starlette.testclient import TestClient
 
 from tests.builders import NOON
@@ -29,7 +29,7 @@ ADDRESS = "http://127.0.0.1:8900"
 class Opened:
     """A dashboard that somebody opened, and its cluster."""
 
-    dashboard: Dashboard
+    dashboard: DashboardPages
     client: TestClient
     program: Program
 
@@ -50,7 +50,7 @@ class Opened:
 def opened(run: Program) -> Iterator[Opened]:
     session = Session(Kubectl(program=os.environ["SLIPWAY_KUBECTL"]))
     rights = RightsBook(session.kubectl)
-    dashboard = Dashboard(session, Scope(everywhere=True), Fleet(), rights, user="editor")
+    dashboard = DashboardPages(session, Scope(everywhere=True), Fleet(), rights, user="editor")
     app = make_app(dashboard, TOKEN, partial(pytest.fail, "nothing is followed here"))
     client = TestClient(app, base_url=ADDRESS, headers=BEARER)
     found = Opened(dashboard, client, run)
