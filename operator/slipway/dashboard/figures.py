@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from slipway.cli.objects import Metric, ModelDeployment
 from slipway.cli.views.styles import style_stage, style_word
-from slipway.dashboard.models import Moment, MetricSeries
+from slipway.dashboard.models import MetricSeries, Moment
 from slipway.dashboard.tones import tone_of
 
 STORED_EVERY = timedelta(seconds=30)
