@@ -129,7 +129,7 @@ class Connection:
             return
 
         if isinstance(event, h2.events.ResponseReceived):
-            headers = dict(event.headers)
+            headers = {str(name): str(value) for name, value in event.headers}
             response.status = headers.get(":status", "")
             response.revision = headers.get(REVISION_HEADER, NO_REVISION)
         elif isinstance(event, h2.events.DataReceived):
