@@ -254,7 +254,7 @@ gateways: $(SETUP) ## Contour and Envoy Gateway before the router: splits, 100 w
 	@$(BIN)/python -m pytest tests/contract/kube tests/e2e -m gateways -v -s $(PYTEST_ARGS)
 
 .PHONY: soak
-soak: $(SETUP) ## Good and bad versions in turn, under load and disturbances (SOAK_ARGS="--promotions 3 --rollbacks 3"; after make cluster images; hours)
+soak: $(SETUP) ## Good and bad versions in turn, under load and disturbances (SOAK_ARGS="--promotions 3 --rollbacks 3 --minutes 10", --resume adds to it; after make cluster images; hours)
 	$(call step,soak)
 	@$(BIN)/python -m tests.soak $(SOAK_ARGS)
 

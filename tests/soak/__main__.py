@@ -80,7 +80,7 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--promotions", type=int, default=100, help="good versions (default 100)")
     parser.add_argument("--rollbacks", type=int, default=100, help="bad versions (default 100)")
-    parser.add_argument("--models", type=int, default=4, help="side by side (default 4)")
+    parser.add_argument("--models", type=int, default=3, help="side by side (default 3)")
     parser.add_argument(
         "--minutes", type=float, default=ENOUGH_MINUTES, help="begin no version after these"
     )

@@ -24,7 +24,7 @@ from tests.soak.sightings import Sightings, watching
 from tests.soak.tally import Ended, Lost, Tally, WayBack
 
 SOUND, FAULTY = "sound.tar.gz", "failing.tar.gz"
-RATES = {Wire.HTTP: 15.0, Wire.GRPC: 10.0, Wire.STREAM: 5.0}
+RATES = {Wire.HTTP: 10.0, Wire.GRPC: 6.0, Wire.STREAM: 2.0}
 """Requests per second on one model, by protocol."""
 END_SECONDS = 300.0
 
