@@ -7,11 +7,13 @@ is written to a cluster, and how, is asked in `tests.unit.reconcile.world`; what
 is in `tests.unit.worlds`.
 """
 
+import copy
+import functools
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from slipway.api.counters import Counters
 from slipway.api.modeldeployment import MetricPreset, ModelDeployment, ModelDeploymentStatus
@@ -567,3 +569,24 @@ class DecisionWorld(RolloutWorld):
 
     def written_weights(self) -> list[dict[str, int]]:
         return list(self.weight_log)
+
+
+Given = ParamSpec("Given")
+World = TypeVar("World", bound=DecisionWorld)
+
+
+def lived_once(make: Callable[Given, World]) -> Callable[Given, World]:
+    """Have a beginning that many tests share lived through once: each gets a copy of its end.
+
+    It depends on nothing but what it is given, its seed among them.
+    """
+    ends: dict[str, World] = {}
+
+    @functools.wraps(make)
+    def begin(*words: Given.args, **named: Given.kwargs) -> World:
+        key = repr((words, sorted(named.items())))
+        if key not in ends:
+            ends[key] = make(*words, **named)
+        return copy.deepcopy(ends[key])
+
+    return begin

@@ -15,7 +15,7 @@ from slipway.policy.rollout.decide import decide, decide_actions_only
 from slipway.policy.status import desired_status
 
 from tests.builders import NOON
-from tests.unit.policy.world import DecisionWorld
+from tests.unit.policy.world import DecisionWorld, lived_once
 
 GOLDEN = {"model": {"goldenSet": {"uri": "https://models.example/golden.tar"}}}
 LONG_BAKE = {"bakeSeconds": 600}
@@ -23,6 +23,7 @@ HELD_STEP = {"steps": [{"weight": 5, "holdSeconds": 600}]}
 APPROVED_STEP = {"steps": [{"weight": 5}, {"weight": 50, "approval": "Required"}]}
 
 
+@lived_once
 def two_promoted() -> DecisionWorld:
     """Version 1 served before, version 2 serves."""
     world = DecisionWorld(1)
@@ -147,7 +148,7 @@ def gone_back() -> DecisionWorld:
     return world
 
 
-WORLDS: dict[str, Callable[[], DecisionWorld]] = {
+STAGES: dict[str, Callable[[], DecisionWorld]] = {
     "serving": serving,
     "rejected": rejected,
     "held": held,
@@ -167,6 +168,7 @@ WORLDS: dict[str, Callable[[], DecisionWorld]] = {
     "going back": going_back,
     "gone back": gone_back,
 }
+WORLDS = {name: lived_once(make) for name, make in STAGES.items()}
 
 COLUMNS = (
     *("promote", "approve", "skip", "abort", "retry"),

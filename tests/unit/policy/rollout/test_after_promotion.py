@@ -3,11 +3,12 @@
 import pytest
 from slipway.api.modeldeployment import AfterPromotionStatus
 
-from tests.unit.policy.world import DecisionWorld
+from tests.unit.policy.world import DecisionWorld, lived_once
 
 FINDING = "errors: 5.10% of 3,000 requests in the last minutes, 0.97% of 57,000 before"
 
 
+@lived_once
 def two_promoted(mode: str, **spec: object) -> DecisionWorld:
     """Version 1 served before; version 2 has climbed its steps, serves and is watched."""
     world = DecisionWorld(1)

@@ -5,12 +5,13 @@ from slipway.api.modeldeployment import Outcome, Stage
 
 from tests.builders import QUICK
 from tests.unit.policy.rollout.history import RecordedWorld
-from tests.unit.policy.world import DecisionWorld
+from tests.unit.policy.world import DecisionWorld, lived_once
 
 BLUE_GREEN = {"strategy": "BlueGreen", "bakeSeconds": 60}
 GOLDEN = {"model": {"goldenSet": {"uri": "https://models.example/golden.tar"}}}
 
 
+@lived_once
 def serving_one(seed: int = 1, **standing: object) -> DecisionWorld:
     rollout = {**BLUE_GREEN, **standing.pop("rollout", {})}  # type: ignore[dict-item]
     world = RecordedWorld(seed, standing={"rollout": rollout, **standing})

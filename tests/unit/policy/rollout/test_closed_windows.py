@@ -1,7 +1,7 @@
 """Outside of its windows a rollout waits; what goes back, and what a person promotes, does not."""
 
 from tests.unit.policy.rollout.test_fast_lane import promoted, weights_of
-from tests.unit.policy.world import DecisionWorld
+from tests.unit.policy.world import DecisionWorld, lived_once
 
 HOUR = 3600
 STEPS = [{"weight": 10}, {"weight": 50}]
@@ -16,6 +16,7 @@ def asked(world: DecisionWorld, version: str, **rollout: object) -> None:
     world.settle(60)
 
 
+@lived_once
 def served(**rollout: object) -> DecisionWorld:
     world = promoted("1")
     asked(world, "2", **rollout)

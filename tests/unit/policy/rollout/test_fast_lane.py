@@ -7,11 +7,12 @@ from slipway.policy.rollout.fast_lane import takes_fast_lane
 from slipway.policy.rollout.recall import recall
 
 from tests.unit.policy.rollout.test_after_promotion import FINDING, turn_worse
-from tests.unit.policy.world import DecisionWorld
+from tests.unit.policy.world import DecisionWorld, lived_once
 
 ROLLOUT = {"bakeSeconds": 60}
 
 
+@lived_once
 def promoted(*versions: str, **rollback: object) -> DecisionWorld:
     """Each version was asked for, judged and promoted, one after the other."""
     world = DecisionWorld(1)

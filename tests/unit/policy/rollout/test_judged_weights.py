@@ -2,9 +2,10 @@
 
 from slipway.api.modeldeployment import HookVerdict, Outcome, Stage
 
-from tests.unit.policy.world import DecisionWorld
+from tests.unit.policy.world import DecisionWorld, lived_once
 
 
+@lived_once
 def promoted() -> DecisionWorld:
     world = DecisionWorld(1)
     world.ask_for("1")

@@ -6,9 +6,10 @@ import pytest
 from slipway.api.modeldeployment import Stage
 
 from tests.builders import a_model_deployment
-from tests.unit.policy.world import DecisionWorld
+from tests.unit.policy.world import DecisionWorld, lived_once
 
 
+@lived_once
 def a_world(seed: int = 1, **source: Any) -> DecisionWorld:
     """Version 1 serves; version 2 answers errors, and has been rolled back."""
     world = DecisionWorld(seed)

@@ -5,11 +5,12 @@ from datetime import timedelta
 import pytest
 from slipway.api.modeldeployment import Outcome, Stage
 
-from tests.unit.policy.world import DecisionWorld
+from tests.unit.policy.world import DecisionWorld, lived_once
 
 LONG_BAKE = {"bakeSeconds": 600}
 
 
+@lived_once
 def promoted(**spec: object) -> DecisionWorld:
     world = DecisionWorld(1)
     world.ask_for("1", **spec)
@@ -18,6 +19,7 @@ def promoted(**spec: object) -> DecisionWorld:
     return world
 
 
+@lived_once
 def baking(**spec: object) -> DecisionWorld:
     world = promoted(**spec)
     world.ask_for("2", rollout=LONG_BAKE, **spec)

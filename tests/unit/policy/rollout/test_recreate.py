@@ -7,12 +7,13 @@ from slipway.api.conditions import ConditionType
 from slipway.api.modeldeployment import Outcome, Stage
 
 from tests.unit.policy.rollout.history import RecordedWorld
-from tests.unit.policy.world import DecisionWorld
+from tests.unit.policy.world import DecisionWorld, lived_once
 
 RECREATE = {"strategy": "Recreate", "bakeSeconds": 60}
 GOLDEN = {"model": {"goldenSet": {"uri": "https://models.example/golden.tar"}}}
 
 
+@lived_once
 def serving_one(seed: int = 1, replicas: int = 2, **rollout: Any) -> DecisionWorld:
     standing = {"rollout": {**RECREATE, **rollout}, "scaling": {"minReplicas": replicas}}
     world = RecordedWorld(seed, standing=standing, keeps_way_back=False)

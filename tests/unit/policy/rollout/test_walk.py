@@ -8,12 +8,13 @@ import pytest
 from slipway.api.modeldeployment import Outcome, Stage
 
 from tests.builders import QUICK
-from tests.unit.policy.world import DecisionWorld
+from tests.unit.policy.world import DecisionWorld, lived_once
 
 VERBS = ("abort", "retry", "pause", "resume", "approve", "promote", "skip", "rollback")
 GOLDEN = {"model": {"goldenSet": {"uri": "https://models.example/golden.tar"}}}
 
 
+@lived_once
 def promoted(
     version: str = "1", *, seed: int = 1, standing: dict[str, object] | None = None
 ) -> DecisionWorld:
@@ -93,6 +94,7 @@ def weights_of(world: DecisionWorld) -> list[str]:
     return [line.split("} ")[0] + "}" for line in world.log if line.startswith("weights")]
 
 
+@lived_once
 def baking_without_control() -> DecisionWorld:
     world = promoted()
     world.ask_for("2", rollout=WITHOUT_CONTROL)
