@@ -94,6 +94,14 @@ class Running:
             return False
         return self.get(self.spec.ready_path).status == 200
 
+    def refuses(self) -> bool:
+        """Tell whether it takes no new connection over HTTP, as one that is ending."""
+        try:
+            self.get("/v2/health/live")
+        except urllib3.exceptions.HTTPError:
+            return True
+        return False
+
     def output(self) -> str:
         return self.log.read_text(errors="replace")
 

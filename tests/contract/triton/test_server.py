@@ -159,7 +159,7 @@ def test_all_ports_refuse_until_the_model_is_loaded_and_sigterm_drains(tmp_path:
         request.start()
         wait_until((tmp_path / "answering").exists)
         server.process.terminate()
-        wait_until(lambda: not server.listens("http") or refuses(server))
+        wait_until(server.refuses)
         assert server.process.poll() is None
         (tmp_path / "answer").touch()
         request.join(timeout=30)
@@ -192,14 +192,6 @@ def a_repository(scratch: Path) -> Path:
 def infer_one(server: Running) -> urllib3.BaseHTTPResponse:
     body = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1], "data": [1.0]}]}
     return server.request("POST", "/v2/models/gated/infer", body=json.dumps(body).encode())
-
-
-def refuses(server: Running) -> bool:
-    try:
-        server.get("/v2/health/live")
-    except urllib3.exceptions.HTTPError:
-        return True
-    return False
 
 
 def test_users_may_give_only_arguments_that_triton_knows() -> None:
