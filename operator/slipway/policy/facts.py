@@ -196,6 +196,8 @@ class ProxyFact:
     """It holds requests that find no replica."""
     is_asked: bool = False
     """A request came since it has held them."""
+    reported_at: datetime | None = None
+    """When it said so, by the clock of its node."""
 
 
 @dataclass(frozen=True, slots=True)

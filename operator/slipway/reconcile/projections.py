@@ -164,6 +164,7 @@ def _project_route(manifest: Manifest) -> RouteFact:
             credentials=tuple(proxy.credentials or ()),
             holds=proxy.asleep is not None,
             is_asked=proxy.asleep is not None and proxy.asleep.asked_at is not None,
+            reported_at=from_wire(proxy.at),
         )
         for proxy in route.status.proxies
     )

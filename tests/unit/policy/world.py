@@ -151,8 +151,8 @@ class DecisionWorld(RolloutWorld):
         route = None
         if self.weights is not None:
             proxies = tuple(
-                ProxyFact(name, f"uid-{name}", generation, dict(weights), None)
-                for name, (generation, weights, _) in self.acked.items()
+                ProxyFact(name, f"uid-{name}", generation, dict(weights), None, reported_at=moment)
+                for name, (generation, weights, moment) in self.acked.items()
             )
             route = RouteFact(
                 meta("digits"),

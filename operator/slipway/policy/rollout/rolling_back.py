@@ -1,5 +1,6 @@
 """Rolling back: weight 0 acknowledged, the candidate drained, and its end remembered."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -158,9 +159,21 @@ def _note_restored_traffic(draft: Draft) -> Draft:
         return draft
     if not draft.memory.acked_weight and not draft.written_weight:
         return draft  # it never had any
-    moment = from_wire(last.decided_at) or draft.now
-    moment = max(moment, draft.facts.acknowledged_at or draft.now)
+    decided = from_wire(last.decided_at) or draft.now
+    seen = draft.facts.acknowledged_at or draft.now
+    proxies = draft.facts.route.proxies if draft.facts.route is not None else ()
+    moment = restored_at(decided, seen, [proxy.reported_at for proxy in proxies])
     return draft.having(replace(draft.decision, last_rollback=note_restored(last, traffic=moment)))
+
+
+def restored_at(decided: datetime, seen: datetime, reported: Sequence[datetime | None]) -> datetime:
+    """Return when the last proxy had given the traffic back.
+
+    An operator that is new, or busy, sees it later than it was. So the proxies' own words count,
+    between the decision and that moment: their nodes' clocks may differ from this one.
+    """
+    said = [moment for moment in reported if moment is not None]
+    return max(decided, min(seen, max(said, default=seen)))
 
 
 def _end_candidate(draft: Draft) -> Draft:
