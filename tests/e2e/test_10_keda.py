@@ -224,7 +224,8 @@ def test_while_keda_is_down_a_rollout_goes_on_with_the_last_numbers(
     scaled: Deployed, steady: Client, kubectl: Kubectl
 ) -> None:
     before = replicas(kubectl)["2"]
-    with without_keda(kubectl):
+    keda.scale_operator(kubectl, 0)
+    try:
         said = scaled.wait_for(lambda s: claim(s)[0] == "False", "the condition", 120)
         assert claim(said)[1] == "FailedGetExternalMetric"
         with steady.loses_nothing():
@@ -232,19 +233,11 @@ def test_while_keda_is_down_a_rollout_goes_on_with_the_last_numbers(
             assert scaled.wait_for_end("3", 300).outcome is Outcome.PROMOTED
         assert replicas(kubectl)["3"] >= before
         until(lambda: replicas(kubectl)["2"] == 0, "the old one's end", 90)
-    scaled.wait_for(lambda s: claim(s)[:2] == ("True", "Measured"), "KEDA again", 180)
-    until(lambda: len(by_revision(kubectl, "scaledobjects")) == 1, "the old one let go", 60)
-
-
-@contextmanager
-def without_keda(kubectl: Kubectl) -> Iterator[None]:
-    """Take KEDA's operator away while the body runs."""
-    keda.scale_operator(kubectl, 0)
-    try:
-        yield
     finally:
         keda.scale_operator(kubectl, 1)
         keda.wait(kubectl)
+    scaled.wait_for(lambda s: claim(s)[:2] == ("True", "Measured"), "KEDA again", 180)
+    until(lambda: len(by_revision(kubectl, "scaledobjects")) == 1, "the old one let go", 60)
 
 
 @pytest.mark.usefixtures("with_keda")
@@ -280,25 +273,3 @@ def test_a_broken_trigger_keeps_the_replicas_and_is_told(
 
     scaled.apply(model("3", by_keda()))
     scaled.wait_for(lambda s: claim(s)[:2] == ("True", "Measured"), "KEDA again", 120)
-
-
-@pytest.mark.usefixtures("with_keda")
-def test_keda_that_goes_away_in_the_middle_of_a_rollout_holds_it_up_for_nothing(
-    scaled: Deployed, steady: Client, kubectl: Kubectl
-) -> None:
-    scaled.apply(model("3", by_keda()))
-    scaled.wait_for(lambda s: claim(s)[:2] == ("True", "Measured"), "KEDA", 120)
-    scaled.apply(model("4", by_keda(), (step(25, hold=HELD), step(50))))
-    scaled.wait_for(lambda s: s.rollout is not None and s.rollout.acked_weight == 25, "25%", 180)
-    until(lambda: len(by_revision(kubectl, "hpa")) == 2, "both autoscalers", 60)
-
-    before = replicas(kubectl)
-    with without_keda(kubectl), steady.loses_nothing():
-        said = scaled.wait_for(lambda s: claim(s)[0] == "False", "the condition", 120)
-        assert claim(said)[1] == "FailedGetExternalMetric"
-        assert replicas(kubectl) == before
-        scaled.apply(model("4", by_keda()))
-        assert scaled.wait_for_end("4", 300).outcome is Outcome.PROMOTED
-        assert replicas(kubectl)["4"] >= before["3"]
-    scaled.wait_for(lambda s: claim(s)[:2] == ("True", "Measured"), "KEDA again", 180)
-    until(lambda: len(by_revision(kubectl, "scaledobjects")) == 1, "the old one let go", 60)
