@@ -51,6 +51,8 @@ class Fleet:
     outage: str = ""
     events_note: str = ""
     """Why events are not read."""
+    is_closed: bool = False
+    """Whether the program ends: every page is let go."""
     _listeners: set[Listener] = field(default_factory=set)
 
     @contextmanager
@@ -90,6 +92,11 @@ class Fleet:
         if text != self.outage:
             self.outage = text
             self._tell(None)
+
+    def close(self) -> None:
+        """Let every page go."""
+        self.is_closed = True
+        self._tell(None)
 
     def events_of(self, md: ModelDeployment) -> list[ObjectEvent]:
         """Return the events about this object, not about an earlier one of its name."""

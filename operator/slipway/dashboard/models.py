@@ -96,8 +96,6 @@ class MetricCard(Wire):
     limit: str
     samples: int
     stable_samples: int
-    needed: int | None
-    """Requests of the candidate that the judge expects to need for this step."""
     finding: str
     unit: str
     """``share``, ``ms`` or empty."""

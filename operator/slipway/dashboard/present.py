@@ -96,8 +96,6 @@ class Background:
     events_note: str = ""
     """Why there are none."""
     rights: Rights = field(default_factory=dict)
-    needed: Mapping[str, int] = field(default_factory=dict)
-    """By metric: requests of the candidate that this step is expected to take."""
 
 
 def make_page(
@@ -277,7 +275,6 @@ def _card(metric: Metric, known: Background) -> MetricCard:
         limit=format_figure(metric.name, metric.limit),
         samples=metric.samples,
         stable_samples=metric.stable_samples,
-        needed=known.needed.get(metric.name),
         finding=describe_finding(metric) if metric.message else "",
         unit="ms" if metric.name == MEAN_LATENCY else unit,
         since=metric.since,

@@ -85,10 +85,13 @@ class DashboardPages:
     async def _fleet_updates(self) -> AsyncGenerator[str]:
         with self.fleet.listen() as listener:
             yield _event("fleet", self._whole_fleet())
-            while True:
-                await listener.wake.wait()
+            while await self._has_news(listener):
                 await asyncio.sleep(PAUSE_SECONDS)
                 yield _event("fleet", self._changed_fleet(listener.take()))
+
+    async def _has_news(self, listener: Listener) -> bool:
+        await listener.wake.wait()
+        return not self.fleet.is_closed
 
     def _whole_fleet(self) -> FleetUpdate:
         where = self.scope.namespace or self.session.kubectl.namespace()
@@ -122,7 +125,7 @@ class DashboardPages:
         with self.fleet.listen(key) as listener:
             said = ""
             page = await self._page_of(key)
-            while page is not None:
+            while page is not None and not self.fleet.is_closed:
                 yield _event("rollout", page)
                 while not listener.wake.is_set():
                     told = _event("next", self._next_of(key))
@@ -133,7 +136,8 @@ class DashboardPages:
                 await asyncio.sleep(PAUSE_SECONDS)
                 listener.take()
                 page = await self._page_of(key)
-            yield "event: gone\ndata: {}\n\n"
+            if page is None:
+                yield "event: gone\ndata: {}\n\n"
 
     async def _page_of(self, key: Key) -> RolloutPage | None:
         rights = await run_sync(self.rights.find, key[0])
@@ -213,6 +217,19 @@ def make_app(dashboard: DashboardPages, token: str, watches: Callable[[], Watche
     )
 
 
+class PageServer(uvicorn.Server):
+    """A server that lets its open pages go when it ends: each holds a stream without end."""
+
+    def __init__(self, config: uvicorn.Config, fleet: Fleet) -> None:
+        super().__init__(config)
+        self._fleet = fleet
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End in order."""
+        self._fleet.close()
+        await super().shutdown(sockets)
+
+
 def serve(session: Session, scope: Scope, token: str, listener: socket.socket) -> None:
     """Serve until a signal ends it.
 
@@ -239,7 +256,7 @@ def serve(session: Session, scope: Scope, token: str, listener: socket.socket) -
         timeout_graceful_shutdown=1,
         lifespan="on",
     )
-    server = uvicorn.Server(config)
+    server = PageServer(config, dashboard.fleet)
     server.run(sockets=[listener])
     if problems:
         raise problems[0]

@@ -107,10 +107,7 @@ function makeMain(metric, moments, width, target) {
 }
 
 const mainData = (series) => [series.at, series.limit, series.stable, series.candidate];
-const evidenceData = (metric) => {
-  const { series, needed } = metric;
-  return [series.at, series.at.map(() => needed ?? null), series.samples];
-};
+const evidenceData = ({ series }) => [series.at, series.samples];
 
 function makeEvidence(metric, moments, width, target) {
   return new uPlot({
@@ -120,7 +117,6 @@ function makeEvidence(metric, moments, width, target) {
     axes: axes("", short).map((axis, number) => (number ? { ...axis, space: 18 } : { ...axis, show: false })),
     series: [
       {},
-      { label: "needed", stroke: colour("good"), width: 1.25, dash: [6, 4], points: { show: false } },
       { label: "counted", stroke: colour("accent"), fill: colour("wash"), width: 1.5, points: { show: false } },
     ],
     hooks: { draw: [drawMoments(moments)] },
