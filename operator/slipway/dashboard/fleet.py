@@ -91,11 +91,15 @@ class Fleet:
         """Note since when the cluster has not answered; empty: it does."""
         if text != self.outage:
             self.outage = text
-            self._tell(None)
+            self.wake_all()
 
     def close(self) -> None:
         """Let every page go."""
         self.is_closed = True
+        self.wake_all()
+
+    def wake_all(self) -> None:
+        """Have every page look again."""
         self._tell(None)
 
     def events_of(self, md: ModelDeployment) -> list[ObjectEvent]:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import uvicorn
 from anyio.to_thread import run_sync
@@ -68,6 +69,14 @@ class DashboardPages:
     fleet: Fleet
     rights: RightsBook
     user: str = ""
+    where: str = "all namespaces"
+
+    async def introduce(self) -> None:
+        """Find out who looks, and where: each takes a kubectl, and no page waits for it."""
+        if not self.scope.everywhere:
+            self.where = f"namespace {await run_sync(self.session.kubectl.namespace)}"
+        self.user = await run_sync(find_user, self.session)
+        self.fleet.wake_all()
 
     # pages
 
@@ -94,12 +103,11 @@ class DashboardPages:
         return not self.fleet.is_closed
 
     def _whole_fleet(self) -> FleetUpdate:
-        where = self.scope.namespace or self.session.kubectl.namespace()
         return FleetUpdate(
             rows=list(self.fleet.rows.values()),
             is_whole=True,
             outage=self.fleet.outage,
-            scope="all namespaces" if self.scope.everywhere else f"namespace {where}",
+            scope=self.where,
             user=self.user,
         )
 
@@ -109,6 +117,7 @@ class DashboardPages:
             rows=[rows[key] for key in sorted(changed) if key in rows],
             gone=[key for key in sorted(changed) if key not in rows],
             outage=self.fleet.outage,
+            scope=self.where,
             user=self.user,
         )
 
@@ -190,17 +199,28 @@ class DashboardPages:
         return _answer(ActionAnswer(result=done.result, text=f"{done.verb}{by}: {done.result}"))
 
 
-def make_app(dashboard: DashboardPages, token: str, watches: Callable[[], Watches]) -> Starlette:
+class Follows(Protocol):
+    """What tells the fleet of changes, from its start to its stop."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> None:
+        """End; nothing of it is left."""
+
+
+def make_app(dashboard: DashboardPages, token: str, watches: Callable[[], Follows]) -> Starlette:
     """Return the application; `watches` makes the threads once its event loop runs."""
 
     @asynccontextmanager
     async def follow(_app: Starlette) -> AsyncIterator[None]:
         running = watches()
         running.start()
-        dashboard.user = await run_sync(find_user, dashboard.session)
+        introduction = asyncio.create_task(dashboard.introduce())
         try:
             yield
         finally:
+            await introduction
             await run_sync(running.stop)
 
     return Starlette(

@@ -162,10 +162,8 @@ function step(by) {
 listen();
 drawHead();
 follow("/api/fleet", (_name, update) => {
-  if (update.isWhole) {
-    known.clear();
-    fill(byId("where"), update.scope, update.user && ` as ${update.user}`);
-  }
+  if (update.isWhole) known.clear();
+  fill(byId("where"), update.scope, update.user && ` as ${update.user}`);
   for (const [namespace, name] of update.gone) known.delete(`${namespace}/${name}`);
   for (const row of update.rows) known.set(keyOf(row), { row, element: null });
   show("outage", update.outage);
