@@ -3,6 +3,7 @@
 The same pinned packages as in the test image; one directory per lock, so that it never changes.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import time
 import venv
+from collections.abc import Callable
 from pathlib import Path
 
 LOCK = Path(__file__).parents[2] / "images/triton/requirements.lock"
@@ -19,9 +21,19 @@ LOCK = Path(__file__).parents[2] / "images/triton/requirements.lock"
 def installed() -> Path:
     """Return the virtual environment with the server, made first where there is none."""
     target = cache() / f"triton-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
-    if not target.exists():
-        _install(target)
+    make_once(target, _install)
     return target
+
+
+def make_once(target: Path, make: Callable[[Path], None]) -> None:
+    """Make a folder of the cache where it is missing; of several workers one does, and all wait."""
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_suffix(".lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            make(target)
 
 
 def packages(environment: Path) -> Path:
@@ -43,7 +55,6 @@ def cache() -> Path:
 
 
 def _install(target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
     print(f"installing tritonserver into {target} (about 100 MB, once) …", file=sys.stderr)
     start = time.monotonic()
     with tempfile.TemporaryDirectory(dir=target.parent, prefix="triton-") as scratch:

@@ -11,7 +11,7 @@ import time
 import zipfile
 from pathlib import Path
 
-from tests.contract.triton.install import cache
+from tests.contract.triton.install import cache, make_once
 from tests.contract.zoo.animals import wanted_files
 
 LOCK = Path(__file__).with_name("requirements.lock")
@@ -21,13 +21,11 @@ def installed() -> Path:
     """Return the folder with the models, laid out as in their wheels; made where there is none."""
     key = LOCK.read_bytes() + "\n".join(wanted_files()).encode()
     target = cache() / f"zoo-{hashlib.sha256(key).hexdigest()[:12]}"
-    if not target.exists():
-        _install(target)
+    make_once(target, _install)
     return target
 
 
 def _install(target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
     print(f"downloading the zoo into {target} (about 156 MB, once) …", file=sys.stderr)
     start = time.monotonic()
 
