@@ -40,7 +40,7 @@ async def test_a_new_model_asks_who_calls_from_its_first_route_on() -> None:
     access = route_of(world)["access"]
     assert access["apiKeys"]["secretRef"] == {"name": "digits-keys"}
     assert access["jwt"][0]["issuer"] == ISSUER
-    assert mark_of(world).split()[0] == router.NEWEST_AGENT_VERSION
+    assert router.AgentMark.parse(mark_of(world)).version == router.NEWEST_AGENT_VERSION
     assert world.condition("AccessReady")[:2] == ("True", "CallersKnown")
 
 
@@ -48,7 +48,7 @@ async def test_without_access_nothing_speaks_of_it_and_no_agent_is_replaced() ->
     world = await with_two_versions()
     assert "access" not in route_of(world)
     assert world.condition("AccessReady") == ("", "", "")
-    assert mark_of(world).split()[0] == router.AGENT_VERSION
+    assert router.AgentMark.parse(mark_of(world)).version == router.AGENT_VERSION
 
 
 async def test_a_log_alone_leaves_the_model_open_and_is_no_condition() -> None:
