@@ -69,7 +69,8 @@ class Load:
         )
         self._kubectl.wait(self._namespace, f"pod/{self._name}", "condition=Ready", START_SECONDS)
         self._follower.start()
-        until(self._was_answered, f"an answer to pod {self._name}", START_SECONDS)
+        patience = START_SECONDS + 2 * self._plan.answer_seconds
+        until(self._was_answered, f"an answer to pod {self._name}", patience)
 
     def records(self, since: float = 0.0) -> list[Record]:
         """Return the records of the seconds that began at `since`, in Unix time, or later."""
