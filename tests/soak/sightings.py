@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from slipway.api.base import Manifest
@@ -42,6 +42,8 @@ class Sightings:
         self._routes: dict[str, list[RouteSeen]] = defaultdict(list)
         self._stored: dict[tuple[str, str], float] = {}
         """By model and moment of the decision."""
+        self._known: dict[tuple[str, str], float] = {}
+        """The same, with the traffic back."""
         self._newest: dict[tuple[str, str], LastRollback] = {}
 
     def note_status(self, at: float, name: str, status: Manifest) -> None:
@@ -51,6 +53,8 @@ class Sightings:
         back = LastRollback.model_validate(status["lastRollback"])
         with self._lock:
             self._stored.setdefault((name, back.decided_at), at)
+            if back.traffic_restored_at is not None:
+                self._known.setdefault((name, back.decided_at), at)
             self._newest[name, back.decided_at] = back
 
     def note_route(self, at: float, name: str, spec: Manifest, status: Manifest) -> None:
@@ -64,14 +68,19 @@ class Sightings:
         """Return the roll backs of a model that were decided from a Unix time on."""
         with self._lock:
             found = [
-                (back, self._stored[key]) for key, back in self._newest.items() if key[0] == name
+                (back, self._stored[key], self._known.get(key))
+                for key, back in self._newest.items()
+                if key[0] == name
             ]
             routes = list(self._routes[name])
-        ways = [_trace(name, back, stored, routes) for back, stored in found]
+        ways = [
+            replace(_trace(name, back, routes), stored=stored, known=known)
+            for back, stored, known in found
+        ]
         return [way for way in ways if way.decided >= since]
 
 
-def _trace(name: str, back: LastRollback, stored: float, routes: list[RouteSeen]) -> WayBack:
+def _trace(name: str, back: LastRollback, routes: list[RouteSeen]) -> WayBack:
     lost, decided = back.from_, _unix(back.decided_at)
 
     had_it = False
@@ -88,16 +97,15 @@ def _trace(name: str, back: LastRollback, stored: float, routes: list[RouteSeen]
             if not proxy.effective_weights.get(lost):
                 acknowledged.setdefault(proxy.name, _unix(proxy.at))
 
-    noted = back.traffic_restored_at
+    restored = back.traffic_restored_at
     return WayBack(
         model=name,
         revision=lost,
         trigger=back.trigger,
         decided=decided,
-        stored=stored,
         written=written,
         acknowledged=acknowledged,
-        noted=_unix(noted) if noted is not None else None,
+        restored=_unix(restored) if restored is not None else None,
     )
 
 

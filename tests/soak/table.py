@@ -10,8 +10,8 @@ from tests.soak.tally import Lost, Tally, WayBack
 
 SLOW_SECONDS = 1.0
 LONGEST_LIST = 10
-ROUND_SECONDS = 2.0
-"""A disturbance is named beside a lost request that it was so near to."""
+NEAR_SECONDS = 2.0
+"""A disturbance that is so near to a lost request is named beside it."""
 
 
 def render(tally: Tally) -> str:
@@ -59,12 +59,14 @@ def _ways_back(tally: Tally) -> Iterator[Figure]:
     timed = [(way, way.seconds) for way in tally.backs if way.seconds is not None]
     calm = sorted(seconds for way, seconds in timed if not _disturbances(tally, way))
     disturbed = sorted(seconds for way, seconds in timed if _disturbances(tally, way))
+    known = sorted(way.known_seconds for way in tally.backs if way.known_seconds is not None)
     measured = sorted(
         way.measured_seconds for way in tally.backs if way.measured_seconds is not None
     )
     for what, times in (
         ("decision -> weight 0 at all proxies, undisturbed", calm),
         ("decision -> weight 0 at all proxies, disturbed", disturbed),
+        ("decision -> the operator knows it", known),
         ("decision -> last request sent that the bad version got", measured),
     ):
         if times:
@@ -76,8 +78,7 @@ def _ways_back(tally: Tally) -> Iterator[Figure]:
 
 def _conditions(tally: Tally) -> Iterator[Figure]:
     for kind in sorted({event.what for event in tally.events}):
-        times = [event.ended - event.began for event in tally.events if event.what == kind]
-        yield Figure(kind, len(times), "times")
+        yield Figure(kind, sum(event.what == kind for event in tally.events), "times")
     yield Figure("models side by side", tally.models, "")
     yield Figure("time that it took", tally.seconds / 60, "min")
     if tally.load_averages:
@@ -90,17 +91,17 @@ def _middle(values: Sequence[float]) -> float:
 
 def _disturbances(tally: Tally, way: WayBack) -> list[tuple[str, float]]:
     """Return what went on during a way back, and when it began: seconds from the decision on."""
-    during = tally.during(way.decided - 1, way.noted or way.decided)
+    during = tally.during(way.decided - 1, way.known or way.decided)
     return [(event.what, event.began - way.decided) for event in during]
 
 
 def explain(tally: Tally) -> list[str]:
     """Say what went on during the slowest ways back, what was lost, and what ended wrong."""
     slow = sorted(
-        (way for way in tally.backs if (way.seconds or 0) > SLOW_SECONDS),
-        key=lambda way: -(way.seconds or 0),
+        (way for way in tally.backs if (way.known_seconds or 0) > SLOW_SECONDS),
+        key=lambda way: -(way.known_seconds or 0),
     )
-    lines = [f"{len(slow)} ways back took longer than {SLOW_SECONDS:g} s; the slowest:"]
+    lines = [f"{len(slow)} ways back were known after more than {SLOW_SECONDS:g} s; the slowest:"]
     lines += [_describe_way_back(tally, way) for way in slow[:LONGEST_LIST]]
     lines += [
         f"  {each.model} {each.version} had to be {each.expected}, was {each.outcome or 'no end'}:"
@@ -117,14 +118,14 @@ def _describe_way_back(tally: Tally, way: WayBack) -> str:
     moments += [
         (f"proxy {name}", at)
         for name, at in sorted(way.acknowledged.items())
-        if way.noted is None or at <= way.noted  # a later one never had any weight of it
+        if way.known is None or at <= way.known  # a later one never had any weight of it
     ]
-    moments += [("known to the operator", way.noted)]
+    moments += [("back", way.restored)]
     moments += [(f"last {wire} request", at) for wire, at in way.last_sent.items()]
     said = ", ".join(f"{what} {_after(way, at)}" for what, at in moments)
     during = ", ".join(f"{what} at {at:+.1f} s" for what, at in _disturbances(tally, way))
     return (
-        f"  {way.seconds:.2f} s: {way.model} {way.revision}, decided {_clock(way.decided)} "
+        f"  {way.known_seconds:.2f} s: {way.model} {way.revision}, decided {_clock(way.decided)} "
         f"({way.trigger}): {said}; during it: {during or 'no disturbance'}"
     )
 
@@ -134,7 +135,7 @@ def _after(way: WayBack, at: float | None) -> str:
 
 
 def _describe_lost(tally: Tally, lost: Lost) -> str:
-    near = tally.during(lost.at - ROUND_SECONDS, lost.at + 1 + ROUND_SECONDS)
+    near = tally.during(lost.at - NEAR_SECONDS, lost.at + 1 + NEAR_SECONDS)
     causes = "; ".join(f"{count} times '{cause}'" for cause, count in lost.causes.items())
     during = ", ".join(f"{event.what} at {event.began - lost.at:+.1f} s" for event in near)
     return f"  lost at {_clock(lost.at)}, {lost.model} {lost.wire}: {causes}; near: {during or '-'}"

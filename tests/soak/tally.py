@@ -57,15 +57,22 @@ class WayBack:
     """A watch showed the route without any weight for the revision."""
     acknowledged: Mapping[str, float] = field(default_factory=dict)
     """By proxy: when it ran no weight of it any more, as it says itself."""
-    noted: float | None = None
-    """When the operator knew that all proxies had given the traffic back."""
+    restored: float | None = None
+    """When all proxies had given the traffic back, as the status says."""
+    known: float | None = None
+    """A watch showed that the operator knew of it."""
     last_sent: Mapping[Wire, float] = field(default_factory=dict)
     """By protocol: when the clients sent the last request that the revision answered."""
 
     @property
     def seconds(self) -> float | None:
-        """From the decision until the operator knew of weight 0 at all proxies."""
-        return None if self.noted is None else self.noted - self.decided
+        """From the decision to weight 0 at all proxies."""
+        return None if self.restored is None else self.restored - self.decided
+
+    @property
+    def known_seconds(self) -> float | None:
+        """From the decision until the operator knew of it."""
+        return None if self.known is None else self.known - self.decided
 
     @property
     def measured_seconds(self) -> float | None:

@@ -58,7 +58,7 @@ def test_a_way_back_says_when_each_part_of_it_was_done() -> None:
 
     assert (way.decided, way.stored, way.written) == (DECIDED, DECIDED + 0.2, DECIDED + 0.1)
     assert way.acknowledged == {"one": DECIDED + 0.25, "two": DECIDED + 0.75}
-    assert way.noted == DECIDED + 0.8
+    assert (way.restored, way.known) == (DECIDED + 0.8, DECIDED + 1.0)
 
 
 def test_a_way_back_that_is_not_over_has_no_end() -> None:
@@ -66,7 +66,7 @@ def test_a_way_back_that_is_not_over_has_no_end() -> None:
     seen.note_route(DECIDED - 5, "scans", asked(50), running(one=(50, -4)))
     seen.note_status(DECIDED + 0.2, "scans", status())
     [way] = seen.ways_back("scans", since=DECIDED - 1)
-    assert (way.written, way.noted, way.seconds) == (None, None, None)
+    assert (way.written, way.restored, way.known, way.seconds) == (None,) * 4
     assert way.acknowledged == {}
 
 

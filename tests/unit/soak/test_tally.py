@@ -20,7 +20,8 @@ BACK = WayBack(
     stored=1060.1,
     written=1060.1,
     acknowledged={"one": 1060.3, "two": 1062.4},
-    noted=1062.5,
+    restored=1062.4,
+    known=1062.5,
     last_sent={Wire.HTTP: 1060.2, Wire.STREAM: 1063.0},
 )
 KILLED = Event("operators killed", 1059.5, 1066.0)
@@ -75,7 +76,7 @@ def test_the_slowest_way_back_is_told_moment_by_moment() -> None:
     [line] = [line for line in render(tally()).splitlines() if "bbbb0002" in line]
     assert "2.50 s: soaked-1 bbbb0002" in line
     assert "stored +0.10, route written +0.10, proxy one +0.30, proxy two +2.40" in line
-    assert "known to the operator +2.50, last HTTP request +0.20" in line
+    assert "back +2.40, last HTTP request +0.20" in line
     assert "during it: operators killed at -0.5 s" in line
 
 
