@@ -25,18 +25,34 @@ PLATFORMS = {
 """Name as krew writes it, to the tags of wheels."""
 LIBRARIES = (
     "annotated-types",
+    "anyio",
     "click",
     "cronsim",
+    "h11",
+    "idna",
     "pydantic",
     "pydantic-core",
     "pyyaml",
+    "starlette",
     "typing-extensions",
     "typing-inspection",
     "tzdata",
+    "uvicorn",
 )
+LOCK = "requirements-dev.lock"
+"""Has what the extra `dashboard` brings, and all else as requirements.lock does."""
 EPOCH = 315_532_800
 """1980, as early as a zip archive can say."""
-PARTS = ("__init__.py", "api", "cli", "errors.py", "policy", "py.typed", "settings.py")
+PARTS = (
+    "__init__.py",
+    "api",
+    "cli",
+    "dashboard",
+    "errors.py",
+    "policy",
+    "py.typed",
+    "settings.py",
+)
 """Of the package: what the command line imports."""
 
 
@@ -66,7 +82,7 @@ def pack(platform: str, target: Path, scratch: Path) -> None:
 def locked(names: Iterable[str]) -> Iterator[str]:
     """Yield the entries of these libraries in the lock file, with their hashes."""
     wanted = set(names)
-    for entry in re.split(r"\n(?=\S)", (ROOT / "requirements.lock").read_text()):
+    for entry in re.split(r"\n(?=\S)", (ROOT / LOCK).read_text()):
         name = entry.partition("==")[0]
         if name in wanted:
             wanted.remove(name)
@@ -74,7 +90,7 @@ def locked(names: Iterable[str]) -> Iterator[str]:
                 line for line in entry.splitlines() if not line.lstrip().startswith("#")
             )
     if wanted:
-        raise ClusterError(f"requirements.lock lacks {', '.join(sorted(wanted))}")
+        raise ClusterError(f"{LOCK} lacks {', '.join(sorted(wanted))}")
 
 
 def _install(site: Path, requirements: Path, platform: str, version: str) -> None:

@@ -15,7 +15,12 @@ from tests.install.helm import ROOT
 
 SUMS = "SHA256SUMS"
 BUILD_TYPE = "https://slipway.dev/release/v1"
-MATERIALS = ("requirements.lock", "operator/optimizer.lock", "operator/envoy.lock")
+MATERIALS = (
+    "requirements.lock",
+    "requirements-dev.lock",
+    "operator/optimizer.lock",
+    "operator/envoy.lock",
+)
 
 
 def commit() -> tuple[str, datetime]:
