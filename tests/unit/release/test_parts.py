@@ -95,7 +95,7 @@ def test_the_plugin_has_the_libraries_of_the_lock_file_with_their_hashes() -> No
     entries = list(plugin.locked(("click", "pydantic-core")))
     assert [entry.partition("==")[0] for entry in entries] == ["click", "pydantic-core"]
     assert all("--hash=sha256:" in entry for entry in entries)
-    with pytest.raises(ClusterError, match=r"requirements\.lock lacks no-such-library"):
+    with pytest.raises(ClusterError, match=r"requirements-dev\.lock lacks no-such-library"):
         list(plugin.locked(("no-such-library",)))
 
 
