@@ -18,7 +18,6 @@ from typing import Protocol
 
 ALONE = (
     "tests/e2e/test_5_kills.py",
-    "tests/e2e/test_5_soak.py",
     "tests/e2e/test_6_crash.py",
     "tests/e2e/test_7_release.py",
     "tests/e2e/test_8_quiet.py",
