@@ -217,6 +217,15 @@ def _install_envoy_gateway(kubectl: Kubectl, envoy_image: str) -> None:
     kubectl.apply(_envoy_proxy(envoy_image))
 
 
+_ALONE: Manifest = {"type": "Kubernetes", "kubernetes": {"leaderElection": {"disable": True}}}
+"""One replica needs no lease, and ends where a busy API server renews it late."""
+_CHART_VALUES: Manifest = {
+    "crds": {"enabled": False},
+    "topologyInjector": {"enabled": False},
+    "config": {"envoyGateway": {"provider": _ALONE}},
+}
+
+
 def _render_chart(place: Path, image: str) -> Iterator[Manifest]:
     """Render the chart that the module brings; its values are a template of its build."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -230,7 +239,7 @@ def _render_chart(place: Path, image: str) -> Iterator[Manifest]:
         name, namespace = "eg", _ENVOY_GATEWAY_NAMESPACE
         text = helm.run(
             *("template", name, str(chart), "--namespace", namespace, "--skip-crds"),
-            values={"crds": {"enabled": False}, "topologyInjector": {"enabled": False}},
+            values=_CHART_VALUES,
         )
     yield from (each for each in yaml.safe_load_all(text) if each)
 
