@@ -1,7 +1,7 @@
 """Records what the command line's tests look at: ``python -m tests.unit.cli.record``.
 
 The operator's real passes write the objects, in the memory cluster of the reconcile tests: they
-are what users get. The screens are made of them, in files and in docs/cli.md. Read the difference
+are what users get. The screens are made of them, in files and in pages of docs. Read the difference
 before you commit it: `test_recordings.py` only says that something differs.
 """
 
@@ -14,7 +14,13 @@ from slipway.api import kinds
 from slipway.api.times import to_wire
 
 from tests.fakes.pairs import FakeComparer, Order
-from tests.unit.cli.recordings import PAGE, RECORDED, SCREENS, page_with_screens, recording
+from tests.unit.cli.recordings import (
+    RECORDED,
+    SCREENS,
+    page_with_screens,
+    recording,
+    screens_of_pages,
+)
 from tests.unit.reconcile.world import NAMESPACE, OperatorWorld
 
 GOLDEN: dict[str, Any] = {"goldenSet": {"uri": "https://models.example/golden.tar"}}
@@ -178,7 +184,8 @@ def main() -> None:
         (SCREENS / f"{name}.txt").write_text(recording(name).screen())
         print(f"recorded {name}")
 
-    PAGE.write_text(page_with_screens(PAGE.read_text()))
+    for page, screens in screens_of_pages().items():
+        page.write_text(page_with_screens(page.read_text(), screens))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from tests.install.helm import ROOT
 
 RECORDED = Path(__file__).parent / "recorded"
 SCREENS = Path(__file__).parent / "screens"
-PAGE = ROOT / "docs/cli.md"
+DOCS = ROOT / "docs"
 COMMAND = "python -m tests.unit.cli.record"
 """Records everything anew: objects, screens and the page."""
 WIDTH = 100
@@ -59,15 +59,37 @@ def plain(screen: Screen) -> str:
     return paint_screen(screen, colours=False)
 
 
-def page_with_screens(page: str) -> str:
-    """Return docs/cli.md with its screens as the command line prints them now."""
-    screens = {
-        command_line("describe"): recording("progressing").screen(),
-        f"{command_line('plan')} --rps=20": recording("progressing").plan(20.0),
+def excerpt(name: str, *starts: str) -> str:
+    """Return the paragraphs of a screen that begin with one of these, as a page shows them."""
+    paragraphs = recording(name).screen().rstrip("\n").split("\n\n")
+    return "\n\n".join(it for it in paragraphs if it.lstrip().startswith(starts)) + "\n"
+
+
+def screens_of_pages() -> dict[Path, dict[str, str]]:
+    """Return what commands print, by page and command line."""
+    describe = command_line("describe")
+    return {
+        DOCS / "cli.md": {
+            describe: recording("progressing").screen(),
+            f"{command_line('plan')} --rps=20": recording("progressing").plan(20.0),
+        },
+        DOCS / "tasks/approve-from-chat.md": {
+            describe: excerpt("awaiting-approval", "vision/", "VERSION", "METRIC", "next"),
+        },
+        DOCS / "tasks/little-traffic.md": {
+            describe: excerpt("shadowing", "vision/", "shadow", "METRIC", "next"),
+        },
+        DOCS / "tasks/why-rejected.md": {
+            describe: excerpt("rejected", "vision/", "VERSION", "METRIC", "next", "rollback"),
+        },
     }
+
+
+def page_with_screens(page: str, screens: dict[str, str]) -> str:
+    """Return a page with its screens as the command line prints them now."""
     for command, screen in screens.items():
         first, last = f"```console\n$ {command}\n", "```\n"
         before, found, after = page.partition(first)
-        assert found, f"docs/cli.md does not show `{command}`"
+        assert found, f"no page shows `{command}`"
         page = before + first + screen + last + after.partition(last)[2]
     return page

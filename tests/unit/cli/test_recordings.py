@@ -1,6 +1,7 @@
 """The recordings are what the operator writes today, and every one of them can be drawn."""
 
 import json
+from pathlib import Path
 
 import pytest
 from slipway.api.modeldeployment import ModelDeploymentStatus, Stage
@@ -12,11 +13,11 @@ from tests.unit.cli.record import STORIES, record_story
 from tests.unit.cli.recordings import (
     ALL,
     COMMAND,
-    PAGE,
     RECORDED,
     page_with_screens,
     plain,
     recording,
+    screens_of_pages,
 )
 
 
@@ -39,10 +40,13 @@ async def test_a_recording_is_what_the_operator_writes_today(name: str) -> None:
     assert await record_story(STORIES[name]) == recorded, f"stale; record it anew: {COMMAND}"
 
 
-def test_the_page_shows_the_screens_of_today() -> None:
-    page = PAGE.read_text()
+@pytest.mark.parametrize("path", screens_of_pages(), ids=lambda path: path.name)
+def test_a_page_shows_the_screens_of_today(path: Path) -> None:
+    page = path.read_text()
 
-    assert page_with_screens(page) == page, f"stale; write them anew: {COMMAND}"
+    assert page_with_screens(page, screens_of_pages()[path]) == page, (
+        f"stale; write them anew: {COMMAND}"
+    )
 
 
 @pytest.mark.parametrize("name", ALL)
