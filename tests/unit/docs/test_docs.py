@@ -15,6 +15,7 @@ import yaml
 from slipway.api.chart import values_schema
 from slipway.api.golden import GoldenFile
 from slipway.api.modeldeployment import ModelDeploymentSpec, Tolerance
+from slipway.cli.main import ACTIONS, COMMANDS
 from slipway.policy import invariants
 from slipway.policy.action_grammar import VERBS
 from slipway.policy.analysis.wording import compare_shares, odds_against
@@ -69,6 +70,23 @@ def test_examples_in_yaml_are_valid(block: Block) -> None:
         assert document["route"]["receiver"] in {it["name"] for it in document["receivers"]}
     else:
         jsonschema.validate(document, yaml.safe_load(values_schema()))
+
+
+@each_page
+def test_settings_that_helm_is_given_on_the_command_line_are_in_the_schema(page: Path) -> None:
+    schema = yaml.safe_load(values_schema())
+    for path in re.findall(r"--set(?:-string)?[ =]([\w.]+)=", page.read_text()):
+        known: Any = schema
+        for key in path.split("."):
+            known = known.get("properties", {}).get(key)
+            assert known is not None, f"{page.name}: the chart has no value {path}"
+
+
+@each_page
+def test_subcommands_of_the_plugin_that_prose_names_exist(page: Path) -> None:
+    named = re.findall(r"`kubectl slipway ([a-z]+)", prose_of(page))
+
+    assert set(named) <= {*COMMANDS, *ACTIONS}
 
 
 @pytest.mark.parametrize("block", blocks("json"), ids=lambda block: block.name)
