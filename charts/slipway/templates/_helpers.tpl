@@ -11,11 +11,21 @@
 {{ include "slipway.ofCluster" . }}-requested-by
 {{- end }}
 
+{{- /* What a CRD's objects are stored as: what is asked for, else what the cluster has, so that no upgrade takes a
+     migration back. */ -}}
+{{- define "slipway.storedVersion" -}}
+{{- $stored := "v1alpha1" }}
+{{- range dig "spec" "versions" list (lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" .crd) }}
+{{- if and .storage (eq .name "v1beta1") }}{{ $stored = .name }}{{ end }}
+{{- end }}
+{{- .Values.crds.storageVersion | default $stored }}
+{{- end }}
+
 {{- /* What an admission policy looks at. */ -}}
 {{- define "slipway.policyConstraints" -}}
 resourceRules:
   - apiGroups: [slipway.dev]
-    apiVersions: [v1alpha1]
+    apiVersions: [v1alpha1, v1beta1]
     operations: [CREATE, UPDATE]
     resources: [modeldeployments]
 {{- with .Values.watchNamespaces }}

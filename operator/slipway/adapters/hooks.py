@@ -16,7 +16,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from slipway import __version__
 from slipway.adapters import untrusted_http
 from slipway.adapters.background import BackgroundRequests
-from slipway.api.names import API_VERSION
+from slipway.api.names import HOOK_API_VERSION
 from slipway.errors import FencedError
 from slipway.policy.hook_call import HookAnswer, HookCall, Said
 from slipway.policy.rollout.hooks import is_hook_allowed
@@ -176,7 +176,7 @@ class Webhooks:
 def build_hook_body(call: HookCall) -> dict[str, object]:
     """Return the body of the request to a hook."""
     return {
-        "apiVersion": API_VERSION,
+        "apiVersion": HOOK_API_VERSION,
         "kind": "HookRequest",
         "id": call.id,
         "hook": call.hook.name,

@@ -70,6 +70,10 @@ class Crds(SettingsModel):
 
     install: bool = True
     """Install and upgrade the CRDs with the release."""
+    storage_version: Literal["", "v1alpha1", "v1beta1"] = ""
+    """Version in which the API server stores objects. Default: what the cluster has, else
+    v1alpha1. Where Helm only renders, as in Argo CD, write it after `kubectl slipway
+    migrate-storage`."""
 
 
 class Egress(SettingsModel):

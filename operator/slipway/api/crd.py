@@ -5,7 +5,7 @@ from typing import Any
 
 from slipway.api import modeldeployment, modelroute
 from slipway.api.base import ApiModel
-from slipway.api.names import GROUP, VERSION
+from slipway.api.names import API_VERSION, DEPRECATED_VERSION, GROUP, VERSION
 from slipway.api.structural_schema import Schema, structural_schema
 
 
@@ -182,19 +182,58 @@ def custom_resource_definition(source: CrdSource) -> Schema:
         "shortNames": [source.short],
         "categories": ["slipway"],
     }
-    scale = {"scale": source.scale} if source.scale is not None else {}
-    version = {
-        "name": VERSION,
-        "served": True,
-        "storage": True,
-        "subresources": {"status": {}, **scale},
-        "additionalPrinterColumns": source.columns,
-        "schema": {"openAPIV3Schema": object_schema(source)},
+    spec = {
+        "group": GROUP,
+        "scope": "Namespaced",
+        "names": names,
+        "conversion": {"strategy": "None"},
+        "versions": _versions(source),
     }
-
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {"name": f"{source.plural}.{GROUP}", "annotations": dict(KEEP_ANNOTATIONS)},
-        "spec": {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]},
+        "spec": spec,
     }
+
+
+def _versions(source: CrdSource) -> list[dict[str, Any]]:
+    """Return both versions, equal in all that counts: the API server renames objects, no more.
+
+    What is stored stays, so that the release before this one may come back.
+    """
+    scale = {"scale": source.scale} if source.scale is not None else {}
+    schema = object_schema(source)
+    common = {"subresources": {"status": {}, **scale}, "additionalPrinterColumns": source.columns}
+    warning = f"{GROUP}/{DEPRECATED_VERSION} {source.kind} is deprecated: write {API_VERSION}, "
+    return [
+        {
+            "name": VERSION,
+            "served": True,
+            "storage": False,
+            **common,
+            "schema": {"openAPIV3Schema": schema},
+        },
+        {
+            "name": DEPRECATED_VERSION,
+            "served": True,
+            "storage": True,
+            "deprecated": True,
+            "deprecationWarning": warning + "nothing else changes",
+            **common,
+            "schema": {"openAPIV3Schema": without_descriptions(schema)},
+        },
+    ]
+
+
+def without_descriptions(schema: Schema) -> Schema:
+    """Return a schema without its explanations, so that two fit in one annotation of kubectl's."""
+    slim = {key: value for key, value in schema.items() if key != "description"}
+    if "properties" in slim:
+        slim["properties"] = {
+            name: without_descriptions(child) for name, child in slim["properties"].items()
+        }
+    for key in ("items", "additionalProperties"):
+        if isinstance(slim.get(key), dict):
+            slim[key] = without_descriptions(slim[key])
+    return slim

@@ -12,7 +12,7 @@ import yaml
 from slipway.api.api_page import render_api_page
 from slipway.api.chart import values_schema
 from slipway.api.crd import CRD_SOURCES, custom_resource_definition
-from slipway.api.names import GROUP
+from slipway.api.names import DEPRECATED_VERSION, GROUP, VERSION
 from slipway.api.reasons_page import render_reasons
 from slipway.api.structural_schema import Schema
 
@@ -31,12 +31,26 @@ def write_generated_files(root: Path) -> None:
         (root / "crds" / name).write_text(HEADER + _dump_yaml(manifest))
 
         manifest["metadata"]["annotations"]["helm.sh/resource-policy"] = "keep"
-        text = HEADER + _dump_yaml(manifest).replace("{{", "{{ `{{` }}")
-        (charts / name).write_text("{{- if .Values.crds.install }}\n" + text + "{{- end }}\n")
+        (charts / name).write_text(_chart_template(manifest))
 
     (root / "docs/api.md").write_text(render_api_page())
     (root / "docs/reasons.md").write_text(render_reasons())
     (root / "charts/slipway/values.schema.json").write_text(values_schema())
+
+
+def _chart_template(manifest: Schema) -> str:
+    """Return a CRD as the chart has it: what is stored is chosen when Helm renders it."""
+    name = manifest["metadata"]["name"]
+    for version in manifest["spec"]["versions"]:
+        version["storage"] = f"stored-{version['name']}"
+    text = HEADER + _dump_yaml(manifest).replace("{{", "{{ `{{` }}")
+
+    for version in (VERSION, DEPRECATED_VERSION):
+        chosen = f'storage: {{{{ eq $stored "{version}" }}}}'
+        text = text.replace(f"storage: stored-{version}", chosen)
+    include = f'include "slipway.storedVersion" (dict "crd" "{name}" "Values" .Values)'
+    head = f"{{{{- if .Values.crds.install }}}}\n{{{{- $stored := {include} }}}}\n"
+    return head + text + "{{- end }}\n"
 
 
 class _PlainDumper(yaml.SafeDumper):

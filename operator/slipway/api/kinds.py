@@ -48,8 +48,10 @@ class Kind:
         return "/" + "/".join(parts)
 
 
-MODEL_DEPLOYMENT = Kind(names.GROUP, names.VERSION, "modeldeployments", "ModelDeployment")
-MODEL_ROUTE = Kind(names.GROUP, names.VERSION, "modelroutes", "ModelRoute")
+MODEL_DEPLOYMENT = Kind(
+    names.GROUP, names.DEPRECATED_VERSION, "modeldeployments", "ModelDeployment"
+)
+MODEL_ROUTE = Kind(names.GROUP, names.DEPRECATED_VERSION, "modelroutes", "ModelRoute")
 CONTROLLER_REVISION = Kind("apps", "v1", "controllerrevisions", "ControllerRevision")
 DEPLOYMENT = Kind("apps", "v1", "deployments", "Deployment")
 JOB = Kind("batch", "v1", "jobs", "Job")

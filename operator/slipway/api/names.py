@@ -1,8 +1,14 @@
 """Names that are part of the interface: group, labels, annotations, ports, names of children."""
 
 GROUP = "slipway.dev"
-VERSION = "v1alpha1"
+VERSION = "v1beta1"
+"""What people write."""
+DEPRECATED_VERSION = "v1alpha1"
+"""Equal to it in all but the name. Operator and agents read and write by it as long as the release
+before this one may come back (docs/decisions/0067)."""
 API_VERSION = f"{GROUP}/{VERSION}"
+HOOK_API_VERSION = f"{GROUP}/v1alpha1"
+"""Of what hooks are sent; it has nothing to do with the versions of the kinds."""
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "slipway"

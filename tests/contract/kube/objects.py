@@ -40,8 +40,7 @@ def a_route(namespace: str, *revisions: str, name: str = "digits") -> Manifest:
     """Return a ModelRoute that gives each of its revisions, one at most, all requests."""
     backends = [{"revision": it, "service": f"{name}-{it}", "weight": 100} for it in revisions]
     return {
-        "apiVersion": names.API_VERSION,
-        "kind": MODEL_ROUTE.kind,
+        **MODEL_ROUTE.type_meta,
         "metadata": {"namespace": namespace, "name": name, "labels": LABELS},
         "spec": {"port": 10_000, "model": name, "backends": backends},
     }

@@ -90,7 +90,7 @@ def site(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
 def digits(version: str) -> Manifest:
     """Return the six lines, and what a small cluster needs beside them."""
     return {
-        "apiVersion": "slipway.dev/v1alpha1",
+        "apiVersion": "slipway.dev/v1beta1",
         "kind": "ModelDeployment",
         "metadata": {"name": "digits", "namespace": NAMESPACE},
         "spec": {

@@ -21,7 +21,7 @@ from tritonclient.utils import np_to_triton_dtype
 from tests.contract.zoo.animals import Animal
 
 SIX_LINES = """\
-apiVersion: slipway.dev/v1alpha1
+apiVersion: slipway.dev/v1beta1
 kind: ModelDeployment
 metadata: {{name: {name}, namespace: zoo}}
 spec:

@@ -1,10 +1,17 @@
 """The CRDs: structural, bounded, and with the rules that no schema can say."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from slipway.api.crd import CRD_SOURCES, CrdSource, object_schema
+from slipway.api.crd import (
+    CRD_SOURCES,
+    CrdSource,
+    custom_resource_definition,
+    object_schema,
+    without_descriptions,
+)
 from slipway.api.structural_schema import structural_schema
 
 Schema = dict[str, Any]
@@ -145,3 +152,65 @@ def test_a_list_with_one_owner_is_stored_as_it_was_written() -> None:
     ]
 
     assert inside == []
+
+
+LARGEST_ANNOTATIONS = 262_144
+"""Bytes of an object's annotations, of which a client-side apply needs one for the whole object."""
+
+
+def versions_of(resource: CrdSource) -> tuple[Schema, Schema]:
+    """Return v1beta1 and v1alpha1."""
+    by_name = {one["name"]: one for one in custom_resource_definition(resource)["spec"]["versions"]}
+    assert list(by_name) == ["v1beta1", "v1alpha1"]
+    return by_name["v1beta1"], by_name["v1alpha1"]
+
+
+def without_names_and_words(version: Schema) -> Schema:
+    own = {"name", "storage", "deprecated", "deprecationWarning"}
+    schema = without_descriptions(version["schema"]["openAPIV3Schema"])
+    return {**{key: it for key, it in version.items() if key not in own}, "schema": schema}
+
+
+@each
+def test_both_versions_are_one_api(resource: CrdSource) -> None:
+    """No webhook converts: the API server renames objects, so all else must be equal."""
+    assert custom_resource_definition(resource)["spec"]["conversion"] == {"strategy": "None"}
+    beta, alpha = versions_of(resource)
+    assert without_names_and_words(beta) == without_names_and_words(alpha)
+    assert beta["served"]
+    assert alpha["served"]
+
+
+@each
+def test_an_upgrade_leaves_what_is_stored(resource: CrdSource) -> None:
+    beta, alpha = versions_of(resource)
+    assert (beta["storage"], alpha["storage"]) == (False, True)
+
+
+@each
+def test_who_writes_the_old_version_is_told_the_new_one(resource: CrdSource) -> None:
+    beta, alpha = versions_of(resource)
+    assert "deprecated" not in beta
+    assert alpha["deprecated"]
+    assert "write slipway.dev/v1beta1" in alpha["deprecationWarning"]
+    assert len(alpha["deprecationWarning"]) < 256, "the API server takes no more"
+
+
+@each
+def test_explanations_are_gone_and_fields_of_that_name_are_not(resource: CrdSource) -> None:
+    _, alpha = versions_of(resource)
+    described = [
+        path for path, it in nodes(alpha["schema"]["openAPIV3Schema"]) if "description" in it
+    ]
+    assert described == []
+    field = {
+        "type": "object",
+        "properties": {"description": {"type": "string", "description": "x"}},
+    }
+    assert without_descriptions(field)["properties"] == {"description": {"type": "string"}}
+
+
+@each
+def test_a_client_side_apply_finds_room_for_its_annotation(resource: CrdSource) -> None:
+    text = json.dumps(custom_resource_definition(resource), separators=(",", ":"))
+    assert len(text.encode()) < LARGEST_ANNOTATIONS - 20_000

@@ -124,7 +124,7 @@ def test_operator_pod_is_locked_down() -> None:
 def test_samples_fit_the_types(path: Path) -> None:
     sample = yaml.safe_load(path.read_text())
 
-    assert sample["apiVersion"] == "slipway.dev/v1alpha1"
+    assert sample["apiVersion"] == "slipway.dev/v1beta1"
     assert sample["kind"] == "ModelDeployment"
     spec = ModelDeploymentSpec.model_validate(sample["spec"])
     assert unknown(sample["spec"], spec.wire()) == []

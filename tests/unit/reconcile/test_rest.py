@@ -175,8 +175,7 @@ async def test_every_object_of_a_namespace_has_a_port_of_its_own() -> None:
     for name in wanted:
         world.api.apply(
             {
-                "apiVersion": names.API_VERSION,
-                "kind": kinds.MODEL_DEPLOYMENT.kind,
+                **kinds.MODEL_DEPLOYMENT.type_meta,
                 "metadata": {"name": name, "namespace": NAMESPACE},
                 "spec": {"model": {"version": "1", "source": {"uri": "https://m.example/1"}}},
             },

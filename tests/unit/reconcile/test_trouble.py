@@ -283,8 +283,7 @@ async def test_a_stored_object_that_its_own_schema_refuses_says_so_and_delays_no
     monkeypatch.setattr("tests.fakes.api.TYPES", {})  # it was stored before there was a rule
     world = OperatorWorld()
     manifest = {
-        "apiVersion": names.API_VERSION,
-        "kind": kinds.MODEL_DEPLOYMENT.kind,
+        **kinds.MODEL_DEPLOYMENT.type_meta,
         "metadata": {"name": "stored-long-ago", "namespace": NAMESPACE},
         "spec": {"model": {"version": "1", "source": {"uri": 7}}, "rollout": {"steps": "all"}},
     }

@@ -296,8 +296,7 @@ class OperatorWorld(RolloutWorld):
         model = {"version": version, "source": source, **spec.pop("model", {})}
 
         manifest: Manifest = {
-            "apiVersion": names.API_VERSION,
-            "kind": kinds.MODEL_DEPLOYMENT.kind,
+            **kinds.MODEL_DEPLOYMENT.type_meta,
             "metadata": {"name": name, "namespace": namespace},
             "spec": {"model": model, "rollout": rollout, **spec},
         }
