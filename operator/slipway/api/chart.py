@@ -72,8 +72,7 @@ class Crds(SettingsModel):
     """Install and upgrade the CRDs with the release."""
     storage_version: Literal["", "v1alpha1", "v1beta1"] = ""
     """Version in which the API server stores objects. Default: what the cluster has, else
-    v1alpha1. Where Helm only renders, as in Argo CD, write it after `kubectl slipway
-    migrate-storage`."""
+    v1alpha1. A release that lacks it cannot come back while objects are stored so."""
 
 
 class Egress(SettingsModel):
