@@ -12,7 +12,8 @@ INTRODUCTION = """# API reference
 
 Generated from the types by `make generate`; do not edit.
 
-This is `slipway.dev/v1beta1`. The older `slipway.dev/v1alpha1` is equal to it, and [deprecated](operations.md#upgrade).
+This is `slipway.dev/v1beta1`. The older `slipway.dev/v1alpha1` is equal to it, and
+[deprecated](operations.md#upgrade).
 
 The API server refuses unknown fields and values outside the ranges given here. The patterns of
 strings are in the [CRDs](../crds)."""

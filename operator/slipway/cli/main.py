@@ -29,14 +29,13 @@ COMMANDS = {
     "plan": "Estimate how long a rollout takes, step by step.",
     "import": "Write a ModelDeployment for what serves today.",
     "dashboard": "Show the fleet and its rollouts in a browser, live.",
+    "migrate-storage": "Have all objects stored in one version of the API.",
     "completion": "Print the completion script for a shell.",
 }
 """Help of each command; its module has the same name, unless another one stands below."""
-RENAMED = {"import": "import_workload"}
-ELSEWHERE = {
-    "import": "slipway.cli.commands.import_workload",  # Python has that word
-    "dashboard": "slipway.dashboard.command",  # with libraries that no other command needs
-}
+RENAMED = {"import": "import_workload", "migrate-storage": "migrate_storage"}
+ELSEWHERE = {"dashboard": "slipway.dashboard.command"}
+"""Modules with libraries that no other command needs."""
 ACTIONS = {
     "promote": "Send all traffic to the candidate now, without further evidence.",
     "approve": "Approve the step that is waiting for approval.",
@@ -75,10 +74,10 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in {*COMMANDS, *ACTIONS}:
             return None
-        module = "actions" if cmd_name in ACTIONS else cmd_name
+        name = RENAMED.get(cmd_name, cmd_name)
+        module = "actions" if cmd_name in ACTIONS else name
         path = ELSEWHERE.get(cmd_name, f"slipway.cli.commands.{module}")
-        commands = importlib.import_module(path)
-        found: click.Command = getattr(commands, RENAMED.get(cmd_name, cmd_name))
+        found: click.Command = getattr(importlib.import_module(path), name)
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
