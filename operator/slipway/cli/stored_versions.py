@@ -20,7 +20,7 @@ KEEPERS = {
 
 def stored_version(crd: Manifest) -> str:
     """Return the version in which new writes of a CRD's objects are stored."""
-    return next(it["name"] for it in crd["spec"]["versions"] if it["storage"])
+    return next(str(it["name"]) for it in crd["spec"]["versions"] if it["storage"])
 
 
 def find_keeper(crd: Manifest) -> str | None:

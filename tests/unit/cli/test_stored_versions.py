@@ -8,7 +8,7 @@ OURS = "slipway.dev/v1alpha1"
 
 
 def owner(manager: str, api_version: str, *names: str, operation: str = "Update") -> dict[str, Any]:
-    fields = {f"f:{name}": {} for name in names}
+    fields: dict[str, Any] = {f"f:{name}": {} for name in names}
     return {
         "manager": manager,
         "operation": operation,
