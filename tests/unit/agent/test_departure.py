@@ -7,14 +7,14 @@ from slipway.agent.admin import EnvoyGone, EnvoyUnavailable
 from slipway.agent.departure import STALLED_SECONDS, Departure
 from slipway.render.departure import LEAVE_SECONDS, LONGEST_REQUEST_SECONDS
 
-from tests.unit.agent.waiting import until
-
 
 @dataclass
 class Proxy:
     """Envoy's admin interface, and a clock that each look moves by a second."""
 
     in_flight: int = 0
+    answered_after: float = float("inf")
+    """Seconds after which nothing is in flight any more."""
     error: Exception | None = None
     answers_from: float = float("inf")
     """Seconds after which there is no error any more."""
@@ -24,7 +24,7 @@ class Proxy:
         self.now += 1.0
         if self.error is not None and self.elapsed < self.answers_from:
             raise self.error
-        return self.in_flight
+        return self.in_flight if self.elapsed < self.answered_after else 0
 
     def clock(self) -> float:
         return self.now
@@ -54,12 +54,9 @@ async def test_envoy_serves_until_clients_have_moved_away() -> None:
 
 
 async def test_a_long_request_is_waited_for() -> None:
-    proxy = Proxy(in_flight=1)
-    waiting = asyncio.create_task(leaving(proxy).wait_idle())
-    await until("clients have moved away", lambda: proxy.elapsed > 2 * LEAVE_SECONDS)
-    assert not waiting.done()
-    proxy.in_flight = 0
-    assert await waiting == "nothing is in flight"
+    proxy = Proxy(in_flight=1, answered_after=2 * LEAVE_SECONDS)
+    assert await leaving(proxy).wait_idle() == "nothing is in flight"
+    assert proxy.elapsed == 2 * LEAVE_SECONDS
 
 
 async def test_a_request_without_end_is_cut() -> None:
@@ -74,7 +71,8 @@ async def test_nobody_waits_for_an_envoy_that_is_gone() -> None:
 
 
 async def test_an_envoy_that_is_busy_for_a_moment_is_asked_again() -> None:
-    proxy = Proxy(2, EnvoyUnavailable("no answer"), answers_from=STALLED_SECONDS / 2)
+    busy = EnvoyUnavailable("no answer")
+    proxy = Proxy(in_flight=2, error=busy, answers_from=STALLED_SECONDS / 2)
     assert await leaving(proxy).wait_idle() == "2 requests took longer than 300 s"
 
 

@@ -84,7 +84,7 @@ def test_settings_that_helm_is_given_on_the_command_line_are_in_the_schema(page:
 
 @each_page
 def test_subcommands_of_the_plugin_that_prose_names_exist(page: Path) -> None:
-    named = re.findall(r"`kubectl slipway ([a-z]+)", prose_of(page))
+    named = re.findall(r"`kubectl slipway ([a-z-]+)", prose_of(page))
 
     assert set(named) <= {*COMMANDS, *ACTIONS}
 
