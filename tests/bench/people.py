@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import yaml
 from slipway.adapters.connection import MERGE, Connection, connect
-from slipway.api import kinds, names
+from slipway.api import kinds
 from slipway.api.base import Manifest
 from slipway.api.kinds import Kind
 
@@ -134,8 +134,7 @@ async def connect_people(server: ApiServer) -> AsyncIterator[People]:
 def model_deployment(name: str, namespace: str, *, version: int = 1) -> Manifest:
     """Return a ModelDeployment in Fetch mode with its digest pinned."""
     return {
-        "apiVersion": names.API_VERSION,
-        "kind": kinds.MODEL_DEPLOYMENT.kind,
+        **kinds.MODEL_DEPLOYMENT.type_meta,
         "metadata": {"name": name, "namespace": namespace},
         "spec": spec_of(version),
     }

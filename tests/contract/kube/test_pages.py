@@ -4,6 +4,7 @@ Its CEL rules count here, and a field that the schema does not know is an error.
 """
 
 import json
+from dataclasses import replace
 
 import pytest
 from slipway.adapters.connection import Connection
@@ -28,7 +29,8 @@ def example(block: Block) -> Manifest:
 
 async def refusal(connection: Connection, manifest: Manifest) -> str:
     """Return why the API server does not take it; empty: it does."""
-    path = MODEL_DEPLOYMENT.path(NAMESPACE)
+    version = manifest["apiVersion"].partition("/")[2]
+    path = replace(MODEL_DEPLOYMENT, version=version).path(NAMESPACE)
     answer = await connection.request("POST", path, query=STRICT, body=manifest)
     return "" if answer.is_success else str(json.loads(answer.body)["message"])
 

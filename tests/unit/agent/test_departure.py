@@ -7,6 +7,8 @@ from slipway.agent.admin import EnvoyGone, EnvoyUnavailable
 from slipway.agent.departure import STALLED_SECONDS, Departure
 from slipway.render.departure import LEAVE_SECONDS, LONGEST_REQUEST_SECONDS
 
+CUT = f"2 requests took longer than {LONGEST_REQUEST_SECONDS} s"
+
 
 @dataclass
 class Proxy:
@@ -61,7 +63,7 @@ async def test_a_long_request_is_waited_for() -> None:
 
 async def test_a_request_without_end_is_cut() -> None:
     proxy = Proxy(in_flight=2)
-    assert await leaving(proxy).wait_idle() == "2 requests took longer than 300 s"
+    assert await leaving(proxy).wait_idle() == CUT
     assert proxy.elapsed == LONGEST_REQUEST_SECONDS
 
 
@@ -73,7 +75,7 @@ async def test_nobody_waits_for_an_envoy_that_is_gone() -> None:
 async def test_an_envoy_that_is_busy_for_a_moment_is_asked_again() -> None:
     busy = EnvoyUnavailable("no answer")
     proxy = Proxy(in_flight=2, error=busy, answers_from=STALLED_SECONDS / 2)
-    assert await leaving(proxy).wait_idle() == "2 requests took longer than 300 s"
+    assert await leaving(proxy).wait_idle() == CUT
 
 
 async def test_an_envoy_that_stands_still_is_not_waited_for() -> None:

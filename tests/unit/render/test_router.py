@@ -190,7 +190,7 @@ def test_a_running_router_is_not_replaced_for_settings_that_are_not_set() -> Non
 
 
 def test_routers_of_this_release_are_not_replaced_by_the_next_one() -> None:
-    assert sha256_of(BY_KIND["Deployment"])[:16] == "2e92f593044a3281"
+    assert sha256_of(BY_KIND["Deployment"])[:16] == "ff6f81a9337ef7ea"
 
 
 def test_the_mark_says_whether_envoy_ends_when_nothing_is_in_flight() -> None:
