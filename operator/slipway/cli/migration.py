@@ -132,7 +132,8 @@ class Migration:
     def _rewrite_all(self, crd: Manifest, done: Migrated) -> None:
         """Write all, pass by pass, until a whole pass finds nothing that is stored otherwise.
 
-        Of several API servers one may store the old version a little longer.
+        Of several API servers one may store the old version a little longer. The old version is
+        not dropped before such a pass: an object that is stored so could not be read any more.
         """
         plural = crd["spec"]["names"]["plural"]
         for number in range(1, PASSES + 1):
@@ -143,6 +144,11 @@ class Migration:
             done.written = max(done.written, written)
             if not written:
                 return
+        raise CliError(
+            f"after {PASSES} passes {plural} are still written otherwise than as {self.version}: "
+            "both versions count as stored; nothing is lost, run this again when no rollout is "
+            "under way",
+        )
 
     def _rewrite_each(self, plural: str, found: Iterable[Manifest], done: Migrated) -> int:
         """Write each of them, and return how many the API server really wrote."""
