@@ -62,7 +62,7 @@ class LineWatch:
                     self._take(line)
 
 
-class StatusWatch:
+class StatusWatch(LineWatch):
     """Follows one ModelDeployment; `next` hands its statuses out in order."""
 
     def __init__(self, kubectl: Kubectl, namespace: str, name: str) -> None:
@@ -71,7 +71,7 @@ class StatusWatch:
         self._seen: queue.Queue[tuple[float, ModelDeploymentStatus]] = queue.Queue()
         self.came_at = 0.0
         """Unix time at which the status came that `next` returned last."""
-        self._lines = LineWatch(command, self._take)
+        super().__init__(command, self._see)
 
     def next(self, seconds: float) -> ModelDeploymentStatus | None:
         """Return the next status, None when there is none for `seconds`."""
@@ -81,17 +81,5 @@ class StatusWatch:
             return None
         return status
 
-    def __enter__(self) -> Self:
-        self._lines.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._lines.__exit__(kind, error, trace)
-
-    def _take(self, line: str) -> None:
+    def _see(self, line: str) -> None:
         self._seen.put((time.time(), ModelDeploymentStatus.model_validate(json.loads(line))))

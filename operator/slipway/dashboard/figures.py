@@ -8,7 +8,7 @@ does; the last values that the operator keeps of each metric stand before it, at
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from slipway.cli.objects import Metric, ModelDeployment
+from slipway.cli.objects import LastAction, Metric, ModelDeployment
 from slipway.cli.views.styles import style_stage, style_word
 from slipway.dashboard.models import MetricSeries, Moment
 from slipway.dashboard.tones import tone_of
@@ -124,16 +124,14 @@ def seed_moments(md: ModelDeployment) -> list[Moment]:
     if rollout.started_at is not None:
         found.append(Moment(at=rollout.started_at, kind="stage", text="rollout began"))
     if rollout.step_started_at is not None and md.candidate is not None:
-        text = f"{rollout.acked_weight}% at every proxy"
-        found.append(Moment(at=rollout.step_started_at, kind="weight", text=text, tone="accent"))
+        found.append(_weight_moment(md, rollout.step_started_at))
 
     last = md.last_action
     is_of_this = rollout.started_at is None or (
         last is not None and last.at is not None and last.at >= rollout.started_at
     )
     if last is not None and last.at is not None and is_of_this:
-        text = f"{last.verb} by {last.by}: {last.result}"
-        found.append(Moment(at=last.at, kind="action", text=text, tone="accent"))
+        found.append(_action_moment(last, last.at))
     return sorted(found, key=lambda moment: moment.at)
 
 
@@ -141,9 +139,7 @@ def compare_moments(before: ModelDeployment, md: ModelDeployment, now: datetime)
     """Return what was decided between two states of the same rollout."""
     found = []
     if before.rollout.acked_weight != md.rollout.acked_weight:
-        at = md.rollout.step_started_at or now
-        text = f"{md.rollout.acked_weight}% at every proxy"
-        found.append(Moment(at=at, kind="weight", text=text, tone="accent"))
+        found.append(_weight_moment(md, md.rollout.step_started_at or now))
 
     stage = style_stage(md)
     if style_stage(before).text != stage.text:
@@ -152,14 +148,23 @@ def compare_moments(before: ModelDeployment, md: ModelDeployment, now: datetime)
 
     last = md.last_action
     if last is not None and last != before.last_action:
-        text = f"{last.verb} by {last.by}: {last.result}"
-        found.append(Moment(at=last.at or now, kind="action", text=text, tone="accent"))
+        found.append(_action_moment(last, last.at or now))
     for entry in md.history[-1:]:
         if entry not in before.history:
             outcome = style_word(entry.outcome)
             text = f"version {entry.version}: {entry.outcome}"
             found.append(Moment(at=entry.at or now, kind="end", text=text, tone=tone_of(outcome)))
     return found
+
+
+def _weight_moment(md: ModelDeployment, at: datetime) -> Moment:
+    text = f"{md.rollout.acked_weight}% at every proxy"
+    return Moment(at=at, kind="weight", text=text, tone="accent")
+
+
+def _action_moment(last: LastAction, at: datetime) -> Moment:
+    text = f"{last.verb} by {last.by}: {last.result}"
+    return Moment(at=at, kind="action", text=text, tone="accent")
 
 
 def _judged_since(before: ModelDeployment, md: ModelDeployment, now: datetime) -> list[Moment]:
