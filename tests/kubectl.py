@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.patience import patient
+
 Manifest = dict[str, Any]
 
 CLONE = Path(__file__).resolve().parents[1]
 CLUSTER = CLONE / ".cluster"
-CALL_SECONDS = 60.0
+CALL_SECONDS = 120.0
 LOOK_SECONDS = 0.5
 
 RESTRICTED: Manifest = {
@@ -86,11 +88,13 @@ class Kubectl:
 
     def wait(self, namespace: str, what: str, condition: str, seconds: float) -> None:
         """Wait for a condition as `kubectl wait --for=…` writes it."""
+        seconds = patient(seconds)
         words = ("wait", what, "-n", namespace, f"--for={condition}", f"--timeout={seconds:.0f}s")
         self.run(*words, seconds=seconds + 10)
 
     def delete_namespace(self, name: str, *, wait_seconds: float = 180.0) -> None:
         """Delete a namespace with all that is in it; 0 seconds: do not wait until it is gone."""
+        wait_seconds = patient(wait_seconds)
         wait = f"--timeout={wait_seconds:.0f}s" if wait_seconds else "--wait=false"
         words = ("delete", "namespace", name, "--ignore-not-found", wait)
         self.run(*words, seconds=wait_seconds + CALL_SECONDS)
@@ -112,6 +116,7 @@ def until(look: Callable[[], Found], what: str, seconds: float) -> Found:
         KubectlError: it was not in time; names what was waited for.
 
     """
+    seconds = patient(seconds)
     deadline = time.monotonic() + seconds
     while not (found := look()):
         if time.monotonic() > deadline:

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+from tests.patience import patient
+
 EVERY_SECONDS = 0.2
 
 
@@ -13,6 +15,7 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float) -> None:
         AssertionError: it did not hold within `seconds`; names `what` was waited for.
 
     """
+    seconds = patient(seconds)
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -31,6 +31,7 @@ from tests.demo.watch import StatusWatch
 from tests.e2e.figures import Figures
 from tests.e2e.objects import Model
 from tests.kubectl import Kubectl, KubectlError, Manifest, until
+from tests.patience import patient
 
 Condition = Callable[[ModelDeploymentStatus], bool]
 END_SECONDS = 180.0
@@ -132,6 +133,8 @@ class Deployed:
         self._take_in()
         if self.seen and fits(self.seen[-1]):
             return self.seen[-1]
+
+        seconds = patient(seconds)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             status = self._watch.next(LOOK_SECONDS)
@@ -176,8 +179,11 @@ class Deployed:
         """
         try:
             until(lambda: self.rest(version) == expected, "rest", seconds)
-        except KubectlError:
-            assert self.rest(version) == expected
+        except KubectlError as error:
+            found = self.rest(version)
+            if found != expected:
+                message = f"{self.name}: found {found}, expected {expected}"
+                raise AssertionError(message) from error
 
     @property
     def status(self) -> ModelDeploymentStatus:

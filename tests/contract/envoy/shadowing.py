@@ -1,6 +1,7 @@
 """A router that copies requests, and what its comparer counted."""
 
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from slipway.agent.admin import Admin
@@ -12,6 +13,8 @@ from tests.contract.envoy.harness import Router
 from tests.unit.agent.waiting import until
 
 MOST_BYTES = 1_048_576
+TURN = 5
+"""Requests, far below what Envoy has under way to the comparer."""
 
 
 async def order_copies(router: Router, **more: Any) -> None:
@@ -32,6 +35,23 @@ async def is_copying(router: Router) -> bool:
     await admin.close()
     is_run = observed.versions.get(envoy.ROUTES_FILE) == written["version_info"]
     return is_run and "typed_per_filter_config" in json.dumps(written)
+
+
+async def ask_in_turns(router: Router, count: int, ask: Callable[[int], Awaitable[object]]) -> None:
+    """Ask a number of times, each turn when the comparer has taken the copies of the one before.
+
+    It may hold few copies that it has not come to yet, and on a busy machine it comes to them late:
+    what is beyond those is dropped, as it should be, and is no pair.
+    """
+    for asked in range(0, count, TURN):
+        turn = range(asked, min(asked + TURN, count))
+        for number in turn:
+            await ask(number)
+
+        async def are_taken(end: int = turn.stop) -> bool:
+            return (await copies_of(router)).taken == end
+
+        await until(f"{turn.stop} copies are taken", are_taken)
 
 
 async def pairs_of(router: Router) -> RoutePairs | None:

@@ -17,6 +17,7 @@ from slipway.api.modeldeployment import Protocol
 from slipway.render import triton
 
 from tests.contract.triton import install
+from tests.patience import patient
 
 ONNXRUNTIME = Path(__file__).parents[2] / "images/triton/onnxruntime"
 POD_UID = "5e1f0c1e-3a6b-4c52-9d5f-7f2f3a1f7d11"
@@ -114,6 +115,7 @@ class Running:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    seconds = patient(seconds)
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {condition}"

@@ -14,7 +14,7 @@ from tritonclient.utils import InferenceServerException
 
 from tests.contract.envoy.conftest import CANDIDATE, STABLE
 from tests.contract.envoy.harness import Router
-from tests.contract.envoy.shadowing import copies_of, order_copies, until_pairs
+from tests.contract.envoy.shadowing import ask_in_turns, copies_of, order_copies, until_pairs
 from tests.contract.triton import models
 from tests.contract.triton.server import Running, a_server, running
 from tests.unit.agent.fake_api import FakeApi
@@ -22,6 +22,8 @@ from tests.unit.agent.waiting import until
 
 MANY = 200_000
 """Numbers of the larger request: 800 kB, of the 1 MiB that may be copied."""
+HANGS_SECONDS = 10
+"""The candidate's time for an answer."""
 IO = """
 max_batch_size: 0
 input [{ name: "x" data_type: TYPE_FP32 dims: [-1] }]
@@ -118,10 +120,13 @@ async def test_every_form_of_a_request_becomes_a_pair_that_agrees(router: Router
 async def test_one_wrong_answer_of_many_is_found_and_nobody_got_it(router: Router) -> None:
     await order_copies(router)
     async with http(router) as client:
-        for number in range(20):
+
+        async def ask(number: int) -> None:
             values = np.full(3, number)
             answer = await client.infer("rare", numbers(tritonclient.http, values))
             assert answer.as_numpy("y").tolist() == [number] * 3
+
+        await ask_in_turns(router, 20, ask)
     found = await until_pairs(router, 20)
     assert (found.agreed, found.disagreed) == (19, 1)
     assert [each.largest_difference for each in found.samples] == [0.5]
@@ -178,12 +183,16 @@ async def test_errors_of_clients_and_streams_are_told_apart(router: Router) -> N
 async def test_a_candidate_that_hangs_has_failed_and_no_user_waits_for_it(
     router: Router, servers: dict[str, Running]
 ) -> None:
-    await order_copies(router, timeoutSeconds=2)
+    await order_copies(router, timeoutSeconds=HANGS_SECONDS)
     os.kill(servers[CANDIDATE].process.pid, signal.SIGSTOP)
     try:
-        async with asyncio.timeout(30), http(router) as client:
-            for _ in range(20):
-                await client.infer("echo", numbers(tritonclient.http, np.arange(3)))
+        async with http(router) as client:
+
+            async def ask(_: int) -> None:
+                async with asyncio.timeout(HANGS_SECONDS / 2):
+                    await client.infer("echo", numbers(tritonclient.http, np.arange(3)))
+
+            await ask_in_turns(router, 20, ask)
         assert (await until_pairs(router, 20)).outcomes.ok_failed == 20
     finally:
         os.kill(servers[CANDIDATE].process.pid, signal.SIGCONT)
@@ -197,8 +206,11 @@ async def test_a_dead_candidate_makes_no_pair_and_costs_no_user(
     servers[CANDIDATE].process.kill()
     servers[CANDIDATE].wait_ended()
     async with http(router) as client:
-        for _ in range(20):
+
+        async def ask(_: int) -> None:
             await client.infer("echo", numbers(tritonclient.http, np.arange(3)))
+
+        await ask_in_turns(router, 20, ask)
 
     async def are_counted() -> bool:
         return (await copies_of(router)).dropped.unreachable == 20

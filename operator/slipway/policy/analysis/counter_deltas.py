@@ -24,7 +24,12 @@ from typing import Any
 from slipway.api.counters import Counters, Latency, RouteCounters, latency_edges
 from slipway.api.modeldeployment import AnalysisMode
 from slipway.api.times import from_wire, to_wire
-from slipway.policy.analysis.metric_memory import MOST_PARSED, decode_state, read_floats
+from slipway.policy.analysis.metric_memory import (
+    MOST_PARSED,
+    RawState,
+    decode_state,
+    read_floats,
+)
 from slipway.policy.analysis.plan import Plan
 from slipway.policy.record_copy import replace
 
@@ -40,12 +45,17 @@ LOST_AFTER = timedelta(seconds=60)
 """Into a step there is a memory, if none was lost."""
 ROOM = 1450
 """Characters for the base: what is stored together with it has the rest of 2 KiB."""
-FAILED, LOG_MILLIS, REFUSED, BEGUN, SENT, CAME_BACK = 1, 2, 3, 4, 5, 6
-"""Columns of a row, behind the requests; the last two are messages of gRPC streams."""
-FIXED = 7
+FAILED, LOG_MILLIS, REFUSED, BEGUN, SENT, CAME_BACK, TIMED = 1, 2, 3, 4, 5, 6, 7
+"""Columns of a row, behind the requests. `SENT` and `CAME_BACK` are messages of gRPC streams.
+`TIMED` are the requests in the histogram, which Envoy fills once a second: it lags behind."""
+FIXED = 8
 """Columns of a row before the slow ones."""
-EARLIEST = 3
-"""Columns that were there from the first version on."""
+EARLIEST, BEFORE_TIMED = 3, 7
+"""Columns that were there from the first version on, and before the requests in the histogram."""
+ROWS = "h"
+"""The key of the rows in a state."""
+EARLIER_ROWS = {"r": BEFORE_TIMED, "n": EARLIEST}
+"""Keys of earlier versions, with the columns that their rows had before the slow ones."""
 UNKNOWN = -1
 """A column that an earlier version did not store: it begins to count now."""
 MILLI = 1000
@@ -56,8 +66,8 @@ MOST_COUNT = 10**15
 
 Row = tuple[int, ...]
 """Requests answered, errors, sum of the logarithm of milliseconds (in thousandths), requests that
-the server refused, requests begun, messages sent and come back on streams, slow by edge, slow by
-far edge."""
+the server refused, requests begun, messages sent and come back on streams, requests in the
+histogram, slow by edge, slow by far edge."""
 ProxyRows = tuple[int, Mapping[str, Row]]
 """Of one proxy: which life of Envoy, and the counters by revision."""
 
@@ -109,7 +119,7 @@ class CounterBase:
             room -= len(json.dumps({proxy: counted}, separators=(",", ":")))
             if room > 0:
                 seen[proxy] = counted
-        return {**raw, "r": seen}
+        return {**raw, ROWS: seen}
 
 
 @lru_cache(MOST_PARSED)
@@ -118,10 +128,10 @@ def load_base(text: str | None) -> CounterBase | None:
     raw = decode_state(text)
     try:
         at, since, born = (_read_moment(raw[key]) for key in ("a", "f", "b"))
-        stored = raw["r"] if "r" in raw else _with_unknown(raw["n"])
+        stored = _stored_rows(raw)
         seen = {
             proxy: (int(life), {name: _to_row(row) for name, row in rows.items()})
-            for proxy, (life, rows) in stored.items()  # type: ignore[attr-defined]
+            for proxy, (life, rows) in stored.items()
         }
         of_candidate, of_stable = _to_row(raw["i"])  # type: ignore[arg-type]
         edges = read_floats(raw["e"])
@@ -145,15 +155,18 @@ def load_base(text: str | None) -> CounterBase | None:
         return None
 
 
-def _with_unknown(stored: Any) -> dict[str, Any]:
-    """Return rows of an earlier version, which had fewer columns, in the present form."""
-    unknown = [UNKNOWN] * (FIXED - EARLIEST)
+def _stored_rows(raw: RawState) -> dict[str, Any]:
+    """Return the rows; those of an earlier version had fewer columns, and get the present form."""
+    known = next((key for key in (ROWS, *EARLIER_ROWS) if key in raw), ROWS)
+    rows: Any = raw[known]
+    columns = EARLIER_ROWS.get(known, FIXED)
+    unknown = [UNKNOWN] * (FIXED - columns)
     return {
         proxy: (
             life,
-            {name: [*row[:EARLIEST], *unknown, *row[EARLIEST:]] for name, row in rows.items()},
+            {name: [*row[:columns], *unknown, *row[columns:]] for name, row in by_name.items()},
         )
-        for proxy, (life, rows) in stored.items()
+        for proxy, (life, by_name) in rows.items()
     }
 
 
@@ -314,6 +327,7 @@ def _rows_of(tick: Counters, plan: Plan, edges: tuple[float, ...]) -> dict[str, 
             to_count(entry.requests_begun),
             to_count(entry.stream_requests),
             to_count(entry.stream_responses),
+            to_count(sum(entry.latency.counts)),
             *(to_count(slow_requests(entry.latency, edge)) for edge in edges),
         )
         for entry in tick.judged_entries(plan.route)

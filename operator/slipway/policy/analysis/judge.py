@@ -25,6 +25,7 @@ from slipway.policy.analysis.counter_deltas import (
     MILLI,
     QUANTILES,
     REFUSED,
+    TIMED,
     CounterBase,
     CounterDelta,
     advance_base,
@@ -395,9 +396,12 @@ def _latency_mean(look: Look) -> MeanMetric:
 
 
 def _latency_window(delta: CounterDelta) -> Window:
-    candidate, stable = delta.candidate, delta.stable
-    logs_c, logs_s = candidate[LOG_MILLIS] / MILLI, stable[LOG_MILLIS] / MILLI
-    return Window(candidate[0], logs_c, stable[0], logs_s, delta.seconds)
+    """Return the histogram's own counts and sums: the answers counted elsewhere are ahead of it."""
+    (n_c, sum_c), (n_s, sum_s) = (
+        (row[TIMED], row[LOG_MILLIS] / MILLI if row[TIMED] else 0.0)
+        for row in (delta.candidate, delta.stable)
+    )
+    return Window(n_c, sum_c, n_s, sum_s, delta.seconds)
 
 
 def _assess_readings(inputs: LookInputs, stored: _StoredStates, look: Look) -> list[Assessment]:

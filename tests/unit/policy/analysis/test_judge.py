@@ -137,6 +137,25 @@ def test_a_typical_answer_that_is_slower_fails_in_time() -> None:
     assert said(found, "latency-mean") == ("Fail", "SlowMean")
 
 
+def test_a_typical_answer_rests_on_what_the_histogram_holds_which_lags_behind() -> None:
+    """Envoy fills histograms once a second: those of the first look were answered before it."""
+    run = Run(stable=(1000, 0, 0))
+    before = run.look((8, 0, 0), (8, 0, 0))["latency-mean"]
+    late = run.tick()
+    ahead = late.model_copy(
+        update={
+            "routes": [
+                each.model_copy(update={"requests": each.requests + 8}) for each in late.routes
+            ]
+        }
+    )
+    found = run.look(ticks=(ahead,))["latency-mean"]
+
+    assert (found.samples, found.baseline_samples) == (8, 8)
+    assert found.candidate == pytest.approx(before.candidate)
+    assert found.baseline == pytest.approx(before.baseline)
+
+
 def test_one_error_among_few_decides_nothing() -> None:
     found = Run().look((50, 1, 0), (950, 0, 0))
     assert found["errors"].verdict == "Inconclusive"
