@@ -18,6 +18,7 @@ from typing import Protocol
 
 ALONE = (
     "tests/e2e/test_5_kills.py",
+    "tests/e2e/test_5_soak.py",
     "tests/e2e/test_6_crash.py",
     "tests/e2e/test_7_release.py",
     "tests/e2e/test_8_quiet.py",
@@ -25,7 +26,8 @@ ALONE = (
     "tests/e2e/test_9_power_loss.py",
     "tests/contract/install/test_namespaced.py",
 )
-"""They kill, stop or replace the operator, count all that it writes, or switch the node off."""
+"""They kill, stop or replace the operator, stop the API server, count all that is written, or
+switch the node off."""
 
 UNITS: tuple[tuple[str, ...], ...] = (
     # One model, one load, from the first version to the power loss: what disturbs the cluster has
