@@ -25,9 +25,10 @@ ALONE = (
     "tests/e2e/test_8_users.py",
     "tests/e2e/test_9_power_loss.py",
     "tests/contract/install/test_namespaced.py",
+    "tests/contract/install/test_migration.py",
 )
-"""They kill, stop or replace the operator, stop the API server, count all that is written, or
-switch the node off."""
+"""They kill, stop or replace the operator, stop the API server, write or count all that is written,
+or switch the node off."""
 
 UNITS: tuple[tuple[str, ...], ...] = (
     # One model, one load, from the first version to the power loss: what disturbs the cluster has
