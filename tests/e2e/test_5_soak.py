@@ -1,4 +1,4 @@
-"""A short soak: what `make soak` does for an hour, until two models have had both ends."""
+"""A short soak: what `make soak` does for an hour, of one good and one bad version side by side."""
 
 import time
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from tests.soak.tally import Tally
 pytestmark = pytest.mark.e2e
 
 NAMES = ("soaked-1", "soaked-2")
-VERSIONS = (Outcome.PROMOTED, Outcome.ROLLED_BACK) * len(NAMES)
+VERSIONS = (Outcome.PROMOTED, Outcome.ROLLED_BACK)
 PACE = 2.0
 """Disturbances come twice as often as in a long soak."""
 LONGEST_SECONDS = 600.0
@@ -65,6 +65,6 @@ def test_good_and_bad_versions_end_as_they_should_whatever_is_killed_stopped_or_
 
     assert is_sound(tally), render(tally)
     assert len(tally.ended) == len(VERSIONS)
-    assert len({event.what for event in tally.events}) >= 4, render(tally)
+    assert len({event.what for event in tally.events}) >= 3, render(tally)
     took = [way.known_seconds for way in tally.backs if way.known_seconds is not None]
     figures.seconds["soak: the slowest way back, from the decision on"] = max(took)
