@@ -1,12 +1,12 @@
 """The judgement of one metric: its verdict, the numbers behind it, and what the verdict may do."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from slipway.api.reasons import Reason
 from slipway.api.verdict import Verdict
+from slipway.policy.records import record
 
 
 class Role(StrEnum):
@@ -29,7 +29,7 @@ class Memory(Protocol):
         """Return the text for status."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KeptText:
     """A memory that goes on as it was stored."""
 
@@ -40,7 +40,7 @@ class KeptText:
         return self.text
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Judgement:
     """What the analysis says of one metric."""
 

@@ -14,7 +14,7 @@ import math
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
@@ -31,7 +31,7 @@ from slipway.policy.analysis.metric_memory import (
     read_floats,
 )
 from slipway.policy.analysis.plan import Plan
-from slipway.policy.record_copy import replace
+from slipway.policy.records import record, replace
 
 SLOW_FLOOR_MILLIS = 25.0
 """Answers below it are never slow, whatever stable does."""
@@ -72,7 +72,7 @@ ProxyRows = tuple[int, Mapping[str, Row]]
 """Of one proxy: which life of Envoy, and the counters by revision."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CounterBase:
     """Where the stored evidence ends."""
 
@@ -186,7 +186,7 @@ def _to_row(values: Iterable[int]) -> Row:
     return tuple(int(value) for value in read_floats(list(values)))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Flow:
     """What went into a revision and what came out of it, between the base and now."""
 
@@ -201,7 +201,7 @@ class Flow:
     """In flight without any answer yet."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CounterDelta:
     """What was begun and answered between the base and now."""
 

@@ -5,15 +5,16 @@ and it never counts against the candidate.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from slipway.api.counters import Counters
 from slipway.api.reasons import Why
 from slipway.api.verdict import Verdict
+from slipway.policy.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Count:
     """A pair of counters of one source (a pod, a series), cumulative since its start."""
 
@@ -21,7 +22,7 @@ class Count:
     bad: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Counted:
     """Events among requests, by source: a share, compared with stable's or an absolute limit."""
 
@@ -29,7 +30,7 @@ class Counted:
     stable: Mapping[str, Count]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sum:
     """A sum and its count, of one source, cumulative since its start."""
 
@@ -37,7 +38,7 @@ class Sum:
     sum: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Summed:
     """Sums by source: a mean, compared with stable's in windows of a minute."""
 
@@ -45,7 +46,7 @@ class Summed:
     stable: Mapping[str, Sum]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Valued:
     """One number per revision, as a user's query returns it; finite."""
 
@@ -53,7 +54,7 @@ class Valued:
     stable: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Binned:
     """Predictions by class or score bin, cumulative: compared as distributions."""
 
@@ -61,7 +62,7 @@ class Binned:
     stable: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stated:
     """A verdict that its source reached itself, such as a resource guard. A Fail is a Fail."""
 
@@ -69,7 +70,7 @@ class Stated:
     why: Why
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MemoryReading:
     """What the server's container of one pod held."""
 
@@ -79,7 +80,7 @@ class MemoryReading:
     """When it was measured, which is up to a minute ago."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MemoryUse:
     """Memory by pod; it is not merged with the metrics."""
 
@@ -91,7 +92,7 @@ Reading = Counted | Summed | Valued | Binned | MemoryUse | Stated | Why
 """What was read of one metric; `Why` there is nothing where it could not be read."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LookInputs:
     """What one look found."""
 

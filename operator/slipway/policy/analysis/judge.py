@@ -9,7 +9,6 @@ in `policy.statistics`; docs/analysis.md is the whole story for users.
 import math
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
@@ -57,7 +56,7 @@ from slipway.policy.analysis.metrics.trend import assess_trend
 from slipway.policy.analysis.plan import Plan
 from slipway.policy.analysis.wording import timestamp
 from slipway.policy.judgement import Judgement, KeptText, Role
-from slipway.policy.record_copy import replace
+from slipway.policy.records import record, replace
 from slipway.policy.statistics.eprocess import FINE_BETTER_BETS, FINE_RATIOS, Pair
 from slipway.policy.statistics.mean_windows import Window, limit_millis
 from slipway.policy.weights import ALL
@@ -91,7 +90,7 @@ CLIENT_ADVICE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _StoredStates:
     """The stored states that belong to the stored base."""
 
@@ -113,7 +112,7 @@ class _StoredStates:
         return StoredState(text if belongs else None, _name_tag(name) in self.tags)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TrafficMemory:
     """The memory of the traffic: the base of all metrics, and which of them have a memory."""
 

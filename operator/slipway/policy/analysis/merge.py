@@ -16,7 +16,6 @@ to pass, each at its own 5%: no correction is needed for that.
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from slipway.api.reasons import Reason
@@ -24,6 +23,7 @@ from slipway.api.verdict import Verdict
 from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup
 from slipway.policy.analysis.wording import odds_against
 from slipway.policy.judgement import Role
+from slipway.policy.records import record
 from slipway.policy.statistics.eprocess import log_sum
 
 BUDGET = {
@@ -45,7 +45,7 @@ ALMOST = math.log(10.0)
 """A metric is under suspicion from a tenth of what it needs."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stake:
     """A metric's part in the mean."""
 

@@ -11,11 +11,12 @@ small one would become 0.
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from itertools import chain, islice
 from typing import Protocol
 
+from slipway.policy.records import record
 from slipway.policy.statistics.dispersion import DispersionGuard
 from slipway.policy.statistics.eprocess import BETTER_BETS, NEVER, NOTHING, Pair, StartMixture
 from slipway.policy.statistics.mean_windows import EMPTY, MeanWindows, Window
@@ -116,7 +117,7 @@ class MetricMemory(Protocol):
         """Return the value for status."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StoredState:
     """What status remembers of a metric."""
 
@@ -131,7 +132,7 @@ class StoredState:
         return int(self.is_known)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StampedMemory:
     """A metric's memory, with the base that it was made with: it counts only together with it."""
 
@@ -143,7 +144,7 @@ class StampedMemory:
         return encode_state({**self.memory.raw(), STAMP: self.stamp})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KeptMemory:
     """The memory of a metric that was not read in this look."""
 
@@ -154,7 +155,7 @@ class KeptMemory:
         return self.state
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SourcesMemory:
     """The memory of a metric whose counters come by source."""
 
@@ -172,7 +173,7 @@ def with_counters(memory: MetricMemory, counters: Counters | None) -> MetricMemo
     return memory if counters is None else SourcesMemory(memory, counters)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ShareMemory:
     """Of a share: errors, slow requests, counters from elsewhere."""
 
@@ -270,7 +271,7 @@ def load_share(text: str | None) -> ShareMemory | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MeanMemory:
     """Of a mean."""
 
@@ -305,7 +306,7 @@ def load_mean(text: str | None) -> MeanMemory | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TrendMemory:
     """Of a trend."""
 
@@ -339,7 +340,7 @@ def load_trend(text: str | None) -> TrendMemory | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ValueMemory:
     """Of a number that a query answers."""
 

@@ -33,11 +33,10 @@ that stays bad cannot be told from a bad version.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import product
 from operator import add, mul
 
-from slipway.policy.record_copy import replace
+from slipway.policy.records import record, replace
 from slipway.policy.statistics.eprocess import (
     NEVER,
     NOTHING,
@@ -60,7 +59,7 @@ FIRST_SHARE = 0.7
 """Probability of a shift that is there from the beginning, among all shifts."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Phase:
     """What is believed in a part of a rollout."""
 
@@ -105,7 +104,7 @@ _SAME = tuple(ratio_prior(1.0, spread) for spread in SPREADS)
 _SHIFTED = tuple(ratio_prior(RATIOS[ratio], SPREADS[spread]) for ratio, spread in _CELLS)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DispersionGuard:
     """What the blocks said until the present one began, and what that one has counted."""
 
@@ -203,7 +202,7 @@ class DispersionGuard:
         return now, tuple(log_add(over + away, value + ends) for value, over, _ in shifts), kept
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Likelihoods:
     """Logarithms, as `DispersionGuard` has them."""
 

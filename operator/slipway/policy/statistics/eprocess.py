@@ -20,8 +20,9 @@ al., Time-uniform Chernoff bounds (2020); starts: J. Shin, A. Ramdas, A. Rinaldo
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from operator import add
+
+from slipway.policy.records import record
 
 NEVER = -1e9
 """Log of nothing; finite, so that it can be stored."""
@@ -49,7 +50,7 @@ _LOG_RATIO_SHARES = tuple(map(math.log, RATIO_SHARES))
 _LOG_BETTER_SHARES = tuple(map(math.log, BETTER_SHARES))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pair:
     """Requests and events of both revisions."""
 
@@ -152,7 +153,7 @@ def place_bets(kept: float, share: float) -> tuple[float, float]:
     return placed, kept - placed
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StartMixture:
     """Wealth of each bet, over all looks at which the fault may have begun."""
 

@@ -13,9 +13,8 @@ T. L. Lai, On confidence sequences (1976); H. Wang and A. Ramdas, Anytime-valid 
 """
 
 import math
-from dataclasses import dataclass
 
-from slipway.policy.record_copy import replace
+from slipway.policy.records import record, replace
 from slipway.policy.statistics.eprocess import log_mean
 
 WINDOW_SECONDS = 60.0
@@ -30,7 +29,7 @@ SIGN_BETS = (0.2, 0.4, 0.6, 0.8, 0.95)
 _NO_WINS = (0.0,) * len(SIGN_BETS)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Window:
     """Counts and sums that belong together, since a moment."""
 
@@ -59,7 +58,7 @@ class Window:
 EMPTY = Window()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MeanWindows:
     """What the windows said so far, and the one that is open."""
 

@@ -11,17 +11,17 @@ starts at 1 and is a supermartingale where no stratum is worse, and P(ever >= 1/
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import exp, log
 
-from slipway.policy.record_copy import replace
+from slipway.policy.records import record, replace
 from slipway.policy.statistics.eprocess import StartMixture, log_of, log_sum
 
 GIVEN = 0.75
 """Of what lies idle, to the strata that begin; the rest is for those that come later."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stratum:
     """The evidence that one stratum is worse."""
 
@@ -47,7 +47,7 @@ class Stratum:
         return replace(self, starts=replace(after.starts, wealth=wealth))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StrataMixture:
     """The evidence that some stratum is worse."""
 

@@ -17,9 +17,8 @@ counts E[e] = 1 out over all orders.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from slipway.policy.record_copy import replace
+from slipway.policy.records import record, replace
 from slipway.policy.statistics.eprocess import log_mean
 
 EXPONENTS = (2.0, 5.0, 15.0)
@@ -29,7 +28,7 @@ LATEST = 3
 """Windows that say how large the number is now."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Trend:
     """The windows of a step, and what the ranks of all steps have won."""
 

@@ -1,7 +1,6 @@
 """The assessment of one metric in one look, before the metrics are merged."""
 
 import math
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -11,7 +10,7 @@ from slipway.policy.analysis.counter_deltas import CounterBase
 from slipway.policy.analysis.metric_memory import MetricMemory
 from slipway.policy.analysis.plan import Plan
 from slipway.policy.judgement import Judgement
-from slipway.policy.record_copy import replace
+from slipway.policy.records import record, replace
 
 Said = tuple[Verdict, Reason, str]
 """What a metric says: its verdict, the reason, and the message."""
@@ -32,7 +31,7 @@ class BudgetGroup(StrEnum):
     """Its verdict is its own: it spends nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Look:
     """The frame of one look: the same for every metric."""
 
@@ -67,7 +66,7 @@ class Look:
         return self.plan.max_harm / max(self.plan.next_weight / 100, 0.01)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Assessment:
     """A metric's judgement, its evidence, and what it remembers."""
 

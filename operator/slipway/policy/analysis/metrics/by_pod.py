@@ -13,7 +13,7 @@ its counters down.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from json import dumps
 from typing import Any
@@ -33,7 +33,7 @@ from slipway.policy.analysis.metric_memory import (
 from slipway.policy.analysis.metrics.assessment import Assessment, Look
 from slipway.policy.analysis.metrics.share import share_to_place
 from slipway.policy.judgement import Judgement
-from slipway.policy.record_copy import replace
+from slipway.policy.records import record, replace
 from slipway.policy.statistics.eprocess import Pair, StartMixture, bet_on_worse
 from slipway.policy.statistics.strata import StrataMixture, Stratum, most_evidence
 
@@ -55,7 +55,7 @@ ProxyPods = tuple[int, Pods, Pods]
 """Of one proxy: which life of Envoy, and what it counted of the candidate's and stable's pods."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Recent:
     """Requests and errors of the last minutes; older ones count for less."""
 
@@ -72,7 +72,7 @@ class Recent:
         return min(1.0, self.errors / self.requests) if self.requests else 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PodMemory:
     """What is remembered of the pods."""
 

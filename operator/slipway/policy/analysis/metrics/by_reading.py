@@ -40,7 +40,7 @@ from slipway.policy.analysis.metrics.number import assess_number, highest_allowe
 from slipway.policy.analysis.metrics.share import ShareMetric, assess_share, weigh_evidence
 from slipway.policy.analysis.plan import MetricPlan
 from slipway.policy.judgement import Judgement
-from slipway.policy.record_copy import replace
+from slipway.policy.records import replace
 from slipway.policy.statistics.eprocess import NOTHING, Pair, log_mean
 from slipway.policy.statistics.mean_windows import Window
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from slipway.api.reasons import Reason
 from slipway.api.verdict import Verdict
@@ -17,11 +16,11 @@ from slipway.policy.analysis.metric_memory import (
 )
 from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look, Said
 from slipway.policy.judgement import Judgement, Role
-from slipway.policy.record_copy import replace
+from slipway.policy.records import record, replace
 from slipway.policy.statistics.mean_windows import EMPTY, MeanWindows, Window
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MeanMetric:
     """What is special about one mean."""
 

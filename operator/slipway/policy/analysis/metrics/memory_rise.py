@@ -8,7 +8,7 @@ both do is no difference between versions.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from itertools import pairwise
 
@@ -18,6 +18,7 @@ from slipway.policy.analysis.inputs import MemoryReading, MemoryUse
 from slipway.policy.analysis.metric_memory import decode_state, encode_state
 from slipway.policy.analysis.wording import time_to_plan
 from slipway.policy.judgement import Judgement, KeptText, Role
+from slipway.policy.records import record
 from slipway.policy.statistics.growth import FEWEST, SETTLING, GrowthSeries, steady_rate
 
 NAME = "memory-rise"
@@ -36,7 +37,7 @@ NEVER_READ = Why(Reason.METRICS_UNAVAILABLE, "the memory of its pods was not rea
 BySeries = Mapping[str, GrowthSeries]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RiseMemory:
     """What both revisions' pods held, by pod."""
 
@@ -48,7 +49,7 @@ class RiseMemory:
         return encode_state({"c": _dump(self.candidate), "s": _dump(self.stable)})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Suspect:
     """A pod that is on its way to its limit."""
 

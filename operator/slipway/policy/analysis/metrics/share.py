@@ -6,7 +6,6 @@ does more harm than `maxHarm`.
 """
 
 import math
-from dataclasses import dataclass
 from operator import add
 
 from slipway.api.reasons import Reason
@@ -24,7 +23,7 @@ from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, 
 from slipway.policy.analysis.plan import PASS_AT
 from slipway.policy.bake_plan import LARGE_CONTROL_PERCENT
 from slipway.policy.judgement import Judgement, Role
-from slipway.policy.record_copy import replace
+from slipway.policy.records import record, replace
 from slipway.policy.statistics.dispersion import BAKE, ENOUGH, STEPS
 from slipway.policy.statistics.eprocess import (
     BETTER_BETS,
@@ -64,7 +63,7 @@ Open = tuple[int, int]
 NOTHING_OPEN: Open = (0, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ShareMetric:
     """What is special about one share."""
 

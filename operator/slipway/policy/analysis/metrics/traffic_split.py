@@ -26,7 +26,6 @@ Sources: M. Lindon and A. Malek (NeurIPS 2022), sample ratio mismatch; H. Cherno
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from slipway.api.reasons import Reason
@@ -37,6 +36,7 @@ from slipway.policy.analysis.counter_deltas import HISTOGRAM_END_MILLIS, Flow
 from slipway.policy.analysis.metric_memory import RawState, are_sound
 from slipway.policy.analysis.metrics.assessment import Assessment, Look
 from slipway.policy.judgement import Judgement
+from slipway.policy.records import record
 from slipway.policy.statistics.eprocess import (
     FIRST_SHARE,
     NEVER,
@@ -65,7 +65,7 @@ FEW = 5
 """Requests in flight that blame nobody where stable has no traffic to compare with."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StreamSilence:
     """Messages went in on the candidate's streams, and none came out."""
 
@@ -85,7 +85,7 @@ class StreamSilence:
         return [to_wire(self.since), self.sent, self.stable_sent, self.stable_came]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SplitMemory:
     """Evidence that requests do not reach the candidate, or do not come back."""
 
