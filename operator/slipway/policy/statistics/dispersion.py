@@ -126,7 +126,9 @@ class DispersionGuard:
         """Count on, in a phase if one is told; a full block is closed, the next begins empty."""
         phase = phase or self.phase
         block, spent = self.block + delta, self.seconds + seconds
-        now = replace(self, block=block, seconds=spent, phase=phase)
+        now = DispersionGuard(
+            self.shifted, self.over, self.same, self.kept, spent, block=block, phase=phase
+        )
         return now.closed() if spent >= phase.block_seconds else now
 
     def closed(self) -> "DispersionGuard":

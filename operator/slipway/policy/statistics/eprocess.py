@@ -20,6 +20,7 @@ al., Time-uniform Chernoff bounds (2020); starts: J. Shin, A. Ramdas, A. Rinaldo
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from operator import add
 
 from slipway.policy.records import record
@@ -46,6 +47,8 @@ BAKE_SECONDS = 600.0
 """In a bake half of it is placed within so long, since late faults are what a bake is there for."""
 SMALLEST = 1e-12
 RESERVE = 1e-6
+MOST_TERMS = 256
+"""Sets of bets that stay known: the shares of a look mostly have the same requests."""
 _LOG_RATIO_SHARES = tuple(map(math.log, RATIO_SHARES))
 _LOG_BETTER_SHARES = tuple(map(math.log, BETTER_SHARES))
 
@@ -88,18 +91,23 @@ def log_add(left: float, right: float) -> float:
 
 
 def bet_on_worse(
-    pair: Pair, relative: float, absolute: float, ratios: Sequence[float] = RATIOS
+    pair: Pair, relative: float, absolute: float, ratios: tuple[float, ...] = RATIOS
 ) -> list[float]:
     """Return log e of each bet against p_c <= relative * p_s + absolute; without stable 0."""
     if not pair.n_c or not pair.n_s:
         return [0.0] * len(ratios)
-    odds = pair.n_c / pair.n_s * relative
-    found = []
-    for ratio in ratios:
-        bet = (ratio - 1) / (odds * ratio + 1)
-        lost = math.log(max(SMALLEST, 1 - odds * bet))
-        found.append(pair.k_c * math.log1p(bet) + pair.k_s * lost - absolute * bet * pair.n_c)
-    return found
+    k_c, n_c, k_s = pair.k_c, pair.n_c, pair.k_s
+    return [
+        k_c * won + k_s * lost - absolute * bet * n_c
+        for bet, won, lost in _worse_bets(n_c / pair.n_s * relative, ratios)
+    ]
+
+
+@lru_cache(MOST_TERMS)
+def _worse_bets(odds: float, ratios: tuple[float, ...]) -> list[tuple[float, float, float]]:
+    """Return each bet, and log e of an event of the candidate and of stable."""
+    bets = [(ratio - 1) / (odds * ratio + 1) for ratio in ratios]
+    return [(bet, math.log1p(bet), math.log(max(SMALLEST, 1 - odds * bet))) for bet in bets]
 
 
 def bet_on_above(pair: Pair, limit: float) -> list[float]:
@@ -111,14 +119,20 @@ def bet_on_above(pair: Pair, limit: float) -> list[float]:
 
 
 def bet_on_better(
-    pair: Pair, relative: float, absolute: float, bets: Sequence[float] = BETTER_BETS
+    pair: Pair, relative: float, absolute: float, bets: tuple[float, ...] = BETTER_BETS
 ) -> list[float]:
     """Return log e of each bet against p_c >= relative * p_s + absolute."""
-    odds = pair.n_c / pair.n_s * relative if pair.n_s else 0.0
+    k_c, n_c, k_s = pair.k_c, pair.n_c, pair.k_s
     return [
-        pair.k_c * math.log1p(-bet) + pair.k_s * math.log1p(odds * bet) + absolute * bet * pair.n_c
-        for bet in bets
+        k_c * lost + k_s * won + absolute * bet * n_c
+        for bet, lost, won in _better_bets(n_c / pair.n_s * relative if pair.n_s else 0.0, bets)
     ]
+
+
+@lru_cache(MOST_TERMS)
+def _better_bets(odds: float, bets: tuple[float, ...]) -> list[tuple[float, float, float]]:
+    """Return each bet, and log e of an event of the candidate and of stable."""
+    return [(bet, math.log1p(-bet), math.log1p(odds * bet)) for bet in bets]
 
 
 def bet_on_open(
@@ -170,7 +184,9 @@ class StartMixture:
             log_add(before, log_placed) + gain
             for before, gain in zip(self.wealth, won, strict=True)
         ]
-        return StartMixture(tuple([max(value, NEVER) for value in wealth]), kept)
+        if min(wealth) < NEVER:
+            wealth = [max(value, NEVER) for value in wealth]
+        return StartMixture(tuple(wealth), kept)
 
     @property
     def log_e(self) -> float:
