@@ -423,7 +423,7 @@ def _subtract_rows(now: Row, before: Row) -> Row:
         max(0, now[FAILED] - old[FAILED]),
         now[LOG_MILLIS] - old[LOG_MILLIS],
         *[
-            max(0, a - b) if b != UNKNOWN else 0
+            a - b if b != UNKNOWN and a > b else 0
             for a, b in zip(now[EARLIEST:], old[EARLIEST:], strict=True)
         ],
     )

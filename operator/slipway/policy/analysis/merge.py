@@ -50,7 +50,8 @@ class Stake:
     """A metric's part in the mean."""
 
     metric: Assessment
-    share: float
+    log_share: float
+    """Of the weights, which are 1 together."""
     need: float
     """Log e that fails the candidate by this metric alone."""
 
@@ -79,7 +80,7 @@ class Stake:
     @property
     def weighted(self) -> float:
         """Its contribution to the mean, as a logarithm."""
-        return math.log(self.share) + self.log_e
+        return self.log_share + self.log_e
 
 
 def merge_evidence(
@@ -89,7 +90,10 @@ def merge_evidence(
 
     `planned` is how many of the group `REST` share its budget, where more are planned than due.
     """
-    spending = [item for item in metrics if _spends_budget(item)]
+    spending: list[Assessment] = []
+    alone: list[Assessment] = []
+    for item in metrics:
+        (spending if _spends_budget(item) else alone).append(item)
     stakes = _stakes_of(spending, false_rollback, planned)
     enough = math.log(1 / false_rollback)
     weighted = [stake.weighted for stake in stakes]
@@ -103,7 +107,6 @@ def merge_evidence(
         said = {stake.metric.judgement.name: stake.metric for stake in stakes}
         said[culprit.metric.judgement.name] = _fail_by(culprit, total, enough)
 
-    alone = (item for item in metrics if not _spends_budget(item))
     said |= {item.judgement.name: _report_alone(item, false_rollback) for item in alone}
     return [said[item.judgement.name] for item in metrics]
 
@@ -122,7 +125,7 @@ def _stakes_of(metrics: Sequence[Assessment], false_rollback: float, planned: in
 def _divide_budget(
     wanted: tuple[tuple[BudgetGroup, int], ...], false_rollback: float, planned: int
 ) -> list[tuple[float, float]]:
-    """Return each metric's share and need, by group and parts: the same at most looks."""
+    """Return log share and need of each metric, by group and parts: the same at most looks."""
     parts = Counter[BudgetGroup]()
     for group, number in wanted:
         parts[group] += number
@@ -134,7 +137,7 @@ def _divide_budget(
     divided = []
     for group, number in wanted:
         share = BUDGET[group] * number / whole / parts[group]
-        divided.append((share, math.log(1 / (false_rollback * share))))
+        divided.append((math.log(share), math.log(1 / (false_rollback * share))))
     return divided
 
 

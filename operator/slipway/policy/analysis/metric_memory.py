@@ -399,6 +399,20 @@ def read_floats(raw: object) -> tuple[float, ...]:
     return values
 
 
+@lru_cache(MOST_PARSED)
+def load_counters(text: str | None) -> Counters:
+    """Read what was read last of each source; those that are no two numbers are left out."""
+    raw = decode_state(text).get(COUNTERS)
+    found = {}
+    for source, counted in raw.items() if isinstance(raw, dict) else ():
+        try:
+            total, second = read_floats(counted)
+        except (ValueError, TypeError, OverflowError):
+            continue
+        found[source] = (total, second)
+    return found
+
+
 def append_look(looks: tuple[float, ...], value: float) -> tuple[float, ...]:
     """Return the last looks with one more."""
     return (*looks, float(f"{value:.4g}"))[-MOST_LOOKS:]

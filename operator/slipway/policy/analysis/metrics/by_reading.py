@@ -22,17 +22,17 @@ from slipway.policy.analysis.inputs import (
     Valued,
 )
 from slipway.policy.analysis.metric_memory import (
-    COUNTERS,
+    MOST,
     STAMP,
     UNBEGUN,
     KeptMemory,
     StoredState,
     are_sound,
     decode_state,
+    load_counters,
     load_mean,
     load_share,
     load_value,
-    read_floats,
 )
 from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look
 from slipway.policy.analysis.metrics.mean import MeanMetric, assess_mean
@@ -188,39 +188,34 @@ def _to_pair(item: Count | Sum) -> CounterPair:
 
 
 def _is_sound(counters: Seen) -> bool:
-    values = [value for pair in counters.values() for value in pair]
-    return are_sound(*values) and min(values, default=0.0) >= 0
+    return all(
+        0 <= total <= MOST and 0 <= second <= MOST for total, second in counters.values()
+    )
 
 
 def _gained_by_arm(
     reading: Counted | Summed, now: Seen, stored: StoredState, look: Look
 ) -> tuple[CounterPair, CounterPair]:
     """Return what each revision's sources counted since the base; a step begins with nothing."""
-    before = decode_state(stored.text).get(COUNTERS)
-    known = before if isinstance(before, dict) and not look.is_new_step else None
+    known = {} if look.is_new_step else load_counters(stored.text)
 
     arms: list[CounterPair] = []
     for arm, items in (("c", reading.candidate), ("s", reading.stable)):
         total = second = 0.0
         for name in items:
-            pair = now.get(f"{arm}/{name}")
-            if pair is None or known is None:
-                continue
-            gained = _subtract_pair(pair, known.get(f"{arm}/{name}"))
-            total, second = total + gained[0], second + gained[1]
+            source = f"{arm}/{name}"
+            if source in known and source in now:
+                gained = _subtract_pair(now[source], known[source])
+                total, second = total + gained[0], second + gained[1]
         arms.append((total, second))
     return arms[0], arms[1]
 
 
-def _subtract_pair(now: CounterPair, before: object) -> CounterPair:
-    """Return what was added; a source that is seen first, or began anew, adds nothing yet.
+def _subtract_pair(now: CounterPair, before: CounterPair) -> CounterPair:
+    """Return what was added; a source that began anew adds nothing yet, like one seen first.
 
     What it counted by then may be its warm-up, or that of another time; nothing tells them apart.
     """
-    try:
-        total, second = read_floats(before)
-    except (ValueError, TypeError, OverflowError):
+    if now[0] < before[0]:
         return 0.0, 0.0
-    if now[0] < total:
-        return 0.0, 0.0
-    return now[0] - total, max(0.0, now[1] - second)
+    return now[0] - before[0], max(0.0, now[1] - before[1])

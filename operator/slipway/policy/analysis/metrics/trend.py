@@ -39,8 +39,8 @@ def assess_trend(mean: MeanMetric, delta: Window, stored: StoredState, look: Loo
 
     trend = memory.trend
     text = _describe_growth(trend, look) + wording.lost_state_note(memory.lost)
-    is_above = trend.latest > 0
-    verdict, reason, message = _own_verdict(trend, text, is_above=is_above)
+    is_above, log_e = trend.latest > 0, trend.log_e
+    verdict, reason, message = _own_verdict(trend, text, log_e, is_above=is_above)
     judgement = Judgement(
         NAME,
         verdict,
@@ -54,17 +54,17 @@ def assess_trend(mean: MeanMetric, delta: Window, stored: StoredState, look: Loo
         judgement,
         memory,
         BudgetGroup.TREND,
-        trend.log_e if is_above else min(0.0, trend.log_e),
+        log_e if is_above else min(0.0, log_e),
         fail_reason=Reason.LATENCY_GROWS,
         figures=text,
     )
 
 
-def _own_verdict(trend: Trend, text: str, *, is_above: bool) -> Said:
+def _own_verdict(trend: Trend, text: str, log_e: float, *, is_above: bool) -> Said:
     if len(trend.values) < FEWEST:
         message = f"too few windows for a trend: {text}"
         return Verdict.INCONCLUSIVE, Reason.TOO_FEW_REQUESTS, message
-    if trend.log_e >= HELD_AT and not is_above:
+    if log_e >= HELD_AT and not is_above:
         message = f"grows, and is still within the limit: {text}"
         return Verdict.INCONCLUSIVE, Reason.UNDER_SUSPICION, message
     return Verdict.PASS, Reason.NOTHING_AGAINST, text
