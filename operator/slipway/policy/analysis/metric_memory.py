@@ -201,7 +201,7 @@ class ShareMemory:
 
     def raw(self) -> RawState:
         """Return the value for status."""
-        guard = self.guard
+        guard = self.guard.settled
         of_bake = {BAKED: [self.peak, *guard.over]} if self.peak > NEVER else {}
         return {
             **of_bake,

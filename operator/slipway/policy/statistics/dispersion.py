@@ -121,20 +121,34 @@ class DispersionGuard:
     block: Pair = NOTHING
     phase: Phase = STEPS
     """Where the rollout stands; not remembered."""
+    is_full: bool = False
+    """The block is to be closed, which is dear and waits until somebody asks (`settled`): most
+    looks are stored nowhere, and the next one counts the same block again."""
 
     def after(self, delta: Pair, seconds: float, phase: Phase | None = None) -> "DispersionGuard":
-        """Count on, in a phase if one is told; a full block is closed, the next begins empty."""
-        phase = phase or self.phase
-        block, spent = self.block + delta, self.seconds + seconds
-        now = DispersionGuard(
-            self.shifted, self.over, self.same, self.kept, spent, block=block, phase=phase
+        """Count on, in a phase if one is told; after a full block the next begins empty."""
+        last, phase = self.settled, phase or self.phase
+        spent = last.seconds + seconds
+        return DispersionGuard(
+            last.shifted,
+            last.over,
+            last.same,
+            last.kept,
+            spent,
+            last.block + delta,
+            phase,
+            is_full=spent >= phase.block_seconds,
         )
-        return now.closed() if spent >= phase.block_seconds else now
+
+    @property
+    def settled(self) -> "DispersionGuard":
+        """The same with a full block closed, as it is remembered."""
+        return self.closed() if self.is_full else self
 
     def closed(self) -> "DispersionGuard":
         """Close the present block, however full it is."""
         if not self.block.n_c or not self.block.n_s:
-            return replace(self, block=NOTHING, seconds=0.0)
+            return replace(self, block=NOTHING, seconds=0.0, is_full=False)
         likelihoods, kept = self._with_block()
         top = max(*likelihoods.shifted, *likelihoods.over, *likelihoods.same)
         shifted, over, same = (
@@ -146,6 +160,8 @@ class DispersionGuard:
     @property
     def log_factor(self) -> float:
         """The logarithm of the Bayes factor for a shift, be it over or not."""
+        if self.is_full:
+            return self.closed().log_factor
         likelihoods, kept = self._with_block()
         shares = self._spread_shares()
         numerator = log_sum(
