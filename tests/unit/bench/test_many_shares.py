@@ -57,8 +57,8 @@ class OneShare:
         self.store(self._assess(NOTHING, 0.0, step, is_new_step=True))
 
     def store(self, made: Assessment) -> None:
-        assert made.memory is not None
-        self.stored = StoredState(StampedMemory(made.memory, "").encode())
+        assert made.judgement.memory is not None
+        self.stored = StoredState(made.judgement.memory.encode())
         self.pending, self.waited = NOTHING, 0.0
 
     def _assess(self, pair: Pair, seconds: float, step: Step, *, is_new_step: bool) -> Assessment:
@@ -104,6 +104,13 @@ def counts(rng: np.random.Generator, rps: float, weight: float, candidate: float
     return np.stack([n[:, 0], k[:, 0], n[:, 1], k[:, 1]], 1)
 
 
+def memory_of(made: Assessment) -> ShareMemory:
+    stamped = made.judgement.memory
+    assert isinstance(stamped, StampedMemory)
+    assert isinstance(stamped.memory, ShareMemory)
+    return stamped.memory
+
+
 def expect_the_same(many: ManyShares, said: list[Assessment]) -> None:
     real = np.array([made.log_e for made in said])
     assert many.log_e == pytest.approx(real, abs=0.01 + 2e-4 * np.abs(real).max())
@@ -116,5 +123,5 @@ def expect_the_same(many: ManyShares, said: list[Assessment]) -> None:
     near = 0.05 + 2e-3 * np.abs(factors).max(initial=0)
     assert factors - ENOUGH == pytest.approx(margins, abs=near)
 
-    bests = [made.memory.best for made in said if isinstance(made.memory, ShareMemory)]
+    bests = [memory_of(made).best for made in said]
     assert many.best_now == pytest.approx(bests, abs=0.02)

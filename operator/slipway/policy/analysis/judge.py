@@ -36,7 +36,6 @@ from slipway.policy.analysis.metric_memory import (
     MOST_PARSED,
     STAMP,
     RawState,
-    StampedMemory,
     StoredState,
     decode_state,
     encode_state,
@@ -54,7 +53,6 @@ from slipway.policy.analysis.metrics.traffic_split import SplitMemory, assess_sp
 from slipway.policy.analysis.metrics.trend import NAME as TREND
 from slipway.policy.analysis.metrics.trend import assess_trend
 from slipway.policy.analysis.plan import Plan
-from slipway.policy.analysis.wording import timestamp
 from slipway.policy.judgement import Judgement, KeptText, Role
 from slipway.policy.records import record, replace
 from slipway.policy.statistics.eprocess import FINE_BETTER_BETS, FINE_RATIOS, Pair
@@ -171,19 +169,11 @@ def judge(
 def _with_memories(
     assessed: list[Assessment], split: Assessment, base: CounterBase, memory: SplitMemory
 ) -> tuple[Judgement, ...]:
-    """Return the judgements with the memories that are to be stored, all of one base."""
-    stamp = timestamp(base.at)
-    tags = tuple(_name_tag(item.judgement.name) for item in assessed if item.memory is not None)
-    traffic = TrafficMemory(base, memory, tags)
-
-    return tuple(
-        replace(item.judgement, memory=traffic if item is split else _stamped(item, stamp))
-        for item in assessed
-    )
-
-
-def _stamped(item: Assessment, stamp: str) -> StampedMemory | None:
-    return StampedMemory(item.memory, stamp) if item.memory is not None else None
+    """Return the judgements; the traffic's remembers the base that all of them have."""
+    judged = [item.judgement for item in assessed]
+    tags = tuple(_name_tag(item.name) for item in judged if item.memory is not None)
+    traffic = replace(split.judgement, memory=TrafficMemory(base, memory, tags))
+    return tuple(traffic if item is split.judgement else item for item in judged)
 
 
 @lru_cache(MOST_PARSED)
@@ -377,7 +367,7 @@ def _assess_without_edges(look: Look) -> Assessment:
     is_fixed = look.plan.mode is AnalysisMode.THRESHOLD
     name, group = (LATENCY, BudgetGroup.NONE) if is_fixed else (TAIL, BudgetGroup.SLOW)
     judgement = Judgement(name, Verdict.NO_DATA, Reason.TOO_FEW_REQUESTS, text)
-    return Assessment(judgement, None, group, parts=MOST_EDGES, is_missing=True)
+    return Assessment(judgement, group, parts=MOST_EDGES, is_missing=True)
 
 
 def _latency_mean(look: Look) -> MeanMetric:

@@ -113,7 +113,7 @@ def test_a_memory_of_a_bake_is_read_as_it_was_stored() -> None:
     found = load_share(encode_state(ShareMemory(peak=7.25, guard=guard).raw()))
     assert found is not None
     assert found.peak == pytest.approx(7.25)
-    assert found.guard.over == pytest.approx(guard.over, rel=1e-3, abs=1e-3)
+    assert found.guard.over == pytest.approx(guard.settled.over, rel=1e-3, abs=1e-3)
 
 
 def test_a_memory_of_an_operator_that_knew_no_peak_is_read() -> None:
@@ -167,7 +167,7 @@ def an_assessment(
     group: BudgetGroup = BudgetGroup.REST,
 ) -> Assessment:
     judgement = Judgement(name, Verdict.PASS, Reason.WITHIN_HARM, "")
-    return Assessment(judgement, None, group, log_e, guard_margin, log_peak=log_peak)
+    return Assessment(judgement, group, log_e, guard_margin, log_peak=log_peak)
 
 
 def said_of(found: list[Assessment]) -> str:

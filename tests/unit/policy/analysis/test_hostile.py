@@ -367,7 +367,7 @@ def test_a_metric_that_cannot_be_read_fails_nobody_by_what_it_showed() -> None:
 
 def an_assessment(name: str, group: BudgetGroup, log_e: float) -> Assessment:
     judgement = Judgement(name, Verdict.INCONCLUSIVE, Reason.UNDECIDED, "")
-    return Assessment(judgement, None, group, log_e)
+    return Assessment(judgement, group, log_e)
 
 
 def look_of(run: Watched) -> Look:

@@ -49,6 +49,13 @@ def test_few_events_are_not_held_back() -> None:
     assert noise.log_factor > ENOUGH
 
 
+def test_a_full_block_says_the_same_whenever_it_is_closed() -> None:
+    full, more = blocks([2.0, 1.0]), Pair(900, 30, 9000, 90)
+    assert full.settled == full.closed() != full
+    assert full.log_factor == full.settled.log_factor
+    assert full.after(more, 5.0) == full.settled.after(more, 5.0)
+
+
 def test_a_fault_that_appears_in_the_bake_is_seen_on_a_twentieth_of_stable() -> None:
     noise = DispersionGuard()
     for _ in range(60):

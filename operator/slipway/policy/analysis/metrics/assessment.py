@@ -6,8 +6,9 @@ from enum import StrEnum
 
 from slipway.api.reasons import Reason
 from slipway.api.verdict import Verdict
+from slipway.policy.analysis import wording
 from slipway.policy.analysis.counter_deltas import CounterBase
-from slipway.policy.analysis.metric_memory import MetricMemory
+from slipway.policy.analysis.metric_memory import MetricMemory, StampedMemory
 from slipway.policy.analysis.plan import Plan
 from slipway.policy.judgement import Judgement
 from slipway.policy.records import record, replace
@@ -60,6 +61,10 @@ class Look:
         """
         return SLOWEST_TIMES * self.base.p99 / 1000
 
+    def stamp(self, memory: MetricMemory) -> StampedMemory:
+        """Return what a metric remembers, with the base that it counts together with."""
+        return StampedMemory(memory, wording.timestamp(self.base.at))
+
     @property
     def margin(self) -> float:
         """How much worse a ratio may be at the next weight, within the harm that is allowed."""
@@ -68,12 +73,10 @@ class Look:
 
 @record
 class Assessment:
-    """A metric's judgement, its evidence, and what it remembers."""
+    """A metric's judgement, which has what it remembers, and its evidence."""
 
     judgement: Judgement
     """Its own verdict: Pass, Inconclusive, NoData, or Fail where that is a fact."""
-    memory: MetricMemory | None
-    """To be stored; None: nothing."""
     group: BudgetGroup = BudgetGroup.NONE
     log_e: float = 0.0
     """Evidence against the candidate; counted only in a group."""

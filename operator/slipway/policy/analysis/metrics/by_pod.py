@@ -160,7 +160,7 @@ def assess_pods(
 
     after = _count_look(before or PodMemory(), now, present, look)
     judgement, advice = _judge_pods(after, names, look)
-    return Assessment(judgement, after, log_e=after.mixture.log_e, advice=advice)
+    return Assessment(judgement, log_e=after.mixture.log_e, advice=advice)
 
 
 def _read_ticks(ticks: Sequence[Counters], look: Look) -> dict[str, ProxyPods]:
@@ -294,7 +294,14 @@ def _judge_pods(memory: PodMemory, names: Mapping[str, str], look: Look) -> tupl
         if len(strata) < FEWEST:
             message = "the candidate has one pod, so there is none to compare it with"
 
-    judgement = Judgement(NAME, verdict, reason, message, since=wording.timestamp(look.base.since))
+    judgement = Judgement(
+        NAME,
+        verdict,
+        reason,
+        message,
+        memory=look.stamp(memory),
+        since=wording.timestamp(look.base.since),
+    )
     if reason is Reason.POD_STANDS_OUT:  # the worst of several is no value of the candidate's
         judgement = replace(judgement, candidate=own.share, baseline=siblings.share, limit=limit)
     return judgement, figures if stands_out and log_e >= NAMED_FROM else ""

@@ -39,7 +39,7 @@ from slipway.policy.analysis.metrics.mean import MeanMetric, assess_mean
 from slipway.policy.analysis.metrics.number import assess_number, highest_allowed
 from slipway.policy.analysis.metrics.share import ShareMetric, assess_share, weigh_evidence
 from slipway.policy.analysis.plan import MetricPlan
-from slipway.policy.judgement import Judgement
+from slipway.policy.judgement import Judgement, Memory
 from slipway.policy.records import replace
 from slipway.policy.statistics.eprocess import NOTHING, Pair, log_mean
 from slipway.policy.statistics.mean_windows import Window
@@ -66,7 +66,7 @@ def assess_reading(
         case Why():
             return _no_data(metric, reading, stored, look)
         case Stated():
-            return Assessment(judge_untested(metric, reading), None)
+            return Assessment(judge_untested(metric, reading))
         case Counted():
             return _assess_counted(metric, reading, stored, look)
         case Summed():
@@ -79,14 +79,20 @@ def assess_reading(
             return _no_data(metric, NOT_JUDGED, stored, look)
 
 
-def judge_untested(metric: MetricPlan, reading: Reading) -> Judgement:
+def judge_untested(metric: MetricPlan, reading: Reading, memory: Memory | None = None) -> Judgement:
     """Return what a reading says by itself, where no test can be made of it."""
     if isinstance(reading, Stated):
         verdict, why = reading.verdict, reading.why
     else:
         verdict, why = Verdict.NO_DATA, reading if isinstance(reading, Why) else NOT_JUDGED
     return Judgement(
-        metric.name, verdict, why.reason, why.message, role=metric.role, limit=metric.maximum
+        metric.name,
+        verdict,
+        why.reason,
+        why.message,
+        limit=metric.maximum,
+        memory=memory,
+        role=metric.role,
     )
 
 
@@ -101,8 +107,7 @@ def _no_data(metric: MetricPlan, why: Why, stored: StoredState, look: Look) -> A
 
     log_e, guard_margin = _last_evidence(metric, stored)
     return Assessment(
-        judge_untested(metric, why),
-        KeptMemory(kept) if kept else None,
+        judge_untested(metric, why, look.stamp(KeptMemory(kept)) if kept else None),
         BudgetGroup.REST,
         log_e,
         guard_margin,
@@ -188,9 +193,7 @@ def _to_pair(item: Count | Sum) -> CounterPair:
 
 
 def _is_sound(counters: Seen) -> bool:
-    return all(
-        0 <= total <= MOST and 0 <= second <= MOST for total, second in counters.values()
-    )
+    return all(0 <= total <= MOST and 0 <= second <= MOST for total, second in counters.values())
 
 
 def _gained_by_arm(

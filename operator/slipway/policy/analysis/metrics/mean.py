@@ -69,13 +69,13 @@ def assess_mean(
         limit=limit,
         samples=step.n_c,
         baseline_samples=step.n_s,
+        memory=look.stamp(with_counters(memory, counters)),
         role=metric.role,
         since=wording.timestamp(look.base.since),
         looks=memory.looks,
     )
     return Assessment(
         judgement,
-        with_counters(memory, counters),
         metric.group,
         memory.means.log_e,
         fail_reason=metric.fail_reason,

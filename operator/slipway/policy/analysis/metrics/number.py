@@ -38,16 +38,13 @@ def assess_number(
         message = "stable has no value to compare with"
         said = Verdict.NO_DATA, Reason.NO_BASELINE, message
         judgement = _describe_number(metric, reading, memory, None, look=look, said=said)
-        return Assessment(
-            judgement, memory, BudgetGroup.REST, log_mean(memory.signs), is_missing=True
-        )
+        return Assessment(judgement, BudgetGroup.REST, log_mean(memory.signs), is_missing=True)
 
     memory = _take_sample(memory, reading.candidate, limit, look)
     text = _compare_numbers(reading, limit, memory, look)
     said = _own_verdict(memory, text)
     return Assessment(
         _describe_number(metric, reading, memory, limit, look=look, said=said),
-        memory,
         BudgetGroup.REST,
         log_mean(memory.signs),
         fail_reason=Reason.ABOVE_LIMIT,
@@ -89,6 +86,7 @@ def _describe_number(
         baseline=reading.stable,
         limit=limit,
         samples=memory.samples if limit is not None else 0,
+        memory=look.stamp(memory),
         role=metric.role,
         since=wording.timestamp(look.base.since),
         looks=memory.looks,

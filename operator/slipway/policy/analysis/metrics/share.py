@@ -136,9 +136,9 @@ def assess_share(
     figures = text + wording.lost_state_note(max(after.lost, look.base.lost))
 
     # Made once, with its verdict: to change a judgement later costs more than to reach it.
+    said = _own_verdict(share, after, limit, figures, look)
     return Assessment(
-        describe_share(share, after, limit, look, _own_verdict(share, after, limit, figures, look)),
-        with_counters(after, counters),
+        describe_share(share, after, limit, look, said, counters=counters),
         share.group,
         log_e,
         guard_margin,
@@ -162,7 +162,13 @@ def weigh_evidence(memory: ShareMemory, maximum: float | None) -> tuple[float, f
 
 
 def describe_share(
-    share: ShareMetric, memory: ShareMemory, limit: float, look: Look, said: Said
+    share: ShareMetric,
+    memory: ShareMemory,
+    limit: float,
+    look: Look,
+    said: Said,
+    *,
+    counters: Counters | None = None,
 ) -> Judgement:
     """Return the judgement with the step's numbers."""
     pair, stable = memory.step, share.before or memory.step
@@ -178,6 +184,7 @@ def describe_share(
         limit=limit,
         samples=pair.n_c,
         baseline_samples=stable.n_s,
+        memory=look.stamp(with_counters(memory, counters)),
         role=share.role,
         since=wording.timestamp(look.base.since),
         looks=memory.looks,

@@ -36,7 +36,7 @@ def check_share(share: ShareMetric, delta: Pair, stored: StoredState, look: Look
     text += wording.lost_state_note(max(memory.lost, look.base.lost))
     undecided = Verdict.INCONCLUSIVE, Reason.UNDECIDED, text
     judgement = describe_share(share, memory, limit, look, undecided)
-    assessment = Assessment(judgement, memory, fail_reason=share.fail_reason, figures=text)
+    assessment = Assessment(judgement, fail_reason=share.fail_reason, figures=text)
     return _with_own_verdict(memory, assessment, look, is_shared=is_shared)
 
 

@@ -206,7 +206,7 @@ def assess_split(
         baseline_samples=pair.n_s,
         since=wording.timestamp(look.base.since),
     )
-    assessment = Assessment(judgement, None, figures=text + wording.lost_state_note(look.base.lost))
+    assessment = Assessment(judgement, figures=text + wording.lost_state_note(look.base.lost))
     return _with_own_verdict(after, assessment, candidate, stable, look), after
 
 

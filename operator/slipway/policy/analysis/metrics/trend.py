@@ -47,12 +47,12 @@ def assess_trend(mean: MeanMetric, delta: Window, stored: StoredState, look: Loo
         reason,
         message,
         samples=len(trend.values),
+        memory=look.stamp(memory),
         role=Role.ADVISORY,
         since=wording.timestamp(look.base.since),
     )
     return Assessment(
         judgement,
-        memory,
         BudgetGroup.TREND,
         log_e if is_above else min(0.0, log_e),
         fail_reason=Reason.LATENCY_GROWS,
