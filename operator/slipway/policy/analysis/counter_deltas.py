@@ -262,7 +262,11 @@ def advance_base(
     if far is None and base.edges:
         far = far_edges(ticks, plan, above=edges[-1])
     counted = (*edges, *(far or ()))
-    rows = {tick.proxy: (life_of_envoy(tick), _rows_of(tick, plan, counted)) for tick in ticks}
+    judged = [tick.judged_entries(plan.route) for tick in ticks]
+    rows = {
+        tick.proxy: (life_of_envoy(tick), _rows_of(entries, plan, counted))
+        for tick, entries in zip(ticks, judged, strict=True)
+    }
 
     # A look that begins a step, or ends the warm-up, only takes the counters down: what they show
     # was answered at the weight before, or while the candidate was cold.
@@ -274,20 +278,15 @@ def advance_base(
     is_new_step = base.step != plan.step
     restarts = is_new_step or (is_warm and not base.is_warm)
     of_candidate, of_stable = (
-        [
-            entry
-            for tick in ticks
-            for entry in tick.judged_entries(plan.route)
-            if entry.revision == name
-        ]
+        [entry for entries in judged for entry in entries if entry.revision == name]
         for name in (plan.candidate, plan.stable)
     )
     active = (_in_flight(of_candidate), _in_flight(of_stable))
     waiting = (_without_answer(of_candidate), _without_answer(of_stable))
     width = FIXED + len(counted)
-    candidate, stable = _in_flight_row(active[0], width), _in_flight_row(active[1], width)
-    if not restarts:
-        candidate = stable = (0,) * width
+    candidate = stable = (0,) * width
+    if restarts:
+        candidate, stable = _in_flight_row(active[0], width), _in_flight_row(active[1], width)
     if is_warm and not restarts:
         for tick in ticks:
             gained = _gained_by_revision(base, tick, rows[tick.proxy])
@@ -317,7 +316,9 @@ def life_of_envoy(tick: Counters) -> int:
     return zlib.crc32(tick.envoy_start.encode(errors="replace"))
 
 
-def _rows_of(tick: Counters, plan: Plan, edges: tuple[float, ...]) -> dict[str, Row]:
+def _rows_of(
+    entries: Iterable[RouteCounters], plan: Plan, edges: tuple[float, ...]
+) -> dict[str, Row]:
     return {
         entry.revision: (
             to_count(entry.requests),
@@ -330,7 +331,7 @@ def _rows_of(tick: Counters, plan: Plan, edges: tuple[float, ...]) -> dict[str, 
             to_count(sum(entry.latency.counts)),
             *(to_count(slow_requests(entry.latency, edge)) for edge in edges),
         )
-        for entry in tick.judged_entries(plan.route)
+        for entry in entries
         if entry.revision in {plan.candidate, plan.stable}
     }
 
