@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from functools import lru_cache
-from itertools import chain, islice
+from itertools import chain
 from typing import Protocol
 
 from slipway.policy.records import record
@@ -445,12 +445,12 @@ def _read_share(value: float) -> float:
 
 
 def _read_lists(raw: RawState, lengths: Mapping[str, int]) -> dict[str, tuple[float, ...]]:
-    """Return lists of numbers, by key; all of them are read at once, which is quicker."""
-    lists = [_list_items(raw[key]) for key in lengths]
-    if [*map(len, lists)] != [*lengths.values()]:
+    """Return lists of numbers, by key; all of them are checked at once, which is quicker."""
+    lists = {key: tuple(map(float, _list_items(raw[key]))) for key in lengths}
+    is_whole = [*map(len, lists.values())] == [*lengths.values()]
+    if not is_whole or not are_sound(*chain(*lists.values())):
         raise ValueError(raw)
-    values = iter(read_floats([*chain(*lists)]))
-    return {key: tuple(islice(values, length)) for key, length in lengths.items()}
+    return lists
 
 
 def _to_pair(values: tuple[float, ...]) -> Pair:

@@ -31,8 +31,9 @@ def time_of_day(moment: datetime) -> str:
 
 def share_of_requests(events: int, requests: int) -> str:
     """Return a share with what it rests on."""
-    ratio = f" ({events / requests:.2%})" if requests else ""
-    return f"{events:,}/{requests:,}{ratio}"
+    if not requests:
+        return f"{events:,}/0"
+    return f"{events:,}/{requests:,} ({events / requests:.2%})"
 
 
 def compare_shares(
