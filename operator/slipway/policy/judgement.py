@@ -6,7 +6,7 @@ from typing import Protocol
 
 from slipway.api.reasons import Reason
 from slipway.api.verdict import Verdict
-from slipway.policy.records import record
+from slipway.records import record
 
 
 class Role(StrEnum):

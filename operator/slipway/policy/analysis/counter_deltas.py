@@ -31,7 +31,7 @@ from slipway.policy.analysis.metric_memory import (
     read_floats,
 )
 from slipway.policy.analysis.plan import Plan
-from slipway.policy.records import record, replace
+from slipway.records import record, replace
 
 SLOW_FLOOR_MILLIS = 25.0
 """Answers below it are never slow, whatever stable does."""

@@ -11,7 +11,7 @@ from datetime import datetime
 from slipway.api.counters import Counters
 from slipway.api.reasons import Why
 from slipway.api.verdict import Verdict
-from slipway.policy.records import record
+from slipway.records import record
 
 
 @record

@@ -54,10 +54,10 @@ from slipway.policy.analysis.metrics.trend import NAME as TREND
 from slipway.policy.analysis.metrics.trend import assess_trend
 from slipway.policy.analysis.plan import Plan
 from slipway.policy.judgement import Judgement, KeptText, Role
-from slipway.policy.records import record, replace
 from slipway.policy.statistics.eprocess import FINE_BETTER_BETS, FINE_RATIOS, Pair
 from slipway.policy.statistics.mean_windows import Window, limit_millis
 from slipway.policy.weights import ALL
+from slipway.records import record, replace
 
 ERRORS, CLIENT_ERRORS = "errors", "client-errors"
 LATENCY = "latency"

@@ -23,8 +23,8 @@ from slipway.api.verdict import Verdict
 from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup
 from slipway.policy.analysis.wording import odds_against
 from slipway.policy.judgement import Role
-from slipway.policy.records import record
 from slipway.policy.statistics.eprocess import log_sum
+from slipway.records import record
 
 BUDGET = {
     BudgetGroup.ERRORS: 0.4,

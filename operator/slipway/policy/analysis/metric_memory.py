@@ -16,11 +16,11 @@ from functools import lru_cache
 from itertools import chain
 from typing import Protocol
 
-from slipway.policy.records import record
 from slipway.policy.statistics.dispersion import DispersionGuard
 from slipway.policy.statistics.eprocess import BETTER_BETS, NEVER, NOTHING, Pair, StartMixture
 from slipway.policy.statistics.mean_windows import EMPTY, MeanWindows, Window
 from slipway.policy.statistics.trend import MOST_WINDOWS, Trend
+from slipway.records import record
 
 MOST_LOOKS = 20
 DIGITS = 4

@@ -36,7 +36,6 @@ from collections.abc import Sequence
 from itertools import product
 from operator import add, mul
 
-from slipway.policy.records import record, replace
 from slipway.policy.statistics.eprocess import (
     NEVER,
     NOTHING,
@@ -46,6 +45,7 @@ from slipway.policy.statistics.eprocess import (
     log_sum,
     place_bets,
 )
+from slipway.records import record, replace
 
 RATIOS = (2.0, 3.0, 5.0, 8.0, 20.0, 60.0)
 RATIO_SHARES = (0.15, 0.3, 0.28, 0.14, 0.08, 0.05)

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from operator import add
 
-from slipway.policy.records import record
+from slipway.records import record
 
 NEVER = -1e9
 """Log of nothing; finite, so that it can be stored."""

@@ -14,8 +14,8 @@ T. L. Lai, On confidence sequences (1976); H. Wang and A. Ramdas, Anytime-valid 
 
 import math
 
-from slipway.policy.records import record, replace
 from slipway.policy.statistics.eprocess import log_mean
+from slipway.records import record, replace
 
 WINDOW_SECONDS = 60.0
 WINDOW_SAMPLES = 20

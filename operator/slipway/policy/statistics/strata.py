@@ -14,8 +14,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import field
 from math import exp, log
 
-from slipway.policy.records import record, replace
 from slipway.policy.statistics.eprocess import StartMixture, log_of, log_sum
+from slipway.records import record, replace
 
 GIVEN = 0.75
 """Of what lies idle, to the strata that begin; the rest is for those that come later."""

@@ -18,8 +18,8 @@ counts E[e] = 1 out over all orders.
 import math
 from collections.abc import Sequence
 
-from slipway.policy.records import record, replace
 from slipway.policy.statistics.eprocess import log_mean
+from slipway.records import record, replace
 
 EXPONENTS = (2.0, 5.0, 15.0)
 MOST_WINDOWS = 60

@@ -11,7 +11,7 @@ from slipway.policy.analysis.counter_deltas import CounterBase
 from slipway.policy.analysis.metric_memory import MetricMemory, StampedMemory
 from slipway.policy.analysis.plan import Plan
 from slipway.policy.judgement import Judgement
-from slipway.policy.records import record, replace
+from slipway.records import record, replace
 
 Said = tuple[Verdict, Reason, str]
 """What a metric says: its verdict, the reason, and the message."""

@@ -33,9 +33,9 @@ from slipway.policy.analysis.metric_memory import (
 from slipway.policy.analysis.metrics.assessment import Assessment, Look
 from slipway.policy.analysis.metrics.share import share_to_place
 from slipway.policy.judgement import Judgement
-from slipway.policy.records import record, replace
 from slipway.policy.statistics.eprocess import Pair, StartMixture, bet_on_worse
 from slipway.policy.statistics.strata import StrataMixture, Stratum, most_evidence
+from slipway.records import record, replace
 
 NAME = "pod-errors"
 FEWEST = 2

@@ -40,9 +40,9 @@ from slipway.policy.analysis.metrics.number import assess_number, highest_allowe
 from slipway.policy.analysis.metrics.share import ShareMetric, assess_share, weigh_evidence
 from slipway.policy.analysis.plan import MetricPlan
 from slipway.policy.judgement import Judgement, Memory
-from slipway.policy.records import replace
 from slipway.policy.statistics.eprocess import NOTHING, Pair, log_mean
 from slipway.policy.statistics.mean_windows import Window
+from slipway.records import replace
 
 MOST_SOURCES = 200
 """Of each revision; what is remembered of them fits into `STATE_LENGTH` characters."""

@@ -16,8 +16,8 @@ from slipway.policy.analysis.metric_memory import (
 )
 from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look, Said
 from slipway.policy.judgement import Judgement, Role
-from slipway.policy.records import record, replace
 from slipway.policy.statistics.mean_windows import EMPTY, MeanWindows, Window
+from slipway.records import record, replace
 
 
 @record

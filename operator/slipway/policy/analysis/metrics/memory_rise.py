@@ -18,8 +18,8 @@ from slipway.policy.analysis.inputs import MemoryReading, MemoryUse
 from slipway.policy.analysis.metric_memory import decode_state, encode_state
 from slipway.policy.analysis.wording import time_to_plan
 from slipway.policy.judgement import Judgement, KeptText, Role
-from slipway.policy.records import record
 from slipway.policy.statistics.growth import FEWEST, SETTLING, GrowthSeries, steady_rate
+from slipway.records import record
 
 NAME = "memory-rise"
 SOON_MINUTES = 120.0

@@ -14,9 +14,9 @@ from slipway.policy.analysis.metric_memory import StoredState, ValueMemory, appe
 from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look, Said
 from slipway.policy.analysis.plan import MetricPlan, Plan
 from slipway.policy.judgement import Judgement
-from slipway.policy.records import replace
 from slipway.policy.statistics.eprocess import log_mean
 from slipway.policy.statistics.mean_windows import SIGN_BETS
+from slipway.records import replace
 
 SAMPLE_SECONDS = 60.0
 WITHIN = 3

@@ -23,7 +23,6 @@ from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, 
 from slipway.policy.analysis.plan import PASS_AT
 from slipway.policy.bake_plan import LARGE_CONTROL_PERCENT
 from slipway.policy.judgement import Judgement, Role
-from slipway.policy.records import record, replace
 from slipway.policy.statistics.dispersion import BAKE, ENOUGH, STEPS
 from slipway.policy.statistics.eprocess import (
     BETTER_BETS,
@@ -42,6 +41,7 @@ from slipway.policy.statistics.eprocess import (
     share_begun_in_bake,
     share_begun_within,
 )
+from slipway.records import record, replace
 
 MOST_CREDIT = math.log(400.0)
 """Evidence for the candidate above it is not kept: it would excuse a fault that comes later."""

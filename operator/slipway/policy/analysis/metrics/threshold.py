@@ -12,8 +12,8 @@ from slipway.policy.analysis import wording
 from slipway.policy.analysis.metric_memory import ShareMemory, StoredState, append_look, load_share
 from slipway.policy.analysis.metrics.assessment import Assessment, Look
 from slipway.policy.analysis.metrics.share import ShareMetric, describe_share
-from slipway.policy.records import replace
 from slipway.policy.statistics.eprocess import NOTHING, Pair
+from slipway.records import replace
 
 
 def check_share(share: ShareMetric, delta: Pair, stored: StoredState, look: Look) -> Assessment:

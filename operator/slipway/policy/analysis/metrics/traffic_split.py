@@ -36,7 +36,6 @@ from slipway.policy.analysis.counter_deltas import HISTOGRAM_END_MILLIS, Flow
 from slipway.policy.analysis.metric_memory import RawState, are_sound
 from slipway.policy.analysis.metrics.assessment import Assessment, Look
 from slipway.policy.judgement import Judgement
-from slipway.policy.records import record
 from slipway.policy.statistics.eprocess import (
     FIRST_SHARE,
     NEVER,
@@ -48,6 +47,7 @@ from slipway.policy.statistics.eprocess import (
     share_begun_within,
 )
 from slipway.policy.weights import ALL
+from slipway.records import record
 
 NAME = "traffic"
 ALLOWED = 0.8

@@ -16,9 +16,9 @@ from slipway.policy.analysis.metric_memory import StoredState, TrendMemory, load
 from slipway.policy.analysis.metrics.assessment import Assessment, BudgetGroup, Look, Said
 from slipway.policy.analysis.metrics.mean import MeanMetric
 from slipway.policy.judgement import Judgement, Role
-from slipway.policy.records import replace
 from slipway.policy.statistics.mean_windows import EMPTY, WINDOW_SAMPLES, Window
 from slipway.policy.statistics.trend import Trend
+from slipway.records import replace
 
 NAME = "latency-rise"
 TREND_SECONDS = 30.0

@@ -8,8 +8,8 @@ from slipway.api.reasons import Reason
 from slipway.api.verdict import Verdict
 from slipway.policy.analysis.metric_memory import MeanMemory, ShareMemory
 from slipway.policy.judgement import Judgement
-from slipway.policy.records import replace
 from slipway.policy.statistics.dispersion import DispersionGuard
+from slipway.records import replace
 
 JUDGEMENT = Judgement("errors", Verdict.PASS, Reason.WITHIN_HARM, "fine", samples=7, limit=0.1)
 COPIES: list[tuple[Any, dict[str, object]]] = [
