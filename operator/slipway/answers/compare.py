@@ -18,6 +18,8 @@ class Disagreement:
     """The sentence, without its subject."""
     fatal: bool = False
     """True when the model is broken and not just different, so that no other case matters."""
+    place: tuple[int, ...] = ()
+    """Index of the first value that differs, or of its row; empty where all of it does."""
 
 
 DEFAULTS: Mapping[str, Rule] = {
@@ -85,7 +87,8 @@ def _compare_numbers(rule: ToleranceRule, expected: Array, found: Array) -> Disa
     allowed = rule.atol + rule.rtol * abs(expected[place])
     return Disagreement(
         f"{_location_prefix(place)}is {found[place]:.6g}, "
-        f"expected {expected[place]:.6g} ± {allowed:.2g}"
+        f"expected {expected[place]:.6g} ± {allowed:.2g}",
+        place=place,
     )
 
 
@@ -97,7 +100,7 @@ def _compare_argmax(expected: Array, found: Array) -> Disagreement | None:
     place = _first_index(different)
     row = _location_prefix(place) if different.size > 1 else ""
     got, wanted = np.atleast_1d(got)[place], np.atleast_1d(wanted)[place]
-    return Disagreement(f"{row}argmax {got}, expected {wanted}")
+    return Disagreement(f"{row}argmax {got}, expected {wanted}", place=place)
 
 
 def _compare_elements(expected: Array, found: Array) -> Disagreement | None:
@@ -107,7 +110,8 @@ def _compare_elements(expected: Array, found: Array) -> Disagreement | None:
     place = _first_index(different)
     return Disagreement(
         f"{_location_prefix(place)}is {_format_element(found[place])}, "
-        f"expected {_format_element(expected[place])}"
+        f"expected {_format_element(expected[place])}",
+        place=place,
     )
 
 

@@ -198,6 +198,8 @@ class GoldenRequest(ApiModel):
     min_agreement: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Smallest share of cases that must agree; ratio in [0, 1]."""
     regression: Regression = Regression.FAIL
+    show_cases: bool = True
+    """Report first values of cases that disagree."""
 
 
 class CheckRequest(ApiModel):

@@ -13,6 +13,13 @@ from slipway.api.reasons import Reason
 MAX_BYTES = 3_500
 """Largest termination message; the kubelet keeps 4 KiB. Longer texts are cut until it fits."""
 
+MOST_DISAGREEMENTS = 5
+"""Cases that disagree, of one check."""
+LONGEST_CASE_NAME = 48
+LONGEST_CASE_TEXT = 160
+LONGEST_CASE_INPUT = 160
+LONGEST_CASE_OUTPUT = 80
+
 EXIT_OK = 0
 EXIT_PERMANENT = 1
 EXIT_TRANSIENT = 75
@@ -129,6 +136,26 @@ class CheckVerdict(StrEnum):
     INCONCLUSIVE = "Inconclusive"
 
 
+class CaseDisagreement(ApiModel):
+    """A case that the candidate answered otherwise than expected: first values, for people."""
+
+    name: Annotated[str, Field(max_length=LONGEST_CASE_NAME)]
+    """Name of the case."""
+    text: Annotated[str, Field(max_length=LONGEST_CASE_TEXT)]
+    """What disagrees."""
+    input: Annotated[str, Field(max_length=LONGEST_CASE_INPUT)] = ""
+    """Name, shape and first values of each input; an ellipsis stands for the rest."""
+    expected: Annotated[str, Field(max_length=LONGEST_CASE_OUTPUT)] = ""
+    """The output that disagrees, as it was recorded; from the value that disagrees on."""
+    got: Annotated[str, Field(max_length=LONGEST_CASE_OUTPUT)] = ""
+    """The same output as the candidate answered it; empty if there was none."""
+
+
+Disagreements = Annotated[
+    list[CaseDisagreement], Field(max_length=MOST_DISAGREEMENTS, json_schema_extra=ATOMIC)
+]
+
+
 class StableComparison(ApiModel):
     """How stable answered the same golden set, case by case."""
 
@@ -155,6 +182,8 @@ class CheckResult(ApiModel):
     """Cases in the golden set; 0 without one."""
     agreed: int = 0
     """Cases in which the candidate agrees."""
+    disagreements: Disagreements = []
+    """Some of the cases that disagree; empty where goldenSet.showCases is false."""
     at_least: float | None = None
     """Lower bound of the true share of agreement, with 95% confidence; ratio in [0, 1]."""
     stable: StableComparison | None = None

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from slipway.api.names import ANNOTATION_ACTION
+from slipway.api.plain_text import printable
 from slipway.api.reasons import Reason
 from slipway.cli.time_format import seconds_since
-from slipway.cli.wire import load, printable, wire_field
+from slipway.cli.wire import load, wire_field
 from slipway.policy.swap import fit_weight
 
 ACTION_ID = re.compile(r"#(\d{1,16})$")
@@ -151,6 +152,18 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True)
+class CaseDifference:
+    """A case of the golden set that was answered otherwise than expected: first values."""
+
+    name: str
+    text: str = ""
+    input: str = ""
+    expected: str = ""
+    got: str = ""
+    """Empty where there was no answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Metric:
     """One metric of the analysis."""
 
@@ -171,6 +184,8 @@ class Metric:
     last_check: datetime | None = None
     looks: tuple[float, ...] = ()
     """The candidate's last values, the newest last; where the operator keeps them."""
+    disagreements: tuple[CaseDifference, ...] = ()
+    """Of golden-set: the first cases that disagree, where the operator tells them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +311,8 @@ class LastAction:
     result: str = ""
     reason: str = ""
     """Why it was refused, in one word; empty where it was not."""
+    request_reason: str = ""
+    """Why it was asked for, in the words of who asked; empty where they did not say."""
     at: datetime | None = None
 
 

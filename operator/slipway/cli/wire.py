@@ -16,6 +16,7 @@ from functools import cache, partial
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin
 
+from slipway.api.plain_text import printable
 from slipway.cli.time_format import parse_time
 
 T = TypeVar("T")
@@ -92,11 +93,6 @@ def load(kind: type[T], raw: object) -> T:
     loaders = _field_loaders(cast("Hashable", kind))
     values = {loader.name: loader.read(raw) for loader in loaders}
     return kind(**{name: value for name, value in values.items() if value is not MISSING})
-
-
-def printable(text: str) -> str:
-    """Return the text on one line, without what a terminal would obey."""
-    return "".join(char if char.isprintable() else " " for char in text)
 
 
 @cache

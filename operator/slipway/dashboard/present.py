@@ -312,8 +312,14 @@ def _moments(known: Background) -> list[Moment]:
 def golden_cases(md: ModelDeployment) -> list[CaseLine]:
     """Return the cases that disagree, as far as the check told."""
     metric = next((found for found in md.rollout.metrics if found.name == GOLDEN_SET), None)
+    if metric is not None and metric.disagreements:
+        return [
+            CaseLine(name=it.name, input=it.input, expected=it.expected, got=it.got, text=it.text)
+            for it in metric.disagreements
+        ]
     if metric is None or "; case " not in metric.message:
         return []
+    # of an operator that tells no more, or must not: the message has the first one
     _, _, rest = metric.message.partition("; case ")
     name, _, text = rest.partition(": ")
     got, _, expected = text.partition(", expected ")

@@ -23,6 +23,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from slipway.api.plain_text import printable
 from slipway.cli.changes import Scope
 from slipway.cli.cli_error import CliError, ExitCode
 from slipway.cli.commands.actions import Wish, find_user, perform_action
@@ -30,7 +31,6 @@ from slipway.cli.main import ACTIONS
 from slipway.cli.objects import ModelDeployment
 from slipway.cli.session import Session, utc_now
 from slipway.cli.views.next_steps import list_next_steps
-from slipway.cli.wire import printable
 from slipway.dashboard.fleet import Fleet, Key, Listener
 from slipway.dashboard.guard import PageGuard
 from slipway.dashboard.models import (

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
+from slipway.api.plain_text import printable
 from slipway.cli.changes import Change, Scope, follow_changes
 from slipway.cli.cli_error import CliError
 from slipway.cli.kubectl import Manifest
@@ -14,7 +15,7 @@ from slipway.cli.kubectl_watch import KubectlWatch
 from slipway.cli.object_events import ObjectEvent
 from slipway.cli.reconnect import Disconnected, Reconnect
 from slipway.cli.session import Session, utc_now
-from slipway.cli.wire import load, printable
+from slipway.cli.wire import load
 from slipway.dashboard.fleet import Fleet, Key
 
 TICK_SECONDS = 0.5

@@ -38,6 +38,8 @@ ESSENTIAL = frozenset(
     }
 )
 """Fields without which a result is of no use, and whose lengths are limited elsewhere."""
+GIVES_WAY = "disagreements"
+"""A list for people, of which the last ones are left out first: the message counts them all."""
 
 
 class JobResult(Protocol):
@@ -81,10 +83,11 @@ def run_and_report(
 def serialize_result(wire: Manifest, limit: int = MAX_BYTES) -> str:
     """Return the JSON text, cut to at most `limit` bytes.
 
-    Texts are shortened first, then warnings are left out, and last what takes most room and is not
-    essential: the signature as a rule. A warning then says so, since an absent signature otherwise
+    Cases that disagree give way to all else. Texts are shortened first, then warnings are left out,
+    and last what takes most room and is not essential: the signature as a rule. A warning then says so, since an absent signature otherwise
     means that it is not known.
     """
+    wire = _leave_out_cases(wire, limit)
     text = _dump_json(wire)
     for longest in TEXT_LIMITS:
         if len(text.encode()) <= limit:
@@ -101,6 +104,14 @@ def serialize_result(wire: Manifest, limit: int = MAX_BYTES) -> str:
         rest["warnings"] = [*rest["warnings"], f"the {largest} is too long to report"]
 
     return _dump_json(rest)
+
+
+def _leave_out_cases(wire: Manifest, limit: int) -> Manifest:
+    """Return the result with as many cases as there is room for beside its longest message."""
+    shown = _shorten_texts(wire, TEXT_LIMITS[0])
+    while shown.get(GIVES_WAY) and len(_dump_json(shown).encode()) > limit:
+        shown[GIVES_WAY] = shown[GIVES_WAY][:-1]
+    return {**wire, GIVES_WAY: shown[GIVES_WAY]} if GIVES_WAY in wire else wire
 
 
 def to_job_error(error: BaseException) -> JobError:

@@ -2,13 +2,17 @@
 
 The id is decimal Unix milliseconds; an action runs once, when its id is greater than the last one
 consumed, and a time at which the object was there. With a position it runs only there.
+
+Beside it ``slipway.dev/action-reason: "<text>#<id>"`` may say why. It has the id, too: who asks
+next and says nothing must not be given the words of somebody else.
 """
 
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from slipway.api.reasons import Reason, Why
+from slipway.api.plain_text import printable
+from slipway.api.reasons import Reason, Why, shortened
 from slipway.api.times import to_wire
 
 VERBS = frozenset(
@@ -57,6 +61,16 @@ def parse_action(text: str | None) -> Action | None:
         revision=found["revision"],
         step=int(step) if step is not None else None,
     )
+
+
+def read_request_reason(text: str | None, action: Action) -> str | None:
+    """Return why an action was asked for, on one line; None where it does not say, or of another.
+
+    It is in the words of whoever wrote it, whatever they are: at most 1,024 characters are kept.
+    """
+    said, _, number = (text or "").rpartition("#")
+    is_of_it = ID.fullmatch(f"#{number}") is not None and int(number) == action.id
+    return printable(shortened(said.strip())) or None if is_of_it else None
 
 
 def find_wrong_date(

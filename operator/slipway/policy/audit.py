@@ -54,6 +54,12 @@ def type_of(reason: Reason) -> str:
     return f"{TYPE_PREFIX}rollout.{reason.name.lower().removeprefix('rollout_')}"
 
 
+def describe_answer(action: LastAction) -> str:
+    """Return who asked for what, what became of it, and why it was asked for."""
+    why = f"; reason: {action.request_reason}" if action.request_reason else ""
+    return f"{action.verb} by {action.by}: {action.result}{why}"
+
+
 def describe_audit(decision: Decision, facts: Facts, now: datetime) -> Iterator[AuditLine]:
     """Yield a line for an action, for each event beside it, and for weights that are written."""
     action = decision.last_action if decision.last_action != facts.status.last_action else None
@@ -106,12 +112,17 @@ def _tell_action(
     md: ModelDeployment, action: LastAction, now: datetime, state: Mapping[str, object]
 ) -> AuditLine:
     is_done = action.result == DONE
-    asked = {"verb": action.verb, "id": action.id, "result": action.result}
+    asked = {
+        "verb": action.verb,
+        "id": action.id,
+        "result": action.result,
+        "requestReason": action.request_reason,
+    }
     return AuditLine(
         f"{md.metadata.uid}/action/{action.id}",
         ACTION_DONE if is_done else ACTION_REFUSED,
         _moment(action.at, now),
-        f"{action.verb} by {action.by}: {action.result}",
+        describe_answer(action),
         {"audit": "action", "by": action.by, **asked, **state},
         is_warning=not is_done,
     )

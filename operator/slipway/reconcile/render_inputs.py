@@ -142,6 +142,7 @@ def _build_golden_request(
         ),
         min_agreement=golden.min_agreement,
         regression=golden.regression or Regression.FAIL,
+        show_cases=golden.show_cases is not False,
     )
 
 

@@ -110,6 +110,9 @@ class GoldenSet(Location):
     the revision, Report only mentions it. Default: Fail."""
     timeout_seconds: Annotated[int, Field(ge=10, le=14_400)] | None = None
     """Time for the whole check of a candidate, in seconds. Default: 300."""
+    show_cases: bool | None = None
+    """Whether status shows the first values of some cases that disagree: inputs, expected and given
+    answers. Default: true."""
 
 
 WarmupShape = Annotated[

@@ -10,7 +10,7 @@ from slipway.api.conditions import Condition
 from slipway.api.modeldeployment.rollout import AnswersMode
 from slipway.api.modelroute import ShadowOutput
 from slipway.api.precision import Optimized
-from slipway.api.result import SignedFiles, Warnings
+from slipway.api.result import Disagreements, SignedFiles, Warnings
 
 STATE_LENGTH = 16_384
 """Characters of the memory of one metric: enough for 200 pods of either revision."""
@@ -132,6 +132,9 @@ class AnalysisStatus(ApiModel):
     Fail rolls back. Pause: a Fail holds the weight. ReportOnly: nothing."""
     looks: Annotated[list[float], Field(max_length=20, json_schema_extra=ATOMIC)] = []
     """The candidate's last values, newest last."""
+    disagreements: Disagreements | None = None
+    """Of golden-set: the first cases that disagree; absent where none does, and where
+    goldenSet.showCases is false."""
     state: Annotated[str, Field(max_length=STATE_LENGTH)] | None = None
     """State of the test; internal."""
 
@@ -535,6 +538,8 @@ class LastAction(ApiModel):
     """`Done`, or `Refused:` and why."""
     reason: Annotated[str, Field(max_length=64)] | None = None
     """Why it was refused, one of the reasons of the page Reasons; absent when it was done."""
+    request_reason: Text | None = None
+    """Why it was asked for, in the words of who asked; absent where they did not say."""
 
 
 class Endpoints(ApiModel):

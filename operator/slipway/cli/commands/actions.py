@@ -12,6 +12,8 @@ from slipway.api.names import (
     ANNOTATION_ACTION_REASON,
     ANNOTATION_REQUESTED_BY,
 )
+from slipway.api.plain_text import printable
+from slipway.api.reasons import MESSAGE_LENGTH
 from slipway.cli.action import (
     ActionRequest,
     ActionResult,
@@ -38,7 +40,7 @@ from slipway.cli.session import Session, utc_now
 from slipway.cli.text import make_line
 from slipway.cli.time_format import format_duration
 from slipway.cli.views.styles import style_word
-from slipway.cli.wire import load, printable, wire_field
+from slipway.cli.wire import load, wire_field
 
 MAX_REPEATS = 2
 
@@ -131,14 +133,14 @@ def _write_annotations(
     """
     user = find_user(session)
     by = f"{ANNOTATION_REQUESTED_BY}={user}" if user else f"{ANNOTATION_REQUESTED_BY}-"
-    why = f"{ANNOTATION_ACTION_REASON}={reason}" if reason else f"{ANNOTATION_ACTION_REASON}-"
+    why = f"={reason}#{request.id}" if reason else "-"
     session.kubectl.run(
         "annotate",
         RESOURCE,
         md.name,
         f"{ANNOTATION_ACTION}={request.text}",
         by,
-        why,
+        f"{ANNOTATION_ACTION_REASON}{why}",
         "--overwrite",
         f"--field-manager={FIELD_MANAGER}",
         namespace=md.namespace,
@@ -220,6 +222,14 @@ def _print_result(session: Session, result: ActionResult) -> None:
     session.show([make_line(text, style_word(result.result))])
 
 
+def _read_reason(_context: click.Context, _option: click.Parameter, text: str) -> str:
+    if len(text) > MESSAGE_LENGTH:
+        raise click.BadParameter(
+            f"found {len(text):,} characters, expected at most {MESSAGE_LENGTH:,}"
+        )
+    return printable(text).strip()
+
+
 def _make_command(verb: str, text: str, *, takes_revision: bool = False) -> click.Command:
     example = f"kubectl slipway {verb} digits -n vision"
     examples = [example, f"{example} --wait=0      # do not wait for the answer"]
@@ -231,11 +241,15 @@ def _make_command(verb: str, text: str, *, takes_revision: bool = False) -> clic
     def run(
         session: Session, name: str, seconds: float, reason: str, revision: str | None = None
     ) -> int:
-        return run_action(session, name, Wish(verb, revision, printable(reason), seconds))
+        return run_action(session, name, Wish(verb, revision, reason, seconds))
 
     run.__doc__ = text
     with_reason = click.option(
-        "--reason", default="", metavar="TEXT", help="Why, for those who read it later."
+        "--reason",
+        default="",
+        metavar="TEXT",
+        callback=_read_reason,
+        help="Why, for those who read it later; at most 1,024 characters.",
     )(run)
     decorated: Callable[..., Any] = click.option(
         "--wait",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from slipway.cli.objects import (
+    CaseDifference,
     Condition,
     HistoryEntry,
     LastAction,
@@ -292,18 +293,28 @@ def _hook_rows(md: ModelDeployment, columns: int) -> list[list[str | Cell]]:
 
 def _format_findings(md: ModelDeployment, width: int) -> Screen:
     """Return what the analysis says of each metric, in words."""
-    return tuple(
-        part
-        for metric in md.rollout.metrics
-        if metric.message
-        for part in wrap_lines(describe_finding(metric), width, indent=2 * INDENT, style=Style.DIM)
-    )
+    found: list[Line] = []
+    for metric in md.rollout.metrics:
+        if metric.message:
+            text = describe_finding(metric)
+            found += wrap_lines(text, width, indent=2 * INDENT, style=Style.DIM)
+        for case in metric.disagreements:
+            text = describe_case(case)
+            found += wrap_lines(text, width, indent=3 * INDENT, style=Style.DIM)
+    return tuple(found)
 
 
 def describe_finding(metric: Metric) -> str:
     """Return what the analysis says of a metric, with its name once."""
     names_itself = metric.message.startswith(f"{metric.name} ")
     return metric.message if names_itself else f"{metric.name}: {metric.message}"
+
+
+def describe_case(case: CaseDifference) -> str:
+    """Return what a case of the golden set asked, what was expected and what came."""
+    came = f"got {case.got}" if case.got else case.text
+    parts = (case.input and f"input {case.input}", case.expected and f"expected {case.expected}")
+    return f"case {case.name}: {'; '.join((*filter(None, parts), came))}"
 
 
 def _format_next(
@@ -381,7 +392,8 @@ def _format_past(md: ModelDeployment, now: datetime, width: int) -> Screen:
 
 def describe_action(action: LastAction, now: datetime) -> str:
     """Return who asked for what, and the answer."""
-    return f"{action.verb} by {action.by}, {format_age(action.at, now)} ago: {action.result}"
+    why = f"; reason: {action.request_reason}" if action.request_reason else ""
+    return f"{action.verb} by {action.by}, {format_age(action.at, now)} ago: {action.result}{why}"
 
 
 def describe_rollback(last: LastRollback, now: datetime) -> str:

@@ -98,9 +98,10 @@ function drawMoments() {
 
 function drawCases() {
   if (!page.casesNote) return null;
-  const rows = page.cases.map((it) => [h("b", {}, it.name), h("code", {}, it.expected), h("code", {}, it.got)]);
+  const rows = page.cases.map((it) => [
+    h("b", {}, it.name), h("code", {}, it.input || "-"), h("code", {}, it.expected || "-"), h("code", {}, it.got || "-"), it.text]);
   return section("Golden set", "golden", h("p", {}, page.casesNote),
-    rows.length > 0 && table("Cases that disagree", ["Case", "Expected", "Got"], rows));
+    rows.length > 0 && table("Cases that disagree", ["Case", "Input", "Expected", "Got", "What disagrees"], rows));
 }
 
 function drawDifferences() {

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
 
-from slipway.answers.compare import Disagreement, compare_output
+from slipway.answers.compare import compare_output
 from slipway.answers.tensors import Tensors
 from slipway.api.reasons import Reason
-from slipway.api.result import Signature
+from slipway.api.result import MOST_DISAGREEMENTS, CaseDisagreement, Signature
 from slipway.errors import JobFailure
 from slipway.jobs.check.exchange import PLAIN, Exchange, first_rows
 from slipway.jobs.check.golden_set import Case, GoldenSetInvalid, LoadedGoldenSet, fit_case
@@ -24,6 +24,7 @@ from slipway.jobs.check.model_server import (
     open_grpc_server,
     open_http_server,
 )
+from slipway.jobs.check.shown_cases import CaseProblem, describe_problem, show_case
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +88,8 @@ class CaseTally:
     """A case that agreed, with the shapes of the model."""
     agrees: list[bool] = field(default_factory=list)
     """Whether each case agreed, in the order of the golden set."""
+    shown: list[CaseDisagreement] = field(default_factory=list)
+    """The first cases that disagree, for people; a fatal one stands first."""
     signature: Signature = field(default_factory=Signature)
     """The signature by which the cases were fitted."""
 
@@ -94,7 +97,7 @@ class CaseTally:
         """Return whether enough cases agree, or still can."""
         return self.agreed + self.total - self.asked >= share * self.total - 1e-9
 
-    def count(self, case: Case, problem: Disagreement | None) -> None:
+    def count(self, case: Case, problem: CaseProblem | None) -> None:
         """Add the answer to one case; None for one that agrees."""
         self.asked += 1
         self.agrees.append(problem is None)
@@ -106,6 +109,10 @@ class CaseTally:
         self.fatal = self.fatal or problem.fatal
         if not self.first or problem.fatal:
             self.first = f"case {case.name}: {problem.text}"
+        if problem.fatal:
+            self.shown = [show_case(case, problem), *self.shown][:MOST_DISAGREEMENTS]
+        elif len(self.shown) < MOST_DISAGREEMENTS:
+            self.shown.append(show_case(case, problem))
 
 
 async def call_until_reached(call: Callable[[], Awaitable[Answer]], deadline: Deadline) -> Answer:
@@ -228,7 +235,7 @@ async def answer_cases(
     deadline: Deadline,
     *,
     exchange: Exchange = PLAIN,
-) -> AsyncGenerator[tuple[Case, Disagreement | None]]:
+) -> AsyncGenerator[tuple[Case, CaseProblem | None]]:
     """Yield every case with what disagrees, in their order; several are asked at a time.
 
     Raises:
@@ -237,7 +244,7 @@ async def answer_cases(
 
     """
     rest = iter(golden.cases)
-    asked: deque[tuple[Case, asyncio.Task[Disagreement | None]]] = deque()
+    asked: deque[tuple[Case, asyncio.Task[CaseProblem | None]]] = deque()
     limit = 1
 
     try:
@@ -290,7 +297,7 @@ async def ask_case(
     deadline: Deadline,
     *,
     exchange: Exchange = PLAIN,
-) -> Disagreement | None:
+) -> CaseProblem | None:
     """Return why the server's answer disagrees; None if it agrees.
 
     Raises:
@@ -300,14 +307,15 @@ async def ask_case(
     try:
         found = await _infer_with_retries(server, case, deadline, exchange)
     except ErrorResponse as error:
-        return Disagreement(str(error))
+        return CaseProblem(str(error))
 
     if exchange.is_streaming:
         found = first_rows(found, case.outputs)
     for name, expected in case.outputs.items():
-        problem = compare_output(golden.rules[name], expected, found.get(name))
+        got = found.get(name)
+        problem = compare_output(golden.rules[name], expected, got)
         if problem is not None:
-            return Disagreement(f"output '{name}' {problem.text}", fatal=problem.fatal)
+            return describe_problem(name, problem, expected, got)
     return None
 
 

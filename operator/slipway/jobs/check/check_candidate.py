@@ -24,6 +24,7 @@ from slipway.jobs.check.ask_cases import (
 from slipway.jobs.check.exchange import Exchange
 from slipway.jobs.check.golden_set import LoadedGoldenSet
 from slipway.jobs.check.model_server import open_grpc_server, open_http_server
+from slipway.jobs.check.shown_cases import choose_shown
 from slipway.jobs.check.signature import signature_differences
 from slipway.policy.statistics.agreement import CONFIDENCE, PairedAgreement, lower_bound
 
@@ -52,6 +53,8 @@ class Trial:
     exchange: Exchange
     against_stable: PairedAgreement | None = None
     """How stable answered the same cases; None if it was not asked."""
+    shows_cases: bool = True
+    """Whether values of cases that disagree are reported."""
 
     @property
     def failed(self) -> bool:
@@ -145,7 +148,8 @@ async def _ask_golden_set(
     tally = CaseTally(len(golden.cases))
     endpoints = Endpoints(request.http, request.grpc)
     async with open_exchange(endpoints, request.model_name, deadline) as (server, exchange):
-        trial = Trial(golden, digest, request.golden.min_agreement, tally, exchange)
+        needed, shows = request.golden.min_agreement, request.golden.show_cases
+        trial = Trial(golden, digest, needed, tally, exchange, shows_cases=shows)
         try:
             await ask_all_cases(server, golden, signature, tally, deadline, exchange=exchange)
         except JobFailure:
@@ -226,6 +230,7 @@ def _make_result(
         message=message,
         cases=trial.tally.total,
         agreed=trial.tally.agreed,
+        disagreements=choose_shown(trial.tally.shown) if trial.shows_cases else [],
         golden_digest=trial.digest,
         at_least=round(trial.at_least, 4),
         stable=_stable_comparison(trial.against_stable) if trial.against_stable else None,

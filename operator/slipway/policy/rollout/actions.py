@@ -9,12 +9,22 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from slipway.api.modeldeployment import LastAction, Outcome, Stage
-from slipway.api.names import ANNOTATION_ACTION, ANNOTATION_REQUESTED_BY
+from slipway.api.names import (
+    ANNOTATION_ACTION,
+    ANNOTATION_ACTION_REASON,
+    ANNOTATION_REQUESTED_BY,
+)
 from slipway.api.reasons import Reason, Why, shortened
 from slipway.api.times import from_wire, to_wire
 from slipway.api.verdict import Verdict
-from slipway.policy.action_grammar import Action, find_wrong_date, parse_action
+from slipway.policy.action_grammar import (
+    Action,
+    find_wrong_date,
+    parse_action,
+    read_request_reason,
+)
 from slipway.policy.action_refusals import Situation, find_refusal
+from slipway.policy.audit import describe_answer
 from slipway.policy.decision import DONE
 from slipway.policy.facts import Facts
 from slipway.policy.judgement import deciding_judgement
@@ -85,12 +95,14 @@ def _make_entry(
         at=to_wire(draft.now),
         result=shortened(f"Refused: {refusal.message}") if refusal is not None else DONE,
         reason=refusal.reason if refusal is not None else None,
+        request_reason=read_request_reason(
+            draft.facts.metadata.annotations.get(ANNOTATION_ACTION_REASON), action
+        ),
     )
 
 
 def _tell_answer(draft: Draft, entry: LastAction) -> Draft:
-    text = f"{entry.verb} by {entry.by}: {entry.result}"
-    return draft.tell(Reason.ACTION, text, warning=entry.result != DONE)
+    return draft.tell(Reason.ACTION, describe_answer(entry), warning=entry.result != DONE)
 
 
 def _name_requester(facts: Facts) -> str:

@@ -88,6 +88,7 @@ def _remember_check(draft: Draft, result: CheckResult) -> Draft:
         limit=golden.min_agreement if golden else None,
         samples=cases,
         baseline_samples=cases if stable else 0,
+        disagreements=result.disagreements or None,
     )
     return draft.remember(replace(draft.memory, analysis=(entry,)))
 

@@ -17,6 +17,10 @@ def recall(facts: Facts) -> Decision:
         # The status was lost, and the route shows a candidate in traffic: its step begins again.
         memory = replace(memory, stage=Stage.PROGRESSING)
 
+    if not _shows_cases(facts):
+        shown = (it.model_copy(update={"disagreements": None}) for it in memory.analysis)
+        memory = replace(memory, analysis=tuple(shown))
+
     is_held = status.hold is not None and status.hold.input == facts.input
     rejected = known_rejections(facts) if facts.is_status_lost else tuple(status.rejected)
     return Decision(
@@ -35,3 +39,8 @@ def recall(facts: Facts) -> Decision:
         last_action=status.last_action,
         refused_action=status.refused_action,
     )
+
+
+def _shows_cases(facts: Facts) -> bool:
+    golden = facts.spec.model.golden_set
+    return golden is None or golden.show_cases is not False
