@@ -21,6 +21,17 @@ from tests.fakes.api import FakeApi
 from tests.fakes.clock import FakeClock
 
 DIGEST = "sha256:" + "ab" * 32
+CASES = [
+    {
+        "name": name,
+        "text": f"output 'label' at [0, 0] is {got}, expected {expected}",
+        "input": f"image [1, 64]: 0, 0, {got}, 13, 9, {expected}, 0, 0, …",
+        "expected": f"label [1, 1]: {expected}",
+        "got": f"label [1, 1]: {got}",
+    }
+    for name, got, expected in (("2", 1, 3), ("5", 8, 9))
+]
+"""The first cases that a version with the fault "golden" gets wrong."""
 ERROR_EVERY = 4
 LINGER_SECONDS = 2
 """How long after its last request a revision still has one in flight."""
@@ -185,12 +196,15 @@ class Controllers:
         else:
             reason, agreed, verdict = "GoldenSetPassed", 50, "Pass"
         message = f"{agreed} of 50 cases agree"
+        order = json.loads(job["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"])
+        shows = verdict == "Fail" and (order.get("golden") or {}).get("showCases", True)
         return {
             "verdict": verdict,
             "reason": reason,
             "message": message,
             "cases": 50,
             "agreed": agreed,
+            "disagreements": CASES if shows else [],
         }
 
     def version_of(self, namespace: str, revision: str) -> str:

@@ -84,11 +84,12 @@ def serialize_result(wire: Manifest, limit: int = MAX_BYTES) -> str:
     """Return the JSON text, cut to at most `limit` bytes.
 
     Cases that disagree give way to all else. Texts are shortened first, then warnings are left out,
-    and last what takes most room and is not essential: the signature as a rule. A warning then says so, since an absent signature otherwise
-    means that it is not known.
+    and last what takes most room and is not essential: the signature as a rule. A warning then says
+    so, since an absent signature otherwise means that it is not known.
     """
-    wire = _leave_out_cases(wire, limit)
     text = _dump_json(wire)
+    if len(text.encode()) > limit and wire.get(GIVES_WAY):
+        wire = _leave_out_cases(wire, limit)
     for longest in TEXT_LIMITS:
         if len(text.encode()) <= limit:
             return text
@@ -109,9 +110,9 @@ def serialize_result(wire: Manifest, limit: int = MAX_BYTES) -> str:
 def _leave_out_cases(wire: Manifest, limit: int) -> Manifest:
     """Return the result with as many cases as there is room for beside its longest message."""
     shown = _shorten_texts(wire, TEXT_LIMITS[0])
-    while shown.get(GIVES_WAY) and len(_dump_json(shown).encode()) > limit:
+    while shown[GIVES_WAY] and len(_dump_json(shown).encode()) > limit:
         shown[GIVES_WAY] = shown[GIVES_WAY][:-1]
-    return {**wire, GIVES_WAY: shown[GIVES_WAY]} if GIVES_WAY in wire else wire
+    return {**wire, GIVES_WAY: shown[GIVES_WAY]}
 
 
 def to_job_error(error: BaseException) -> JobError:

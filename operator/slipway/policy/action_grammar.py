@@ -70,7 +70,7 @@ def read_request_reason(text: str | None, action: Action) -> str | None:
     """
     said, _, number = (text or "").rpartition("#")
     is_of_it = ID.fullmatch(f"#{number}") is not None and int(number) == action.id
-    return printable(shortened(said.strip())) or None if is_of_it else None
+    return printable(shortened(said.strip())).strip() or None if is_of_it else None
 
 
 def find_wrong_date(

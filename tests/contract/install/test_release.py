@@ -232,6 +232,46 @@ def test_an_action_that_the_operator_understands_passes(
     dry_run(kubectl, sample, f"--as={editor}")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("slipway.dev/action-reason=better so#1",),
+        ("slipway.dev/action=abort#2", "slipway.dev/action-reason=better so#2"),
+    ],
+    ids=["of their action", "of one in their name"],
+)
+def test_nobody_gives_a_reason_in_the_name_of_another(
+    kubectl: Kubectl, editor: str, asked: dict[str, Any], words: tuple[str, ...]
+) -> None:
+    del asked
+    with pytest.raises(KubectlError, match="but the request is from editor"):
+        annotate(kubectl, editor, *words)
+
+
+@pytest.mark.parametrize(
+    "reason", ["why", "why#1", "why#22", "why#2 ", f"{'x' * 2048}#2"], ids=lambda text: text[:8]
+)
+def test_a_reason_is_of_its_action_and_short(
+    kubectl: Kubectl, editor: str, asked: dict[str, Any], reason: str
+) -> None:
+    del asked
+    by, action = f"slipway.dev/requested-by={editor}", "slipway.dev/action=abort#2"
+    with pytest.raises(
+        KubectlError, match=r"annotation slipway\.dev/action-reason is not understood"
+    ):
+        annotate(kubectl, editor, by, action, f"slipway.dev/action-reason={reason}")
+    annotate(kubectl, editor, by, action, "slipway.dev/action-reason=two\nlines #7#2")
+    annotate(kubectl, editor, by, "slipway.dev/action=retry#3")
+    annotate(kubectl, editor, "slipway.dev/action-reason-")
+
+
+def annotate(kubectl: Kubectl, person: str, *words: str) -> None:
+    kubectl.run(
+        *("annotate", "modeldeployment", "digits", "-n", NAMESPACE, "--overwrite"),
+        *(*words, f"--as={person}"),
+    )
+
+
 def asked_by(person: str | None) -> dict[str, Any]:
     sample: dict[str, Any] = yaml.safe_load(
         (helm.ROOT / "manifests/samples/minimal.yaml").read_text()

@@ -53,7 +53,25 @@ def test_answers_within_the_rule_agree(rule: Rule, expected: Tensor, found: Tens
 def test_the_first_difference_is_named(
     rule: Rule, expected: Tensor, found: Tensor, text: str
 ) -> None:
-    assert compare_output(rule, expected, found) == Disagreement(text)
+    problem = compare_output(rule, expected, found)
+    assert problem is not None
+    assert (problem.text, problem.fatal) == (text, False)
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected", "found", "place"),
+    [
+        (CLOSE, floats([0, 0], [0, 9]), floats([0, 0], [0, 1]), (1, 1)),
+        (SAME, texts("a", "b"), texts("a", "c"), (1,)),
+        (BEST, floats([0, 9], [0, 9]), floats([0, 9], [9, 0]), (1,)),
+    ],
+)
+def test_the_place_of_the_first_difference_is_known(
+    rule: Rule, expected: Tensor, found: Tensor, place: tuple[int, ...]
+) -> None:
+    problem = compare_output(rule, expected, found)
+    assert problem is not None
+    assert problem.place == place
 
 
 @pytest.mark.parametrize("rule", [CLOSE, BEST, SAME])

@@ -126,6 +126,13 @@ async def rejected(world: OperatorWorld) -> None:
     await world.live(120)
 
 
+async def rejected_by_golden_set(world: OperatorWorld) -> None:
+    await served(world)
+    world.controllers.faults["2"] = "golden"
+    await world.ask_for("2", model=GOLDEN)
+    await world.until(lambda: world.outcomes()[-1][1] == "RejectedByGoldenSet")
+
+
 async def failed(world: OperatorWorld) -> None:
     await served(world)
     world.controllers.faults["2"] = "never-ready"
@@ -135,7 +142,7 @@ async def failed(world: OperatorWorld) -> None:
 
 async def held(world: OperatorWorld) -> None:
     await progressing(world)
-    await world.act("abort")
+    await world.act("abort", reason="answers to user 7 look wrong")
     await world.until(lambda: world.stage() == "Idle")
 
 
@@ -157,6 +164,7 @@ STORIES: dict[str, Story] = {
     "baking": baking,
     "rolling-back": rolling_back,
     "rejected": rejected,
+    "rejected-by-golden-set": rejected_by_golden_set,
     "failed": failed,
     "held": held,
     "twice": twice,

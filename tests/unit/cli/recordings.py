@@ -73,6 +73,9 @@ def screens_of_pages() -> dict[Path, dict[str, str]]:
             describe: recording("progressing").screen(),
             f"{command_line('plan')} --rps=20": recording("progressing").plan(20.0),
         },
+        DOCS / "golden-sets.md": {
+            describe: excerpt("rejected-by-golden-set", "vision/", "METRIC"),
+        },
         DOCS / "tasks/approve-from-chat.md": {
             describe: excerpt("awaiting-approval", "vision/", "VERSION", "METRIC", "next"),
         },

@@ -6,7 +6,11 @@ import re
 from dataclasses import replace
 
 import pytest
-from slipway.api.names import ANNOTATION_ACTION, ANNOTATION_REQUESTED_BY
+from slipway.api.names import (
+    ANNOTATION_ACTION,
+    ANNOTATION_ACTION_REASON,
+    ANNOTATION_REQUESTED_BY,
+)
 from slipway.api.reasons import Reason
 from slipway.cli.action import (
     MAX_AHEAD,
@@ -17,7 +21,13 @@ from slipway.cli.action import (
 )
 from slipway.cli.cli_error import CliError, ExitCode
 from slipway.cli.objects import PendingAction, parse_model_deployment
-from slipway.policy.action_grammar import AHEAD, VERBS, parse_action, to_millis
+from slipway.policy.action_grammar import (
+    AHEAD,
+    VERBS,
+    parse_action,
+    read_request_reason,
+    to_millis,
+)
 
 from tests.builders import NOON
 from tests.unit.cli.conftest import Program
@@ -50,6 +60,24 @@ def test_an_action_names_the_revision_and_step_that_the_person_saw(run: Program)
     assert re.fullmatch(r"approve@6b04114e/1#\d{13}", run.annotations[ANNOTATION_ACTION])
     assert run.annotations[ANNOTATION_REQUESTED_BY] == "editor"
     assert done.out == "vision/digits: approve at 6b04114e/1 by editor: Done\n"
+
+
+def test_the_operator_reads_the_reason_that_is_given(run: Program) -> None:
+    run.change(answers=[LATE, "Done"], then={"step": 2})
+    assert run("abort", "digits", "--reason= wrong\nlabels, see #7 ").code == 0
+
+    asked = parse_action(run.annotations[ANNOTATION_ACTION])
+    assert asked is not None
+    said = read_request_reason(run.annotations[ANNOTATION_ACTION_REASON], asked)
+    assert said == "wrong labels, see #7"
+
+
+def test_a_reason_that_is_too_long_asks_for_nothing(run: Program) -> None:
+    done = run("abort", "digits", f"--reason={'x' * 1025}")
+
+    assert done.code == 2
+    assert "found 1,025 characters, expected at most 1,024" in done.err
+    assert all("annotate" not in call for call in run.state.get("calls", ()))
 
 
 def test_an_id_is_greater_than_the_last_one_whatever_the_clock_says() -> None:

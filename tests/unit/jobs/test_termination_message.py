@@ -11,6 +11,8 @@ from slipway.api.result import (
     EXIT_PERMANENT,
     EXIT_TRANSIENT,
     MAX_BYTES,
+    CaseDisagreement,
+    CheckResult,
     JobError,
     PackageResult,
     Signature,
@@ -108,6 +110,25 @@ def test_a_signature_that_does_not_fit_is_left_out_whole() -> None:
     assert cut.signature is None
     assert cut.bytes == 7
     assert cut.warnings == ["the signature is too long to report"]
+
+
+def test_cases_that_disagree_give_way_to_everything_else() -> None:
+    cases = [CaseDisagreement(name=str(number), text="x" * 160) for number in range(5)]
+    tensors = [TensorSpec(name=f"tensor-{index}", datatype="FP32", dims=[1]) for index in range(42)]
+    result = CheckResult(
+        message="m" * 300, signature=Signature(inputs=tensors), disagreements=cases
+    )
+
+    cut = CheckResult.model_validate_json(serialize_result(result.wire()))
+
+    assert 0 < len(cut.disagreements) < 5
+    assert cut.disagreements == cases[: len(cut.disagreements)]
+    assert (cut.message, cut.signature) == (result.message, result.signature)
+    without = CheckResult.model_validate_json(
+        serialize_result({**result.wire(), "message": "m" * 9000})
+    )
+    assert without.disagreements == []
+    assert without.message.endswith("…")
 
 
 @pytest.mark.parametrize("key", ["serverVersion", "format"])

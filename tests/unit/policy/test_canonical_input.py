@@ -213,6 +213,7 @@ def test_a_golden_set_is_known_by_what_it_says_and_by_how_an_earlier_release_rea
     assert hashes(regression="Fail", timeoutSeconds=300)[0] == hashes()[0] == plain[0]
     assert hashes()[1] != plain[0]
     assert hashes(minAgreement=0.5)[0] != plain[0]
+    assert hashes(showCases=False) == hashes(showCases=True) == hashes()
     assert golden_hashes(None) == ("",)
 
 

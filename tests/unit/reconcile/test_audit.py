@@ -71,7 +71,7 @@ async def test_an_action_leaves_who_and_what_became_of_it(lines: list[logging.Lo
     lines.clear()
     await world.act("skip")
     await world.live(1)
-    await world.act("approve")
+    await world.act("approve", reason="errors as\non stable")
     await world.live(1)
 
     actions = [it for it in lines if field(it, "audit") == "action"]
@@ -79,6 +79,9 @@ async def test_an_action_leaves_who_and_what_became_of_it(lines: list[logging.Lo
     assert field(actions[0], "result").startswith("Refused: ")
     assert field(actions[1], "result") == "Done"
     assert field(actions[1], "by") == "unverified"
+    assert [field(it, "requestReason") for it in actions] == [None, "errors as on stable"]
+    told = actions[1].getMessage()
+    assert told.endswith("approve by unverified: Done; reason: errors as on stable")
 
 
 async def test_nothing_is_written_twice_or_at_rest(lines: list[logging.LogRecord]) -> None:

@@ -88,6 +88,44 @@ async def test_a_version_that_fails_the_golden_set_gets_no_request() -> None:
     assert not world.controllers.lost
 
 
+def shown_cases(world: OperatorWorld) -> list[str] | None:
+    """Return the names of the cases in the status; None: it has none."""
+    [entry] = world.status()["rollout"]["analysis"]
+    cases = entry.get("disagreements")
+    return None if cases is None else [case["name"] for case in cases]
+
+
+def hidden() -> dict[str, Any]:
+    return {"model": {"goldenSet": {**GOLDEN["model"]["goldenSet"], "showCases": False}}}
+
+
+async def test_the_cases_that_disagree_stay_until_somebody_hides_them() -> None:
+    world = await promoted()
+    world.controllers.faults["2"] = "golden"
+    await world.ask_for("2", **GOLDEN)
+    await world.settle()
+    assert shown_cases(world) == ["2", "5"]
+
+    await world.live(600)
+    assert shown_cases(world) == ["2", "5"]
+
+    await world.ask_for("2", **hidden())
+    await world.settle()
+    assert shown_cases(world) is None
+    assert world.outcomes().count(("2", "RejectedByGoldenSet")) == 1, "nothing is asked anew"
+    assert world.condition("Stalled")[:2] == ("True", "RevisionRejected")
+
+
+async def test_a_check_that_is_to_hide_its_cases_reports_none() -> None:
+    world = await promoted()
+    world.controllers.faults["2"] = "golden"
+    await world.ask_for("2", **hidden())
+    await world.settle()
+
+    assert shown_cases(world) is None
+    assert "3 of 50" in world.condition("Ready")[2]
+
+
 async def test_a_check_gets_the_time_that_the_golden_set_names_and_every_address() -> None:
     world = await promoted()
     golden = {"goldenSet": {"uri": "https://models.example/golden.tar", "timeoutSeconds": 1200}}

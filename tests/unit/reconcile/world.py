@@ -304,9 +304,11 @@ class OperatorWorld(RolloutWorld):
         self.api.apply(manifest, manager="kubectl", force=True)
         await self.work()
 
-    async def act(self, verb: str, name: str = "digits") -> None:
-        action = f"{verb}#{int(self.clock.seconds() * 1000)}"
-        self.change(kinds.MODEL_DEPLOYMENT, name, metadata={names.ANNOTATION_ACTION: action})
+    async def act(self, verb: str, name: str = "digits", *, reason: str | None = None) -> None:
+        number = int(self.clock.seconds() * 1000)
+        why = f"{reason}#{number}" if reason is not None else None
+        asked = {names.ANNOTATION_ACTION: f"{verb}#{number}", names.ANNOTATION_ACTION_REASON: why}
+        self.change(kinds.MODEL_DEPLOYMENT, name, metadata=asked)
         await self.work()
 
     def change(

@@ -59,8 +59,8 @@ def describe_problem(
 def show_case(case: Case, problem: CaseProblem) -> CaseDisagreement:
     """Return a case as it is reported."""
     return CaseDisagreement(
-        name=shortened(printable(case.name), LONGEST_CASE_NAME),
-        text=shortened(printable(problem.text), LONGEST_CASE_TEXT),
+        name=printable(shortened(case.name, LONGEST_CASE_NAME)),
+        text=printable(shortened(problem.text, LONGEST_CASE_TEXT)),
         input=_preview_all(case.inputs, LONGEST_CASE_INPUT),
         expected=problem.expected,
         got=problem.got,

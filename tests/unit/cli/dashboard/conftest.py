@@ -41,7 +41,7 @@ class Opened:
         change = Change(parse_model_deployment(manifest), deleted=deleted)
         self.fleet.apply_change(change, NOON)
 
-    def act(self, verb: str, **more: str) -> Any:
+    def act(self, verb: str, **more: object) -> Any:
         told = {"namespace": "vision", "name": "digits", "position": "6b04114e/1"}
         return self.client.post("/api/actions", json={**told, "verb": verb, **more})
 

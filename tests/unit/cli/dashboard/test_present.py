@@ -17,6 +17,7 @@ from slipway.dashboard.present import Background, choose_group, make_page, make_
 from tests.unit.cli.recordings import ALL, command_line, recording
 
 NO_LIMITS = dict.fromkeys(ACTIONS, "")
+KEPT_OUT = "rejected-by-golden-set"
 HOSTILE = "<img src=x onerror=alert(1)>\u202e\x1b[31m</script>"
 
 
@@ -68,6 +69,48 @@ def test_what_the_next_steps_name_is_suggested() -> None:
 
     assert [action.verb for action in actions if action.is_suggested] == ["approve", "abort"]
     assert actions[1].command == "kubectl slipway approve digits -n vision"
+
+
+def golden_set_of(page: RolloutPage) -> list[tuple[str, str, str, str]]:
+    return [(case.name, case.input, case.expected, case.got) for case in page.cases]
+
+
+def test_cases_that_disagree_have_their_input_and_both_answers() -> None:
+    assert golden_set_of(page_of(recording(KEPT_OUT).manifest, KEPT_OUT)) == [
+        ("2", "image [1, 64]: 0, 0, 1, 13, 9, 3, 0, 0, …", "label [1, 1]: 3", "label [1, 1]: 1"),
+        ("5", "image [1, 64]: 0, 0, 8, 13, 9, 9, 0, 0, …", "label [1, 1]: 9", "label [1, 1]: 8"),
+    ]
+
+
+def test_an_operator_that_tells_no_cases_has_the_first_in_its_message() -> None:
+    manifest = copy.deepcopy(recording(KEPT_OUT).manifest)
+    [metric] = manifest["status"]["rollout"]["analysis"]
+    del metric["disagreements"]
+    metric["message"] = "3 of 50 cases agree; case 2: output 'label' at [0, 0] is 1, expected 3"
+
+    page = page_of(manifest, KEPT_OUT)
+    assert golden_set_of(page) == [("2", "", "3", "output 'label' at [0, 0] is 1")]
+
+
+@pytest.mark.parametrize(
+    "cases", [None, "text", [None, 7, "x"], [{}], [{"name": 7, "input": ["x"], "got": {"y": 1}}]]
+)
+def test_cases_of_another_shape_break_no_page(cases: object) -> None:
+    manifest = copy.deepcopy(recording(KEPT_OUT).manifest)
+    manifest["status"]["rollout"]["analysis"][0]["disagreements"] = cases
+
+    page = page_of(manifest, KEPT_OUT)
+    assert all(case.input == "" for case in page.cases)
+
+
+def test_the_reason_of_an_action_is_told_beside_it() -> None:
+    manifest = copy.deepcopy(recording("paused").manifest)
+    manifest["status"]["lastAction"]["requestReason"] = f"lunch {HOSTILE}"
+    page = page_of(manifest, "paused")
+
+    [told] = [remark.text for remark in page.remarks if remark.label == "last action"]
+    assert told.endswith(": Done; reason: lunch <img src=x onerror=alert(1)>  [31m</script>")
+    assert "; reason: lunch" in next(it.text for it in page.moments if it.kind == "action")
 
 
 def test_texts_of_the_cluster_stay_texts() -> None:

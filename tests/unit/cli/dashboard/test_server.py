@@ -79,7 +79,20 @@ def test_an_action_is_the_command_lines_with_its_reason(opened: Opened) -> None:
 
     assert answer.json() == {"result": "Done", "text": "abort by editor: Done"}
     assert opened.program.annotations[ANNOTATION_ACTION].startswith("abort@6b04114e/1#")
-    assert opened.program.annotations[ANNOTATION_ACTION_REASON] == "the answers look wrong"
+    number = opened.program.annotations[ANNOTATION_ACTION].rpartition("#")[2]
+    reason = opened.program.annotations[ANNOTATION_ACTION_REASON]
+    assert reason == f"the answers look wrong#{number}"
+
+
+@pytest.mark.parametrize("reason", ["x" * 1025, ["a list"], {"text": "x"}, 7, None])
+def test_a_reason_that_is_too_long_or_no_text_asks_for_nothing(
+    opened: Opened, reason: object
+) -> None:
+    opened.program.change(answers=["Done"])
+    answer = opened.act("abort", reason=reason)
+
+    assert answer.status_code == 422
+    assert all("annotate" not in call for call in opened.program.state.get("calls", ()))
 
 
 def test_a_reason_goes_with_its_action(opened: Opened) -> None:

@@ -7,7 +7,11 @@ from datetime import timedelta
 
 import pytest
 from slipway.api.modeldeployment import LastAction, Outcome, Stage
-from slipway.api.names import ANNOTATION_ACTION, ANNOTATION_REQUESTED_BY
+from slipway.api.names import (
+    ANNOTATION_ACTION,
+    ANNOTATION_ACTION_REASON,
+    ANNOTATION_REQUESTED_BY,
+)
 from slipway.api.times import to_wire
 from slipway.policy.action_grammar import VERBS, to_millis
 from slipway.policy.facts import JobState
@@ -304,9 +308,59 @@ def test_who_asked_is_kept_however_hostile_the_name(annotation: str, by: str) ->
 
 def act_as(world: DecisionWorld, verb: str, by: str) -> None:
     world.act(verb)
-    annotations = {**world.md.metadata.annotations, ANNOTATION_REQUESTED_BY: by}
+    annotate(world, ANNOTATION_REQUESTED_BY, by)
+
+
+def annotate(world: DecisionWorld, key: str, text: str) -> None:
+    annotations = {**world.md.metadata.annotations, key: text}
     meta = world.md.metadata.model_copy(update={"annotations": annotations})
     world.md = world.md.model_copy(update={"metadata": meta})
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("errors as on stable#{id}", "errors as on stable"),
+        ("see #42, page#3#{id}", "see #42, page#3"),
+        ("  two\nlines\t\x1b[31mred\u202e \x00#{id}", "two lines  [31mred"),
+        ("x" * 1_000_000 + "#{id}", "x" * 1023 + "…"),
+        ("\n" * 1_000_000 + "#{id}", None),
+        ("#{id}", None),
+        ("of the action before#1", None),
+        ("without an id", None),
+        ("words#{id}\n", None),
+        ("no digits#²", None),
+        ("", None),
+    ],
+)
+def test_why_it_was_asked_for_is_kept_however_hostile_the_words(
+    said: str, kept: str | None
+) -> None:
+    world = holding()
+    world.act("pause")
+    world.reconcile()
+    world.act("skip")
+    annotate(world, ANNOTATION_ACTION_REASON, said.replace("{id}", str(world.actions)))
+    [event] = [it for it in world.reconcile().events if it.why.reason == "Action"]
+
+    last = world.md.status.last_action
+    assert last is not None
+    assert (last.verb, last.request_reason) == ("skip", kept)
+    assert event.message.endswith(f"; reason: {kept}"[:900] if kept and len(kept) < 900 else "")
+
+
+def test_an_action_without_a_reason_does_not_get_that_of_the_one_before() -> None:
+    world = holding()
+    world.act("pause")
+    annotate(world, ANNOTATION_ACTION_REASON, f"lunch#{world.actions}")
+    world.reconcile()
+    assert world.md.status.last_action is not None
+    assert world.md.status.last_action.request_reason == "lunch"
+
+    annotate(world, ANNOTATION_ACTION, f"resume#{world.actions + 1}")
+    world.reconcile()
+    assert world.md.status.last_action.verb == "resume"
+    assert world.md.status.last_action.request_reason is None
 
 
 @pytest.mark.parametrize("text", ["explode#9999", "Promote#9999", "promote=0123abcd#9999"])
