@@ -8,9 +8,11 @@ from slipway.answers.compare import compare_output
 from slipway.answers.tensors import Tensor
 from slipway.api.canonical_json import canonical_json
 from slipway.api.golden import ArgMaxRule, Compare, EqualRule, Rule, ToleranceRule
-from slipway.api.result import MOST_DISAGREEMENTS, CaseDisagreement
+from slipway.api.request import CheckRequest, GoldenRequest, SourceRequest
+from slipway.api.result import MOST_DISAGREEMENTS, CaseDisagreement, CheckResult
 from slipway.jobs.check.ask_cases import CaseTally
-from slipway.jobs.check.golden_set import Case
+from slipway.jobs.check.check_candidate import check_candidate
+from slipway.jobs.check.golden_set import Case, LoadedGoldenSet
 from slipway.jobs.check.shown_cases import (
     MOST_BYTES,
     CaseProblem,
@@ -18,6 +20,8 @@ from slipway.jobs.check.shown_cases import (
     describe_problem,
     show_case,
 )
+
+from tests.unit.jobs.check.test_what_pairs_need import PLAIN, serving
 
 SAME = EqualRule(compare=Compare.EQUAL)
 CLOSE = ToleranceRule(compare=Compare.TOLERANCE)
@@ -140,3 +144,33 @@ def test_the_case_that_ended_the_check_is_shown_first() -> None:
         tally.count(Case(str(number), {}, {}), problem)
 
     assert [case.name for case in tally.shown] == ["8", "0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("needed", [0.0, 1.0], ids=["passes", "fails"])
+@pytest.mark.parametrize("shows", [True, False], ids=["shown", "hidden"])
+async def test_a_check_reports_what_it_may(*, shows: bool, needed: float) -> None:
+    case = Case("seven", {"x": floats([1, 2, 3])}, {"y": floats([0.25, 0.5])})
+    golden = LoadedGoldenSet({"y": CLOSE}, (case,))
+    source = SourceRequest(uri="pvc://claim/golden")
+    asked = GoldenRequest(source=source, min_agreement=needed, show_cases=shows)
+
+    async with serving({"m": PLAIN}) as address:
+        request = CheckRequest(http=address, model_name="m", golden=asked, timeout_seconds=10)
+        result = await check_candidate(request, lambda: (golden, f"sha256:{'a' * 64}"))
+
+    assert (result.cases, result.agreed) == (1, 0)
+    assert result.disagreements == [
+        CaseDisagreement(
+            name="seven",
+            text="output 'y' at [0, 1] is 0.75, expected 0.5 ± 0.00051",
+            input="x [1, 3]: 1, 2, 3",
+            expected="y [1, 2]: 0.25, 0.5",
+            got="y [1, 2]: 0.25, 0.75",
+        )
+    ] * int(shows)
+
+
+def test_a_request_of_an_older_operator_shows_cases_and_its_result_is_read() -> None:
+    old = {"source": {"uri": "pvc://claim/golden"}}
+    assert GoldenRequest.model_validate(old).show_cases
+    assert CheckResult.model_validate({"verdict": "Fail", "cases": 50}).disagreements == []

@@ -38,7 +38,12 @@ async def serving(configs: dict[str, dict[str, Any]]) -> AsyncIterator[str]:
             return web.json_response({"error": "not allowed"}, status=403)
         return web.json_response(config)
 
+    async def answer_inference(_request: web.Request) -> web.Response:
+        output = {"name": "y", "datatype": "FP32", "shape": [1, 2], "data": [0.25, 0.75]}
+        return web.json_response({"model_name": "m", "outputs": [output]})
+
     application = web.Application()
+    application.router.add_post("/v2/models/{model}/infer", answer_inference)
     application.router.add_get("/v2/models/{model}", answer_metadata)
     application.router.add_get("/v2/models/{model}/config", answer_config)
     async with Loopback(application) as loopback:
