@@ -315,6 +315,13 @@ class LastAction:
     """Why it was asked for, in the words of who asked; empty where they did not say."""
     at: datetime | None = None
 
+    @property
+    def answer(self) -> str:
+        """What became of it, and why it was asked for."""
+        return (
+            f"{self.result}; reason: {self.request_reason}" if self.request_reason else self.result
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class PendingAction:

@@ -163,8 +163,7 @@ def _weight_moment(md: ModelDeployment, at: datetime) -> Moment:
 
 
 def _action_moment(last: LastAction, at: datetime) -> Moment:
-    why = f"; reason: {last.request_reason}" if last.request_reason else ""
-    text = f"{last.verb} by {last.by}: {last.result}{why}"
+    text = f"{last.verb} by {last.by}: {last.answer}"
     return Moment(at=at, kind="action", text=text, tone="accent")
 
 

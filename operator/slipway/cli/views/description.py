@@ -392,8 +392,7 @@ def _format_past(md: ModelDeployment, now: datetime, width: int) -> Screen:
 
 def describe_action(action: LastAction, now: datetime) -> str:
     """Return who asked for what, and the answer."""
-    why = f"; reason: {action.request_reason}" if action.request_reason else ""
-    return f"{action.verb} by {action.by}, {format_age(action.at, now)} ago: {action.result}{why}"
+    return f"{action.verb} by {action.by}, {format_age(action.at, now)} ago: {action.answer}"
 
 
 def describe_rollback(last: LastRollback, now: datetime) -> str:
