@@ -104,6 +104,7 @@ def refusing(kubectl: Kubectl) -> Iterator[None]:
         "operations": ["UPDATE"],
         "resources": ["modeldeployments"],
     }
+
     validation = {"expression": f"object.metadata.name != '{REFUSED}'", "message": "it is frozen"}
     here = {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}
     kind = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": name}}
@@ -115,11 +116,13 @@ def refusing(kubectl: Kubectl) -> Iterator[None]:
             "validations": [validation],
         },
     }
+
     binding = {
         **kind,
         "kind": "ValidatingAdmissionPolicyBinding",
         "spec": {"policyName": name, "validationActions": ["Deny"]},
     }
+
     kubectl.apply(policy, binding)
     try:
         until(lambda: is_frozen(kubectl), "the policy to be in force", 30)
@@ -203,12 +206,14 @@ def test_whoever_installed_the_crds_goes_on_to_own_them(kubectl: Kubectl) -> Non
     crd = json.loads(kubectl.run(*words))
     owners = [each for each in crd["metadata"]["managedFields"] if "f:spec" in each["fieldsV1"]]
     assert len(owners) == 1
+
     applied = {
         "apiVersion": crd["apiVersion"],
         "kind": crd["kind"],
         "metadata": {"name": MODELS},
         "spec": crd["spec"],
     }
+
     as_owner = f"--field-manager={owners[0]['manager']}"
     words = ("apply", "--server-side", "--dry-run=server", as_owner, "-f", "-")
     kubectl.run(*words, stdin=json.dumps(applied))

@@ -110,6 +110,15 @@ def _round_floats(value: object) -> object:
     return value
 
 
+def _is_finite(value: object) -> bool:
+    """Return whether all numbers of a state that nobody has checked are numbers."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return all(map(_is_finite, value)) if isinstance(value, _SEQUENCES) else True
+
+
 class MetricMemory(Protocol):
     """What one metric remembers."""
 
@@ -151,8 +160,8 @@ class KeptMemory:
     state: RawState
 
     def raw(self) -> RawState:
-        """Return the value for status."""
-        return self.state
+        """Return the value for status: empty where a damaged state has what is no number."""
+        return self.state if _is_finite(self.state) else {}
 
 
 @record

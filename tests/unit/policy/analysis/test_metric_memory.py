@@ -10,7 +10,14 @@ from slipway.api.modeldeployment import STATE_LENGTH
 from slipway.policy.analysis import metric_memory
 from slipway.policy.analysis.inputs import LookInputs
 from slipway.policy.analysis.judge import judge
-from slipway.policy.analysis.metric_memory import encode_state, load_share, round_down
+from slipway.policy.analysis.metric_memory import (
+    KeptMemory,
+    StampedMemory,
+    decode_state,
+    encode_state,
+    load_share,
+    round_down,
+)
 from slipway.policy.analysis.metrics.by_reading import MOST_SOURCES
 from slipway.policy.statistics.dispersion import DispersionGuard
 from slipway.policy.statistics.eprocess import Pair
@@ -47,6 +54,16 @@ def test_a_guard_that_has_nothing_left_still_answers(kept: float) -> None:
     guard = DispersionGuard(kept=kept).after(Pair(100, 1, 1000, 10), 30.0)
     assert math.isfinite(guard.log_factor)
     assert math.isfinite(guard.closed().log_factor)
+
+
+@pytest.mark.parametrize(
+    ("stored", "kept"), [('{"w": [1, 0.5]}', {"w": [1, 0.5]}), ('{"w": [1, 1e999]}', {})]
+)
+def test_a_state_that_is_kept_unread_is_dropped_where_it_is_damaged(
+    stored: str, kept: dict[str, object]
+) -> None:
+    memory = StampedMemory(KeptMemory(decode_state(stored)), "noon")
+    assert json.loads(memory.encode()) == {**kept, "a": "noon"}
 
 
 def test_the_counters_of_many_pods_fit_into_a_status() -> None:
