@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.contract.conformance.answer import Answer, Request
 from tests.contract.conformance.pair import Way
 from tests.contract.triton.install import cache as downloads
+from tests.contract.triton.install import make_once
 
 HERE = Path(__file__).with_name("kserve")
 LOCK = HERE / "requirements.lock"
@@ -56,13 +57,11 @@ def _answers(way: Way) -> dict[str, tuple[str, str]]:
 def installed() -> Path:
     """Return the folder with the packages, made first where there is none."""
     target = downloads() / f"kserve-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
-    if not target.exists():
-        _install(target)
+    make_once(target, _install)
     return target
 
 
 def _install(target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
     print(f"installing KServe's client into {target} (about 17 MB, once) …", file=sys.stderr)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix="kserve-") as scratch:
         new = Path(scratch, "new")
