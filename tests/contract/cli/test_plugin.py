@@ -21,7 +21,7 @@ PROGRAMS = {
     "kubectl-slipway": "slipway.cli",
     "kubectl_complete-slipway": "slipway.cli.kubectl_completion",
 }
-SECONDS = 60
+SECONDS = 120
 
 
 @dataclass

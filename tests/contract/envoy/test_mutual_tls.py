@@ -125,7 +125,7 @@ def _handshake(door: Door, client: Issued | None) -> str:
         file.write_bytes(client.pem + client.key_pem)
         command += ["-cert", str(file)]
     request = b"GET /v2 HTTP/1.1\r\nHost: digits\r\n\r\n"
-    done = subprocess.run(command, input=request, capture_output=True, timeout=20, check=False)
+    done = subprocess.run(command, input=request, capture_output=True, timeout=60, check=False)
     return (done.stdout + done.stderr).decode(errors="replace")
 
 

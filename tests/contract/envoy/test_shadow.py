@@ -186,7 +186,7 @@ async def test_a_slow_candidate_holds_up_no_user_and_no_more_than_is_allowed_is_
     await order_copies(router)
     models[1].delay_seconds = 3600
     body = b" " * (MOST_BYTES - 1024)
-    async with asyncio.timeout(60), aiohttp.ClientSession() as session:
+    async with asyncio.timeout(120), aiohttp.ClientSession() as session:
         for _ in range(80):
             assert await post_undeclared(session, router, len(body)) == 200
     assert router.comparer is not None
@@ -296,7 +296,7 @@ async def test_a_stopped_comparer_holds_up_no_large_request(router: Router) -> N
     await until_pairs(router, 1)
     assert router.comparer is not None
     os.kill(router.comparer.pid, signal.SIGSTOP)
-    async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+    async with asyncio.timeout(90), aiohttp.ClientSession() as session:
         sent = [post_undeclared(session, router, 16 * MOST_BYTES) for _ in range(6)]
         assert await asyncio.gather(*sent) == [200] * 6
     assert (await router.pairs()).offered["digits"] >= 6 + 1

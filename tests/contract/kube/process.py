@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 LEASE = {"durationSeconds": 5.5, "renewSeconds": 0.5, "writeWindowSeconds": 2}
-START_SECONDS = 60
-REACT_SECONDS = 30
+START_SECONDS = 120
+REACT_SECONDS = 90
 
 
 def free_port() -> int:

@@ -44,7 +44,7 @@ def version(manifest: Manifest) -> str:
 
 async def written_at_last(cluster: Cluster, manifest: Manifest) -> Manifest:
     """Write the status to the newest version; a controller of the cluster may be faster."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             now = await live(cluster, manifest)
             try:
@@ -291,6 +291,6 @@ class ClusterContract:
         await cluster.create(owned)
         await cluster.delete(SERVICE_ACCOUNT, namespace, "owner", uid=uid)
         await somebody.collect()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while await cluster.get(SERVICE_ACCOUNT, namespace, "digits"):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)

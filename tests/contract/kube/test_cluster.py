@@ -39,7 +39,7 @@ class RealSomebody:
 
     async def observe(self, namespace: str, name: str) -> None:
         path = DEPLOYMENT.path(namespace, name)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 found = (await self._connection.request("GET", path)).json()
                 if found["status"].get("observedGeneration"):
@@ -89,7 +89,7 @@ async def test_a_quota_refuses_in_words_fit_for_a_condition(
             return "exceeded quota" in str(error)
         return False
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await refused():  # noqa: ASYNC110 -- a new quota takes a moment to count
             await asyncio.sleep(0.1)
 
@@ -133,7 +133,7 @@ async def test_pod_security_refuses_in_words_fit_for_a_condition(
             return "PodSecurity" in str(error)  # the service account comes a moment later
         return False
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await refused():  # noqa: ASYNC110
             await asyncio.sleep(0.1)
 

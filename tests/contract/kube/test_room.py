@@ -23,7 +23,7 @@ pytestmark = pytest.mark.cluster
 GPU = "example.com/gpu"
 JSON_PATCH = "application/json-patch+json"
 REVISION = "0123abcd"
-LATE_SECONDS = 30.0
+LATE_SECONDS = 90.0
 PRE_EMPTS = "PreemptLowerPriority"
 
 

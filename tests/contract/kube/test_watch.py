@@ -35,7 +35,7 @@ class Ear:
         self.heard.append((f"gone {kind.kind}", manifest["metadata"]["name"]))
 
     async def until(self, what: str, name: str) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while (what, name) not in self.heard:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 BINARY = shutil.which("docker-registry") or shutil.which("registry")
 MISSING = "no registry program: install Debian's package docker-registry"
-START_SECONDS = 20
+START_SECONDS = 60
 BLOCK_BYTES = 2**16
 HOP_HEADERS = frozenset({"Transfer-Encoding", "Date", "Server", "Connection"})
 

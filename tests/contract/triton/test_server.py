@@ -106,7 +106,7 @@ async def _load_is_read(server: Running) -> None:
     """Wait for it: one read has a second, and a busy machine may take longer over the first."""
     metrics = TritonMetrics(port=server.ports["metrics"])
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while not await metrics.read_load(server.host, "digits"):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
     finally:
