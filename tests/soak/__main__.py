@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import repeat
 
 from slipway.api.modeldeployment import Outcome
@@ -31,29 +32,44 @@ TALLY = CLONE / ".soak/tally.json"
 TABLE = TALLY.with_name("table.txt")
 NAME = "soaked"
 ENOUGH_MINUTES = 600.0
+RATE = sum(RATES.values())
 
 
-def run(scene: Scene, models: int, versions: list[Outcome], minutes: float, tally: Tally) -> None:
-    """Roll out these versions, shared by so many models, as far as the time goes."""
-    names = [f"{NAME}-{number}" for number in range(1, models + 1)]
-    with ExitStack() as stack, ThreadPoolExecutor(models) as pool:
+@dataclass(frozen=True, slots=True)
+class SoakSize:
+    """How much of it."""
+
+    models: int
+    """Side by side."""
+    rate: float
+    """Requests per second on each of them."""
+    minutes: float
+    """No version begins after these."""
+
+
+def run(scene: Scene, size: SoakSize, versions: list[Outcome], tally: Tally) -> None:
+    """Roll out these versions, shared by the models, as far as the time goes."""
+    names = [f"{NAME}-{number}" for number in range(1, size.models + 1)]
+    with ExitStack() as stack, ThreadPoolExecutor(size.models) as pool:
         stacks = [stack.enter_context(ExitStack()) for _ in names]
-        soaked = list(pool.map(_serve, repeat(scene), names, stacks))
+        soaked = list(pool.map(_serve, repeat(scene), names, repeat(size.rate), stacks))
         with soaking(scene.kubectl, NAMESPACE, soaked, tally, note) as soak:
-            soak.run(versions, time.monotonic() + 60 * minutes)
+            soak.run(versions, time.monotonic() + 60 * size.minutes)
         Operators(scene.kubectl).wait_ready()
         list(pool.map(ExitStack.close, stacks))
         soak.count()
 
 
-def _serve(scene: Scene, name: str, stack: ExitStack) -> Soaked:
+def _serve(scene: Scene, name: str, rate: float, stack: ExitStack) -> Soaked:
     first = a_model(name, "first", SOUND)
     deployed = stack.enter_context(Deployed(scene.kubectl, scene.figures, NAMESPACE, name))
     deployed.apply(first)
     deployed.wait_for_end(first.version)
     loads = {
-        wire: stack.enter_context(scene.load(name, rate, f"{name}-{wire.lower()}", wire))
-        for wire, rate in RATES.items()
+        wire: stack.enter_context(
+            scene.load(name, share * rate / RATE, f"{name}-{wire.lower()}", wire)
+        )
+        for wire, share in RATES.items()
     }
     return Soaked(deployed, first, loads)
 
@@ -82,6 +98,9 @@ def main(words: list[str]) -> int:
     parser.add_argument("--rollbacks", type=int, default=100, help="bad versions (default 100)")
     parser.add_argument("--models", type=int, default=3, help="side by side (default 3)")
     parser.add_argument(
+        "--rate", type=float, default=RATE, help=f"requests a second on a model (default {RATE:g})"
+    )
+    parser.add_argument(
         "--minutes", type=float, default=ENOUGH_MINUTES, help="begin no version after these"
     )
     parser.add_argument("--resume", action="store_true", help="add to what was counted before")
@@ -96,7 +115,8 @@ def main(words: list[str]) -> int:
         )
         release.up(LEASE_TIMES)
         with make_scene() as scene:
-            run(scene, options.models, list(left), options.minutes, tally)
+            size = SoakSize(options.models, options.rate, options.minutes)
+            run(scene, size, list(left), tally)
 
     say("\n" + render(tally))
     return int(not is_sound(tally))
