@@ -9,7 +9,7 @@ BIN := .venv/bin
 SETUP := .venv/.setup
 PYTEST_ARGS ?=
 # Workers that share the cluster, as tests/lanes.py says. One after the other: LANES=0.
-LANES ?= 4
+LANES ?= 3
 # Where loops, sockets and processes are real, Python finds a connection that was left open whenever
 # it collects garbage: shown as a warning, because the test that runs then is not the one to blame.
 ON_CLUSTER = -n $(LANES) --dist loadscope -W default::ResourceWarning --durations=12

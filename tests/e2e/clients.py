@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from slipway.api.names import CLIENT_GRPC_PORT, CLIENT_HTTP_PORT
 
@@ -17,11 +18,13 @@ from tests.load.record import Record, Totals
 from tests.models.digits import PIXELS, Images
 from tests.models.samples import FAULT_MARKER
 from tests.models.server import NAME as FILE_SERVER
+from tests.patience import patient
 
 RATE = 40.0
 """Requests per second: enough for a step's samples in a few seconds, on two busy cores."""
 IMAGE_DIGITS = 4
 LONGEST_SECONDS = 7200.0
+ANSWER_SECONDS = patient(15.0)
 SEND_ONE = """
 import json, sys, urllib.error, urllib.request
 url, header, value, pixel = sys.argv[1:5]
@@ -51,7 +54,7 @@ class Plan:
     suffix: str = ""
     address: str = ""
     """host:port of a gateway; empty: the Service of the ModelDeployment."""
-    timeout_seconds: float = 15.0
+    timeout_seconds: float = ANSWER_SECONDS
     """Of one request."""
     body_bytes: int = 0
     """Of a large body."""
@@ -103,7 +106,7 @@ class Client:
         since = self.load.total.minus(before)
         assert since.lost == 0, (
             f"client {self.name} lost {since.lost} of {since.sent}: "
-            f"{describe_causes(self.load.records()[max(0, first - 1) :])}"
+            f"{describe_losses(self.load.records()[max(0, first - 1) :])}"
         )
 
     def sends_on(self, seconds: float = 2.0, rate: float = RATE) -> Totals:
@@ -130,6 +133,16 @@ def running(kubectl: Kubectl, figures: Figures, plan: Plan, images: Images) -> I
         name = f"{plan.namespace}/{plan.pod}"
         figures.note_clients(name, load.total, describe_causes(load.records()))
         load.remove()
+
+
+def describe_losses(records: Sequence[Record]) -> str:
+    """Return what the client saw in each second with a failure, and how slow answers were."""
+    return "; ".join(
+        f"{datetime.fromtimestamp(record.t, UTC):%H:%M:%S} {describe_causes([record])}, "
+        f"{record.in_flight} in flight, p99 {record.p99_millis:.0f} ms"
+        for record in records
+        if record.counts.lost
+    )
 
 
 def stop(client: Client) -> None:

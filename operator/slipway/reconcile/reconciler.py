@@ -19,10 +19,11 @@ from slipway.engine import log_context
 from slipway.engine.cache import Cache
 from slipway.engine.queue import Key
 from slipway.errors import ChangedUnderneath, DependencyError, FencedError, SpecError
-from slipway.policy.decision import Decision
+from slipway.policy.decision import Decision, Event
 from slipway.policy.facts import Facts, RouteFact, WorkloadFact
 from slipway.policy.invariants import find_violations
 from slipway.policy.rollout.decide import decide, decide_actions_only
+from slipway.policy.rollout.gap import recall_gap
 from slipway.policy.rollout.recall import recall
 from slipway.policy.status import desired_status, invalid_condition, store_memories
 from slipway.policy.status_due import is_due
@@ -157,6 +158,9 @@ class Reconciler:
         self._guard.compute(
             f"recall what {key} was told", lambda: self._audit.recall(found, self._now())
         )
+        gap = recall_gap(found.status)
+        if gap is not None:
+            await self._record_event(found, gap)
 
         # While the children of an earlier object of this name are being collected, wait.
         children = observe_cached(self._cache, found)
@@ -330,9 +334,7 @@ class Reconciler:
         # Like the events, the audit trail tells of nothing that was not written.
         self._audit.tell(decision, facts, now)
         for event in decision.events:
-            await self._record(
-                facts.md, warning=event.warning, reason=event.reason, message=event.message
-            )
+            await self._record_event(facts.md, event)
 
     async def _write_status(self, facts: Facts, status: ModelDeploymentStatus) -> None:
         metadata = facts.metadata
@@ -342,6 +344,9 @@ class Reconciler:
             status.wire(),
             resource_version=metadata.resource_version,
         )
+
+    async def _record_event(self, md: ModelDeployment, event: Event) -> None:
+        await self._record(md, warning=event.warning, reason=event.reason, message=event.message)
 
     async def _record(
         self, md: ModelDeployment, *, warning: bool, reason: str, message: str

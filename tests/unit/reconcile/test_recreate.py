@@ -53,3 +53,15 @@ async def test_a_version_that_fails_its_checks_makes_room_for_the_old_one() -> N
     assert world.serving() == "1"
     assert len(versions_with_pods(world)) == 1
     assert {"2": 100} not in world.written_weights()
+
+
+async def test_a_gap_is_told_by_who_comes_after_the_one_that_was_killed_when_it_began() -> None:
+    world = await serving_one()
+    killed = world.operator
+    killed.events.kills_before = "Recreating"
+    await world.ask_for("2", rollout=STRATEGY, scaling=TWO)
+    await world.until(lambda: world.serving() == "2")
+    assert world.operator is not killed
+    assert "Recreating" not in killed.events.messages
+    told = world.operator.events
+    assert told.messages["Recreating"].startswith("nobody is answered from now on: version 1 stops")

@@ -55,11 +55,15 @@ class Events:
     told: list[str] = field(default_factory=list)
     messages: dict[str, str] = field(default_factory=dict)
     """The newest by reason."""
+    kills_before: str = ""
+    """The process is killed when it is about to record an event of this reason."""
 
     async def record(
         self, regarding: Manifest, *, warning: bool, reason: str, message: str
     ) -> None:
         del regarding
+        if reason == self.kills_before:
+            raise Killed
         self.messages[reason] = message
         self.told.append(f"{'Warning' if warning else 'Normal'} {reason}")
 

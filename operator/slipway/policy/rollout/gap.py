@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from slipway.api.modeldeployment import Recreate, Stage
-from slipway.api.reasons import Reason
+from slipway.api.modeldeployment import ModelDeploymentStatus, Recreate, Stage
+from slipway.api.reasons import Reason, Why
 from slipway.api.times import from_wire, to_wire
+from slipway.policy.decision import Event
 from slipway.policy.facts import Facts, PodFact
 from slipway.policy.proxies import name_late_proxies
 from slipway.policy.rollout.capacity import drain_time, full_capacity
@@ -45,11 +46,36 @@ def has_given_way(draft: Draft) -> bool:
     return has_begun and bool(draft.candidate)
 
 
-def open_gap(draft: Draft, recreate: Recreate, message: str) -> Draft:
+def open_gap(draft: Draft, recreate: Recreate) -> Draft:
     """Take everybody out of the route, and say so: from now on nobody is answered."""
     began = recreate.model_copy(update={"gap_started_at": to_wire(draft.now)})
     draft = draft.remember(replace(draft.memory, recreate=began))
+    stable, candidate = (version_of(draft, name) for name in (draft.stable or "", draft.candidate))
+    message = _describe_gap(draft.memory.stage, stable, candidate, draft.memory.cause)
     return draft.tell(Reason.RECREATING, message, warning=True).route({})
+
+
+def recall_gap(status: ModelDeploymentStatus) -> Event | None:
+    """Return the event of a gap that lasts; None: there is none.
+
+    Who opened it may have been killed before the event was recorded.
+    """
+    rollout, stable, candidate = status.rollout, status.stable, status.candidate
+    recreate = rollout.recreate if rollout is not None else None
+    if rollout is None or recreate is None or recreate.gap_started_at is None:
+        return None
+    if stable is None or candidate is None:
+        return None
+    message = _describe_gap(rollout.stage, stable.version, candidate.version, rollout.cause)
+    return Event(Why(Reason.RECREATING, message), warning=True)
+
+
+def _describe_gap(stage: Stage, stable: str, candidate: str, cause: str) -> str:
+    if stage is Stage.ROLLING_BACK:
+        return f"nobody is answered until version {stable} is back: {cause}"
+    return (
+        f"nobody is answered from now on: version {stable} stops before version {candidate} starts"
+    )
 
 
 def note_end_of_gap(draft: Draft) -> Draft:
@@ -126,9 +152,7 @@ def bring_back(draft: Draft) -> Draft | None:
     if facts.written_weight(stable) == ALL and not is_in_gap(draft):
         return None
     if not is_in_gap(draft):
-        version = version_of(draft, stable)
-        text = f"nobody is answered until version {version} is back: {draft.memory.cause}"
-        draft = open_gap(draft, recreate, text)
+        draft = open_gap(draft, recreate)
 
     waiting = await_end(draft, draft.candidate, Stage.ROLLING_BACK)
     if waiting is not None:

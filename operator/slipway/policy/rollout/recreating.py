@@ -10,7 +10,6 @@ from slipway.policy.rollout.gap import (
     expect_replicas,
     has_given_way,
     open_gap,
-    version_of,
 )
 from slipway.policy.rollout.guards import Guard, ask_guards, is_approved, is_in_window, not_paused
 from slipway.policy.rollout.switching import take_record
@@ -46,9 +45,7 @@ def make_room(draft: Draft) -> Draft | None:
 
     # As many as it has at this moment: its load may have changed since the rollout began.
     recreate = recreate.model_copy(update={"replicas": expect_replicas(draft.facts)})
-    versions = [version_of(draft, name) for name in (stable, draft.candidate)]
-    text = "nobody is answered from now on: version {} stops before version {} starts"
-    opened = open_gap(draft, recreate, text.format(*versions))
+    opened = open_gap(draft, recreate)
     return await_end(opened, stable, Stage.STARTING) or opened
 
 

@@ -83,8 +83,8 @@ def stop_old_under_traffic(patch: pytest.MonkeyPatch) -> None:
 
 
 def empty_the_route_unannounced(patch: pytest.MonkeyPatch) -> None:
-    def broken(draft: Draft, recreate: Any, message: str) -> Draft:
-        opened = gap.open_gap(draft, recreate, message)
+    def broken(draft: Draft, recreate: Any) -> Draft:
+        opened = gap.open_gap(draft, recreate)
         return opened.remember(replace(opened.memory, recreate=recreate))
 
     patch.setattr("slipway.policy.rollout.recreating.open_gap", broken)
