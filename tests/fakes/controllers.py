@@ -79,6 +79,8 @@ class Controllers:
     """By namespace, proxy, route and revision."""
     starts_jobs: bool = True
     """Whether the pods of Jobs are admitted."""
+    counts_jobs: bool = True
+    """Whether the status of a Job says that its pod ended."""
     missing_image: str = ""
     """What the kubelet says of the image of Jobs, which cannot be pulled; empty: it can."""
     quota: str = ""
@@ -159,6 +161,8 @@ class Controllers:
         pod = self.api.get(kinds.POD, metadata["namespace"], name) or self._pod(job, name, labels)
         state = {"name": component, "restartCount": 0, "state": {"terminated": ended}}
         self.api.put_status(kinds.POD, pod, {"containerStatuses": [state]})
+        if not self.counts_jobs:
+            return
         done = {"type": "Complete", "status": "True", "lastTransitionTime": self._now()}
         self.api.put_status(kinds.JOB, job, {"conditions": [done]})
 

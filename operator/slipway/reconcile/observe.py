@@ -14,7 +14,7 @@ from slipway.api.counters import Counters
 from slipway.api.modeldeployment import ModelDeployment, Stage
 from slipway.api.reasons import Reason, Why
 from slipway.api.request import PackageMode
-from slipway.api.result import CheckResult, PackageResult
+from slipway.api.result import EXIT_OK, CheckResult, PackageResult
 from slipway.api.verdict import Verdict
 from slipway.engine.cache import Cache
 from slipway.errors import SpecError
@@ -26,6 +26,7 @@ from slipway.policy.facts import (
     AutoscalerFact,
     Facts,
     JobFact,
+    JobState,
     PodFact,
     RouteFact,
     TrafficReading,
@@ -240,13 +241,14 @@ def _read_jobs(children: Children) -> Iterable[JobFact]:
         is_check = job.component == names.COMPONENT_CHECK
         package = None if is_check else _parse_result(PackageResult, text)
         check = _parse_result(CheckResult, text) if is_check else None
+        state = JobState.COMPLETE if _is_done(pod, package or check) else job.state
 
         yield JobFact(
             meta=job.meta,
             component=job.component,
             subject=job.subject,
             attempt=job.attempt,
-            state=job.state,
+            state=state,
             finished=job.finished,
             package=package,
             check=check,
@@ -256,6 +258,16 @@ def _read_jobs(children: Children) -> Iterable[JobFact]:
             waits=last.waits if last is not None else None,
             address=last.address if last is not None else None,
         )
+
+
+def _is_done(pod: JobPod | None, result: PackageResult | CheckResult | None) -> bool:
+    """Return whether a Job has nothing more to do, which its own status says up to 2 s later.
+
+    It waits for the end of the pod's sandbox, and counts ended pods once a second.
+    """
+    if pod is None or pod.end is None or result is None:
+        return False
+    return pod.end.code == EXIT_OK and result.error is None
 
 
 R = TypeVar("R", PackageResult, CheckResult)

@@ -29,6 +29,7 @@ from slipway.api.request import (
     SourceRequest,
 )
 from slipway.api.result import MAX_WARNING_LENGTH, MAX_WARNINGS, PackageResult
+from slipway.api.server_version import derive_server_version
 from slipway.api.snapshot import RevisionSnapshot
 from slipway.policy.canonical_input import whole_number
 from slipway.policy.facts import Facts
@@ -239,7 +240,7 @@ def _build_server(
 
     return triton.TritonServer(
         image=image,
-        version=triton.derive_server_version(result.server_version, resolved.base_image),
+        version=derive_server_version(result.server_version, resolved.base_image),
         model_name=md.model_name,
         protocols=resolved.protocols,
         requests=asked.get("requests", DEFAULT_REQUESTS if resources is None else {}),

@@ -4,7 +4,6 @@ Flags come from one table, because an older server exits on a flag that it does 
 module says about Triton's behaviour, tests/contract/triton holds against a real server.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from slipway.api import names
 from slipway.api.base import Manifest
 from slipway.api.modeldeployment import EnvVar
 from slipway.api.protocol import Protocol
+from slipway.api.server_version import OLDEST, Version, parse_version
 
 CONTAINER = "triton"
 
@@ -66,14 +66,6 @@ TMP_SIZE = "8Gi"
 
 ANY_IPV6 = "ipv6:::"
 """Triton's HTTP server takes one family only. It takes `::` for an IPv4 address, without a word."""
-
-Version = tuple[int, int]
-
-OLDEST: Version = (2, 51)
-"""Server 24.10, assumed where the version is unknown; flags not gated below were tried on it."""
-
-LAST_GAPLESS_MONTHS = 9
-"""25.07, counted from 24.10."""
 
 FIRST_VERSION: dict[str, Version] = {
     "model-repository": OLDEST,
@@ -255,30 +247,6 @@ def open_ports(server: TritonServer) -> dict[str, int]:
     """Return the open ports by name."""
     grpc = {"grpc": names.TRITON_GRPC_PORT} if server.has_grpc else {}
     return {"http": names.TRITON_HTTP_PORT, **grpc, "metrics": names.TRITON_METRICS_PORT}
-
-
-def derive_server_version(label: str | None, base_image: str) -> str | None:
-    """Return the server's version: the base image's label, else what its tag means.
-
-    NVIDIA's tags are months. Minor versions follow them one by one, except for one month after
-    25.07; a further gap would shift the result by one, which affects no flag in the table.
-    """
-    if parse_version(label) is not None:
-        return label
-
-    tag = re.search(r"/tritonserver:(\d\d)\.(\d\d)(?:-|$|@)", base_image)
-    if tag is None:
-        return None
-
-    months = 12 * (int(tag[1]) - 24) + int(tag[2]) - 10
-    minor = OLDEST[1] + months - (1 if months > LAST_GAPLESS_MONTHS else 0)
-    return f"{OLDEST[0]}.{minor}.0"
-
-
-def parse_version(text: str | None) -> Version | None:
-    """Return major and minor of a server version; None where the text is no version."""
-    match = re.match(r"v?(\d+)\.(\d+)(?:\.|$)", text or "")
-    return (int(match[1]), int(match[2])) if match else None
 
 
 def _wanted_flags(server: TritonServer) -> Iterator[tuple[str, str]]:

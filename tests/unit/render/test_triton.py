@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from slipway.api.modeldeployment import EnvVar, Protocol
+from slipway.api.server_version import derive_server_version, parse_version
 from slipway.render import triton
 
 
@@ -60,7 +61,7 @@ def test_an_older_server_gets_the_flags_of_the_oldest_known() -> None:
 
 @pytest.mark.parametrize("text", ["nightly", "", "2", "2.x"])
 def test_an_unreadable_version_counts_as_unknown(text: str) -> None:
-    assert triton.parse_version(text) is None
+    assert parse_version(text) is None
     assert flags(a_server(version=text)) == flags(a_server(version=None))
 
 
@@ -82,7 +83,7 @@ def test_an_unreadable_version_counts_as_unknown(text: str) -> None:
 def test_the_version_is_the_images_label_or_nvidias_tag(
     label: str | None, image: str, version: str | None
 ) -> None:
-    assert triton.derive_server_version(label, image) == version
+    assert derive_server_version(label, image) == version
 
 
 def test_http_and_metrics_listen_where_the_pods_address_is_and_ipv4_needs_no_flag() -> None:

@@ -9,11 +9,11 @@ from typing import Any
 from slipway.api.base import Manifest
 from slipway.api.reasons import Reason
 from slipway.api.request import ModelFormat
+from slipway.api.server_version import derive_server_version, parse_version
 from slipway.errors import JobFailure, RegistryRefused
 from slipway.jobs.registry.media_types import INDEXES, MANIFESTS, OCI_LAYER
 from slipway.jobs.registry.reference import ImageReference
 from slipway.jobs.registry.repository import RawManifest, Repository
-from slipway.render.triton import derive_server_version, parse_version
 
 LAYER_TYPES = {
     "application/vnd.docker.image.rootfs.diff.tar.gzip": f"{OCI_LAYER}+gzip",
