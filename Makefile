@@ -276,7 +276,7 @@ keda: $(SETUP) ## Replicas by the real KEDA, with hand-overs and rollouts (after
 	@$(BIN)/python -m pytest tests/e2e tests/contract/kube -m keda -v -s $(PYTEST_ARGS)
 
 .PHONY: bench-cluster
-bench-cluster: $(SETUP) ## Figures that need pods: router, rollback, load step (after make cluster images install; BENCH_ARGS=--quick)
+bench-cluster: $(SETUP) ## Figures that need pods: router, rollback, load step, from apply to judged (after make cluster images install; BENCH_ARGS=--quick)
 	$(call step,bench: on the cluster)
 	@$(BIN)/python -m tests.bench.cluster $(BENCH_ARGS)
 

@@ -218,5 +218,7 @@ class CheckRequest(ApiModel):
     """
     stable_grpc: str | None = None
     """host:port of stable's gRPC endpoint, which only models that stream are asked at."""
+    start_seconds: int = 0
+    """Time that the candidate may take to load its model, before the check's own time begins."""
     timeout_seconds: int = CHECK_SECONDS
-    """Time for the whole check."""
+    """Time for the whole check, once the candidate answers."""

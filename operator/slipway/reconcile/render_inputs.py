@@ -110,6 +110,7 @@ def build_check_request(
     golden = md.spec.model.golden_set
     host = _service_host(md, revision)
     stable_host = _service_host(md, stable) if stable is not None else None
+    known = facts.revisions.get(revision)
 
     return CheckRequest(
         http=f"{host}:{names.TRITON_HTTP_PORT}",
@@ -118,6 +119,7 @@ def build_check_request(
         golden=_build_golden_request(md, golden, settings) if golden is not None else None,
         stable_http=f"{stable_host}:{names.TRITON_HTTP_PORT}" if stable_host else None,
         stable_grpc=_grpc_address(facts, stable) if stable is not None else None,
+        start_seconds=known.snapshot.start_seconds if known is not None else 0,
         timeout_seconds=(golden.timeout_seconds if golden else None) or CHECK_SECONDS,
     )
 

@@ -142,7 +142,9 @@ def render_check_job(job: CheckJobSpec) -> Manifest:
     task = _Task(
         name=names.check_job_name(job.owner.name, job.revision, job.step, job.attempt),
         component=names.COMPONENT_CHECK,
-        deadline_seconds=job.request.timeout_seconds + CHECK_MARGIN_SECONDS,
+        deadline_seconds=(
+            job.request.start_seconds + job.request.timeout_seconds + CHECK_MARGIN_SECONDS
+        ),
         request=job.request,
         volumes=_writable_volumes(),
         source=golden.source if golden else None,

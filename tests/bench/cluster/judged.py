@@ -67,7 +67,7 @@ def measure_judged(scene: Scene, times: int) -> list[Figure]:
 
 
 def a_version(version: str) -> Model:
-    """Return a version that starts, is judged, and is promoted without requests."""
+    """Return a version of the large file."""
     return LargeModel(name=NAME, namespace=NAMESPACE, version=version, mode="Fetch")
 
 
@@ -78,6 +78,7 @@ def measure_one(deployed: Deployed, model: Model) -> tuple[float, ...]:
     for reached in (has_pods, is_checked, is_judged):
         deployed.wait_for(reached, reached.__name__, JUDGED_SECONDS)
         moments.append(time.monotonic())
+    deployed.act("abort")  # nobody asks the model, so it would never be promoted
     deployed.wait_for_end(model.version, JUDGED_SECONDS)
     return tuple(after - before for before, after in pairwise(moments))
 

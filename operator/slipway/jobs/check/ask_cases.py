@@ -32,7 +32,7 @@ TRIES = 3
 """Attempts at a request that the server answers with an error of its own."""
 PAUSE_SECONDS = 0.2
 """Pause between two attempts; for an unreachable server it grows to `LONGEST_PAUSE_SECONDS`."""
-LONGEST_PAUSE_SECONDS = 2.0
+LONGEST_PAUSE_SECONDS = 0.5
 REQUEST_SECONDS = 60.0
 """Time after which an unanswered request is sent again: the connection may be broken. It doubles
 each time, because the model may be slow."""
@@ -124,7 +124,7 @@ async def call_until_reached(call: Callable[[], Awaitable[Answer]], deadline: De
         ErrorResponse: the server answered with an error.
 
     """
-    pause, limit = PAUSE_SECONDS, REQUEST_SECONDS
+    pause, limit, told = PAUSE_SECONDS, REQUEST_SECONDS, ""
 
     while True:
         try:
@@ -142,7 +142,9 @@ async def call_until_reached(call: Callable[[], Awaitable[Answer]], deadline: De
                 f"the server did not answer in time: {problem}",
                 transient=reason is Reason.SERVER_UNREACHABLE,
             )
-        log.info("waiting for the server: %s", problem)
+        if problem != told:
+            log.info("waiting for the server: %s", problem)
+        told = problem
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 

@@ -84,11 +84,11 @@ async def check_candidate(request: CheckRequest, golden_source: GoldenSource) ->
             server did not answer.
 
     """
-    deadline = Deadline.after(request.timeout_seconds)
-
     # The signature comes first: with another one, every case would fail for the same reason.
     async with open_http_server(request.http, request.model_name) as server:
-        signature = await wait_for_signature(server, deadline)
+        loaded = Deadline.after(request.start_seconds + request.timeout_seconds)
+        signature = await wait_for_signature(server, loaded)
+        deadline = Deadline.after(request.timeout_seconds)
         parts = await call_until_reached(server.exchanges_of_all_parts, deadline)
         stable = await _stable_signature(request)
         if changed := _signature_change(stable, signature):

@@ -25,8 +25,7 @@ CONCLUSIVE = frozenset({CheckVerdict.PASS, CheckVerdict.FAIL})
 
 def check(draft: Draft) -> Draft:
     """Have the candidate answer the golden set; disagreement rejects it."""
-    has_nothing_to_check = draft.stable is None and draft.spec.model.golden_set is None
-    if has_nothing_to_check or draft.goes_back or is_in_fast_lane(draft):
+    if not _is_checked(draft):
         return progress(draft)
     if deadline_passed(draft):
         return give_up_start(draft)
@@ -50,6 +49,22 @@ def check(draft: Draft) -> Draft:
             return act_on_evidence(draft, outcome, f"{result.reason}: {result.message}")
         case CheckVerdict.INCONCLUSIVE:
             return _check_again(draft, job)
+
+
+def prepare_check(draft: Draft) -> Draft:
+    """Return the draft with the check's Job as soon as a server of the candidate loads its model.
+
+    Its pod starts meanwhile, and waits for the server.
+    """
+    loads = any(pod.running for pod in draft.facts.pods.get(draft.candidate, ()))
+    if not loads or not _is_checked(draft) or _find_latest_check(draft) is not None:
+        return draft
+    return _ask_for_check(draft, attempt=1)
+
+
+def _is_checked(draft: Draft) -> bool:
+    has_nothing_to_check = draft.stable is None and draft.spec.model.golden_set is None
+    return not (has_nothing_to_check or draft.goes_back or is_in_fast_lane(draft))
 
 
 def is_check_repeated(draft: Draft) -> bool:

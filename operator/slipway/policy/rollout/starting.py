@@ -7,7 +7,7 @@ from slipway.api.reasons import Reason
 from slipway.policy.container_evidence import why_not_ready
 from slipway.policy.download import describe_download
 from slipway.policy.rollout.capacity import start_needs, waits_for_waking
-from slipway.policy.rollout.checking import check
+from slipway.policy.rollout.checking import check, prepare_check
 from slipway.policy.rollout.climb import next_weight
 from slipway.policy.rollout.deadline import deadline_passed, give_up_start
 from slipway.policy.rollout.draft import Draft
@@ -49,7 +49,8 @@ def start(draft: Draft) -> Draft:
             message = f"{describe_plan(capacity)}; {describe_move(draft, capacity)}"
         if why.reason is Reason.STARTING:
             message += describe_download(draft.facts)
-        return draft.enter(Stage.STARTING, why.reason, message, requeue_after=READY_POLL)
+        waiting = draft.enter(Stage.STARTING, why.reason, message, requeue_after=READY_POLL)
+        return prepare_check(waiting)
     if is_held(draft.facts) and not draft.is_stable_down:
         return draft.enter(Stage.STARTING, Reason.WAKING, waking, requeue_after=READY_POLL)
     return check(draft)

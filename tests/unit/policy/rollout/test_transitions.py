@@ -459,6 +459,26 @@ def test_a_package_becomes_a_revision_and_a_crashed_check_is_made_again() -> Non
     assert decide_row("starting", "nothing")[1].check == 1
 
 
+def loading(*, runs: bool = True, found: str = "nothing") -> Decision:
+    """Return what follows while the candidate's server is not ready yet."""
+    facts = FOUND[found](STAGES["starting"]())
+    pod = a_pod("candidate", C, ready=False, ever_ready=False, running=runs)
+    workloads = {S: a_workload(S), C: a_workload(C, ready=0)}
+    return decide(replace(facts, workloads=workloads, pods={C: (pod,)}), NOW)
+
+
+def test_a_check_is_prepared_while_the_server_loads_its_model() -> None:
+    decision = loading()
+    assert (decision.stage, decision.check) == (Stage.STARTING, 1)
+    assert loading(runs=False).check is None, "its image may take minutes"
+
+
+def test_a_check_that_waits_for_the_server_is_not_asked_for_again() -> None:
+    for found in ("a check that passed", "a check that failed"):
+        decision = loading(found=found)
+        assert (decision.stage, decision.check) == (Stage.STARTING, None)
+
+
 def test_what_no_retry_can_mend_is_not_retried_until_a_person_asks() -> None:
     facts, decision = decide_row("packaging", "an unknown layout")
     assert (decision.package, decision.requeue_after) == (None, None)
