@@ -56,7 +56,8 @@ Rights = Mapping[str, str]
 
 def make_row(md: ModelDeployment) -> FleetRow:
     """Return the row of the table."""
-    ready = md.condition("Ready")
+    ready, group = md.condition("Ready"), choose_group(md)
+    told = word_of(style_word(ready.status if ready else "Unknown"))
     rollout = md.rollout
     is_stepping = rollout.stage == "Progressing" and bool(rollout.steps)
     return FleetRow(
@@ -67,10 +68,11 @@ def make_row(md: ModelDeployment) -> FleetRow:
         stable=md.stable.version if md.stable else "",
         candidate=md.candidate.version if md.candidate else "",
         weight=md.candidate.weight if md.candidate else None,
-        ready=word_of(style_word(ready.status if ready else "Unknown")),
+        # while a rollout runs, Ready is False because it runs: nothing is wrong
+        ready=told if group != "moving" else Word(text=told.text),
         message=md.ready_message,
         since=ready.since if ready else md.created_at,
-        group=choose_group(md),
+        group=group,
     )
 
 

@@ -100,7 +100,7 @@ class Served:
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     cluster, kubectl = tmp_path / "cluster.json", tmp_path / "kubectl"
-    cluster.write_text(json.dumps({"objects": {}, "answers": ["Done"] * 9}))
+    cluster.write_text(json.dumps({"objects": {}, "answers": ["Done"] * 9, "user": "owner"}))
     kubectl.write_text(f'#!/bin/sh\nexec {sys.executable} -S {FAKE} "$@"\n')
     kubectl.chmod(0o755)
     monkeypatch.setenv("FAKE_CLUSTER", str(cluster))

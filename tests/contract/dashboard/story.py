@@ -110,8 +110,10 @@ def tell_metrics(
 
 def rejected_by_cases() -> Manifest:
     """Return a version that its golden set kept out."""
-    manifest = recorded("rejected", called="faces")
+    manifest = recorded("rejected-by-golden-set", called="faces")
     message = "46 of 50 cases agree; case 17: output 'scores' argmax 3, expected 8"
+    told = json.dumps(manifest["status"]).replace("3 of 50 cases agree", "46 of 50 cases agree")
+    manifest["status"] = json.loads(told)
     manifest["status"]["rollout"]["analysis"] = [
         {
             "name": "golden-set",

@@ -1,14 +1,19 @@
 // The dialog of an action: what it does, why it is asked for, and the same as a command line.
 import { byId, call, fill, h } from "/static/page.js";
 
+/** Show a command line: each word stays whole where it fits, since a break after a hyphen reads as two words. */
+function showCommand(target, words) {
+  fill(target, words.flatMap((text, at) => [at > 0 && " ", h("span", {}, text)]));
+}
+
 // As a shell reads it: whatever a person types stays one word.
 const quote = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`);
 
-function commandLine(action, argument, reason) {
+function commandWords(action, argument, reason) {
   const [head, ...rest] = action.command.split(` ${action.verb} `);
   const words = rest.join(` ${action.verb} `).split(" ");
   const named = argument ? [words[0], argument, ...words.slice(1)] : words;
-  return [head, action.verb, ...named, ...(reason ? [`--reason=${quote(reason)}`] : [])].join(" ");
+  return [...head.split(" "), action.verb, ...named, ...(reason ? [`--reason=${quote(reason)}`] : [])];
 }
 
 /** Ask for the reason, show the command line, and do it. */
@@ -24,7 +29,7 @@ export function ask(page, action) {
   const copied = h("span", { role: "status", class: "dim" });
   const copy = h("button", { type: "button", onclick: () => navigator.clipboard.writeText(command.textContent).then(() => { copied.textContent = "copied"; }) }, "Copy");
 
-  const update = () => { command.textContent = commandLine(action, argument ? argument.value : "", reason.value.trim()); };
+  const update = () => { showCommand(command, commandWords(action, argument ? argument.value : "", reason.value.trim())); };
   reason.addEventListener("input", update);
   if (argument) argument.addEventListener("change", update);
   update();

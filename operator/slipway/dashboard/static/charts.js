@@ -2,7 +2,7 @@
 import uPlot from "/static/vendor/uPlot.esm.js";
 
 const HEIGHT = 150;
-const EVIDENCE_HEIGHT = 62;
+const EVIDENCE_HEIGHT = 68;
 const drawn = new Map(); // by metric: {main, evidence, box}
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -92,7 +92,7 @@ function makeMain(metric, moments, width, target) {
   const points = { show: true, size: 5 };
   const shown = (_plot, value) => (value === null ? "-" : format(value));
   return new uPlot({
-    width, height: HEIGHT, legend: { show: false }, padding: [8, 8, 0, 0],
+    width, height: HEIGHT, legend: { show: false }, padding: [8, 24, 0, 0],
     cursor: { sync: { key: "metrics" }, drag: { x: false, y: false }, points: { size: 7 } },
     scales: { x: { time: true, range: () => span(series, moments) }, y: { range } },
     axes: axes(unit, format),
@@ -111,7 +111,7 @@ const evidenceData = ({ series }) => [series.at, series.samples];
 
 function makeEvidence(metric, moments, width, target) {
   return new uPlot({
-    width, height: EVIDENCE_HEIGHT, legend: { show: false }, padding: [4, 8, 0, 0],
+    width, height: EVIDENCE_HEIGHT, legend: { show: false }, padding: [4, 24, 6, 0],
     cursor: { sync: { key: "metrics" }, drag: { x: false, y: false }, y: false, points: { size: 6 } },
     scales: { x: { time: true, range: () => span(metric.series, moments) }, y: { range } },
     axes: axes("", short).map((axis, number) => (number ? { ...axis, space: 18 } : { ...axis, show: false })),

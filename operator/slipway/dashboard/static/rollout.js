@@ -132,14 +132,16 @@ function draw() {
   const focused = document.activeElement?.dataset?.verb;
   const isOpen = document.querySelector("#actions details")?.open;
   clearCharts();
-  const metrics = page.metrics.map(drawMetric).sort((one, other) => other.hasChart - one.hasChart);
+  const metrics = page.metrics.map(drawMetric);
+  const [charts, rest] = [metrics.filter((it) => it.hasChart), metrics.filter((it) => !it.hasChart)];
+  const cards = (kind, found) => found.length > 0 && h("div", { class: kind }, found.map(({ card }) => card));
   const note = `Charts begin when this program did, ${new Date(page.historySince).toISOString().slice(11, 19)} UTC; figures come every half minute, and at once when a verdict changes.`;
   fill(byId("page"),
     drawTitle(),
     h("div", { class: "columns" },
       h("div", {}, drawTraffic(), drawSteps()),
       h("div", {}, section("What happens next", "actions", drawNext(), drawActions()))),
-    metrics.length > 0 && section("Evidence", "evidence", h("p", { class: "dim" }, note), h("div", { class: "metrics" }, metrics.map(({ card }) => card))),
+    metrics.length > 0 && section("Evidence", "evidence", charts.length > 0 && h("p", { class: "dim" }, note), cards("metrics", charts), cards("metrics plain", rest)),
     page.hooks.length > 0 && section("Hooks", "hooks", h("dl", { class: "lines" }, page.hooks.map((it) => h("div", {}, h("dt", {}, it.label), h("dd", { class: it.tone }, it.text))))),
     drawCases(), drawDifferences(),
     h("div", { class: "columns" }, h("div", {}, drawMoments()), h("div", {}, drawRemarks())),

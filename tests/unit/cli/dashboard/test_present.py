@@ -53,6 +53,13 @@ def test_rows_are_found_by_what_people_look_for(name: str, group: str) -> None:
     assert choose_group(recording(name).md) == group
 
 
+@pytest.mark.parametrize(
+    ("name", "tone"), [("progressing", "plain"), ("rejected", "bad"), ("idle", "good")]
+)
+def test_not_ready_alarms_nobody_while_a_rollout_runs(name: str, tone: str) -> None:
+    assert make_row(recording(name).md).ready.tone == tone
+
+
 def test_the_steps_are_those_of_describe() -> None:
     rungs = page_of(recording("progressing").manifest).rungs
 
