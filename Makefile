@@ -185,7 +185,7 @@ stores: $(SETUP) ## Models in versitygw (S3), Azurite (Azure), distribution v3 a
 	@$(BIN)/python -m pytest tests/contract/registry -m stores -v $(PYTEST_ARGS)
 
 .PHONY: test-dashboard
-test-dashboard: $(SETUP) ## The dashboard in a headless Chromium: rights, keys, axe-core, first paint; draws docs/pictures (a minute; installs Chromium by apt)
+test-dashboard: $(SETUP) ## The dashboard in a headless Chromium: rights by tokens, keys, axe-core, first paint; draws docs/pictures (two minutes; installs Chromium by apt, builds an API server once)
 	$(call step,test-dashboard: what a browser shows)
 	@command -v chromium chromium-browser google-chrome >/dev/null || apt-get install -y --no-install-recommends chromium
 	@$(BIN)/python -m pytest tests/contract/dashboard -m dashboard -v $(PYTEST_ARGS)

@@ -7,7 +7,7 @@ import shutil
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,7 +24,7 @@ from slipway.cli.objects import parse_model_deployment
 from slipway.cli.session import Session
 from slipway.dashboard.fleet import Fleet
 from slipway.dashboard.rights import RightsBook
-from slipway.dashboard.server import DashboardPages, PageServer, make_app
+from slipway.dashboard.server import DashboardPages, Follows, PageServer, make_app
 
 from tests.contract.dashboard.story import now_to_second
 from tests.install.helm import ROOT
@@ -115,15 +115,18 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
 
 
 @contextmanager
-def run_server(pages: DashboardPages) -> Iterator[tuple[str, asyncio.AbstractEventLoop]]:
+def run_server(
+    pages: DashboardPages, follow: Callable[[asyncio.AbstractEventLoop], Follows] | None = None
+) -> Iterator[tuple[str, asyncio.AbstractEventLoop]]:
     """Serve in a thread; the block gets the address, and the loop for what the test tells."""
     loops: list[asyncio.AbstractEventLoop] = []
     ready = threading.Event()
 
-    def watches() -> StillWatches:
-        loops.append(asyncio.get_running_loop())
+    def watches() -> Follows:
+        loop = asyncio.get_running_loop()
+        loops.append(loop)
         ready.set()
-        return StillWatches()
+        return follow(loop) if follow else StillWatches()
 
     config = uvicorn.Config(
         make_app(pages, TOKEN, watches), log_level="warning", timeout_graceful_shutdown=1

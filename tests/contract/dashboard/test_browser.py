@@ -37,7 +37,7 @@ FIRST_PAINTS = """() => new Promise((found) => new PerformanceObserver((list) =>
   const [page] = performance.getEntriesByName("first-contentful-paint");
   if (rows) found([page?.startTime ?? rows.startTime, rows.startTime]);
 }).observe({type: "mark", buffered: true}))"""
-"""Milliseconds from the start of the navigation until anything, and the first rows, were painted."""
+"""Milliseconds from the start of the navigation to the first paint, and to that of rows."""
 
 
 @pytest.fixture
