@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.setup
+SITE := .venv-site/.setup
 PYTEST_ARGS ?=
 # Workers that share the cluster, as tests/lanes.py says. One after the other: LANES=0.
 LANES ?= 3
@@ -37,8 +38,8 @@ demo: $(SETUP) ## Roll out five versions of a real model on a real cluster, and 
 	@$(BIN)/python -m tests.demo
 
 .PHONY: test
-test: $(SETUP) ## Everything that CI runs: verify while the cluster starts, then all tests on it
-	@$(MAKE) --jobs=3 $(WHOLE) $(CHECKS) ready
+test: $(SETUP) ## Everything that CI runs: verify and site while the cluster starts, then all tests on it
+	@$(MAKE) --jobs=3 $(WHOLE) $(CHECKS) site ready
 	$(call step,contract and end-to-end tests)
 	@$(BIN)/python -m pytest tests/contract tests/e2e $(ON_CLUSTER) $(WITHOUT_EXTRAS) $(PYTEST_ARGS)
 
@@ -195,13 +196,26 @@ notifications: $(SETUP) ## Slack, Teams and mail through a real Prometheus and A
 	$(call step,notifications: from the metrics to the receivers)
 	@$(BIN)/python -m pytest tests/contract/notifications -m notifications -v $(PYTEST_ARGS)
 
+.PHONY: site
+site: $(SITE) ## The site of docs/ in build/site: strict, so a broken link or anchor fails (half a minute; an environment of its own)
+	$(call step,site: docs/ as pages with a search)
+	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=. .venv-site/bin/mkdocs --quiet build
+	@echo 'build/site: python3 -m http.server --directory build/site'
+
+$(SITE): tests/site/requirements.lock
+	$(call step,setup: .venv-site from tests/site/requirements.lock)
+	@test -x .venv-site/bin/pip || $(PYTHON) -m venv .venv-site
+	@.venv-site/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/site/requirements.lock
+	@touch $@
+
 .PHONY: lock
 lock: $(SETUP) ## Resolve the dependencies of pyproject.toml into the lock files (needs uv)
 	@uv=$$(command -v uv || echo $(BIN)/uv); \
 	test -x "$$uv" || { echo "make lock needs uv: pip install uv" >&2; exit 1; }; \
 	"$$uv" pip compile pyproject.toml --quiet --no-header --no-emit-index-url --generate-hashes --python-version 3.11 -o requirements.lock; \
 	"$$uv" pip compile pyproject.toml --extra optimizer -c requirements.lock --quiet --no-header --no-emit-index-url --generate-hashes --python-version 3.11 -o operator/optimizer.lock; \
-	"$$uv" pip compile pyproject.toml --group dev -c requirements.lock --quiet --no-header --no-emit-index-url --generate-hashes --python-version 3.11 -o requirements-dev.lock
+	"$$uv" pip compile pyproject.toml --group dev -c requirements.lock --quiet --no-header --no-emit-index-url --generate-hashes --python-version 3.11 -o requirements-dev.lock; \
+	"$$uv" pip compile --group site --quiet --no-header --no-emit-index-url --generate-hashes --python-version 3.11 -o tests/site/requirements.lock
 
 ##@ Run on a cluster (yours by SLIPWAY_CONTEXT, else kind where Docker answers, else a single node of our own)
 

@@ -58,7 +58,7 @@ ACT = """([verb, token, position]) => fetch("/api/actions", {
 
 
 @dataclass
-class People:
+class Staff:
     """The API server, and a kubeconfig for each person."""
 
     admin: Kubectl
@@ -90,11 +90,11 @@ class People:
 
 
 @pytest.fixture(scope="module")
-def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[People]:
+def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Staff]:
     place = tmp_path_factory.mktemp("people")
     with run_api_server() as server, pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", str(find_or_build_helm(Progress()).parent), prepend=":")
-        found = People(Kubectl(kubectl_of_node(), server.kubeconfig), place)
+        found = Staff(Kubectl(kubectl_of_node(), server.kubeconfig), place)
         define(found.admin)
         for name in (*ROLES, STRANGER):
             write_kubeconfig(found, name, yaml.safe_load(server.kubeconfig.read_text()))
@@ -117,7 +117,7 @@ def define(admin: Kubectl) -> None:
         admin.run(*words, f"--serviceaccount={NAMESPACE}:{name}")
 
 
-def write_kubeconfig(people: People, name: str, config: dict[str, Any]) -> None:
+def write_kubeconfig(people: Staff, name: str, config: dict[str, Any]) -> None:
     """Write a kubeconfig that has nothing but the person's token."""
     token = people.admin.run("create", "token", name, "-n", NAMESPACE).strip()
     config["users"][0]["user"] = {"token": token}
@@ -126,7 +126,7 @@ def write_kubeconfig(people: People, name: str, config: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def waiting(people: People) -> Iterator[People]:
+def waiting(people: Staff) -> Iterator[Staff]:
     """A rollout that waits for approval."""
     manifest = recorded("awaiting-approval", called=NAME, namespace=NAMESPACE)
     metadata = {"name": NAME, "namespace": NAMESPACE}
@@ -137,7 +137,7 @@ def waiting(people: People) -> Iterator[People]:
 
 
 @contextmanager
-def page_of(people: People, name: str, browser: Browser) -> Iterator[Page]:
+def page_of(people: Staff, name: str, browser: Browser) -> Iterator[Page]:
     """Run the program with a person's token, as the command does, and open the rollout."""
     session = people.session(name)
     scope = choose_scope(session, everywhere=False, selector="")
@@ -157,7 +157,7 @@ def page_of(people: People, name: str, browser: Browser) -> Iterator[Page]:
     assert (problems, others) == ([], [])
 
 
-def act(page: Page, verb: str, people: People) -> tuple[int, str]:
+def act(page: Page, verb: str, people: Staff) -> tuple[int, str]:
     """Ask for an action without a button; return the status and what was said."""
     candidate = people.digits["status"]["candidate"]["revision"]
     position = f"{candidate}/{people.digits['status']['rollout']['step']}"
@@ -170,7 +170,7 @@ def act(page: Page, verb: str, people: People) -> tuple[int, str]:
     ("name", "allowed"), [("viewer", []), ("approver", ["approve"]), ("owner", [*ACTIONS])]
 )
 def test_buttons_are_what_the_api_server_lets_a_token_do(
-    waiting: People, browser: Browser, name: str, allowed: list[str]
+    waiting: Staff, browser: Browser, name: str, allowed: list[str]
 ) -> None:
     with page_of(waiting, name, browser) as page:
         page.locator("#actions summary").click()
@@ -190,7 +190,7 @@ def test_buttons_are_what_the_api_server_lets_a_token_do(
     ],
 )
 def test_who_forces_a_grey_button_is_refused_by_the_api_server(
-    waiting: People, browser: Browser, name: str, verb: str, said: str
+    waiting: Staff, browser: Browser, name: str, verb: str, said: str
 ) -> None:
     with page_of(waiting, name, browser) as page:
         status, message = act(page, verb, waiting)
@@ -201,7 +201,7 @@ def test_who_forces_a_grey_button_is_refused_by_the_api_server(
 
 
 def test_an_approval_has_the_name_of_the_token_and_the_reason(
-    waiting: People, browser: Browser
+    waiting: Staff, browser: Browser
 ) -> None:
     by = f"system:serviceaccount:{NAMESPACE}:approver"
     with page_of(waiting, "approver", browser) as page:
@@ -216,7 +216,7 @@ def test_an_approval_has_the_name_of_the_token_and_the_reason(
 
 
 def test_rights_that_are_given_while_the_page_is_open_are_seen(
-    waiting: People, browser: Browser
+    waiting: Staff, browser: Browser
 ) -> None:
     words = (f"--clusterrole={ROLES['owner']}", f"--serviceaccount={NAMESPACE}:viewer")
     with page_of(waiting, "viewer", browser) as page:
@@ -227,7 +227,7 @@ def test_rights_that_are_given_while_the_page_is_open_are_seen(
         waiting.admin.run("delete", "rolebinding", "more", "-n", NAMESPACE)
 
 
-def test_a_token_without_rights_ends_the_program_with_the_reason(people: People) -> None:
+def test_a_token_without_rights_ends_the_program_with_the_reason(people: Staff) -> None:
     words = ("dashboard", "--no-browser", f"--kubeconfig={people.place / STRANGER}")
     program = {"SLIPWAY_KUBECTL": str(people.admin.program), "PYTHONPATH": str(CLONE / "operator")}
     done = subprocess.run(
