@@ -443,6 +443,9 @@ class LeaseSettings(SettingsModel):
     """Time between renewals."""
     write_window_seconds: Annotated[float, Field(ge=0.5, le=60)] = 7
     """Time after the last renewal in which a write may start."""
+    single_replica: bool = False
+    """There is one replica: the Lease is written when it changes hands, and read instead of
+    renewed."""
 
     @model_validator(mode="after")
     def _a_last_write_ends_in_time(self) -> Self:

@@ -65,6 +65,9 @@ namespaceSelector:
 {{- if le (float64 .durationSeconds) $longest }}
 {{- fail (printf "lease.durationSeconds: found %v, expected more than %v: writeWindowSeconds and the 3 s that a request may take" .durationSeconds $longest) }}
 {{- end }}
+{{- if and .singleReplica (gt (int $.Values.replicas) 1) }}
+{{- fail (printf "lease.singleReplica: found true with replicas %v, expected replicas 1" $.Values.replicas) }}
+{{- end }}
 {{- if ge (float64 .renewSeconds) (float64 .writeWindowSeconds) }}
 {{- fail (printf "lease.renewSeconds: found %v, expected less than writeWindowSeconds, %v" .renewSeconds .writeWindowSeconds) }}
 {{- end }}

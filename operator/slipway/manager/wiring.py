@@ -23,6 +23,7 @@ from slipway.api import kinds
 from slipway.api.modeldeployment import ModelDeployment
 from slipway.engine.cache import Cache
 from slipway.engine.elector import Elector, LeaseTimes
+from slipway.engine.quiet_lease import QuietLeases
 from slipway.engine.queue import Key, WorkQueue
 from slipway.engine.recorder import EventRecorder
 from slipway.engine.sweep import Sweep
@@ -165,7 +166,8 @@ def _build_elector(settings: Settings, connection: Connection, instance: str) ->
         timeout_seconds=min(LONGEST_LEASE_REQUEST_SECONDS, lease.duration_seconds / 4),
     )
     times = LeaseTimes(lease.duration_seconds, lease.renew_seconds, lease.write_window_seconds)
-    return Elector(store, identity=f"{instance}_{uuid.uuid4()}", times=times)
+    held = QuietLeases(store) if lease.single_replica else store
+    return Elector(held, identity=f"{instance}_{uuid.uuid4()}", times=times)
 
 
 def _require_images(settings: Settings) -> None:

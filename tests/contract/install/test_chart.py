@@ -298,6 +298,11 @@ def test_uninstalling_keeps_the_crds() -> None:
             "lease.renewSeconds: found 7, expected less than writeWindowSeconds, 7",
             id="a lease that is renewed too late",
         ),
+        pytest.param(
+            {**base.VALUES, "lease": {"singleReplica": True}},
+            "lease.singleReplica: found true with replicas 2, expected replicas 1",
+            id="one replica of two",
+        ),
     ],
 )
 def test_chart_refuses_with_the_name_of_the_value(values: helm.Values, said: str) -> None:
