@@ -1,4 +1,4 @@
-"""``python -m tests.bench [--quick] [latency] [burst] [idle]``: one table of figures."""
+"""``python -m tests.bench [--quick] [latency] [burst] [idle] [edge]``: one table of figures."""
 
 import argparse
 import asyncio
@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench import bare, burst, idle, latency
+from tests.bench import bare, burst, edge, idle, latency
 from tests.bench.apiserver import ApiServer, run_api_server, wait_until_idle
 from tests.bench.operator import run_operator
 from tests.bench.people import People, connect_people
@@ -25,9 +25,10 @@ class Size:
     burst: int = 1000
     idle: tuple[int, ...] = (0, 100, 1000, 5000)
     rest_seconds: float = 60.0
+    edge_seconds: float = 300.0
 
 
-QUICK = Size(latency=40, burst=200, idle=(0, 100), rest_seconds=15)
+QUICK = Size(latency=40, burst=200, idle=(0, 100), rest_seconds=15, edge_seconds=60)
 Part = Callable[[ApiServer, People, Path, Size], Awaitable[list[Figure]]]
 
 
@@ -62,7 +63,11 @@ async def _idle(server: ApiServer, users: People, place: Path, size: Size) -> li
     return await cluster.measure(size.idle)
 
 
-PARTS: dict[str, Part] = {"latency": _latency, "burst": _burst, "idle": _idle}
+async def _edge(server: ApiServer, users: People, place: Path, size: Size) -> list[Figure]:
+    return await edge.measure(server, users, place, rest_seconds=size.edge_seconds)
+
+
+PARTS: dict[str, Part] = {"latency": _latency, "burst": _burst, "idle": _idle, "edge": _edge}
 
 
 async def _run(names: list[str], size: Size) -> list[Figure]:

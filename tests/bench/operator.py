@@ -56,10 +56,10 @@ class Operator:
 
 
 @asynccontextmanager
-async def run_operator(server: ApiServer, place: Path) -> AsyncIterator[Operator]:
-    """Start the operator, wait until it leads, and end it by SIGTERM."""
+async def run_operator(server: ApiServer, place: Path, **more: object) -> AsyncIterator[Operator]:
+    """Start the operator with these settings, wait until it leads, and end it by SIGTERM."""
     settings = place / "settings.yaml"
-    settings.write_text(yaml.safe_dump(SETTINGS))
+    settings.write_text(yaml.safe_dump({**SETTINGS, **more}))
     port, log = free_port(), place / "operator.log"
 
     with log.open("ab") as stderr:

@@ -33,9 +33,11 @@ class WriteLog:
 
     path: Path
     offset: int = 0
+    with_lease: bool = False
+    """Whether writes of the operator's Lease count."""
 
     def new(self) -> list[Write]:
-        """Return the operator's writes since the last call, without those of its Lease."""
+        """Return the operator's writes since the last call."""
         return list(self._new())
 
     async def until_quiet(self, quiet_seconds: float, deadline_seconds: float) -> list[Write]:
@@ -60,7 +62,7 @@ class WriteLog:
                 self.offset += len(line)
                 if AGENT.encode() in line:
                     write = _write(json.loads(line))
-                    if write.resource != LEASE:
+                    if self.with_lease or write.resource != LEASE:
                         yield write
 
 

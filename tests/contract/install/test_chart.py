@@ -51,6 +51,12 @@ EVERYTHING = {
 }
 
 
+def with_edge() -> dict[str, Any]:
+    """Return the values of the edge profile, over those that every installation gives."""
+    values = yaml.safe_load((helm.CHART / "values-edge.yaml").read_text())
+    return {**base.VALUES, **values, "router": {**base.VALUES["router"], **values["router"]}}
+
+
 NAMESPACED = {**base.VALUES, "crds": {"install": False}}
 PROMETHEUS_OPERATOR = "monitoring.coreos.com/v1"
 ROUTER_LABELS = {"app.kubernetes.io/managed-by": "slipway", "slipway.dev/component": "router"}
@@ -71,6 +77,7 @@ def only(kind: str, values: helm.Values) -> dict[str, Any]:
         pytest.param(base.VALUES, id="with defaults"),
         pytest.param(EVERYTHING, id="with every value set"),
         pytest.param({**base.VALUES, "watchNamespaces": ["a", "b"]}, id="for two namespaces"),
+        pytest.param(with_edge(), id="with the edge profile"),
         pytest.param({**base.VALUES, "podDisruptionBudget": {"enabled": False}}, id="without PDB"),
     ],
 )
@@ -110,6 +117,19 @@ def test_settings_arrive_as_given(tmp_path: Path) -> None:
         watch_namespaces=["vision"],
         workers=3,
     )
+
+
+def test_a_single_replica_ends_before_its_successor_starts(tmp_path: Path) -> None:
+    """Two would write at the same time, since nobody renews the Lease."""
+    deployment = only("Deployment", with_edge())["spec"]
+    assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
+    assert not [one for one in rendered(with_edge()) if one["kind"] == "PodDisruptionBudget"]
+
+    path = tmp_path / "settings.yaml"
+    path.write_text(only("ConfigMap", with_edge())["data"]["settings.yaml"])
+    found = settings.load_settings(path)
+    assert found.lease.single_replica
+    assert (found.router.replicas, found.workers, found.registry.prefix) == (1, 4, "")
 
 
 def test_changed_settings_restart_the_operator() -> None:
