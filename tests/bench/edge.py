@@ -1,4 +1,4 @@
-"""What Slipway takes on one small node at rest: operator, agent and Envoy, as `values-edge` says."""
+"""What Slipway takes on one small node at rest: operator, agent and Envoy, with its profile."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -125,14 +125,9 @@ async def _run_router(place: Path) -> AsyncIterator[Router]:
     await api.start()
     await model.start()
     (place / "router").mkdir()
-    router = Router(place / "router", api)
-    router.ask({STABLE: 100})
-    router.serve(model)
     try:
-        await router.start()
-        await router.in_force({STABLE: 100})
-        yield router
+        async with Router(place / "router", api).before(model) as router:
+            yield router
     finally:
-        router.stop()
         await model.stop()
         await api.stop()

@@ -23,8 +23,8 @@ from slipway.api import kinds
 from slipway.api.modeldeployment import ModelDeployment
 from slipway.engine.cache import Cache
 from slipway.engine.elector import Elector, LeaseTimes
-from slipway.engine.quiet_lease import QuietLeases
 from slipway.engine.queue import Key, WorkQueue
+from slipway.engine.quiet_lease import QuietLeases
 from slipway.engine.recorder import EventRecorder
 from slipway.engine.sweep import Sweep
 from slipway.engine.worker import Reconcile, Worker

@@ -175,6 +175,19 @@ class Router:
         """Return what the agent last said about the route."""
         return next((each for each in self.api.proxies(route) if each["name"] == POD), {})
 
+    @contextlib.asynccontextmanager
+    async def before(self, model: Model) -> AsyncIterator["Router"]:
+        """Run in front of one model, which gets everything, while the block runs."""
+        everything = {model.revision: 100}
+        self.serve(model)
+        self.ask(everything)
+        try:
+            await self.start()
+            await self.in_force(everything)
+            yield self
+        finally:
+            self.stop()
+
     async def in_force(self, weights: dict[str, int], *, route: str = "digits") -> None:
         def holds() -> bool:
             entry = self.entry(route)

@@ -26,15 +26,8 @@ async def pod(request: pytest.FixtureRequest) -> AsyncIterator[Model]:
 
 @pytest.fixture
 async def routed(tmp_path: Path, api: FakeApi, pod: Model) -> AsyncIterator[Router]:
-    router = Router(tmp_path, api)
-    router.serve(pod)
-    router.ask({STABLE: 100})
-    try:
-        await router.start()
-        await router.in_force({STABLE: 100})
+    async with Router(tmp_path, api).before(pod) as router:
         yield router
-    finally:
-        router.stop()
 
 
 async def test_clients_of_each_family_reach_pods_of_each_family(routed: Router, pod: Model) -> None:

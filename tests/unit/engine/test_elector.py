@@ -5,11 +5,14 @@ from datetime import timedelta
 
 import pytest
 from slipway.engine.elector import Elector, LeaseTimes
+from slipway.engine.quiet_lease import QuietLeases
 from slipway.errors import FencedError
 
 from tests.unit.engine.fakes import FakeClock, FakeLeases
 
 TIMES = LeaseTimes(duration=15, renew=2, write_window=7)
+ALONE = LeaseTimes(duration=30, renew=10, write_window=20)
+"""Of a single replica, whose Lease is written when it changes hands."""
 
 
 @pytest.fixture
@@ -24,6 +27,10 @@ def leases() -> FakeLeases:
 
 def elector(name: str, leases: FakeLeases, clock: FakeClock) -> Elector:
     return Elector(leases, identity=name, times=TIMES, now=clock, wall=clock.wall)
+
+
+def alone(name: str, leases: FakeLeases, clock: FakeClock) -> Elector:
+    return Elector(QuietLeases(leases), identity=name, times=ALONE, now=clock, wall=clock.wall)
 
 
 async def test_the_first_to_come_leads(leases: FakeLeases, clock: FakeClock) -> None:
@@ -208,3 +215,81 @@ async def test_a_race_for_a_lease_that_ran_out_has_one_winner(
     await b.tick()
 
     assert [a.leading.is_set(), b.leading.is_set()] == [True, False]
+
+
+async def test_a_day_of_leading_alone_is_one_write(leases: FakeLeases, clock: FakeClock) -> None:
+    a = alone("a", leases, clock)
+    for _ in range(24 * 360):
+        await a.tick()
+        assert a.may_write()
+        clock.forward(ALONE.renew)
+
+    assert leases.writes == 1
+
+
+async def test_who_led_alone_gives_the_lease_back_at_once(
+    leases: FakeLeases, clock: FakeClock
+) -> None:
+    a, b = alone("a", leases, clock), alone("b", leases, clock)
+    await a.tick()
+    await a.tick()
+    await a.release()
+    await b.tick()
+
+    assert (a.may_write(), b.may_write()) == (False, True)
+    assert leases.writes == 3
+
+
+async def test_who_leads_alone_and_cannot_reach_the_api_server_may_not_write(
+    leases: FakeLeases, clock: FakeClock
+) -> None:
+    a = alone("a", leases, clock)
+    await a.tick()
+    leases.is_down = True
+    clock.forward(ALONE.write_window + 1)
+    await a.tick()
+
+    assert not a.may_write()
+    leases.is_down = False
+    await a.tick()
+    assert a.may_write()
+    assert leases.writes == 1
+
+
+async def test_one_that_died_alone_is_followed_when_its_lease_runs_out(
+    leases: FakeLeases, clock: FakeClock
+) -> None:
+    await alone("dead", leases, clock).tick()
+    heir = alone("heir", leases, clock)
+    await heir.tick()
+    assert not heir.may_write()
+    clock.forward(ALONE.duration + 1)
+    await heir.tick()
+
+    assert heir.may_write()
+    assert heir.epoch == "1.heir"
+
+
+async def test_a_second_one_that_takes_the_lease_ends_who_led_alone(
+    leases: FakeLeases, clock: FakeClock
+) -> None:
+    a, b = alone("a", leases, clock), alone("b", leases, clock)
+    await a.tick()
+    await b.tick()
+    clock.forward(ALONE.duration + 1)
+    await b.tick()
+    await a.tick()
+
+    assert (a.leading.is_set(), b.leading.is_set()) == (False, True)
+
+
+async def test_a_lease_that_somebody_deleted_is_taken_again_by_who_led_alone(
+    leases: FakeLeases, clock: FakeClock
+) -> None:
+    a = alone("a", leases, clock)
+    await a.tick()
+    leases.record = None
+    await a.tick()
+
+    assert a.may_write()
+    assert leases.record is not None
