@@ -43,6 +43,5 @@ class QuietLeases:
 
         found = await self._leases.read()
         if found is None or found.version != record.version:
-            self._ours = None
             raise ChangedUnderneath("the Lease was changed by another process")
         return self._ours
