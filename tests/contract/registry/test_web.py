@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,22 @@ def test_a_broken_download_is_completed(bench: Bench, can_resume: bool) -> None:
     assert all(offset > 0 for offset in asked)
     assert asked == sorted(asked)
     assert (bench.shelf.sent == len(data)) is can_resume, "bytes were sent twice, or never"
+
+
+def test_a_pod_that_starts_again_needs_no_source_where_the_node_has_the_model(
+    bench: Bench,
+) -> None:
+    bench.shelf.files["/m.onnx"] = a_model()
+    uri, pinned = bench.shelf.url("/m.onnx"), fetch(bench, "/m.onnx").model_digest
+    source = SourceRequest(uri=uri, allow_plain_http=True, digest=pinned)
+    cached = {"source": source, "mode": PackageMode.FETCH, "cache_bytes": 2**20}
+    bench.package("/m.onnx", **cached)
+    bench.shelf.files.clear()
+    shutil.rmtree(bench.places.scratch)
+
+    result = bench.package("/m.onnx", **cached)
+
+    assert (bench.exit_code, result.error) == (EXIT_OK, None)
 
 
 def test_a_file_that_changed_meanwhile_is_never_mixed(bench: Bench) -> None:
