@@ -6,6 +6,7 @@ import pytest
 from slipway.adapters.connection import Connection
 from slipway.adapters.leases import KubeLeases
 from slipway.engine.elector import Elector, LeaseTimes
+from slipway.engine.quiet_lease import QuietLeases
 
 pytestmark = pytest.mark.cluster
 
@@ -46,3 +47,18 @@ async def test_of_two_that_claim_it_at_the_same_moment_one_gets_it(leases: KubeL
     rivals = [Elector(leases, identity=name, times=TIMES) for name in ("a", "b", "c")]
     await asyncio.gather(*(rival.tick() for rival in rivals))
     assert sum(rival.may_write() for rival in rivals) == 1
+
+
+async def test_a_single_replica_writes_its_lease_when_it_changes_hands(leases: KubeLeases) -> None:
+    alone = Elector(QuietLeases(leases), identity="a", times=TIMES)
+    await alone.tick()
+    taken = await leases.read()
+    for _ in range(5):
+        await alone.tick()
+    assert alone.may_write()
+    assert await leases.read() == taken
+
+    await alone.release()
+    given = await leases.read()
+    assert given is not None
+    assert given.holder == ""

@@ -40,6 +40,12 @@ def chart_values(directory: Path, registry: str) -> dict[str, dict[str, str]]:
     return loaded
 
 
+def test_a_published_chart_brings_the_edge_profile(tmp_path: Path) -> None:
+    chart.package(tmp_path / "slipway.tgz", DIGESTS, "")
+    with tarfile.open(tmp_path / "slipway.tgz") as archive:
+        assert "slipway/values-edge.yaml" in archive.getnames()
+
+
 def test_a_published_chart_names_its_images_by_digest(tmp_path: Path) -> None:
     values = chart_values(tmp_path, "registry.example.com")
     assert values["image"]["repository"] == "registry.example.com/slipway/operator"
