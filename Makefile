@@ -204,8 +204,13 @@ site: $(SITE) ## The site of docs/ in build/site: strict, so a broken link or an
 
 $(SITE): tests/site/requirements.lock
 	$(call step,setup: .venv-site from tests/site/requirements.lock)
-	@test -x .venv-site/bin/pip || $(PYTHON) -m venv .venv-site
-	@.venv-site/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/site/requirements.lock
+	@if command -v uv >/dev/null; then \
+	  test -x .venv-site/bin/python || uv venv --quiet --python $(PYTHON) .venv-site; \
+	  uv pip install --quiet --python .venv-site/bin/python --no-deps --require-hashes -r tests/site/requirements.lock; \
+	else \
+	  test -x .venv-site/bin/pip || $(PYTHON) -m venv .venv-site; \
+	  .venv-site/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/site/requirements.lock; \
+	fi
 	@touch $@
 
 .PHONY: lock
