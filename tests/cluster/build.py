@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -11,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster import settings
+from tests.cluster import go, modules, settings
 from tests.cluster.errors import ClusterError
 from tests.cluster.progress import Progress
 
@@ -33,6 +32,9 @@ class Program:
     """Package variables set at link time: how a program knows its own version."""
     sources: tuple[str, ...] = ()
     """Files in node/ that it is built from; none for a published program."""
+    module: str = ""
+    """Of a published program that `go install` refuses: its module replaces others, or asks for a
+    later patch of Go. It is built in a copy of the module's sources."""
 
     @property
     def key(self) -> str:
@@ -101,7 +103,7 @@ def build_programs(programs: Sequence[Program], progress: Progress) -> None:
     missing = [program for program in programs if not program.path.exists()]
     if not missing:
         return
-    _require_go()
+    go.require_go()
     with ThreadPoolExecutor(AT_ONCE) as pool, progress.ticking():
         for done in [pool.submit(_build, program, progress) for program in missing]:
             done.result()
@@ -122,14 +124,23 @@ def _build(program: Program, progress: Progress) -> None:
 
 
 def _run_go(program: Program, target: Path) -> None:
+    if not program.module:
+        _run_go_in(settings.NODE_SOURCES, program, target)
+        return
+    with tempfile.TemporaryDirectory(prefix=f".{program.name}-", dir=target.parent) as sources:
+        modules.unpack_module(program.module, program.version, Path(sources))
+        _run_go_in(Path(sources), program, target)
+
+
+def _run_go_in(sources: Path, program: Program, target: Path) -> None:
     flags = ("-trimpath", f"-ldflags={program.link_flags}")
     build = ("go", "build", *flags, "-o", str(target / program.name), program.package)
     install = ("go", "install", *flags, f"{program.package}@v{program.version}")
-    command: tuple[str, ...] = build if program.sources else install
+    command: tuple[str, ...] = build if program.sources or program.module else install
     environment = os.environ | {"CGO_ENABLED": "0", "GOBIN": str(target)}
     done = subprocess.run(
         command,
-        cwd=settings.NODE_SOURCES,
+        cwd=sources,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -139,28 +150,3 @@ def _run_go(program: Program, target: Path) -> None:
     if done.returncode != 0:
         last = "\n".join(done.stdout.splitlines()[-LAST_LINES:])
         raise ClusterError(f"'{' '.join(command)}' failed:\n{last}")
-
-
-def _require_go() -> None:
-    oldest = ".".join(str(part) for part in settings.OLDEST_GO)
-    found = _go_version()
-    if found is None:
-        raise ClusterError(
-            f"the cluster's programs are built with Go {oldest} or later, and there is no 'go' on"
-            " the PATH; install it from https://go.dev/doc/install"
-        )
-    if found < settings.OLDEST_GO:
-        raise ClusterError(
-            f"the cluster's programs need Go {oldest} or later; found"
-            f" {'.'.join(str(part) for part in found)}"
-        )
-
-
-def _go_version() -> tuple[int, int] | None:
-    if not shutil.which("go"):
-        return None
-    text = subprocess.run(
-        ["go", "env", "GOVERSION"], capture_output=True, text=True, check=False
-    ).stdout
-    match = re.match(r"go(\d+)\.(\d+)", text)
-    return (int(match[1]), int(match[2])) if match else None

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.cluster import clone, settings
+from tests.cluster import clone, modules, settings
 from tests.cluster.image import image_of_binary, push_image
 from tests.cluster.progress import Progress
 from tests.kubectl import Kubectl, KubectlError, Manifest, until
@@ -48,14 +48,6 @@ READY_SECONDS = 240.0
 CASE = re.compile(r'\tcase (?:"[^"]+"(?:, )?)+:\n\t\treturn scalers\.(\w+)\(.*\)\n')
 
 
-def find_module() -> Path:
-    """Return the directory of the module's sources, downloaded where they are missing."""
-    words = ("go", "mod", "download", "-json", f"{MODULE}@v{VERSION}")
-    with tempfile.TemporaryDirectory() as nowhere:
-        done = subprocess.run(words, cwd=nowhere, capture_output=True, text=True, check=True)
-    return Path(json.loads(done.stdout)["Dir"])
-
-
 def build() -> Mapping[str, Path]:
     """Return the binaries by name, built into the cache where they are missing."""
     recipe = "".join((inspect.getsource(leave_out_scalers), *sorted(SCALERS)))
@@ -72,7 +64,9 @@ def _build_into(place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".keda-", dir=place.parent) as scratch:
         sources, made = Path(scratch) / "sources", Path(scratch) / "made"
-        shutil.copytree(find_module(), sources, copy_function=shutil.copyfile)
+        shutil.copytree(
+            modules.find_module(MODULE, VERSION), sources, copy_function=shutil.copyfile
+        )
         for path in (sources, *sources.rglob("*")):
             path.chmod(0o755)
         leave_out_scalers(sources)
@@ -178,7 +172,7 @@ def remove_crds(kubectl: Kubectl) -> None:
 
 
 def _rendered(kubectl: Kubectl) -> Iterator[Manifest]:
-    text = kubectl.run("kustomize", str(find_module() / "config/minimal"))
+    text = kubectl.run("kustomize", str(modules.find_module(MODULE, VERSION) / "config/minimal"))
     documents = yaml.load_all(text, Loader=yaml.CSafeLoader)  # 80,000 lines
     yield from (item for item in documents if item)
 

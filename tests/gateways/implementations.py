@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from tests.cluster import modules
 from tests.cluster.build import Program
 from tests.gateways import programs
 from tests.gateways.programs import CONTOUR, ENVOY_GATEWAY, GATEWAY_API, MOUNT, MOUNTED
@@ -95,7 +96,7 @@ class Implementation:
 
 def install_gateway_api(kubectl: Kubectl) -> None:
     """Apply the CRDs of Gateway API, of its standard channel."""
-    place = programs.module_directory("sigs.k8s.io/gateway-api", GATEWAY_API)
+    place = modules.find_module("sigs.k8s.io/gateway-api", GATEWAY_API)
     _apply_directory(kubectl, place / "config/crd/standard")
 
 
@@ -103,7 +104,7 @@ def install_gateway_api(kubectl: Kubectl) -> None:
 
 
 def _install_contour(kubectl: Kubectl, envoy_image: str) -> None:
-    place = programs.module_directory("github.com/projectcontour/contour", CONTOUR.version)
+    place = modules.find_module("github.com/projectcontour/contour", CONTOUR.version)
     examples = place / "examples/contour"
     for name in ("00-common", "01-crds", "02-rbac", "02-role-contour", "02-service-contour"):
         kubectl.apply_server_side(*_documents(examples / f"{name}.yaml"))
@@ -210,7 +211,7 @@ _PROXY = {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": "ours"
 
 
 def _install_envoy_gateway(kubectl: Kubectl, envoy_image: str) -> None:
-    place = programs.module_directory("github.com/envoyproxy/gateway", ENVOY_GATEWAY.version)
+    place = modules.find_module("github.com/envoyproxy/gateway", ENVOY_GATEWAY.version)
     _apply_directory(kubectl, place / "charts/gateway-helm/charts/crds/crds/generated")
     rendered = [_with_program(each) for each in _render_chart(place, envoy_image)]
     kubectl.apply_server_side(*rendered)

@@ -1,8 +1,4 @@
-"""The programs of the implementations, and the files that their Go modules bring."""
-
-import json
-import subprocess
-from pathlib import Path
+"""The programs of the implementations, and how a pod gets them."""
 
 import pytest
 
@@ -29,15 +25,6 @@ def require_single_node() -> None:
 def build_program(program: build.Program) -> None:
     """Build it unless the user's cache has it; the first time takes minutes."""
     build.build_programs((program,), Progress())
-
-
-def module_directory(module: str, version: str) -> Path:
-    """Return where Go keeps the sources of a module, after it has fetched them."""
-    command = ["go", "mod", "download", "-json", f"{module}@v{version}"]
-    done = subprocess.run(
-        command, cwd=settings.NODE_SOURCES, capture_output=True, text=True, check=True
-    )
-    return Path(json.loads(done.stdout)["Dir"])
 
 
 def volume(program: build.Program) -> Manifest:

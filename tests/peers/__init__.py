@@ -1,0 +1,1 @@
+"""Controllers of others, built from their own modules, to stand beside Slipway."""
