@@ -120,6 +120,11 @@ bench: $(SETUP) ## Figures: how fast Slipway is, and what it costs; without a cl
 	$(call step,bench: figures)
 	@$(BIN)/python -m tests.bench $(BENCH_ARGS)
 
+.PHONY: bench-peers
+bench-peers: $(SETUP) ## Slipway beside Argo Rollouts by turns, with their ratio (built once, with Go; BENCH_ARGS=--quick: two minutes; "--at-once 1000")
+	$(call step,bench: peers)
+	@$(BIN)/python -m tests.bench.peers $(BENCH_ARGS)
+
 .PHONY: bench-decide
 bench-decide: $(SETUP) ## What one decision of the state machine costs
 	$(call step,bench: decide)

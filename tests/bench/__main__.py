@@ -6,11 +6,12 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.bench import bare, burst, edge, idle, latency
 from tests.bench.apiserver import ApiServer, run_api_server, wait_until_idle
+from tests.bench.asked import MODELS
 from tests.bench.operator import run_operator
 from tests.bench.people import People, connect_people
 from tests.bench.table import Figure, format_table
@@ -45,9 +46,8 @@ async def _burst(server: ApiServer, users: People, place: Path, size: Size) -> l
     number = size.burst
     async with bare.run_bare_handler(server, users) as pid:
         await _listens(users)
-        least = await burst.measure_burst(
-            users, server, pid, number, prefix="bare", children={"deployments": 1, "services": 1}
-        )
+        two = replace(MODELS, children={"deployments": 1, "services": 1})
+        least = await burst.measure_burst(users, server, pid, number, prefix="bare", asked=two)
     async with run_operator(server, place) as operator:
         ours = await burst.measure_burst(users, server, operator.pid, number, prefix="burst")
     return burst.burst_figures(least, ours)

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tests.bench.apiserver import ApiServer, cpu_seconds
+from tests.bench.asked import MODELS, Asked
 from tests.bench.people import People
 from tests.bench.table import Figure
-from tests.bench.writes import Write, WriteLog, count_by_resource
+from tests.bench.writes import AGENT, Write, WriteLog, count_by_resource
 from tests.cluster.progress import say
 
 NAMESPACES = 10
-CHILDREN = {"controllerrevisions": 1, "deployments": 1, "services": 2, "modelroutes": 1}
-"""Of one ModelDeployment, by resource."""
 QUIET_SECONDS = 3.0
 MOST_SECONDS = 300.0
 MADE = frozenset({"create", "patch"})
@@ -31,6 +30,8 @@ class Burst:
     """Until the writes stopped."""
     operator: float
     """Its processor time, in seconds."""
+    server: float
+    """That of the API server and etcd."""
 
 
 async def measure_burst(
@@ -40,10 +41,14 @@ async def measure_burst(
     number: int,
     *,
     prefix: str,
-    children: Mapping[str, int] = CHILDREN,
+    asked: Asked = MODELS,
+    agent: str = AGENT,
 ) -> Burst:
-    """Create `number` objects in a few namespaces; no pod ever starts. `pid`: the operator's."""
-    log = WriteLog(server.audit_log)
+    """Create `number` objects in a few namespaces; no pod ever starts.
+
+    `pid` and `agent` are the operator's.
+    """
+    log = WriteLog(server.audit_log, agent)
     spaces = [f"{prefix}-{n}" for n in range(NAMESPACES)]
     for space in spaces:
         await people.namespace(space)
@@ -51,7 +56,8 @@ async def measure_burst(
 
     used, served = cpu_seconds(pid), server.cpu_seconds()
     began = datetime.now().astimezone()
-    await people.create_all((spaces[n % NAMESPACES], f"model-{n}") for n in range(number))
+    places = ((spaces[n % NAMESPACES], f"model-{n}") for n in range(number))
+    await people.create_all(places, asked)
     sent = datetime.now().astimezone()
     say(f"  {number} created in {(sent - began).total_seconds():.1f} s; waiting for the operator")
 
@@ -59,10 +65,10 @@ async def measure_burst(
     used, served = cpu_seconds(pid) - used, server.cpu_seconds() - served
     say(f"  the API server and etcd took {1000 * served / number:.1f} ms each")
 
-    ended, until = _find_completion(writes, number, children)
+    ended, until = _find_completion(writes, number, asked.children)
     for what, count in count_by_resource(writes).most_common():
         say(f"    {count / number:6.2f} each: {what}")
-    return Burst(number, (ended - began).total_seconds(), until, len(writes), used)
+    return Burst(number, (ended - began).total_seconds(), until, len(writes), used, served)
 
 
 def burst_figures(bare: Burst, ours: Burst) -> list[Figure]:

@@ -3,13 +3,15 @@
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from slipway.api import kinds, names
+from slipway.api.base import Manifest
 
-from tests.bench.people import People, spec_of
-from tests.bench.standin import OURS, run_stand_in
+from tests.bench.asked import MODELS, Asked
+from tests.bench.people import People
+from tests.bench.standin import run_stand_in
 from tests.bench.table import Figure
 from tests.cluster.progress import say
 
@@ -22,18 +24,19 @@ OTHERS = "a bare kopf handler, now: {:.0f} ms; Argo Rollouts {} ms (ReplicaSet)"
 
 
 class Eyes:
-    """Sees the next new workload object of each ModelDeployment."""
+    """Sees the next new workload object of each object that users asked for."""
 
-    def __init__(self, people: People) -> None:
+    def __init__(self, people: People, selector: str) -> None:
         self._people = people
+        self._selector = selector
         self._seen: dict[str, float] = {}
         self._known: set[str] = set()
         self._news = asyncio.Condition()
 
     async def look(self, kind: kinds.Kind) -> None:
-        """Watch Deployments or Jobs."""
-        async for event, found in self._people.watch(kind, OURS):
-            owner = found["metadata"]["labels"].get(names.LABEL_OWNER)
+        """Watch workload objects of one kind."""
+        async for event, found in self._people.watch(kind, self._selector):
+            owner = _owner_of(found)
             if event == "ADDED" and owner and found["metadata"]["uid"] not in self._known:
                 self._known.add(found["metadata"]["uid"])
                 async with self._news:
@@ -52,10 +55,10 @@ class Eyes:
 
 
 @asynccontextmanager
-async def watch_workloads(people: People) -> AsyncIterator[Eyes]:
-    """Watch Deployments and Jobs while the block runs."""
-    eyes = Eyes(people)
-    tasks = [asyncio.create_task(eyes.look(kind)) for kind in (kinds.DEPLOYMENT, kinds.JOB)]
+async def watch_workloads(people: People, asked: Asked = MODELS) -> AsyncIterator[Eyes]:
+    """Watch workload objects while the block runs."""
+    eyes = Eyes(people, asked.selector)
+    tasks = [asyncio.create_task(eyes.look(kind)) for kind in asked.workloads]
     await asyncio.sleep(LIST_SECONDS)
     eyes.forget()
     try:
@@ -66,34 +69,62 @@ async def watch_workloads(people: People) -> AsyncIterator[Eyes]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def measure_creations(people: People, namespace: str, number: int) -> list[float]:
-    """Create `number` ModelDeployments one after the other; return the seconds that each took."""
+async def measure_creations(
+    people: People, namespace: str, number: int, asked: Asked = MODELS
+) -> list[float]:
+    """Create `number` objects one after the other; return the seconds that each took."""
     await people.namespace(namespace)
-    async with watch_workloads(people) as eyes:
-        await people.create(f"{namespace}-first", namespace)  # makes the namespace's router
-        await eyes.first(f"{namespace}-first")
+    async with watch_workloads(people, asked) as eyes:
+        first = f"{namespace}-first"  # makes what all of a namespace share, such as its router
+        await people.create(first, namespace, asked)
+        await eyes.first(first)
+
         say(f"  creating {number}, one after the other")
-        return [await _create(people, eyes, f"{namespace}-{n}", namespace) for n in range(number)]
+        seconds = []
+        for n in range(number):
+            await asyncio.sleep(PAUSE_SECONDS)
+            began = time.monotonic()
+            await people.create(f"{namespace}-{n}", namespace, asked)
+            seconds.append(await eyes.first(f"{namespace}-{n}") - began)
+        return seconds
 
 
 async def measure_changes(people: People, namespace: str, number: int) -> list[float]:
     """Give each of those a new version once it serves; return the seconds that each took."""
-    wanted = [f"{namespace}-{n}" for n in range(number)]
-    async with watch_workloads(people) as eyes, run_stand_in(people):
+    async with run_stand_in(people):
         say("  letting them serve, by a stand-in for controllers and agents")
-        await _until_served(people, {*wanted})
+        await until_served(people, {f"{namespace}-{n}" for n in range(number)})
+        return await measure_new_versions(people, namespace, number)
+
+
+async def measure_new_versions(
+    people: People,
+    namespace: str,
+    number: int,
+    asked: Asked = MODELS,
+    pause_seconds: float = PAUSE_SECONDS,
+) -> list[float]:
+    """Give each a new version, one after the other; return the seconds that each took."""
+    async with watch_workloads(people, asked) as eyes:
         say(f"  changing {number}, one after the other")
-        return [await _change(people, eyes, name, namespace) for name in wanted]
+        seconds = []
+        for n in range(number):
+            await asyncio.sleep(pause_seconds)
+            path = asked.kind.path(namespace, f"{namespace}-{n}")
+            began = time.monotonic()
+            await people.patch(path, {"spec": asked.spec_of(2)})
+            seconds.append(await eyes.first(f"{namespace}-{n}") - began)
+        return seconds
 
 
 def latency_figures(bare: list[float], ours: list[float], changes: list[float]) -> list[Figure]:
     """Return Slipway's figures, the first ones next to those of the bare handler."""
-    least = _cuts(bare)
+    least = median_and_p95(bare)
     return [
         *(
             Figure(f"create -> first workload object, {name}", cut, "ms", target, others)
             for (name, cut), target, others in zip(
-                _cuts(ours).items(),
+                median_and_p95(ours).items(),
                 (20, 40),
                 (OTHERS.format(least["p50"], 8), OTHERS.format(least["p95"], 18)),
                 strict=True,
@@ -101,27 +132,13 @@ def latency_figures(bare: list[float], ours: list[float], changes: list[float]) 
         ),
         *(
             Figure(f"new version -> its workload object, {name}", cut, "ms")
-            for name, cut in _cuts(changes).items()
+            for name, cut in median_and_p95(changes).items()
         ),
     ]
 
 
-async def _create(people: People, eyes: Eyes, name: str, namespace: str) -> float:
-    await asyncio.sleep(PAUSE_SECONDS)
-    began = time.monotonic()
-    await people.create(name, namespace)
-    return await eyes.first(name) - began
-
-
-async def _change(people: People, eyes: Eyes, name: str, namespace: str) -> float:
-    await asyncio.sleep(PAUSE_SECONDS)
-    path = kinds.MODEL_DEPLOYMENT.path(namespace, name)
-    began = time.monotonic()
-    await people.patch(path, {"spec": spec_of(2)})
-    return await eyes.first(name) - began
-
-
-async def _until_served(people: People, wanted: set[str]) -> None:
+async def until_served(people: People, wanted: set[str]) -> None:
+    """Wait until the versions of these ModelDeployments serve."""
     left = set(wanted)
     async with asyncio.timeout(SEEN_SECONDS + len(wanted)):
         async for _, found in people.watch(kinds.MODEL_DEPLOYMENT):
@@ -140,7 +157,15 @@ def is_promoted(found: dict[str, dict[str, object]]) -> bool:
     )
 
 
-def _cuts(seconds: list[float]) -> dict[str, float]:
+def median_and_p95(seconds: Sequence[float]) -> dict[str, float]:
     """Return median and 95th percentile in milliseconds."""
     cuts = statistics.quantiles(seconds, n=20, method="inclusive")
     return {"p50": 1000 * cuts[9], "p95": 1000 * cuts[18]}
+
+
+def _owner_of(found: Manifest) -> str | None:
+    """Return the name of the object that a workload belongs to; None for what all share."""
+    metadata = found["metadata"]
+    labelled = metadata.get("labels", {}).get(names.LABEL_OWNER)
+    owners = [owner["name"] for owner in metadata.get("ownerReferences", ())]
+    return labelled or next(iter(owners), None)

@@ -33,9 +33,7 @@ class Operator:
 
     def memory(self) -> tuple[float, float]:
         """Return the resident memory and the process's own share of it, in MiB."""
-        text = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
-        sizes = {line.split()[0]: int(line.split()[1]) for line in text.splitlines()[1:]}
-        return sizes["Rss:"] / 1024, sizes["Pss:"] / 1024
+        return resident_memory(self.pid)
 
     def cpu_seconds(self) -> float:
         """Return the processor time since its start."""
@@ -53,6 +51,13 @@ class Operator:
             return 0
         found = [line.split()[1] for line in lines if line.startswith(f"slipway_{name} ")]
         return float(found[0]) if found else 0
+
+
+def resident_memory(pid: int) -> tuple[float, float]:
+    """Return the resident memory of a process and its own share of it, in MiB."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    sizes = {line.split()[0]: int(line.split()[1]) for line in text.splitlines()[1:]}
+    return sizes["Rss:"] / 1024, sizes["Pss:"] / 1024
 
 
 @asynccontextmanager

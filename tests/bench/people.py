@@ -5,7 +5,6 @@ import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import yaml
@@ -15,6 +14,7 @@ from slipway.api.base import Manifest
 from slipway.api.kinds import Kind
 
 from tests.bench.apiserver import ApiServer
+from tests.bench.asked import MODELS, Asked
 from tests.cluster.settings import CLONE
 
 AT_ONCE = 32
@@ -59,28 +59,28 @@ class People:
         )
         return answer.is_success
 
-    async def create(self, name: str, namespace: str, **spec: Any) -> None:
-        """Create a ModelDeployment."""
-        path = kinds.MODEL_DEPLOYMENT.path(namespace)
-        await self.post(path, model_deployment(name, namespace, **spec))
+    async def create(self, name: str, namespace: str, asked: Asked = MODELS) -> None:
+        """Create an object, by default a ModelDeployment."""
+        await self.post(asked.kind.path(namespace), asked.manifest(name, namespace))
 
-    async def create_all(self, places: Iterable[tuple[str, str]]) -> None:
-        """Create many ModelDeployments at once; places are namespaces and names."""
+    async def create_all(self, places: Iterable[tuple[str, str]], asked: Asked = MODELS) -> None:
+        """Create many at once; places are namespaces and names."""
         limit = asyncio.Semaphore(AT_ONCE)
 
         async def one(namespace: str, name: str) -> None:
             async with limit:
-                await self.create(name, namespace)
+                await self.create(name, namespace, asked)
 
         async with asyncio.TaskGroup() as group:
             for namespace, name in places:
                 group.create_task(one(namespace, name))
 
-    async def remove_all(self) -> None:
-        """Delete every ModelDeployment."""
-        found = await self.get(kinds.MODEL_DEPLOYMENT.path(None))
-        for space in {item["metadata"]["namespace"] for item in found["items"]}:
-            await self.delete(kinds.MODEL_DEPLOYMENT.path(space))
+    async def remove_all(self, *removed: Kind) -> None:
+        """Delete every object of these kinds, by default every ModelDeployment."""
+        for kind in removed or (kinds.MODEL_DEPLOYMENT,):
+            found = await self.get(kind.path(None))
+            for space in {item["metadata"]["namespace"] for item in found["items"]}:
+                await self.delete(kind.path(space))
 
     async def namespace(self, name: str) -> None:
         """Create a namespace."""
@@ -88,11 +88,17 @@ class People:
         await self.post("/api/v1/namespaces", body)
 
     async def define(self) -> None:
-        """Install the CRDs."""
-        for file in sorted((CLONE / "crds").glob("slipway.dev_*.yaml")):
-            await self.post(DEFINITIONS, yaml.safe_load(file.read_text()))
+        """Install our CRDs."""
+        files = sorted((CLONE / "crds").glob("slipway.dev_*.yaml"))
+        definitions = (yaml.safe_load(file.read_text()) for file in files)
+        await self.define_all(definitions, kinds.MODEL_DEPLOYMENT, kinds.MODEL_ROUTE)
+
+    async def define_all(self, definitions: Iterable[Manifest], *defined: Kind) -> None:
+        """Install CRDs, and wait until these kinds are served."""
+        for definition in definitions:
+            await self.post(DEFINITIONS, definition)
         async with asyncio.timeout(ESTABLISHED_SECONDS):
-            for kind in (kinds.MODEL_DEPLOYMENT, kinds.MODEL_ROUTE):
+            for kind in defined:
                 while not (  # noqa: ASYNC110 -- another process answers
                     await self._connection.request("GET", kind.path(None))
                 ).is_success:
@@ -129,22 +135,3 @@ async def connect_people(server: ApiServer) -> AsyncIterator[People]:
             yield People(connection, session)
         finally:
             await connection.close()
-
-
-def model_deployment(name: str, namespace: str, *, version: int = 1) -> Manifest:
-    """Return a ModelDeployment in Fetch mode with its digest pinned."""
-    return {
-        **kinds.MODEL_DEPLOYMENT.type_meta,
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": spec_of(version),
-    }
-
-
-def spec_of(version: int) -> Manifest:
-    """Return what a user asks for."""
-    source = {"uri": f"https://models.example/{version}.onnx", "digest": f"sha256:{version:064x}"}
-    return {
-        "model": {"version": str(version), "source": source},
-        "packaging": {"mode": "Fetch"},
-        "rollout": {"bakeSeconds": 0, "analysis": {"mode": "Off"}},
-    }

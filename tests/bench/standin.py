@@ -9,9 +9,9 @@ from slipway.api import kinds, names
 from slipway.api.base import Manifest
 from slipway.api.kinds import Kind
 
+from tests.bench.asked import OURS
 from tests.bench.people import People
 
-OURS = f"{names.MANAGED_BY}={names.MANAGER}"
 AT_ONCE = 16
 
 

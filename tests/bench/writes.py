@@ -1,4 +1,4 @@
-"""What the operator wrote, from the API server's own record."""
+"""What an operator wrote, from the API server's own record."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ LOOK_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One write of the operator."""
+    """One write of an operator."""
 
     verb: str
     resource: str
@@ -32,6 +32,8 @@ class WriteLog:
     """Reads the audit log as it grows."""
 
     path: Path
+    agent: str = AGENT
+    """How the user agent of the operator begins."""
     offset: int = 0
     with_lease: bool = False
     """Whether writes of the operator's Lease count."""
@@ -60,7 +62,7 @@ class WriteLog:
                 if not line.endswith(b"\n"):
                     return
                 self.offset += len(line)
-                if AGENT.encode() in line:
+                if self.agent.encode() in line:
                     write = _write(json.loads(line))
                     if self.with_lease or write.resource != LEASE:
                         yield write

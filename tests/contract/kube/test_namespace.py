@@ -15,7 +15,8 @@ from slipway.api.base import Manifest
 
 from tests.bench import operator
 from tests.bench.apiserver import run_api_server
-from tests.bench.people import People, connect_people, spec_of
+from tests.bench.asked import spec_of
+from tests.bench.people import People, connect_people
 
 pytestmark = pytest.mark.cluster
 

@@ -3,11 +3,11 @@
 from slipway.api.base import share_field_sets
 from slipway.api.modeldeployment import ModelDeployment
 
-from tests.bench.people import model_deployment
+from tests.bench.asked import MODELS
 
 
 def a_model(name: str) -> ModelDeployment:
-    manifest = model_deployment(name, "vision")
+    manifest = MODELS.manifest(name, "vision")
     manifest["metadata"] |= {"uid": name, "resourceVersion": "1", "generation": 1}
     return ModelDeployment.model_validate(manifest)
 
