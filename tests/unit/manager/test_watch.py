@@ -1,4 +1,4 @@
-"""kopf's watches, as the operator runs them, against a server that only lists and sends bookmarks.
+"""kopf's watches, as the operator runs them, against a server that lists and sends events.
 
 They run in a thread: when kopf ends, it cancels every younger task of its loop.
 """
@@ -30,10 +30,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 @dataclass
-class BookmarkServer:
-    """An API server that has nothing, and a stream for each watch."""
+class EventServer:
+    """An API server that lists what it is told, and has a stream for each watch."""
 
     url: str
+    listed: dict[str, list[str]] = field(default_factory=dict)
+    """Names of objects, by plural."""
     streams: dict[str, web.StreamResponse] = field(default_factory=dict)
     refusals: Counter[str] = field(default_factory=Counter)
     """Requests for a namespace whose Role is gone, by path."""
@@ -46,16 +48,27 @@ class BookmarkServer:
         if kind is None:
             return web.json_response(discovery(request.path))
         if request.query.get("watch") != "true":
-            return web.json_response({"items": [], "metadata": {"resourceVersion": "1"}})
+            items = [about(kind, name) for name in self.listed.get(kind.plural, ())]
+            return web.json_response({"items": items, "metadata": {"resourceVersion": "1"}})
         self.streams[kind.plural] = stream = web.StreamResponse()
         await stream.prepare(request)
         await asyncio.Event().wait()
         return stream
 
     async def send_bookmark(self, kind: Kind) -> None:
-        about = {"kind": kind.kind, "metadata": {"resourceVersion": "2"}}
-        line = json.dumps({"type": "BOOKMARK", "object": about}) + "\n"
-        await self.streams[kind.plural].write(line.encode())
+        await self._send(kind, ("BOOKMARK", {"metadata": {"resourceVersion": "2"}}))
+
+    async def send(self, kind: Kind, *events: tuple[str, str]) -> None:
+        """Send types and names of events in one piece."""
+        await self._send(kind, *((event, about(kind, name)) for event, name in events))
+
+    async def _send(self, kind: Kind, *events: tuple[str, dict[str, Any]]) -> None:
+        lines = (json.dumps({"type": event, "object": found}) + "\n" for event, found in events)
+        await self.streams[kind.plural].write("".join(lines).encode())
+
+
+def about(kind: Kind, name: str) -> dict[str, Any]:
+    return kind.manifest("vision", name, metadata={"uid": name, "resourceVersion": "2"})
 
 
 def discovery(path: str) -> dict[str, Any]:
@@ -87,11 +100,14 @@ def group(name: str, version: str) -> dict[str, Any]:
 
 
 class Watching(threading.Thread):
-    """The watches of namespaces; counts their signs of life by name."""
+    """The watches of namespaces; counts their signs of life by name, and notes what they saw."""
 
     def __init__(self, url: str, *namespaces: str) -> None:
         super().__init__(daemon=True)
         self.beats: Counter[str] = Counter()
+        self.heard: list[tuple[str, str]] = []
+        self.busiest = 0
+        """The most tasks that there were when something was seen."""
         self._url = url
         self._namespaces = namespaces
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -107,15 +123,19 @@ class Watching(threading.Thread):
         self.join(30)
         assert not self.is_alive()
 
+    def _hear(self, what: str, manifest: dict[str, Any]) -> None:
+        self.heard.append((what, manifest["metadata"]["name"]))
+        self.busiest = max(self.busiest, len(asyncio.all_tasks()))
+
     async def _watch(self) -> None:
         self._loop, self._asked = asyncio.get_running_loop(), asyncio.Event()
         configuration = client.Configuration(host=self._url)
         connection = Connection(configuration, user_agent="test")
 
         listener = WatchListener(
-            on_seen=lambda _kind, _manifest: None,
-            on_gone=lambda _kind, _manifest: None,
-            on_listed=lambda: None,
+            on_seen=lambda kind, manifest: self._hear(f"seen {kind.kind}", manifest),
+            on_gone=lambda kind, manifest: self._hear(f"gone {kind.kind}", manifest),
+            on_listed=lambda: self.heard.append(("listed", "")),
             on_alive=lambda name: self.beats.update([name]),
         )
 
@@ -131,8 +151,8 @@ class Watching(threading.Thread):
 
 
 @pytest.fixture
-async def server(unused_tcp_port: int) -> AsyncIterator[BookmarkServer]:
-    server = BookmarkServer(f"http://127.0.0.1:{unused_tcp_port}")
+async def server(unused_tcp_port: int) -> AsyncIterator[EventServer]:
+    server = EventServer(f"http://127.0.0.1:{unused_tcp_port}")
     application = web.Application()
     application.router.add_get("/{path:.*}", server.answer)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
@@ -143,7 +163,7 @@ async def server(unused_tcp_port: int) -> AsyncIterator[BookmarkServer]:
 
 
 async def test_a_bookmark_is_a_sign_of_life_of_its_watch_and_of_no_other(
-    server: BookmarkServer,
+    server: EventServer,
 ) -> None:
     watching = Watching(server.url, "vision")
     watching.start()
@@ -158,7 +178,7 @@ async def test_a_bookmark_is_a_sign_of_life_of_its_watch_and_of_no_other(
         await asyncio.to_thread(watching.end)
 
 
-async def test_a_namespace_that_refuses_ends_no_watch_of_another(server: BookmarkServer) -> None:
+async def test_a_namespace_that_refuses_ends_no_watch_of_another(server: EventServer) -> None:
     watching = Watching(server.url, "vision", GONE)
     watching.start()
     try:
@@ -171,3 +191,37 @@ async def test_a_namespace_that_refuses_ends_no_watch_of_another(server: Bookmar
         assert watching.is_alive()
     finally:
         await asyncio.to_thread(watching.end)
+
+
+async def test_what_is_listed_and_what_changes_is_passed_on_in_its_order(
+    server: EventServer,
+) -> None:
+    server.listed[kinds.POD.plural] = ["one", "two"]
+    watching = Watching(server.url, "vision")
+    watching.start()
+    try:
+        await until(lambda: len(server.streams) == len(kinds.WATCHED), 30)
+        await server.send(
+            kinds.POD, ("ADDED", "three"), ("DELETED", "one"), ("ADDED", "one"), ("MODIFIED", "two")
+        )
+        await until(lambda: ("gone Pod", "one") in watching.heard, 30)
+        await until(lambda: watching.heard[-1] == ("seen Pod", "two"), 30)
+    finally:
+        await asyncio.to_thread(watching.end)
+
+    assert watching.heard == [
+        *(("listed", ""), ("seen Pod", "one"), ("listed", ""), ("seen Pod", "two")),
+        *(("seen Pod", "three"), ("gone Pod", "one"), ("seen Pod", "one"), ("seen Pod", "two")),
+    ]
+
+
+async def test_an_object_costs_no_task(server: EventServer) -> None:
+    server.listed[kinds.POD.plural] = [f"pod-{number}" for number in range(500)]
+    watching = Watching(server.url, "vision")
+    watching.start()
+    try:
+        await until(lambda: ("seen Pod", "pod-499") in watching.heard, 30)
+    finally:
+        await asyncio.to_thread(watching.end)
+
+    assert watching.busiest < 100
