@@ -11,7 +11,7 @@ import logging
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import kopf
 from kopf._cogs.clients import watching
@@ -130,7 +130,7 @@ def kopf_settings(listener: WatchListener) -> kopf.OperatorSettings:
     """Return kopf's settings: no writes, no scans, endless retries."""
     settings = kopf.OperatorSettings()
     settings.watching = _WatchingSettings()
-    settings.watching.listener = listener
+    settings.watching.listener = listener  # type: ignore[attr-defined]
 
     # no writes: no peers, no events
     settings.peering.standalone = True
@@ -157,14 +157,8 @@ def _ask_for_watch(registry: kopf.OperatorRegistry, kind: Kind) -> None:
         """Make kopf watch the kind; its events go to the listener."""
 
 
-class _Resource(Protocol):
-    group: str
-    version: str
-    plural: str
-
-
 async def _watch(
-    *, namespace: str | None, settings: kopf.OperatorSettings, resource: _Resource, **others: Any
+    *, namespace: Any, settings: kopf.OperatorSettings, resource: Any, **others: Any
 ) -> None:
     """Pass the events of one watch on, in place of kopf's queues and workers for each object."""
     listener: WatchListener = settings.watching.listener
@@ -178,7 +172,7 @@ async def _watch(
 
     async for event in stream:
         if not isinstance(event, watching.Bookmark) and event["type"] != "BOOKMARK":
-            _pass_on(listener, kind, event["type"], event["object"])
+            _pass_on(listener, kind, event["type"], dict(event["object"]))
             await asyncio.sleep(0)  # what a stream brings at once holds up nobody else
 
 

@@ -80,7 +80,7 @@ class Course:
 
     async def take_turn(self, side: Side, number: int) -> Turn:
         """Let one side work alone, and remove all that it made; `number`: of the round."""
-        prefix = f"{side.name.split()[0].lower()}-{number}"
+        prefix = f"of-{side.name.split()[0].lower()}-{number}"
         async with side.run(self.server, self.people, self.place) as pid:
             await asyncio.to_thread(wait_until_idle, self.server)
             creations = await measure_creations(

@@ -7,8 +7,10 @@ import pytest
 from tests.bench.peers import __main__ as bench
 from tests.bench.peers.comparison import Comparison, compare, format_comparisons
 
-KEYS = ("create p50", "create p95", "change p50", "change p95", "at once", "writes")
-KEYS += ("controller", "server", "memory")
+KEYS = (
+    *("create p50", "create p95", "change p50", "change p95", "at once"),
+    *("writes", "controller", "server", "memory"),
+)
 
 
 def figures(**changed: float) -> dict[str, float]:
