@@ -130,7 +130,7 @@ def kopf_settings(listener: WatchListener) -> kopf.OperatorSettings:
     """Return kopf's settings: no writes, no scans, endless retries."""
     settings = kopf.OperatorSettings()
     settings.watching = _WatchingSettings()
-    settings.watching.listener = listener  # type: ignore[attr-defined]
+    settings.watching.listener = listener
 
     # no writes: no peers, no events
     settings.peering.standalone = True
@@ -157,9 +157,7 @@ def _ask_for_watch(registry: kopf.OperatorRegistry, kind: Kind) -> None:
         """Make kopf watch the kind; its events go to the listener."""
 
 
-async def _watch(
-    *, namespace: Any, settings: kopf.OperatorSettings, resource: Any, **others: Any
-) -> None:
+async def _watch(*, namespace: Any, settings: Any, resource: Any, **others: Any) -> None:
     """Pass the events of one watch on, in place of kopf's queues and workers for each object."""
     listener: WatchListener = settings.watching.listener
     kind = _KINDS[resource.group, resource.version, resource.plural]
