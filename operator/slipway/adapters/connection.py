@@ -6,6 +6,7 @@ time per call), need a class for each kind, and have no metadata-only lists.
 """
 
 import asyncio
+import functools
 import json
 import re
 import time
@@ -17,6 +18,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 from kubernetes.aio import client, config
+from yarl import URL
 
 from slipway.api.base import Manifest
 from slipway.errors import ClusterUnavailable
@@ -29,6 +31,10 @@ POOL = 64
 JSON = "application/json"
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_UNLIMITED = aiohttp.ClientTimeout(total=None)
+"""Of the session's own clocks, which would be started for each request beside ours."""
 
 ALWAYS_ESCAPED = re.compile("[<>&\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 """What Go's JSON always escapes, and what YAML forbids or reads differently."""
@@ -95,7 +101,7 @@ class Connection:
 
         """
         began, status = time.monotonic(), "none"
-        url = self.configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        url = _parse_url(self.configuration.host, path, query)
         headers = {"Content-Type": content_type, "Accept": accept, "User-Agent": self._user_agent}
 
         try:
@@ -107,7 +113,7 @@ class Connection:
                     url,
                     headers=headers,
                     data=encode_as_go(body) if body is not None else None,
-                    timeout=aiohttp.ClientTimeout(total=timeout_seconds),
+                    timeout=_UNLIMITED,
                     proxy=self.configuration.proxy,
                     proxy_headers=self.configuration.proxy_headers,
                     server_hostname=self.configuration.tls_server_name,
@@ -172,9 +178,24 @@ def encode_as_go(body: Manifest) -> bytes:
     change of an immutable field. What is applied is read as YAML, which has no surrogate pairs: so
     nothing is escaped without need, and half a pair, which is no text, becomes a question mark.
     """
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    text = _ENCODER.encode(body)
     text = ALWAYS_ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     return text.encode("utf-8", "replace")
+
+
+def _parse_url(host: str, path: str, query: Mapping[str, str] | None) -> URL:
+    """Return a URL that is not encoded once more: names and paths of the API need none."""
+    try:
+        return URL(
+            host + path + (_encode_pairs(tuple(query.items())) if query else ""), encoded=True
+        )
+    except ValueError as error:
+        raise ClusterUnavailable(f"no such address: {host}: {error}") from error
+
+
+@functools.lru_cache(maxsize=1024)
+def _encode_pairs(query: tuple[tuple[str, str], ...]) -> str:
+    return f"?{urlencode(query)}"
 
 
 def _parse_seconds(header: str | None) -> float | None:

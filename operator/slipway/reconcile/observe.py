@@ -13,15 +13,11 @@ from slipway.api.base import Manifest
 from slipway.api.counters import Counters
 from slipway.api.modeldeployment import ModelDeployment, Stage
 from slipway.api.reasons import Reason, Why
-from slipway.api.request import PackageMode
 from slipway.api.result import EXIT_OK, CheckResult, PackageResult
 from slipway.api.verdict import Verdict
 from slipway.engine.cache import Cache
-from slipway.errors import SpecError
-from slipway.policy.analysis.external.validation import metrics_problem
 from slipway.policy.analysis.inputs import Reading
 from slipway.policy.analysis.study import Study, study_of
-from slipway.policy.canonical_input import is_signed
 from slipway.policy.facts import (
     AutoscalerFact,
     Facts,
@@ -33,13 +29,9 @@ from slipway.policy.facts import (
     WorkloadFact,
 )
 from slipway.policy.hook_call import HookAnswer, HookCall, Said
-from slipway.policy.identity import golden_hashes, input_hashes, resolve
 from slipway.policy.judgement import UNJUDGED, Judgement
-from slipway.policy.keda_triggers import describe_trigger_problems
 from slipway.policy.rollout import hooks
 from slipway.policy.served import Served, total_served
-from slipway.policy.source_access import is_open_to_change
-from slipway.policy.windows import find_window_problem
 from slipway.reconcile.ask_sources import MetricSources, ask_sources
 from slipway.reconcile.guard import Guard
 from slipway.reconcile.ports import Cluster, HookSource
@@ -55,18 +47,10 @@ from slipway.reconcile.read_counters import (
     RouterCounters,
     in_flight_by_revision,
 )
+from slipway.reconcile.read_spec import SpecReading
 from slipway.settings import Settings
 
 T = TypeVar("T")
-PLAIN_HTTP = (
-    "spec.model.source.uri: http:// needs spec.model.source.digest, unless the operator's setting "
-    "sources.allowPlainHTTP is on, or one of its sources.stores has the address"
-)
-SIGNED = (
-    "spec.model.source.uri: found a signed address, which expires, and packaging mode Fetch, in "
-    "which pods fetch again on every start; set packaging.mode to Image, or use the store's own "
-    "scheme (s3://, gs://, az://) with credentialsSecretRef"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,15 +133,17 @@ def _is_owned_by(metadata: Manifest, uid: str) -> bool:
 
 
 def facts_of(
-    md: ModelDeployment, children: Children, settings: Settings, *, proxies: tuple[PodFact, ...]
+    md: ModelDeployment,
+    children: Children,
+    spec: SpecReading,
+    settings: Settings,
+    *,
+    proxies: tuple[PodFact, ...],
 ) -> Facts:
     """Return what follows from the objects: traffic, answers of hooks and sizes are added later.
 
     `proxies` are the router pods that must acknowledge.
     """
-    packaged, problem = _package_without_job(md, settings)
-    problem = problem or _unusable_field_problem(md, settings)
-
     revisions = {stored.fact.name: stored.fact for stored in children.of(StoredRevision)}
     workloads = {item.revision: item for item in children.of(WorkloadFact)}
     pods: dict[str, tuple[PodFact, ...]] = {}
@@ -166,61 +152,25 @@ def facts_of(
             pods[pod.revision] = (*pods.get(pod.revision, ()), pod)
     route = children.route
 
-    inputs = input_hashes(md, settings)
-    golden_sets = golden_hashes(md.spec.model.golden_set)
-
     facts = Facts(
         md=md,
-        input=inputs[0],
-        golden=golden_sets[0],
+        input=spec.inputs[0],
+        golden=spec.golden_sets[0],
         revisions=revisions,
         workloads=workloads,
         pods=pods,
         jobs=tuple(_read_jobs(children)),
         route=route if route is not None and not route.meta.deleting else None,
         proxies=proxies,
-        packaged=packaged,
-        spec_error=problem,
+        packaged=spec.packaged,
+        spec_error=spec.problem,
         requester_is_verified=settings.admission.verify_requested_by,
         autoscalers={item.revision: item for item in children.of(AutoscalerFact)},
     )
     return replace(
         facts,
-        input=facts.recognise_input(inputs),
-        golden=facts.recognise_golden_set(golden_sets),
-    )
-
-
-def _package_without_job(
-    md: ModelDeployment, settings: Settings
-) -> tuple[PackageResult | None, str | None]:
-    """Return the result where no Job is needed to know it, and what is wrong with the source."""
-    try:
-        resolved = resolve(md, settings)
-    except SpecError as error:
-        return None, str(error)
-
-    source = md.spec.model.source
-    is_open = is_open_to_change(source, md.metadata.namespace, settings)
-    problem = PLAIN_HTTP if is_open else None
-    if resolved.mode is PackageMode.FETCH and is_signed(source.uri):
-        problem = problem or SIGNED
-
-    is_known = source.digest is not None and md.spec.model.optimize is None
-    if resolved.mode is PackageMode.FETCH and is_known:
-        return PackageResult(model_digest=source.digest), problem
-    return None, problem
-
-
-def _unusable_field_problem(md: ModelDeployment, settings: Settings) -> str | None:
-    """Return which window, metric or hook this operator cannot use, or must not ask."""
-    analysis, namespace = md.spec.rollout.analysis, md.metadata.namespace
-    return (
-        find_window_problem(md.spec.rollout.windows)
-        or metrics_problem(analysis.metrics, settings.prometheus, namespace)
-        or describe_trigger_problems(md.spec.scaling)
-        or hooks.describe_hook_problems(analysis.hooks, namespace, settings.hooks.allowed_hosts)
-        or None
+        input=facts.recognise_input(spec.inputs),
+        golden=facts.recognise_golden_set(spec.golden_sets),
     )
 
 

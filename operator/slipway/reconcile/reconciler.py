@@ -54,6 +54,7 @@ from slipway.reconcile.promotion_watcher import PromotionWatcher
 from slipway.reconcile.read_counters import RouterCounters
 from slipway.reconcile.read_memory import MemoryReader
 from slipway.reconcile.read_pairs import PairsReader
+from slipway.reconcile.read_spec import SpecReader
 from slipway.reconcile.refused_writes import RETRY_AFTER, RefusedWrites
 from slipway.reconcile.router_pods import ProxyRepair, ServingRouters
 from slipway.reconcile.scaled_objects import seconds_to_keda, with_keda
@@ -96,6 +97,7 @@ class Reconciler:
         self._runs_newest_agent = runs_newest_agent
         self._is_walled = is_walled
         self._guard = Guard()
+        self._specs = SpecReader(settings)
         self._hooks = ServiceHooks(ports.hooks, ports.cluster, settings.hooks.allowed_hosts)
         self._sources = MetricSources(
             ports.metrics,
@@ -441,7 +443,8 @@ class Reconciler:
     def _facts_of(self, key: Key, md: ModelDeployment, children: Children) -> Facts:
         namespace, now = md.metadata.namespace, self._now()
         proxies = self._serving_routers.find(children.router_pods, children.route, now)
-        facts = facts_of(md, children, self._settings, proxies=proxies)
+        spec = self._specs.read(md)
+        facts = facts_of(md, children, spec, self._settings, proxies=proxies)
         facts = replace(
             facts,
             router_problem=self._router_problem(namespace),

@@ -96,7 +96,7 @@ class RouterReconciler:
     def is_walled(self, namespace: str, model: str) -> bool:
         """Return whether the NetworkPolicies that a model's servers need are there."""
         standing = self._walls.get(namespace, Walls())
-        return standing.protect(model) or not self._walls_of(namespace).protect(model)
+        return standing.protect(model) or not self._wants_walls(namespace, model)
 
     async def reconcile(self, key: Key) -> float | None:
         """Make one namespace's router true; return the seconds until the next pass."""
@@ -170,6 +170,14 @@ class RouterReconciler:
         if self._walls.get(namespace) != walls:
             self._walls[namespace] = walls
             self._wake_all(namespace)
+
+    def _wants_walls(self, namespace: str, model: str) -> bool:
+        """Return what `_walls_of` says of one model, without a look at the others."""
+        servers = self._settings.model_network_policies.servers
+        if servers is not WalledServers.WITH_ACCESS:
+            return servers is WalledServers.ALL
+        found = self._cache.get(kinds.MODEL_DEPLOYMENT, namespace, model, ModelDeployment)
+        return found is not None and found.spec.traffic.says_who_may_call
 
     def _walls_of(self, namespace: str) -> Walls:
         """Return the walls that the namespace's ModelDeployments want."""
