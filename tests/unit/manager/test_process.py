@@ -10,20 +10,18 @@ from slipway.api import kinds
 from slipway.engine import log_context
 from slipway.manager.health_server import Check, HealthServer
 from slipway.manager.logs import JsonFormatter
-from slipway.manager.watch import EndlessBackoff, WatchListener, kopf_settings
-
-DEAF = WatchListener(lambda *_: None, lambda *_: None, lambda: None)
+from slipway.manager.watch import EndlessBackoff, kopf_settings
 
 
 def test_kopf_writes_nothing_and_scans_nothing() -> None:
-    settings = kopf_settings(DEAF)
+    settings = kopf_settings()
     assert settings.posting.enabled is False
     assert settings.scanning.disabled is True
     assert settings.peering.standalone is True
 
 
 def test_all_kinds_but_our_own_are_watched_by_our_label() -> None:
-    selectors = {selector.any_name for selector in kopf_settings(DEAF).watching.label_selectors}
+    selectors = {selector.any_name for selector in kopf_settings().watching.label_selectors}
     ours = {kinds.MODEL_DEPLOYMENT.plural, kinds.MODEL_ROUTE.plural}
     assert selectors == {kind.plural for kind in kinds.WATCHED} - ours
 

@@ -106,8 +106,6 @@ class Watching(threading.Thread):
         super().__init__(daemon=True)
         self.beats: Counter[str] = Counter()
         self.heard: list[tuple[str, str]] = []
-        self.busiest = 0
-        """The most tasks that there were when something was seen."""
         self._url = url
         self._namespaces = namespaces
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -125,7 +123,6 @@ class Watching(threading.Thread):
 
     def _hear(self, what: str, manifest: dict[str, Any]) -> None:
         self.heard.append((what, manifest["metadata"]["name"]))
-        self.busiest = max(self.busiest, len(asyncio.all_tasks()))
 
     async def _watch(self) -> None:
         self._loop, self._asked = asyncio.get_running_loop(), asyncio.Event()
@@ -213,15 +210,3 @@ async def test_what_is_listed_and_what_changes_is_passed_on_in_its_order(
         *(("listed", ""), ("seen Pod", "one"), ("listed", ""), ("seen Pod", "two")),
         *(("seen Pod", "three"), ("gone Pod", "one"), ("seen Pod", "one"), ("seen Pod", "two")),
     ]
-
-
-async def test_an_object_costs_no_task(server: EventServer) -> None:
-    server.listed[kinds.POD.plural] = [f"pod-{number}" for number in range(500)]
-    watching = Watching(server.url, "vision")
-    watching.start()
-    try:
-        await until(lambda: ("seen Pod", "pod-499") in watching.heard, 30)
-    finally:
-        await asyncio.to_thread(watching.end)
-
-    assert watching.busiest < 100
