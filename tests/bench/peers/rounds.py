@@ -114,4 +114,7 @@ class Course:
             return await measure()
         async with side.serves(self.people):
             await until_served(self.people, {f"{prefix}-{n}" for n in range(self.size.one_by_one)})
-            return await measure()
+            await asyncio.to_thread(wait_until_idle, self.server)
+            changes = await measure()
+            await asyncio.to_thread(wait_until_idle, self.server)  # the new versions serve as well
+            return changes
