@@ -18,6 +18,9 @@ LATE_SECONDS = 15.0
 """Without a write, while something is still missing."""
 MOST_SECONDS = 300.0
 MADE = frozenset({"create", "patch"})
+UNHEARD = 504
+"""Nobody waited for the answer, where the machine is busy. The object was made, unless it is made
+again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +125,13 @@ def _find_made(
 ) -> dict[tuple[str, str, str], datetime]:
     """Return when each child was made, by resource, namespace and name."""
     made: dict[tuple[str, str, str], datetime] = {}
-    for write in writes:
-        if write.resource in children and write.code in (200, 201) and write.verb in MADE:
-            place = (write.resource, write.namespace, write.name)
-            made.setdefault(place, write.ended)
-    return made
+    unheard: dict[tuple[str, str, str], datetime] = {}
+    for number, write in enumerate(writes):
+        # a create whose answer nobody heard has no name in the record
+        place = (write.resource, write.namespace, write.name or f"create {number}")
+        if write.resource in children and write.verb in MADE:
+            if write.code in (200, 201):
+                made.setdefault(place, write.ended)
+            elif write.code == UNHEARD:
+                unheard[place] = write.ended
+    return unheard | made
