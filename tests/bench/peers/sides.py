@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -68,11 +68,11 @@ async def _run_argo(server: ApiServer, people: People, place: Path) -> AsyncIter
     running = argo_rollouts.run_controller(
         server.kubeconfig, place / "argo-rollouts.log", namespace=namespace
     )
-    pid = await asyncio.to_thread(running.__enter__)
+    stack = ExitStack()
     try:
-        yield pid
+        yield await asyncio.to_thread(stack.enter_context, running)
     finally:
-        await asyncio.to_thread(running.__exit__, None, None, None)
+        await asyncio.to_thread(stack.close)
 
 
 @asynccontextmanager
