@@ -22,6 +22,7 @@ from tests.e2e.deployed import Deployed, Follow
 from tests.e2e.figures import Figures
 from tests.e2e.objects import NAMESPACE, Model, stages
 from tests.e2e.operators import VALUES, Operators
+from tests.e2e.places import Scarcity
 from tests.e2e.quiet import Quiet
 from tests.install import release
 from tests.kubectl import Kubectl, restricted_namespace
@@ -159,6 +160,18 @@ def start_load(kubectl: Kubectl, figures: Figures, samples: Samples) -> StartLoa
         return clients.running(kubectl, figures, plan, samples.load)
 
     return start
+
+
+@pytest.fixture(scope="package")
+def scarcity(
+    kubectl: Kubectl,
+    follow: Follow,
+    start_load: StartLoad,
+    figures: Figures,
+    found_audit: AuditLog | None,
+) -> Scarcity:
+    """What tests of scarce accelerators have at hand."""
+    return Scarcity(kubectl, follow, start_load, figures, found_audit)
 
 
 @pytest.fixture(scope="package")

@@ -198,6 +198,12 @@ class Deployed:
         assert stable is not None
         return stable.revision
 
+    def events(self) -> dict[str, str]:
+        """Return the newest message of each reason that was told of it."""
+        words = ("get", "events", "-n", self.namespace, "-o", "json", "--field-selector")
+        said = self._kubectl.run(*words, f"involvedObject.name={self.name}")
+        return {event["reason"]: event["message"] for event in json.loads(said)["items"]}
+
     def route(self) -> Manifest:
         """Return the ModelRoute as it is now."""
         return self._kubectl.get(self.namespace, "modelroute", self.name) or {}

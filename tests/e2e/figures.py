@@ -33,6 +33,8 @@ class Figures:
     """By load: what it saw of those that failed."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Other times, by what was waited for."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """Figures that belong together, in words, by what they are of."""
     lost_to_crashes: int = 0
     """Requests that a crashed candidate took along before the proxies had failed over."""
     _starting: dict[str, float | None] = field(default_factory=dict)
@@ -71,6 +73,7 @@ class Figures:
         self.clients |= other.clients
         self.failures |= other.failures
         self.seconds |= other.seconds
+        self.notes |= other.notes
         self.lost_to_crashes += other.lost_to_crashes
 
     def to_json(self) -> str:
@@ -109,6 +112,7 @@ class Figures:
                 said.append(f"  {self.failures.get(name, '')}")
         said.append(f"lost with a crashed candidate until the fail-over: {self.lost_to_crashes}")
         said += [f"{what}: {seconds:.1f} s" for what, seconds in self.seconds.items()]
+        said += [f"{what}: {words}" for what, words in self.notes.items()]
         return said
 
     def _describe_start(self, back: str) -> str:

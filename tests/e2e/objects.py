@@ -74,6 +74,8 @@ class Model:
     """More of spec.traffic."""
     rollout: Mapping[str, Any] = field(default_factory=dict)
     """More of spec.rollout."""
+    rollback: Mapping[str, Any] = field(default_factory=dict)
+    """spec.rollback."""
     analysis: Mapping[str, Any] = field(default_factory=dict)
     """More of spec.rollout.analysis, over what is said here."""
 
@@ -89,6 +91,7 @@ class Model:
                 "server": {"drainSeconds": 5, "resources": SMALL, **self.server},
                 "traffic": {"candidateHeader": CANDIDATE_HEADER, **self.traffic},
                 "scaling": self.scaling or {},
+                "rollback": dict(self.rollback),
                 "rollout": {
                     **({} if self.steps is None else {"steps": list(self.steps)}),
                     "bakeSeconds": self.bake_seconds,

@@ -1,23 +1,37 @@
-"""Accelerators that the test puts on the node, and what is ready on them at every moment."""
+"""Accelerators that the test puts on the node, who takes them, and what is ready on them."""
 
 import json
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any
 
+from slipway.api.conditions import ConditionType
+from slipway.api.modeldeployment import ModelDeploymentStatus
 from slipway.api.names import LABEL_OWNER
 
-from tests.e2e.objects import SMALL
-from tests.kubectl import Kubectl, Manifest, until
+from tests.e2e.audit import AuditLog
+from tests.e2e.clients import Client, Plan, StartLoad
+from tests.e2e.deployed import Deployed, Follow, end_of
+from tests.e2e.figures import Figures
+from tests.e2e.objects import NAMESPACE, SMALL, Model
+from tests.e2e.promises import kept
+from tests.install import release
+from tests.kubectl import POD_SECURITY, RESTRICTED, Kubectl, Manifest, until
+from tests.load.record import Totals
 
 RESOURCE = "example.com/gpu"
 POINTER = "example.com~1gpu"
 ACCELERATED: Manifest = {"resources": {**SMALL, "limits": {RESOURCE: "1"}}}
 """spec.server of a model whose replicas take one each."""
 NO_SUCH_PATH = 30.0
+ROLLOUT_SECONDS = 300.0
+URGENT = "slipway-e2e-urgent"
+"""A PriorityClass, and the pod that has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +70,17 @@ class Accelerators:
         finally:
             self.kubectl.run("uncordon", self.node)
 
+    @contextmanager
+    def pre_empted(self) -> Iterator[None]:
+        """Let a pod of a higher priority have one of them while the body runs."""
+        self.kubectl.apply(*render_urgent(release.images().operator))
+        try:
+            self.kubectl.wait(NAMESPACE, f"pod/{URGENT}", "condition=Ready", NO_SUCH_PATH)
+            yield
+        finally:
+            words = ("delete", "pod", URGENT, "-n", NAMESPACE, "--ignore-not-found")
+            self.kubectl.run(*words)
+
 
 @dataclass(slots=True)
 class ReadyHistory:
@@ -64,6 +89,9 @@ class ReadyHistory:
     kubectl: Kubectl
     namespace: str
     name: str
+    kind: str = "deployments"
+    label: str = LABEL_OWNER
+    """Of the objects that have the replicas; its value is the name."""
     totals: list[tuple[float, int]] = field(default_factory=list)
     """Unix time, and ready replicas from then on."""
     asked: list[int] = field(default_factory=list)
@@ -78,10 +106,12 @@ class ReadyHistory:
     def recorded(self) -> Iterator["ReadyHistory"]:
         """Follow the Deployments while the body runs."""
         path = '{.metadata.name}{" "}{.spec.replicas}{" "}{.status.readyReplicas}{"\\n"}'
-        words = ("get", "deployments", "-n", self.namespace, "-l", f"{LABEL_OWNER}={self.name}")
+        words = ("get", self.kind, "-n", self.namespace, "-l", f"{self.label}={self.name}")
         command = self.kubectl.command(*words, "--watch", "-o", f"jsonpath={path}")
-        known = self.kubectl.items(self.namespace, "deployments", f"{LABEL_OWNER}={self.name}")
-        ready = {it["metadata"]["name"]: it["status"].get("readyReplicas", 0) for it in known}
+        known = self.kubectl.items(self.namespace, self.kind, f"{self.label}={self.name}")
+        ready = {
+            it["metadata"]["name"]: it.get("status", {}).get("readyReplicas", 0) for it in known
+        }
         asked = {it["metadata"]["name"]: it["spec"]["replicas"] for it in known}
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as stream:
             follower = threading.Thread(target=self._follow, args=(stream, asked, ready))
@@ -101,3 +131,120 @@ class ReadyHistory:
             ready[name] = int(numbers[1]) if len(numbers) > 1 else 0
             self.totals.append((time.time(), sum(ready.values())))
             self.asked.append(sum(asked.values()))
+
+
+def scarce_model(name: str, version: str, replicas: int, **more: Any) -> Model:
+    """Return a version of a model whose replicas take an accelerator each.
+
+    More of its spec.rollout is `rollout`; without it replicas are swapped where there is no room.
+    """
+    rollout = {"capacity": "Auto", "allowGap": "Accepted", **more.pop("rollout", {})}
+    return Model(
+        name=name,
+        version=version,
+        file=f"digits-{version[:1]}.onnx",
+        scaling={"minReplicas": replicas},
+        rollout=rollout,
+        **{"server": ACCELERATED, **more},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Scarcity:
+    """What a test of scarce accelerators has at hand."""
+
+    kubectl: Kubectl
+    follow: Follow
+    start_load: StartLoad
+    figures: Figures
+    audit: AuditLog | None
+
+    @property
+    def accelerators(self) -> Accelerators:
+        """Those of the node."""
+        return Accelerators(self.kubectl)
+
+    @contextmanager
+    def serving(self, model: Model) -> Iterator[Deployed]:
+        """Serve a model on all accelerators that there are, and keep its promises meanwhile."""
+        replicas = (model.scaling or {})["minReplicas"]
+        self.accelerators.provide(replicas)
+        deployed = self.follow(model.name)
+        try:
+            deployed.apply(model)
+            arrives(deployed, model.version)
+            with kept(self.kubectl, deployed, self.audit):
+                yield deployed
+        finally:
+            words = ("delete", "modeldeployment", model.name, "-n", NAMESPACE, "--ignore-not-found")
+            self.kubectl.run(*words)
+            self.wait_for_places(f"{LABEL_OWNER}={model.name}")
+
+    def wait_for_places(self, selector: str) -> None:
+        """Wait until nothing is left of pods that are told to go."""
+        look = self.kubectl.items
+        until(lambda: not look(NAMESPACE, "pods", selector), "free places", ROLLOUT_SECONDS)
+
+    @contextmanager
+    def asking(self, *plans: Plan) -> Iterator[list[Client]]:
+        """Ask for answers at a steady rate while the body runs; none may be lost."""
+        with ExitStack() as stack:
+            clients = [stack.enter_context(self.start_load(plan)) for plan in plans]
+            for client in clients:
+                stack.enter_context(client.loses_nothing())
+            yield clients
+
+
+def arrives(deployed: Deployed, version: str, seconds: float = ROLLOUT_SECONDS) -> float:
+    """Wait until a version serves and nothing is under way; return the seconds that it took."""
+    began = time.monotonic()
+
+    def is_there(status: ModelDeploymentStatus) -> bool:
+        serves = status.stable is not None and status.stable.version == version
+        return serves and end_of(status, version) is not None
+
+    deployed.wait_for(is_there, f"version {version} in service", seconds)
+    return time.monotonic() - began
+
+
+def message_of(status: ModelDeploymentStatus, kind: ConditionType) -> str:
+    """Return what a condition says; empty without it."""
+    return next((it.message for it in status.conditions if it.type == kind), "")
+
+
+def total_of(clients: Sequence[Client]) -> Totals:
+    """Return what all of them counted."""
+    return reduce(Totals.plus, (client.load.total for client in clients))
+
+
+def render_urgent(image: str) -> list[Manifest]:
+    """Return a PriorityClass above that of every model, and a pod of it that takes a place."""
+    container = {
+        "name": "urgent",
+        "image": image,
+        "command": ["python", "-c", "import signal; signal.sigwait([signal.SIGTERM])"],
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {RESOURCE: "1"}},
+        "securityContext": RESTRICTED,
+    }
+
+    return [
+        {
+            "apiVersion": "scheduling.k8s.io/v1",
+            "kind": "PriorityClass",
+            "metadata": {"name": URGENT},
+            "value": 1_000_000,
+            "description": "Of a test: takes places from models.",
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": URGENT, "namespace": NAMESPACE},
+            "spec": {
+                "priorityClassName": URGENT,
+                "automountServiceAccountToken": False,
+                "terminationGracePeriodSeconds": 2,
+                "securityContext": POD_SECURITY,
+                "containers": [container],
+            },
+        },
+    ]

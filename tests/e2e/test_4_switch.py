@@ -3,7 +3,6 @@
 The three rollouts run side by side, each with a load of its own.
 """
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -142,7 +141,7 @@ def test_a_version_that_fails_after_the_switch_is_taken_back_whole(switches: Swi
 
 
 def test_one_version_stops_before_the_other_starts_and_the_gap_is_told(
-    switches: Switches, kubectl: Kubectl, figures: Figures
+    switches: Switches, figures: Figures
 ) -> None:
     deployed, client = switches.of(ALONE)
     ended = deployed.wait_for_end("2")
@@ -156,7 +155,7 @@ def test_one_version_stops_before_the_other_starts_and_the_gap_is_told(
     in_gap = [status for status in deployed.seen if gap(status).gap_started_at]
     assert ConditionStatus.FALSE in {available(status) for status in in_gap}
     began, seconds = to_unix(gap(in_gap[0]).gap_started_at), gap(deployed.status).gap_seconds
-    told = events(kubectl, deployed)
+    told = deployed.events()
     assert told["Recreating"].startswith("nobody is answered from now on: version 1 stops")
     assert told["GapEnded"].endswith(f"answers after a gap of {seconds:.1f} s")
     figures.seconds["the gap of Recreate, by its status"] = seconds
@@ -192,13 +191,6 @@ def gap(status: ModelDeploymentStatus) -> Recreate:
 def available(status: ModelDeploymentStatus) -> ConditionStatus:
     """Return whether a status says that requests are answered."""
     return next(c.status for c in status.conditions if c.type == ConditionType.AVAILABLE)
-
-
-def events(kubectl: Kubectl, deployed: Deployed) -> dict[str, str]:
-    """Return the newest message of each reason that was told of a ModelDeployment."""
-    words = ("get", "events", "-n", deployed.namespace, "-o", "json", "--field-selector")
-    said = kubectl.run(*words, f"involvedObject.name={deployed.name}")
-    return {event["reason"]: event["message"] for event in json.loads(said)["items"]}
 
 
 def to_unix(time: str | None) -> float:
