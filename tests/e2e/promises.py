@@ -24,7 +24,16 @@ from slipway.api.names import COMPONENT_SERVER, LABEL_COMPONENT, LABEL_REVISION
 from tests.e2e.audit import AuditLog
 from tests.e2e.deployed import Deployed
 from tests.e2e.quiet import settle
-from tests.e2e.recorded import DEPLOYMENT, MODEL, POD, ROUTE, Change, Recorded, recording
+from tests.e2e.recorded import (
+    DEPLOYMENT,
+    MODEL,
+    POD,
+    ROUTE,
+    Change,
+    Recorded,
+    recording,
+    write_changes,
+)
 from tests.kubectl import Kubectl
 
 SEEN_SECONDS = 5.0
@@ -201,9 +210,10 @@ class Moment:
 
     def _has_room(self, revision: str, wanted: int) -> Iterator[str]:
         """I2: a replica is asked for when nobody holds its place any more."""
-        capacity = self._capacity
-        if capacity is None:
-            return
+        capacity, status = self._capacity, self.status
+        known = {it.revision for it in (status.stable, status.candidate) if it is not None}
+        if capacity is None or revision not in known:
+            return  # a next rollout begins, and asks the scheduler first
         others = [
             pod
             for pod in self.pods.values()
@@ -306,4 +316,5 @@ def kept(kubectl: Kubectl, deployed: Deployed, audit: AuditLog | None) -> Iterat
         changes = recorded.changes()
     assert {change.kind for change in changes} == {MODEL, ROUTE, DEPLOYMENT, POD}
     broken = find_broken(changes)
-    assert not broken, f"{len(broken)} in {len(changes)} writes: {broken[:9]}"
+    file = write_changes(changes, deployed.name)
+    assert not broken, f"{len(broken)} in the {len(changes)} writes of {file}: {broken[:9]}"

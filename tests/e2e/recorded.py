@@ -9,15 +9,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
+from pathlib import Path
 
 from slipway.api.base import Manifest
 from slipway.api.names import COMPONENT_SERVER, LABEL_COMPONENT, LABEL_OWNER
 
 from tests.cluster.progress import say
 from tests.demo.watch import LineWatch
-from tests.kubectl import Kubectl
+from tests.kubectl import CLONE, Kubectl
 
 LINE = 'jsonpath={.type} {.object}{"\\n"}'
 MODEL, ROUTE, DEPLOYMENT, POD = "modeldeployments", "modelroutes", "deployments", "pods"
@@ -67,6 +68,14 @@ class Recorded:
         with self._lock:
             found = list(self._changes.values())
         return sorted(found, key=lambda change: change.number)
+
+
+def write_changes(changes: list[Change], name: str) -> Path:
+    """Write a history for people, one change a line, and return where it lies."""
+    file = CLONE / f".e2e/history-{name}.jsonl"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(f"{json.dumps(asdict(change))}\n" for change in changes))
+    return file
 
 
 @contextmanager
