@@ -186,10 +186,15 @@ class Scarcity:
         until(lambda: not look(NAMESPACE, "pods", selector), "free places", ROLLOUT_SECONDS)
 
     @contextmanager
+    def watched_by(self, *plans: Plan) -> Iterator[list[Client]]:
+        """Ask for answers at a steady rate while the body runs."""
+        with ExitStack() as stack:
+            yield [stack.enter_context(self.start_load(plan)) for plan in plans]
+
+    @contextmanager
     def asking(self, *plans: Plan) -> Iterator[list[Client]]:
         """Ask for answers at a steady rate while the body runs; none may be lost."""
-        with ExitStack() as stack:
-            clients = [stack.enter_context(self.start_load(plan)) for plan in plans]
+        with self.watched_by(*plans) as clients, ExitStack() as stack:
             for client in clients:
                 stack.enter_context(client.loses_nothing())
             yield clients
