@@ -113,6 +113,7 @@ class ReadyHistory:
             it["metadata"]["name"]: it.get("status", {}).get("readyReplicas", 0) for it in known
         }
         asked = {it["metadata"]["name"]: it["spec"]["replicas"] for it in known}
+
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as stream:
             follower = threading.Thread(target=self._follow, args=(stream, asked, ready))
             follower.start()

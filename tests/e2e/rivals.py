@@ -51,9 +51,11 @@ class Rival:
         if not self.waits_for_clients:
             for container in made["spec"]["containers"]:
                 container.pop("lifecycle", None)
+
         is_argo = self.kind == ROLLOUT
         rolling = {"type": "RollingUpdate", "rollingUpdate": self.limits}
         canary = {"canary": {"steps": STEPS, **self.limits}}
+
         return {
             "apiVersion": "argoproj.io/v1alpha1" if is_argo else "apps/v1",
             "kind": "Rollout" if is_argo else "Deployment",

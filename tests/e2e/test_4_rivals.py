@@ -48,6 +48,7 @@ def templates(scarcity: Scarcity) -> Iterator[dict[str, Manifest]]:
             deployed.wait_for(lambda status: status.candidate is not None, "a candidate")
             deployed.act("promote")
         arrives(deployed, version)
+
         for made in kubectl.items(NAMESPACE, "deployments", f"{LABEL_OWNER}={MODEL}"):
             if made["spec"]["template"]["metadata"]["labels"][LABEL_VERSION] == version:
                 found[version] = template_of(made)

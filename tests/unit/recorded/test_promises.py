@@ -114,12 +114,14 @@ def test_a_swap_that_moves_one_replica_at_a_time_breaks_nothing() -> None:
     story.scale(NEW, 2)
     story.pods(NEW, 2)
     story.route(50)
+
     story.scale(OLD, 1)
     story.pods(OLD, 1)
     story.scale(NEW, 3)
     story.pods(NEW, 3)
     story.route(100)
     story.status(NEW, None, history=[ended(OLD), ended(NEW)])
+
     story.scale(OLD, 0)
     story.pods(OLD, 0)
     story.scale(NEW, 4)
@@ -202,7 +204,8 @@ def promote_unjudged() -> Story:
 
 def give_to_the_rejected() -> Story:
     story = swapped_once()
-    rejected = [{"revision": NEW, "version": NEW, "outcome": "RolledBack", "at": AT}]
+    rejected = [{"revision": NEW, "version": NEW, "outcome": "RolledBack"}]
+    rejected[0] |= {"reason": "errors", "at": AT}
     story.status(OLD, None, history=[ended(OLD)], rejected=rejected)
     story.route(33)
     return story
