@@ -70,12 +70,20 @@ class Shared:
         return {stable: kept - 1 if goes else kept, candidate: has}
 
     def give_back(self) -> dict[str, int]:
-        """Return the replicas in a roll back; a candidate without traffic is taken away later."""
+        """Return the replicas in a roll back; a candidate without traffic is taken away later.
+
+        Those of the candidate that answer nobody go first, and are not waited for: somebody took
+        their place, or they never became ready.
+        """
         facts, stable, candidate = self.facts, self.stable, self.candidate
-        has, is_used = _present(facts, candidate), facts.highest_weight_running(candidate) > 0
+        has, weight = _present(facts, candidate), facts.highest_weight_running(candidate)
         places = standing_places(facts, self.capacity, stable)
-        if is_used and has > 1 and self._may_leave(candidate, stable, places):
+        needed = max(1, facts.ready(candidate), carriers_of(weight, places))
+        if weight and has > needed:
+            has = needed
+        elif weight and has > 1 and self._may_leave(candidate, stable, places):
             has -= 1
+
         room = self.left - count_pods(facts, candidate)
         return {stable: _grow(facts, stable, self.capacity.replicas, room), candidate: has}
 

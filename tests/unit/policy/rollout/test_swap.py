@@ -268,6 +268,45 @@ def test_a_place_that_somebody_takes_stops_the_swap_until_it_is_back() -> None:
     assert world.serving() == "2"
 
 
+def half_way(world: CrowdedWorld) -> str:
+    """Let version 2 have half of four places and of the traffic; return its revision."""
+    world.ask_for("2", rollout={"bakeSeconds": 600})
+    while (world.weights or {}).get(named(world, "2"), 0) < 50:
+        world.advance()
+        world.reconcile()
+    return named(world, "2")
+
+
+def test_a_roll_back_does_not_wait_for_a_place_of_the_candidate_that_somebody_took() -> None:
+    world = crowded(4)
+    candidate = world.workloads[half_way(world)]
+    candidate.placed, candidate.ready = 1, 1
+    world.taken = 1
+    world.act("abort")
+    world.settle(300)
+
+    assert world.serving() == "1", world.log[-9:]
+    assert replicas_of(world) == {"1": 4}
+    assert sum(state.ready for state in world.workloads.values()) == 3
+
+    world.taken = 0
+    world.settle(300)
+    assert sum(state.ready for state in world.workloads.values()) == 4
+
+
+def test_a_roll_back_does_not_wait_for_a_replica_of_the_candidate_that_never_is_ready() -> None:
+    world = crowded(4)
+    candidate = world.workloads[half_way(world)]
+    candidate.ready = 1
+    world.faults["2"] = "never-ready"
+    world.act("abort")
+    world.settle(300)
+
+    assert world.serving() == "1", world.log[-9:]
+    assert replicas_of(world) == {"1": 4}
+    assert sum(state.ready for state in world.workloads.values()) == 4
+
+
 def test_a_place_that_nobody_can_take_is_given_back() -> None:
     world = crowded(2)
     world.ask_for("2")
