@@ -290,7 +290,7 @@ drains: $(SETUP) ## What is in flight while router pods roll, Envoy is upgraded,
 	@$(BIN)/python -m pytest tests/e2e -m drains -v -s $(PYTEST_ARGS)
 
 .PHONY: capacity
-capacity: $(SETUP) ## Rollouts where no second place is free: accelerators, a quota, a node that goes away (after make cluster images install)
+capacity: $(SETUP) ## Rollouts where no second place is free, beside a plain Deployment and Argo Rollouts (after make cluster images install; built once, with Go; 40 minutes)
 	$(call step,capacity: swaps on the real scheduler)
 	@$(BIN)/python -m pytest tests/e2e -m capacity -v -s $(PYTEST_ARGS)
 

@@ -213,6 +213,12 @@ def arrives(deployed: Deployed, version: str, seconds: float = ROLLOUT_SECONDS) 
     return time.monotonic() - began
 
 
+def has_all_again(history: ReadyHistory, replicas: int) -> None:
+    """Wait until every replica is ready, and no more are asked for."""
+    until(lambda: history.totals[-1][1] == replicas, "all replicas", ROLLOUT_SECONDS)
+    until(lambda: history.asked[-1] == replicas, "all of one version", ROLLOUT_SECONDS)
+
+
 def message_of(status: ModelDeploymentStatus, kind: ConditionType) -> str:
     """Return what a condition says; empty without it."""
     return next((it.message for it in status.conditions if it.type == kind), "")

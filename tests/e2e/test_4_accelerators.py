@@ -15,15 +15,15 @@ from tests.e2e.deployed import Deployed, highest_weight
 from tests.e2e.objects import NAMESPACE
 from tests.e2e.places import (
     ACCELERATED,
-    ROLLOUT_SECONDS,
+    RESOURCE,
     ReadyHistory,
     Scarcity,
     arrives,
+    has_all_again,
     message_of,
     scarce_model,
     total_of,
 )
-from tests.kubectl import until
 from tests.load.plan import Wire
 
 pytestmark = [pytest.mark.e2e, pytest.mark.capacity]
@@ -36,6 +36,7 @@ RATES = {Wire.HTTP: 80.0, Wire.GRPC: 40.0}
 START_SECONDS = 300
 """startSeconds of an only replica: no gap may be longer."""
 ANNOUNCED = "swapping the only replica: nothing answers until the new one is ready"
+SHORTAGE = f"replicas find no room: 0/1 nodes are available: 1 Insufficient {RESOURCE}"
 CLOCKS = 2.0
 """Seconds between what a status says and what a client's record says of the same moment."""
 
@@ -54,8 +55,8 @@ def test_as_many_accelerators_as_replicas_carry_version_after_version(
         scarcity.asking(*plans) as clients,
         history.recorded(),
     ):
-        seconds = turn(deployed, replicas, clients)
-        until(lambda: history.totals[-1][1] == replicas, "all replicas", ROLLOUT_SECONDS)
+        seconds = turn(scarcity, deployed, replicas, clients)
+        has_all_again(history, replicas)
 
     total = total_of(clients)
     scarcity.figures.notes[f"Slipway, {replicas} accelerators for {replicas} replicas"] = (
@@ -67,7 +68,9 @@ def test_as_many_accelerators_as_replicas_carry_version_after_version(
     assert total.sent >= REQUESTS
 
 
-def turn(deployed: Deployed, replicas: int, clients: list[Client]) -> list[float]:
+def turn(
+    scarcity: Scarcity, deployed: Deployed, replicas: int, clients: list[Client]
+) -> list[float]:
     """Roll 2 and 1 out in turn until enough is answered; return the seconds that each took.
 
     The first way back is the fast lane of `git revert`; afterwards each way is judged.
@@ -78,6 +81,9 @@ def turn(deployed: Deployed, replicas: int, clients: list[Client]) -> list[float
         version = "21"[number % 2]
         rollback = {"fastLaneRevisions": 0} if number > 1 else {}
         deployed.apply(scarce_model(deployed.name, version, replicas, rollback=rollback))
+        if not taken:
+            what = f"candidate to word of what it lacks, {replicas} replicas"
+            scarcity.figures.seconds[what] = hear(deployed)
         taken.append(arrives(deployed, version))
         assert {found.floor for found in capacities(deployed)} == {replicas - 1}
         assert number == 1 or highest_weight(deployed.seen, version) >= 50
@@ -87,6 +93,17 @@ def turn(deployed: Deployed, replicas: int, clients: list[Client]) -> list[float
         if version == "1" and (is_enough or is_late):
             break
     return taken
+
+
+def hear(deployed: Deployed) -> float:
+    """Return the seconds from the candidate to the word of what it finds no room for."""
+    deployed.wait_for(lambda status: status.candidate is not None, "a candidate")
+    began = time.monotonic()
+    deployed.wait_for(
+        lambda status: SHORTAGE in message_of(status, ConditionType.CAPACITY_READY),
+        "word of what is missing",
+    )
+    return time.monotonic() - began
 
 
 def test_the_only_accelerator_leaves_a_gap_that_is_announced_bounded_and_measured(

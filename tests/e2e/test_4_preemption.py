@@ -16,6 +16,7 @@ from tests.e2e.places import (
     ReadyHistory,
     Scarcity,
     arrives,
+    has_all_again,
     message_of,
     scarce_model,
     total_of,
@@ -50,10 +51,11 @@ def asked(scarcity: Scarcity, what: str) -> Iterator[ReadyHistory]:
     )
 
 
-def has_again_all(history: ReadyHistory) -> None:
-    """Wait until every replica is ready, and no more are asked for."""
+def half_way(outranked: Deployed, version: str, history: ReadyHistory) -> None:
+    """Let a version have half of the places, and every replica be ready."""
+    outranked.apply(scarce_model(NAME, version, REPLICAS, steps=HELD))
+    outranked.wait_for_stage(Stage.PROGRESSING, 50)
     until(lambda: history.totals[-1][1] == REPLICAS, "all replicas", ROLLOUT_SECONDS)
-    until(lambda: history.asked[-1] == REPLICAS, "all of one version", ROLLOUT_SECONDS)
 
 
 def lacks_a_place(status: ModelDeploymentStatus) -> bool:
@@ -66,7 +68,7 @@ def test_at_rest_it_costs_a_replica_and_no_request(outranked: Deployed, scarcity
     with asked(scarcity, "takes an accelerator at rest") as history:
         with scarcity.accelerators.pre_empted():
             outranked.wait_for(lacks_a_place, "word of the place", 60)
-        has_again_all(history)
+        has_all_again(history, REPLICAS)
         outranked.wait_for(lambda status: not lacks_a_place(status), "the end of that word", 60)
     assert history.lowest == REPLICAS - 1
 
@@ -75,16 +77,14 @@ def test_in_mid_swap_no_replica_goes_before_the_place_is_back(
     outranked: Deployed, scarcity: Scarcity
 ) -> None:
     with asked(scarcity, "takes one in mid-swap") as history:
-        outranked.apply(scarce_model(NAME, "2", REPLICAS, steps=HELD))
-        outranked.wait_for_stage(Stage.PROGRESSING, 50)
-        until(lambda: history.totals[-1][1] == REPLICAS, "all replicas", ROLLOUT_SECONDS)
+        half_way(outranked, "2", history)
         with scarcity.accelerators.pre_empted():
             outranked.wait_for(lacks_a_place, "word of the place", 60)
             outranked.act("skip")
             outranked.stays(lambda it: not it.rollout or it.rollout.acked_weight <= 66, 15)
             assert history.totals[-1][1] == REPLICAS - 1
         arrives(outranked, "2")
-        has_again_all(history)
+        has_all_again(history, REPLICAS)
     assert history.lowest == REPLICAS - 1
 
 
@@ -93,9 +93,7 @@ def test_a_roll_back_gives_the_places_back_before_the_traffic(
 ) -> None:
     stable = outranked.stable_revision
     with asked(scarcity, "takes one in mid-swap, and the rollout is aborted") as history:
-        outranked.apply(scarce_model(NAME, "2-aborted", REPLICAS, steps=HELD))
-        outranked.wait_for_stage(Stage.PROGRESSING, 50)
-        until(lambda: history.totals[-1][1] == REPLICAS, "all replicas", ROLLOUT_SECONDS)
+        half_way(outranked, "2-aborted", history)
         with scarcity.accelerators.pre_empted():
             outranked.wait_for(lacks_a_place, "word of the place", 60)
             outranked.act("abort")
@@ -103,5 +101,5 @@ def test_a_roll_back_gives_the_places_back_before_the_traffic(
             assert ended.outcome is Outcome.ABORTED
             assert outranked.stable_revision == stable
             until(lambda: history.totals[-1][1] == REPLICAS - 1, "three ready", ROLLOUT_SECONDS)
-        has_again_all(history)
+        has_all_again(history, REPLICAS)
     assert history.lowest >= REPLICAS - 2, "one for who took it, one that changes hands"
