@@ -202,7 +202,9 @@ class Deployed:
         """Return the newest message of each reason that was told of it."""
         words = ("get", "events", "-n", self.namespace, "-o", "json", "--field-selector")
         said = self._kubectl.run(*words, f"involvedObject.name={self.name}")
-        return {event["reason"]: event["message"] for event in json.loads(said)["items"]}
+        told = json.loads(said)["items"]
+        told.sort(key=lambda event: int(event["metadata"]["resourceVersion"]))
+        return {event["reason"]: event["message"] for event in told}
 
     def route(self) -> Manifest:
         """Return the ModelRoute as it is now."""

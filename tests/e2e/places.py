@@ -12,7 +12,7 @@ from typing import Any
 
 from slipway.api.conditions import ConditionType
 from slipway.api.modeldeployment import ModelDeploymentStatus
-from slipway.api.names import LABEL_OWNER
+from slipway.api.names import CLIENT_GRPC_PORT, CLIENT_HTTP_PORT, LABEL_OWNER
 
 from tests.e2e.audit import AuditLog
 from tests.e2e.clients import Client, Plan, StartLoad
@@ -22,6 +22,7 @@ from tests.e2e.objects import NAMESPACE, SMALL, Model
 from tests.e2e.promises import kept
 from tests.install import release
 from tests.kubectl import POD_SECURITY, RESTRICTED, Kubectl, Manifest, until
+from tests.load.plan import GRPC_WIRES, Wire
 from tests.load.record import Totals
 
 RESOURCE = "example.com/gpu"
@@ -30,6 +31,8 @@ ACCELERATED: Manifest = {"resources": {**SMALL, "limits": {RESOURCE: "1"}}}
 """spec.server of a model whose replicas take one each."""
 NO_SUCH_PATH = 30.0
 ROLLOUT_SECONDS = 300.0
+RATES = {Wire.HTTP: 100.0, Wire.GRPC: 50.0}
+"""Requests per second on a model with several replicas."""
 URGENT = "slipway-e2e-urgent"
 """A PriorityClass, and the pod that has it."""
 
@@ -222,6 +225,20 @@ def has_all_again(history: ReadyHistory, replicas: int) -> None:
 def message_of(status: ModelDeploymentStatus, kind: ConditionType) -> str:
     """Return what a condition says; empty without it."""
     return next((it.message for it in status.conditions if it.type == kind), "")
+
+
+def plans_for(name: str, host: str) -> list[Plan]:
+    """Return the plans of clients that ask a model at a host, over both protocols."""
+    return [
+        Plan(
+            name,
+            wire=wire,
+            rate=rate,
+            suffix=f"-{wire.lower()}",
+            address=f"{host}:{CLIENT_GRPC_PORT if wire in GRPC_WIRES else CLIENT_HTTP_PORT}",
+        )
+        for wire, rate in RATES.items()
+    ]
 
 
 def total_of(clients: Sequence[Client]) -> Totals:

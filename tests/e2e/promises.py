@@ -198,7 +198,7 @@ class Moment:
             yield f"I10: {revision} is stable and goes from {before} to {wanted} in a Surge"
         if not wanted and weight:
             yield f"I3: {revision} loses its pods under {weight}%"
-        gone = min(before - wanted, self._ready_now(revision))
+        gone = max(0, self._ready_now(revision) - wanted)  # those that answer nobody go first
         if not weight or not gone:
             return
         if capacity is None:

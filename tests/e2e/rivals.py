@@ -45,6 +45,10 @@ class Rival:
     waits_for_clients: bool = True
     """Whether its pods end as Slipway's do, which wait for their clients; else at SIGTERM."""
 
+    def __str__(self) -> str:
+        """Return what it is, in words."""
+        return self.what
+
     def manifest(self, template: Manifest, replicas: int) -> Manifest:
         """Return the object that asks for a version's pods."""
         made = copy.deepcopy(template)

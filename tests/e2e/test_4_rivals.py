@@ -4,25 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from slipway.api.names import CLIENT_GRPC_PORT, CLIENT_HTTP_PORT, LABEL_OWNER, LABEL_VERSION
+from slipway.api.names import LABEL_OWNER, LABEL_VERSION
 
 from tests.cluster import go
 from tests.cluster.errors import ClusterError
-from tests.e2e.clients import Plan
 from tests.e2e.objects import NAMESPACE, Model
-from tests.e2e.places import ReadyHistory, Scarcity, arrives, total_of
+from tests.e2e.places import ReadyHistory, Scarcity, arrives, plans_for, total_of
 from tests.e2e.rivals import DEPLOYMENT, LABEL, NAME, ROLLOUT, Rival, standing, template_of
 from tests.kubectl import CLUSTER, Manifest
-from tests.load.plan import Wire
 from tests.peers import argo_rollouts
 
 pytestmark = [pytest.mark.e2e, pytest.mark.capacity]
 
 MODEL = "plain"
 """Triton's name of it, in all pods."""
-ADDRESSES = {Wire.HTTP: (CLIENT_HTTP_PORT, 80.0), Wire.GRPC: (CLIENT_GRPC_PORT, 40.0)}
-"""Ports, and requests per second: as many as Slipway gets."""
-
 IN_TURN = Rival("a Deployment without surge", DEPLOYMENT)
 IN_TURN_AT_ONCE = Rival(
     "a Deployment without surge, pods that end at SIGTERM", DEPLOYMENT, waits_for_clients=False
@@ -79,13 +74,9 @@ def measure(
     """Return the seconds of 1 -> 2 -> 1, None where it hung; print them with what was lost."""
     scarcity.accelerators.provide(replicas)
     history = ReadyHistory(scarcity.kubectl, NAMESPACE, NAME, kind=rival.kind, label=LABEL)
-    plans = [
-        Plan(MODEL, wire=wire, rate=rate, suffix=f"-{wire.lower()}", address=f"{NAME}:{port}")
-        for wire, (port, rate) in ADDRESSES.items()
-    ]
     with (
         standing(scarcity.kubectl, rival, templates, replicas) as stands,
-        scarcity.watched_by(*plans) as clients,
+        scarcity.watched_by(*plans_for(MODEL, NAME)) as clients,
         history.recorded(),
     ):
         seconds = tuple(stands.roll_out(version) for version in "21")
@@ -101,8 +92,11 @@ def measure(
     return seconds
 
 
-@pytest.mark.parametrize("replicas", [2, 4])
-@pytest.mark.parametrize("rival", [IN_TURN, IN_TURN_AT_ONCE], ids=lambda rival: rival.what)
+@pytest.mark.parametrize(
+    ("rival", "replicas"),
+    [(IN_TURN, 2), (IN_TURN_AT_ONCE, 2), (IN_TURN_AT_ONCE, 4)],
+    ids=str,
+)
 def test_a_deployment_replaces_one_pod_after_the_other(
     scarcity: Scarcity, templates: dict[str, Manifest], rival: Rival, replicas: int
 ) -> None:
@@ -118,8 +112,9 @@ def test_a_deployment_with_its_defaults_hangs(
 
 
 @pytest.mark.usefixtures("argo")
-@pytest.mark.parametrize("replicas", [2, 4])
-@pytest.mark.parametrize("rival", [ARGO, ARGO_AT_ONCE], ids=lambda rival: rival.what)
+@pytest.mark.parametrize(
+    ("rival", "replicas"), [(ARGO, 2), (ARGO_AT_ONCE, 2), (ARGO_AT_ONCE, 4)], ids=str
+)
 def test_argo_rollouts_replaces_pods_by_steps(
     scarcity: Scarcity, templates: dict[str, Manifest], rival: Rival, replicas: int
 ) -> None:
