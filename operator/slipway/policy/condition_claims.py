@@ -155,6 +155,8 @@ def _is_capacity_ready(decision: Decision, facts: Facts) -> tuple[bool, Why]:
         for name, number in wanted.items()
         if facts.ready(name) < number
     ]
+    if shared is not None and shared.gap_started_at is not None:
+        short.insert(0, f"nothing answers since {shared.gap_started_at}")
     if short:
         lacks = (find_shortage(facts, name) for name in live)
         shortage = "".join(f"; {text}" for text in lacks if text is not None)

@@ -177,10 +177,15 @@ def test_the_only_replica_is_not_swapped_unless_a_gap_is_accepted() -> None:
 def test_a_gap_is_announced_and_measured() -> None:
     world = crowded(1)
     world.ask_for("2")
-    told = []
+    told, said = [], set()
     for _ in range(120):
         world.advance()
         told += [event.message for event in world.reconcile().events]
+        said |= {it.message for it in world.md.status.conditions if it.type == "CapacityReady"}
+
+    in_gap = [text for text in said if text.startswith("nothing answers since 2")]
+    assert any(": 0 of 1 ready; " in text for text in in_gap), said
+    assert all(text.endswith("; at least 0 of 1 stay ready") for text in in_gap), said
 
     assert "swapping the only replica: nothing answers until the new one is ready" in told
     assert any(text.startswith("nothing answered for ") for text in told)
