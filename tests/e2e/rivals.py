@@ -88,7 +88,12 @@ class Standing:
         """Return the seconds until a version has all replicas; None: it says that it is stuck."""
         began = time.monotonic()
         self.kubectl.apply_server_side(self.rival.manifest(self.templates[version], self.replicas))
-        until(lambda: self._is_done() or self._is_stuck(), f"{self.rival.what}", ENOUGH_SECONDS)
+
+        def is_over() -> bool:
+            may_be_stuck = time.monotonic() - began >= STUCK_SECONDS  # or it was, one version ago
+            return self._is_done() or (may_be_stuck and self._is_stuck())
+
+        until(is_over, self.rival.what, ENOUGH_SECONDS)
         return time.monotonic() - began if self._is_done() else None
 
     def _is_done(self) -> bool:
