@@ -50,3 +50,14 @@ def test_a_way_back_to_a_version_that_serves_has_one_time_only() -> None:
 
 def test_a_way_back_that_is_not_over_has_no_time_yet() -> None:
     assert figures_of((0.1, status(Stage.ROLLING_BACK))).decision_to_zero_seconds == {}
+
+
+def test_what_several_workers_measured_is_printed_together() -> None:
+    ours, others = Figures(), Figures()
+    ours.notes["two accelerators"] = "50,000 requests, 0 lost"
+    others.notes["four accelerators"] = "60,000 requests, 0 lost"
+    ours.add(Figures.from_json(others.to_json()))
+    assert ours.lines()[-2:] == [
+        "two accelerators: 50,000 requests, 0 lost",
+        "four accelerators: 60,000 requests, 0 lost",
+    ]
