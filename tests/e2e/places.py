@@ -31,8 +31,9 @@ ACCELERATED: Manifest = {"resources": {**SMALL, "limits": {RESOURCE: "1"}}}
 """spec.server of a model whose replicas take one each."""
 NO_SUCH_PATH = 30.0
 ROLLOUT_SECONDS = 300.0
-RATES = {Wire.HTTP: 100.0, Wire.GRPC: 50.0}
-"""Requests per second on a model with several replicas."""
+RATES = {Wire.HTTP: 25.0, Wire.GRPC: 12.5}
+"""Requests per second for each replica: the others carry those of one that is swapped, and Triton's
+queue (256) those of two or three seconds in which the machine has no time for the only other one."""
 URGENT = "slipway-e2e-urgent"
 """A PriorityClass, and the pod that has it."""
 
@@ -227,13 +228,13 @@ def message_of(status: ModelDeploymentStatus, kind: ConditionType) -> str:
     return next((it.message for it in status.conditions if it.type == kind), "")
 
 
-def plans_for(name: str, host: str) -> list[Plan]:
+def plans_for(name: str, host: str, replicas: int) -> list[Plan]:
     """Return the plans of clients that ask a model at a host, over both protocols."""
     return [
         Plan(
             name,
             wire=wire,
-            rate=rate,
+            rate=rate * replicas,
             suffix=f"-{wire.lower()}",
             address=f"{host}:{CLIENT_GRPC_PORT if wire in GRPC_WIRES else CLIENT_HTTP_PORT}",
         )

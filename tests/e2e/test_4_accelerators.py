@@ -49,7 +49,7 @@ def test_as_many_accelerators_as_replicas_carry_version_after_version(
     history = ReadyHistory(scarcity.kubectl, NAMESPACE, name)
     with (
         scarcity.serving(scarce_model(name, "1", replicas)) as deployed,
-        scarcity.asking(*plans_for(name, name)) as clients,
+        scarcity.asking(*plans_for(name, name, replicas)) as clients,
         history.recorded(),
     ):
         seconds = turn(scarcity, deployed, replicas, clients)

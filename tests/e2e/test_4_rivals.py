@@ -76,7 +76,7 @@ def measure(
     history = ReadyHistory(scarcity.kubectl, NAMESPACE, NAME, kind=rival.kind, label=LABEL)
     with (
         standing(scarcity.kubectl, rival, templates, replicas) as stands,
-        scarcity.watched_by(*plans_for(MODEL, NAME)) as clients,
+        scarcity.watched_by(*plans_for(MODEL, NAME, replicas)) as clients,
         history.recorded(),
     ):
         seconds = tuple(stands.roll_out(version) for version in "21")
