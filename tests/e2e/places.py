@@ -33,7 +33,7 @@ NO_SUCH_PATH = 30.0
 ROLLOUT_SECONDS = 300.0
 RATES = {Wire.HTTP: 25.0, Wire.GRPC: 12.5}
 """Requests per second for each replica: the others carry those of one that is swapped, and Triton's
-queue (256) those of two or three seconds in which the machine has no time for the only other one."""
+queue (256) has room for what comes while the machine has no time for the only other one."""
 URGENT = "slipway-e2e-urgent"
 """A PriorityClass, and the pod that has it."""
 
