@@ -19,7 +19,7 @@ from tests.kubectl import Kubectl, Manifest, until
 
 NAME = "rival"
 LABEL = "app"
-STUCK_SECONDS = 30
+STUCK_SECONDS = 90
 """Without progress for so long, both say that they are stuck."""
 ENOUGH_SECONDS = 240.0
 DEPLOYMENT, ROLLOUT = "deployments.apps", "rollouts.argoproj.io"
