@@ -66,7 +66,8 @@ def recall_gap(status: ModelDeploymentStatus) -> Event | None:
         return None
     if stable is None or candidate is None:
         return None
-    message = _describe_gap(rollout.stage, stable.version, candidate.version, rollout.cause)
+    stage = rollout.underlying or rollout.stage
+    message = _describe_gap(stage, stable.version, candidate.version, rollout.cause)
     return Event(Why(Reason.RECREATING, message), warning=True)
 
 
