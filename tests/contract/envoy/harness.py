@@ -39,14 +39,33 @@ def envoy_binary() -> str:
     return str(Path(next(iter(found.submodule_search_locations))) / "_bin" / "envoy")
 
 
+_claims: dict[int, socket.socket] = {}
+"""What keeps other processes from a port until this one ends."""
+
+
 def free_port(first: int, last: int) -> int:
-    """Return a free loopback port below the ephemeral range."""
+    """Claim a free loopback port below the ephemeral range, for as long as this process runs.
+
+    Envoy shares a port with any other Envoy that asks for it, so two workers that took the same
+    one before either listened would answer each other's requests.
+    """
     for _ in range(100):
         port = random.randrange(first, last)
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
+            if probe.connect_ex(("127.0.0.1", port)) != 0 and _claim(port):
                 return port
     raise AssertionError("no free port")
+
+
+def _claim(port: int) -> bool:
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0slipway-test-port-{port}")
+    except OSError:
+        claim.close()
+        return False
+    _claims[port] = claim
+    return True
 
 
 @dataclass
