@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from slipway.api.conditions import Condition, ConditionStatus, ConditionType
-from slipway.api.modeldeployment import Capacity, Stage
+from slipway.api.modeldeployment import Capacity, CapacityStatus, Stage
 from slipway.api.reasons import Reason, Why
 from slipway.api.times import to_wire
 from slipway.policy.credentials import claim_access, claim_tls
@@ -149,7 +149,7 @@ def _is_capacity_ready(decision: Decision, facts: Facts) -> tuple[bool, Why]:
         return True, Why(Reason.REPLICAS_READY, "no revision should run yet")
 
     shared = decision.memory.capacity
-    floor = f"; at least {shared.floor} of {shared.places} stay ready" if shared is not None else ""
+    swap = _describe_swap(shared) if shared is not None else ""
     short = [
         f"{name}: {facts.ready(name)} of {number} ready"
         for name, number in wanted.items()
@@ -163,7 +163,13 @@ def _is_capacity_ready(decision: Decision, facts: Facts) -> tuple[bool, Why]:
         is_surge = facts.spec.rollout.capacity is Capacity.SURGE and decision.stable is not None
         if shortage and is_surge and decision.candidate is not None:
             shortage += "; rollout.capacity Auto or Swap needs no room beside stable's"
-        return False, Why(Reason.AWAITING_REPLICAS, "; ".join(short) + shortage + floor)
+        return False, Why(Reason.AWAITING_REPLICAS, "; ".join(short) + shortage + swap)
     numbers = " and ".join(str(number) for number in wanted.values())
-    message = f"all replicas of every live revision are ready: {numbers}{floor}"
+    message = f"all replicas of every live revision are ready: {numbers}{swap}"
     return True, Why(Reason.REPLICAS_READY, message)
+
+
+def _describe_swap(shared: CapacityStatus) -> str:
+    """Return why places are shared, where the scheduler or a quota said so, and what stays."""
+    cause = f"; swapping, because {shared.missing}" if shared.missing else ""
+    return f"{cause}; at least {shared.floor} of {shared.places} stay ready"

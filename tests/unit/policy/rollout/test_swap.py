@@ -151,6 +151,22 @@ def test_the_floor_is_declared_before_a_replica_goes() -> None:
     assert "at least 3 of 4 stay ready" in message_of(world, "CapacityReady")
 
 
+def test_a_swap_says_until_its_end_what_found_no_room() -> None:
+    world = crowded(4, capacity="Auto")
+    world.ask_for("2")
+    said: set[str] = set()
+    while world.serving() != "2":
+        world.advance()
+        world.reconcile()
+        swaps = world.md.status.rollout is not None and world.md.status.rollout.capacity is not None
+        said |= {message_of(world, "CapacityReady")} if swaps else set()
+
+    assert any(text.startswith("all replicas of every live revision are ready") for text in said)
+    without = [text for text in said if "of 4 replicas find no room: 0/1 nodes" not in text]
+    assert not without
+    assert any("; swapping, because 4 of 4 replicas find no room" in text for text in said)
+
+
 def test_no_replica_goes_while_a_person_holds_the_rollout() -> None:
     world = crowded(2)
     world.act("pause")
