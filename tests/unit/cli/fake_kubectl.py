@@ -79,6 +79,12 @@ def get(cluster: dict[str, Any], plain: list[str], flags: list[str]) -> int:
         print(json.dumps({"items": items}))
         return 0
 
+    if plain[0] == "deployments,pods,jobs":
+        if "hides" in cluster:
+            return fail(f"Error from server (Forbidden): {cluster['hides']}")
+        print(json.dumps({"items": cluster.get("children", [])}))
+        return 0
+
     if plain[0] == "events" and "--watch" in flags:
         for event in cluster.get("events", []):
             tell("ADDED", event)

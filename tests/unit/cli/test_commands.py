@@ -43,9 +43,31 @@ def test_json_has_every_key_and_moments_in_utc(run: Program) -> None:
 
 def test_flags_of_kubectl_are_passed_on_wherever_they_stand(run: Program) -> None:
     run("--context=prod", "--as", "editor", "describe", "digits", "-n", "vision", "--as-group=ml")
-    [call] = run.state["calls"]
 
-    assert set(call) >= {"--context=prod", "--as=editor", "--namespace=vision", "--as-group=ml"}
+    for call in run.state["calls"]:
+        given = {"--context=prod", "--as=editor", "--as-group=ml"}
+        assert set(call) >= given
+        assert {"--namespace=vision", "-n=vision"} & set(call)
+
+
+def test_describe_says_where_the_seconds_of_a_start_go(run: Program) -> None:
+    run.put("digits", recording("starting").manifest)
+    assert "\n  start  " in run("describe", "digits").out
+    assert "packaging" in run("describe", "digits").out
+
+    [call] = [call for call in run.state["calls"] if "deployments,pods,jobs" in call][:1]
+    revision = recording("starting").md.candidate
+    assert revision is not None
+    assert (
+        f"--selector=slipway.dev/modeldeployment=digits,slipway.dev/revision={revision.revision}"
+        in call
+    )
+
+
+def test_describe_names_what_of_a_start_may_not_be_read(run: Program) -> None:
+    run.put("digits", recording("starting").manifest)
+    run.change(hides='deployments.apps is forbidden: User "viewer" cannot list resource')
+    assert "\n  start  not shown: " in run("describe", "digits").out
 
 
 def test_every_flag_that_chooses_a_cluster_or_a_user_is_passed_on(run: Program) -> None:
@@ -66,7 +88,7 @@ def test_every_flag_that_chooses_a_cluster_or_a_user_is_passed_on(run: Program) 
 
     run("describe", "digits", *given)
     run("describe", "digits", "-s", values["--server"])
-    first, second = run.state["calls"]
+    first, _, second, _ = run.state["calls"]
 
     assert set(first) >= set(given)
     assert "--server=https://10.0.0.1:6443" in second

@@ -78,12 +78,13 @@ def format_description(
     *,
     width: int = WIDE,
     trends: Trends | None = None,
+    startup: str = "",
 ) -> Screen:
     """Return the screen; without `trends` the sparklines are those of the status."""
     blocks = [
         _format_title(md, now, width),
         _format_revisions(md, now, width),
-        _format_steps(md, width),
+        (*_format_startup(startup, width), *_format_steps(md, width)),
         _format_analysis(md, now, width, trends or {}),
         _format_next(md, now, command_line, width),
         _format_conditions(md, now, width),
@@ -145,6 +146,11 @@ def _revision_row(role: str, found: Revision, now: datetime) -> list[str | Cell]
         format_age(found.since, now),
         Cell(bar, style),
     ]
+
+
+def _format_startup(startup: str, width: int) -> Screen:
+    """Return where the seconds of the candidate's start go."""
+    return wrap_lines(startup, width, indent=INDENT + 7, first="  start") if startup else ()
 
 
 def _format_steps(md: ModelDeployment, width: int) -> Screen:
