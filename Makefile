@@ -18,7 +18,7 @@ ON_CLUSTER = -n $(LANES) --dist loadscope -W default::ResourceWarning --duration
 WHOLE := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 CHECKS := check-generated lint type test-unit
 # They have targets of their own.
-EXTRAS := capacity dashboard drains gateways keda large notifications release stores
+EXTRAS := capacity dashboard drains gateways gitops keda large notifications release stores
 SPACE := $(subst ,, )
 WITHOUT_EXTRAS := -m "not ($(subst $(SPACE), or ,$(EXTRAS)))"
 BENCH_ARGS ?=
@@ -298,6 +298,11 @@ capacity: $(SETUP) ## Rollouts where no second place is free, beside a plain Dep
 keda: $(SETUP) ## Replicas by the real KEDA, with hand-overs and rollouts (after make cluster images install; built once, with Go)
 	$(call step,keda: replicas by KEDA)
 	@$(BIN)/python -m pytest tests/e2e tests/contract/kube -m keda -v -s $(PYTEST_ARGS)
+
+.PHONY: test-gitops
+test-gitops: $(SETUP) ## Commits, roll backs and pruning by the real Flux (after make cluster images install; built once, with Go)
+	$(call step,test-gitops: commits that Flux applies)
+	@$(BIN)/python -m pytest tests/e2e -m gitops -v -s $(PYTEST_ARGS)
 
 .PHONY: bench-cluster
 bench-cluster: $(SETUP) ## Figures that need pods: router, rollback, load step, from apply to judged (after make cluster images install; BENCH_ARGS=--quick)

@@ -1,0 +1,265 @@
+"""The real Flux on the test cluster: two controllers, built once, with what their modules bring.
+
+Left out of source-controller are the sources that no test uses (buckets, Helm, OCI): their client
+libraries are a third of the build.
+"""
+
+import hashlib
+import inspect
+import json
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from tests.cluster import clone, modules, settings
+from tests.cluster.image import image_of_binary, push_image
+from tests.cluster.progress import Progress
+from tests.e2e.repository import SAMPLES, Repository
+from tests.kubectl import Kubectl, KubectlError, Manifest, until
+
+VERSION = "1.9.6"
+"""Of October 2026, of both; the newest that Go 1.26 builds."""
+MODULES = {
+    name: f"github.com/fluxcd/{name}" for name in ("source-controller", "kustomize-controller")
+}
+PINNED = ("github.com/fluxcd/pkg/artifact", "v0.18.0")
+"""Three patches before the one that go.mod names, which not every proxy has."""
+LEFT_OUT = ("HelmRepository", "HelmChart", "Bucket", "OCIRepository")
+NAMESPACE = "flux-system"
+FOLDERS = ("crd", "rbac", "manager")
+READY_SECONDS = 180.0
+CANCEL = "--feature-gates=CancelHealthCheckOnNewRevision=true"
+"""Without it a commit waits until the health of the one before it is known."""
+
+
+def build() -> Mapping[str, Path]:
+    """Return the binaries by name, built into the cache where they are missing."""
+    recipe = "".join((inspect.getsource(leave_out_sources), *LEFT_OUT, *PINNED))
+    key = f"flux-{VERSION}-{hashlib.sha256(recipe.encode()).hexdigest()[:8]}"
+    place = settings.cache_directory() / "bin" / key
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        progress = Progress()
+        with tempfile.TemporaryDirectory(prefix=".flux-", dir=place.parent) as scratch:
+            made = Path(scratch) / "made"
+            for name in MODULES:
+                with progress.step(f"building {name} {VERSION}"), progress.ticking():
+                    _build_into(Path(scratch) / name, made, name)
+            made.replace(place)
+    return {name: place / name for name in MODULES}
+
+
+def _build_into(sources: Path, made: Path, name: str) -> None:
+    modules.unpack_module(MODULES[name], VERSION, sources)
+    own_api = f"-dropreplace={MODULES[name]}/api"  # beside it in its repository, not in the module
+    subprocess.run(("go", "mod", "edit", own_api), cwd=sources, check=True)
+    if name == "source-controller":
+        module, version = PINNED
+        pin = f"-replace={module}={module}@{version}"
+        subprocess.run(("go", "mod", "edit", pin), cwd=sources, check=True)
+        leave_out_sources(sources)
+
+    flags = ("-mod=mod", "-trimpath", "-ldflags=-s -w")
+    subprocess.run(
+        ("go", "build", *flags, "-o", str(made / name), "."),
+        cwd=sources,
+        env=os.environ | {"CGO_ENABLED": "0"},
+        check=True,
+    )
+
+
+def leave_out_sources(sources: Path) -> None:
+    """Take all kinds of sources but Git out of source-controller."""
+    main = sources / "main.go"
+    text = main.read_text()
+    for kind in LEFT_OUT:
+        (sources / f"internal/controller/{kind.lower()}_controller.go").unlink()
+        begin = rf"\tif err := \(&controller\.{kind}Reconciler\{{"
+        text = re.sub(rf"{begin}.*?\n\t\}}\n", "", text, flags=re.DOTALL)
+
+    used_by_them = (
+        "CosignVerifierFactory :=",
+        "mustSetupHelmLimits(helm",
+        "mustInitHelmCache(helm",
+        "cacheRecorder :=",
+        'internal/cache"',
+        'internal/helm"',
+        "scosign ",
+        "helm/v4/pkg/getter",
+    )
+    lines = text.splitlines(keepends=True)
+    text = "".join(line for line in lines if not any(word in line for word in used_by_them))
+    text = re.sub(r"\tgetters  = getter\.Providers\{.*?\n\t\}\n", "", text, flags=re.DOTALL)
+    functions = r"func must(SetupHelmLimits|InitHelmCache)\(.*?\n\}\n"
+    text = re.sub(functions, "", text, flags=re.DOTALL)
+    text = re.sub(r"\tflag\.\w+Var\(&helm\w+,[^\n]*\n[^\n]*\n", "", text)
+    main.write_text(re.sub(r"\t\thelm\w+ +\w+\n", "", text))
+
+
+@contextmanager
+def running(kubectl: Kubectl) -> Iterator[None]:
+    """Run Flux while the body runs; afterwards nothing of it is left."""
+    kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    manifests = list(_manifests(kubectl))
+    crds = [item for item in manifests if item["kind"] == "CustomResourceDefinition"]
+    try:
+        kubectl.apply_server_side(*crds)
+        names = [f"crd/{item['metadata']['name']}" for item in crds]
+        kubectl.run("wait", *names, "--for=condition=Established", "--timeout=60s")
+        kubectl.apply_server_side(*(item for item in manifests if item not in crds))
+        for name in MODULES:
+            kubectl.wait(NAMESPACE, f"deployment/{name}", "condition=Available", READY_SECONDS)
+        yield
+    finally:
+        remove(kubectl)
+
+
+def remove(kubectl: Kubectl) -> None:
+    """Remove all of Flux that a run may have left; what it applied stays."""
+    for kind in ("kustomizations.kustomize.toolkit.fluxcd.io", "gitrepositories"):
+        _let_go(kubectl, kind)
+    listed = json.loads(kubectl.run("get", "crds", "-o", "json"))["items"]
+    crds = [item["metadata"]["name"] for item in listed if "fluxcd.io" in item["spec"]["group"]]
+    if crds:
+        kubectl.run("delete", "crds", *crds, seconds=120)
+    kubectl.delete_namespace(NAMESPACE)
+    for kind in ("clusterrole", "clusterrolebinding"):
+        names = [item["metadata"]["name"] for item in _manifests_of_rights(kubectl, kind)]
+        kubectl.run("delete", kind, *names, "--ignore-not-found")
+
+
+def _let_go(kubectl: Kubectl, kind: str) -> None:
+    """Take the finalizers away first, so that Flux prunes nothing."""
+    try:
+        names = kubectl.run("get", kind, "-n", NAMESPACE, "-o", "name").split()
+    except KubectlError:
+        return  # the kind is gone
+    patch = json.dumps({"metadata": {"finalizers": []}, "spec": {"suspend": True}})
+    for name in names:
+        kubectl.run("patch", name, "-n", NAMESPACE, "--type=merge", "-p", patch)
+        kubectl.run("delete", name, "-n", NAMESPACE, "--ignore-not-found")
+
+
+def _manifests_of_rights(kubectl: Kubectl, kind: str) -> Iterator[Manifest]:
+    return (item for item in _rendered(kubectl) if item["kind"].lower() == kind)
+
+
+def _rendered(kubectl: Kubectl) -> Iterator[Manifest]:
+    for module in MODULES.values():
+        for folder in FOLDERS:
+            place = modules.find_module(module, VERSION) / "config" / folder
+            yield from yaml.load_all(kubectl.run("kustomize", str(place)), Loader=yaml.CSafeLoader)
+
+
+def _manifests(kubectl: Kubectl) -> Iterator[Manifest]:
+    """Return Flux's own manifests, with our images, in its usual namespace."""
+    registry = (clone.description(settings.CLONE) or {})["registry"]
+    images = {
+        name: push_image(image_of_binary(path), registry, f"slipway/{name}")
+        for name, path in build().items()
+    }
+    for item in _rendered(kubectl):
+        if not item["kind"].startswith(("Cluster", "Custom")):
+            item["metadata"]["namespace"] = NAMESPACE
+        for subject in item.get("subjects", ()):
+            subject["namespace"] = NAMESPACE
+        if item["kind"] == "Deployment":
+            [container] = item["spec"]["template"]["spec"]["containers"]
+            name = item["metadata"]["name"]
+            container["image"] = images[name]
+            container["resources"] = {"requests": {"cpu": "20m", "memory": "64Mi"}}
+            if name == "kustomize-controller":
+                container["args"].append(CANCEL)
+        yield item
+
+
+class Synced:
+    """What Flux makes of the repository, by the sample's own GitRepository and Kustomization."""
+
+    def __init__(self, kubectl: Kubectl, repository: Repository) -> None:
+        self.kubectl = kubectl
+        source, kustomization = yaml.safe_load_all((SAMPLES / "flux/models.yaml").read_text())
+        source["spec"]["url"] = repository.url
+        self.name = kustomization["metadata"]["name"]
+        self._source = source["metadata"]["name"]
+        self._manifests = (source, kustomization)
+
+    def begin(self) -> None:
+        """Apply both objects."""
+        self.kubectl.apply(*self._manifests)
+
+    def fetch(self) -> None:
+        """Let Flux look at the repository now, as a webhook of the Git server does."""
+        self._ask("gitrepository", self._source)
+
+    def reconcile(self) -> None:
+        """Let Flux apply again what it has, and wait until it did."""
+        asked = self._ask("kustomization", self.name)
+
+        def is_handled() -> bool:
+            return bool(self.status.get("lastHandledReconcileAt") == asked)
+
+        until(is_handled, "a reconciliation", 60)
+
+    def _ask(self, kind: str, name: str) -> str:
+        found = self.kubectl.get(NAMESPACE, kind, name) or {}
+        asked = f"after {found['metadata']['resourceVersion']}"
+        words = ("annotate", kind, name, "-n", NAMESPACE, "--overwrite")
+        self.kubectl.run(*words, f"reconcile.fluxcd.io/requestedAt={asked}")
+        return asked
+
+    @property
+    def status(self) -> Manifest:
+        """Status of the Kustomization."""
+        found = self.kubectl.get(NAMESPACE, "kustomization", self.name) or {}
+        return dict(found.get("status", {}))
+
+    def condition(self, kind: str) -> tuple[str, str, str]:
+        """Return status, reason and message of a condition; empty without it."""
+        found = (each for each in self.status.get("conditions", ()) if each["type"] == kind)
+        return next(((it["status"], it["reason"], it["message"]) for it in found), ("", "", ""))
+
+    def wait_until_ready(self, commit: str, seconds: float) -> None:
+        """Wait until a commit is applied and all in it is healthy."""
+
+        def is_ready() -> bool:
+            applied = str(self.status.get("lastAppliedRevision", ""))
+            return applied.endswith(commit) and self.condition("Ready")[0] == "True"
+
+        until(is_ready, f"{commit[:7]} ready", seconds)
+
+    def wait_until_attempted(self, commit: str, seconds: float) -> None:
+        """Wait until a commit is applied, and its health is looked at."""
+
+        def is_looked_at() -> bool:
+            attempted = str(self.status.get("lastAttemptedRevision", ""))
+            healthy = self.condition("Healthy")
+            return attempted.endswith(commit) and commit in healthy[2]
+
+        until(is_looked_at, f"{commit[:7]} applied", seconds)
+
+    def wait_until_failed(self, commit: str, seconds: float) -> str:
+        """Wait until a commit is found to be unhealthy; returns what is said of it."""
+
+        def is_failed() -> bool:
+            attempted = str(self.status.get("lastAttemptedRevision", ""))
+            status, reason, _ = self.condition("Ready")
+            failed = (status, reason) == ("False", "HealthCheckFailed")
+            return attempted.endswith(commit) and failed
+
+        until(is_failed, f"{commit[:7]} failed", seconds)
+        return self.condition("Ready")[2]
+
+    def changes(self) -> list[str]:
+        """Return what Flux told that it created, configured or deleted, oldest first."""
+        words = ("get", "events", "-n", NAMESPACE, "-o", "json", "--field-selector")
+        told = json.loads(self.kubectl.run(*words, f"involvedObject.name={self.name}"))["items"]
+        told.sort(key=lambda event: int(event["metadata"]["resourceVersion"]))
+        verbs = (" created", " configured", " deleted")
+        return [each["message"] for each in told if any(v in each["message"] for v in verbs)]
