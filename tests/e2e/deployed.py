@@ -26,6 +26,7 @@ from slipway.api.names import (
     LABEL_REVISION,
     LABEL_VERSION,
 )
+from slipway.cli.kubectl import FIELD_MANAGER
 
 from tests.demo.watch import StatusWatch
 from tests.e2e.figures import Figures
@@ -105,12 +106,12 @@ class Deployed:
         applied = self._kubectl.run(*words, stdin=json.dumps(model.manifest()))
         self._generation = json.loads(applied)["metadata"]["generation"]
 
-    def act(self, verb: str) -> int:
-        """Ask for a one-shot action and return its id."""
+    def act(self, verb: str, manager: str = FIELD_MANAGER) -> int:
+        """Ask for a one-shot action as `kubectl slipway` does, and return its id."""
         id_ = time.time_ns() // 1_000_000
         what = f"{ANNOTATION_ACTION}={verb}#{id_}"
         words = ("annotate", "modeldeployment", self.name, "-n", self.namespace)
-        self._kubectl.run(*words, "--overwrite", what)
+        self._kubectl.run(*words, "--overwrite", what, f"--field-manager={manager}")
         return id_
 
     def lose_status(self) -> None:

@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -256,10 +257,13 @@ class Synced:
         until(is_failed, f"{commit[:7]} failed", seconds)
         return self.condition("Ready")[2]
 
-    def changes(self) -> list[str]:
-        """Return what Flux told that it created, configured or deleted, oldest first."""
+    def changes(self) -> Counter[str]:
+        """Return what Flux told that it created, configured or deleted, and how often."""
         words = ("get", "events", "-n", NAMESPACE, "-o", "json", "--field-selector")
         told = json.loads(self.kubectl.run(*words, f"involvedObject.name={self.name}"))["items"]
-        told.sort(key=lambda event: int(event["metadata"]["resourceVersion"]))
-        verbs = (" created", " configured", " deleted")
-        return [each["message"] for each in told if any(v in each["message"] for v in verbs)]
+        said: Counter[str] = Counter()
+        for event in told:
+            for line in event["message"].splitlines():
+                if line.endswith((" created", " configured", " deleted")):
+                    said[line] += event.get("count") or 1
+        return said

@@ -4,6 +4,7 @@ The tests build on each other: one repository, one model, one commit after the o
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -24,6 +25,8 @@ pytestmark = pytest.mark.gitops
 
 NAME = "digits"
 """Of the sample."""
+OBJECT = f"ModelDeployment/{NAMESPACE}/{NAME}"
+"""As Flux writes it."""
 WAIT_SECONDS = 180.0
 EMPTY = """\
 apiVersion: kustomize.config.k8s.io/v1beta1
@@ -83,6 +86,12 @@ def generation(kubectl: Kubectl) -> int:
     return int(found["metadata"]["generation"])
 
 
+def action(kubectl: Kubectl) -> str:
+    """Return the action that stands in the live object; empty without one."""
+    found = kubectl.get(NAMESPACE, "modeldeployment", NAME) or {}
+    return str(found["metadata"].get("annotations", {}).get(ANNOTATION_ACTION, ""))
+
+
 def has_settled_on(version: str) -> Callable[[ModelDeploymentStatus], bool]:
     def fits(status: ModelDeploymentStatus) -> bool:
         serves = status.stable is not None and status.stable.version == version
@@ -118,7 +127,7 @@ def test_a_new_version_is_ready_once_it_is_promoted(
     steady: Client,
     figures: Figures,
 ) -> None:
-    before = len(synced.changes())
+    before = synced.changes()
     with steady.loses_nothing():
         began = time.time()
         commit = commit_and_fetch(repository, synced, model("2"))
@@ -127,7 +136,7 @@ def test_a_new_version_is_ready_once_it_is_promoted(
         synced.wait_until_ready(commit, WAIT_SECONDS)
         figures.seconds["Flux: a good version, from the commit to Ready"] = time.time() - began
     assert has_settled_on("2")(deployed.status)
-    assert f"ModelDeployment/{NAMESPACE}/{NAME} configured" in synced.changes()[before]
+    assert synced.changes() - before == Counter([f"{OBJECT} configured"])
 
 
 def test_no_stage_of_a_rollout_is_drift_and_what_a_person_did_stays(
@@ -158,19 +167,18 @@ def test_no_stage_of_a_rollout_is_drift_and_what_a_person_did_stays(
         deployed.wait_for_stage(Stage.PROGRESSING, 25)
         is_applied_again(1)
 
-        deployed.act("pause")
+        paused = deployed.act("pause")
         deployed.wait_for_stage(Stage.PAUSED)
         is_applied_again(2)
         assert is_at(deployed.status, Stage.PAUSED)
+        assert action(kubectl) == f"pause#{paused}"
 
         deployed.act("resume")
         deployed.wait_for_stage(Stage.PROGRESSING, 25)
-        action = deployed.act("skip")
+        deployed.act("skip")
         deployed.wait_for_stage(Stage.AWAITING_APPROVAL)
         is_applied_again(3)
         assert is_at(deployed.status, Stage.AWAITING_APPROVAL)
-        found = kubectl.get(NAMESPACE, "modeldeployment", NAME) or {}
-        assert str(action) in found["metadata"]["annotations"][ANNOTATION_ACTION]
 
         deployed.act("approve")
         deployed.wait_for_stage(Stage.BAKING)
@@ -179,6 +187,25 @@ def test_no_stage_of_a_rollout_is_drift_and_what_a_person_did_stays(
 
         deployed.act("promote")
         deployed.wait_for(has_settled_on("3"), "version 3")
+
+
+def test_what_kubectl_annotate_wrote_is_taken_away_and_counts_all_the_same(
+    synced: Synced, repository: Repository, deployed: Deployed, kubectl: Kubectl
+) -> None:
+    """Flux takes the fields of every manager whose name begins with `kubectl`."""
+    commit_and_fetch(repository, synced, model("by-hand", "digits-2.onnx", step(25, hold=HELD)))
+    deployed.wait_for_stage(Stage.PROGRESSING, 25)
+    deployed.act("pause", manager="kubectl-annotate")
+    deployed.wait_for_stage(Stage.PAUSED)
+
+    again = repository.commit("a note", {"README.md": "note"})
+    synced.fetch()
+    synced.wait_until_attempted(again, WAIT_SECONDS)
+    assert action(kubectl) == ""
+    assert is_at(deployed.status, Stage.PAUSED)
+
+    deployed.act("promote")
+    deployed.wait_for(has_settled_on("by-hand"), "the version")
 
 
 def test_a_rejected_version_fails_with_its_reason_until_it_is_reverted(
@@ -194,16 +221,16 @@ def test_a_rejected_version_fails_with_its_reason_until_it_is_reverted(
         said = synced.wait_until_failed(commit, WAIT_SECONDS)
         figures.seconds["Flux: a bad version, from the commit to Failed"] = time.time() - began
         figures.notes["Flux of a bad version"] = said
-        assert f"ModelDeployment/{NAMESPACE}/{NAME}" in said
+        assert OBJECT in said
         assert "Failed" in said
-        assert deployed.wait_for_end("4").outcome is Outcome.REJECTED
+        assert deployed.wait_for_end("4").outcome is Outcome.REJECTED_BY_GOLDEN_SET
 
         began = time.time()
         reverted = repository.revert()
         synced.fetch()
         synced.wait_until_ready(reverted, WAIT_SECONDS)
         figures.seconds["Flux: its revert, from the commit to Ready"] = time.time() - began
-    assert has_settled_on("3")(deployed.status)
+    assert has_settled_on("by-hand")(deployed.status)
 
 
 def test_a_revert_in_the_middle_of_a_rollout_is_not_waited_for(
@@ -224,7 +251,7 @@ def test_a_revert_in_the_middle_of_a_rollout_is_not_waited_for(
             time.time() - began
         )
         synced.wait_until_ready(reverted, WAIT_SECONDS)
-    assert has_settled_on("3")(deployed.status)
+    assert has_settled_on("by-hand")(deployed.status)
 
 
 def test_pruning_takes_the_model_with_its_children_and_leaves_the_crds(
@@ -234,9 +261,8 @@ def test_pruning_takes_the_model_with_its_children_and_leaves_the_crds(
     commit = repository.commit("no model", {PRODUCTION: EMPTY, NOTE: NOTE_TEXT})
     synced.fetch()
     synced.wait_until_ready(commit, WAIT_SECONDS)
-    pruned = synced.changes()[-1]
-    assert f"ModelDeployment/{NAMESPACE}/{NAME} deleted" in pruned
-    assert "Deployment/" not in pruned.replace("ModelDeployment/", "")
+    deleted = {line for line in synced.changes() if line.endswith(" deleted")}
+    assert deleted == {f"{OBJECT} deleted"}
 
     def are_gone() -> bool:
         selector = f"{LABEL_OWNER}={NAME}"

@@ -17,7 +17,8 @@ RESOURCE = f"modeldeployments.{GROUP}"
 """In full: a cluster may have another type of that name."""
 PROGRAM_VARIABLE = "SLIPWAY_KUBECTL"
 CALL_SECONDS = 60.0
-FIELD_MANAGER = "kubectl-slipway"
+FIELD_MANAGER = "slipway-cli"
+"""Flux takes away what managers whose names begin with `kubectl` have written beside Git."""
 
 Manifest = dict[str, Any]
 
