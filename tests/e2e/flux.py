@@ -12,7 +12,7 @@ import re
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,6 +37,9 @@ FOLDERS = ("crd", "rbac", "manager")
 READY_SECONDS = 180.0
 CANCEL = "--feature-gates=CancelHealthCheckOnNewRevision=true"
 """Without it a commit waits until the health of the one before it is known."""
+
+APPLIED, PRUNED = "server-side apply", "garbage collection completed:"
+"""How lines of kustomize-controller's log begin."""
 
 
 def build() -> Mapping[str, Path]:
@@ -119,6 +122,28 @@ def running(kubectl: Kubectl) -> Iterator[None]:
         yield
     finally:
         remove(kubectl)
+
+
+@contextmanager
+def waiting_for_health(kubectl: Kubectl) -> Iterator[None]:
+    """Run kustomize-controller as it comes while the body runs: it waits for each commit's health."""
+    _set_arguments(kubectl, lambda words: [word for word in words if word != CANCEL])
+    try:
+        yield
+    finally:
+        _set_arguments(kubectl, lambda words: [*words, CANCEL])
+
+
+def _set_arguments(kubectl: Kubectl, change: Callable[[list[str]], list[str]]) -> None:
+    name = "kustomize-controller"
+    found = kubectl.get(NAMESPACE, "deployment", name) or {}
+    [container] = found["spec"]["template"]["spec"]["containers"]
+    path = "/spec/template/spec/containers/0/args"
+    patch = [{"op": "replace", "path": path, "value": change(container["args"])}]
+    where = (f"deployment/{name}", "-n", NAMESPACE)
+    kubectl.run("patch", *where, "--type=json", "-p", json.dumps(patch))
+    words = ("rollout", "status", *where, f"--timeout={READY_SECONDS:.0f}s")
+    kubectl.run(*words, seconds=READY_SECONDS + 10)
 
 
 def remove(kubectl: Kubectl) -> None:
@@ -257,13 +282,24 @@ class Synced:
         until(is_failed, f"{commit[:7]} failed", seconds)
         return self.condition("Ready")[2]
 
+    def has_fetched(self, commit: str) -> bool:
+        """Tell whether Flux has a commit, applied or not."""
+        found = self.kubectl.get(NAMESPACE, "gitrepository", self._source) or {}
+        fetched = found.get("status", {}).get("artifact", {}).get("revision", "")
+        return bool(fetched.endswith(commit))
+
     def changes(self) -> Counter[str]:
-        """Return what Flux told that it created, configured or deleted, and how often."""
-        words = ("get", "events", "-n", NAMESPACE, "-o", "json", "--field-selector")
-        told = json.loads(self.kubectl.run(*words, f"involvedObject.name={self.name}"))["items"]
+        """Return what Flux logged that is not unchanged, and how often.
+
+        Not the events: the API's client drops them where there are many of one object.
+        """
+        words = ("logs", "-n", NAMESPACE, "deployment/kustomize-controller", "--tail=-1")
         said: Counter[str] = Counter()
-        for event in told:
-            for line in event["message"].splitlines():
-                if line.endswith((" created", " configured", " deleted")):
-                    said[line] += event.get("count") or 1
+        for line in self.kubectl.run(*words).splitlines():
+            entry = json.loads(line)
+            if entry["msg"].startswith(APPLIED):
+                found = entry["output"].items()
+                said.update(f"{name} {did}" for name, did in found if did != "unchanged")
+            elif entry["msg"].startswith(PRUNED):
+                said.update(entry["msg"].removeprefix(PRUNED).strip().splitlines())
         return said

@@ -79,7 +79,7 @@ class Repository:
 
     def commit(self, message: str, files: Mapping[str, str | None]) -> str:
         """Commit and push changed files, None removes one; returns the commit's id."""
-        changed = self.files | files
+        changed: dict[str, str | None] = {**self.files, **files}
         self.files = {path: text for path, text in changed.items() if text is not None}
         return self._run(COMMIT, message, stdin=base64.b64encode(_tar(self.files)).decode())
 

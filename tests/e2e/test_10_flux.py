@@ -28,6 +28,8 @@ NAME = "digits"
 OBJECT = f"ModelDeployment/{NAMESPACE}/{NAME}"
 """As Flux writes it."""
 WAIT_SECONDS = 180.0
+LONG_ENOUGH_SECONDS = 20.0
+"""A revert that nothing holds up is in force after five."""
 EMPTY = """\
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
@@ -198,9 +200,11 @@ def test_what_kubectl_annotate_wrote_is_taken_away_and_counts_all_the_same(
     deployed.act("pause", manager="kubectl-annotate")
     deployed.wait_for_stage(Stage.PAUSED)
 
+    before = synced.changes()
     again = repository.commit("a note", {"README.md": "note"})
     synced.fetch()
     synced.wait_until_attempted(again, WAIT_SECONDS)
+    assert synced.changes() - before == Counter([f"{OBJECT} configured"])
     assert action(kubectl) == ""
     assert is_at(deployed.status, Stage.PAUSED)
 
@@ -254,6 +258,23 @@ def test_a_revert_in_the_middle_of_a_rollout_is_not_waited_for(
     assert has_settled_on("by-hand")(deployed.status)
 
 
+def test_flux_as_it_comes_keeps_a_revert_waiting_until_the_rollout_ends(
+    synced: Synced, repository: Repository, deployed: Deployed, kubectl: Kubectl
+) -> None:
+    with flux.waiting_for_health(kubectl):
+        held = model("6", "digits-2.onnx", step(25, hold=HELD))
+        commit_and_fetch(repository, synced, held)
+        deployed.wait_for_stage(Stage.PROGRESSING, 25)
+        reverted = repository.revert()
+        synced.fetch()
+        until(lambda: synced.has_fetched(reverted), "the revert", WAIT_SECONDS)
+        deployed.stays(lambda status: status.candidate is not None, LONG_ENOUGH_SECONDS)
+
+        deployed.act("abort")
+        synced.wait_until_ready(reverted, WAIT_SECONDS)
+    assert has_settled_on("by-hand")(deployed.status)
+
+
 def test_pruning_takes_the_model_with_its_children_and_leaves_the_crds(
     synced: Synced, repository: Repository, kubectl: Kubectl
 ) -> None:
@@ -261,8 +282,10 @@ def test_pruning_takes_the_model_with_its_children_and_leaves_the_crds(
     commit = repository.commit("no model", {PRODUCTION: EMPTY, NOTE: NOTE_TEXT})
     synced.fetch()
     synced.wait_until_ready(commit, WAIT_SECONDS)
-    deleted = {line for line in synced.changes() if line.endswith(" deleted")}
-    assert deleted == {f"{OBJECT} deleted"}
+    pruned = {line for line in synced.changes() if line.endswith((" deleted", " skipped"))}
+    crds = ("modeldeployments.slipway.dev", "modelroutes.slipway.dev")
+    kept = {f"CustomResourceDefinition/{name} skipped" for name in crds}
+    assert pruned == {f"{OBJECT} deleted"} | kept
 
     def are_gone() -> bool:
         selector = f"{LABEL_OWNER}={NAME}"
@@ -271,5 +294,4 @@ def test_pruning_takes_the_model_with_its_children_and_leaves_the_crds(
 
     until(are_gone, "no children", WAIT_SECONDS)
     assert kubectl.get(NAMESPACE, "modeldeployment", NAME) is None
-    for kind in ("modeldeployments", "modelroutes"):
-        kubectl.run("get", "crd", f"{kind}.slipway.dev")
+    kubectl.run("get", "crds", *crds)
