@@ -126,7 +126,7 @@ def running(kubectl: Kubectl) -> Iterator[None]:
 
 @contextmanager
 def waiting_for_health(kubectl: Kubectl) -> Iterator[None]:
-    """Run kustomize-controller as it comes while the body runs: it waits for each commit's health."""
+    """Run kustomize-controller without the gate while the body runs."""
     _set_arguments(kubectl, lambda words: [word for word in words if word != CANCEL])
     try:
         yield

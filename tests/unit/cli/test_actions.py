@@ -187,6 +187,17 @@ def test_rollback_in_the_middle_of_a_rollout_takes_the_candidate_back() -> None:
     assert choose_earlier_revision(recording("progressing").md, None, command_line) == ""
 
 
+def test_flux_leaves_alone_what_was_asked_for(run: Program) -> None:
+    """It takes away the fields of every manager whose name begins with `kubectl`."""
+    run.change(answers=[LATE, "Done"], then={"step": 2})
+    assert run("abort", "digits").code == 0
+
+    words = [word for call in run.state["calls"] if "annotate" in call for word in call]
+    managers = {word for word in words if word.startswith("--field-manager=")}
+    assert managers
+    assert not [name for name in managers if name.startswith("--field-manager=kubectl")]
+
+
 def test_rollback_without_a_past_is_refused() -> None:
     with pytest.raises(CliError) as problem:
         choose_earlier_revision(recording("idle").md, None, command_line)
