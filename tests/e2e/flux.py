@@ -222,23 +222,11 @@ class Synced:
 
     def fetch(self) -> None:
         """Let Flux look at the repository now, as a webhook of the Git server does."""
-        self._ask("gitrepository", self._source)
-
-    def reconcile(self) -> None:
-        """Let Flux apply again what it has, and wait until it did."""
-        asked = self._ask("kustomization", self.name)
-
-        def is_handled() -> bool:
-            return bool(self.status.get("lastHandledReconcileAt") == asked)
-
-        until(is_handled, "a reconciliation", 60)
-
-    def _ask(self, kind: str, name: str) -> str:
+        kind, name = "gitrepository", self._source
         found = self.kubectl.get(NAMESPACE, kind, name) or {}
         asked = f"after {found['metadata']['resourceVersion']}"
         words = ("annotate", kind, name, "-n", NAMESPACE, "--overwrite")
         self.kubectl.run(*words, f"reconcile.fluxcd.io/requestedAt={asked}")
-        return asked
 
     @property
     def status(self) -> Manifest:
