@@ -13,7 +13,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,15 +30,7 @@ IDLE_LOOK_SECONDS = 2.0
 IDLE_SHARE = 0.1
 """Of a core."""
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-AUDIT = {
-    "apiVersion": "audit.k8s.io/v1",
-    "kind": "Policy",
-    "omitStages": ["RequestReceived"],
-    "rules": [
-        {"level": "Metadata", "verbs": ["create", "update", "patch", "delete"]},
-        {"level": "None"},
-    ],
-}
+WRITES = ("create", "update", "patch", "delete")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +43,8 @@ class ApiServer:
     trust: ssl.SSLContext
     """Knows the server, and shows it the administrator's certificate."""
     pids: tuple[int, ...]
+    etcd: str
+    """URL of its etcd."""
 
     def cpu_seconds(self) -> float:
         """Return the processor time that the API server and etcd took since their start."""
@@ -58,20 +52,30 @@ class ApiServer:
 
 
 @contextmanager
-def run_api_server() -> Iterator[ApiServer]:
-    """Start an empty API server, and end it with everything that it stored."""
+def run_api_server(
+    data: Path | None = None, *, flags: Sequence[str] = (), bodies: bool = False
+) -> Iterator[ApiServer]:
+    """Start an API server, and end it with everything that it stored, but for `data`.
+
+    `data` is a folder of an etcd, which may be absent yet; None: of one that is empty. With
+    `bodies` the record of its writes says what was sent.
+    """
     build.build_programs([build.NODE], Progress())
     place = Path(tempfile.mkdtemp(prefix="slipway-bench-"))
     daemons: list[subprocess.Popen[bytes]] = []
 
     try:
         pki.issue_certificates(place / "pki")
-        (place / "audit.yaml").write_text(yaml.safe_dump(AUDIT))
+        audit = _audit("Request" if bodies else "Metadata")
+        (place / "audit.yaml").write_text(yaml.safe_dump(audit))
         etcd, url = f"http://127.0.0.1:{free_port()}", f"https://127.0.0.1:{free_port()}"
-        daemons.append(_start(place, "etcd", _etcd(place, etcd)))
-        daemons.append(_start(place, "kube-apiserver", _kube_apiserver(place, etcd, url)))
+        daemons.append(_start(place, "etcd", _etcd(data or place / "etcd", etcd)))
+        served = (*_kube_apiserver(place, etcd, url), *flags)
+        daemons.append(_start(place, "kube-apiserver", served))
         pids = tuple(daemon.pid for daemon in daemons)
-        server = ApiServer(url, place / "kubeconfig", place / "audit.log", _trust(place), pids)
+        server = ApiServer(
+            url, place / "kubeconfig", place / "audit.log", _trust(place), pids, etcd
+        )
         server.kubeconfig.write_text(yaml.safe_dump(_kubeconfig(place, url)))
         _wait_until_ready(server, daemons, place)
         yield server
@@ -94,10 +98,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _etcd(place: Path, url: str) -> tuple[str, ...]:
+def _audit(level: str) -> dict[str, object]:
+    """Return the policy by which writes are recorded."""
+    return {
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "rules": [{"level": level, "verbs": [*WRITES]}, {"level": "None"}],
+    }
+
+
+def _etcd(data: Path, url: str) -> tuple[str, ...]:
     peer = f"http://127.0.0.1:{free_port()}"
     return (
-        f"--data-dir={place / 'etcd'}",
+        f"--data-dir={data}",
         f"--listen-client-urls={url}",
         f"--advertise-client-urls={url}",
         f"--listen-peer-urls={peer}",

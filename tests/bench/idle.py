@@ -73,7 +73,7 @@ class Idle:
         for space in sorted({f"idle-{n // PER_NAMESPACE}" for n in numbers}):
             await self._people.namespace(space)
         async with run_stand_in(self._people):
-            promoted = asyncio.create_task(_until_promoted(self._people, size))
+            promoted = asyncio.create_task(until_promoted(self._people, size))
             await self._people.create_all(places)
             async with asyncio.timeout(MOST_SECONDS):
                 await promoted
@@ -111,7 +111,8 @@ class Idle:
         ]
 
 
-async def _until_promoted(people: People, number: int) -> None:
+async def until_promoted(people: People, number: int) -> None:
+    """Wait until so many ModelDeployments have been promoted."""
     done: set[str] = set()
     reported = 0
     if not number:

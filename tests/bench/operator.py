@@ -25,11 +25,17 @@ SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """A running one that leads."""
+    """A running one."""
 
     pid: int
     port: int
     log: Path
+    process: asyncio.subprocess.Process
+
+    def require_running(self) -> None:
+        """Raise RuntimeError with the end of its log where it has ended."""
+        if self.process.returncode is not None:
+            raise RuntimeError(f"the operator ended: {self.log.read_text()[-2000:]}")
 
     def memory(self) -> tuple[float, float]:
         """Return the resident memory and the process's own share of it, in MiB."""
@@ -38,6 +44,22 @@ class Operator:
     def cpu_seconds(self) -> float:
         """Return the processor time since its start."""
         return cpu_seconds(self.pid)
+
+    def peak_memory(self) -> float:
+        """Return the most resident memory since its start, in MiB."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+
+    async def is_ready(self) -> bool:
+        """Return whether its cache is filled."""
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(f"http://127.0.0.1:{self.port}/readyz") as answer,
+            ):
+                return answer.status == 200
+        except aiohttp.ClientError:
+            return False
 
     async def metric(self, name: str) -> float:
         """Return one of its own metrics."""
@@ -63,6 +85,19 @@ def resident_memory(pid: int) -> tuple[float, float]:
 @asynccontextmanager
 async def run_operator(server: ApiServer, place: Path, **more: object) -> AsyncIterator[Operator]:
     """Start the operator with these settings, wait until it leads, and end it by SIGTERM."""
+    async with starting_operator(server, place, **more) as operator:
+        async with asyncio.timeout(READY_SECONDS):
+            while not await operator.metric("is_leader"):
+                operator.require_running()
+                await asyncio.sleep(0.1)
+        yield operator
+
+
+@asynccontextmanager
+async def starting_operator(
+    server: ApiServer, place: Path, **more: object
+) -> AsyncIterator[Operator]:
+    """Start the operator with these settings, and end it by SIGTERM."""
     settings = place / "settings.yaml"
     settings.write_text(yaml.safe_dump({**SETTINGS, **more}))
     port, log = free_port(), place / "operator.log"
@@ -78,13 +113,7 @@ async def run_operator(server: ApiServer, place: Path, **more: object) -> AsyncI
         )
 
     try:
-        operator = Operator(process.pid, port, log)
-        async with asyncio.timeout(READY_SECONDS):
-            while not await operator.metric("is_leader"):
-                if process.returncode is not None:
-                    raise RuntimeError(f"the operator ended: {log.read_text()[-2000:]}")
-                await asyncio.sleep(0.1)
-        yield operator
+        yield Operator(process.pid, port, log, process)
     finally:
         await end_process(process)
 
