@@ -97,9 +97,7 @@ def read_applied(audit_log: Path) -> Applied:
 
 def _without_marks(sent: Manifest, carried: str) -> Manifest:
     """Return what was applied, without what the operator adds to it when it sends it."""
-    metadata = {
-        key: value for key, value in sent["metadata"].items() if key not in CONDITIONS
-    }
+    metadata = {key: value for key, value in sent["metadata"].items() if key not in CONDITIONS}
     annotations = {**metadata.pop("annotations")}
     del annotations[names.ANNOTATION_HASH]
     unstamped = {key: value for key, value in annotations.items() if key != names.ANNOTATION_EPOCH}

@@ -237,7 +237,7 @@ class Sweep:
         since = self._now()
         while self._behind and self._now() - since < RETRY_SECONDS:
             await asyncio.sleep(BARRIER_POLL_SECONDS)
-            shown = itertools.takewhile(self._is_shown, list(self._behind.items()))
+            shown = list(itertools.takewhile(self._is_shown, self._behind.items()))
             for uid, _ in shown:
                 del self._behind[uid]
                 since = self._now()

@@ -12,14 +12,24 @@ SETTLE_SECONDS = 5.0
 EVERY_SECONDS = 600.0
 
 
+WHILE_FILLING = (10_000, 10, 1_000)
+"""Thresholds of the garbage collector: what is read stays, so looking through all of it again and
+again finds nothing, and took half of a start beside thousands of objects."""
+
+
 async def keep_memory_small(
     filled: asyncio.Event, *, settle_seconds: float = SETTLE_SECONDS
 ) -> None:
     """Return memory soon after the cache is filled, and at intervals from then on."""
-    await filled.wait()
-    await asyncio.sleep(settle_seconds)
-    gc.collect()
-    gc.freeze()  # what is there now stays, so no collection needs to look at it again
+    usual = gc.get_threshold()
+    gc.set_threshold(*WHILE_FILLING)
+    try:
+        await filled.wait()
+        await asyncio.sleep(settle_seconds)
+        gc.collect()
+        gc.freeze()  # what is there now stays, so no collection needs to look at it again
+    finally:
+        gc.set_threshold(*usual)
 
     while True:
         _trim_heap()
