@@ -120,6 +120,11 @@ bench: $(SETUP) ## Figures: how fast Slipway is, and what it costs; without a cl
 	$(call step,bench: figures)
 	@$(BIN)/python -m tests.bench $(BENCH_ARGS)
 
+.PHONY: bench-scale
+bench-scale: $(SETUP) ## Starts and rest beside 5,000 and 10,000 objects (BENCH_ARGS="--count 5000 --keep DIR" keeps what was made)
+	$(call step,bench: scale)
+	@$(BIN)/python -m tests.bench.scale $(BENCH_ARGS)
+
 .PHONY: bench-peers
 bench-peers: $(SETUP) ## Slipway beside Argo Rollouts by turns, with their ratio (built once, with Go; BENCH_ARGS=--quick: two minutes; "--at-once 1000")
 	$(call step,bench: peers)
