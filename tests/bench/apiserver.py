@@ -23,7 +23,8 @@ import yaml
 from tests.cluster import build, pki
 from tests.cluster.progress import Progress
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
+"""Beside tens of thousands of objects it reads them all first, and repairs what copies lack."""
 STOP_SECONDS = 20.0
 LOOK_SECONDS = 0.1
 IDLE_LOOK_SECONDS = 2.0
