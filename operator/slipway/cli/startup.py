@@ -20,7 +20,7 @@ Moment = tuple[str, datetime | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class StartPart:
     """One of the things that a version waits for, one after the other."""
 
     name: str
@@ -30,7 +30,7 @@ class Part:
 
 def find_parts(
     manifests: Iterable[Manifest], began: datetime | None, now: datetime
-) -> tuple[Part, ...]:
+) -> tuple[StartPart, ...]:
     """Return what the start of a revision has waited for so far, in this order.
 
     Of several pods it is the first one that became ready. `manifests`: the revision's Deployment,
@@ -39,18 +39,18 @@ def find_parts(
     if began is None:
         return ()
     found = list(manifests)
-    parts: list[Part] = []
+    parts: list[StartPart] = []
     since = began
     for name, ended in _list_moments(found):
         if ended is None:
-            parts.append(Part(name, (now - since).total_seconds(), is_over=False))
+            parts.append(StartPart(name, (now - since).total_seconds(), is_over=False))
             break
-        parts.append(Part(name, max(0.0, (ended - since).total_seconds()), is_over=True))
+        parts.append(StartPart(name, max(0.0, (ended - since).total_seconds()), is_over=True))
         since = max(since, ended)
     return tuple(parts)
 
 
-def describe_parts(parts: Sequence[Part]) -> str:
+def describe_parts(parts: Sequence[StartPart]) -> str:
     """Return the parts in one line; empty: there are none."""
     if not parts:
         return ""
