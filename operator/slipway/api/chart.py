@@ -132,6 +132,8 @@ class MetricsValues(SettingsModel):
     """Scrapes the operator."""
     pod_monitor: Monitor = Monitor()
     """Scrapes the routers in all watched namespaces."""
+    server_monitor: Monitor = Monitor()
+    """Scrapes the servers of all models there, with model, revision and version as labels."""
     rules: Rules = Rules()
     dashboard: Dashboard = Dashboard()
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,14 @@ import kubernetes_validate
 import pytest
 import yaml
 from slipway import settings
+from slipway.api.names import (
+    LABEL_COMPONENT,
+    LABEL_OWNER,
+    LABEL_REVISION,
+    LABEL_VERSION,
+    MANAGED_BY,
+    MANAGER,
+)
 
 from tests.install import base, helm
 from tests.install.helm import ROOT, InstallError
@@ -37,6 +46,7 @@ EVERYTHING = {
         "serviceAnnotations": {"prometheus.io/scrape": "true"},
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
         "podMonitor": {"enabled": True},
+        "serverMonitor": {"enabled": True},
         "rules": {"enabled": True},
         "dashboard": {"enabled": True, "annotations": {"folder": "ml"}},
     },
@@ -59,7 +69,6 @@ def with_edge() -> dict[str, Any]:
 
 NAMESPACED = {**base.VALUES, "crds": {"install": False}}
 PROMETHEUS_OPERATOR = "monitoring.coreos.com/v1"
-ROUTER_LABELS = {"app.kubernetes.io/managed-by": "slipway", "slipway.dev/component": "router"}
 
 
 def rendered(values: helm.Values) -> list[dict[str, Any]]:
@@ -253,12 +262,32 @@ def test_service_policy_and_monitor_choose_the_operators_pods_alone() -> None:
     assert allowed[-1]["podSelector"]["matchLabels"].items() <= test_pod.items()
 
 
-def test_routers_are_scraped_where_the_operator_watches() -> None:
-    everywhere = only("PodMonitor", EVERYTHING)["spec"]
+@pytest.mark.parametrize("component", ["router", "server"])
+def test_pods_are_scraped_where_the_operator_watches(component: str) -> None:
+    everywhere = pod_monitor(component, EVERYTHING)
     assert everywhere["namespaceSelector"] == {"any": True}
-    assert everywhere["selector"]["matchLabels"] == ROUTER_LABELS
-    some = only("PodMonitor", {**EVERYTHING, "watchNamespaces": ["vision"]})["spec"]
+    some = pod_monitor(component, {**EVERYTHING, "watchNamespaces": ["vision"]})
     assert some["namespaceSelector"] == {"matchNames": ["vision"]}
+
+
+def test_series_of_servers_name_their_revision_and_leave_tritons_labels_alone() -> None:
+    [endpoint] = pod_monitor("server", EVERYTHING)["podMetricsEndpoints"]
+    added = {rule["targetLabel"]: rule["sourceLabels"] for rule in endpoint["relabelings"]}
+
+    labels = (LABEL_OWNER, LABEL_REVISION, LABEL_VERSION)
+    of_pods = [[f"__meta_kubernetes_pod_label_{re.sub('[./]', '_', label)}"] for label in labels]
+    assert list(added.values()) == of_pods
+    assert not {"model", "version"} & set(added)
+    assert endpoint["port"] == "metrics"
+
+
+def pod_monitor(component: str, values: helm.Values) -> dict[str, Any]:
+    """Return the spec of the PodMonitor that selects these pods of ours."""
+    monitors = [one["spec"] for one in rendered(values) if one["kind"] == "PodMonitor"]
+    chosen = {MANAGED_BY: MANAGER, LABEL_COMPONENT: component}
+    found: dict[str, Any] = {}
+    [found] = [spec for spec in monitors if spec["selector"]["matchLabels"] == chosen]
+    return found
 
 
 def test_what_needs_the_prometheus_operator_is_off_unless_asked_for() -> None:
