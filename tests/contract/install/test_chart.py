@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from slipway.api.names import (
 
 from tests.install import base, helm
 from tests.install.helm import ROOT, InstallError
+from tests.install.kustomize import build
 from tests.install.release import Images, cluster_values
 
 pytestmark = pytest.mark.skipif(
@@ -421,18 +421,6 @@ def place(manifest: dict[str, Any]) -> tuple[str, str, str]:
 
 def is_test(manifest: dict[str, Any]) -> bool:
     return "helm.sh/hook" in manifest["metadata"].get("annotations", {})
-
-
-def kustomize() -> list[str]:
-    ours = ROOT / ".cluster/bin/kubectl"
-    return [str(ours if ours.exists() else "kubectl"), "kustomize"]
-
-
-def build(directory: Path) -> list[dict[str, Any]]:
-    done = subprocess.run(
-        [*kustomize(), str(directory)], capture_output=True, text=True, check=True
-    )
-    return list(yaml.safe_load_all(done.stdout))
 
 
 def key(manifest: dict[str, Any]) -> tuple[str, str]:
