@@ -1,11 +1,12 @@
 """Builds the Go programs and keeps them in the user's cache, one directory per version."""
 
 import hashlib
+import inspect
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,10 @@ class Program:
     module: str = ""
     """Of a published program that `go install` refuses: its module replaces others, or asks for a
     later patch of Go. It is built in a copy of the module's sources."""
+    change: Callable[[Path], None] | None = None
+    """What is done to that copy first; it may change go.mod too."""
+    recipe: tuple[str, ...] = ()
+    """What `change` goes by besides its own text: with another one it is another build."""
 
     @property
     def key(self) -> str:
@@ -42,6 +47,8 @@ class Program:
         digest = hashlib.sha256(repr((self.package, self.variables)).encode())
         for source in self.sources:
             digest.update((settings.NODE_SOURCES / source).read_bytes())
+        if self.change is not None:
+            digest.update(repr((inspect.getsource(self.change), self.recipe)).encode())
         return f"{self.name}-{self.version}-{digest.hexdigest()[:8]}"
 
     @property
@@ -129,11 +136,14 @@ def _run_go(program: Program, target: Path) -> None:
         return
     with tempfile.TemporaryDirectory(prefix=f".{program.name}-", dir=target.parent) as sources:
         modules.unpack_module(program.module, program.version, Path(sources))
+        if program.change is not None:
+            program.change(Path(sources))
         _run_go_in(Path(sources), program, target)
 
 
 def _run_go_in(sources: Path, program: Program, target: Path) -> None:
-    flags = ("-trimpath", f"-ldflags={program.link_flags}")
+    changed = ("-mod=mod",) if program.change is not None else ()
+    flags = (*changed, "-trimpath", f"-ldflags={program.link_flags}")
     build = ("go", "build", *flags, "-o", str(target / program.name), program.package)
     install = ("go", "install", *flags, f"{program.package}@v{program.version}")
     command: tuple[str, ...] = build if program.sources or program.module else install

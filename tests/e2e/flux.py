@@ -4,23 +4,19 @@ Left out of source-controller are the sources that no test uses (buckets, Helm, 
 libraries are a third of the build.
 """
 
-import hashlib
-import inspect
 import json
-import os
 import re
 import subprocess
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
-from tests.cluster import clone, modules, settings
-from tests.cluster.image import image_of_binary, push_image
-from tests.cluster.progress import Progress
+from tests.cluster import modules
+from tests.cluster.build import Program
+from tests.e2e.programs import publish_programs
 from tests.e2e.repository import SAMPLES, Repository
 from tests.kubectl import Kubectl, KubectlError, Manifest, until
 
@@ -42,44 +38,20 @@ APPLIED, PRUNED = "server-side apply", "garbage collection completed:"
 """How lines of kustomize-controller's log begin."""
 
 
-def build() -> Mapping[str, Path]:
-    """Return the binaries by name, built into the cache where they are missing."""
-    recipe = "".join((inspect.getsource(leave_out_sources), *LEFT_OUT, *PINNED))
-    key = f"flux-{VERSION}-{hashlib.sha256(recipe.encode()).hexdigest()[:8]}"
-    place = settings.cache_directory() / "bin" / key
-    if not place.exists():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        progress = Progress()
-        with tempfile.TemporaryDirectory(prefix=".flux-", dir=place.parent) as scratch:
-            made = Path(scratch) / "made"
-            for name in MODULES:
-                with progress.step(f"building {name} {VERSION}"), progress.ticking():
-                    _build_into(Path(scratch) / name, made, name)
-            made.replace(place)
-    return {name: place / name for name in MODULES}
+def change_kustomize_controller(sources: Path) -> None:
+    """Take its API from the API's own module, as it is not in this one."""
+    _edit_requirements(sources, f"-dropreplace={MODULES['kustomize-controller']}/api")
 
 
-def _build_into(sources: Path, made: Path, name: str) -> None:
-    modules.unpack_module(MODULES[name], VERSION, sources)
-    own_api = f"-dropreplace={MODULES[name]}/api"  # beside it in its repository, not in the module
-    subprocess.run(("go", "mod", "edit", own_api), cwd=sources, check=True)
-    if name == "source-controller":
-        module, version = PINNED
-        pin = f"-replace={module}={module}@{version}"
-        subprocess.run(("go", "mod", "edit", pin), cwd=sources, check=True)
-        leave_out_sources(sources)
-
-    flags = ("-mod=mod", "-trimpath", "-ldflags=-s -w")
-    subprocess.run(
-        ("go", "build", *flags, "-o", str(made / name), "."),
-        cwd=sources,
-        env=os.environ | {"CGO_ENABLED": "0"},
-        check=True,
+def change_source_controller(sources: Path) -> None:
+    """Do the same, pin a library, and take all kinds of sources but Git out."""
+    module, version = PINNED
+    _edit_requirements(
+        sources,
+        f"-dropreplace={MODULES['source-controller']}/api",
+        f"-replace={module}={module}@{version}",
     )
 
-
-def leave_out_sources(sources: Path) -> None:
-    """Take all kinds of sources but Git out of source-controller."""
     main = sources / "main.go"
     text = main.read_text()
     for kind in LEFT_OUT:
@@ -104,6 +76,29 @@ def leave_out_sources(sources: Path) -> None:
     text = re.sub(functions, "", text, flags=re.DOTALL)
     text = re.sub(r"\tflag\.\w+Var\(&helm\w+,[^\n]*\n[^\n]*\n", "", text)
     main.write_text(re.sub(r"\t\thelm\w+ +\w+\n", "", text))
+
+
+def _edit_requirements(sources: Path, *edits: str) -> None:
+    subprocess.run(("go", "mod", "edit", *edits), cwd=sources, check=True)
+
+
+PROGRAMS = (
+    Program(
+        "source-controller",
+        VERSION,
+        ".",
+        module=MODULES["source-controller"],
+        change=change_source_controller,
+        recipe=(*LEFT_OUT, *PINNED),
+    ),
+    Program(
+        "kustomize-controller",
+        VERSION,
+        ".",
+        module=MODULES["kustomize-controller"],
+        change=change_kustomize_controller,
+    ),
+)
 
 
 @contextmanager
@@ -185,11 +180,7 @@ def _rendered(kubectl: Kubectl) -> Iterator[Manifest]:
 
 def _manifests(kubectl: Kubectl) -> Iterator[Manifest]:
     """Return Flux's own manifests, with our images, in its usual namespace."""
-    registry = (clone.description(settings.CLONE) or {})["registry"]
-    images = {
-        name: push_image(image_of_binary(path), registry, f"slipway/{name}")
-        for name, path in build().items()
-    }
+    images = publish_programs(PROGRAMS)
     for item in _rendered(kubectl):
         if not item["kind"].startswith(("Cluster", "Custom")):
             item["metadata"]["namespace"] = NAMESPACE

@@ -3,29 +3,21 @@
 Left out are the scalers that no test uses: their client libraries are two thirds of the build.
 """
 
-import hashlib
-import inspect
 import json
-import os
 import re
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
-from tests.cluster import clone, modules, settings
-from tests.cluster.image import image_of_binary, push_image
-from tests.cluster.progress import Progress
+from tests.cluster import modules
+from tests.cluster.build import Program
+from tests.e2e.programs import publish_programs
 from tests.kubectl import Kubectl, KubectlError, Manifest, until
 
 VERSION = "2.21.0"
 MODULE = "github.com/kedacore/keda/v2"
-PROGRAMS = {"keda": "./cmd/operator", "keda-adapter": "./cmd/adapter"}
-"""By the name of the binary, as the manifests have it."""
 NAMESPACE = "keda"
 OPERATOR, ADAPTER = "keda-operator", "keda-metrics-apiserver"
 API = "v1beta1.external.metrics.k8s.io"
@@ -48,39 +40,6 @@ READY_SECONDS = 240.0
 CASE = re.compile(r'\tcase (?:"[^"]+"(?:, )?)+:\n\t\treturn scalers\.(\w+)\(.*\)\n')
 
 
-def build() -> Mapping[str, Path]:
-    """Return the binaries by name, built into the cache where they are missing."""
-    recipe = "".join((inspect.getsource(leave_out_scalers), *sorted(SCALERS)))
-    key = f"keda-{VERSION}-{hashlib.sha256(recipe.encode()).hexdigest()[:8]}"
-    place = settings.cache_directory() / "bin" / key
-    if not place.exists():
-        progress = Progress()
-        with progress.step(f"building KEDA {VERSION}"), progress.ticking():
-            _build_into(place)
-    return {name: place / name for name in PROGRAMS}
-
-
-def _build_into(place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".keda-", dir=place.parent) as scratch:
-        sources, made = Path(scratch) / "sources", Path(scratch) / "made"
-        shutil.copytree(
-            modules.find_module(MODULE, VERSION), sources, copy_function=shutil.copyfile
-        )
-        for path in (sources, *sources.rglob("*")):
-            path.chmod(0o755)
-        leave_out_scalers(sources)
-
-        for name, package in PROGRAMS.items():
-            subprocess.run(
-                ("go", "build", "-trimpath", "-ldflags=-s -w", "-o", str(made / name), package),
-                cwd=sources,
-                env=os.environ | {"CGO_ENABLED": "0"},
-                check=True,
-            )
-        made.replace(place)
-
-
 def leave_out_scalers(sources: Path) -> None:
     """Take the scalers that no test uses out of the sources, and out of the list of triggers."""
     made: set[str] = set()
@@ -93,6 +52,20 @@ def leave_out_scalers(sources: Path) -> None:
     builder = sources / "pkg/scaling/scalers_builder.go"
     text = builder.read_text()
     builder.write_text(CASE.sub(lambda case: case[0] if case[1] in made else "", text))
+
+
+PROGRAMS = tuple(
+    Program(
+        name,
+        VERSION,
+        package,
+        module=MODULE,
+        change=leave_out_scalers,
+        recipe=tuple(sorted(SCALERS)),
+    )
+    for name, package in (("keda", "./cmd/operator"), ("keda-adapter", "./cmd/adapter"))
+)
+"""By the name of the binary, as the manifests have it."""
 
 
 @contextmanager
@@ -179,11 +152,7 @@ def _rendered(kubectl: Kubectl) -> Iterator[Manifest]:
 
 def _manifests(kubectl: Kubectl) -> Iterator[Manifest]:
     """Return KEDA's own manifests, with our images, and small."""
-    registry = (clone.description(settings.CLONE) or {})["registry"]
-    images = {
-        f"/{name}": push_image(image_of_binary(path), registry, f"slipway/{name}")
-        for name, path in build().items()
-    }
+    images = {f"/{name}": image for name, image in publish_programs(PROGRAMS).items()}
     for item in _rendered(kubectl):
         if item["kind"] == "Deployment":
             [container] = item["spec"]["template"]["spec"]["containers"]
