@@ -29,7 +29,7 @@ class StartPart:
 
 
 def find_parts(
-    manifests: Iterable[Manifest], began: datetime | None, now: datetime
+    manifests: Sequence[Manifest], began: datetime | None, now: datetime
 ) -> tuple[StartPart, ...]:
     """Return what the start of a revision has waited for so far, in this order.
 
@@ -38,10 +38,9 @@ def find_parts(
     """
     if began is None:
         return ()
-    found = list(manifests)
     parts: list[StartPart] = []
     since = began
-    for name, ended in _list_moments(found):
+    for name, ended in _list_moments(manifests):
         if ended is None:
             parts.append(StartPart(name, (now - since).total_seconds(), is_over=False))
             break
@@ -65,15 +64,13 @@ def describe_parts(parts: Sequence[StartPart]) -> str:
 def _list_moments(manifests: Sequence[Manifest]) -> Iterator[Moment]:
     """Yield every part in order; the first that has not ended is the last that counts."""
     deployments = [it for it in manifests if it["kind"] == "Deployment"]
-    pods = [it for it in manifests if it["kind"] == "Pod" and _component_of(it) == COMPONENT_SERVER]
     yield "packaging", _first(_created_at(it) for it in deployments)
 
-    ready = {id(pod): _condition_at(pod, "Ready") for pod in pods}
-    pods.sort(key=lambda pod: (ready[id(pod)] is None, ready[id(pod)] or _created_at(pod)))
+    pods = _of_component(manifests, "Pod", COMPONENT_SERVER)
     if not pods:
         yield "waiting for its pods", None
         return
-    pod = pods[0]
+    pod = min(pods, key=_order)
     yield "scheduling", _condition_at(pod, "PodScheduled")
     yield "volumes and network", _condition_at(pod, "PodReadyToStartContainers")
     status = pod.get("status", {})
@@ -82,21 +79,26 @@ def _list_moments(manifests: Sequence[Manifest]) -> Iterator[Moment]:
         yield name, _state_at(container, "terminated", "finishedAt")
     servers = status.get("containerStatuses", ())
     yield "starting the server", _first(_state_at(it, "running", "startedAt") for it in servers)
-    yield "loading the model", ready[id(pod)]
-    yield from _list_checks(manifests)
+    yield "loading the model", _condition_at(pod, "Ready")
+
+    jobs = _of_component(manifests, "Job", COMPONENT_CHECK)  # several where one was tried again
+    if jobs:
+        ended = (parse_time(it.get("status", {}).get("completionTime", "")) for it in jobs)
+        yield "checking", _first(ended)
 
 
-def _list_checks(manifests: Sequence[Manifest]) -> Iterator[Moment]:
-    """Yield the checks, which are several Jobs where one was tried again."""
-    jobs = [it for it in manifests if it["kind"] == "Job" and _component_of(it) == COMPONENT_CHECK]
-    if not jobs:
-        return
-    ended = [parse_time(it.get("status", {}).get("completionTime", "")) for it in jobs]
-    yield "checking", _first(ended)
+def _of_component(manifests: Sequence[Manifest], kind: str, component: str) -> list[Manifest]:
+    def fits(manifest: Manifest) -> bool:
+        labels = manifest["metadata"].get("labels", {})
+        return bool(manifest["kind"] == kind and labels.get(LABEL_COMPONENT) == component)
+
+    return [manifest for manifest in manifests if fits(manifest)]
 
 
-def _component_of(manifest: Manifest) -> str:
-    return str(manifest["metadata"].get("labels", {}).get(LABEL_COMPONENT, ""))
+def _order(pod: Manifest) -> tuple[bool, datetime | None]:
+    """The first that became ready; while none is, the oldest."""
+    ready = _condition_at(pod, "Ready")
+    return ready is None, ready or _created_at(pod)
 
 
 def _created_at(manifest: Manifest) -> datetime | None:

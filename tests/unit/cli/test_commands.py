@@ -52,16 +52,14 @@ def test_flags_of_kubectl_are_passed_on_wherever_they_stand(run: Program) -> Non
 
 def test_describe_says_where_the_seconds_of_a_start_go(run: Program) -> None:
     run.put("digits", recording("starting").manifest)
-    assert "\n  start  " in run("describe", "digits").out
-    assert "packaging" in run("describe", "digits").out
+    shown = run("describe", "digits").out
+    assert "\n  start  " in shown
+    assert "packaging" in shown
 
-    [call] = [call for call in run.state["calls"] if "deployments,pods,jobs" in call][:1]
-    revision = recording("starting").md.candidate
-    assert revision is not None
-    assert (
-        f"--selector=slipway.dev/modeldeployment=digits,slipway.dev/revision={revision.revision}"
-        in call
-    )
+    [call] = [call for call in run.state["calls"] if "deployments,pods,jobs" in call]
+    revision = recording("starting").manifest["status"]["candidate"]["revision"]
+    labels = f"slipway.dev/modeldeployment=digits,slipway.dev/revision={revision}"
+    assert f"--selector={labels}" in call
 
 
 def test_describe_names_what_of_a_start_may_not_be_read(run: Program) -> None:
