@@ -52,27 +52,26 @@ class Operator:
 
     async def is_ready(self) -> bool:
         """Return whether its cache is filled."""
-        try:
-            async with (
-                aiohttp.ClientSession() as session,
-                session.get(f"http://127.0.0.1:{self.port}/readyz") as answer,
-            ):
-                return answer.status == 200
-        except aiohttp.ClientError:
-            return False
+        status, _ = await self._get("readyz")
+        return status == 200
 
     async def metric(self, name: str) -> float:
-        """Return one of its own metrics."""
+        """Return one of its own metrics; 0 while it does not answer."""
+        _, text = await self._get("metrics")
+        lines = text.splitlines()
+        found = [line.split()[1] for line in lines if line.startswith(f"slipway_{name} ")]
+        return float(found[0]) if found else 0
+
+    async def _get(self, page: str) -> tuple[int, str]:
+        """Return status and text of one of its pages; 0 and nothing while it does not answer."""
         try:
             async with (
                 aiohttp.ClientSession() as session,
-                session.get(f"http://127.0.0.1:{self.port}/metrics") as answer,
+                session.get(f"http://127.0.0.1:{self.port}/{page}") as answer,
             ):
-                lines = (await answer.text()).splitlines()
+                return answer.status, await answer.text()
         except aiohttp.ClientError:
-            return 0
-        found = [line.split()[1] for line in lines if line.startswith(f"slipway_{name} ")]
-        return float(found[0]) if found else 0
+            return 0, ""
 
 
 def resident_memory(pid: int) -> tuple[float, float]:
