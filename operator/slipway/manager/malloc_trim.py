@@ -14,13 +14,16 @@ EVERY_SECONDS = 600.0
 
 WHILE_FILLING = (10_000, 10, 1_000)
 """Thresholds of the garbage collector: what is read stays, so looking through all of it again and
-again finds nothing, and took half of a start beside thousands of objects."""
+again finds next to nothing (decision 0072)."""
 
 
 async def keep_memory_small(
     filled: asyncio.Event, *, settle_seconds: float = SETTLE_SECONDS
 ) -> None:
-    """Return memory soon after the cache is filled, and at intervals from then on."""
+    """Return memory soon after the cache is filled, and at intervals from then on.
+
+    Until then the garbage collector looks less often.
+    """
     usual = gc.get_threshold()
     gc.set_threshold(*WHILE_FILLING)
     try:
