@@ -1,7 +1,8 @@
 """Where the seconds of a start go, as Kubernetes dates its parts. Pure.
 
 Nothing of it is in the status of the ModelDeployment, which would be one more write for each part.
-Kubernetes dates to the second.
+Kubernetes dates to the second. A Job is deleted when its result is taken, so packaging and checks
+are seen while they are under way.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,13 +29,21 @@ class StartPart:
     is_over: bool
 
 
+def find_packaging(manifests: Sequence[Manifest], now: datetime) -> tuple[StartPart, ...]:
+    """Return for how long a version has been packaged; empty: no Job of it is there."""
+    began = _first(_created_at(it) for it in manifests if it["kind"] == "Job")
+    if began is None:
+        return ()
+    return (StartPart("packaging", (now - began).total_seconds(), is_over=False),)
+
+
 def find_parts(
     manifests: Sequence[Manifest], began: datetime | None, now: datetime
 ) -> tuple[StartPart, ...]:
     """Return what the start of a revision has waited for so far, in this order.
 
-    Of several pods it is the first one that became ready. `manifests`: the revision's Deployment,
-    pods and Jobs; `began`: when the rollout did.
+    Of several pods it is the first one that became ready. `manifests`: the revision's pods and
+    Jobs; `began`: when the rollout did, which is after the packaging.
     """
     if began is None:
         return ()
@@ -63,9 +72,6 @@ def describe_parts(parts: Sequence[StartPart]) -> str:
 
 def _list_moments(manifests: Sequence[Manifest]) -> Iterator[Moment]:
     """Yield every part in order; the first that has not ended is the last that counts."""
-    deployments = [it for it in manifests if it["kind"] == "Deployment"]
-    yield "packaging", _first(_created_at(it) for it in deployments)
-
     pods = _of_component(manifests, "Pod", COMPONENT_SERVER)
     if not pods:
         yield "waiting for its pods", None

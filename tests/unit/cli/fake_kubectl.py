@@ -79,7 +79,7 @@ def get(cluster: dict[str, Any], plain: list[str], flags: list[str]) -> int:
         print(json.dumps({"items": items}))
         return 0
 
-    if plain[0] == "deployments,pods,jobs":
+    if plain[0] == "pods,jobs":
         if "hides" in cluster:
             return fail(f"Error from server (Forbidden): {cluster['hides']}")
         print(json.dumps({"items": cluster.get("children", [])}))

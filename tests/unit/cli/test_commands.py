@@ -54,17 +54,29 @@ def test_describe_says_where_the_seconds_of_a_start_go(run: Program) -> None:
     run.put("digits", recording("starting").manifest)
     shown = run("describe", "digits").out
     assert "\n  start  " in shown
-    assert "packaging" in shown
+    assert "waiting for its pods" in shown
 
-    [call] = [call for call in run.state["calls"] if "deployments,pods,jobs" in call]
+    [call] = [call for call in run.state["calls"] if "pods,jobs" in call]
     revision = recording("starting").manifest["status"]["candidate"]["revision"]
     labels = f"slipway.dev/modeldeployment=digits,slipway.dev/revision={revision}"
     assert f"--selector={labels}" in call
 
 
+def test_describe_says_for_how_long_a_version_has_been_packaged(run: Program) -> None:
+    run.put("digits", recording("packaging").manifest)
+    began = {"creationTimestamp": "2026-11-21T12:00:00Z"}
+    run.change(children=[{"kind": "Job", "metadata": began}])
+    shown = run("describe", "digits").out
+    assert "\n  start  " in shown
+    assert "packaging" in shown.partition("\n  start  ")[2].partition("\n")[0]
+
+    [call] = [call for call in run.state["calls"] if "pods,jobs" in call]
+    assert "--selector=slipway.dev/modeldeployment=digits,slipway.dev/component=package" in call
+
+
 def test_describe_names_what_of_a_start_may_not_be_read(run: Program) -> None:
     run.put("digits", recording("starting").manifest)
-    run.change(hides='deployments.apps is forbidden: User "viewer" cannot list resource')
+    run.change(hides='jobs.batch is forbidden: User "viewer" cannot list resource')
     assert "\n  start  not shown: " in run("describe", "digits").out
 
 
