@@ -15,14 +15,14 @@ from yarl import URL
 from slipway.agent.pods import Host
 from slipway.errors import DependencyError
 from slipway.render.access import DENIED_PREFIX
-from slipway.render.envoy import COPIED_STATS, IN_FLIGHT_STAT, VERSION_STATS
+from slipway.render.envoy import CLIENTS_STAT, COPIED_STATS, IN_FLIGHT_STAT, VERSION_STATS
 
 CLUSTER_PREFIX = "cluster."
 VERSION_SUFFIX = ".version_text"
 REFUSED_SUFFIXES = (".update_rejected", ".update_failure")
 TIMEOUT_SECONDS = 5.0
 _TEXTS = quote(r"(version_text|update_rejected|update_failure)$")
-_COUNTED = quote(rf"^(cluster\.[^.]+/|{re.escape(DENIED_PREFIX)})")
+_COUNTED = quote(rf"^(cluster\.[^.]+/|{re.escape(DENIED_PREFIX)}|{re.escape(CLIENTS_STAT)}$)")
 _IN_FLIGHT = quote(rf"^{re.escape(IN_FLIGHT_STAT)}$")
 _COPIED = quote(rf"^{re.escape(COPIED_STATS)}")
 

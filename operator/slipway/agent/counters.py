@@ -28,7 +28,7 @@ from slipway.api.counters import (
 )
 from slipway.api.protocol import Protocol
 from slipway.api.times import to_wire
-from slipway.render.envoy import GRPC_SERVICE, GRPC_STREAM, ClusterKey
+from slipway.render.envoy import CLIENTS_STAT, GRPC_SERVICE, GRPC_STREAM, ClusterKey
 
 REFUSED_GRPC_CODES = frozenset({3, 5, 9, 11})
 """What a model server says of a request that it does not take."""
@@ -108,6 +108,7 @@ def read_counters(
         envoy_start=start,
         at=to_wire(at),
         routes=routes,
+        clients=_to_latency(histograms.get(CLIENTS_STAT, _empty_buckets())),
         denied=read_denials(stats),
     )
 
@@ -126,8 +127,6 @@ def _sum_tallies(tallies: Iterable[ClusterTally]) -> ClusterTally:
 def _route_counters(
     route: str, revision: str, tally: ClusterTally, *, pinned: bool
 ) -> RouteCounters:
-    edges = [float(edge) for edge in latency_edges()]
-
     return RouteCounters(
         name=route,
         revision=revision,
@@ -142,7 +141,7 @@ def _route_counters(
         begun=tally.begun,
         stream_requests=tally.stream_requests,
         stream_responses=tally.stream_responses,
-        latency=Latency(edges_millis=edges, counts=list(tally.buckets)),
+        latency=_to_latency(tally.buckets),
     )
 
 
@@ -222,6 +221,11 @@ def _read_buckets(found: Sequence[Mapping[str, int]]) -> tuple[int, ...]:
     return (*inside, sum(counts.values()))
 
 
+def _to_latency(buckets: Sequence[int]) -> Latency:
+    edges = [float(edge) for edge in latency_edges()]
+    return Latency(edges_millis=edges, counts=list(buckets))
+
+
 def _empty_buckets() -> tuple[int, ...]:
     return (0,) * (len(latency_edges()) + 1)
 
@@ -233,6 +237,8 @@ def render_metrics(counters: Counters) -> str:
         lines += [f"# HELP {_PREFIX}{name} {help_text}", f"# TYPE {_PREFIX}{name} {kind}"]
         for each in counters.routes:
             lines += _render_samples(name, each)
+    if counters.clients is not None:
+        lines += _render_clients(counters.clients)
     lines += render_denials(counters.denied, _PREFIX)
     return "\n".join(lines) + "\n"
 
@@ -274,10 +280,22 @@ def _render_samples(name: str, route: RouteCounters) -> list[str]:
     return [f"{_PREFIX}{name}{{{labels}}} {value}"]
 
 
+def _render_clients(latency: Latency) -> list[str]:
+    """Return how long clients waited: of no route, since Envoy counts it for all together."""
+    name = "client_latency_seconds"
+    help_text = "Time from the first byte of a request to the last of its answer, over all routes."
+    return [
+        f"# HELP {_PREFIX}{name} {help_text}",
+        f"# TYPE {_PREFIX}{name} histogram",
+        *_render_histogram(name, "", latency),
+    ]
+
+
 def _render_histogram(name: str, labels: str, latency: Latency) -> list[str]:
     lines, total = [], 0
     edges = [*(f"{edge / 1000:g}" for edge in latency.edges_millis), "+Inf"]
+    before = f"{labels}," if labels else ""
     for edge, count in zip(edges, latency.counts, strict=True):
         total += count
-        lines.append(f'{_PREFIX}{name}_bucket{{{labels},le="{edge}"}} {total}')
-    return [*lines, f"{_PREFIX}{name}_count{{{labels}}} {total}"]
+        lines.append(f'{_PREFIX}{name}_bucket{{{before}le="{edge}"}} {total}')
+    return [*lines, f"{_PREFIX}{name}_count{f'{{{labels}}}' if labels else ''} {total}"]

@@ -110,6 +110,9 @@ class Counters(ApiModel):
     """When the counters were read."""
     routes: Annotated[list[RouteCounters], FailFast()]
     """As many as there are: to leave any out would look as if it had no requests."""
+    clients: Latency | None = None
+    """From the first byte of a request to the last of its answer, over all routes: what clients are
+    slow to send or to take is in it, and what the proxy itself takes. None from an older agent."""
     denied: list[Denied] = []
     """In none of the other numbers, and evidence against nobody."""
 

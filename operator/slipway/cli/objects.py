@@ -375,6 +375,8 @@ class ModelDeployment:
     name: str = field(metadata=wire_field("metadata", "name"))
     version: str = field(default="", metadata=wire_field("spec", "model", "version"))
     """Of the spec: what the user asks for."""
+    model_name: str = field(default="", metadata=wire_field("spec", "model", "name"))
+    """Of the spec; empty: the object's."""
     generation: int = field(default=0, metadata=wire_field("metadata", "generation"))
     observed_generation: int = 0
     created_at: datetime | None = field(
@@ -399,6 +401,11 @@ class ModelDeployment:
     hold: str = field(default="", metadata=wire_field("hold", "reason"))
     """Why the spec's input stays out although nothing is against it."""
     endpoints: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def served_name(self) -> str:
+        """The name by which clients ask Triton for the model."""
+        return self.model_name or self.name
 
     @property
     def is_observed(self) -> bool:

@@ -7,17 +7,13 @@ other two ways remain.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from pydantic import ValidationError
-
-from slipway.api.counters import PATH, Counters, Latency
-from slipway.api.names import AGENT_PORT, COMPONENT_ROUTER, LABEL_COMPONENT
-from slipway.cli.cli_error import CliError
+from slipway.api.counters import Latency
 from slipway.cli.kubectl import Kubectl
 from slipway.cli.objects import ModelDeployment
+from slipway.cli.router_pages import list_router_pods, read_counters
 from slipway.cli.time_format import format_duration
-from slipway.cli.wire import load, wire_field
 from slipway.policy.measured_traffic import merge_latencies
 
 MIN_SECONDS = 0.5
@@ -45,21 +41,6 @@ class CounterTotals:
     stable_requests: int
     stable_errors: int
     latency: Latency | None
-
-
-@dataclass(frozen=True, slots=True)
-class RouterPod:
-    """A pod of the router, as kubectl lists it."""
-
-    name: str = field(metadata=wire_field("metadata", "name"))
-    phase: str = field(metadata=wire_field("status", "phase"))
-
-
-@dataclass(frozen=True, slots=True)
-class RouterPods:
-    """What kubectl lists."""
-
-    items: tuple[RouterPod, ...] = ()
 
 
 def measure_at_router(
@@ -110,7 +91,8 @@ def rate_from_analysis(md: ModelDeployment) -> RequestRate | None:
 
 
 def _read_totals(kubectl: Kubectl, md: ModelDeployment) -> CounterTotals:
-    documents = [_read_counters(kubectl, md.namespace, pod) for pod in _router_pods(kubectl, md)]
+    pods = list_router_pods(kubectl, md.namespace)
+    documents = [read_counters(kubectl, md.namespace, pod) for pod in pods]
 
     stable = md.stable.revision if md.stable else ""
     routes = [
@@ -128,22 +110,3 @@ def _read_totals(kubectl: Kubectl, md: ModelDeployment) -> CounterTotals:
         stable_errors=sum(route.errors for route in to_stable),
         latency=merge_latencies([route.latency for route in to_stable]),
     )
-
-
-def _router_pods(kubectl: Kubectl, md: ModelDeployment) -> list[str]:
-    selector = f"{LABEL_COMPONENT}={COMPONENT_ROUTER}"
-    listed = kubectl.json("get", "pods", "-l", selector, namespace=md.namespace)
-    pods = load(RouterPods, listed).items
-    names = [pod.name for pod in pods if pod.phase == "Running"]
-    if not names:
-        raise CliError(f"no router pod is running in namespace {md.namespace}")
-    return names
-
-
-def _read_counters(kubectl: Kubectl, namespace: str, pod: str) -> Counters:
-    path = f"/api/v1/namespaces/{namespace}/pods/http:{pod}:{AGENT_PORT}/proxy{PATH}"
-    printed = kubectl.run("get", "--raw", path)
-    try:
-        return Counters.model_validate_json(printed)
-    except ValidationError as error:
-        raise CliError(f"router pod {pod} did not answer with counters") from error

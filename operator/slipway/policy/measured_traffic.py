@@ -100,11 +100,11 @@ def measure_traffic(before: TrafficTotals, after: TrafficTotals) -> MeasuredTraf
         after.latency,
         of_stable=(answered, min(failed, answered)),
         total_of_stable=after.of_stable,
-        latency_of_stable=_subtract_latency(after.latency, before.latency),
+        latency_of_stable=subtract_latency(after.latency, before.latency),
     )
 
 
-def _subtract_latency(after: Latency | None, before: Latency | None) -> Latency | None:
+def subtract_latency(after: Latency | None, before: Latency | None) -> Latency | None:
     """Return the histogram of what came between two; None where they cannot be compared."""
     if after is None or before is None or after.edges_millis != before.edges_millis:
         return None

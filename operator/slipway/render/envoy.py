@@ -64,6 +64,8 @@ LIVE_LISTENER = "live_probe"
 """No ModelRoute can have their names."""
 STAT_PREFIX = "router"
 IN_FLIGHT_STAT = f"http.{STAT_PREFIX}.downstream_rq_active"
+CLIENTS_STAT = f"http.{STAT_PREFIX}.downstream_rq_time"
+"""How long clients wait, over all routes."""
 ROUTES_NAME = "models"
 VERSION_STATS = {
     LISTENERS_FILE: "listener_manager.lds",
@@ -310,7 +312,10 @@ def render_bootstrap(
         },
         "stats_flush_interval": "1s",
         "stats_config": {
-            "histogram_bucket_settings": [{"match": {"prefix": "cluster."}, "buckets": edges}],
+            "histogram_bucket_settings": [
+                {"match": match, "buckets": edges}
+                for match in ({"prefix": "cluster."}, {"exact": CLIENTS_STAT})
+            ],
             "stats_matcher": {
                 "inclusion_list": {
                     "patterns": _needed_stats(
@@ -474,6 +479,7 @@ def _needed_stats(
         *([{"prefix": access.DENIED_PREFIX}] if counts_denials else []),
         *([{"safe_regex": {"regex": copied}}] if counts_copies else []),
         {"exact": "http.admin.downstream_rq_total"},
+        {"exact": CLIENTS_STAT},
         *([{"exact": IN_FLIGHT_STAT}] if counts_in_flight else []),
     ]
 

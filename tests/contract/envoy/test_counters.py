@@ -1,11 +1,12 @@
 """What the agent counts, against what clients of a real Envoy saw."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import aiohttp
 import grpc
 import pytest
-from slipway.api.counters import RouteCounters
+from slipway.api.counters import Latency, RouteCounters
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from tests.contract.envoy.conftest import CANDIDATE, STABLE
@@ -210,6 +211,31 @@ async def test_a_stream_is_counted_by_its_messages(
     assert (ended.begun, ended.requests, ended.active, ended.errors) == (1, 1, 0, 0)
 
 
+async def test_what_a_client_is_slow_to_send_is_its_own_time_and_not_the_models(
+    router: Router,
+) -> None:
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(0.3)  # how long this client takes is what is measured
+        yield b"}"
+
+    async with aiohttp.ClientSession() as session:
+        await (await session.post(f"{router.url}/v2/models/digits/infer", data=slowly())).read()
+    answered = (await settled(router, 1)).latency
+
+    waited = (await router.counters()).clients
+
+    assert waited is not None
+    assert sum(waited.counts) == 1
+    assert counts_below(answered, 0.3) == 1
+    assert counts_below(waited, 0.3) == 0
+
+
+def counts_below(latency: Latency, seconds: float) -> int:
+    edges = zip(latency.edges_millis, latency.counts, strict=False)
+    return sum(count for edge, count in edges if edge <= 1000 * seconds)
+
+
 async def test_prometheus_reads_the_same_numbers(router: Router) -> None:
     await send_many(router.url, 30)
     await settled(router, 30)
@@ -222,6 +248,7 @@ async def test_prometheus_reads_the_same_numbers(router: Router) -> None:
     assert f"slipway_router_requests_total{{{labels}}} 30" in text
     assert f'slipway_router_latency_seconds_bucket{{{labels},le="+Inf"}} 30' in text
     assert f"slipway_router_latency_seconds_count{{{labels}}} 30" in text
+    assert "slipway_router_client_latency_seconds_count 30" in text
 
 
 async def test_churn_of_endpoints_keeps_the_counters(

@@ -10,8 +10,9 @@ import pytest
 from slipway.adapters import pod_pages
 from slipway.adapters.prometheus import parse_answer
 from slipway.adapters.router_counters import AgentCounters, parse_counters
-from slipway.adapters.triton import LOAD_METRICS, TritonMetrics, parse_samples
+from slipway.adapters.triton import LOAD_METRICS, TritonMetrics
 from slipway.api.reasons import Why
+from slipway.api.triton_metrics import parse_samples
 
 GOOD_METRICS = b'nv_inference_request_success{model="digits",version="1"} 9\n'
 GOOD_COUNTERS = b'{"proxy":"p","envoyStart":"1","at":"2026-01-01T00:00:00Z","routes":[]}'

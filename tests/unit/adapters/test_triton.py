@@ -12,9 +12,9 @@ from slipway.adapters.triton import (
     TritonMetrics,
     failures_of,
     load_of,
-    parse_samples,
 )
 from slipway.api.reasons import Why
+from slipway.api.triton_metrics import parse_samples
 from slipway.policy.analysis.inputs import Count
 from slipway.policy.scaling.signals import ServerLoad
 

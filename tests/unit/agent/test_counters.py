@@ -139,6 +139,18 @@ def test_latencies_above_the_last_edge_are_in_the_last_bucket() -> None:
     assert found.latency.counts[-2:] == [2, 3]
 
 
+def test_how_long_clients_wait_is_of_no_revision() -> None:
+    [found] = histogram(HTTP, {1: 5, 2: 1})["histograms"]
+    counters = read({"histograms": [{**found, "name": "http.router.downstream_rq_time"}]})
+
+    assert counters.clients is not None
+    assert counters.clients.counts[:2] == [5, 1]
+    assert sum(sum(route.latency.counts) for route in counters.routes) == 0
+    text = render_metrics(counters)
+    assert 'slipway_router_client_latency_seconds_bucket{le="0.002"} 6' in text
+    assert "slipway_router_client_latency_seconds_count 6" in text
+
+
 def test_metrics_are_cumulative_and_in_seconds() -> None:
     text = render_metrics(read(histogram(HTTP, {1: 5, 2: 1, OVERFLOW_EDGE_MILLIS: 3})))
     labels = 'route="digits",revision="0123abcd",pinned="false"'

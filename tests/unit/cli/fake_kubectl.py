@@ -3,10 +3,13 @@
 Run as a program: the file's path is in FAKE_CLUSTER. Fits what `slipway.cli.kubectl` says to it.
 """
 
+import fcntl
 import json
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +28,24 @@ def save(cluster: dict[str, Any]) -> None:
     fresh.replace(CLUSTER)
 
 
+@contextmanager
+def locked() -> Iterator[dict[str, Any]]:
+    """Give what the cluster is and keep the change: several of these run at once."""
+    with CLUSTER.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        cluster = load()
+        yield cluster
+        save(cluster)
+
+
 def fail(text: str) -> int:
     print(text, file=sys.stderr)
     return 1
 
 
 def main(words: list[str]) -> int:
-    cluster = load()
-    cluster.setdefault("calls", []).append(words)
-    save(cluster)
+    with locked() as cluster:
+        cluster.setdefault("calls", []).append(words)
     flags = [word for word in words if word.startswith("-")]
     plain = [word for word in words if not word.startswith("-") and word != "json"]
 
@@ -65,18 +77,10 @@ def main(words: list[str]) -> int:
 
 def get(cluster: dict[str, Any], plain: list[str], flags: list[str]) -> int:
     if "--raw" in flags:
-        answers = cluster.get("raw", [])
-        if not answers:
-            return fail(
-                'Error from server (Forbidden): User "editor" cannot get resource "pods/proxy"'
-            )
-        print(json.dumps(answers.pop(0)))
-        save(cluster)
-        return 0
+        return get_page(plain[0])
 
     if plain[0] == "pods":
-        items = [{"metadata": {"name": "router-a"}, "status": {"phase": "Running"}}]
-        print(json.dumps({"items": items}))
+        print(json.dumps({"items": list_pods(cluster, plain[1])}))
         return 0
 
     if plain[0] == "pods,jobs":
@@ -116,6 +120,25 @@ def get(cluster: dict[str, Any], plain: list[str], flags: list[str]) -> int:
     found = [cluster["objects"][name] for name in names]
     print(json.dumps(found[0] if plain[1:] else {"kind": "List", "items": found}, indent=4))
     return 0
+
+
+def get_page(path: str) -> int:
+    """Print the page of a pod, as often as it is asked for the next one, and then the last."""
+    with locked() as cluster:
+        pages = cluster.get("pages", {}).get(path.partition("/pods/http:")[2].partition(":")[0])
+        page = None if not pages else pages.pop(0) if len(pages) > 1 else pages[0]
+    if page is None:
+        return fail('Error from server (Forbidden): User "editor" cannot get resource "pods/proxy"')
+    print(page if isinstance(page, str) else json.dumps(page))
+    return 0
+
+
+def list_pods(cluster: dict[str, Any], selector: str) -> list[dict[str, Any]]:
+    """Return the router's pod, or the servers' if they are asked for."""
+    if "component=router" in selector:
+        return [{"metadata": {"name": "router-a"}, "status": {"phase": "Running"}}]
+    servers: list[dict[str, Any]] = cluster.get("servers", [])
+    return servers
 
 
 def watch(cluster: dict[str, Any], names: list[str]) -> int:

@@ -61,11 +61,11 @@ def test_the_traffic_is_measured_at_the_router(run: Program) -> None:
         counted("router-a", {STABLE: (9_000 + n, 0, 0), CANDIDATE: (1_000 + n, 0, 0)}).wire()
         for n in (0, 500)
     ]
-    run.change(raw=counts)
+    run.change(pages={"router-a": counts})
     shown = json.loads(run("plan", "digits", "--measure=0.5s", "--json").out)
     assert shown["source"].startswith("measured at the router over ")
     assert 0 < shown["perSecond"] <= 2_000
-    asked = [call[-1] for call in run.state["calls"] if "--raw" in call]
+    asked = [call[call.index("--raw") + 1] for call in run.state["calls"] if "--raw" in call]
     path = "/api/v1/namespaces/vision/pods/http:router-a:9901/proxy/v1/counters"
 
     assert asked == [path, path]

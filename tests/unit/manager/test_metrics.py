@@ -74,7 +74,14 @@ def router_families() -> list[Metric]:
 
     at = datetime.now(UTC).isoformat()
     denied = [Denied(name="digits", status=401, requests=3)]
-    counters = Counters(proxy="router-a", envoy_start="1", at=at, routes=[route], denied=denied)
+    counters = Counters(
+        proxy="router-a",
+        envoy_start="1",
+        at=at,
+        routes=[route],
+        clients=route.latency,
+        denied=denied,
+    )
     parts = (
         render_metrics(counters),
         render_shadow_metrics(a_page(route.latency)),

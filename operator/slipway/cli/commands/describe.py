@@ -3,6 +3,7 @@
 from functools import partial
 
 from slipway.cli.options import name_argument, pass_session, slipway_command
+from slipway.cli.read_latency import LatencyReader
 from slipway.cli.read_startup import read_startup
 from slipway.cli.session import Session, utc_now
 from slipway.cli.views.description import format_description
@@ -24,6 +25,11 @@ def describe(session: Session, name: str) -> None:
         session.show_json(md)
         return
     command_line = partial(session.command_about, md)
+    reader = LatencyReader(session.kubectl, md)  # first: its window is open while others read
     now = utc_now()
     startup = read_startup(session.kubectl, md, now)
-    session.show(format_description(md, now, command_line, width=session.width, startup=startup))
+    latency = reader.report()
+    screen = format_description(
+        md, now, command_line, width=session.width, startup=startup, latency=latency
+    )
+    session.show(screen)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from slipway.cli.latency import LatencyReport
 from slipway.cli.objects import (
     CaseDifference,
     Condition,
@@ -28,6 +29,7 @@ from slipway.cli.text import (
     wrap_lines,
 )
 from slipway.cli.time_format import format_age, format_duration
+from slipway.cli.views.latency_table import format_latency
 from slipway.cli.views.next_steps import CommandLine, bake_of, list_next_steps
 from slipway.cli.views.serving import format_serving
 from slipway.cli.views.styles import draw_sparkline, format_figure, style_stage, style_word
@@ -79,14 +81,19 @@ def format_description(
     width: int = WIDE,
     trends: Trends | None = None,
     startup: str = "",
+    latency: LatencyReport | str | None = None,
 ) -> Screen:
-    """Return the screen; without `trends` the sparklines are those of the status."""
+    """Return the screen; without `trends` the sparklines are those of the status.
+
+    `latency` is what was measured, or why nothing could be.
+    """
     blocks = [
         _format_title(md, now, width),
         _format_revisions(md, now, width),
         (*_format_startup(startup, width), *_format_steps(md, width)),
         _format_analysis(md, now, width, trends or {}),
         _format_next(md, now, command_line, width),
+        format_latency(latency, md, width),
         _format_conditions(md, now, width),
         format_serving(md, width),
         _format_past(md, now, width),
