@@ -6,9 +6,11 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.cluster import go, modules, settings
@@ -117,12 +119,13 @@ def build_programs(programs: Sequence[Program], progress: Progress) -> None:
 
 
 def _build(program: Program, progress: Progress) -> None:
-    with progress.step(f"building {program.name} {program.version}"):
+    step = f"building {program.name} {program.version}"
+    with progress.step(step):
         place = program.path.parent
         place.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=f".{program.name}-", dir=place.parent))
         try:
-            _run_go(program, unfinished)
+            _run_go(program, unfinished, partial(progress.reach, step))
             unfinished.chmod(0o755)
             shutil.rmtree(place, ignore_errors=True)
             unfinished.replace(place)
@@ -130,33 +133,55 @@ def _build(program: Program, progress: Progress) -> None:
             shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _run_go(program: Program, target: Path) -> None:
+def _run_go(program: Program, target: Path, reach: Callable[[str], None]) -> None:
     if not program.module:
-        _run_go_in(settings.NODE_SOURCES, program, target)
+        _run_go_in(settings.NODE_SOURCES, program, target, reach)
         return
     with tempfile.TemporaryDirectory(prefix=f".{program.name}-", dir=target.parent) as sources:
         modules.unpack_module(program.module, program.version, Path(sources))
         if program.change is not None:
             program.change(Path(sources))
-        _run_go_in(Path(sources), program, target)
+        _run_go_in(Path(sources), program, target, reach)
 
 
-def _run_go_in(sources: Path, program: Program, target: Path) -> None:
+def _run_go_in(sources: Path, program: Program, target: Path, reach: Callable[[str], None]) -> None:
     changed = ("-mod=mod",) if program.change is not None else ()
-    flags = (*changed, "-trimpath", f"-ldflags={program.link_flags}")
+    flags = ("-v", *changed, "-trimpath", f"-ldflags={program.link_flags}")
     build = ("go", "build", *flags, "-o", str(target / program.name), program.package)
     install = ("go", "install", *flags, f"{program.package}@v{program.version}")
-    command: tuple[str, ...] = build if program.sources or program.module else install
+    is_here = bool(program.sources or program.module)
     environment = os.environ | {"CGO_ENABLED": "0", "GOBIN": str(target)}
-    done = subprocess.run(
+    needed = _count_packages(sources, program, changed, environment) if is_here else 0
+
+    command: tuple[str, ...] = build if is_here else install
+    last: deque[str] = deque(maxlen=LAST_LINES)
+    with subprocess.Popen(
         command,
         cwd=sources,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+    ) as running:
+        number = 0
+        for line in running.stdout or ():
+            last.append(line)
+            number += len(line.split()) == 1  # else it is a download or an error, not a package
+            reach(f" ({number:,} of {needed:,} packages)" if needed else f" ({number:,} packages)")
+    if running.returncode != 0:
+        raise ClusterError(f"'{' '.join(command)}' failed:\n{''.join(last)}")
+
+
+def _count_packages(
+    sources: Path, program: Program, flags: Sequence[str], environment: Mapping[str, str]
+) -> int:
+    """Return how many packages a program is made of; those built before are not built again."""
+    listed = subprocess.run(
+        ("go", "list", *flags, "-deps", program.package),
+        cwd=sources,
+        env=environment,
+        capture_output=True,
+        text=True,
         check=False,
     )
-    if done.returncode != 0:
-        last = "\n".join(done.stdout.splitlines()[-LAST_LINES:])
-        raise ClusterError(f"'{' '.join(command)}' failed:\n{last}")
+    return len(listed.stdout.splitlines())

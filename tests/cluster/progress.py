@@ -14,6 +14,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._started: dict[str, float] = {}
+        self._reached: dict[str, str] = {}
         self._lock = threading.Lock()
         self._idle = threading.Event()
 
@@ -29,7 +30,13 @@ class Progress:
         finally:
             with self._lock:
                 del self._started[name]
+                self._reached.pop(name, None)
         say(f"{name}: done in {time.monotonic() - begin:.0f} s")
+
+    def reach(self, name: str, how_far: str) -> None:
+        """Note how far a step under way is; the next report says so."""
+        with self._lock:
+            self._reached[name] = how_far
 
     @contextmanager
     def ticking(self) -> Iterator[None]:
@@ -52,7 +59,10 @@ class Progress:
     def _running(self) -> str:
         now = time.monotonic()
         with self._lock:
-            steps = [f"{name} {now - begin:.0f} s" for name, begin in self._started.items()]
+            steps = [
+                f"{name} {now - begin:.0f} s{self._reached.get(name, '')}"
+                for name, begin in self._started.items()
+            ]
         return ", ".join(steps)
 
 
