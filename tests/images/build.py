@@ -60,10 +60,15 @@ class Workshop:
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:
-        with (self.cache / "lock").open("w") as lock, self.progress.step(name):
+        with (
+            (self.cache / "lock").open("w") as lock,
+            self.progress.step(name),
+            self.progress.ticking(),
+        ):
+            self.progress.reach(name, " (or waiting for another build on this machine)")
             fcntl.flock(lock, fcntl.LOCK_EX)
-            with self.progress.ticking():
-                yield
+            self.progress.reach(name, "")
+            yield
 
 
 def workshop() -> Workshop:
