@@ -61,6 +61,7 @@ class LatencyParts:
 
     requests: int
     mean: float
+    """By the middles of the buckets, and at least what the servers counted."""
     median: float
     """Upper edge of the bucket that has it, like `far`; infinity above the last edge."""
     far: float
@@ -183,13 +184,15 @@ def _find_parts(latency: Latency, servers: Sequence[ServerTimes]) -> LatencyPart
     def mean_millis(micros: Iterable[float]) -> float | None:
         return sum(micros) / requests / MICROS_PER_MILLI if requests else None
 
+    queue = mean_millis(server.queue for server in servers)
+    compute = mean_millis(server.compute for server in servers)
     return LatencyParts(
         requests=sum(latency.counts),
-        mean=_mean_millis(latency),
+        mean=max(_mean_millis(latency), (queue or 0.0) + (compute or 0.0)),
         median=_quantile_edge(latency, MEDIAN),
         far=_quantile_edge(latency, FAR),
-        queue=mean_millis(server.queue for server in servers),
-        compute=mean_millis(server.compute for server in servers),
+        queue=queue,
+        compute=compute,
     )
 
 

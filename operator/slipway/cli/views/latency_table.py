@@ -8,10 +8,11 @@ from slipway.cli.time_format import format_duration
 INDENT = 2
 MOST = 0.5
 """The share of the mean that names what is slow."""
-NOT_SLOW_MILLIS = 1.0
-"""The finest that Envoy counts: below it no share means anything."""
+NOT_SLOW_MILLIS = 5.0
+"""Below it nobody asks why, and buckets of whole milliseconds make no shares."""
 ADVICE = {
-    "queue": "waiting in the server's queue: more replicas shorten that",
+    "queue": "waiting in the server's queue: more replicas shorten that, or a shorter delay of "
+    "the dynamic batcher",
     "compute": "the model computing: a larger or faster processor shortens that, and so may "
     "another precision",
     "between": "on the way to the server and in front of its queue: look at the network, at large "
