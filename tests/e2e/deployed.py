@@ -201,8 +201,8 @@ class Deployed:
 
     def events(self) -> dict[str, str]:
         """Return the newest message of each reason that was told of it."""
-        words = ("get", "events", "-n", self.namespace, "-o", "json", "--field-selector")
-        said = self._kubectl.run(*words, f"involvedObject.name={self.name}")
+        words = ("events", "-n", self.namespace, "-o", "json", "--for")
+        said = self._kubectl.run(*words, f"modeldeployment/{self.name}")
         told = json.loads(said)["items"]
         told.sort(key=lambda event: int(event["metadata"]["resourceVersion"]))
         return {event["reason"]: event["message"] for event in told}

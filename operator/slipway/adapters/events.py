@@ -7,6 +7,7 @@ from slipway.adapters.api_errors import is_missing, require_success
 from slipway.adapters.connection import JSON, MERGE, Connection
 from slipway.api.base import Manifest
 from slipway.api.kinds import EVENT
+from slipway.api.names import API_VERSION, GROUP
 from slipway.engine.recorder import EventRecord
 
 COMPONENT = "slipway-operator"
@@ -62,7 +63,7 @@ class KubeEvents:
         regarding = event.regarding
         metadata = regarding["metadata"]
         involved = {
-            "apiVersion": regarding["apiVersion"],
+            "apiVersion": _version_people_ask_by(regarding["apiVersion"]),
             "kind": regarding["kind"],
             "name": metadata["name"],
             "namespace": _namespace_of(event),
@@ -91,6 +92,11 @@ class KubeEvents:
         if not stamp:
             return float("inf")
         return (self._now() - datetime.fromisoformat(stamp)).total_seconds()
+
+
+def _version_people_ask_by(api_version: str) -> str:
+    """`kubectl events --for` shows what names the version that the API server prefers."""
+    return API_VERSION if api_version.partition("/")[0] == GROUP else api_version
 
 
 def _namespace_of(event: EventRecord) -> str:

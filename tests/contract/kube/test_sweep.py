@@ -5,7 +5,7 @@ from slipway.adapters.connection import Connection
 from slipway.adapters.events import KubeEvents
 from slipway.adapters.kube import KubeCluster
 from slipway.adapters.metadata import KubeMetadata, ref_of
-from slipway.api.kinds import DEPLOYMENT, EVENT, SERVICE_ACCOUNT
+from slipway.api.kinds import DEPLOYMENT, EVENT, MODEL_DEPLOYMENT, SERVICE_ACCOUNT
 from slipway.engine.cache import Cache
 from slipway.engine.recorder import EventRecorder
 from slipway.engine.sweep import Sweep
@@ -76,3 +76,15 @@ async def test_an_event_is_written_once_also_by_a_restarted_process(
     ours = [event for event in events if event["reason"] == "Refused"]
     assert [(event["count"], event["reportingInstance"]) for event in ours] == [(1, "before")]
     assert ours[0]["involvedObject"]["uid"] == made["metadata"]["uid"]
+
+
+async def test_an_event_is_of_the_version_that_people_ask_by(
+    connection: Connection, namespace: str
+) -> None:
+    read = MODEL_DEPLOYMENT.manifest(namespace, "digits", metadata={"uid": "0"})
+    sink = KubeEvents(connection, fence=lambda: None, instance="only")
+    await EventRecorder(sink).record(read, warning=False, reason="Promoted", message="version 1")
+
+    events = await KubeCluster(connection, fence=lambda: None).list(EVENT, namespace, {})
+    about = [it["involvedObject"] for it in events if it["reason"] == "Promoted"]
+    assert [it["apiVersion"] for it in about] == ["slipway.dev/v1beta1"]
