@@ -33,6 +33,7 @@ from slipway.manager.feed import MODEL_DEPLOYMENT, ROUTER, Feed
 from slipway.manager.heartbeats import Heartbeats, LoopLag
 from slipway.manager.metrics import Metrics
 from slipway.manager.metrics.audit import AuditMetrics
+from slipway.manager.metrics.durations import DurationMetrics
 from slipway.manager.metrics.machine import Machine, MachineMetrics
 from slipway.manager.metrics.models import ModelMetrics
 from slipway.manager.preflight import Preflight
@@ -94,11 +95,12 @@ def build(settings: Settings, connection: Connection, *, instance: str) -> Parts
     machine = Machine(queue, cache, feed, sweep, elector, recorder, heartbeats, LoopLag())
     audit = AuditSinks(settings.audit)
     models = ModelMetrics(cache, elector.leading.is_set)
-    metrics = Metrics((MachineMetrics(machine), models, AuditMetrics(audit)))
+    durations = DurationMetrics()
+    metrics = Metrics((MachineMetrics(machine), models, AuditMetrics(audit), durations))
     connection.answered = metrics.answered
 
     # what runs the passes
-    ports, sources = _build_ports(settings, connection, machine, audit)
+    ports, sources = _build_ports(settings, connection, machine, audit, durations)
     reconcilers = build_reconcilers(settings, ports, cache, wake=queue.add)
     worker = Worker(queue, reconcilers, gate=elector.leading.wait, observer=metrics)
 
@@ -131,7 +133,11 @@ def rollout_keys(cache: Cache, namespace: str) -> Iterable[Key]:
 
 
 def _build_ports(
-    settings: Settings, connection: Connection, machine: Machine, audit: AuditSinks
+    settings: Settings,
+    connection: Connection,
+    machine: Machine,
+    audit: AuditSinks,
+    durations: DurationMetrics,
 ) -> tuple[Ports, tuple[Closable, ...]]:
     """Return what passes talk to, and of it what is to be closed at the end."""
     fence = machine.elector.ensure_may_write
@@ -151,6 +157,7 @@ def _build_ports(
         hooks=hooks,
         recorder=machine.events,
         audit=audit,
+        durations=durations,
         clock=SystemClock(),
         epoch=lambda: machine.elector.epoch,
     )

@@ -105,6 +105,8 @@ class RolloutMemory:
     """What stable was before the switch, where a rollout has one."""
     alarm: str | None = None
     """Why a bake without control gave a share back to stable."""
+    alarm_step_started_at: datetime | None = None
+    """When every proxy had acknowledged the weight at which that was found."""
     skipped_weight: int = 0
     """The weight whose waiting the action `skip` cut short; 0: none."""
     skipped: str | None = None
@@ -146,6 +148,7 @@ def from_status(status: RolloutStatus) -> RolloutMemory:
         recreate=status.recreate,
         recorded=status.recorded,
         alarm=status.alarm,
+        alarm_step_started_at=from_wire(status.alarm_step_started_at),
         skipped_weight=status.skipped_weight,
         skipped=status.skipped,
         outcome=status.outcome,
@@ -192,6 +195,7 @@ def to_status(
         recreate=memory.recreate,
         recorded=memory.recorded,
         alarm=memory.alarm,
+        alarm_step_started_at=_to_wire_or_none(memory.alarm_step_started_at),
         skipped_weight=memory.skipped_weight,
         skipped=memory.skipped,
         outcome=memory.outcome,

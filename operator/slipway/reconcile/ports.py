@@ -15,6 +15,7 @@ from slipway.api.reasons import Why
 from slipway.policy.analysis.external.answer import Answer
 from slipway.policy.analysis.inputs import Count
 from slipway.policy.audit import AuditLine
+from slipway.policy.durations import Duration
 from slipway.policy.hook_call import HookAnswer, HookCall
 from slipway.policy.scaling.signals import ServerLoad
 
@@ -185,6 +186,13 @@ class AuditReceiver(Protocol):
         """Take lines to be sent later; never waits or raises. A line with a known id is dropped."""
 
 
+class DurationObserver(Protocol):
+    """Figures of how long things took."""
+
+    def observe_duration(self, duration: Duration) -> None:
+        """Count something that has just ended; never waits or raises."""
+
+
 class Clock(Protocol):
     """The time."""
 
@@ -206,6 +214,7 @@ class Ports:
     hooks: HookSource
     recorder: Recorder
     audit: AuditReceiver
+    durations: DurationObserver
     clock: Clock
     epoch: Callable[[], str]
     """Returns the name of the present leadership; each change of leader makes another."""

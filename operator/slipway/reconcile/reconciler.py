@@ -20,6 +20,7 @@ from slipway.engine.cache import Cache
 from slipway.engine.queue import Key
 from slipway.errors import ChangedUnderneath, DependencyError, FencedError, SpecError
 from slipway.policy.decision import Decision, Event
+from slipway.policy.durations import measure_durations
 from slipway.policy.facts import Facts, RouteFact, WorkloadFact
 from slipway.policy.invariants import find_violations
 from slipway.policy.rollout.decide import decide, decide_actions_only
@@ -331,12 +332,20 @@ class Reconciler:
             log.exception("the status was refused with its evidence")
             refused = Why(Reason.INTERNAL_ERROR, f"the status was refused: {error}")
             facts = without_evidence(facts, refused)
-            await self._write_status(facts, desired_status(decision, facts, why, now))
+            status = desired_status(decision, facts, why, now)
+            await self._write_status(facts, status)
 
-        # Like the events, the audit trail tells of nothing that was not written.
+        # Like the events, audit trail and figures tell of nothing that was not written.
         self._audit.tell(decision, facts, now)
+        self._guard.compute(f"count durations of {name}", lambda: self._count(facts, status))
         for event in decision.events:
             await self._record_event(facts.md, event)
+
+    def _count(self, facts: Facts, written: ModelDeploymentStatus) -> None:
+        """Count what ended with a status that has just been written."""
+        weight = facts.written_weight(facts.candidate)
+        for duration in measure_durations(facts.status, written, written_weight=weight):
+            self._ports.durations.observe_duration(duration)
 
     async def _write_status(self, facts: Facts, status: ModelDeploymentStatus) -> None:
         metadata = facts.metadata

@@ -13,6 +13,7 @@ from slipway.engine.sweep import Sweep
 from slipway.manager.heartbeats import Heartbeats, LoopLag
 from slipway.manager.metrics import Metrics
 from slipway.manager.metrics.audit import AuditMetrics
+from slipway.manager.metrics.durations import DurationMetrics
 from slipway.manager.metrics.machine import Machine, MachineMetrics
 from slipway.manager.metrics.models import ModelMetrics
 from slipway.manager.watch import watch_names
@@ -76,5 +77,10 @@ def expose(world: OperatorWorld, *, namespaces: Sequence[str] = ()) -> Exposed:
 
     leads = machine.elector.leading.is_set
     sinks = AuditSinks(AuditSettings(sinks=[AuditSink(name="audit", url="http://audit")]))
-    metrics = Metrics((MachineMetrics(machine), ModelMetrics(cache, leads), AuditMetrics(sinks)))
+    durations = DurationMetrics()
+    for seen in world.durations.seen:
+        durations.observe_duration(seen)
+    metrics = Metrics(
+        (MachineMetrics(machine), ModelMetrics(cache, leads), AuditMetrics(sinks), durations)
+    )
     return Exposed(machine, metrics, clock)

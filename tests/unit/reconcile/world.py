@@ -23,6 +23,7 @@ from slipway.engine.worker import Worker
 from slipway.manager.feed import Feed
 from slipway.manager.wiring import build_reconcilers, rollout_keys
 from slipway.policy.audit import AuditLine
+from slipway.policy.durations import Duration, Span
 from slipway.reconcile.ports import Ports
 from slipway.reconcile.projections import project_object
 from slipway.settings import PrometheusServer, RouterSettings, Settings
@@ -89,6 +90,19 @@ class Told:
 
 
 @dataclass
+class Durations:
+    """Fits `slipway.reconcile.ports.DurationObserver`; of all operators that there were."""
+
+    seen: list[Duration] = field(default_factory=list)
+
+    def observe_duration(self, duration: Duration) -> None:
+        self.seen.append(duration)
+
+    def of(self, span: Span) -> list[tuple[str, float]]:
+        return [(it.subject, it.seconds) for it in self.seen if it.span is span]
+
+
+@dataclass
 class Passes:
     """Fits `slipway.engine.worker.Observer`."""
 
@@ -123,6 +137,7 @@ class Operator:
         *,
         settings: Settings,
         sources: "Fakes",
+        durations: "Durations",
     ) -> None:
         self.cache = Cache()
         self.queue = WorkQueue(now=clock.seconds, chance=lambda: 0.5)
@@ -137,6 +152,7 @@ class Operator:
         self.events = Events()
         self.told = Told()
         self.passes = Passes()
+        self.durations = durations
 
         ports = Ports(
             cluster=self.cluster,
@@ -149,6 +165,7 @@ class Operator:
             hooks=sources.hooks,
             recorder=self.events,
             audit=self.told,
+            durations=self.durations,
             clock=clock,
             epoch=lambda: epoch,
         )
@@ -202,6 +219,7 @@ class OperatorWorld(RolloutWorld):
         self.weight_log: list[dict[str, int]] = []
         """By version, of digits."""
         self.results: Counter[str] = Counter()
+        self.durations = Durations()
 
         self.api.witness = self._witness
         self.start()
@@ -220,6 +238,7 @@ class OperatorWorld(RolloutWorld):
             self.trouble,
             settings=self.settings,
             sources=Fakes(self.prometheus, self.failures, self.hooks, self.downloads, self.pairs),
+            durations=self.durations,
         )
         self.operator.cluster.writes = self.writes
         self.operator.passes.results = self.results
@@ -482,6 +501,7 @@ MASKED = frozenset(
         "since",
         "startedAt",
         "stepStartedAt",
+        "alarmStepStartedAt",
         "clockAt",
         "waitsSince",
         "decidedAt",

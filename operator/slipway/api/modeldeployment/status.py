@@ -383,6 +383,8 @@ class RolloutStatus(ApiModel):
     seconds."""
     alarm: Text | None = None
     """Why a bake without a control share gave traffic back to stable."""
+    alarm_step_started_at: Time | None = None
+    """When every proxy had acknowledged the weight at which that was found."""
     skipped_weight: Percent = 0
     """Weight whose hold and analysis the action `skip` ended, in percent; 0 means none."""
     skipped: Annotated[str, Field(max_length=256)] | None = None

@@ -54,7 +54,8 @@ def find_alarm(draft: Draft) -> str | None:
 
 def give_back(draft: Draft, alarm: str) -> Draft:
     """Move a share back to stable, so that the two can be compared."""
-    draft = draft.remember(replace(draft.memory, alarm=shortened(alarm)))
+    memory, began = draft.memory, draft.memory.step_started_at
+    draft = draft.remember(replace(memory, alarm=shortened(alarm), alarm_step_started_at=began))
     message = f"giving {GIVEN_BACK}% back to stable to compare: {alarm}"
     draft = draft.enter(Stage.BAKING, Reason.BAKE_ALARM, message, requeue_after=SAFETY_POLL)
     weights = dict.fromkeys(draft.decision.weights, 0)
