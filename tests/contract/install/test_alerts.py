@@ -1,15 +1,19 @@
-"""The alerts and the dashboard's queries, as Prometheus itself understands them."""
+"""The alerts and the dashboard's queries, as Prometheus itself understands and answers them."""
 
+import asyncio
 import json
+import math
+import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.contract.install import scraped
 from tests.install import base, helm
 
 PROMTOOL = shutil.which("promtool")
@@ -25,6 +29,9 @@ UNROUTED = f'slipway_modeldeployment_condition{{{OF},type="RouteProgrammed",reas
 STAGE = f'slipway_modeldeployment_stage{{{OF},stage="Starting"}}'
 LEADER = 'slipway_is_leader{namespace="%s",pod="%s"}'
 REVISION = 'revision="0badcafe",version="2"'
+
+ALL = {"namespace": ".*", "model": ".*", "__rate_interval": "1m", "__range": "1m"}
+VALUES_OF = re.compile(r"label_values\((?P<series>.+), (?P<label>\w+)\)")
 
 Series = Mapping[str, str]
 """Values of each series, one a minute, as promtool writes them."""
@@ -130,9 +137,17 @@ def test_an_event_that_a_sink_did_not_get_is_told(rules: Path) -> None:
     alerting(rules, series, 4, "SlipwayAuditDropped", "sink=archive")
 
 
+def dashboard(**chosen: str) -> dict[str, Any]:
+    """Return the dashboard as Grafana fills it in; without a choice it asks for all."""
+    text = (helm.CHART / "files/dashboard.json").read_text()
+    for name, value in {**ALL, **chosen}.items():
+        text = text.replace(f"${name}", value)
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
 def queries(title: str) -> list[str]:
-    text = (helm.CHART / "files/dashboard.json").read_text().replace("$namespace", ".*")
-    loaded = json.loads(text.replace("$model", ".*"))
+    loaded = dashboard()
     panels = [*loaded["panels"], *loaded["annotations"]["list"]]
     (found,) = (one for one in panels if title in {one.get("title"), one.get("name")})
     return [target["expr"] for target in found.get("targets", [found])]
@@ -159,3 +174,83 @@ def test_an_objects_first_roll_back_is_marked(rules: Path) -> None:
         for at, samples in (("2m", []), ("3m", shown), ("10m", []))
     ]
     tell(rules, series, promql_expr_test=tests)
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[scraped.Prometheus]:
+    if scraped.PROMETHEUS is None:
+        pytest.skip("no prometheus on PATH: Debian has it")
+    operator = asyncio.run(scraped.an_operator())
+    with scraped.scraping(tmp_path_factory.mktemp("prometheus"), operator) as prometheus:
+        yield prometheus
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        pytest.param({}, id="all"),
+        pytest.param({"namespace": "(speech|vision)", "model": "digits"}, id="chosen"),
+    ],
+)
+def test_every_query_of_the_dashboard_has_an_answer(
+    prometheus: scraped.Prometheus, chosen: dict[str, str]
+) -> None:
+    loaded = dashboard(**chosen)
+    asked = [
+        target["expr"] for panel in loaded["panels"] for target in panel.get("targets", ())
+    ] + [one["expr"] for one in loaded["annotations"]["list"]]
+    for variable in loaded["templating"]["list"]:
+        if variable["type"] == "query":
+            found = VALUES_OF.fullmatch(variable["query"]["query"])
+            assert found is not None
+            asked.append(f"count by ({found['label']}) ({found['series']})")
+
+    assert len(asked) > 60
+    silent = [
+        query
+        for query in asked
+        if not any(math.isfinite(value) for _, value in prometheus.ask(query))
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize(
+    ("title", "values"),
+    [
+        ("Triton: waiting in the queue, mean", [0.295 / 20]),
+        ("Triton: computing, mean", [0.427 / 20, 131 / 20, 0.768 / 20]),
+        ("GPU in use, mean of a pod", None),
+        ("GPU memory, fullest GPU", None),
+        ("Processor, mean of a pod", None),
+        ("Memory, largest pod", None),
+    ],
+)
+def test_what_others_expose_is_shown_by_revision(
+    prometheus: scraped.Prometheus, title: str, values: Sequence[float] | None
+) -> None:
+    answers = [prometheus.ask(query) for query in queries(title)]
+    for [(labels, _)] in answers:
+        assert labels.items() >= {"modeldeployment": "digits", "revision": "0badcafe"}.items()
+    if values is not None:
+        assert [value for [(_, value)] in answers] == pytest.approx(values)
+
+
+def test_memory_of_pods_is_that_of_their_containers(prometheus: scraped.Prometheus) -> None:
+    [shown] = [prometheus.ask(query) for query in queries("Memory, largest pod")]
+    [(_, containers)] = prometheus.ask('container_memory_working_set_bytes{container="triton"}')
+    [(_, pod)] = prometheus.ask('container_memory_working_set_bytes{container="",pod!=""}')
+    assert containers * 0.9 < shown[0][1] < pod * 1.1
+
+
+def test_the_dashboard_says_how_a_fault_was_found_and_taken_back(
+    prometheus: scraped.Prometheus,
+) -> None:
+    [ended] = [prometheus.ask(query) for query in queries("Rollouts by their end")]
+    assert [labels for labels, _ in ended] == [{"outcome": "RolledBack"}]
+    for title, label in (
+        ("Time of a rollout", {"outcome": "RolledBack"}),
+        ("Time to find a fault", {"stage": "Progressing"}),
+        ("Time to roll back", {"to": "Stable"}),
+    ):
+        for query in queries(title):
+            assert [labels for labels, _ in prometheus.ask(query)] == [label]

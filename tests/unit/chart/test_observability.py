@@ -14,15 +14,20 @@ PAGE = (ROOT / "docs/metrics.md").read_text()
 SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_count")}
 FROM_THE_TARGET = {"pod", "namespace"}
 """Labels that Prometheus adds."""
+FROM_THE_SERVERS = {"modeldeployment", "revision", "modeldeployment_version"}
+"""Labels that Triton's PodMonitor adds."""
+NAMES = r"(?:slipway|process|nv|container)_\w+"
 PROCESS = {"process_cpu_seconds_total", "process_resident_memory_bytes"}
 
 
 def exposed() -> dict[str, set[str]]:
     """Return the labels of every series, as the page has them, which a test holds to the truth."""
-    row = re.compile(r"^\| `(slipway_\w+)` \| (\w+) \| ([\w, ]*)\| ", re.MULTILINE)
+    row = re.compile(rf"^\| `({NAMES})` \| (\w+) \| ([\w, ]*)\| ", re.MULTILINE)
     found: dict[str, set[str]] = {name: set() for name in PROCESS}
+    found["up"] = FROM_THE_TARGET | FROM_THE_SERVERS
     for name, type_, labels in row.findall(PAGE):
-        for suffix in SUFFIXES[type_]:
+        suffixes = SUFFIXES[type_] if name.startswith("slipway_") else ("",)
+        for suffix in suffixes:
             found[name + suffix] = set(re.findall(r"\w+", labels)) | FROM_THE_TARGET | {"le"}
     return found
 
@@ -43,7 +48,7 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def queries_of_the_dashboard() -> list[str]:
-    return sorted({text for text in strings(dashboard()) if "slipway_" in text})
+    return sorted({text for text in strings(dashboard()) if re.search(NAMES, text)})
 
 
 def queries_of_the_alerts() -> list[str]:
@@ -54,7 +59,7 @@ def queries_of_the_alerts() -> list[str]:
 
 
 def selectors(query: str) -> Iterator[tuple[str, set[str]]]:
-    for name, inside in re.findall(r"\b((?:slipway|process)_\w+)(\{[^}]*\})?", query):
+    for name, inside in re.findall(rf"\b({NAMES}|up(?={{))(\{{[^}}]*\}})?", query):
         yield name, set(re.findall(r"(\w+)(?:=~|!~|!=|=)", inside))
 
 

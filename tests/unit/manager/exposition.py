@@ -1,12 +1,20 @@
-"""The operator's exposition, made of the real parts around a world in memory."""
+"""The operator's exposition, made of the real parts around a world in memory, and a router's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from slipway.adapters.audit_sinks import AuditSinks
+from slipway.agent.counters import render_metrics
+from slipway.agent.holding import TOO_MANY, Gate, Holding
+from slipway.agent.holding_metrics import render_holding
+from slipway.agent.shadow_metrics import render_shadow_metrics
 from slipway.api import kinds
+from slipway.api.counters import Counters, Denied, Latency, RouteCounters, latency_edges
+from slipway.api.modelroute import Asleep
+from slipway.api.pairs import Pairs, RouteCopies, RoutePairs
 from slipway.engine.elector import Elector, LeaseTimes
 from slipway.engine.recorder import EventRecorder
 from slipway.engine.sweep import Sweep
@@ -84,3 +92,62 @@ def expose(world: OperatorWorld, *, namespaces: Sequence[str] = ()) -> Exposed:
         (MachineMetrics(machine), ModelMetrics(cache, leads), AuditMetrics(sinks), durations)
     )
     return Exposed(machine, metrics, clock)
+
+
+def router_page(times: int = 1) -> str:
+    """Return the exposition of a router pod that has counted everything there is so many times."""
+    edges = [float(edge) for edge in latency_edges()]
+    latency = Latency(edges_millis=edges, counts=[times, *([0] * (len(edges) - 1)), times])
+    route = RouteCounters(
+        name="digits",
+        revision="0badcafe",
+        pinned=False,
+        requests=2 * times,
+        errors=times,
+        resets=0,
+        timeouts=0,
+        client_errors=0,
+        active=1,
+        latency=latency,
+    )
+
+    at = datetime.now(UTC).isoformat()
+    denied = [Denied(name="digits", status=401, requests=3 * times)]
+    counters = Counters(
+        proxy="router-a",
+        envoy_start="1",
+        at=at,
+        routes=[route],
+        clients=latency,
+        denied=denied,
+    )
+    parts = (
+        render_metrics(counters),
+        render_shadow_metrics(_page_of_pairs(latency, times)),
+        render_holding(_line_of_requests(times)),
+    )
+    return "".join(parts)
+
+
+def _line_of_requests(times: int) -> Holding:
+    """Return what waits for a model that is asleep, after some requests too many."""
+    holding = Holding(lambda _route, _at: None)
+    holding.follow({"digits": Gate(Asleep(hold_seconds=60), is_open=False)})
+    holding.held["digits"] = times
+    holding.refused["digits", TOO_MANY] = times
+    return holding
+
+
+def _page_of_pairs(latency: Latency, times: int) -> Pairs:
+    since = "2026-11-29T09:00:00Z"
+    copies = RouteCopies(name="digits", candidate="0badcafe", since=since)
+    pairs = RoutePairs(
+        name="digits",
+        stable="0cafe000",
+        candidate="0badcafe",
+        since=since,
+        stable_latency=latency,
+        candidate_latency=latency,
+    )
+    counted = {"digits": times}
+    return Pairs(proxy="router-a", copies=[copies], pairs=[pairs], offered=counted, lost=counted)

@@ -3,28 +3,21 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
-from slipway.agent.counters import render_metrics
-from slipway.agent.holding import TOO_MANY, Gate, Holding
-from slipway.agent.holding_metrics import render_holding
-from slipway.agent.shadow_metrics import render_shadow_metrics
 from slipway.api import kinds
-from slipway.api.counters import Counters, Denied, Latency, RouteCounters, latency_edges
 from slipway.api.modeldeployment import Outcome
-from slipway.api.modelroute import Asleep
-from slipway.api.pairs import Pairs, RouteCopies, RoutePairs
 from slipway.api.reasons import Reason
 from slipway.engine.queue import Key
 from slipway.errors import Forbidden
 from slipway.manager.metrics.lines import Gauge, format_labels, write_exposition
 from slipway.manager.metrics.machine import EXPECTED
 
-from tests.unit.manager.exposition import Exposed, expose
+from tests.unit.manager.exposition import Exposed, expose, router_page
 from tests.unit.reconcile.world import OperatorWorld
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/metrics.md"
@@ -58,61 +51,7 @@ def exposed(families: list[Metric]) -> Iterator[Documented]:
 
 
 def router_families() -> list[Metric]:
-    edges = [float(edge) for edge in latency_edges()]
-    route = RouteCounters(
-        name="digits",
-        revision="0badcafe",
-        pinned=False,
-        requests=2,
-        errors=1,
-        resets=0,
-        timeouts=0,
-        client_errors=0,
-        active=1,
-        latency=Latency(edges_millis=edges, counts=[1, *([0] * (len(edges) - 1)), 1]),
-    )
-
-    at = datetime.now(UTC).isoformat()
-    denied = [Denied(name="digits", status=401, requests=3)]
-    counters = Counters(
-        proxy="router-a",
-        envoy_start="1",
-        at=at,
-        routes=[route],
-        clients=route.latency,
-        denied=denied,
-    )
-    parts = (
-        render_metrics(counters),
-        render_shadow_metrics(a_page(route.latency)),
-        render_holding(a_line_of_requests()),
-    )
-    text = "".join(parts)
-    return list(text_string_to_metric_families(text))
-
-
-def a_line_of_requests() -> Holding:
-    """Return what waits for a model that is asleep, after one request too many."""
-    holding = Holding(lambda _route, _at: None)
-    holding.follow({"digits": Gate(Asleep(hold_seconds=60), is_open=False)})
-    holding.held["digits"] = 1
-    holding.refused["digits", TOO_MANY] = 1
-    return holding
-
-
-def a_page(latency: Latency) -> Pairs:
-    since = "2026-11-29T09:00:00Z"
-    copies = RouteCopies(name="digits", candidate="0badcafe", since=since)
-    pairs = RoutePairs(
-        name="digits",
-        stable="0cafe000",
-        candidate="0badcafe",
-        since=since,
-        stable_latency=latency,
-        candidate_latency=latency,
-    )
-    counted = {"digits": 1}
-    return Pairs(proxy="router-a", copies=[copies], pairs=[pairs], offered=counted, lost=counted)
+    return list(text_string_to_metric_families(router_page()))
 
 
 @pytest.fixture
