@@ -18,6 +18,7 @@ from tritonclient.utils import InferenceServerException
 
 from tests.contract.triton import install, models
 from tests.contract.triton.server import POD_UID, Running, a_server, running, wait_until
+from tests.pages import ROOT
 
 RESTRICTED = [
     ("GET", "/v2/models/stats"),
@@ -72,9 +73,15 @@ def test_grpc_is_restricted_too(server: Running) -> None:
             client.get_inference_statistics("digits")
 
 
-def test_metrics_are_open(server: Running) -> None:
+def test_metrics_are_open_and_have_what_the_dashboard_asks_for(server: Running) -> None:
     answer = urllib3.request("GET", f"http://{server.metrics}/metrics")
-    assert b'nv_inference_request_success{model="digits"' in answer.data
+    page = (ROOT / "docs/metrics.md").read_text()
+    named = re.findall(r"^\| `(nv_inference_\w+)` \| counter \|", page, re.MULTILINE)
+    assert len(named) == 5
+    for name in named:
+        assert f'# TYPE {name} counter\n{name}{{model="digits",version="1"}}' in (
+            answer.data.decode()
+        )
 
 
 def test_the_metadata_hold_the_batch_dimension_and_the_config_what_is_optional(

@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog import plugins, runtime
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import units
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from tests.install.helm import CHART, ROOT
 
@@ -110,6 +114,43 @@ def test_every_metric_of_an_object_is_on_the_dashboard() -> None:
     }
 
     assert about - shown == left_out
+
+
+def lost(written: Any, read: Any, path: str = "") -> Iterator[str]:
+    """Yield what was written and is not what was read."""
+    if isinstance(written, dict) and isinstance(read, dict):
+        for name, value in written.items():
+            yield from lost(value, read.get(name), f"{path}/{name}")
+    elif isinstance(written, list) and isinstance(read, list) and len(written) == len(read):
+        for number, pair in enumerate(zip(written, read, strict=True)):
+            yield from lost(*pair, f"{path}/{number}")
+    elif written != read:
+        yield path
+
+
+def test_grafana_knows_every_field_panel_and_unit() -> None:
+    plugins.register_default_plugins()
+    written = dashboard()
+    read = json.loads(json.dumps(Dashboard.from_json(written), cls=JSONEncoder))
+    of_the_data_source = re.compile(r"/(annotations/list/\d/titleFormat|templating/.+/definition)")
+    assert [path for path in lost(written, read) if not of_the_data_source.fullmatch(path)] == []
+
+    known = {value for value in vars(units).values() if isinstance(value, str)}
+    for panel in written["panels"]:
+        if panel["type"] == "row":
+            continue
+        assert runtime.panelcfg_config(panel["type"]) is not None, panel["type"]
+        assert panel["fieldConfig"]["defaults"].get("unit", "short") in known, panel["title"]
+
+
+def test_a_panel_about_others_says_what_is_to_be_scraped() -> None:
+    for panel in dashboard()["panels"]:
+        asked = " ".join(target["expr"] for target in panel.get("targets", ()))
+        described = panel.get("description", "")
+        if "nv_" in asked:
+            assert "metrics.serverMonitor" in described, panel["title"]
+        if "container_" in asked:
+            assert "/metrics/cadvisor" in described, panel["title"]
 
 
 def test_dashboard_is_found_by_the_label_that_grafanas_chart_looks_for() -> None:
