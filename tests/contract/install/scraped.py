@@ -27,7 +27,8 @@ from tests.unit.reconcile.world import OperatorWorld
 
 PROMETHEUS = shutil.which("prometheus")
 RECORDED = Path(__file__).parent / "pages"
-SAMPLE = re.compile(r"^(?P<series>[^#\s]\S*) (?P<value>\S+)$", re.MULTILINE)
+COUNTER = re.compile(r"^# TYPE (\w+) counter$", re.MULTILINE)
+SAMPLE = re.compile(r"^(?P<name>\w+)(?P<labels>\{.*\}) (?P<value>\S+)$", re.MULTILINE)
 SERVER = {
     "pod": "digits-0badcafe-x",
     "label_slipway_dev_modeldeployment": "digits",
@@ -172,8 +173,15 @@ def _snake(word: str) -> str:
 
 
 def _recorded(name: str, times: int) -> bytes:
+    """Return a recorded page whose counters have counted everything so many times."""
     text = (RECORDED / f"{name}.txt").read_text()
-    return SAMPLE.sub(lambda it: f"{it['series']} {float(it['value']) * times}", text).encode()
+    counters = set(COUNTER.findall(text))
+
+    def count(sample: re.Match[str]) -> str:
+        factor = times if sample["name"] in counters else 1
+        return f"{sample['name']}{sample['labels']} {float(sample['value']) * factor}"
+
+    return SAMPLE.sub(count, text).encode()
 
 
 @contextmanager
