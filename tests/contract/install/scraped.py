@@ -130,11 +130,12 @@ def _configuration(target: str) -> Mapping[str, Any]:
         },
     }
     text = helm.template(values, show_only=("templates/monitors.yaml",))
-    [operator, router, server] = [it for it in yaml.safe_load_all(text) if it]
+    specs = {it["metadata"]["name"]: it["spec"] for it in yaml.safe_load_all(text) if it}
+    pods = {name: spec.get("podMetricsEndpoints") for name, spec in specs.items()}
     jobs = {
-        "operator": (operator["spec"]["endpoints"], {"pod": "slipway-0"}, helm.NAMESPACE),
-        "router": (router["spec"]["podMetricsEndpoints"], {"pod": "router-a"}, "vision"),
-        "server": (server["spec"]["podMetricsEndpoints"], SERVER, "vision"),
+        "operator": (specs["slipway"]["endpoints"], {"pod": "slipway-0"}, helm.NAMESPACE),
+        "router": (pods["slipway-routers"], {"pod": "router-a"}, "vision"),
+        "server": (pods["slipway-servers"], SERVER, "vision"),
         "kubelet": ([{"honorLabels": True}], {}, ""),
     }
     scrapes = [
