@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,14 +28,13 @@ from tests.unit.reconcile.world import OperatorWorld
 PROMETHEUS = shutil.which("prometheus")
 RECORDED = Path(__file__).parent / "pages"
 COUNTER = re.compile(r"^# TYPE (\w+) counter$", re.MULTILINE)
-SAMPLE = re.compile(r"^(?P<name>\w+)(?P<labels>\{.*\}) (?P<value>\S+)$", re.MULTILINE)
-SERVER = {
-    "pod": "digits-0badcafe-x",
-    "label_slipway_dev_modeldeployment": "digits",
-    "label_slipway_dev_revision": "0badcafe",
-    "label_slipway_dev_version": "2",
+SAMPLE = re.compile(r"^(?P<name>\w+)(?P<labels>\{.*\}) (?P<value>\S+)( \d+)?$", re.MULTILINE)
+"""The kubelet says when it looked, which is long ago."""
+SERVERS = {
+    "0cafe000": "digits-0cafe000-6d5f7b9c4-2xk8p",
+    "0badcafe": "digits-0badcafe-7c9d8f6b5-q4zmn",
 }
-"""What the API server knows of the pod that the recorded pages are of."""
+"""Pods of the recorded pages by their revision."""
 LONGEST_SECONDS = 60.0
 
 Pages = Callable[[int], bytes]
@@ -71,11 +70,11 @@ class Prometheus:
 
 @contextmanager
 def scraping(folder: Path, operator: Pages) -> Iterator[Prometheus]:
-    """Run Prometheus beside the pages of an operator, a router, a server and a kubelet."""
+    """Run Prometheus beside the pages of an operator, a router, two servers and a kubelet."""
     pages: Mapping[str, Pages] = {
         "operator": operator,
         "router": lambda times: router_page(times).encode(),
-        "server": lambda times: _recorded("triton", times),
+        **{revision: lambda times: _recorded("triton", times) for revision in SERVERS},
         "kubelet": lambda times: _recorded("cadvisor", times),
     }
     with _serving(pages) as target:
@@ -132,41 +131,42 @@ def _configuration(target: str) -> Mapping[str, Any]:
     text = helm.template(values, show_only=("templates/monitors.yaml",))
     specs = {it["metadata"]["name"]: it["spec"] for it in yaml.safe_load_all(text) if it}
     pods = {name: spec.get("podMetricsEndpoints") for name, spec in specs.items()}
-    jobs = {
-        "operator": (specs["slipway"]["endpoints"], {"pod": "slipway-0"}, helm.NAMESPACE),
-        "router": (pods["slipway-routers"], {"pod": "router-a"}, "vision"),
-        "server": (pods["slipway-servers"], SERVER, "vision"),
-        "kubelet": ([{"honorLabels": True}], {}, ""),
-    }
+    operator = {"namespace": helm.NAMESPACE, "pod": "slipway-0"}
     scrapes = [
-        {
-            "job_name": name,
-            "metrics_path": f"/{name}",
-            "honor_labels": endpoint.get("honorLabels", False),
-            "static_configs": [
-                {
-                    "targets": [target],
-                    "labels": {
-                        "namespace": namespace,
-                        **{_meta(label): value for label, value in known.items()},
-                    },
-                }
-            ],
-            "relabel_configs": [
-                {_snake(key): value for key, value in rule.items()}
-                for rule in endpoint.get("relabelings", ())
-            ],
-        }
-        for name, ([endpoint], known, namespace) in jobs.items()
+        _scrape("operator", target, specs["slipway"]["endpoints"], operator),
+        _scrape("router", target, pods["slipway-routers"], {"namespace": "vision", "pod": "a"}),
+        *(
+            _scrape(revision, target, pods["slipway-servers"], _describe_server(revision, pod))
+            for revision, pod in SERVERS.items()
+        ),
+        _scrape("kubelet", target, [{"honorLabels": True}], {}),
     ]
+    times = {"scrape_interval": "1s", "scrape_timeout": "1s"}
+    return {"global": times, "scrape_configs": scrapes}
+
+
+def _scrape(
+    name: str, target: str, endpoints: Sequence[Mapping[str, Any]], labels: Mapping[str, str]
+) -> Mapping[str, Any]:
+    """Return a job for the only endpoint of a monitor."""
+    [endpoint] = endpoints
     return {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
-        "scrape_configs": scrapes,
+        "job_name": name,
+        "metrics_path": f"/{name}",
+        "honor_labels": endpoint.get("honorLabels", False),
+        "static_configs": [{"targets": [target], "labels": dict(labels)}],
+        "relabel_configs": [
+            {_snake(key): value for key, value in rule.items()}
+            for rule in endpoint.get("relabelings", ())
+        ],
     }
 
 
-def _meta(label: str) -> str:
-    return f"__meta_kubernetes_pod_{label}" if label.startswith("label_") else label
+def _describe_server(revision: str, pod: str) -> Mapping[str, str]:
+    """Return what Prometheus finds out about a pod before the monitor's own rules."""
+    labels = {"modeldeployment": "digits", "revision": revision, "version": f"v{revision}"}
+    known = {f"__meta_kubernetes_pod_label_slipway_dev_{it}": labels[it] for it in labels}
+    return {"namespace": "vision", "pod": pod, **known}
 
 
 def _snake(word: str) -> str:

@@ -31,8 +31,6 @@ LEADER = 'slipway_is_leader{namespace="%s",pod="%s"}'
 REVISION = 'revision="0badcafe",version="2"'
 
 ALL = {"namespace": ".*", "model": ".*", "__rate_interval": "1m", "__range": "1m"}
-OF_REVISION = {"namespace": "vision", "modeldeployment": "digits", "revision": "0badcafe"}
-CPU = "container_cpu_usage_seconds_total"
 VALUES_OF = re.compile(r"label_values\((?P<series>.+), (?P<label>\w+)\)")
 
 Series = Mapping[str, str]
@@ -178,6 +176,12 @@ def test_an_objects_first_roll_back_is_marked(rules: Path) -> None:
     tell(rules, series, promql_expr_test=tests)
 
 
+def by_revision(answer: Sequence[tuple[Mapping[str, str], float]]) -> dict[str, float]:
+    for labels, _ in answer:
+        assert labels.items() >= {"namespace": "vision", "modeldeployment": "digits"}.items()
+    return {labels["revision"]: value for labels, value in answer}
+
+
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[scraped.Prometheus]:
     if scraped.PROMETHEUS is None:
@@ -223,26 +227,32 @@ def test_every_query_of_the_dashboard_has_an_answer(
         ("Triton: computing, mean", [0.427 / 20, 131 / 20, 0.768 / 20]),
         ("GPU in use, mean of a pod", [0.25]),
         ("GPU memory, fullest GPU", [974_913_536]),
-        ("Memory, largest pod", [4e8]),
     ],
 )
-def test_what_others_expose_is_shown_by_revision(
+def test_what_a_server_exposes_is_shown_by_revision(
     prometheus: scraped.Prometheus, title: str, values: Sequence[float]
 ) -> None:
-    answers = [prometheus.ask(query) for query in queries(title)]
-    for [(labels, _)] in answers:
-        assert labels.items() >= OF_REVISION.items()
-    assert [value for [(_, value)] in answers] == pytest.approx(values)
+    for query, value in zip(queries(title), values, strict=True):
+        shown = by_revision(prometheus.ask(query))
+        assert shown == pytest.approx(dict.fromkeys(scraped.SERVERS, value))
 
 
-def test_the_processor_time_of_pods_is_that_of_their_containers(
-    prometheus: scraped.Prometheus,
+@pytest.mark.parametrize(
+    ("title", "of_a_container"),
+    [
+        ("Processor, mean of a pod", "rate(container_cpu_usage_seconds_total{%s}[1m])"),
+        ("Memory, largest pod", "container_memory_working_set_bytes{%s}"),
+    ],
+)
+def test_what_the_kubelet_exposes_of_pods_is_shown_by_revision(
+    prometheus: scraped.Prometheus, title: str, of_a_container: str
 ) -> None:
-    [query] = queries("Processor, mean of a pod")
-    server = f'scalar(rate({CPU}{{container="triton"}}[1m]))'
-    [(labels, share)] = prometheus.ask(f"({query}) / {server}")
-    assert labels.items() >= OF_REVISION.items()
-    assert share == pytest.approx(1)
+    [query] = queries(title)
+    for revision, pod in scraped.SERVERS.items():
+        server = of_a_container % f'pod="{pod}",container="triton"'
+        shown = by_revision(prometheus.ask(f"({query}) / scalar({server})"))
+        assert shown[revision] == pytest.approx(1)
+        assert len(shown) == len({round(share, 6) for share in shown.values()}) == 2
 
 
 def test_the_dashboard_says_how_a_fault_was_found_and_taken_back(
