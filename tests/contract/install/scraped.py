@@ -2,8 +2,8 @@
 
 The operator's and the router's pages are made by the real parts. Triton's and the kubelet's are
 recorded: the first from the server that tests/contract/triton runs and, for its GPU, from Triton's
-documentation, the second from the node of the test cluster. Whoever is asked again has counted
-everything once more.
+documentation, the second from the node of the test cluster in a rollout, with other names. Whoever
+is asked again has counted everything once more.
 """
 
 import re
@@ -31,8 +31,8 @@ COUNTER = re.compile(r"^# TYPE (\w+) counter$", re.MULTILINE)
 SAMPLE = re.compile(r"^(?P<name>\w+)(?P<labels>\{.*\}) (?P<value>\S+)( \d+)?$", re.MULTILINE)
 """The kubelet says when it looked, which is long ago."""
 SERVERS = {
-    "0cafe000": "digits-0cafe000-6d5f7b9c4-2xk8p",
-    "0badcafe": "digits-0badcafe-7c9d8f6b5-q4zmn",
+    "a2c0ae6d": "digits-a2c0ae6d-c84bfbbff-6577t",
+    "3728093d": "digits-3728093d-7c985d9c79-skplr",
 }
 """Pods of the recorded pages by their revision."""
 LONGEST_SECONDS = 60.0
