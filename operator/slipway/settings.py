@@ -434,6 +434,26 @@ class AuditSettings(SettingsModel):
         return self
 
 
+class TracingSettings(SettingsModel):
+    """Traces of requests, by OpenTelemetry: a span of the router, and those of Triton below it.
+
+    A change replaces routers, and affects new revisions.
+    """
+
+    endpoint: Annotated[str, Field(pattern=r"^(http://[^@\s?#,]+)?$", max_length=512)] = ""
+    """Address of a collector that takes OTLP over HTTP, such as
+    ``http://otel-collector.observability:4318``; `/v1/traces` is added. Empty: nothing is
+    traced."""
+    sampling_percent: Annotated[float, Field(ge=0, le=100)] = 1
+    """Share of the requests that are traced though their client asked for nothing. A client that
+    sends `traceparent` decides for its requests."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is traced."""
+        return bool(self.endpoint)
+
+
 class LeaseSettings(SettingsModel):
     """Leader election between the operator's replicas; all times in seconds."""
 
@@ -537,6 +557,7 @@ class Tunables(SettingsModel):
     """Prometheus servers for `rollout.analysis.metrics`."""
     hooks: HookSettings = HookSettings()
     audit: AuditSettings = AuditSettings()
+    tracing: TracingSettings = TracingSettings()
     lease: LeaseSettings = LeaseSettings()
     admission: AdmissionSettings = AdmissionSettings()
     rollouts: RolloutLimits = RolloutLimits()

@@ -113,7 +113,7 @@ namespace: {{ .Release.Namespace }}
 operatorImage: {{ include "slipway.image" . }}
 serverImage: {{ .Values.server.image }}
 {{- $_ := required "router.envoyImage: name the router's Envoy image; 'make images' builds it" .Values.router.envoyImage }}
-{{ pick .Values "registry" "registries" "sources" "podUsers" "router" "jobs" "optimizer" "modelPods" "modelNetworkPolicies" "prometheus" "hooks" "audit" "lease" "admission" "rollouts" "watchNamespaces" "workers" "logLevel" | toYaml }}
+{{ pick .Values "registry" "registries" "sources" "podUsers" "router" "jobs" "optimizer" "modelPods" "modelNetworkPolicies" "prometheus" "hooks" "audit" "tracing" "lease" "admission" "rollouts" "watchNamespaces" "workers" "logLevel" | toYaml }}
 {{- end }}
 
 {{- /* What the operator may do where it watches: one rule per line, and which part of slipway needs it.

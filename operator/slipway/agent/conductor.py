@@ -35,6 +35,7 @@ from slipway.api.base import Manifest
 from slipway.api.modelroute import ProxyAsleep
 from slipway.render import envoy
 from slipway.render.envoy import LISTENERS_FILE, ClusterKey
+from slipway.render.traces import RouterTraces
 
 log = logging.getLogger(__name__)
 
@@ -78,11 +79,13 @@ class Conductor:
         holding: Holding,
         clock: Callable[[], float],
         listen_on: str = envoy.ANY_IPV4,
+        traced: RouterTraces | None = None,
     ) -> None:
         self._files = files
         self._shadows = shadows
         self._holding = holding
         self._listen_on = listen_on
+        self._traced = traced
         self._discovery = discovery
         self._envoy = proxy
         self._reporter = reporter
@@ -290,7 +293,11 @@ class Conductor:
         )
         self._write(
             envoy.CLUSTERS_FILE,
-            envoy.render_clusters(frozenset(addresses), self._shadows.directory),
+            envoy.render_clusters(
+                frozenset(addresses),
+                self._shadows.directory,
+                is_traced=self._traced is not None,
+            ),
         )
 
     def _write_routes(self) -> None:
@@ -319,6 +326,7 @@ class Conductor:
             listen_on=self._listen_on,
             has_comparer=self._shadows.directory is not None,
             can_hold=self._holding.is_possible,
+            traced=self._traced,
         )
         self._write(envoy.LISTENERS_FILE, listeners)
         self.programmed.set()

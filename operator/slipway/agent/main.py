@@ -45,6 +45,7 @@ from slipway.api.shadow_orders import COMPARER_VARIABLE
 from slipway.errors import SettingsError
 from slipway.render import envoy
 from slipway.render.departure import LEAVE_SECONDS
+from slipway.render.traces import ENDPOINT_VARIABLE, PERCENT_VARIABLE, RouterTraces
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,8 @@ class AgentSettings:
     """Where its Envoy answers the kubelet; None: nowhere."""
     leave_seconds: float = LEAVE_SECONDS
     """How long its Envoy serves on at least when the pod is ending."""
+    traced: RouterTraces | None = None
+    """Where the spans of its Envoy go; None: it traces nothing."""
 
 
 def settings_from_environment() -> AgentSettings:
@@ -90,9 +93,28 @@ def settings_from_environment() -> AgentSettings:
             has_comparer=environ.get(COMPARER_VARIABLE) == "true",
             can_hold=environ.get(HOLDING_VARIABLE) == "true",
             live_port=int(environ[LIVE_PORT_VARIABLE]) if LIVE_PORT_VARIABLE in environ else None,
+            traced=traces_from_environment(),
         )
     except KeyError as error:
         raise SettingsError(f"environment variable {error.args[0]} is missing") from error
+
+
+def traces_from_environment() -> RouterTraces | None:
+    """Read where spans go; None: nowhere.
+
+    Raises:
+        KeyError: there is an address, and another variable is missing.
+
+    """
+    endpoint = environ.get(ENDPOINT_VARIABLE, "")
+    if not endpoint:
+        return None
+    return RouterTraces(
+        endpoint=endpoint,
+        sampling_percent=float(environ[PERCENT_VARIABLE]),
+        namespace=environ["POD_NAMESPACE"],
+        pod=environ["POD_NAME"],
+    )
 
 
 class Agent:
@@ -130,6 +152,7 @@ class Agent:
             holding=self._holding,
             clock=time.monotonic,
             listen_on=choose_listen_address(),
+            traced=settings.traced,
         )
         self._departure = Departure(self._admin, leave_seconds=settings.leave_seconds)
         self._health = Health(self._conductor, self._admin, self._departure)
@@ -173,6 +196,7 @@ class Agent:
                 has_comparer=self._settings.has_comparer,
                 can_hold=self._settings.can_hold,
                 live_on=self._live_address(),
+                traced=self._settings.traced,
             )
             self._files.replace(envoy.BOOTSTRAP_FILE, bootstrap)
 

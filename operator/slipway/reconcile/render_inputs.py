@@ -38,6 +38,7 @@ from slipway.policy.source_access import GOLDEN_FIELD, is_open_to_change, resolv
 from slipway.policy.source_verification import resolve_verify
 from slipway.render import triton, workload
 from slipway.render.owner import Owner
+from slipway.render.traces import ServerTraces
 from slipway.settings import ContainerResources, IPFamily, Settings
 
 DEFAULT_REQUESTS: Manifest = {"cpu": "100m", "memory": "512Mi"}
@@ -195,7 +196,14 @@ def build_snapshot(facts: Facts, result: PackageResult, settings: Settings) -> R
         owner=owner_of(md),
         revision=revision,
         version=md.spec.model.version,
-        server=_build_server(md, resolved, result, image, settings.pod_ip_family),
+        server=_build_server(
+            md,
+            resolved,
+            result,
+            image,
+            family=settings.pod_ip_family,
+            traced=_build_traces(md, revision, settings),
+        ),
         pod=(md.spec.server or Server()).pod or PodOptions(),
         pull_secrets=_pods_pull_secrets(md, resolved.mode, settings),
         fetch=fetch,
@@ -232,7 +240,9 @@ def _build_server(
     resolved: Resolved,
     result: PackageResult,
     image: str,
+    *,
     family: IPFamily,
+    traced: ServerTraces | None,
 ) -> triton.TritonServer:
     wanted = md.spec.server or Server()
     pod = wanted.pod or PodOptions()
@@ -255,6 +265,19 @@ def _build_server(
         shm_size=pod.shm_size,
         tmp_size=pod.tmp_size,
         repository=workload.VOLUME_REPOSITORY if result.model_image else names.MODEL_ROOT,
+        traced=traced,
+    )
+
+
+def _build_traces(md: ModelDeployment, revision: str, settings: Settings) -> ServerTraces | None:
+    if not settings.tracing.is_on:
+        return None
+    return ServerTraces(
+        endpoint=settings.tracing.endpoint,
+        model=md.metadata.name,
+        namespace=md.metadata.namespace,
+        revision=revision,
+        version=md.spec.model.version,
     )
 
 

@@ -214,6 +214,7 @@ class RouterReconciler:
             needs_newest=self._needs_newest_agent(namespace),
             needs_comparer=self._needs_comparer(namespace),
             needs_holding=self._needs_holding(namespace),
+            needs_traces=self._settings.tracing.is_on,
             is_replaced=is_replaced,
         )
 
@@ -223,6 +224,8 @@ class RouterReconciler:
             agent_image=agent.image,
             agent_version=agent.version,
             ends_idle=agent.ends_idle,
+            can_trace=agent.can_trace,
+            tracing=self._settings.tracing,
             envoy_image=router.envoy_image,
             replicas=router.replicas,
             concurrency=router.concurrency,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from slipway.api.base import Manifest
+from slipway.render.traces import TRACE_ID
 
 CALLER_HEADER = "x-slipway-caller"
 """Tells the model server, and the log, who calls."""
@@ -147,10 +148,10 @@ def virtual_host_rules(rules: AccessRules) -> Manifest:
     return {"typed_per_filter_config": found}
 
 
-def access_logs(route: str, rules: AccessRules) -> list[Manifest]:
+def access_logs(route: str, rules: AccessRules, *, is_traced: bool = False) -> list[Manifest]:
     """Return what is counted of denials, and the log where it is asked for."""
     counted = [_denial_counter(route)] if rules.has_callers else []
-    return [*counted, *([_request_log(route)] if rules.has_log else ())]
+    return [*counted, *([_request_log(route, is_traced=is_traced)] if rules.has_log else ())]
 
 
 def denial_answers(rules: AccessRules, grpc_form: Manifest) -> list[Manifest]:
@@ -419,12 +420,14 @@ def _denial_counter(route: str) -> Manifest:
     }
 
 
-def _request_log(route: str) -> Manifest:
+def _request_log(route: str, *, is_traced: bool) -> Manifest:
+    """A router that traces may have made the id itself, or have taken the header away."""
+    own_id = {"traceId": TRACE_ID} if is_traced else {}
     return {
         "name": "envoy.access_loggers.stdout",
         "typed_config": {
             "@type": f"{_TYPES}.extensions.access_loggers.stream.v3.StdoutAccessLog",
-            "log_format": {"json_format": {"route": route, **_LOG_LINE}},
+            "log_format": {"json_format": {"route": route, **_LOG_LINE, **own_id}},
         },
     }
 

@@ -19,7 +19,7 @@ from slipway.api.canonical_json import sha256_of
 from slipway.api.counters import GATEWAY_STATUS, latency_edges
 from slipway.api.modelroute import HeaderMatch, TLSVersion
 from slipway.api.protocol import Protocol
-from slipway.render import access
+from slipway.render import access, traces
 from slipway.render.access import AccessRules
 from slipway.render.clients import (
     Clients,
@@ -27,6 +27,7 @@ from slipway.render.clients import (
     authority_secret,
     client_validation,
 )
+from slipway.render.traces import RouterTraces
 
 BOOTSTRAP_FILE = "bootstrap.json"
 LISTENERS_FILE = "lds.json"
@@ -293,11 +294,15 @@ def render_bootstrap(
     has_comparer: bool = False,
     can_hold: bool = False,
     live_on: Address | None = None,
+    traced: RouterTraces | None = None,
 ) -> Manifest:
     """Return the bootstrap: where the other files are, and what Envoy counts.
 
-    `live_on` is where the kubelet finds out that Envoy lives; None: it does not look.
+    `live_on` is where the kubelet finds out that Envoy lives; None: it does not look. `traced` is
+    where spans go; None: nowhere.
     """
+    clusters = [_agent_cluster(directory, can_hold=can_hold)]
+    clusters += [traces.render_collector(traced)] if traced is not None else []
     live = {"listeners": [_live_listener(live_on)]} if live_on is not None else {}
     runtime = {"layered_runtime": {"layers": [_NEVER_WAIT]}} if has_comparer else {}
     edges = [float(edge) for edge in (*latency_edges(), OVERFLOW_EDGE_MILLIS)]
@@ -305,7 +310,7 @@ def render_bootstrap(
     return {
         "node": {"id": node, "cluster": STAT_PREFIX},
         "admin": {"address": {"pipe": {"path": f"{directory}/{ADMIN_SOCKET}", "mode": 0o660}}},
-        "static_resources": {"clusters": [_agent_cluster(directory, can_hold=can_hold)], **live},
+        "static_resources": {"clusters": clusters, **live},
         "dynamic_resources": {
             "lds_config": _config_source(directory, LISTENERS_FILE),
             "cds_config": _config_source(directory, CLUSTERS_FILE),
@@ -345,6 +350,7 @@ def render_listeners(
     listen_on: str = ANY_IPV4,
     has_comparer: bool = False,
     can_hold: bool = False,
+    traced: RouterTraces | None = None,
 ) -> Manifest:
     """Return the listener file; it changes only when a route comes or goes.
 
@@ -362,22 +368,28 @@ def render_listeners(
             rules=route.access,
             can_copy=has_comparer,
             can_hold=can_hold,
+            traced=traced,
         )
         for route in routes
         if route.has_listener
     ]
     if has_comparer:
-        listeners.append(_shadow_listener(directory))
+        listeners.append(_shadow_listener(directory, is_traced=traced is not None))
     return _discovery_response(listeners)
 
 
 @lru_cache(maxsize=2)
-def render_clusters(keys: frozenset[ClusterKey], comparer: str | None = None) -> Manifest:
+def render_clusters(
+    keys: frozenset[ClusterKey], comparer: str | None = None, *, is_traced: bool = False
+) -> Manifest:
     """Return the cluster file; it changes when a revision, or a shadow, comes or goes.
 
     `comparer` is the directory of the comparer's socket; None: there is none.
     """
     clusters = [_render_cluster(key) for key in sorted(keys)]
+    if is_traced:
+        pairs = zip(sorted(keys), clusters, strict=True)
+        clusters = [each | traces.revision_metadata(key.revision) for key, each in pairs]
     if comparer is not None:
         clusters.append(_comparer_cluster(comparer))
     return _discovery_response(clusters)
@@ -495,11 +507,14 @@ def _render_listener(
     rules: AccessRules | None,
     can_copy: bool,
     can_hold: bool,
+    traced: RouterTraces | None,
 ) -> Manifest:
     plain = _connection_manager(name, directory, can_copy=can_copy, can_hold=can_hold)
+    if traced is not None:
+        plain = _with_traces(plain, name, traced)
     manager = {
         "name": "envoy.filters.network.http_connection_manager",
-        "typed_config": _with_access(plain, name, rules),
+        "typed_config": _with_access(plain, name, rules, is_traced=traced is not None),
     }
     chains = _filter_chains(name, encryption, [manager])
     # Only where a port takes both does anything have to look at a connection's first bytes.
@@ -681,7 +696,21 @@ def _held() -> Manifest:
     return {"typed_per_filter_config": {"envoy.filters.http.ext_authz": per_route}}
 
 
-def _with_access(manager: Manifest, route: str, rules: AccessRules | None) -> Manifest:
+def _with_traces(manager: Manifest, route: str, traced: RouterTraces) -> Manifest:
+    """Trace requests; what Envoy does not trace, Triton must not either."""
+    *filters, last = manager["http_filters"]
+    config = {**last["typed_config"], "upstream_http_filters": traces.upstream_filters()}
+    return {
+        **manager,
+        "tracing": traces.render_tracing(route, traced),
+        "request_id_extension": traces.request_ids(),
+        "http_filters": [*filters, {**last, "typed_config": config}],
+    }
+
+
+def _with_access(
+    manager: Manifest, route: str, rules: AccessRules | None, *, is_traced: bool = False
+) -> Manifest:
     """Put the filters that find the caller first: what they refuse, no counter of a model sees."""
     if rules is None:
         return manager
@@ -691,7 +720,7 @@ def _with_access(manager: Manifest, route: str, rules: AccessRules | None) -> Ma
     stripped = [{"remove": header} for header in access.headers_to_strip(rules)]
     return {
         **manager,
-        "access_log": access.access_logs(route, rules),
+        "access_log": access.access_logs(route, rules, is_traced=is_traced),
         "early_header_mutation_extensions": [_set_route_header(route, *stripped)],
         "local_reply_config": {
             **answers,
@@ -1087,10 +1116,15 @@ def _comparer_cluster(directory: str) -> Manifest:
     }
 
 
-def _shadow_listener(directory: str) -> Manifest:
-    """Take what the comparer asks, and send it to the candidate; the comparer names the host."""
+def _shadow_listener(directory: str, *, is_traced: bool) -> Manifest:
+    """Take what the comparer asks, and send it to the candidate; the comparer names the host.
+
+    A copy is no part of its user's trace.
+    """
     manager = _connection_manager(SHADOW_LISTENER, directory)
     del manager["early_header_mutation_extensions"]
+    if is_traced:
+        manager["early_header_mutation_extensions"] = [traces.forget_trace()]
     manager |= {
         "use_remote_address": False,
         "local_reply_config": _flagged_answers(),

@@ -28,7 +28,8 @@ from slipway.render.network_policies import Walls
 from slipway.render.owner import controller_reference
 from slipway.render.placement import render_metadata, render_placement, render_resources
 from slipway.render.pod_security import render_pod_security
-from slipway.settings import PodSettings, PodUsers
+from slipway.render.traces import ENDPOINT_VARIABLE, PERCENT_VARIABLE
+from slipway.settings import PodSettings, PodUsers, TracingSettings
 
 XDS_DIRECTORY = "/xds"
 TOKEN_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 -- a path
@@ -100,20 +101,26 @@ class AgentMark:
     image: str
     ends_idle: bool = False
     """Whether its Envoy ends when no request is in flight, and is ended where it stands still."""
+    can_trace: bool = False
+    """Whether its Envoy can trace requests; of the operator's image that is known from the first
+    time on that it is asked to."""
 
     @classmethod
     def parse(cls, text: str) -> "AgentMark":
         """Read the annotation; unreadable text counts as another version."""
         version, _, image = text.partition(" ")
-        plain = version.removesuffix(_ENDS_IDLE)
-        return cls(plain, image, ends_idle=plain != version)
+        untraced = version.removesuffix(_CAN_TRACE)
+        plain = untraced.removesuffix(_ENDS_IDLE)
+        return cls(plain, image, ends_idle=plain != untraced, can_trace=untraced != version)
 
     def __str__(self) -> str:
         """Return the annotation."""
-        return f"{self.version}{_ENDS_IDLE if self.ends_idle else ''} {self.image}"
+        ends_idle, can_trace = _ENDS_IDLE * self.ends_idle, _CAN_TRACE * self.can_trace
+        return f"{self.version}{ends_idle}{can_trace} {self.image}"
 
 
 _ENDS_IDLE = "+"
+_CAN_TRACE = "t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +138,9 @@ class RouterSpec:
     pods: PodSettings = field(default_factory=PodSettings, hash=False)
     users: PodUsers = PodUsers.SLIPWAY
     walls: Walls = field(default_factory=Walls)
+    can_trace: bool = False
+    """Whether the agent knows of traces; more than `tracing` says of what it is to do."""
+    tracing: TracingSettings = field(default_factory=TracingSettings)
 
     @property
     def has_comparer(self) -> bool:
@@ -155,6 +165,7 @@ def choose_agent(
     needs_newest: bool,
     needs_comparer: bool = False,
     needs_holding: bool = False,
+    needs_traces: bool = False,
     is_replaced: bool = False,
 ) -> AgentMark:
     """Return the agent: the pinned image, else the running one, else the operator's own.
@@ -168,13 +179,15 @@ def choose_agent(
     keeps = running is not None and running.image != "" and running.version in will_do
     if running is not None and is_replaced:
         keeps = keeps and running.ends_idle
+    if running is not None and needs_traces:
+        keeps = keeps and running.can_trace
     if running is not None and keeps and pinned in ("", running.image):
         return running
 
     # A new image brings no comparer along where there was none, and leaves the one that is there.
     had = running is not None and running.version in COMPARER_VERSIONS
     version = max(will_do[0], running.version) if running is not None and had else will_do[0]
-    return AgentMark(version, pinned or operators, ends_idle=True)
+    return AgentMark(version, pinned or operators, ends_idle=True, can_trace=needs_traces)
 
 
 def render_envoy_arguments(directory: str, concurrency: int) -> list[str]:
@@ -272,7 +285,7 @@ def _role_binding(namespace: str) -> Manifest:
 
 def _render_deployment(namespace: str, anchor_uid: str, spec: RouterSpec) -> Manifest:
     manifest = _render_object(DEPLOYMENT, namespace, anchor_uid) | {"spec": _deployment_spec(spec)}
-    mark = AgentMark(spec.agent_version, spec.agent_image, spec.ends_idle)
+    mark = AgentMark(spec.agent_version, spec.agent_image, spec.ends_idle, spec.can_trace)
     manifest["metadata"]["annotations"] = {names.ANNOTATION_AGENT: str(mark)}
     return manifest
 
@@ -353,6 +366,7 @@ def _agent_container(spec: RouterSpec) -> Manifest:
     if spec.ends_idle:
         port = {"name": names.LIVE_PORT_VARIABLE, "value": str(names.LIVE_PORT)}
         environment.append(port)
+    environment += _tracing_variables(spec.tracing)
     mounts = [
         {"name": "xds", "mountPath": XDS_DIRECTORY},
         {"name": "token", "mountPath": TOKEN_DIRECTORY, "readOnly": True},
@@ -373,6 +387,15 @@ def _agent_container(spec: RouterSpec) -> Manifest:
         "securityContext": _SECURITY,
         "volumeMounts": mounts,
     }
+
+
+def _tracing_variables(tracing: TracingSettings) -> list[Manifest]:
+    if not tracing.is_on:
+        return []
+    return [
+        {"name": ENDPOINT_VARIABLE, "value": tracing.endpoint},
+        {"name": PERCENT_VARIABLE, "value": f"{tracing.sampling_percent:g}"},
+    ]
 
 
 def _envoy_container(spec: RouterSpec) -> Manifest:

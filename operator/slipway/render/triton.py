@@ -12,6 +12,7 @@ from slipway.api.base import Manifest
 from slipway.api.modeldeployment import EnvVar
 from slipway.api.protocol import Protocol
 from slipway.api.server_version import OLDEST, Version, parse_version
+from slipway.render import traces
 
 CONTAINER = "triton"
 
@@ -87,6 +88,7 @@ FIRST_VERSION: dict[str, Version] = {
     "log-info": OLDEST,
     "log-format": OLDEST,
     "allow-client-shm": (2, 69),
+    "trace-config": OLDEST,
 }
 """First server version that knows a flag."""
 
@@ -119,6 +121,8 @@ class TritonServer:
     """Size of /tmp; None: `TMP_SIZE`."""
     repository: str = names.MODEL_ROOT
     """Directory of the model repository."""
+    traced: traces.ServerTraces | None = None
+    """Where its spans go; None: it traces nothing."""
 
     @property
     def has_grpc(self) -> bool:
@@ -167,7 +171,7 @@ def render_container(
         "name": CONTAINER,
         "image": server.image,
         "args": render_args(server),
-        "env": list(_environment_variables(env)),
+        "env": list(_environment_variables(server, env)),
         "ports": [
             {"name": name, "containerPort": port, "protocol": "TCP"}
             for name, port in open_ports(server).items()
@@ -276,14 +280,19 @@ def _wanted_flags(server: TritonServer) -> Iterator[tuple[str, str]]:
     yield "allow-client-shm", "false"
     yield "log-info", "false"  # so that the last 2 KiB of a failed start hold the reason
     yield "log-format", "ISO8601"
+    if server.traced is not None:
+        for setting in traces.server_settings(server.traced):
+            yield "trace-config", setting
 
 
-def _environment_variables(user: Iterable[EnvVar]) -> Iterator[Manifest]:
+def _environment_variables(server: TritonServer, user: Iterable[EnvVar]) -> Iterator[Manifest]:
     """The user's variables override ours, except for the key of the restricted APIs."""
     variables: dict[str, Manifest] = {
         "HOME": {"value": "/tmp"},  # noqa: S108
         "PYTHONDONTWRITEBYTECODE": {"value": "1"},
     }
+    if server.traced is not None:
+        variables[traces.EXPORT_TIMEOUT_VARIABLE] = {"value": traces.EXPORT_TIMEOUT}
     variables |= {variable.name: _variable_value(variable) for variable in user}
     variables.pop(ADMIN_KEY, None)
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from slipway.agent.api_server import ApiServer
-from slipway.agent.main import AgentSettings, run_agent
+from slipway.agent.main import AgentSettings, run_agent, traces_from_environment
 from slipway.agent.report import ProxyIdentity
 from slipway.api.names import HOLDING_VARIABLE, LIVE_PORT_VARIABLE
 from slipway.api.shadow_orders import COMPARER_VARIABLE
@@ -29,6 +29,7 @@ if __name__ == "__main__":
                 can_hold=os.environ.get(HOLDING_VARIABLE) == "true",
                 live_port=int(os.environ[LIVE_PORT_VARIABLE]),
                 leave_seconds=LEAVE_SECONDS,
+                traced=traces_from_environment(),
             )
         )
     )

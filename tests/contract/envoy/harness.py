@@ -22,6 +22,7 @@ from slipway.api.names import HOLDING_VARIABLE, LIVE_PORT_VARIABLE
 from slipway.api.pairs import Pairs
 from slipway.api.shadow_orders import COMPARER_VARIABLE
 from slipway.render import envoy
+from slipway.render.traces import ENDPOINT_VARIABLE, PERCENT_VARIABLE
 
 from tests.contract.envoy.model import Model, bracketed
 from tests.unit.agent.fake_api import NAMESPACE, FakeApi
@@ -82,6 +83,9 @@ class Router:
     comparer: subprocess.Popen[bytes] | None = None
     has_comparer: bool = False
     can_hold: bool = False
+    collector: str = ""
+    """Where spans go; empty: nowhere."""
+    sampling_percent: float = 0
 
     async def start(self) -> None:
         """As the pod does: Envoy starts when the agent says so."""
@@ -106,6 +110,8 @@ class Router:
                 COMPARER_VARIABLE: str(self.has_comparer).lower(),
                 HOLDING_VARIABLE: str(self.can_hold).lower(),
                 LIVE_PORT_VARIABLE: str(self.live_port),
+                ENDPOINT_VARIABLE: self.collector,
+                PERCENT_VARIABLE: str(self.sampling_percent),
             },
         )
 
