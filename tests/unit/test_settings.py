@@ -68,6 +68,8 @@ def test_settings_are_camel_case(tmp_path: Path) -> None:
         ("operator_imag: x", ["operator_imag", "not permitted"]),
         ("[1, 2]", ["valid dictionary"]),
         ("a: [", ["settings.yaml"]),
+        ("tracing: {endpoint: 'collector:4317'}", ["tracing.endpoint", "found 'collector:4317'"]),
+        ("tracing: {samplingPercent: 101}", ["tracing.samplingPercent", "found 101"]),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, words: list[str]) -> None:

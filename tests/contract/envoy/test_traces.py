@@ -5,12 +5,11 @@ import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from slipway.render import envoy, traces
+from slipway.render import traces
 
 from tests.contract.envoy.conftest import CANDIDATE, STABLE
 from tests.contract.envoy.harness import Router, send_many, steady_load
@@ -26,6 +25,7 @@ BATCH = 512
 """Spans that Envoy sends at once; fewer wait for five seconds."""
 MOST_SECONDS = 1.0
 """Of a request to a model that answers at once, on a busy machine."""
+START_SECONDS = 30
 MOST_BYTES = 20 * 2**20
 """What Envoy may grow by for a collector that takes nothing."""
 
@@ -48,9 +48,8 @@ async def start(
     started = []
 
     async def start(percent: float, **changes: Any) -> Router:
-        router = Router(
-            tmp_path, api, collector=collector.url, sampling_percent=percent, **changes
-        )
+        values = {"collector": collector.url, "sampling_percent": percent, **changes}
+        router = Router(tmp_path, api, **values)
         for model in models:
             model.output = [0.25, 0.75]
             router.serve(model)
@@ -64,8 +63,9 @@ async def start(
         router.stop()
 
 
-async def ask(router: Router, count: int = 1, **headers: str) -> None:
+async def ask(router: Router, traceparent: str | None = None, *, count: int = 1) -> None:
     """Send requests that must be answered."""
+    headers = {} if traceparent is None else {"traceparent": traceparent}
     load = await send_many(router.url, count, headers)
     assert (load.revisions.total(), load.failures) == (count, Counter())
 
@@ -74,21 +74,24 @@ async def test_the_clients_word_counts_and_the_model_hears_of_what_is_traced_alo
     start: Start, collector: Collector, models: tuple[Model, Model]
 ) -> None:
     router, (stable, _) = await start(0), models
-    for header in ("", UNTRACED, "no trace", TRACED):
-        await ask(router, **({"traceparent": header} if header else {}))
+    for header in (None, UNTRACED, "no trace", TRACED):
+        await ask(router, header)
 
     await until("the span is there", lambda: bool(collector.spans))
     [span] = collector.spans
     assert (span.trace, span.parent) == (TRACE, CALLER)
     heard = [headers.get("traceparent") for headers in stable.headers_seen]
     assert heard == [None, None, "no trace", f"00-{TRACE}-{span.id}-01"]
-    assert span.tags.items() >= {
-        "service.name": traces.ROUTER_SERVICE,
-        "slipway.modeldeployment": "digits",
-        "slipway.revision": STABLE,
-        "k8s.namespace.name": "vision",
-        "http.status_code": "200",
-    }.items()
+    assert (
+        span.tags.items()
+        >= {
+            "service.name": traces.ROUTER_SERVICE,
+            "slipway.modeldeployment": "digits",
+            "slipway.revision": STABLE,
+            "k8s.namespace.name": "vision",
+            "http.status_code": "200",
+        }.items()
+    )
 
 
 async def test_of_clients_that_say_nothing_the_share_that_was_asked_for_is_traced(
@@ -96,8 +99,8 @@ async def test_of_clients_that_say_nothing_the_share_that_was_asked_for_is_trace
 ) -> None:
     router, (stable, _) = await start(25), models
     count = 8 * BATCH
-    await ask(router, count, traceparent=UNTRACED)
-    await ask(router, count)
+    await ask(router, UNTRACED, count=count)
+    await ask(router, count=count)
 
     await until("a batch is there", lambda: len(collector.spans) >= BATCH)
     await until_quiet(collector)
@@ -130,7 +133,7 @@ async def test_each_span_says_which_revision_answered(start: Start, collector: C
     assert Counter(map(revision_of, collector.spans)) == answered
     assert min(answered.values()) > BATCH / 4
 
-    await ask(router, traceparent=TRACED, **{"x-model-candidate": "true"})
+    await send_many(router.url, 1, {"traceparent": TRACED, "x-model-candidate": "true"})
     await until("the pinned one is there", lambda: bool(collector.of(TRACE)))
     assert [revision_of(span) for span in collector.of(TRACE)] == [CANDIDATE]
 
@@ -144,7 +147,7 @@ async def test_copies_are_no_part_of_their_users_trace(
 ) -> None:
     router, (stable, candidate) = await start(0, has_comparer=True), models
     await order_copies(router)
-    await ask(router, 3, traceparent=TRACED)
+    await ask(router, TRACED, count=3)
     await until_pairs(router, 3)
 
     assert all("traceparent" in headers for headers in stable.headers_seen)
@@ -164,8 +167,8 @@ async def test_the_log_has_the_trace_that_the_router_began_or_went_on_with(
     router = await start(100)
     router.ask({STABLE: 100}, access={"log": "Requests"})
     await router.in_force({STABLE: 100})
-    for header in ({}, {"traceparent": TRACED}, {"traceparent": UNTRACED}):
-        await ask(router, **header)
+    for header in (None, TRACED, UNTRACED):
+        await ask(router, header)
 
     def written() -> list[str]:
         return [json.loads(line)["traceId"] for line in router.output() if line.startswith("{")]
@@ -182,7 +185,7 @@ async def test_a_collector_that_is_no_good_costs_no_request_and_has_a_bound(
     start: Start, collector: Collector, trouble: str
 ) -> None:
     router = await start(100)
-    await ask(router, BATCH)
+    await ask(router, count=BATCH)
     await until("spans are there", lambda: bool(collector.spans))
     size = resident_bytes(router)
     if trouble == "gone":
@@ -192,18 +195,16 @@ async def test_a_collector_that_is_no_good_costs_no_request_and_has_a_bound(
 
     async with steady_load(router.url) as load:
         await until("many spans are lost", lambda: load.sent > 20 * BATCH)
-        began = time.monotonic()
         async with asyncio.timeout(MOST_SECONDS):
-            await ask(router, traceparent=TRACED)
+            await ask(router, TRACED)
     assert load.failures == Counter()
-    assert time.monotonic() - began < 60
     assert resident_bytes(router) - size < MOST_BYTES
 
     if trouble == "gone":
         await collector.start()
     collector.status, collector.hangs = 200, False
     collector.spans.clear()
-    await ask(router, BATCH)
+    await ask(router, count=BATCH)
     await until("spans come again", lambda: bool(collector.spans))
 
 
@@ -215,15 +216,8 @@ def resident_bytes(router: Router) -> int:
 
 
 async def test_a_router_starts_and_serves_where_the_collector_has_no_address(
-    start: Start, collector: Collector
+    start: Start,
 ) -> None:
-    began = time.monotonic()
-    nowhere = replace(collector, port=1)
-    router = await start(100)
-    router.stop()
-    router.collector = nowhere.url.replace("127.0.0.1", "collector.invalid")
-    await router.start()
-    await ask(router, traceparent=TRACED)
-    assert time.monotonic() - began < 30
-    bootstrap = json.loads((router.directory / envoy.BOOTSTRAP_FILE).read_bytes())
-    assert "collector.invalid" in json.dumps(bootstrap)
+    async with asyncio.timeout(START_SECONDS):
+        router = await start(100, collector="http://collector.invalid:4318")
+        await ask(router, TRACED)

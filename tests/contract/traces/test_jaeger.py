@@ -48,9 +48,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jaeger]:
 
 
 @pytest.fixture(scope="module")
-def servers(
-    tmp_path_factory: pytest.TempPathFactory, seen: Jaeger
-) -> Iterator[dict[str, Running]]:
+def servers(tmp_path_factory: pytest.TempPathFactory, seen: Jaeger) -> Iterator[dict[str, Running]]:
     """A stable and a candidate, which are told about traces as the operator tells them."""
     with ExitStack() as stack:
         started = {}

@@ -10,7 +10,7 @@ from slipway.policy import identity
 from slipway.policy.canonical_input import spelled_input
 from slipway.reconcile import router as reconcile_router
 from slipway.render import router
-from slipway.settings import IPFamily, JobSettings, Settings
+from slipway.settings import IPFamily, JobSettings, Settings, TracingSettings
 
 from tests.unit.reconcile.world import NAMESPACE, SETTINGS, OperatorWorld
 
@@ -103,6 +103,33 @@ async def test_dual_stack_reaches_the_clients_services_and_no_pod() -> None:
 
     assert twin.find(kinds.SERVICE)["spec"]["ipFamilyPolicy"] == "PreferDualStack"
     assert [(write.kind, write.name) for write in twin.writes] == [("Service", "digits")]
+
+
+async def test_traces_replace_routers_once_and_reach_new_revisions_alone() -> None:
+    tracing = TracingSettings(endpoint="http://collector:4318")
+    traced = UPGRADED.model_copy(update={"tracing": tracing})
+    twin = upgrade(await with_two_versions(), traced)
+    await twin.live(120)
+    assert [(write.kind, write.name) for write in twin.writes] == [
+        (kinds.DEPLOYMENT.kind, names.ROUTER_NAME)
+    ]
+    assert mark_of(twin) == "2+t slipway:2"
+
+    await twin.ask_for("3")
+    await twin.settle()
+    (new,) = twin.find(kinds.DEPLOYMENT, deployment_of(twin, "3"))["spec"]["template"]["spec"][
+        "containers"
+    ]
+    revision = deployment_of(twin, "3").rpartition("-")[2]
+    assert f"--trace-config=opentelemetry,resource=slipway.revision={revision}" in new["args"]
+
+    newer = {"operator_image": "slipway:3", "tracing": TracingSettings()}
+    off = upgrade(twin, traced.model_copy(update=newer))
+    await off.live(120)
+    assert {(write.kind, write.name) for write in off.writes} == {
+        (kinds.DEPLOYMENT.kind, names.ROUTER_NAME)
+    }
+    assert mark_of(off) == "2+t slipway:2"
 
 
 async def test_another_operator_image_reaches_the_routers_of_new_namespaces() -> None:

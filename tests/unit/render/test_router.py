@@ -10,7 +10,7 @@ from slipway.api.base import Manifest
 from slipway.api.canonical_json import sha256_of
 from slipway.render import departure, router
 from slipway.render.router import RouterSpec
-from slipway.settings import PodSettings, PodUsers
+from slipway.settings import PodSettings, PodUsers, TracingSettings
 
 SPEC = RouterSpec(agent_image="registry.local/slipway:1", envoy_image="registry.local/envoy:1")
 BY_KIND = {each["kind"]: each for each in router.render_router("vision", "anchor-uid", SPEC)}
@@ -252,6 +252,40 @@ def test_where_the_platform_chooses_users_a_router_names_none() -> None:
         "runAsNonRoot": True,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
+
+
+# ── traces ──
+
+TRACING = TracingSettings(endpoint="http://collector:4318", sampling_percent=0.5)
+
+
+def test_the_agent_is_told_where_spans_go_and_how_many() -> None:
+    spec = RouterSpec("a", "e", can_trace=True, tracing=TRACING)
+    *_, deployment = router.render_router("vision", "anchor-uid", spec)
+    (agent,) = deployment["spec"]["template"]["spec"]["initContainers"]
+    told = {each["name"]: each.get("value") for each in agent["env"]}
+    assert told["TRACING_ENDPOINT"] == "http://collector:4318"
+    assert told["TRACING_SAMPLING_PERCENT"] == "0.5"
+
+
+@pytest.mark.parametrize(
+    ("running", "needs_traces", "chosen"),
+    [
+        (None, True, "2+t new"),
+        (None, False, "2+ new"),
+        ("2+ old", True, "2+t new"),
+        ("4 old", True, "4+t new"),
+        ("2+t old", True, "2+t old"),
+        ("2+t old", False, "2+t old"),
+    ],
+)
+def test_a_router_gets_an_agent_that_knows_of_traces_once(
+    running: str | None, *, needs_traces: bool, chosen: str
+) -> None:
+    mark = router.AgentMark.parse(running) if running is not None else None
+    assert str(mark) == str(running)
+    found = router.choose_agent("", "new", mark, needs_newest=False, needs_traces=needs_traces)
+    assert str(found) == chosen
 
 
 # ── asleep ──

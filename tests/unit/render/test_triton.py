@@ -9,6 +9,15 @@ import pytest
 from slipway.api.modeldeployment import EnvVar, Protocol
 from slipway.api.server_version import derive_server_version, parse_version
 from slipway.render import triton
+from slipway.render.traces import EXPORT_TIMEOUT_VARIABLE, ServerTraces
+
+TRACES = ServerTraces(
+    endpoint="http://collector.observability:4318/",
+    model="digits",
+    namespace="vision",
+    revision="aaaaaaaa",
+    version="3",
+)
 
 
 def a_server(**changes: object) -> triton.TritonServer:
@@ -94,8 +103,42 @@ def test_http_and_metrics_listen_where_the_pods_address_is_and_ipv4_needs_no_fla
 
 
 def test_every_flag_is_in_the_table_and_every_entry_is_used() -> None:
-    newest = {"version": "99.0.0", "is_ipv6": True}
+    newest = {"version": "99.0.0", "is_ipv6": True, "traced": TRACES}
     assert set(flags(a_server(**newest))) == set(triton.FIRST_VERSION)
+
+
+def test_a_server_goes_on_with_traces_and_begins_none() -> None:
+    plain, traced = (triton.render_args(a_server(traced=each)) for each in (None, TRACES))
+    assert traced[: len(plain)] == plain
+    assert [each.removeprefix("--trace-config=") for each in traced[len(plain) :]] == [
+        "mode=opentelemetry",
+        "level=TIMESTAMPS",
+        "rate=0",
+        "opentelemetry,url=http://collector.observability:4318/v1/traces",
+        "opentelemetry,resource=service.name=digits",
+        "opentelemetry,resource=service.version=3",
+        "opentelemetry,resource=k8s.namespace.name=vision",
+        "opentelemetry,resource=slipway.modeldeployment=digits",
+        "opentelemetry,resource=slipway.revision=aaaaaaaa",
+    ]
+
+
+def test_a_server_that_ends_waits_briefly_for_its_last_spans_unless_its_user_says_otherwise() -> (
+    None
+):
+    variables = triton.render_container(a_server(traced=TRACES))["env"]
+    assert {"name": EXPORT_TIMEOUT_VARIABLE, "value": "2s"} in variables
+    assert EXPORT_TIMEOUT_VARIABLE not in str(triton.render_container(a_server())["env"])
+
+    own = EnvVar(name=EXPORT_TIMEOUT_VARIABLE, value="1s")
+    variables = triton.render_container(a_server(traced=TRACES), env=[own])["env"]
+    assert [each["value"] for each in variables if each["name"] == own.name] == ["1s"]
+
+
+def test_the_users_own_trace_settings_take_the_place_of_all_of_ours() -> None:
+    server = a_server(traced=TRACES, args=("--trace-config=level=OFF",))
+    found = [each for each in triton.render_args(server) if "trace-config" in each]
+    assert found == ["--trace-config=level=OFF"]
 
 
 def test_running_requests_get_their_drain_time_between_pre_stop_and_sigkill() -> None:
