@@ -18,7 +18,7 @@ ON_CLUSTER = -n $(LANES) --dist loadscope -W default::ResourceWarning --duration
 WHOLE := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 CHECKS := check-generated lint type test-unit
 # They have targets of their own.
-EXTRAS := capacity dashboard drains gateways gitops keda large notifications release stores
+EXTRAS := capacity dashboard drains gateways gitops keda large notifications release stores traces
 SPACE := $(subst ,, )
 WITHOUT_EXTRAS := -m "not ($(subst $(SPACE), or ,$(EXTRAS)))"
 BENCH_ARGS ?=
@@ -145,6 +145,11 @@ bench-access: $(SETUP) ## What it costs a router to ask who calls (BENCH_ARGS=--
 	$(call step,bench: access)
 	@$(BIN)/python -m tests.bench.access $(BENCH_ARGS)
 
+.PHONY: bench-traces
+bench-traces: $(SETUP) ## What traces cost routers and Triton, by turns with and without (BENCH_ARGS=--quick: half a minute)
+	$(call step,bench: traces)
+	@$(BIN)/python -m tests.bench.traces $(BENCH_ARGS)
+
 .PHONY: bench-sleep
 bench-sleep: $(SETUP) ## A hundred sleeps and wakings under bursts of requests (after make cluster images install)
 	$(call step,bench: sleep)
@@ -205,6 +210,11 @@ test-dashboard: $(SETUP) ## The dashboard in a headless Chromium: rights by toke
 notifications: $(SETUP) ## Slack, Teams and mail through a real Prometheus and Alertmanager (built once, with Go; 20 s)
 	$(call step,notifications: from the metrics to the receivers)
 	@$(BIN)/python -m pytest tests/contract/notifications -m notifications -v $(PYTEST_ARGS)
+
+.PHONY: test-traces
+test-traces: $(SETUP) ## A client's trace through real Envoy and real Triton in a real Jaeger (built once, with Go: some minutes; then 20 s)
+	$(call step,test-traces: what Jaeger shows)
+	@$(BIN)/python -m pytest tests/contract/traces -m traces -v $(PYTEST_ARGS)
 
 .PHONY: site
 site: $(SITE) ## The site of docs/ in build/site: strict, so a broken link or anchor fails (half a minute; an environment of its own)

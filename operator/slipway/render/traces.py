@@ -25,6 +25,8 @@ TRACES_PATH = "/v1/traces"
 COLLECTOR_CLUSTER = "collector"
 EXPORT_TIMEOUT = "2s"
 """How long a batch of spans may take. A Triton that ends waits for its last one."""
+LOOK_UP_EVERY = "30s"
+"""How often Envoy asks for the collector's address; its own 5 s are many queries for little."""
 MOST_EXPORTS = 4
 """Batches of spans that Envoy has under way at a time; what is beyond is dropped."""
 MOST_SPANS = 1024
@@ -87,6 +89,8 @@ def render_collector(traces: RouterTraces) -> Manifest:
         "name": COLLECTOR_CLUSTER,
         "type": "STRICT_DNS",
         "wait_for_warm_on_init": False,
+        "dns_refresh_rate": LOOK_UP_EVERY,
+        "dns_failure_refresh_rate": {"base_interval": "1s", "max_interval": LOOK_UP_EVERY},
         "connect_timeout": EXPORT_TIMEOUT,
         "circuit_breakers": {"thresholds": [limits]},
         "load_assignment": {

@@ -98,11 +98,11 @@ async def test_of_clients_that_say_nothing_the_share_that_was_asked_for_is_trace
     start: Start, collector: Collector, models: tuple[Model, Model]
 ) -> None:
     router, (stable, _) = await start(25), models
-    count = 8 * BATCH
+    count = 2 * BATCH
     await ask(router, UNTRACED, count=count)
     await ask(router, count=count)
 
-    await until("a batch is there", lambda: len(collector.spans) >= BATCH)
+    await until("spans are there", lambda: bool(collector.spans))
     await until_quiet(collector)
     assert 0.2 < len(collector.spans) / count < 0.3
     assert len({span.trace for span in collector.spans}) == len(collector.spans)
@@ -194,7 +194,7 @@ async def test_a_collector_that_is_no_good_costs_no_request_and_has_a_bound(
     collector.hangs = trouble == "hangs"
 
     async with steady_load(router.url) as load:
-        await until("many spans are lost", lambda: load.sent > 20 * BATCH)
+        await until("many spans are lost", lambda: load.sent > 12 * BATCH)
         async with asyncio.timeout(MOST_SECONDS):
             await ask(router, TRACED)
     assert load.failures == Counter()

@@ -39,6 +39,8 @@ class Collector:
     spans: list[Span] = field(default_factory=list)
     requests: int = 0
     status: int = 200
+    keeps: bool = True
+    """Batches are read; else they are taken as they come."""
     hangs: bool = False
     """Batches are taken, and never answered."""
     _runner: web.AppRunner | None = None
@@ -68,7 +70,7 @@ class Collector:
         self.requests += 1
         if self.hangs:
             await asyncio.Event().wait()
-        if self.status == 200:
+        if self.status == 200 and self.keeps:
             self.spans += read_spans(body, request.content_type)
         return web.Response(status=self.status)
 
