@@ -37,6 +37,7 @@ WINDOW_SECONDS = 1.5
 MOST_SERVERS = 8
 """Pods of each revision that are asked."""
 AT_ONCE = 8
+RIGHT = "pods/proxy"
 
 
 class LatencyReader:
@@ -100,6 +101,9 @@ class LatencyReader:
 
 
 def _not_shown(error: CliError) -> str:
+    """Viewers lack the right, and see this line each time: the API server's own is three long."""
+    if RIGHT in error.message:
+        return f"not shown: you lack the right `get {RIGHT}` here, which the role `edit` has"
     return f"not shown: {error.message}"
 
 
