@@ -149,7 +149,6 @@ def _is_capacity_ready(decision: Decision, facts: Facts) -> tuple[bool, Why]:
         return True, Why(Reason.REPLICAS_READY, "no revision should run yet")
 
     shared = decision.memory.capacity
-    swap = _describe_swap(shared) if shared is not None else ""
     short = [
         f"{name}: {facts.ready(name)} of {number} ready"
         for name, number in wanted.items()
@@ -163,13 +162,19 @@ def _is_capacity_ready(decision: Decision, facts: Facts) -> tuple[bool, Why]:
         is_surge = facts.spec.rollout.capacity is Capacity.SURGE and decision.stable is not None
         if shortage and is_surge and decision.candidate is not None:
             shortage += "; rollout.capacity Auto or Swap needs no room beside stable's"
+        swap = _describe_swap(shared, is_said=bool(shortage))
         return False, Why(Reason.AWAITING_REPLICAS, "; ".join(short) + shortage + swap)
     numbers = " and ".join(str(number) for number in wanted.values())
-    message = f"all replicas of every live revision are ready: {numbers}{swap}"
+    message = f"all replicas of every live revision are ready: {numbers}{_describe_swap(shared)}"
     return True, Why(Reason.REPLICAS_READY, message)
 
 
-def _describe_swap(shared: CapacityStatus) -> str:
-    """Return why places are shared, where the scheduler or a quota said so, and what stays."""
-    cause = f"; swapping, because {shared.missing}" if shared.missing else ""
+def _describe_swap(shared: CapacityStatus | None, *, is_said: bool = False) -> str:
+    """Return why places are shared, where the scheduler or a quota said so, and what stays.
+
+    `is_said`: that there is no room is said already, of the replicas that wait now.
+    """
+    if shared is None:
+        return ""
+    cause = f"; swapping, because {shared.missing}" if shared.missing and not is_said else ""
     return f"{cause}; at least {shared.floor} of {shared.places} stay ready"
