@@ -18,7 +18,7 @@ ON_CLUSTER = -n $(LANES) --dist loadscope -W default::ResourceWarning --duration
 WHOLE := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 CHECKS := check-generated lint type test-unit
 # They have targets of their own.
-EXTRAS := capacity dashboard drains gateways gitops keda large notifications release stores traces
+EXTRAS := capacity dashboard drains edge gateways gitops keda large notifications release stores traces
 SPACE := $(subst ,, )
 WITHOUT_EXTRAS := -m "not ($(subst $(SPACE), or ,$(EXTRAS)))"
 BENCH_ARGS ?=
@@ -308,6 +308,16 @@ drains: $(SETUP) ## What is in flight while router pods roll, Envoy is upgraded,
 capacity: $(SETUP) ## Rollouts where no second place is free, beside a plain Deployment and Argo Rollouts (after make cluster images install; built once, with Go; 40 minutes)
 	$(call step,capacity: swaps on the real scheduler)
 	@$(BIN)/python -m pytest tests/e2e -m capacity -v -s $(PYTEST_ARGS)
+
+.PHONY: edge
+edge: export SLIPWAY_CLUSTER_NUMBER := 2
+edge: export SLIPWAY_NODE_MIB ?= 1024
+edge: $(SETUP) ## The edge profile on a node of one gigabyte for everything: footprint, a slow link that breaks, no source, no API server (a cluster of its own; half an hour)
+	$(call step,edge: one small node)
+	@trap '$(BIN)/python -m tests.cluster down' EXIT; \
+	$(BIN)/python -m tests.cluster up; \
+	$(BIN)/python -m tests.images build --push; \
+	$(BIN)/python -m pytest tests/e2e -m edge -v -s $(PYTEST_ARGS)
 
 .PHONY: keda
 keda: $(SETUP) ## Replicas by the real KEDA, with hand-overs and rollouts (after make cluster images install; built once, with Go)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.cluster import clone
 from tests.patience import patient
 
 Manifest = dict[str, Any]
 
 CLONE = Path(__file__).resolve().parents[1]
-CLUSTER = CLONE / ".cluster"
+CLUSTER = CLONE / clone.DIRECTORY
 CALL_SECONDS = 120.0
 LOOK_SECONDS = 0.5
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-DIRECTORY = ".cluster"
+from tests.cluster import settings
+
+DIRECTORY = f".cluster{settings.NUMBER or ''}"
 KUBECONFIG = "kubeconfig"
 DESCRIPTION = "cluster.json"
 _MADE = (KUBECONFIG, DESCRIPTION, "bin/kubectl", "bin/helm")

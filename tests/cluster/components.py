@@ -1,8 +1,13 @@
 """The node's daemons: their command lines and the order in which they start."""
 
-from tests.cluster import settings
+import dataclasses
+
+from tests.cluster import cgroups, settings
 from tests.cluster.layout import Layout
 from tests.cluster.plan import Component, Plan, Stage
+
+REGISTRY = "registry"
+"""The daemon that would be on another machine, where a node has a size."""
 
 
 def make_plan(layout: Layout) -> Plan:
@@ -12,10 +17,29 @@ def make_plan(layout: Layout) -> Plan:
         network=_network(),
         binds=tuple((str(layout.state / one), str(to)) for one, to in settings.BINDS.items()),
         memory=tuple(str(place) for place in settings.MEMORY),
-        stages=(_foundation(layout), _control(layout), _workers(layout), _addons(layout)),
+        stages=_stages(layout),
         logs=str(layout.logs),
         status=str(layout.status),
     )
+
+
+def _stages(layout: Layout) -> tuple[Stage, ...]:
+    stages = (_foundation(layout), _control(layout), _workers(layout), _addons(layout))
+    if not settings.NODE_MIB:
+        return stages
+    return tuple(
+        dataclasses.replace(stage, components=tuple(map(_counted, stage.components)))
+        for stage in stages
+    )
+
+
+def _counted(component: Component) -> Component:
+    """Return a daemon in cgroups of its own, below that of the node, if it is the node's."""
+    if component.name == REGISTRY:
+        return component
+    groups = tuple(str(group) for group in cgroups.groups_of(component.name))
+    command = ("env", f"GOGC={settings.NODE_GOGC}", *component.command)
+    return dataclasses.replace(component, command=command, groups=groups)
 
 
 def _network() -> tuple[tuple[str, ...], ...]:
@@ -51,7 +75,7 @@ def _foundation(layout: Layout) -> Stage:
     registry = ("docker-registry", "serve", layout.config("registry.yaml"))
     components = (
         Component("containerd", containerd, "unix:/run/containerd/containerd.sock"),
-        Component("registry", registry, f"http://{settings.REGISTRY}/v2/"),
+        Component(REGISTRY, registry, f"http://{settings.REGISTRY}/v2/"),
         _etcd(layout),
     )
     load_pause = ("ctr", "-n", "k8s.io", "images", "import", str(layout.pause_archive))
@@ -78,15 +102,14 @@ def _workers(layout: Layout) -> Stage:
 def _addons(layout: Layout) -> Stage:
     node, metrics = f"node/{settings.NODE}", "apiservice/v1beta1.metrics.k8s.io"
     wait = _wait(layout)
-    return Stage(
-        (_coredns(layout), _enforcer(layout), _metrics_server(layout)),
-        (
-            (*wait, "--for=create", node),
-            (*wait, "--for=condition=Ready", node),
-            # Discovery fails for every client, Helm among them, while an aggregated API is down.
-            (*wait, "--for=condition=Available", metrics),
-        ),
-    )
+    components = (_coredns(layout), _enforcer(layout))
+    then = ((*wait, "--for=create", node), (*wait, "--for=condition=Ready", node))
+    if settings.NODE_MIB:
+        # Without a metrics-server its API would only make discovery fail.
+        return Stage(components, (*then, (*_kubectl(layout), "delete", metrics)))
+    # Discovery fails for every client, Helm among them, while an aggregated API is down.
+    available = (*wait, "--for=condition=Available", metrics)
+    return Stage((*components, _metrics_server(layout)), (*then, available))
 
 
 def _wait(layout: Layout) -> tuple[str, ...]:

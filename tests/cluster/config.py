@@ -1,6 +1,7 @@
 """The node's configuration files, rendered from settings.py: no file is read or written here."""
 
 import json
+import os
 from string import Template
 from typing import Any
 
@@ -150,7 +151,7 @@ def _corefile(layout: Layout) -> str:
 
 
 def _kubelet(layout: Layout) -> dict[str, Any]:
-    return {
+    return _size() | {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "authentication": {
@@ -179,6 +180,17 @@ def _kubelet(layout: Layout) -> dict[str, Any]:
         "registryPullQPS": 0,
         "serializeImagePulls": False,
     }
+
+
+def _size() -> dict[str, Any]:
+    """Have the kubelet of a node of a size take its memory for that, not the machine's.
+
+    It offers all of it to pods but what its eviction wants free, as one does that is told nothing.
+    """
+    if not settings.NODE_MIB:
+        return {}
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    return {"systemReserved": {"memory": f"{machine - settings.NODE_MIB}Mi"}}
 
 
 def _proxy(layout: Layout) -> dict[str, Any]:

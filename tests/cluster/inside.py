@@ -76,7 +76,7 @@ class Node:
     def _spawn(self, component: Component) -> None:
         with self._log(component.name).open("ab") as log:
             process = subprocess.Popen(
-                component.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                _into_groups(component), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         self._running[process.pid] = component
 
@@ -141,6 +141,20 @@ def _succeeds(command: tuple[str, ...], log: Path) -> bool:
         output.flush()
         done = subprocess.run(command, stdout=output, stderr=output, check=False)
     return done.returncode == 0
+
+
+def _into_groups(component: Component) -> tuple[str, ...]:
+    """Return the command of a daemon that first moves itself into its cgroups."""
+    if not component.groups:
+        return component.command
+    files = " ".join(f"{group}/cgroup.procs" for group in component.groups)
+    return (
+        "sh",
+        "-c",
+        f'for file in {files}; do echo 0 >"$file"; done; exec "$@"',
+        "sh",
+        *component.command,
+    )
 
 
 def report(status: Path, content: dict[str, str]) -> None:

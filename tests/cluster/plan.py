@@ -14,6 +14,8 @@ class Component:
     command: tuple[str, ...]
     ready: str
     """An HTTP(S) address that answers 200, or `unix:<path>` of a socket that accepts."""
+    groups: tuple[str, ...] = ()
+    """Its cgroups; none: those of the node's first process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ def parse_plan(text: str) -> Plan:
 
 def _stage(raw: dict[str, Any]) -> Stage:
     components = tuple(
-        Component(one["name"], tuple(one["command"]), one["ready"]) for one in raw["components"]
+        Component(one["name"], tuple(one["command"]), one["ready"], tuple(one["groups"]))
+        for one in raw["components"]
     )
     return Stage(components, _commands(raw["then"]))
 

@@ -15,6 +15,13 @@ NUMBER = int(os.environ.get("SLIPWAY_CLUSTER_NUMBER") or 0)
 """Of 0 to 99: single-node clusters of several numbers run beside each other on one machine."""
 _SUFFIX = str(NUMBER or "")
 
+NODE_MIB = int(os.environ.get("SLIPWAY_NODE_MIB") or 0)
+"""All that the node and its pods may have of the machine's memory, without swap; 0: any. A node of
+a size runs no metrics-server, and its registry counts as another machine's."""
+NODE_GOGC = 40
+"""Percent by which the heap of a daemon of such a node grows before garbage is collected; Go's own
+default is 100. Less memory for more of the processor."""
+
 NAME = "slipway"
 """Of the kubeconfig context and of the kind cluster."""
 NODE = "slipway-node"
@@ -45,6 +52,8 @@ STATES = "slipway-cluster*"
 """What the state directories of all numbers are called."""
 CGROUP = f"slipway-cluster{_SUFFIX}"
 """Parent of the cgroups of all pods, so that clearing up touches no other kubelet's."""
+DAEMONS = "daemons"
+"""Below it, a cgroup for each daemon of a node that has a size."""
 
 BINDS = {
     "kubelet": Path("/var/lib/kubelet"),

@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from tests.cluster import cgroups, inside, network, owner, packages, process, settings
 from tests.cluster.errors import ClusterError
 from tests.cluster.layout import API, Layout
+from tests.cluster.plan import parse_plan
 from tests.cluster.progress import Progress
 
 START_SECONDS = 300.0
@@ -26,7 +28,7 @@ UNSHARE = ("--fork", "--kill-child", "--mount-proc", "--propagation", "private")
 def start(places: Layout) -> None:
     """Start the node's first process, record which it is, link it, and let it go on."""
     places.status.unlink(missing_ok=True)
-    cgroups.make()
+    cgroups.make(_daemons(places))
     with node_log(places).open("ab") as log:
         outer = _unshare(places, log)
     if outer.stdin is None:
@@ -58,6 +60,12 @@ def wait_until_ready(places: Layout, progress: Progress) -> None:
 def enter(init: int) -> list[str]:
     """Return the command that runs the command after it on the node."""
     return ["nsenter", f"--target={init}", *NAMESPACES]
+
+
+def _daemons(places: Layout) -> Iterator[str]:
+    """Yield the names of the daemons that get cgroups of their own."""
+    for stage in parse_plan(places.plan.read_text()).stages:
+        yield from (component.name for component in stage.components if component.groups)
 
 
 def node_log(places: Layout) -> Path:

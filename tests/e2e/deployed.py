@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from slipway.api.conditions import ConditionType
 from slipway.api.modeldeployment import (
@@ -30,7 +30,6 @@ from slipway.cli.kubectl import FIELD_MANAGER
 
 from tests.demo.watch import StatusWatch
 from tests.e2e.figures import Figures
-from tests.e2e.objects import Model
 from tests.kubectl import Kubectl, KubectlError, Manifest, until
 from tests.patience import patient
 
@@ -83,6 +82,12 @@ def refused(outcome: Outcome, *, stable: str, why: str = "RevisionRejected") -> 
     )
 
 
+class Applied(Protocol):
+    """A version, as something that can be applied."""
+
+    def manifest(self) -> Manifest: ...
+
+
 class Deployed:
     """A ModelDeployment, followed from its first apply on."""
 
@@ -98,7 +103,7 @@ class Deployed:
 
     # ── what users do ──────────────────────────────────────────────────────────────────────────
 
-    def apply(self, model: Model) -> None:
+    def apply(self, model: Applied) -> None:
         """Apply a version; what was seen before it counts no more."""
         self._take_in()
         self.seen.clear()

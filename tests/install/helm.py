@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from tests.cluster import clone
+
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts/slipway"
 RELEASE = "slipway"
@@ -22,7 +24,7 @@ class InstallError(Exception):
 
 def find_helm() -> Path | None:
     """Return the cluster's Helm, else the machine's, None where there is neither."""
-    ours = ROOT / ".cluster/bin/helm"
+    ours = ROOT / clone.DIRECTORY / "bin/helm"
     if ours.exists():
         return ours
     found = shutil.which("helm")

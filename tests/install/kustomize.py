@@ -6,9 +6,10 @@ from typing import Any
 
 import yaml
 
+from tests.cluster import clone
 from tests.install.helm import ROOT
 
-KUBECTL = ROOT / ".cluster/bin/kubectl"
+KUBECTL = ROOT / clone.DIRECTORY / "bin/kubectl"
 
 
 def build(directory: Path) -> list[dict[str, Any]]:

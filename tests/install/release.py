@@ -8,11 +8,11 @@ from typing import Any
 
 from tests.install import helm
 from tests.install.helm import InstallError, Values
-from tests.kubectl import Kubectl, KubectlError, restricted_namespace
+from tests.kubectl import CLUSTER, Kubectl, KubectlError, restricted_namespace
 
-KUBECONFIG = helm.ROOT / ".cluster/kubeconfig"
-IMAGES = helm.ROOT / ".cluster/images.json"
-DESCRIPTION = helm.ROOT / ".cluster/cluster.json"
+KUBECONFIG = CLUSTER / "kubeconfig"
+IMAGES = CLUSTER / "images.json"
+DESCRIPTION = CLUSTER / "cluster.json"
 
 
 @dataclass(frozen=True, slots=True)

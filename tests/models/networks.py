@@ -26,6 +26,7 @@ OPSET = 17
 HIDDEN = 32
 FLAT_LABEL = "label_flat"
 FILTERED = "filtered"
+WIDENED = "widened"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,30 @@ def export(network: Network, *, input_name: str = INPUT, noise: float = 0.0) -> 
     if noise:
         _filter_input(converted.graph, input_name, noise)
     return _with_column_of_labels(converted).SerializeToString(deterministic=True)  # type: ignore[no-any-return]
+
+
+def widened(network: Network, megabytes: int) -> bytes:
+    """Return the ONNX file with so many more megabytes of weights, and the same answers.
+
+    The image also goes through two wide layers, the second of which has zeros only, and what comes
+    out is added to it.
+    """
+    converted = onnx.load_from_string(export(network))
+    graph = converted.graph
+    for node in graph.node:
+        node.input[:] = [WIDENED if name == INPUT else name for name in node.input]
+
+    width = megabytes * 1_000_000 // (2 * PIXELS * 4)
+    wide = np.random.default_rng(0).standard_normal((PIXELS, width), dtype=np.float32)
+    narrow = np.zeros((width, PIXELS), dtype=np.float32)
+    graph.initializer.append(numpy_helper.from_array(wide, "wide"))
+    graph.initializer.append(numpy_helper.from_array(narrow, "narrow"))
+    graph.node.insert(0, helper.make_node("MatMul", [INPUT, "wide"], ["far"]))
+    graph.node.insert(1, helper.make_node("MatMul", ["far", "narrow"], ["back"]))
+    graph.node.insert(2, helper.make_node("Add", [INPUT, "back"], [WIDENED]))
+
+    onnx.checker.check_model(converted)
+    return converted.SerializeToString(deterministic=True)  # type: ignore[no-any-return]
 
 
 def _filter_input(graph: Any, input_name: str, noise: float) -> None:

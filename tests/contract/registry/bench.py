@@ -4,7 +4,8 @@ import gzip
 import io
 import json
 import tarfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from slipway.jobs.registry.repository import Repository
 from slipway.jobs.registry.upload import push_blob
 from slipway.settings import RegistryAccess
 
-from tests.contract.registry.servers import Conversation, RecordingServer, Seen
+from tests.contract.registry.servers import BLOCK_BYTES, Conversation, RecordingServer, Seen
 
 FAST = Backoff(first_seconds=0.001, most_seconds=0.01)
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
@@ -42,6 +43,8 @@ class Shelf:
     redirects: dict[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     """Sent with every file."""
+    bytes_per_second: int = 0
+    """Of each answer; 0: as fast as it goes."""
     sent: int = 0
     """Bytes of bodies so far."""
     server: RecordingServer | None = None
@@ -70,11 +73,22 @@ class Shelf:
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
         headers["Content-Length"] = str(len(data) - start)
         limit = self.cut_after.pop(0) if self.cut_after else None
-        body = data[start:][:limit]
-        self.sent += len(body)
-        talk.answer(status, headers, body)
+        body = b"" if seen.method == "HEAD" else data[start:][:limit]
+        talk.answer(status, headers)
+        for block in self._paced(body):
+            talk.wfile.write(block)
+            self.sent += len(block)
         if limit is not None:
             talk.cut()
+
+    def _paced(self, body: bytes) -> Iterator[bytes]:
+        """Yield the body as it comes over the link."""
+        began = time.monotonic()
+        for start in range(0, len(body), BLOCK_BYTES):
+            if self.bytes_per_second:
+                due = began + start / self.bytes_per_second
+                time.sleep(max(0.0, due - time.monotonic()))
+            yield body[start : start + BLOCK_BYTES]
 
 
 def a_model(width: int = 4, *, batch: int | str = "batch") -> bytes:
