@@ -7,7 +7,8 @@ from tests.cluster.layout import Layout
 from tests.cluster.plan import Component, Plan, Stage
 
 REGISTRY = "registry"
-"""The daemon that would be on another machine, where a node has a size."""
+CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+"""Daemons that may be on another machine than a node of a size."""
 
 
 def make_plan(layout: Layout) -> Plan:
@@ -28,18 +29,26 @@ def _stages(layout: Layout) -> tuple[Stage, ...]:
     if not settings.NODE_MIB:
         return stages
     return tuple(
-        dataclasses.replace(stage, components=tuple(map(_counted, stage.components)))
+        dataclasses.replace(
+            stage, components=tuple(_sized(layout, each) for each in stage.components)
+        )
         for stage in stages
     )
 
 
-def _counted(component: Component) -> Component:
+def _sized(layout: Layout, component: Component) -> Component:
     """Return a daemon in cgroups of its own, below that of the node, if it is the node's."""
-    if component.name == REGISTRY:
+    elsewhere = (REGISTRY,) if settings.NODE_HAS_CONTROL_PLANE else (REGISTRY, *CONTROL_PLANE)
+    if component.name in elsewhere:
         return component
-    groups = tuple(str(group) for group in cgroups.groups_of(component.name))
-    command = ("env", f"GOGC={settings.NODE_GOGC}", *component.command)
-    return dataclasses.replace(component, command=command, groups=groups)
+    program, *arguments = component.command
+    if program in (str(layout.node_binary), str(layout.coredns)):
+        program = str(layout.programs / program.rpartition("/")[2])
+    return dataclasses.replace(
+        component,
+        command=("env", f"GOGC={settings.NODE_GOGC}", program, *arguments),
+        groups=tuple(str(group) for group in cgroups.groups_of(component.name)),
+    )
 
 
 def _network() -> tuple[tuple[str, ...], ...]:

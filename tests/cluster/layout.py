@@ -58,6 +58,11 @@ class Layout:
         return self.state / "owner.json"
 
     @property
+    def programs(self) -> Path:
+        """Where a node of a size has copies of its programs."""
+        return self.state / "bin"
+
+    @property
     def pause_archive(self) -> Path:
         """The image that holds a pod's namespaces."""
         return self.state / "pause.tar"

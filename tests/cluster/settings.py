@@ -18,6 +18,8 @@ _SUFFIX = str(NUMBER or "")
 NODE_MIB = int(os.environ.get("SLIPWAY_NODE_MIB") or 0)
 """All that the node and its pods may have of the machine's memory, without swap; 0: any. A node of
 a size runs no metrics-server, and its registry counts as another machine's."""
+NODE_HAS_CONTROL_PLANE = os.environ.get("SLIPWAY_CONTROL_PLANE") != "elsewhere"
+"""Whether etcd, API server, controllers and scheduler are among that."""
 NODE_GOGC = 40
 """Percent by which the heap of a daemon of such a node grows before garbage is collected; Go's own
 default is 100. Less memory for more of the processor."""

@@ -64,9 +64,9 @@ def layout() -> Layout:
     """Return the places of this machine's cluster, with the programs of this clone's versions."""
     return Layout(
         state=settings.STATE,
-        node_binary=_program(build.NODE.path),
+        node_binary=build.NODE.path,
         pause_binary=build.PAUSE.path,
-        coredns=_program(build.COREDNS.path),
+        coredns=build.COREDNS.path,
         metrics_server=build.METRICS_SERVER.path,
         registry_storage=settings.registry_storage(),
     )
@@ -108,25 +108,20 @@ def _make_it_run(places: Layout) -> None:
     elif leftovers.remove_leftovers(found):
         say("removed what an earlier cluster left behind")
     state.create(places, plan, str(settings.CLONE))
-    for program in (build.NODE.path, build.COREDNS.path):
-        _bring(program, _program(program))
+    if settings.NODE_MIB:
+        _bring_programs(places)
     start(places)
 
 
-def _program(built: Path) -> Path:
-    """Return which file of a program the node runs.
+def _bring_programs(places: Layout) -> None:
+    """Copy the programs of a node of a size, and keep no page of the copies in memory.
 
-    The kernel counts the pages of a file where they were read first. A node of a size has files of
-    its own, so that it counts them itself, whatever else runs on this machine.
+    The kernel counts the pages of a file where they were read first: with files of its own the node
+    counts them itself, whatever else runs on this machine.
     """
-    return settings.STATE / "bin" / built.name if settings.NODE_MIB else built
-
-
-def _bring(built: Path, program: Path) -> None:
-    if program != built:
-        program.parent.mkdir(exist_ok=True)
-        shutil.copy(built, program)
-        with program.open("rb") as copied:
+    places.programs.mkdir()
+    for built in (places.node_binary, places.coredns):
+        with Path(shutil.copy(built, places.programs)).open("rb") as copied:
             os.fsync(copied.fileno())
             os.posix_fadvise(copied.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from slipway.api.names import LABEL_COMPONENT
 
 from tests.cluster import cgroups
+from tests.cluster.components import CONTROL_PLANE
 from tests.kubectl import Kubectl, Manifest
 
 MEBIBYTE = 2**20
-CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 NODE_PARTS = ("kubelet", "kube-proxy", "kube-network-policies", "coredns", "containerd")
 _STATUSES = ("containerStatuses", "initContainerStatuses")
 

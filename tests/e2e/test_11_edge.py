@@ -23,6 +23,7 @@ from slipway.api.names import (
 from slipway.jobs.model_digest import FileDigest, TreeDigest
 
 from tests.cluster import settings
+from tests.cluster.components import CONTROL_PLANE
 from tests.cluster.process import PROC
 from tests.contract.registry.bench import Shelf
 from tests.demo.prepare import run_module
@@ -31,7 +32,7 @@ from tests.e2e import small_node
 from tests.e2e.deployed import Deployed
 from tests.e2e.figures import Figures
 from tests.e2e.slow_link import Outside, slow_link
-from tests.e2e.small_node import CONTROL_PLANE, NODE_PARTS, Usage
+from tests.e2e.small_node import NODE_PARTS, Usage
 from tests.install import helm, release
 from tests.kubectl import CLONE, Kubectl, Manifest, restricted_namespace, until
 from tests.load.plan import LoadPlan

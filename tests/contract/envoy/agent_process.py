@@ -11,12 +11,16 @@ from slipway.agent.main import AgentSettings, run_agent, traces_from_environment
 from slipway.agent.report import ProxyIdentity
 from slipway.api.names import HOLDING_VARIABLE, LIVE_PORT_VARIABLE
 from slipway.api.shadow_orders import COMPARER_VARIABLE
+from slipway.render import envoy
 
 LEAVE_SECONDS = 1
 """In the place of a production's time in which clients move away."""
+POLL_VARIABLE = "POLL_TIMEOUT"
+"""In the place of the day after which Envoy gives a poll up that was never answered."""
 
 if __name__ == "__main__":
     logging.basicConfig(stream=sys.stderr, level=os.environ.get("LOG_LEVEL", "WARNING"))
+    envoy.POLL_TIMEOUT = os.environ.get(POLL_VARIABLE, envoy.POLL_TIMEOUT)
     asyncio.run(
         run_agent(
             AgentSettings(

@@ -24,6 +24,7 @@ from slipway.api.shadow_orders import COMPARER_VARIABLE
 from slipway.render import envoy
 from slipway.render.traces import ENDPOINT_VARIABLE, PERCENT_VARIABLE
 
+from tests.contract.envoy.agent_process import POLL_VARIABLE
 from tests.contract.envoy.model import Model, bracketed
 from tests.unit.agent.fake_api import NAMESPACE, FakeApi
 from tests.unit.agent.waiting import until
@@ -86,6 +87,7 @@ class Router:
     collector: str = ""
     """Where spans go; empty: nowhere."""
     sampling_percent: float = 0
+    poll_timeout: str = envoy.POLL_TIMEOUT
 
     async def start(self) -> None:
         """As the pod does: Envoy starts when the agent says so."""
@@ -112,6 +114,7 @@ class Router:
                 LIVE_PORT_VARIABLE: str(self.live_port),
                 ENDPOINT_VARIABLE: self.collector,
                 PERCENT_VARIABLE: str(self.sampling_percent),
+                POLL_VARIABLE: self.poll_timeout,
             },
         )
 
@@ -173,6 +176,16 @@ class Router:
             ):
                 return bool(answer.status == 200)
         return False
+
+    async def statistics(self) -> dict[str, int]:
+        """Return Envoy's own counters and gauges."""
+        connector = aiohttp.UnixConnector(str(self.directory / envoy.ADMIN_SOCKET))
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            session.get("http://envoy/stats?format=json") as answer,
+        ):
+            found = (await answer.json())["stats"]
+        return {each["name"]: each["value"] for each in found if "value" in each}
 
     async def counters(self) -> Counters:
         async with (

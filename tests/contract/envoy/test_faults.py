@@ -10,6 +10,7 @@ from slipway.render import envoy
 
 from tests.contract.envoy.conftest import CANDIDATE, STABLE
 from tests.contract.envoy.harness import Router, free_port, send_many, steady_load
+from tests.contract.envoy.model import Model
 from tests.unit.agent.fake_api import FakeApi
 from tests.unit.agent.waiting import until
 
@@ -50,6 +51,25 @@ async def test_the_router_is_ready_and_serves_while_the_api_server_is_away(
         await api.start()
         router.ask({STABLE: 50, CANDIDATE: 50})
         await router.in_force({STABLE: 50, CANDIDATE: 50})
+    assert not load.failures
+
+
+async def test_endpoints_stay_when_polls_expire_as_they_do_after_a_day_at_rest(
+    tmp_path: Path, api: FakeApi, models: tuple[Model, Model]
+) -> None:
+    stable, candidate = models
+    router = Router(tmp_path, api, poll_timeout="0.2s")
+
+    async def expired() -> bool:
+        found = await router.statistics()
+        return found.get(f"cluster.{envoy.AGENT_CLUSTER}.upstream_rq_timeout", 0) >= 5
+
+    async with router.before(stable), steady_load(router.url) as load:
+        await until("five polls expired", expired)
+        router.serve(candidate)
+        router.ask({STABLE: 50, CANDIDATE: 50})
+        await router.in_force({STABLE: 50, CANDIDATE: 50})
+
     assert not load.failures
 
 

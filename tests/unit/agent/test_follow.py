@@ -1,4 +1,5 @@
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
@@ -104,6 +105,65 @@ async def test_after_a_watch_that_held_the_next_one_begins_soon() -> None:
 
     assert max(api.pauses[:6]) > follow.FIRST_PAUSE_SECONDS
     assert max(api.pauses[6:9]) <= follow.FIRST_PAUSE_SECONDS
+
+
+class AwayForDays(ApiServerClient):
+    """Answers once, and then not for a day."""
+
+    def __init__(self) -> None:
+        super().__init__(ApiServer("http://nowhere"), NAMESPACE, "router-0")
+        self.now = 0.0
+        self.failures = 0
+        self.lists = 0
+
+    async def list(self, kind: Kind) -> ListedObjects:
+        del kind
+        self.lists += 1
+        return ListedObjects([{"metadata": {"name": "digits", "generation": self.lists}}], "1")
+
+    async def watch(self, kind: Kind, version: str) -> AsyncIterator[WatchEvent]:
+        del kind, version
+        if 0.0 < self.now < AWAY_SECONDS:
+            self.failures += 1
+            raise ClusterUnavailable("no answer")
+        if self.lists == 2:
+            await asyncio.Event().wait()
+        if self.now >= AWAY_SECONDS:
+            raise WatchExpired("too old after a day")
+        return
+        yield  # makes it a generator
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+AWAY_SECONDS = 86_400.0
+
+
+async def test_a_day_without_an_api_server_takes_nothing_away_and_ends_with_a_new_list(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.ERROR)  # it says so every few seconds
+    api, seen = AwayForDays(), Seen()
+    follower = Follower(
+        api,
+        MODEL_ROUTE,
+        put=seen.put,
+        remove=seen.remove,
+        clock=lambda: api.now,
+        sleep=api.sleep,
+    )
+    task = asyncio.create_task(follower.run())
+
+    await until("a second list", lambda: api.lists == 2)
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert seen.objects == {"digits": 2}
+    assert AWAY_SECONDS / LONGEST_PAUSE_SECONDS <= api.failures
+    assert api.failures <= 2 * AWAY_SECONDS / LONGEST_PAUSE_SECONDS + 10
+    assert api.now - AWAY_SECONDS <= LONGEST_PAUSE_SECONDS
 
 
 @pytest.fixture

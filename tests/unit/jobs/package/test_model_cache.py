@@ -107,6 +107,19 @@ def test_the_model_that_was_used_longest_ago_makes_room(tmp_path: Path) -> None:
     assert kept == [True, False, True]
 
 
+def test_age_takes_nothing_away(tmp_path: Path) -> None:
+    cache = ModelCache(tmp_path / "cache", LARGE)
+    old, new = (a_model(tmp_path / name, name.encode()) for name in ("old", "new"))
+    with cache.hold(old[1].digest):
+        cache.put(*old)
+    for path in (tmp_path / "cache").rglob("*"):
+        os.utime(path, (0, 0))
+    with cache.hold(new[1].digest):
+        cache.put(*new)
+
+    assert taken(cache, old[1].digest, tmp_path / "into") == b"old"
+
+
 def test_a_model_that_another_pod_is_copying_is_not_removed(tmp_path: Path) -> None:
     models = [a_model(tmp_path / name, name.encode() * 100) for name in ("a", "b")]
     cache = ModelCache(tmp_path / "cache", models[0][1].size)
