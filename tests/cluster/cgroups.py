@@ -38,6 +38,7 @@ def make(daemons: Iterable[str] = ()) -> None:
         for name, shares in _SHARES.items():
             if (group / name).exists():
                 (group / name).write_text(shares)
+
     if settings.NODE_MIB:
         _limit(settings.NODE_MIB)
     for name in daemons:

@@ -65,6 +65,7 @@ def read_usage(group: Path) -> Usage:
 def read_whole() -> Whole:
     """Return what all of the node takes."""
     group = _root()
+
     if (group / "memory.max").exists():
         return Whole(
             _number(group / "memory.current") / MEBIBYTE,
@@ -73,6 +74,7 @@ def read_whole() -> Whole:
             _numbers(group / "memory.stat")["kernel"] / MEBIBYTE,
             _numbers(group / "memory.events")["oom_kill"],
         )
+
     return Whole(
         _number(group / "memory.usage_in_bytes") / MEBIBYTE,
         read_usage(group).own,

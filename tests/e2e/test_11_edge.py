@@ -82,6 +82,7 @@ class Version:
         if self.memory is not None:
             shown["spec"]["server"]["resources"]["requests"]["memory"] = self.memory
             shown["spec"]["server"]["resources"]["limits"]["memory"] = self.memory
+
         analysis = {"intervalSeconds": 1, "warmUpSeconds": 2, "minSamples": 30, "maxHarm": 0.5}
         shown["spec"]["rollout"] |= {
             "steps": [{"weight": 25}, {"weight": 50}],
@@ -384,9 +385,12 @@ def note_parts(
         "kubelet, proxy, policies, DNS, containerd": NODE_PARTS,
         "operator, agent, Envoy": OURS,
     }
+
     rows = {name: (name,) for name in after} | groups
     for name, parts in rows.items():
         now = small_node.total(after, parts)
+        if now == Usage():
+            continue  # a control plane that is on another machine
         cpu = small_node.share(small_node.total(before, parts), now, seconds)
         edge.note(
             f"{when}, {name}",

@@ -71,6 +71,7 @@ class Shelf:
         if wanted and self.can_resume and seen.headers.get("if-range") == etag:
             start, status = int(wanted.removeprefix("bytes=").rstrip("-")), 206
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+
         headers["Content-Length"] = str(len(data) - start)
         limit = self.cut_after.pop(0) if self.cut_after else None
         body = b"" if seen.method == "HEAD" else data[start:][:limit]

@@ -1,5 +1,6 @@
 """The edge profile: values for one small node, and what the operator makes of them."""
 
+import re
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
@@ -42,6 +43,21 @@ def test_the_chart_takes_it() -> None:
 def test_there_is_one_of_each_and_nothing_is_written_at_rest() -> None:
     assert (EDGE["replicas"], EDGE["router"]["replicas"]) == (1, 1)
     assert SETTINGS.lease.single_replica
+
+
+def test_no_pod_is_deleted_for_a_node_that_the_api_server_does_not_hear_from() -> None:
+    [deployment] = [one for one in router() if one["kind"] == DEPLOYMENT.kind]
+    shown = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)[0]
+    of_models = yaml.safe_load(shown)["spec"]["server"]["pod"]["tolerations"]
+    for tolerations in (
+        EDGE["tolerations"],
+        deployment["spec"]["template"]["spec"]["tolerations"],
+        of_models,
+    ):
+        forever = {each["key"] for each in tolerations if each["effect"] == "NoExecute"}
+
+        assert forever == {"node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready"}
+        assert not any("tolerationSeconds" in each for each in tolerations)
 
 
 def test_a_router_of_one_pod_holds_up_no_drain() -> None:

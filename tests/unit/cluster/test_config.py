@@ -1,13 +1,14 @@
 """What the node is told."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.cluster import config, settings
+from tests.cluster import components, config, settings
 from tests.cluster.components import make_plan
 from tests.cluster.layout import Layout
 from tests.cluster.plan import Component, parse_plan
@@ -101,3 +102,33 @@ def test_another_setting_is_another_cluster(monkeypatch: pytest.MonkeyPatch) -> 
     assert inputs(PLACES, make_plan(PLACES)) == before
     monkeypatch.setattr(settings, "POD_RANGE", "10.245.0.0/24")
     assert inputs(PLACES, make_plan(PLACES)) != before
+
+
+@pytest.mark.parametrize(
+    ("has_control_plane", "outside"),
+    [
+        pytest.param(True, {"registry"}, id="all of Kubernetes"),
+        pytest.param(False, {"registry", *components.CONTROL_PLANE}, id="control plane elsewhere"),
+    ],
+)
+def test_a_node_of_a_size_counts_what_it_runs_itself(
+    monkeypatch: pytest.MonkeyPatch, has_control_plane: bool, outside: set[str]
+) -> None:
+    monkeypatch.setattr(settings, "NODE_MIB", 1024)
+    monkeypatch.setattr(settings, "NODE_HAS_CONTROL_PLANE", has_control_plane)
+
+    plan = parse_plan(make_plan(PLACES).to_json())
+    daemons = {each.name: each for stage in plan.stages for each in stage.components}
+
+    assert {name for name, each in daemons.items() if not each.groups} == outside
+    assert str(PLACES.programs / "node") in daemons["kubelet"].command
+    assert "metrics-server" not in daemons
+
+
+def test_a_kubelet_of_a_node_of_a_size_offers_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "NODE_MIB", 1024)
+    monkeypatch.setattr(os, "sysconf", lambda name: 4096 if "SIZE" in name else 2**20)
+
+    kubelet = yaml.safe_load(config.render_files(PLACES)["kubelet.yaml"])
+
+    assert kubelet["systemReserved"] == {"memory": "3072Mi"}
