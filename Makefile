@@ -312,6 +312,7 @@ capacity: $(SETUP) ## Rollouts where no second place is free, beside a plain Dep
 .PHONY: edge
 edge: export SLIPWAY_CLUSTER_NUMBER := 2
 edge: export SLIPWAY_NODE_MIB ?= 1024
+edge: export SLIPWAY_CONTROL_PLANE ?= elsewhere
 edge: $(SETUP) ## The edge profile on a node of one gigabyte for everything: footprint, a slow link that breaks, no source, no API server (a cluster of its own; half an hour)
 	$(call step,edge: one small node)
 	@trap '$(BIN)/python -m tests.cluster down' EXIT; \

@@ -82,4 +82,8 @@ class StatusWatch(LineWatch):
         return status
 
     def _see(self, line: str) -> None:
-        self._seen.put((time.time(), ModelDeploymentStatus.model_validate(json.loads(line))))
+        try:
+            status = json.loads(line)
+        except json.JSONDecodeError:
+            return  # an API server that stopped cut it; the next watch begins with all of it
+        self._seen.put((time.time(), ModelDeploymentStatus.model_validate(status)))

@@ -36,7 +36,7 @@ def kubectl_that_prints(place: Path, kind: str, *texts: str) -> Kubectl:
 
 
 def test_a_watch_that_breaks_off_goes_on_with_the_newest_status(tmp_path: Path) -> None:
-    first = '\n{"observedGeneration": 1}\n{"observedGeneration": 2}\n'
+    first = '\n{"observedGeneration": 1}\n{"observedGeneration": 2}\n{"obser'
     kubectl = kubectl_that_prints(tmp_path, "watch", first, '{"observedGeneration": 3}\n')
 
     with StatusWatch(kubectl, "here", "digits") as watch:
