@@ -12,6 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from tests.contract.triton import models
 from tests.contract.triton.server import a_server, running
 from tests.unit.agent.fake_api import FakeApi
 
+ROUTER, SERVER = "router", "Triton"
 OK = 200
 INFER = "/v2/models/digits/infer"
 PIXELS = {"name": "pixels", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}
@@ -69,15 +71,23 @@ async def measure(turns: int, requests: int, scratch: Path) -> list[Figure]:
         servers = await _start_servers(stack, collector, scratch)
         found |= await _by_turns(servers, turns, requests // 2)
 
-    figures = []
+    return [*_compare(found, ROUTER), *_compare(found, SERVER)]
+
+
+def _compare(found: dict[str, list[Cost]], kind: str) -> Iterator[Figure]:
+    """Yield what one kind costs, and how many times the one that traces nothing, turn by turn."""
+    plain = found[kind]
     for name, costs in found.items():
-        processor = statistics.median(each.processor for each in costs)
-        median = statistics.median(each.median for each in costs)
-        figures += [
-            Figure(f"{name}: processor time", processor, "µs"),
-            Figure(f"{name}: a request, p50", median, "µs"),
-        ]
-    return figures
+        if not name.startswith(kind):
+            continue
+        yield Figure(f"{name}: processor", statistics.median(c.processor for c in costs), "µs")
+        yield Figure(f"{name}: p50", statistics.median(c.median for c in costs), "µs")
+        if costs is not plain:
+            pairs = list(zip(costs, plain, strict=True))
+            processor = statistics.median(one.processor / other.processor for one, other in pairs)
+            latency = statistics.median(one.median / other.median for one, other in pairs)
+            yield Figure(f"{name}: processor, beside none", processor, "x")
+            yield Figure(f"{name}: p50, beside none", latency, "x")
 
 
 async def _by_turns(subjects: list[Asked], turns: int, requests: int) -> dict[str, list[Cost]]:
@@ -94,9 +104,9 @@ async def _start_routers(stack: AsyncExitStack, collector: Collector, scratch: P
     stack.push_async_callback(model.stop)
     found: list[Asked] = []
     for name, url, percent in (
-        ("a router", "", 0),
-        ("a router, 1% traced", collector.url, 1),
-        ("a router, all traced", collector.url, 100),
+        (ROUTER, "", 0),
+        (f"{ROUTER}, 1% traced", collector.url, 1),
+        (f"{ROUTER}, all traced", collector.url, 100),
     ):
         api = FakeApi()
         await api.start()
@@ -119,7 +129,7 @@ async def _start_servers(stack: AsyncExitStack, collector: Collector, scratch: P
     )
     body = json.dumps({"inputs": [PIXELS]})
     found: list[Asked] = []
-    for name, told in (("Triton", None), ("Triton, traces on", traced)):
+    for name, told in ((SERVER, None), (f"{SERVER}, traces on", traced)):
         place = scratch / f"triton-{len(found)}"
         repository, files = place / "models", place / "scratch"
         models.add_classifier(repository)
@@ -129,7 +139,7 @@ async def _start_servers(stack: AsyncExitStack, collector: Collector, scratch: P
         found.append(Asked(name, f"http://{server.http}", server.process.pid, body))
     last = found[-1]
     headers = tuple(TRACED.items())
-    return [*found, Asked("Triton, all traced", last.url, last.pid, body, headers)]
+    return [*found, Asked(f"{SERVER}, all traced", last.url, last.pid, body, headers)]
 
 
 async def _turn(asked: Asked, requests: int) -> Cost:
@@ -157,7 +167,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one turn of a thousand requests")
-    turns, requests = (1, 1000) if parser.parse_args().quick else (7, 4000)
+    turns, requests = (1, 1000) if parser.parse_args().quick else (20, 1500)
     with tempfile.TemporaryDirectory() as scratch:
         figures = asyncio.run(measure(turns, requests, Path(scratch)))
     sys.stdout.write("\n".join(format_table(figures)) + "\n")
