@@ -37,6 +37,14 @@ demo: $(SETUP) ## Roll out five versions of a real model on a real cluster, and 
 	$(call step,demo: five versions of a model on a real cluster)
 	@$(BIN)/python -m tests.demo
 
+# NAME and RATE only from the command line: some shells have a NAME of their own.
+TRY_ARGS = $(foreach it,NAME RATE,$(if $(filter command,$(firstword $(origin $(it)))),--$(it) '$($(it))'))
+
+.PHONY: try
+try: $(SETUP) ## A model file of your own: served, and its next version rolled out (MODEL=path/to/model.onnx)
+	$(call step,try: a model of your own on a real cluster)
+	@$(BIN)/python -m tests.try_model $(if $(MODEL),'$(MODEL)') $(subst --NAME,--name,$(subst --RATE,--rate,$(TRY_ARGS)))
+
 .PHONY: test
 test: $(SETUP) ## Everything that CI runs: verify and site while the cluster starts, then all tests on it
 	@$(MAKE) --jobs=3 $(WHOLE) $(CHECKS) site ready

@@ -28,6 +28,10 @@ POD_SECURITY: Manifest = {"runAsNonRoot": True, "seccompProfile": {"type": "Runt
 """The same for its pod."""
 
 
+SHELL = "export KUBECONFIG=$PWD/.cluster/kubeconfig PATH=$PWD/.cluster/bin:$PWD/.venv/bin:$PATH"
+"""What people type in this clone before kubectl and its plugin."""
+
+
 class KubectlError(Exception):
     """kubectl failed, or did not find in time what was waited for."""
 

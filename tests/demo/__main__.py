@@ -13,11 +13,11 @@ from tests.demo.timeline import Timeline
 from tests.demo.versions import NAME, NAMESPACE, VERSIONS, Version
 from tests.install import release
 from tests.install.helm import InstallError
-from tests.kubectl import CLONE, Kubectl, KubectlError
+from tests.kubectl import CLONE, SHELL, Kubectl, KubectlError
 
 LOOK_AROUND = f"""
 The model goes on serving. To look around:
-  export KUBECONFIG=$PWD/.cluster/kubeconfig PATH=$PWD/.cluster/bin:$PWD/.venv/bin:$PATH
+  {SHELL}
   kubectl slipway describe {NAME} -n {NAMESPACE}
   kubectl get modeldeployments,modelroutes,pods -n {NAMESPACE}
 To remove it (the next `make demo` does so, too):

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 
 from tests.demo.report import Seconds
 from tests.demo.versions import NAMESPACE
-from tests.install import release
-from tests.kubectl import CLONE, Kubectl, restricted_namespace
+from tests.install import helm, release
+from tests.install.helm import InstallError
+from tests.kubectl import CLONE, Kubectl, KubectlError, restricted_namespace
 from tests.models.samples import Samples, build_samples
 from tests.models.server import serve_files
 
@@ -32,6 +33,23 @@ def make_cluster(seconds: Seconds) -> None:
         run_module("tests.images", "build", "--push")
     with timed(seconds, "install"):
         release.up()
+
+
+def is_ready(kubectl: Kubectl) -> bool:
+    """Return whether the cluster has the release that was installed from this clone, and it runs.
+
+    Whether that is what the sources would make now is not asked.
+    """
+    try:
+        image = release.images().operator
+        found = kubectl.get(helm.NAMESPACE, "deployment", helm.RELEASE)
+    except (InstallError, KubectlError, OSError):
+        return False  # OSError: there is no kubectl before the first cluster
+
+    if found is None or not found["status"].get("availableReplicas"):
+        return False
+    containers = found["spec"]["template"]["spec"]["containers"]
+    return any(container["image"] == image for container in containers)
 
 
 def make_models(kubectl: Kubectl, seconds: Seconds) -> Samples:

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from slipway.api.modeldeployment import AnalysisStatus, Stage
@@ -45,8 +46,11 @@ class Moment:
 class Timeline:
     """Prints moments; colours only on a terminal."""
 
-    def __init__(self, *, coloured: bool | None = None) -> None:
+    def __init__(self, *, coloured: bool | None = None, with_metrics: bool = True) -> None:
+        """With metrics, a line tells each with its numbers; without, the rollout's own message."""
         self._coloured = sys.stdout.isatty() if coloured is None else coloured
+        self._state = decisive_state if with_metrics else state_of_rollout
+        self._describe = describe_verdict if with_metrics else describe_message
         self._printed: tuple[object, ...] = ()
         self._at = float("-inf")
         self.lines: list[str] = []
@@ -62,12 +66,12 @@ class Timeline:
         if not has_begun(moment.story):
             return
 
-        state = decisive_state(moment.story)
+        state = self._state(moment.story)
         if state == self._printed and moment.seconds - self._at < EVERY_SECONDS:
             return
 
         self._printed, self._at = state, moment.seconds
-        self.say(render_line(moment))
+        self.say(render_line(moment, self._describe))
 
     def _colour(self, text: str) -> str:
         if not self._coloured:
@@ -93,6 +97,12 @@ def decisive_state(story: Story) -> tuple[object, ...]:
     return (stage_of(story), running.weight if running else None, verdicts, golden, story.end)
 
 
+def state_of_rollout(story: Story) -> tuple[object, ...]:
+    """Return what makes a new line where no line tells the metrics."""
+    running = story.running
+    return (stage_of(story), running.weight if running else None, story.end)
+
+
 def is_decided(entry: AnalysisStatus) -> bool:
     """Tell whether the metric says yes or no; all else is a way of not knowing yet."""
     return entry.verdict in DECIDED
@@ -112,8 +122,8 @@ def stage_of(story: Story) -> str:
     return f"Step {rollout.step} of {rollout.steps}" if at_step else rollout.stage.value
 
 
-def render_line(moment: Moment) -> str:
-    """Return the line of a moment."""
+def render_line(moment: Moment, describe: Callable[[Story], str] | None = None) -> str:
+    """Return the line of a moment; what stands at its end is the verdict unless told otherwise."""
     story, total = moment.story, moment.total
     minutes, seconds = divmod(int(moment.seconds), 60)
     running = story.running
@@ -128,7 +138,7 @@ def render_line(moment: Moment) -> str:
     return (
         f"{f'{minutes}:{seconds:02d}':>6}  {'v' + story.version:7}  {stage_of(story):12}"
         f" {weight:>6} {client_share(moment):>7} {samples:>13} {total.sent:>9,} {total.failed:>6}"
-        f"  {describe_verdict(story)}"
+        f"  {(describe or describe_verdict)(story)}"
     ).rstrip()
 
 
@@ -159,6 +169,14 @@ def describe_verdict(story: Story) -> str:
     if stage_of(story) == Stage.PROGRESSING and golden is not None:
         return _shorten(f"golden set {golden.verdict}: {golden.message}")
     return _shorten(rollout.message)
+
+
+def describe_message(story: Story) -> str:
+    """Return the outcome, or what the rollout says of itself."""
+    if story.end is not None:
+        return describe_verdict(story)
+    rollout = story.status.rollout if story.status else None
+    return _shorten(rollout.message) if rollout else ""
 
 
 def describe_metric(entry: AnalysisStatus) -> str:

@@ -8,9 +8,12 @@ import asyncio
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
+from tests.load.binary_sender import BinarySender
 from tests.load.ledger import Ledger
 from tests.load.patient_senders import BodySender, IdleSender, LastingSender, TicksSender
 from tests.load.plan import LoadPlan, Wire, read_plan
@@ -25,9 +28,12 @@ SENDERS: dict[Wire, Callable[[LoadPlan], Sender]] = {
     Wire.LASTING: LastingSender,
     Wire.IDLE: IdleSender,
     Wire.TICKS: TicksSender,
+    Wire.BINARY: BinarySender,
 }
 FORGIVEN_SECONDS = 2.0
 """Sends that are later than this are left out: a machine that slept owes no burst."""
+REMEMBERED = 21
+"""Answers whose times a considerate client goes by."""
 
 
 class Client:
@@ -39,6 +45,8 @@ class Client:
         self._ledger = Ledger(time.time())
         self._stopping = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
+        self._taken: deque[float] = deque([0.0], maxlen=REMEMBERED)
+        """Seconds of the last answers."""
 
     def stop(self) -> None:
         """Send nothing new from now on."""
@@ -62,7 +70,13 @@ class Client:
                 continue
             self._start(number)
             number += 1
-            due = max(due, clock() - FORGIVEN_SECONDS) + 1 / self._plan.rate
+            due = max(due, clock() - FORGIVEN_SECONDS) + self._pause_seconds()
+
+    def _pause_seconds(self) -> float:
+        """Return the time between two requests."""
+        steady = 1 / self._plan.rate
+        # The median: one answer that takes long, as a server's first, holds nothing up.
+        return max(steady, median(self._taken)) if self._plan.is_considerate else steady
 
     async def _rest(self, seconds: float) -> None:
         try:
@@ -83,7 +97,9 @@ class Client:
             answer = await self._sender.send(number)
         finally:
             self._ledger.in_flight -= 1
-        self._ledger.note(answer, 1000 * (time.perf_counter() - begin), sent)
+        taken = time.perf_counter() - begin
+        self._taken.append(taken)
+        self._ledger.note(answer, 1000 * taken, sent)
 
     async def _print_every_second(self) -> None:
         while True:

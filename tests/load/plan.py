@@ -20,11 +20,23 @@ class Wire(StrEnum):
     """HTTP/1.1 requests whose answers take long."""
     IDLE = "IDLE"
     """HTTP/1.1 on connections that are idle for long between two requests."""
+    BINARY = "BINARY"
+    """HTTP/1.1 with tensors of any kind, in Triton's binary form."""
     TICKS = "TICKS"
     """gRPC streams of one message and many answers, in the course of some time."""
 
 
 GRPC_WIRES = frozenset({Wire.GRPC, Wire.STREAM, Wire.TICKS})
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An input of a model, as a request names it."""
+
+    name: str
+    datatype: str
+    """Of the V2 protocol, such as FP32."""
+    shape: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +47,18 @@ class LoadPlan:
     """host:port, as clients know it."""
     model: str
     """Triton's name of it."""
-    images: list[list[float]] = field(repr=False)
+    images: list[list[float]] = field(default_factory=list, repr=False)
     """Sent one by one, round and round."""
+    tensors: list[Tensor] = field(default_factory=list)
+    """Filled with numbers of a fixed seed, where the wire is BINARY."""
     input: str = "image"
     marker: str = "SLIPWAY-DEMO-FAULT"
     """Text in failures that the sample model makes on purpose."""
     wire: Wire = Wire.HTTP
     rate: float = 120.0
     """Requests per second, sent on time whether or not earlier ones were answered."""
+    is_considerate: bool = False
+    """Whether a model gets no more requests than it answers one after the other."""
     seconds: float = 1800.0
     """The load ends by itself after this time."""
     timeout_seconds: float = 15.0
@@ -62,4 +78,5 @@ class LoadPlan:
 def read_plan(path: Path) -> LoadPlan:
     """Return the plan that `to_json` wrote."""
     raw = json.loads(path.read_text())
-    return LoadPlan(**(raw | {"wire": Wire(raw["wire"])}))
+    tensors = [Tensor(**tensor) for tensor in raw["tensors"]]
+    return LoadPlan(**(raw | {"wire": Wire(raw["wire"]), "tensors": tensors}))

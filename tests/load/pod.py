@@ -18,6 +18,7 @@ from tests.load.record import Record, Totals, parse_line
 
 SOURCES = (
     "__init__.py",
+    "binary_sender.py",
     "client.py",
     "http2.py",
     "ledger.py",
@@ -56,8 +57,8 @@ class Load:
         self._stream: subprocess.Popen[str] | None = None
         self._follower = threading.Thread(target=self._follow, daemon=True)
 
-    def start(self) -> None:
-        """Start the pod and wait for its first answered request.
+    def start(self, *, needs_success: bool = True) -> None:
+        """Start the pod and wait for its first request that is answered well, or that ends at all.
 
         Raises:
             KubectlError: none came in time.
@@ -70,7 +71,8 @@ class Load:
         self._kubectl.wait(self._namespace, f"pod/{self._name}", "condition=Ready", START_SECONDS)
         self._follower.start()
         patience = START_SECONDS + 2 * self._plan.answer_seconds
-        until(self._was_answered, f"an answer to pod {self._name}", patience)
+        has_begun = self._was_answered if needs_success else self._has_sent
+        until(has_begun, f"an answer to pod {self._name}", patience)
 
     def records(self, since: float = 0.0) -> list[Record]:
         """Return the records of the seconds that began at `since`, in Unix time, or later."""
@@ -136,6 +138,9 @@ class Load:
 
     def _was_answered(self) -> bool:
         return self.total.sent > self.total.failed
+
+    def _has_sent(self) -> bool:
+        return self.total.sent > 0
 
     def _delete(self) -> None:
         names = (f"pod/{self._name}", f"configmap/{self._name}")

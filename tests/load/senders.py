@@ -72,7 +72,11 @@ class HttpSender:
         if response.status in SUCCESS:
             return Answer(revision)
         text = content.decode(errors="replace")
-        return Answer(revision, f"{response.status} {text}", self._plan.marker in text)
+        return Answer(revision, f"{response.status} {text}", self.is_by_model(text))
+
+    def is_by_model(self, text: str) -> bool:
+        """Return whether the text of a failure is the model's own."""
+        return self._plan.marker in text
 
     async def __aenter__(self) -> Self:
         """Open connections."""

@@ -57,7 +57,16 @@ def render_server(namespace: str, image: str, files: Mapping[str, bytes]) -> lis
 
 
 def _pod(image: str, digest: str) -> Manifest:
+    return {
+        "metadata": {"labels": {"app": NAME}, "annotations": {"files": digest}},
+        "spec": render_pod_spec(image, {"configMap": {"name": NAME}}),
+    }
+
+
+def render_pod_spec(image: str, volume: Manifest, *, is_writable: bool = False) -> Manifest:
+    """Return the pod that serves what lies in a volume, which is without its name here."""
     command = ["python", "-m", "http.server", str(PORT), "--directory", DIRECTORY]
+    mount = {"name": "files", "mountPath": DIRECTORY, "readOnly": not is_writable}
     container = {
         "name": "server",
         "image": image,
@@ -66,18 +75,15 @@ def _pod(image: str, digest: str) -> Manifest:
         "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1},
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
         "securityContext": RESTRICTED,
-        "volumeMounts": [{"name": "files", "mountPath": DIRECTORY, "readOnly": True}],
+        "volumeMounts": [mount],
     }
 
     return {
-        "metadata": {"labels": {"app": NAME}, "annotations": {"files": digest}},
-        "spec": {
-            "automountServiceAccountToken": False,
-            "terminationGracePeriodSeconds": 2,
-            "securityContext": POD_SECURITY,
-            "containers": [container],
-            "volumes": [{"name": "files", "configMap": {"name": NAME}}],
-        },
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 2,
+        "securityContext": POD_SECURITY,
+        "containers": [container],
+        "volumes": [{"name": "files", **volume}],
     }
 
 
