@@ -37,13 +37,13 @@ demo: $(SETUP) ## Roll out five versions of a real model on a real cluster, and 
 	$(call step,demo: five versions of a model on a real cluster)
 	@$(BIN)/python -m tests.demo
 
-# NAME and RATE only from the command line: some shells have a NAME of their own.
-TRY_ARGS = $(foreach it,NAME RATE,$(if $(filter command,$(firstword $(origin $(it)))),--$(it) '$($(it))'))
+# An option that was typed: some shells have a NAME of their own.
+typed = $(if $(filter command,$(firstword $(origin $(1)))),--$(2) '$($(1))')
 
 .PHONY: try
 try: $(SETUP) ## A model file of your own: served, and its next version rolled out (MODEL=path/to/model.onnx)
 	$(call step,try: a model of your own on a real cluster)
-	@$(BIN)/python -m tests.try_model $(if $(MODEL),'$(MODEL)') $(subst --NAME,--name,$(subst --RATE,--rate,$(TRY_ARGS)))
+	@$(BIN)/python -m tests.try_model $(if $(MODEL),'$(MODEL)') $(call typed,NAME,name) $(call typed,RATE,rate)
 
 .PHONY: test
 test: $(SETUP) ## Everything that CI runs: verify and site while the cluster starts, then all tests on it

@@ -42,7 +42,9 @@ def main() -> int:
         print(f"\n{words}", file=sys.stderr)
         return INTERRUPTED
 
-    print(advice.what_next(ended, arguments.name, arguments.namespace, _shown(arguments.model)))
+    request = _write_request(ended.request, arguments.name)
+    model = _shown(arguments.model)
+    print(advice.what_next(ended, arguments.name, arguments.namespace, model, request))
     return 0 if ended.is_promoted else 1
 
 
@@ -62,6 +64,16 @@ def _try_out(arguments: argparse.Namespace, model: ModelFile) -> Ended:
         rate=arguments.rate,
     )
     return try_out(trial)
+
+
+def _write_request(request: str, name: str) -> str:
+    """Write a request for people to send, and return its path; empty where there is none."""
+    if not request:
+        return ""
+    path = CLONE / f"build/{name}-request.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(request)
+    return str(_shown(path))
 
 
 def _shown(path: Path) -> Path:

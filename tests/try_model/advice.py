@@ -16,9 +16,11 @@ It may be a file of your own, an archive or a directory with a model in it. Thes
   make try MODEL=build/models/digits-2.onnx"""
 
 
-def what_next(ended: Ended, name: str, namespace: str, model: Path) -> str:
-    """Return the commands that suit how it ended."""
+def what_next(ended: Ended, name: str, namespace: str, model: Path, request: str = "") -> str:
+    """Return the commands that suit how it ended; `request` is the path of one, if there is any."""
     parts = [_try_again(ended, name, model)]
+    if request:
+        parts.append(_ask(name, namespace, request))
     if ended.is_promoted and model.suffix == ".onnx":
         parts.append(_break_it(name, ended.version, model))
     parts.append(_look(name, namespace))
@@ -66,6 +68,14 @@ Break it on purpose; version {version} goes on serving:
   {make_try(other, name)}
     the same model with another shape of its input: rejected before it answers anybody
     (RejectedBySignature), and the reason has both shapes"""
+
+
+def _ask(name: str, namespace: str, request: str) -> str:
+    return f"""\
+Ask it yourself:
+  {SHELL}
+  kubectl port-forward -n {namespace} service/{name} 8000 >/dev/null &
+  curl --retry 5 --retry-connrefused localhost:8000/v2/models/{name}/infer -d @{request}"""
 
 
 def _look(name: str, namespace: str) -> str:

@@ -1,12 +1,21 @@
 """What a model wants to be sent, from its own metadata."""
 
-from collections.abc import Mapping
+import json
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.load.binary_sender import render_head
+import numpy as np
+
+from tests.load.binary_sender import NUMBERS, SEED, draw, render_head
 from tests.load.plan import Tensor
 
 ONE = 1
+ONLY_BINARY = frozenset({"FP16", "BF16"})
+"""Datatypes that Triton does not take as JSON."""
+MOST_READABLE = 10_000
+"""Numbers of a request that people look at."""
+DIGITS = 3
 ASK = """
 import sys, urllib.error, urllib.request
 try:
@@ -50,7 +59,35 @@ def size_of(dimension: int) -> int:
     return dimension if dimension > 0 else ONE
 
 
-def describe(tensors: list[Tensor]) -> str:
+def render_request(tensors: Sequence[Tensor]) -> str:
+    """Return a request as people send it with curl; empty where JSON cannot hold it."""
+    numbers = sum(math.prod(tensor.shape) for tensor in tensors)
+    if numbers > MOST_READABLE or ONLY_BINARY & {tensor.datatype for tensor in tensors}:
+        return ""
+    random = np.random.default_rng(SEED)
+    inputs = [
+        {
+            "name": tensor.name,
+            "datatype": tensor.datatype,
+            "shape": tensor.shape,
+            "data": _values(tensor, random),
+        }
+        for tensor in tensors
+    ]
+    return json.dumps({"inputs": inputs}) + "\n"
+
+
+def _values(tensor: Tensor, random: np.random.Generator) -> list[Any]:
+    if tensor.datatype == "BYTES":
+        return ["a word"] * math.prod(tensor.shape)
+    raw = draw(tensor, random)
+    if tensor.datatype == "BOOL":
+        return list(np.frombuffer(raw, np.bool_).tolist())
+    values = np.frombuffer(raw, NUMBERS[tensor.datatype])
+    return list((values.round(DIGITS) if values.dtype.kind == "f" else values).tolist())
+
+
+def describe(tensors: Sequence[Tensor]) -> str:
     """Return the inputs as people read them."""
     return ", ".join(
         f"{tensor.name} {tensor.datatype} [{', '.join(map(str, tensor.shape))}]"

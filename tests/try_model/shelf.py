@@ -5,6 +5,7 @@ The pod is never replaced while it runs: with it would go the files of earlier v
 
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO
@@ -99,10 +100,8 @@ def send(command: list[str], model: ModelFile) -> str:
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as receiver:
         assert receiver.stdin is not None
-        try:
+        with suppress(BrokenPipeError):  # its own words say why it reads no more
             feed(receiver.stdin, model)
-        except BrokenPipeError:
-            pass  # its own words say why it reads no more
         answer, complaint = receiver.communicate()
 
     if receiver.returncode != 0:

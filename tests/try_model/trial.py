@@ -25,7 +25,7 @@ from tests.try_model.deployment import (
     stable_version,
     under_way,
 )
-from tests.try_model.inputs import ASK, describe, tensors_of
+from tests.try_model.inputs import ASK, describe, render_request, tensors_of
 from tests.try_model.model_files import ModelFile
 from tests.try_model.shelf import POD, Shelf, describe_size
 
@@ -71,6 +71,8 @@ class Ended:
     """The version that serves now; empty: none."""
     before: str = ""
     """The version that served when it was applied; empty: none."""
+    request: str = ""
+    """A request for the version that serves, as JSON; empty where there is none."""
 
     @property
     def is_promoted(self) -> bool:
@@ -105,6 +107,7 @@ def try_out(trial: Trial) -> Ended:
         if ended.is_promoted and not requests.are_sent:
             requests.start()
         requests.settle()
+        ended = replace(ended, request=requests.example)
 
     say()
     say(describe_end(ended))
@@ -118,7 +121,8 @@ class Requests:
     def __init__(self, trial: Trial) -> None:
         self._trial = trial
         self._load: Load | None = None
-        self._begun = 0.0
+        self.example = ""
+        """One of them as JSON, where that can be."""
 
     @property
     def are_sent(self) -> bool:
@@ -151,6 +155,7 @@ class Requests:
         url = f"http://{trial.name}:8000/v2/models/{trial.name}"
         words = ("exec", POD, "-n", trial.namespace, "--", "python", "-c", ASK, url)
         tensors = tensors_of(json.loads(trial.kubectl.run(*words)))
+        self.example = render_request(tensors)
         trial.timeline.say(
             f"sending {trial.rate:g} requests a second, made of random numbers: {describe(tensors)}"
         )
@@ -166,7 +171,6 @@ class Requests:
         )
         self._load = Load(trial.kubectl, trial.namespace, trial.image, plan, name=CLIENT)
         self._load.start(needs_success=False)
-        self._begun = time.time()
 
     def settle(self) -> None:
         """Send for some more seconds, so that what the end of a rollout does shows; then stop."""

@@ -37,7 +37,12 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
 
 
 async def run_load(
-    handler: Handler, *, seconds: float = 0.3, rate: float = 100.0, patience: float = 5.0
+    handler: Handler,
+    *,
+    seconds: float = 0.3,
+    rate: float = 100.0,
+    patience: float = 5.0,
+    is_considerate: bool = False,
 ) -> Record:
     """Return the last record of a short load, with the causes of all its records."""
     printed = io.StringIO()
@@ -50,6 +55,7 @@ async def run_load(
             rate=rate,
             seconds=seconds,
             timeout_seconds=patience,
+            is_considerate=is_considerate,
         )
 
         with contextlib.redirect_stdout(printed):
@@ -99,6 +105,17 @@ async def test_a_request_in_flight_at_the_end_is_waited_for() -> None:
     last = await run_load(slow, seconds=0.1)
     assert last.total.sent > 0
     assert (last.in_flight, last.total.failed) == (0, 0)
+
+
+async def test_a_considerate_client_sends_no_more_than_is_answered() -> None:
+    async def slow(request: web.Request) -> web.Response:
+        await asyncio.sleep(0.1)
+        return await answer_well(request)
+
+    steady = await run_load(slow, seconds=1.5)
+    held_up = await run_load(slow, seconds=1.5, is_considerate=True)
+    assert steady.total.sent > 100
+    assert held_up.total.sent < 50
 
 
 @pytest.mark.parametrize(
