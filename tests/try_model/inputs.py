@@ -84,7 +84,9 @@ def _values(tensor: Tensor, random: np.random.Generator) -> list[Any]:
     if tensor.datatype == "BOOL":
         return list(np.frombuffer(raw, np.bool_).tolist())
     values = np.frombuffer(raw, NUMBERS[tensor.datatype])
-    return list((values.round(DIGITS) if values.dtype.kind == "f" else values).tolist())
+    return list(
+        (values.astype(float).round(DIGITS) if values.dtype.kind == "f" else values).tolist()
+    )
 
 
 def describe(tensors: Sequence[Tensor]) -> str:
