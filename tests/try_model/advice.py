@@ -19,11 +19,9 @@ It may be a file of your own, an archive or a directory with a model in it. Thes
 def what_next(ended: Ended, name: str, namespace: str, model: Path, request: str = "") -> str:
     """Return the commands that suit how it ended; `request` is the path of one, if there is any."""
     parts = [_try_again(ended, name, model)]
-    if request:
-        parts.append(_ask(name, namespace, request))
     if ended.is_promoted and model.suffix == ".onnx":
         parts.append(_break_it(name, ended.version, model))
-    parts.append(_look(name, namespace))
+    parts.append(_look(name, namespace, request))
     if ended.is_promoted and ended.before:
         back = f"kubectl slipway rollback {name} -n {namespace}"
         parts.append(f"To go back to version {ended.before}:\n  {back}")
@@ -70,21 +68,17 @@ Break it on purpose; version {version} goes on serving:
     (RejectedBySignature), and the reason has both shapes"""
 
 
-def _ask(name: str, namespace: str, request: str) -> str:
+def _look(name: str, namespace: str, request: str) -> str:
+    url = f"localhost:8000/v2/models/{name}/infer"
+    ask = f"""
+  kubectl port-forward -n {namespace} service/{name} 8000 >/dev/null &    # ends with: kill %1
+  curl --retry 5 --retry-connrefused {url} -d @{request}"""
     return f"""\
-Ask it yourself:
-  {SHELL}
-  kubectl port-forward -n {namespace} service/{name} 8000 >/dev/null &
-  curl --retry 5 --retry-connrefused localhost:8000/v2/models/{name}/infer -d @{request}"""
-
-
-def _look(name: str, namespace: str) -> str:
-    return f"""\
-Look around:
+Look around{", and ask it yourself" if request else ""}:
   {SHELL}
   kubectl slipway describe {name} -n {namespace}
   kubectl slipway history {name} -n {namespace}
-  kubectl slipway dashboard"""
+  kubectl slipway dashboard{ask if request else ""}"""
 
 
 def _remove(namespace: str) -> str:

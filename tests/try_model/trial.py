@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from statistics import median
@@ -17,7 +17,7 @@ from tests.demo.watch import StatusWatch
 from tests.kubectl import Kubectl, Manifest
 from tests.load.plan import LoadPlan, Wire
 from tests.load.pod import Load
-from tests.load.record import Totals
+from tests.load.record import Record, Totals
 from tests.try_model.deployment import (
     FOR_THE_TRY,
     next_version,
@@ -38,6 +38,9 @@ SETTLE_SECONDS = 3.0
 LOOK_SECONDS = 1.0
 NEARLY = 0.8
 """A load below this share of its rate is one that the model held up."""
+FIRST_SECONDS = 3
+"""In which a server that has just begun is slow."""
+FEW_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +197,7 @@ class Requests:
             self.total,
             describe_causes(self._load.records()),
             rate=self._trial.rate,
-            seen=median(record.counts.sent for record in self._load.records()),
+            seen=steady_rate(self._load.records()),
         )
 
 
@@ -271,7 +274,13 @@ def describe_end(ended: Ended) -> str:
     return f"version {ended.version} was not promoted{outcome}: {reason}; {serving}"
 
 
-def describe_requests(total: Totals, causes: str, *, rate: float, seen: float) -> str:
+def steady_rate(records: Sequence[Record]) -> float | None:
+    """Return the requests of most seconds; None where there are too few to say."""
+    whole = records[FIRST_SECONDS:-1]
+    return median(record.counts.sent for record in whole) if len(whole) >= FEW_SECONDS else None
+
+
+def describe_requests(total: Totals, causes: str, *, rate: float, seen: float | None) -> str:
     """Return what a client counted that was to send at a rate, and was seen to at another."""
     said = (
         f"{total.sent:,} requests: {total.failed:,} failed, {total.lost:,} of them lost"
@@ -279,7 +288,7 @@ def describe_requests(total: Totals, causes: str, *, rate: float, seen: float) -
     )
     if causes:
         said += f"\n  {causes}"
-    if seen < NEARLY * rate:
+    if seen is not None and seen < NEARLY * rate:
         said += (
             f"\n  about {seen:g} a second instead of {rate:g}: the model gets no more than it"
             " answers one after the other"

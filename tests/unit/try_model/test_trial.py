@@ -8,9 +8,9 @@ import pytest
 from slipway.api.modeldeployment import ModelDeploymentStatus
 
 from tests.demo.story import Story
-from tests.load.record import Totals
+from tests.load.record import Record, Totals
 from tests.try_model.advice import what_next
-from tests.try_model.trial import Ended, describe_end, describe_requests, end_of
+from tests.try_model.trial import Ended, describe_end, describe_requests, end_of, steady_rate
 
 AT = "2026-01-01T00:00:00Z"
 STABLE = {"revision": "aaaa0001", "version": "1", "weight": 100}
@@ -115,3 +115,24 @@ def test_what_was_rejected_is_mended(model: Path) -> None:
 
     assert f"it is version 3:\n  make try MODEL='{model}'" in said
     assert "Break it" not in said
+
+
+@pytest.mark.parametrize(
+    ("sent", "rate"),
+    [
+        pytest.param([1, 4, 20, 50, 50, 49, 50, 50, 12], 50, id="the last second is not whole"),
+        pytest.param([1, 4, 20, 50, 50, 49], None, id="too few to say"),
+        pytest.param([], None, id="none"),
+    ],
+)
+def test_a_rate_is_that_of_most_seconds_after_the_first(sent: list[int], rate: int | None) -> None:
+    records = [Record(t, counts=Totals(count)) for t, count in enumerate(sent)]
+
+    assert steady_rate(records) == rate
+
+
+def test_a_request_is_shown_where_there_is_one(model: Path) -> None:
+    said = what_next(PROMOTED, "mine", "slipway-try", model, "build/mine-request.json")
+
+    assert "8000/v2/models/mine/infer -d @build/mine-request.json" in said
+    assert "curl" not in what_next(PROMOTED, "mine", "slipway-try", model)
