@@ -38,7 +38,11 @@ async def ask_many(server: Running) -> float:
                     assert answer.status == 200, await answer.text()
                 slowest = max(slowest, time.monotonic() - began)
 
-        await asyncio.gather(*(client() for _ in range(CLIENTS)))
+        try:
+            await asyncio.gather(*(client() for _ in range(CLIENTS)))
+        except aiohttp.ClientError as error:
+            ended = server.process.poll()
+            raise AssertionError(f"{error!r}, ended {ended}:\n{server.output()}") from error
     return slowest
 
 
