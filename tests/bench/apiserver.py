@@ -6,7 +6,6 @@ Nothing competes with what is measured, and all of it is removed at the end.
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -22,6 +21,7 @@ import yaml
 
 from tests.cluster import build, pki
 from tests.cluster.progress import Progress
+from tests.ports import free_port
 
 START_SECONDS = 180.0
 """Beside tens of thousands of objects it reads them all first, and repairs what copies lack."""
@@ -90,13 +90,6 @@ def cpu_seconds(pid: int) -> float:
     """Return the processor time that a process took since its start."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
-
-
-def free_port() -> int:
-    """Return a free port of the loopback interface."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _audit(level: str) -> dict[str, object]:

@@ -12,7 +12,8 @@ from pathlib import Path
 import aiohttp
 import yaml
 
-from tests.bench.apiserver import ApiServer, cpu_seconds, free_port
+from tests.bench.apiserver import ApiServer, cpu_seconds
+from tests.ports import free_port
 
 READY_SECONDS = 180.0
 STOP_SECONDS = 40.0

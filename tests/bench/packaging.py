@@ -38,6 +38,7 @@ from tests.cluster.packages import install_missing
 from tests.cluster.progress import Progress, say
 from tests.contract.registry import servers, stores
 from tests.contract.registry.bench import push_base
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 FILE = "model.plan"
@@ -143,7 +144,7 @@ def _serve(folder: Path, megabytes: int, running: ExitStack) -> dict[str, Place]
 
 @contextmanager
 def _web_server(folder: Path) -> Iterator[str]:
-    port = servers.free_port()
+    port = free_port()
     command = [sys.executable, "-m", "tests.bench.packaging_web", str(port), str(folder)]
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -26,9 +26,10 @@ import tritonclient.http
 
 from tests.bench.table import Figure, format_table
 from tests.contract.envoy.conftest import STABLE
-from tests.contract.envoy.harness import Router, envoy_binary, free_port
+from tests.contract.envoy.harness import Router, envoy_binary
 from tests.contract.triton import models
 from tests.contract.triton.server import Running, a_server, running
+from tests.ports import free_port
 from tests.unit.agent.fake_api import FakeApi
 from tests.unit.agent.waiting import until
 

@@ -21,10 +21,11 @@ import tritonclient.http
 
 from tests.bench.table import Figure, format_table
 from tests.contract.envoy.conftest import CANDIDATE, STABLE
-from tests.contract.envoy.harness import Router, free_port
+from tests.contract.envoy.harness import Router
 from tests.contract.envoy.shadowing import is_copying
 from tests.contract.triton import models
 from tests.contract.triton.server import a_server, running
+from tests.ports import free_port
 from tests.unit.agent.fake_api import FakeApi
 from tests.unit.agent.waiting import until
 

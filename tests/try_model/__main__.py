@@ -43,8 +43,8 @@ def main() -> int:
         return INTERRUPTED
 
     request = _write_request(ended.request, arguments.name)
-    model = _shown(arguments.model)
-    print(advice.what_next(ended, arguments.name, arguments.namespace, model, request))
+    path = _shown(arguments.model)
+    print(advice.what_next(ended, arguments.name, arguments.namespace, path, request))
     return 0 if ended.is_promoted else 1
 
 

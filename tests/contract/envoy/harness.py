@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import os
-import random
-import socket
 import subprocess
 import sys
 from collections import Counter
@@ -26,6 +24,7 @@ from slipway.render.traces import ENDPOINT_VARIABLE, PERCENT_VARIABLE
 
 from tests.contract.envoy.agent_process import POLL_VARIABLE
 from tests.contract.envoy.model import Model, bracketed
+from tests.ports import free_port
 from tests.unit.agent.fake_api import NAMESPACE, FakeApi
 from tests.unit.agent.waiting import until
 
@@ -39,35 +38,6 @@ def envoy_binary() -> str:
     assert found is not None
     assert found.submodule_search_locations is not None
     return str(Path(next(iter(found.submodule_search_locations))) / "_bin" / "envoy")
-
-
-_claims: dict[int, socket.socket] = {}
-"""What keeps other processes from a port until this one ends."""
-
-
-def free_port(first: int, last: int) -> int:
-    """Claim a free loopback port below the ephemeral range, for as long as this process runs.
-
-    Envoy shares a port with any other Envoy that asks for it, so two workers that took the same
-    one before either listened would answer each other's requests.
-    """
-    for _ in range(100):
-        port = random.randrange(first, last)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0 and _claim(port):
-                return port
-    raise AssertionError("no free port")
-
-
-def _claim(port: int) -> bool:
-    claim = socket.socket(socket.AF_UNIX)
-    try:
-        claim.bind(f"\0slipway-test-port-{port}")
-    except OSError:
-        claim.close()
-        return False
-    _claims[port] = claim
-    return True
 
 
 @dataclass

@@ -9,8 +9,9 @@ import aiohttp
 from slipway.render import envoy
 
 from tests.contract.envoy.conftest import CANDIDATE, STABLE
-from tests.contract.envoy.harness import Router, free_port, send_many, steady_load
+from tests.contract.envoy.harness import Router, send_many, steady_load
 from tests.contract.envoy.model import Model
+from tests.ports import free_port
 from tests.unit.agent.fake_api import FakeApi
 from tests.unit.agent.waiting import until
 

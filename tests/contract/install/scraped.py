@@ -22,6 +22,7 @@ import yaml
 
 from tests.contract.registry import servers
 from tests.install import base, helm
+from tests.ports import free_port
 from tests.unit.manager.exposition import expose, router_page
 from tests.unit.reconcile.world import OperatorWorld
 
@@ -80,7 +81,7 @@ def scraping(folder: Path, operator: Pages) -> Iterator[Prometheus]:
     with _serving(pages) as target:
         config = folder / "prometheus.yml"
         config.write_text(yaml.safe_dump(_configuration(target)))
-        port = servers.free_port()
+        port = free_port()
         with _running(config, folder / "tsdb", port) as prometheus:
             jobs = len(pages)
             prometheus.wait(f"count(count_over_time(up[1m]) >= 3) == {jobs} and min(up) == 1")

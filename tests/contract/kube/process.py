@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,15 +12,11 @@ import aiohttp
 import pytest
 import yaml
 
+from tests.ports import free_port
+
 LEASE = {"durationSeconds": 5.5, "renewSeconds": 0.5, "writeWindowSeconds": 2}
 START_SECONDS = 120
 REACT_SECONDS = 90
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

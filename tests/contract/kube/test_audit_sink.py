@@ -16,8 +16,9 @@ from slipway.api.kinds import MODEL_DEPLOYMENT
 from slipway.api.names import ANNOTATION_ACTION
 
 from tests.contract.kube.conftest import KUBECONFIG
-from tests.contract.kube.process import Office, free_port
+from tests.contract.kube.process import Office
 from tests.contract.kube.test_bad_input import good
+from tests.ports import free_port
 from tests.unit.agent.waiting import until
 
 pytestmark = pytest.mark.cluster

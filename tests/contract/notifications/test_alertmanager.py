@@ -31,6 +31,7 @@ from tests.cluster.progress import Progress
 from tests.contract.registry import servers
 from tests.install import base, helm
 from tests.pages import ROOT, blocks
+from tests.ports import free_port
 from tests.unit.manager.exposition import Exposed, expose
 from tests.unit.reconcile.world import OperatorWorld
 
@@ -161,7 +162,7 @@ def taking_mail(people: People, authority: Authority, folder: Path) -> Iterator[
     controller = Controller(
         people,
         hostname="127.0.0.1",
-        port=servers.free_port(),
+        port=free_port(),
         tls_context=context,
         require_starttls=True,
         auth_required=True,
@@ -257,7 +258,7 @@ async def told(program: Path, tmp_path: Path) -> People:
     people, authority = People(), Authority.make()
     exposed = await an_operator_whose_rollout_went_back()
     web = Web(people, exposed.metrics.expose())
-    metrics_port, port = servers.free_port(), servers.free_port()
+    metrics_port, port = free_port(), free_port()
     (tmp_path / "am").mkdir()
 
     with serving(web), taking_mail(people, authority, tmp_path) as smtp_port:

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from tests.cluster import settings
 from tests.contract.registry import servers
 from tests.contract.registry.servers import Conversation, Seen
+from tests.ports import free_port
 
 MLFLOW = "3.17.2"
 PACKAGES = (f"mlflow=={MLFLOW}", "onnx==1.23.2", "onnxruntime==1.32.0")
@@ -92,7 +93,7 @@ class RealRegistry:
 def running_mlflow(folder: Path) -> Iterator[RealRegistry]:
     """Run MLflow, installed into the cache where it is not there yet."""
     programs = _install_mlflow() / "bin"
-    port = servers.free_port()
+    port = free_port()
     log = (folder / "log").open("wb")
     process = subprocess.Popen(
         [

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.ports import free_port
+
 BINARY = shutil.which("docker-registry") or shutil.which("registry")
 MISSING = "no registry program: install Debian's package docker-registry"
 START_SECONDS = 60
@@ -33,12 +35,6 @@ http:
   addr: "{address}"
 """
 LOOPBACK = "127.0.0.1"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from tests.contract.registry.servers import (
     Conversation,
     Seen,
 )
+from tests.ports import free_port
 
 VERSITYGW = build.Program("versitygw", "1.8.0", "github.com/versity/versitygw/cmd/versitygw")
 AZURITE = "3.37.0"
@@ -81,7 +82,7 @@ class Versitygw:
     def start(
         cls, folder: Path, port: int | None = None, tls: Certificate | None = None
     ) -> "Versitygw":
-        port = port or servers.free_port()
+        port = port or free_port()
         for name in ("buckets", "accounts"):
             (folder / name).mkdir(exist_ok=True)
         command = [
@@ -178,7 +179,7 @@ def running_azurite(folder: Path, tls: Certificate | None = None) -> Iterator[St
     With TLS it takes tokens as well, whose claims it checks, and not their signature.
     """
     program = _install_azurite()
-    port = servers.free_port()
+    port = free_port()
     secure = (
         ("--oauth", "basic", "--cert", str(tls.certificate), "--key", str(tls.key)) if tls else ()
     )

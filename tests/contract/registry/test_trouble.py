@@ -11,6 +11,7 @@ from slipway.settings import RegistryAccess
 
 from tests.contract.registry import servers
 from tests.contract.registry.bench import FAST, Bench, a_model
+from tests.ports import free_port
 
 LARGE = 5_000_000
 BASIC = "Basic " + base64.b64encode(b"robot:secret-word").decode()
@@ -67,9 +68,7 @@ def test_passing_trouble_of_the_registry_is_waited_out(bench: Bench) -> None:
 def test_a_registry_that_stays_away_ends_the_attempt_not_the_job(bench: Bench) -> None:
     bench.shelf.files["/digits.onnx"] = a_model()
     gone = [
-        RegistryAccess(
-            host=bench.registry, endpoint=f"127.0.0.1:{servers.free_port()}", plain_http=True
-        )
+        RegistryAccess(host=bench.registry, endpoint=f"127.0.0.1:{free_port()}", plain_http=True)
     ]
 
     result = bench.package("/digits.onnx", registries=gone)

@@ -13,6 +13,7 @@ from slipway.api.result import EXIT_OK, EXIT_PERMANENT, EXIT_TRANSIENT, PackageR
 
 from tests.contract.registry import servers
 from tests.contract.registry.bench import FAST, Bench, Shelf, a_model, a_tar
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def test_answers_that_stay_are_told_apart(
 
 
 def test_a_server_that_is_not_there_may_come_back(bench: Bench) -> None:
-    result = fetch(bench, f"http://127.0.0.1:{servers.free_port()}/m.onnx")
+    result = fetch(bench, f"http://127.0.0.1:{free_port()}/m.onnx")
 
     assert bench.exit_code == EXIT_TRANSIENT
     assert result.error is not None

@@ -11,7 +11,7 @@ from aiohttp import web
 from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.contract.envoy.harness import free_port
+from tests.ports import free_port
 
 SCOPES = "instrumentationLibrarySpans"
 """How xds-protos calls them, by an earlier name of the same field."""

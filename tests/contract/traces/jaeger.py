@@ -12,6 +12,7 @@ import urllib3
 from tests.cluster.build import Program
 from tests.contract.registry import servers
 from tests.contract.traces.collector import Span
+from tests.ports import free_port
 
 JAEGER = Program("jaeger", "1.76.0", "./cmd/all-in-one", module="github.com/jaegertracing/jaeger")
 """The last of version 1, which is one small program; it has no pages, which npm would build."""
@@ -68,7 +69,7 @@ def _read_span(span: dict[str, Any], trace: dict[str, Any]) -> Span:
 @contextmanager
 def running(log: Path) -> Iterator[Jaeger]:
     """Start it on loopback ports of its own, and kill it at the end."""
-    ports = {name: servers.free_port() for name in PORTS.values()}
+    ports = {name: free_port() for name in PORTS.values()}
     flags = [f"--{flag}.host-port=127.0.0.1:{ports[name]}" for flag, name in PORTS.items()]
     with log.open("wb") as output:
         process = subprocess.Popen(

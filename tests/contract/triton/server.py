@@ -18,6 +18,7 @@ from slipway.render import triton
 
 from tests.contract.triton import install
 from tests.patience import patient
+from tests.ports import free_port
 
 ONNXRUNTIME = Path(__file__).parents[2] / "images/triton/onnxruntime"
 POD_UID = "5e1f0c1e-3a6b-4c52-9d5f-7f2f3a1f7d11"
@@ -132,7 +133,7 @@ def running(
 ) -> Iterator[Running]:
     """Start the server on free ports, without some of the rendered flags; kill it at the end."""
     log = scratch / "triton.log"
-    ports = dict(zip(("http", "grpc", "metrics"), _free_ports(3), strict=True))
+    ports = {name: free_port() for name in ("http", "grpc", "metrics")}
     container, environment = triton.render_container(spec), install.installed()
 
     with log.open("wb") as output:
@@ -185,11 +186,3 @@ def _backends(scratch: Path, environment: Path) -> Path:
     (folder / "python").symlink_to(install.server(environment) / "backends/python")
     (folder / "onnxruntime").symlink_to(ONNXRUNTIME)
     return folder
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [opened.getsockname()[1] for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    return ports
