@@ -4,6 +4,7 @@ Evidence against the bytes rejects a revision for good, so it counts only while 
 what takes both down is an outage, never the candidate's fault.
 """
 
+import re
 import signal
 from datetime import datetime, timedelta
 
@@ -16,6 +17,11 @@ CRASHES = 2
 NOT_THE_MODEL = frozenset({"Unknown", "ContainerStatusUnknown", "NodeShutdown", "Evicted"})
 KILLED = frozenset({128 + signal.SIGTERM, 128 + signal.SIGKILL})
 """Exit codes of a container that was ended from outside."""
+LOG_PLACE = re.compile(
+    r"^([IWEF]\d{4} \d\d:\d\d:\d\d\.\d+|\d{4}-\d\d-\d\dT\S+ [IWEF]) \d+ [\w./]+:\d+\]\s+"
+)
+"""When, in which process and where in its source Triton said something, in both of its formats."""
+ESCAPED_TRACEBACK = r"\n\nAt:\n"
 LOAD_ERRORS = ("failed to load", "creating server", "failed to start", "error: ")
 
 
@@ -124,12 +130,23 @@ def _find_hang(facts: Facts, candidate: str, pods: list[PodFact], now: datetime)
 
 def shorten_last_words(text: str, limit: int = 400) -> str:
     """Return what a person needs of a server's last words, on one line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [_strip_log_line(line) for line in text.splitlines() if line.strip()]
     telling = [
         line for line in lines if any(word in line.lower() for word in ("error", "fail", "invalid"))
     ]
     chosen = " / ".join((telling or lines)[-3:]) or "it left no message"
     return chosen if len(chosen) <= limit else "…" + chosen[-limit:]
+
+
+def _strip_log_line(line: str) -> str:
+    """Return a line without its place in Triton's log, and with one frame of a traceback.
+
+    Triton escapes what spans lines, so that a whole traceback would push its cause out of sight.
+    """
+    words = LOG_PLACE.sub("", line.strip()).strip('"')
+    cause, _, frames = words.partition(ESCAPED_TRACEBACK)
+    first = frames.partition("\\n")[0].strip()
+    return f"{cause} (at {first})" if first else cause
 
 
 def why_not_ready(facts: Facts, revision: str) -> Why:

@@ -291,7 +291,8 @@ def test_a_changed_signature_fails_before_the_golden_set_is_fetched(
     )
     assert result.message == (
         "signature differs from stable's: input 'x' is gone; input 'pixels' is new and required; "
-        "output 'y' is gone; output 'probabilities' is new; output 'label' is new"
+        "output 'y' is gone; output 'probabilities' is new; output 'label' is new; today's clients "
+        "would fail: serve it as a ModelDeployment of its own"
     )
 
 

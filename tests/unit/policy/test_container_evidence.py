@@ -182,6 +182,28 @@ def test_last_words_are_the_telling_lines_on_one_line() -> None:
     assert len(shorten_last_words("error " * 500)) <= 401
 
 
+CUT_OFF = r"""
+I1130 10:49:31.704204 15 pb_stub.cc:298]  Failed to initialize Python stub: Protobuf parsing failed.
+
+At:
+  /opt/triton/onnxruntime/capi/onnxruntime_inference_collection.py(778): _create_inference_session
+
+2026-11-30T10:49:31Z E 1 model_lifecycle.cc:642] "failed to load 'cut' version 1: Internal: \
+Load model from /models/cut/1/model.onnx failed:Protobuf parsing failed.\n\nAt:\n  \
+/opt/triton/onnxruntime/capi/inference.py(778): _create\n  /opt/triton/model.py(115): open\n"
+error: creating server: Internal - failed to load all models
+""".replace("\\\n", "")
+
+
+def test_a_traceback_does_not_push_its_cause_out_of_sight() -> None:
+    assert shorten_last_words(CUT_OFF) == (
+        "Failed to initialize Python stub: Protobuf parsing failed. / failed to load 'cut' version "
+        "1: Internal: Load model from /models/cut/1/model.onnx failed:Protobuf parsing failed. (at "
+        "/opt/triton/onnxruntime/capi/inference.py(778): _create) / error: creating server: "
+        "Internal - failed to load all models"
+    )
+
+
 KILLED = ContainerExit(137, "OOMKilled", "")
 
 

@@ -131,7 +131,10 @@ async def _stable_signature(request: CheckRequest) -> Signature | None:
 
 def _signature_change(stable: Signature | None, candidate: Signature) -> str | None:
     changed = signature_differences(stable, candidate) if stable is not None else []
-    return f"signature differs from stable's: {'; '.join(changed)}" if changed else None
+    if not changed:
+        return None
+    advice = "today's clients would fail: serve it as a ModelDeployment of its own"
+    return f"signature differs from stable's: {'; '.join(changed)}; {advice}"
 
 
 async def _ask_golden_set(
