@@ -48,7 +48,7 @@ RATE = 10.0
 MODEL_MEGABYTES = 20
 CUT_AFTER = [4_000_000, 3_000_000, 0, 6_000_000, 2_000_000]
 """Bytes after which the link breaks; the rest comes at last."""
-TOO_MUCH = "600Mi"
+TOO_MUCH = f"{settings.NODE_MIB - 450}Mi"
 """That the node has, but not beside another server."""
 REST_SECONDS = float(os.environ.get("SLIPWAY_EDGE_REST", "300"))
 ASKED_SECONDS = 60.0
@@ -250,6 +250,7 @@ def test_requests_need_no_api_server(edge: Edge, client: Outside) -> None:
         moment = time.time()
         kill(server)
         note_gap(edge, "Triton killed, without an API server", client, moment)
+    note_gap(edge, "the API server is back", client, time.time())
 
 
 def test_where_there_is_no_room_the_gap_lasts_as_long_as_the_download(
@@ -259,6 +260,7 @@ def test_where_there_is_no_room_the_gap_lasts_as_long_as_the_download(
     edge.link.cut_after, edge.link.sent = list(CUT_AFTER), 0
     moment = time.time()
     ended = edge.roll_out("3", "digits-3.onnx", memory=TOO_MUCH)
+    assert "Swapping" in edge.deployed.events()
     edge.note("a swap over 1 MB/s", f"{time.time() - moment:.1f} s until it was in service")
     note_gap(edge, "a swap over 1 MB/s, the gap", client, moment)
 
