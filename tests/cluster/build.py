@@ -42,6 +42,8 @@ class Program:
     """What is done to that copy first; it may change go.mod too."""
     recipe: tuple[str, ...] = ()
     """What `change` goes by besides its own text: with another one it is another build."""
+    toolchain: str = ""
+    """`go1.27.3`: of a program that asks for a later Go than our oldest; Go downloads it."""
 
     @property
     def key(self) -> str:
@@ -51,6 +53,7 @@ class Program:
             digest.update((settings.NODE_SOURCES / source).read_bytes())
         if self.change is not None:
             digest.update(repr((inspect.getsource(self.change), self.recipe)).encode())
+        digest.update(self.toolchain.encode())
         return f"{self.name}-{self.version}-{digest.hexdigest()[:8]}"
 
     @property
@@ -151,6 +154,8 @@ def _run_go_in(sources: Path, program: Program, target: Path, reach: Callable[[s
     install = ("go", "install", *flags, f"{program.package}@v{program.version}")
     is_here = bool(program.sources or program.module)
     environment = os.environ | {"CGO_ENABLED": "0", "GOBIN": str(target)}
+    if program.toolchain:
+        environment["GOTOOLCHAIN"] = program.toolchain
     needed = _count_packages(sources, program, changed, environment) if is_here else 0
 
     command: tuple[str, ...] = build if is_here else install

@@ -22,13 +22,14 @@ def leave_more_out(sources: Path) -> None:
 CHANGED = Program("keda", "1.0.0", "./cmd", module="example.com/keda", change=leave_out)
 
 
-def test_what_is_done_to_the_sources_makes_another_build() -> None:
+def test_what_is_done_to_the_sources_and_by_which_go_makes_another_build() -> None:
     others = [
         replace(CHANGED, change=None),
         replace(CHANGED, change=leave_more_out),
         replace(CHANGED, recipe=("prometheus",)),
+        replace(CHANGED, toolchain="go1.27.3"),
     ]
-    assert len({CHANGED.key, *(program.key for program in others)}) == 4
+    assert len({CHANGED.key, *(program.key for program in others)}) == 5
     assert replace(CHANGED).key == CHANGED.key
 
 
