@@ -334,8 +334,8 @@ keda: $(SETUP) ## Replicas by the real KEDA, with hand-overs and rollouts (after
 	@$(BIN)/python -m pytest tests/e2e tests/contract/kube -m keda -v -s $(PYTEST_ARGS)
 
 .PHONY: test-gitops
-test-gitops: $(SETUP) ## Commits, roll backs and pruning by the real Flux (after make cluster images install; built once, with Go)
-	$(call step,test-gitops: commits that Flux applies)
+test-gitops: $(SETUP) ## Commits, roll backs and pruning by the real Argo CD and Flux (after make cluster images install; built once, with Go)
+	$(call step,test-gitops: commits that Argo CD and Flux apply)
 	@$(BIN)/python -m pytest tests/e2e -m gitops -v -s $(PYTEST_ARGS)
 
 .PHONY: bench-cluster

@@ -16,7 +16,7 @@ import yaml
 
 from tests.cluster import modules
 from tests.cluster.build import Program
-from tests.e2e.programs import publish_programs
+from tests.e2e.programs import install_kinds, publish_programs, remove_kinds
 from tests.e2e.repository import SAMPLES, Repository
 from tests.kubectl import Kubectl, KubectlError, Manifest, until
 
@@ -108,9 +108,7 @@ def running(kubectl: Kubectl) -> Iterator[None]:
     manifests = list(_manifests(kubectl))
     crds = [item for item in manifests if item["kind"] == "CustomResourceDefinition"]
     try:
-        kubectl.apply_server_side(*crds)
-        names = [f"crd/{item['metadata']['name']}" for item in crds]
-        kubectl.run("wait", *names, "--for=condition=Established", "--timeout=60s")
+        install_kinds(kubectl, crds)
         kubectl.apply_server_side(*(item for item in manifests if item not in crds))
         for name in MODULES:
             kubectl.wait(NAMESPACE, f"deployment/{name}", "condition=Available", READY_SECONDS)
@@ -145,10 +143,7 @@ def remove(kubectl: Kubectl) -> None:
     """Remove all of Flux that a run may have left; what it applied stays."""
     for kind in ("kustomizations.kustomize.toolkit.fluxcd.io", "gitrepositories"):
         _let_go(kubectl, kind)
-    listed = json.loads(kubectl.run("get", "crds", "-o", "json"))["items"]
-    crds = [item["metadata"]["name"] for item in listed if "fluxcd.io" in item["spec"]["group"]]
-    if crds:
-        kubectl.run("delete", "crds", *crds, seconds=120)
+    remove_kinds(kubectl, "fluxcd.io")
     kubectl.delete_namespace(NAMESPACE)
     for kind in ("clusterrole", "clusterrolebinding"):
         names = [item["metadata"]["name"] for item in _manifests_of_rights(kubectl, kind)]
@@ -199,6 +194,8 @@ def _manifests(kubectl: Kubectl) -> Iterator[Manifest]:
 class Synced:
     """What Flux makes of the repository, by the sample's own GitRepository and Kustomization."""
 
+    tool = "Flux"
+
     def __init__(self, kubectl: Kubectl, repository: Repository) -> None:
         self.kubectl = kubectl
         source, kustomization = yaml.safe_load_all((SAMPLES / "flux/models.yaml").read_text())
@@ -239,7 +236,7 @@ class Synced:
 
         until(is_ready, f"{commit[:7]} ready", seconds)
 
-    def wait_until_attempted(self, commit: str, seconds: float) -> None:
+    def wait_until_seen(self, commit: str, seconds: float) -> None:
         """Wait until a commit is applied, and its health is looked at."""
 
         def is_looked_at() -> bool:

@@ -13,7 +13,7 @@ import yaml
 
 from tests.cluster import modules
 from tests.cluster.build import Program
-from tests.e2e.programs import publish_programs
+from tests.e2e.programs import install_kinds, publish_programs, remove_kinds
 from tests.kubectl import Kubectl, KubectlError, Manifest, until
 
 VERSION = "2.21.0"
@@ -129,19 +129,13 @@ def let_go(kubectl: Kubectl) -> None:
 
 def install_crds(kubectl: Kubectl) -> None:
     """Install KEDA's CRDs alone, and wait until they are served."""
-    crds = [item for item in _rendered(kubectl) if item["kind"] == "CustomResourceDefinition"]
-    kubectl.apply_server_side(*crds)
-    names = [f"crd/{item['metadata']['name']}" for item in crds]
-    words = ("wait", *names, "--for=condition=Established", "--timeout=60s")
-    kubectl.run(*words, seconds=70)
+    rendered = _rendered(kubectl)
+    install_kinds(kubectl, (it for it in rendered if it["kind"] == "CustomResourceDefinition"))
 
 
 def remove_crds(kubectl: Kubectl) -> None:
     """Remove KEDA's CRDs, with all objects of theirs."""
-    listed = json.loads(kubectl.run("get", "crds", "-o", "json"))["items"]
-    crds = [item["metadata"]["name"] for item in listed if "keda.sh" in item["spec"]["group"]]
-    if crds:
-        kubectl.run("delete", "crds", *crds, seconds=120)
+    remove_kinds(kubectl, "keda.sh")
 
 
 def _rendered(kubectl: Kubectl) -> Iterator[Manifest]:

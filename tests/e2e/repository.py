@@ -3,8 +3,9 @@
 import base64
 import io
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 
 import yaml
 from slipway.api.names import API_VERSION
@@ -26,6 +27,7 @@ PRODUCTION = "environments/production/kustomization.yaml"
 
 BEGIN = f"""
 set -eu
+rm -rf {ROOT} {WORK}
 git config --global user.name team
 git config --global user.email team@example.com
 git init --quiet --bare --initial-branch={BRANCH} {ROOT}
@@ -83,9 +85,14 @@ class Repository:
         self.files = {path: text for path, text in changed.items() if text is not None}
         return self._run(COMMIT, message, stdin=base64.b64encode(_tar(self.files)).decode())
 
-    def commit_model(self, model: Model) -> str:
-        """Commit a version of production, with the sample's own patch and one more."""
-        return self.commit(f"version {model.version}", {PRODUCTION: render_production(model)})
+    def commit_model(self, model: Model, beside: Mapping[str, str | None]) -> str:
+        """Commit a version of production, with the sample's own patch and one more.
+
+        Beside it are manifests of the same folder, None for one that is absent.
+        """
+        resources = [PurePath(path).name for path, text in beside.items() if text is not None]
+        production = render_production(model, resources)
+        return self.commit(f"version {model.version}", {**beside, PRODUCTION: production})
 
     def revert(self) -> str:
         """Revert the newest commit, as a person would; returns the id of the one that does."""
@@ -96,7 +103,7 @@ class Repository:
         return self.kubectl.run(*where, "--", "sh", "-c", script, "sh", *words, stdin=stdin).strip()
 
 
-def render_production(model: Model) -> str:
+def render_production(model: Model, beside: Sequence[str]) -> str:
     """Return the sample's environment with another version, and with what tests need beside it.
 
     That is small and quick rollouts, and the CRDs, which no tool may prune.
@@ -114,7 +121,7 @@ def render_production(model: Model) -> str:
     }
 
     environment["namespace"] = model.namespace
-    environment["resources"].append("../../crds")
+    environment["resources"] += ["../../crds", *beside]
     environment["patches"] = [{"patch": yaml.safe_dump(each)} for each in (patched, more)]
     return yaml.safe_dump(environment)
 
