@@ -23,12 +23,12 @@ from slipway.cli.kubectl import Kubectl, Manifest
 from slipway.cli.latency import (
     SERVER_METRICS,
     LatencyReading,
-    LatencyReport,
     ServerTimes,
     compare_readings,
     read_routers,
     read_server,
 )
+from slipway.cli.latency_report import LatencyReport
 from slipway.cli.objects import ModelDeployment
 from slipway.cli.router_pages import list_router_pods, read_counters, read_page
 

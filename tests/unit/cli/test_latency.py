@@ -6,11 +6,11 @@ import pytest
 from slipway.api.counters import Counters, Latency, latency_edges
 from slipway.cli.latency import (
     LatencyReading,
-    LatencyReport,
     ServerTimes,
     compare_readings,
     read_routers,
 )
+from slipway.cli.latency_report import LatencyReport
 from slipway.cli.views.latency_table import format_latency
 
 from tests.builders import counted

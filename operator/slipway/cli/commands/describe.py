@@ -1,9 +1,8 @@
-"""The command describe: all about one ModelDeployment."""
+"""The command describe. What reads pages is imported late: it needs the API types."""
 
 from functools import partial
 
 from slipway.cli.options import name_argument, pass_session, slipway_command
-from slipway.cli.read_latency import LatencyReader
 from slipway.cli.read_startup import read_startup
 from slipway.cli.session import Session, utc_now
 from slipway.cli.views.description import format_description
@@ -20,14 +19,17 @@ from slipway.cli.views.description import format_description
 @pass_session
 def describe(session: Session, name: str) -> None:
     """Show one ModelDeployment: versions, weights, stage, metrics, conditions, next steps."""
+    from slipway.cli.read_latency import LatencyReader  # noqa: PLC0415 -- heavy: only here
+
     md = session.find(name)
     if session.json:
         session.show_json(md)
         return
-    command_line = partial(session.command_about, md)
+
     reader = LatencyReader(session.kubectl, md)  # first: its window is open while others read
     now = utc_now()
     startup = read_startup(session.kubectl, md, now)
+    command_line = partial(session.command_about, md)
     latency = reader.report()
     screen = format_description(
         md, now, command_line, width=session.width, startup=startup, latency=latency

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from slipway.cli.latency import LatencyReport
+from slipway.cli.latency_report import LatencyReport
 from slipway.cli.objects import (
     CaseDifference,
     Condition,

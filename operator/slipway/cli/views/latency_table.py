@@ -1,6 +1,6 @@
 """Where the milliseconds of answers go, by revision, and what that means."""
 
-from slipway.cli.latency import LatencyParts, LatencyReport
+from slipway.cli.latency_report import LatencyParts, LatencyReport
 from slipway.cli.objects import ModelDeployment
 from slipway.cli.text import Cell, Screen, Style, make_table, wrap_lines
 from slipway.cli.time_format import format_duration
