@@ -114,6 +114,13 @@ def test_what_is_missing_is_said_in_requests_and_time() -> None:
     assert "more candidate requests" in found["errors"].message
     number = int(found["errors"].message.split("about ")[1].split(" ")[0].replace(",", ""))
     assert 100 < number < 500
+    assert "at the present rate" in found["errors"].message
+
+
+def test_a_first_second_with_few_requests_is_no_rate_to_go_by() -> None:
+    found = Run({"next_weight": 95}).look((3, 0, 0), (57, 0, 0), seconds=1)
+    assert "more candidate requests" in found["errors"].message
+    assert "at the present rate" not in found["errors"].message
 
 
 def test_more_errors_than_stable_fail_and_the_culprit_is_named() -> None:

@@ -57,6 +57,8 @@ SHARED_FAULT = 0.2
 RECENT_SECONDS = 60.0
 ASKED_FROM = math.log(5.0)
 """Weaker evidence fails no candidate, so the dispersion guard is not asked."""
+FEWEST_TIMED = 10
+"""Requests from which on a time is said for those that are missing; fewer make no rate."""
 FEWEST_RECENT = 5.0
 Open = tuple[int, int]
 """Requests without an answer yet: of the candidate, of stable."""
@@ -384,8 +386,8 @@ def _what_is_missing(share: ShareMetric, memory: ShareMemory, look: Look) -> str
         return "worse than stable so far; at this ratio no number of requests lets it pass"
 
     more = max(more, plan.min_samples - pair.n_c, 1)
+    needed = f"needs about {wording.round_up_requests(more)} more candidate requests"
+    if pair.n_c < FEWEST_TIMED:
+        return needed
     rate = pair.n_c / max(look.step_time.total_seconds(), 1.0)
-    return (
-        f"needs about {wording.round_up_requests(more)} more candidate requests "
-        f"({wording.time_to_plan(more / rate)} at the present rate)"
-    )
+    return f"{needed} ({wording.time_to_plan(more / rate)} at the present rate)"
