@@ -26,7 +26,7 @@ MICROS_PER_MILLI = 1000
 
 Router = tuple[str, str]
 """Name of the pod, and when its Envoy started, which resets what it counts."""
-Count = TypeVar("Count")
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +108,6 @@ def _subtract_readings(before: LatencyReading, after: LatencyReading) -> Latency
         },
         after.left_out,
     )
-
-
-Key = TypeVar("Key")
 
 
 def _subtract_latencies(
