@@ -1,5 +1,6 @@
 """Workers that share a cluster: see tests/lanes.py."""
 
+import os
 import shutil
 from collections.abc import Generator
 from pathlib import Path
@@ -8,6 +9,9 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from tests import lanes
+
+# before any type is made: tests hold schemas and pages to their descriptions
+os.environ["SLIPWAY_FIELD_DOCS"] = "yes"
 
 DIRECTORY = pytest.StashKey[Path]()
 TURNS = pytest.StashKey[lanes.Turns]()

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
+from slipway import field_docs
 from slipway.errors import SettingsError
 
 PATH_VARIABLE = "SLIPWAY_SETTINGS"
@@ -45,7 +46,7 @@ class SettingsModel(BaseModel):
     model_config = ConfigDict(
         alias_generator=to_camel,
         populate_by_name=True,
-        use_attribute_docstrings=True,
+        use_attribute_docstrings=field_docs.KEPT,
         frozen=True,
         extra="forbid",
     )

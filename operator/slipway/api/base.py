@@ -5,6 +5,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from slipway import field_docs
+
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Manifest = dict[str, Any]
 """A Kubernetes object as JSON. Only render and adapters touch its inside."""
@@ -20,7 +22,7 @@ class ApiModel(BaseModel):
     model_config = ConfigDict(
         alias_generator=to_camel,
         populate_by_name=True,
-        use_attribute_docstrings=True,
+        use_attribute_docstrings=field_docs.KEPT,
         frozen=True,
         extra="ignore",
         allow_inf_nan=False,

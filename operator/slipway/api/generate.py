@@ -4,11 +4,13 @@ These are the CRDs, the chart's copy of them and its values.schema.json, docs/ap
 docs/reasons.md.
 """
 
+import os
 import sys
 from pathlib import Path
 
 import yaml
 
+from slipway import field_docs
 from slipway.api.api_page import render_api_page
 from slipway.api.chart import values_schema
 from slipway.api.crd import CRD_SOURCES, custom_resource_definition
@@ -64,5 +66,13 @@ def _dump_yaml(manifest: Schema) -> str:
     return yaml.dump(manifest, Dumper=_PlainDumper, sort_keys=False, width=100, allow_unicode=True)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write the files; start once more where the types were made without their descriptions."""
+    if not field_docs.KEPT:
+        again = [sys.executable, "-m", "slipway.api.generate", *sys.argv[1:]]
+        os.execve(sys.executable, again, {**os.environ, field_docs.VARIABLE: "yes"})  # noqa: S606
     write_generated_files(Path(sys.argv[1] if len(sys.argv) > 1 else "."))
+
+
+if __name__ == "__main__":
+    main()
