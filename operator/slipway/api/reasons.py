@@ -364,6 +364,13 @@ class Reason(StrEnum):
         Course.NEEDS_PERSON,
         "upload the archive again, then `retry`",
     )
+    CORRUPT_MODEL = (
+        "CorruptModel",
+        Group.JOB,
+        "the model's file is damaged or cut off: it ends in the middle",
+        Course.NEEDS_PERSON,
+        "upload the whole file, then `retry`",
+    )
     DIGEST_MISMATCH = (
         "DigestMismatch",
         Group.JOB,

@@ -104,6 +104,22 @@ def test_what_is_called_a_graph_and_is_none_is_fetched_and_taken_as_it_is(bench:
     assert digest_of(same_image_from_claim(bench, "digits.onnx", data)) == digest_of(result)
 
 
+@pytest.mark.parametrize("missing", [1, 1_000_000])
+def test_a_large_graph_that_is_cut_off_pushes_nothing(bench: Bench, missing: int) -> None:
+    graph = a_large_graph()
+    bench.shelf.files["/digits.onnx"] = graph[:-missing]
+    gate = servers.Gate(bench.registry)
+
+    with servers.serving(gate) as server:
+        result = bench.package("/digits.onnx", registries=through(bench, server))
+
+    assert bench.exit_code == EXIT_PERMANENT
+    assert result.error is not None
+    assert result.error.reason == Reason.CORRUPT_MODEL
+    assert f"found {len(graph) - missing} bytes" in result.error.message
+    assert not server.requests("PUT")
+
+
 def test_a_known_model_is_not_read_again(bench: Bench) -> None:
     bench.shelf.files["/digits.plan"] = os.urandom(SIZE)
     first = bench.package("/digits.plan")

@@ -215,6 +215,18 @@ def test_a_login_page_is_named_before_any_pod_starts(bench: Bench, name: str) ->
     assert "an HTML page titled 'Sign in'" in result.error.message
 
 
+def test_a_model_that_was_cut_off_before_it_was_uploaded_is_named_before_any_pod_starts(
+    bench: Bench,
+) -> None:
+    bench.shelf.files["/m.onnx"] = a_model()[:60]
+
+    result = fetch(bench, "/m.onnx")
+
+    assert result.error is not None
+    assert result.error.reason == Reason.CORRUPT_MODEL
+    assert "source m.onnx: cut off: found 60 bytes" in result.error.message
+
+
 def test_a_slash_in_an_address_may_be_encoded(bench: Bench) -> None:
     bench.shelf.files["/o/models%2Fplain.onnx"] = a_model()
 

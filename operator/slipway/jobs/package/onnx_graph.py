@@ -49,6 +49,16 @@ class GraphUnreadable(ValueError):
     """The file is not an ONNX model, or of a kind that Triton does not serve."""
 
 
+class _EndsTooEarly(GraphUnreadable):
+    """A field is longer than what holds it."""
+
+    def __init__(self, field: int, begin: int, end: int) -> None:
+        super().__init__(f"no protobuf at byte {begin}")
+        self.field = field
+        self.end = end
+        """Offset of the byte after the field, as far as its length is there."""
+
+
 @dataclass(frozen=True, slots=True)
 class OnnxGraph:
     """Inputs and outputs with all dimensions, including the batch's if there is one."""
@@ -83,6 +93,26 @@ def read_graph(path: Path) -> OnnxGraph:
             return _OnnxReader(data).graph()
 
 
+def describe_cut(path: Path) -> str | None:
+    """Return where an ONNX file is cut off; None where it ends with a field, or is no protobuf.
+
+    Nothing reads a file that ends within a field, whatever fields and operators are known. Only the
+    fields around the graph are looked at.
+    """
+    size = path.stat().st_size
+    if size == 0:
+        return "found 0 bytes, expected an ONNX model"
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            _OnnxReader(data).pass_model()
+        except _EndsTooEarly as cut:
+            part = "graph" if cut.field == MODEL_GRAPH else "last field"
+            return f"cut off: found {size} bytes, and its {part} goes on to byte {cut.end}"
+        except GraphUnreadable:
+            return None
+    return None
+
+
 class _OnnxReader:
     """Reads the protobuf wire format of an ONNX file."""
 
@@ -110,6 +140,11 @@ class _OnnxReader:
             tuple(outputs),
             frozenset(self._text(span, VALUE_NAME) for span in values if self._is_scalar(span)),
         )
+
+    def pass_model(self) -> None:
+        """Go from field to field of the outermost message, up to the end of the file."""
+        for _ in self._fields((0, len(self._data))):
+            pass
 
     def _constants(self, graph: Span) -> set[str]:
         """Return the names of initializers, which old graphs also list as inputs."""
@@ -182,26 +217,31 @@ class _OnnxReader:
         position, end = span
         while position < end:
             key, position = self._varint(position, end)
-            kind = key & 7
+            number, kind = key >> 3, key & 7
             if kind == VARINT:
-                value, position = self._varint(position, end)
-                yield key >> 3, kind, (value, 0)
+                value, position = self._varint(position, end, number)
+                yield number, kind, (value, 0)
                 continue
 
             size = {FIXED64: 8, FIXED32: 4}.get(kind)
             if kind == LENGTH:
-                size, position = self._varint(position, end)
-            if size is None or position + size > end:
+                size, position = self._varint(position, end, number)
+            if size is None or number == 0:
                 raise GraphUnreadable(f"no protobuf at byte {position}")
+            if position + size > end:
+                raise _EndsTooEarly(number, position, position + size)
 
-            yield key >> 3, kind, (position, position + size)
+            yield number, kind, (position, position + size)
             position += size
 
-    def _varint(self, position: int, end: int) -> tuple[int, int]:
+    def _varint(self, position: int, end: int, field: int = 0) -> tuple[int, int]:
+        """Return the number and the offset behind it; `field` is the one that it belongs to."""
         value = 0
         for index in range(min(LONGEST_VARINT, end - position)):
             byte = self._data[position + index]
             value |= (byte & 0x7F) << (7 * index)
             if byte < 0x80:  # noqa: PLR2004 - the high bit says that more follows
                 return value, position + index + 1
+        if end - position < LONGEST_VARINT:
+            raise _EndsTooEarly(field, position, end + 1)
         raise GraphUnreadable(f"no protobuf at byte {position}")

@@ -1,5 +1,6 @@
 """The plan of a model repository: where every fetched file goes, and the complete config.pbtxt."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from slipway.api.reasons import Reason
@@ -14,16 +15,18 @@ from slipway.jobs.package.config_pbtxt import (
     fill_config,
     parse_config,
 )
-from slipway.jobs.package.onnx_graph import GraphUnreadable, OnnxGraph, read_graph
+from slipway.jobs.package.onnx_graph import GraphUnreadable, OnnxGraph, describe_cut, read_graph
 from slipway.jobs.package.python_environment import (
     choose_environment,
     find_environments,
     named_environment,
 )
 from slipway.jobs.placeholder import describe_lfs_pointer, describe_placeholder
+from slipway.render.model_formats import BY_FORMAT, Declared
 from slipway.render.model_repository import CONFIG, Layout, find_config, plan_layout
 
 MAX_CONFIG_BYTES = 2**20
+ONNX = BY_FORMAT[ModelFormat.ONNX]
 COMPLETES = b"auto_complete_config"
 """Method of a Python model, or of a class beside it that it inherits from."""
 
@@ -47,11 +50,13 @@ def plan_model_repository(tree: Tree, request: ConfigRequest) -> RepositoryPlan:
 
     Raises:
         JobFailure: LayoutUnknown, FormatMismatch, ConfigInvalid or WarmupImpossible: the files,
-            their config.pbtxt and the spec do not fit together.
+            their config.pbtxt and the spec do not fit together; SourceRefused or CorruptModel: a
+            file is not the one that its name says, or only the beginning of it.
 
     """
     layout, source, left_out = _choose_layout(tree, request)
     _require_real_files(tree, layout)
+    _require_whole_graphs(tree, layout, request.model_name)
 
     graph, problem = _read_onnx_graph(tree, layout)
     is_python = ModelFormat.PYTHON in {layout.format, source.declared.format}
@@ -132,6 +137,41 @@ def _require_real_files(tree: Tree, layout: Layout) -> None:
             raise JobFailure(Reason.SOURCE_REFUSED, f"source {place.source}: {problem}")
 
 
+def _require_whole_graphs(tree: Tree, layout: Layout, ours: str) -> None:
+    """Refuse ONNX files that are cut off, which Triton would only notice minutes later.
+
+    Files of a backend that we do not know are its own affair, whatever they are called.
+    """
+    names = [layout.model_file or "", *_graphs_of_others(tree, layout, ours)]
+    for name in names:
+        is_onnx = name.lower().endswith(ONNX.suffixes) and name in tree.names
+        cut = describe_cut(tree[name]) if is_onnx else None
+        if cut is not None:
+            raise JobFailure(
+                Reason.CORRUPT_MODEL,
+                f"source {name}: {cut}: upload the whole file, then run `retry`",
+            )
+
+
+def _graphs_of_others(tree: Tree, layout: Layout, ours: str) -> Iterator[str]:
+    """Yield the model files of the other models of a repository, where it is clear which those are.
+
+    Of several version directories, Triton may never look into one.
+    """
+    configs = dict(_configs_of_others(tree, layout, ours))
+    versions: dict[str, set[str]] = {}
+    for place in layout.weights:
+        model, version, _ = place.target.split("/", 2)
+        versions.setdefault(model, set()).add(version)
+
+    for place in layout.weights:
+        model, _, name = place.target.split("/", 2)
+        declared = configs[model].declared if model in configs else Declared()
+        is_alone = model != ours and len(versions[model]) == 1 and not declared.is_foreign
+        if is_alone and name == (declared.default_model_filename or ONNX.file):
+            yield place.source
+
+
 def _served_name(layout: Layout) -> str:
     """Return the name of the model's file in the version directory; empty where none is known."""
     targets = {place.source: place.target for place in layout.weights}
@@ -140,18 +180,24 @@ def _served_name(layout: Layout) -> str:
 
 def _require_environments_of_others(tree: Tree, layout: Layout, ours: str) -> None:
     """Refuse a repository in which another model names an environment that is not there."""
+    for model, config in _configs_of_others(tree, layout, ours):
+        named = named_environment(config.message)
+        if named is not None:
+            found = find_environments(tree, layout, model)
+            choose_environment(found, named, f"source {model}/{CONFIG}")
+
+
+def _configs_of_others(tree: Tree, layout: Layout, ours: str) -> Iterator[tuple[str, SourceConfig]]:
+    """Yield the configurations of a repository's other models, by their names."""
     for place in layout.extras:
         model, _, name = place.target.partition("/")
         if name != CONFIG or model == ours:
             continue
         try:
-            config = parse_config(tree[place.source].read_text("utf-8"), place.source).message
+            config = parse_config(tree[place.source].read_text("utf-8"), place.source)
         except (JobFailure, UnicodeDecodeError):
             continue  # Triton says what is wrong with it
-        named = named_environment(config)
-        if named is not None:
-            found = find_environments(tree, layout, model)
-            choose_environment(found, named, f"source {place.source}")
+        yield model, config
 
 
 def _completes_itself(tree: Tree, layout: Layout) -> bool:
@@ -165,7 +211,7 @@ def _completes_itself(tree: Tree, layout: Layout) -> bool:
 def _read_onnx_graph(tree: Tree, layout: Layout) -> tuple[OnnxGraph | None, list[str]]:
     """Return the ONNX graph, or a warning: whether the model works is for Triton to decide."""
     name = layout.model_file
-    if name is None or not name.endswith(".onnx") or name not in tree.names:
+    if name is None or not name.endswith(ONNX.suffixes) or name not in tree.names:
         return None, []
     try:
         return read_graph(tree[name]), []
