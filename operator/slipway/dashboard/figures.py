@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from slipway.cli.objects import LastAction, Metric, ModelDeployment
-from slipway.cli.views.styles import style_stage, style_word
+from slipway.cli.views.styles import style_end, style_stage, style_word
 from slipway.dashboard.models import MetricSeries, Moment
 from slipway.dashboard.tones import tone_of
 
@@ -151,8 +151,8 @@ def compare_moments(before: ModelDeployment, md: ModelDeployment, now: datetime)
         found.append(_action_moment(last, last.at or now))
     for entry in md.history[-1:]:
         if entry not in before.history:
-            outcome = style_word(entry.outcome)
-            text = f"version {entry.version}: {entry.outcome}"
+            outcome = style_end(md, entry)
+            text = f"version {entry.version}: {outcome.text}"
             found.append(Moment(at=entry.at or now, kind="end", text=text, tone=tone_of(outcome)))
     return found
 

@@ -26,6 +26,7 @@ from slipway.cli.views.styles import (
     MEAN_LATENCY,
     SHARES,
     format_figure,
+    style_end,
     style_stage,
     style_word,
 )
@@ -348,7 +349,7 @@ def _history(md: ModelDeployment) -> list[HistoryLine]:
         HistoryLine(
             version=entry.version,
             revision=entry.revision,
-            outcome=word_of(style_word(entry.outcome)),
+            outcome=word_of(style_end(md, entry)),
             at=entry.at,
             unjudged=entry.unjudged,
             reason=describe_outcome(md, entry),

@@ -20,9 +20,9 @@ from slipway.api.modeldeployment import (
     ModelDeployment,
 )
 from slipway.api.names import ANNOTATION_CHANGED_BY
-from slipway.api.reasons import Reason
+from slipway.api.reasons import Reason, Why
 from slipway.api.times import from_wire
-from slipway.policy.decision import DONE, Decision, Event, reason_of_outcome
+from slipway.policy.decision import DONE, Decision, Event, reason_of_end
 from slipway.policy.facts import Facts
 
 OPERATOR = "slipway"
@@ -93,7 +93,9 @@ def recall_audit(md: ModelDeployment, now: datetime) -> Iterator[AuditLine]:
             yield _tell_action(md, action, now, state)
     for entry in status.history:
         if _moment(entry.at, now) >= oldest:
-            yield _tell_end(md, entry, entry.reason, now, {"by": OPERATOR, **state})
+            is_serving = status.stable is not None
+            ended = reason_of_end(status.history, entry, is_serving=is_serving)
+            yield _tell_end(md, entry, Why(ended, entry.reason), now, {"by": OPERATOR, **state})
 
     watched = status.after_promotion
     if watched is not None and watched.finding and _moment(watched.found_at, now) >= oldest:
@@ -142,9 +144,10 @@ def _tell_decision(
     `number` tells events of one pass apart.
     """
     for entry in decision.history:
-        is_new = entry not in facts.status.history
-        if is_new and reason_of_outcome(entry.outcome) is event.why.reason:
-            return _tell_end(facts.md, entry, event.message, now, state)
+        is_serving = decision.stable is not None
+        ended = reason_of_end(decision.history, entry, is_serving=is_serving)
+        if entry not in facts.status.history and ended is event.why.reason:
+            return _tell_end(facts.md, entry, event.why, now, state)
 
     reason, watched = event.why.reason, decision.after_promotion
     name = _name_pass(facts, f"{number}/{reason.value}")
@@ -159,12 +162,12 @@ def _tell_decision(
 def _tell_end(
     md: ModelDeployment,
     entry: HistoryEntry,
-    message: str,
+    why: Why,
     now: datetime,
     state: Mapping[str, object],
 ) -> AuditLine:
     """Return the line of a revision that ended: promoted, rejected, or taken back."""
-    reason = reason_of_outcome(entry.outcome)
+    reason = why.reason
     ended = {
         "revision": entry.revision,
         "version": entry.version,
@@ -177,7 +180,7 @@ def _tell_end(
         f"{md.metadata.uid}/{entry.revision or entry.version}/{entry.outcome.value}/{entry.at}",
         type_of(reason),
         _moment(entry.at, now),
-        message,
+        why.message,
         {**about, **state},
         is_warning=reason not in {Reason.PROMOTED, Reason.SUPERSEDED},
     )

@@ -1,6 +1,6 @@
 """What a pass decided: values only. `slipway.reconcile.execute` turns them into writes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -18,6 +18,7 @@ from slipway.api.modeldeployment import (
 from slipway.api.modelroute import Shadow
 from slipway.api.reasons import Reason, Why
 from slipway.api.result import PackageResult
+from slipway.policy.ends import name_end
 from slipway.policy.hook_call import HookCall
 from slipway.policy.rollout_memory import RolloutMemory
 
@@ -113,6 +114,17 @@ class Decision:
         return self.why.message if self.why is not None else ""
 
 
-def reason_of_outcome(outcome: Outcome) -> Reason:
-    """Return an outcome as the reason that conditions and events give."""
-    return Reason[outcome.name]
+def reason_of_end(
+    history: Sequence[HistoryEntry], entry: HistoryEntry, *, is_serving: bool
+) -> Reason:
+    """Return how a revision ended as the reason that conditions and events give.
+
+    Args:
+        history: the whole history, the oldest first.
+        entry: one of its entries.
+        is_serving: whether there is a stable revision.
+
+    """
+    outcomes = [it.outcome.value for it in history]
+    name = name_end(outcomes, history.index(entry), is_serving=is_serving)
+    return Reason.parse(name, Reason[entry.outcome.name])

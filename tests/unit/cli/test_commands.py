@@ -1,5 +1,6 @@
 """The commands as people and scripts run them: output, exit codes, and what kubectl is told."""
 
+import copy
 import importlib
 import json
 import tomllib
@@ -196,6 +197,21 @@ def test_history_shows_the_newest_first(run: Program) -> None:
     items = json.loads(run("history", "digits", "--json").out)["items"]
 
     assert [item["outcome"] for item in items] == ["RolledBack", "Promoted"]
+
+
+def test_of_a_first_version_nobody_reads_that_it_was_rolled_back(run: Program) -> None:
+    manifest = copy.deepcopy(recording("rejected").manifest)
+    manifest["status"]["history"] = [
+        entry for entry in manifest["status"]["history"] if entry["outcome"] == "RolledBack"
+    ]
+    del manifest["status"]["stable"]
+    run.put("digits", manifest)
+
+    [row] = run("history", "digits").out.splitlines()[1:]
+    [line] = [it for it in run("describe", "digits").out.splitlines() if "  history" in it]
+    assert row.split()[2] == line.split()[2] == "RevisionRejected"
+    [item] = json.loads(run("history", "digits", "--json").out)["items"]
+    assert item["outcome"] == "RolledBack"
 
 
 def an_event(uid: str, reason: str, message: str, minute: int, **fields: Any) -> dict[str, Any]:

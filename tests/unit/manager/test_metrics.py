@@ -16,6 +16,7 @@ from slipway.engine.queue import Key
 from slipway.errors import Forbidden
 from slipway.manager.metrics.lines import Gauge, format_labels, write_exposition
 from slipway.manager.metrics.machine import EXPECTED
+from slipway.policy.ends import name_end
 
 from tests.unit.manager.exposition import Exposed, expose, router_page
 from tests.unit.reconcile.world import OperatorWorld
@@ -252,7 +253,13 @@ def test_the_first_of_each_event_is_an_increase() -> None:
     told = {Reason[name].value for name in re.findall(r"\.tell\(\s*Reason\.(\w+)", sources)}
     outcomes = set(Outcome) - {Outcome.PROMOTED, Outcome.PACKAGING_FAILED}  # packaging tries on
 
-    assert {reason for _, reason in EXPECTED} == told | {str(outcome) for outcome in outcomes}
+    ends = {
+        name_end([outcome], 0, is_serving=is_serving)
+        for outcome in outcomes
+        for is_serving in (True, False)
+    }
+
+    assert {reason for _, reason in EXPECTED} == told | ends
 
     exposed = expose(OperatorWorld())
     assert exposed.values("slipway_events_total") == [0] * len(EXPECTED)

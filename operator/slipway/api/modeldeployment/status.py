@@ -509,7 +509,8 @@ class HistoryEntry(ApiModel):
     version: Text
     """`spec.model.version` that it was made from."""
     outcome: Outcome
-    """How it ended."""
+    """How it ended; RolledBack also of a first version that evidence rejected, though nothing had
+    served before it."""
     reason: Text = ""
     """Why: reason and numbers."""
     unjudged: Text | None = None

@@ -32,7 +32,13 @@ from slipway.cli.time_format import format_age, format_duration
 from slipway.cli.views.latency_table import format_latency
 from slipway.cli.views.next_steps import CommandLine, bake_of, list_next_steps
 from slipway.cli.views.serving import format_serving
-from slipway.cli.views.styles import draw_sparkline, format_figure, style_stage, style_word
+from slipway.cli.views.styles import (
+    draw_sparkline,
+    format_figure,
+    style_end,
+    style_stage,
+    style_word,
+)
 
 Trends = Mapping[str, Sequence[float]]
 """Of each metric: the candidate's last values, the newest last."""
@@ -399,7 +405,7 @@ def _format_past(md: ModelDeployment, now: datetime, width: int) -> Screen:
         rows += wrap_lines(md.rollout.skipped, width, indent=PAST_INDENT, first="  skipped")
 
     for number, entry in enumerate(reversed(md.history[-MOST_HISTORY:])):
-        rows.append(_history_line(entry, now, "  history" if number == 0 else "", width))
+        rows.append(_history_line(md, entry, now, "  history" if number == 0 else "", width))
     return tuple(rows)
 
 
@@ -422,11 +428,13 @@ def describe_rollback(last: LastRollback, now: datetime) -> str:
     return f"{last.from_revision} → {last.to_revision}, {decided}{restored}"
 
 
-def _history_line(entry: HistoryEntry, now: datetime, first: str, width: int) -> Line:
+def _history_line(
+    md: ModelDeployment, entry: HistoryEntry, now: datetime, first: str, width: int
+) -> Line:
     start = make_line(
         first.ljust(PAST_INDENT),
         f"{entry.version}  ",
-        style_word(entry.outcome),
+        style_end(md, entry),
         f"  {format_age(entry.at, now)} ago  ",
     )
     used = sum(text_width(cell.text) for cell in start)

@@ -7,7 +7,7 @@ from slipway.cli.object_events import ObjectEvent
 from slipway.cli.objects import HistoryEntry, ModelDeployment
 from slipway.cli.text import WIDE, Cell, Screen, Style, make_line, make_table
 from slipway.cli.time_format import format_age
-from slipway.cli.views.styles import style_word
+from slipway.cli.views.styles import style_end
 
 
 def format_history(md: ModelDeployment, now: datetime, *, width: int = WIDE) -> Screen:
@@ -19,7 +19,7 @@ def format_history(md: ModelDeployment, now: datetime, *, width: int = WIDE) -> 
         [
             entry.version,
             entry.revision or "-",
-            style_word(entry.outcome),
+            style_end(md, entry),
             f"{format_age(entry.at, now)} ago",
             entry.unjudged or "-",
             describe_outcome(md, entry),

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from slipway.api.verdict import Verdict
-from slipway.cli.objects import ModelDeployment
+from slipway.cli.objects import HistoryEntry, ModelDeployment
 from slipway.cli.text import Cell, Style
+from slipway.policy.ends import name_end
 
 GOOD = frozenset({Verdict.PASS, "Passed", "Promoted", "Done", "True"})
 BAD = frozenset(
@@ -15,6 +16,7 @@ BAD = frozenset(
         "RejectedByGoldenSet",
         "RejectedBySignature",
         "RejectedByShadow",
+        "RevisionRejected",
         "RollingBack",
         "Failed",
         "FailedToStart",
@@ -50,6 +52,13 @@ def style_word(text: str) -> Cell:
     if text in BAD:
         return Cell(text, Style.BAD)
     return Cell(text, Style.WARN if text in WAITING else Style.PLAIN)
+
+
+def style_end(md: ModelDeployment, entry: HistoryEntry) -> Cell:
+    """Return how a revision ended, in the colour of what it means."""
+    outcomes = [it.outcome for it in md.history]
+    position = md.history.index(entry)
+    return style_word(name_end(outcomes, position, is_serving=md.stable is not None))
 
 
 def style_stage(md: ModelDeployment) -> Cell:

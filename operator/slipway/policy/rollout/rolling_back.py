@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from slipway.api.modeldeployment import Automatic, LastRollback, Outcome, Stage
 from slipway.api.reasons import Reason, shortened
 from slipway.api.times import backoff, from_wire, to_wire
-from slipway.policy.decision import Decision, reason_of_outcome
+from slipway.policy.decision import Decision, reason_of_end
 from slipway.policy.facts import Facts
 from slipway.policy.ladder import keep_steps
 from slipway.policy.proxies import name_late_proxies
@@ -49,7 +49,8 @@ def begin_rollback(
         hold = hold_after_withdrawal(draft, cause)
 
     last = draft.decision.last_rollback
-    if draft.stable is not None or draft.written_weight:  # else there is no traffic to take back
+    takes_back = draft.stable is not None or draft.written_weight > 0
+    if takes_back:
         last = LastRollback(
             from_=draft.candidate,
             to=draft.stable,
@@ -62,8 +63,10 @@ def begin_rollback(
         draft.memory, stage=Stage.ROLLING_BACK, outcome=outcome, cause=shortened(cause)
     )
     draft = draft.having(replace(draft.decision, memory=memory, hold=hold, last_rollback=last))
-    is_warning = outcome is not Outcome.SUPERSEDED
-    return roll_back(draft.tell(Reason.ROLLING_BACK, cause, warning=is_warning))
+    if takes_back:
+        is_warning = outcome is not Outcome.SUPERSEDED
+        draft = draft.tell(Reason.ROLLING_BACK, cause, warning=is_warning)
+    return roll_back(draft)
 
 
 def roll_back(draft: Draft) -> Draft:
@@ -210,7 +213,8 @@ def _end_candidate(draft: Draft) -> Draft:
         needs_live_read=True,
     )
 
-    reason = reason_of_outcome(outcome)
+    history = decision.history
+    reason = reason_of_end(history, history[-1], is_serving=decision.stable is not None)
     is_warning = outcome is not Outcome.SUPERSEDED
     draft = draft.having(decision).tell(reason, memory.cause, warning=is_warning)
     return draft.enter(memory.stage, reason, memory.cause, requeue_after=NEXT_INPUT)
