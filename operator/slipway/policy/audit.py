@@ -21,7 +21,7 @@ from slipway.api.modeldeployment import (
 )
 from slipway.api.names import ANNOTATION_CHANGED_BY
 from slipway.api.reasons import Reason, Why
-from slipway.api.times import from_wire
+from slipway.api.times import from_wire, to_wire
 from slipway.policy.decision import DONE, Decision, Event, reason_of_end
 from slipway.policy.facts import Facts
 
@@ -153,6 +153,8 @@ def _tell_decision(
     name = _name_pass(facts, f"{number}/{reason.value}")
     if reason is Reason.WORSE_AFTER_PROMOTION and watched is not None:
         name = _name_finding(facts.md, watched)
+    if reason is Reason.AWAITING_APPROVAL:
+        name = _name_wait(decision, facts)
     about = {"audit": "decision", "reason": reason.value}
     return AuditLine(
         name, type_of(reason), now, event.message, {**about, **state}, is_warning=event.warning
@@ -190,6 +192,14 @@ def _name_pass(facts: Facts, what: str) -> str:
     """Return an id of what no status remembers: the object that the decision was made on."""
     metadata = facts.metadata
     return f"{metadata.uid}/{metadata.resource_version}/{what}"
+
+
+def _name_wait(decision: Decision, facts: Facts) -> str:
+    """Return the id of a wait for approval: one for each weight, whatever interrupts it."""
+    memory = decision.memory
+    began = to_wire(memory.started_at) if memory.started_at is not None else ""
+    place = f"{decision.candidate or facts.input}/{began}/{memory.acked_weight}"
+    return f"{facts.metadata.uid}/{place}/{Reason.AWAITING_APPROVAL.value}"
 
 
 def _name_finding(md: ModelDeployment, watched: AfterPromotionStatus) -> str:

@@ -137,6 +137,13 @@ def test_an_event_that_a_sink_did_not_get_is_told(rules: Path) -> None:
     alerting(rules, series, 4, "SlipwayAuditDropped", "sink=archive")
 
 
+def test_whoever_has_to_approve_is_told_how(rules: Path) -> None:
+    approval = f'slipway_modeldeployment_stage{{{OF},stage="AwaitingApproval"}}'
+    alerting(rules, {approval: "1 stale _ _"}, 3, "SlipwayAwaitingApproval")
+    labels = ("namespace=vision", "name=digits", "stage=AwaitingApproval")
+    alerting(rules, {approval: "1x5"}, 2, "SlipwayAwaitingApproval", *labels)
+
+
 def dashboard(**chosen: str) -> dict[str, Any]:
     """Return the dashboard as Grafana fills it in; without a choice it asks for all."""
     text = (helm.CHART / "files/dashboard.json").read_text()

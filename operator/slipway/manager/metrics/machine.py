@@ -19,6 +19,7 @@ from slipway.manager.metrics import Collected, Frozen
 
 NORMAL = (
     Reason.ACTION,
+    Reason.AWAITING_APPROVAL,
     Reason.CHECK_PASSED,
     Reason.GAP_ENDED,
     Reason.HOOK_PASSED,

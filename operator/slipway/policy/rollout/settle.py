@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from slipway.api.modeldeployment import Stage
-from slipway.api.reasons import Reason, Why
+from slipway.api.reasons import Reason, Why, shortened
 from slipway.policy.only_server import find_lost_server
 from slipway.policy.rollout.active_clock import tick
 from slipway.policy.rollout.after_promotion import LOOK_EVERY, watched_level
@@ -26,13 +26,15 @@ from slipway.policy.rollout.scheduling import is_schedule_open
 from slipway.policy.rollout.swapping import find_hold
 from slipway.policy.scaling.sleep import decide_sleep
 
+TOLD_LENGTH = 512
+"""Characters of what is told before the command that answers it, so that no cut takes that away."""
 MOST_BACKENDS = 3
 """Of a route; a candidate waits while older revisions still drain."""
 
 
 def settle(draft: Draft) -> Draft:
     """Return the whole decision: what the stages leave open follows from what they decided."""
-    draft = _show_pause(draft)
+    draft = _tell_who_approves(_show_pause(draft))
     decision, facts = draft.decision, draft.facts
     is_stopped = decision.stage in {Stage.PAUSED, Stage.AWAITING_APPROVAL} or draft.is_paused
     memory = tick(draft.memory, draft.now, stopped=is_stopped)
@@ -100,6 +102,18 @@ def _show_pause(draft: Draft) -> Draft:
         return draft
     why = Why(Reason.PAUSED, f"paused; {decision.message}")
     return draft.having(replace(decision, stage=Stage.PAUSED, why=why))
+
+
+def _tell_who_approves(draft: Draft) -> Draft:
+    """Tell that a person has to approve, and how, in the pass in which the wait begins."""
+    decision, metadata = draft.decision, draft.facts.metadata
+    rollout = draft.facts.status.rollout
+    is_told = rollout is not None and rollout.stage is Stage.AWAITING_APPROVAL
+    if decision.stage is not Stage.AWAITING_APPROVAL or is_told:
+        return draft
+    command = f"kubectl slipway approve {metadata.name} -n {metadata.namespace}"
+    message = f"{shortened(decision.message, TOLD_LENGTH)}; to approve: {command}"
+    return draft.tell(Reason.AWAITING_APPROVAL, message)
 
 
 def _tell_scaling(draft: Draft, replicas: Mapping[str, int]) -> Draft:
