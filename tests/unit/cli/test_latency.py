@@ -11,6 +11,7 @@ from slipway.cli.latency import (
     read_routers,
 )
 from slipway.cli.latency_report import LatencyReport
+from slipway.cli.read_latency import RIGHT, WINDOW_SECONDS
 from slipway.cli.views.latency_table import format_latency
 
 from tests.builders import counted
@@ -185,6 +186,16 @@ def test_describe_reads_both_pages_twice_and_says_why_it_is_slow(run: Program) -
     assert "over the last " in shown
     assert "of the mean is waiting in the server's queue" in shown
     assert not [call for call in run.state["calls"] if "http:starting:8002" in " ".join(call)]
+
+
+def test_the_help_of_describe_says_what_the_table_is_what_it_costs_and_what_it_needs(
+    run: Program,
+) -> None:
+    said = " ".join(run("describe", "--help").out.split())
+
+    assert "LATENCY says where the milliseconds of an answer go" in said
+    assert f"read twice, {WINDOW_SECONDS:g} s apart" in said
+    assert f"needs `get {RIGHT}`" in said
 
 
 def test_who_may_not_read_the_pages_is_told_so_once_and_waits_for_nothing(run: Program) -> None:

@@ -18,7 +18,13 @@ from slipway.cli.views.description import format_description
 @name_argument()
 @pass_session
 def describe(session: Session, name: str) -> None:
-    """Show one ModelDeployment: versions, weights, stage, metrics, conditions, next steps."""
+    """Show one ModelDeployment: versions, weights, stage, metrics, conditions, next steps.
+
+    The table LATENCY says where the milliseconds of an answer go: how long the router waited, and
+    what of that was Triton's queue, its computing, and the rest. For it the pages of routers and
+    servers are read twice, 1.5 s apart, through the API server's pod proxy (needs `get
+    pods/proxy`; without that right one line says so). With `--json` they are not read.
+    """
     from slipway.cli.read_latency import LatencyReader  # noqa: PLC0415 -- heavy: only here
 
     md = session.find(name)
