@@ -1,4 +1,4 @@
-"""``slipway {manager|agent|comparer|package|check}``: imports the chosen one alone."""
+"""``slipway {manager|agent|comparer|package|hold|check}``: imports the chosen one alone."""
 
 import importlib
 import sys
@@ -10,6 +10,7 @@ COMMANDS = {
     "agent": ("slipway.agent.main", "run the agent of a router pod, next to Envoy"),
     "comparer": ("slipway.comparer.main", "compare copies of users' requests, next to an agent"),
     "package": ("slipway.jobs.package.main", "package a model version, or fetch it into a pod"),
+    "hold": ("slipway.jobs.hold", "keep a model in a node's cache, next to its server"),
     "check": ("slipway.jobs.check.main", "check the golden set and the signature of a candidate"),
 }
 

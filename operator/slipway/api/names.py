@@ -64,6 +64,11 @@ SERVERS_NAME = "slipway-servers"
 JOBS_NAME = "slipway-jobs"
 """Name of the NetworkPolicy around the pods of a namespace's Jobs."""
 
+CACHE_FOLDER = "slipway-models"
+"""Directory in the cache's volume, beside which others may keep what they like."""
+USED_SUFFIX = ".used"
+HOLD_CONTAINER = "hold"
+"""Sidecar that keeps a model in the cache while its pod runs."""
 MODEL_ROOT = "/models"
 MODEL_DIRECTORY_VERSION = "1"
 """Triton's version directory; always 1, so that paths are the same for every model version."""
@@ -110,3 +115,8 @@ LIVE_PORT_VARIABLE = "LIVE_PORT"
 """Environment variable of the agent: where its Envoy answers the kubelet."""
 HOLDING_VARIABLE = "HOLDS_REQUESTS"
 """Environment variable of the agent; "true": its router can hold requests for a model asleep."""
+
+
+def used_file(digest: str) -> str:
+    """Return the name of the file that pods of a model lock in the cache of Fetch mode."""
+    return f"{digest.removeprefix('sha256:')}{USED_SUFFIX}"

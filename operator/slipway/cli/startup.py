@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from slipway.api.names import COMPONENT_CHECK, COMPONENT_SERVER, LABEL_COMPONENT
+from slipway.api.names import COMPONENT_CHECK, COMPONENT_SERVER, HOLD_CONTAINER, LABEL_COMPONENT
 from slipway.cli.kubectl import Manifest
 from slipway.cli.time_format import format_duration, parse_time
 
@@ -81,6 +81,8 @@ def _list_moments(manifests: Sequence[Manifest]) -> Iterator[Moment]:
     yield "volumes and network", _condition_at(pod, "PodReadyToStartContainers")
     status = pod.get("status", {})
     for container in status.get("initContainerStatuses", ()):
+        if container["name"] == HOLD_CONTAINER:
+            continue  # it runs as long as the server
         name = INIT_PARTS.get(container["name"], f"init container {container['name']}")
         yield name, _state_at(container, "terminated", "finishedAt")
     servers = status.get("containerStatuses", ())

@@ -36,6 +36,10 @@ RESOURCES: Manifest = {
 """Files are streamed, so memory does not depend on the model's size. A pod requests what its
 largest container requests, so these few seconds must not raise what a small server takes.
 """
+HOLD_RESOURCES: Manifest = {
+    "requests": {"cpu": "1m", "memory": "16Mi"},
+    "limits": {"memory": "64Mi"},
+}
 CONVERTER_RESOURCES: Manifest = {
     "requests": {"cpu": "10m", "memory": "512Mi"},
     "limits": {"memory": "8Gi"},
@@ -74,6 +78,24 @@ def render_fetch_container(
         "securityContext": SECURITY_CONTEXT,
         "resources": render_fetch_resources(ContainerResources(), converter),
         "volumeMounts": mounts,
+    }
+
+
+def render_hold_container(image: str, request: PackageRequest) -> Manifest:
+    """Return the sidecar that keeps the model in the cache while the pod runs.
+
+    It comes before the container that fetches, so that no other pod removes the model between the
+    two.
+    """
+    digest = request.source.digest or ""
+    return {
+        "name": names.HOLD_CONTAINER,
+        "image": image,
+        "args": ["hold", f"{CACHE_MOUNT}/{names.CACHE_FOLDER}/{names.used_file(digest)}"],
+        "restartPolicy": "Always",
+        "securityContext": SECURITY_CONTEXT,
+        "resources": HOLD_RESOURCES,
+        "volumeMounts": [{"name": CACHE_VOLUME, "mountPath": CACHE_MOUNT}],
     }
 
 

@@ -16,6 +16,7 @@ from slipway.render.fetch import (
     CACHE_VOLUME,
     render_fetch_container,
     render_fetch_volumes,
+    render_hold_container,
     render_identity,
     render_identity_annotations,
     render_identity_labels,
@@ -235,4 +236,5 @@ def _add_fetch(pod: Manifest, fetch: Fetch) -> None:
 
     pod["volumes"] += [{"name": MODEL_VOLUME, "emptyDir": {}}, *render_fetch_volumes(fetch.request)]
     if fetch.cache is not None:
+        pod["initContainers"].insert(0, render_hold_container(fetch.image, fetch.request))
         pod["volumes"].append({"name": CACHE_VOLUME, **fetch.cache})

@@ -41,7 +41,10 @@ def server_pod(*, fetched: float | None, started: float | None, ready: float | N
             condition("PodReadyToStartContainers", 6),
             condition("Ready", ready),
         ],
-        initContainerStatuses=[{"name": "fetch", "state": fetching}],
+        initContainerStatuses=[
+            {"name": "hold", "state": {"running": {"startedAt": at(6)}}},
+            {"name": "fetch", "state": fetching},
+        ],
         containerStatuses=[{"name": "triton", "state": serving}],
     )
 

@@ -92,7 +92,7 @@ def test_a_pod_that_converts_has_the_cache_and_the_memory_for_it() -> None:
 
     snapshot = render_inputs.build_snapshot(facts, PackageResult(model_digest=DIGEST), settings)
 
-    [fetcher] = snapshot.deployment["spec"]["template"]["spec"]["initContainers"]
+    [_, fetcher] = snapshot.deployment["spec"]["template"]["spec"]["initContainers"]
     assert fetcher["image"] == "optimizer:1"
     assert fetcher["resources"]["limits"]["memory"] == "8Gi"
     assert "/cache" in {mount["mountPath"] for mount in fetcher["volumeMounts"]}

@@ -172,12 +172,27 @@ def test_in_image_mode_the_model_is_in_the_image() -> None:
 
 def test_the_cache_is_written_by_who_fetches_and_never_seen_by_the_server() -> None:
     spec = pod(a_revision(fetch=WITH_CACHE))
-    [fetcher], [server] = spec["initContainers"], spec["containers"]
+    [_, fetcher], [server] = spec["initContainers"], spec["containers"]
 
     [volume] = [item for item in spec["volumes"] if "persistentVolumeClaim" in item]
     [mount] = [item for item in fetcher["volumeMounts"] if item["name"] == volume["name"]]
     assert mount == {"name": volume["name"], "mountPath": "/cache"}
     assert volume["name"] not in {item["name"] for item in server["volumeMounts"]}
+
+
+def test_a_sidecar_holds_the_model_in_the_cache_from_before_it_is_fetched() -> None:
+    source = FETCH.request.source.model_copy(update={"digest": f"sha256:{'d' * 64}"})
+    request = FETCH.request.model_copy(update={"source": source})
+
+    spec = pod(a_revision(fetch=replace(WITH_CACHE, request=request)))
+
+    [holder, fetcher] = spec["initContainers"]
+    used = f"/cache/slipway-models/{'d' * 64}.used"
+    assert holder["restartPolicy"] == "Always"
+    assert holder["image"] == fetcher["image"]
+    assert holder["args"] == ["hold", used]
+    assert [item["mountPath"] for item in holder["volumeMounts"]] == ["/cache"]
+    assert "restartPolicy" not in fetcher
 
 
 def test_in_volume_mode_the_server_reads_the_model_from_an_image_of_its_own() -> None:

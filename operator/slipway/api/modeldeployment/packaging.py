@@ -59,8 +59,8 @@ class FetchCache(ApiModel):
     """Directory of the nodes, writable for the pods' user; one that the operator's settings allow
     (modelPods.cacheHostPaths)."""
     max_size: Quantity | None = None
-    """Size of all models in the cache, above which those go that were used longest ago. Default:
-    100Gi."""
+    """Size of all models in the cache, above which those go that were used longest ago, and that no
+    pod runs with. Default: 100Gi."""
 
 
 class Packaging(ApiModel):

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from slipway.api import names
 from slipway.api.precision import Optimized
 from slipway.api.reasons import Reason
 from slipway.api.request import (
@@ -82,8 +83,6 @@ from slipway.jobs.termination_message import TERMINATION_LOG, run_and_report
 
 log = logging.getLogger(__name__)
 
-CACHE_FOLDER = "slipway-models"
-"""Directory in the cache's volume, beside which others may keep what they like."""
 FETCH_SCRATCH = ".slipway-fetch"
 """Directory in the model repository, so that fetched files can be moved; deleted before Triton
 starts."""
@@ -340,7 +339,7 @@ class PackageJob:
         if wanted is None or size is None:
             return self._fetch(scratch, there)
 
-        cache = ModelCache(self.mounts.cache / CACHE_FOLDER, size)
+        cache = ModelCache(self.mounts.cache / names.CACHE_FOLDER, size)
         with cache.hold(wanted):
             with self.timer.phase("cache"):
                 known = cache.take(wanted, scratch / "tree")

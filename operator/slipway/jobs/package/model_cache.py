@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from slipway.api.names import USED_SUFFIX
 from slipway.jobs.file_tree import Tree, TreeFile, name_problem
 from slipway.jobs.model_digest import FileDigest, TreeDigest, read_blocks
 from slipway.jobs.sources.archive import make_empty_directory
@@ -38,7 +39,8 @@ class ModelCache:
 
     root: Path
     max_bytes: int
-    """Size of all models in it; those that were used longest ago go first."""
+    """Size of all models in it; those that were used longest ago go first, and none whose pod runs:
+    `slipway.jobs.hold` has a lock on its file beside the entry."""
 
     @contextmanager
     def hold(self, digest: str) -> Iterator[None]:
@@ -120,19 +122,23 @@ class ModelCache:
         for _, taken, path in entries:
             if total + size <= self.max_bytes:
                 break
-            if path != keep and self._remove_unless_held(path, path.name):
+            if path != keep and self._remove_unless_held(path, LOCK_SUFFIX, USED_SUFFIX):
                 total -= taken
         return total + size <= self.max_bytes
 
     def _remove_remains(self) -> None:
         """Remove what pods left that ended while they wrote."""
         for path in self.root.glob(f"*{PART_SUFFIX}"):
-            self._remove_unless_held(path, path.name.removesuffix(PART_SUFFIX))
+            self._remove_unless_held(path, LOCK_SUFFIX)
 
-    def _remove_unless_held(self, path: Path, name: str) -> bool:
+    def _remove_unless_held(self, path: Path, *locks: str) -> bool:
+        """Remove an entry or a part; `locks` are the suffixes of the files that nobody may hold."""
+        name = path.name.removesuffix(PART_SUFFIX)
         try:
-            with (self.root / f"{name}{LOCK_SUFFIX}").open("a") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with ExitStack() as stack:
+                for suffix in locks:
+                    file = stack.enter_context((self.root / f"{name}{suffix}").open("a"))
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 # First it loses its name, so that half of it is never taken for the whole.
                 gone = self.root / f"{name}{PART_SUFFIX}"
                 if path != gone:

@@ -1,15 +1,27 @@
 """The cache of Fetch mode: what it gives is what was fetched, whatever was done to it."""
 
+import fcntl
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from slipway.api.names import used_file
 from slipway.jobs.file_tree import Tree, make_tree, walk_files
+from slipway.jobs.hold import hold_file
 from slipway.jobs.model_digest import TreeDigest, hash_tree
 from slipway.jobs.package.model_cache import ModelCache
 
+from tests.patience import patient
+
 LARGE = 10**9
+MODEL_SIZE = len("1-live") + len("seven")
+"""Bytes of a model whose weights are six letters."""
+TIMEOUT = patient(10)
 
 
 def a_model(folder: Path, content: bytes) -> tuple[Tree, TreeDigest]:
@@ -150,3 +162,106 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path) -
     with cache.hold(found.digest):
         assert cache.take(found.digest, tmp_path / "into") is None
         cache.put(tree, found)
+
+
+def kept(root: Path) -> set[str]:
+    """Return the digests of the models in the cache."""
+    return {f"sha256:{path.name}" for path in root.iterdir() if path.is_dir()}
+
+
+@contextmanager
+def a_pod_that_runs(root: Path, digest: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the sidecar of a pod that has started with a model, as the kubelet does."""
+    path = root / used_file(digest)
+    program = [sys.executable, "-m", "slipway", "hold", str(path)]
+    with subprocess.Popen(program) as process:
+        try:
+            wait_until(lambda: is_locked(path))
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether somebody holds the file."""
+    with suppress(FileNotFoundError), path.open("r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def fill(cache: ModelCache, folder: Path, *names: str) -> list[str]:
+    """Have a pod fetch each of these models, the oldest first; return their digests."""
+    digests: list[str] = []
+    for age, name in enumerate(reversed(names)):
+        tree, found = a_model(folder / name, name.encode())
+        with cache.hold(found.digest):
+            cache.put(tree, found)
+        moment = time.time() - 1000 * (len(names) - age)
+        os.utime(cache.root / found.digest.removeprefix("sha256:") / "sha256sums", (moment, moment))
+        digests.insert(0, found.digest)
+    return digests
+
+
+def test_the_model_that_serves_stays_though_it_was_started_longest_ago(tmp_path: Path) -> None:
+    cache = ModelCache(tmp_path / "cache", 3 * MODEL_SIZE)
+    rejected, other, serving = fill(cache, tmp_path, "3-gone", "2-gone", "1-live")
+    tree, new = a_model(tmp_path / "4-new_", b"4-new_")
+
+    with a_pod_that_runs(cache.root, serving), cache.hold(new.digest):
+        cache.put(tree, new)
+
+    assert kept(cache.root) == {serving, rejected, new.digest}
+    assert other not in kept(cache.root)
+
+
+def test_a_model_whose_pod_was_killed_is_kept_no_longer(tmp_path: Path) -> None:
+    cache = ModelCache(tmp_path / "cache", MODEL_SIZE)
+    [served] = fill(cache, tmp_path, "1-live")
+    tree, new = a_model(tmp_path / "2-new_", b"2-new_")
+
+    with a_pod_that_runs(cache.root, served) as process:
+        with cache.hold(new.digest):
+            cache.put(tree, new)
+        assert kept(cache.root) == {served}
+        process.kill()
+        process.wait(TIMEOUT)
+        with cache.hold(new.digest):
+            cache.put(tree, new)
+
+    assert kept(cache.root) == {new.digest}
+
+
+def test_a_sidecar_ends_at_once_when_its_pod_does(tmp_path: Path) -> None:
+    with a_pod_that_runs(tmp_path, f"sha256:{'0' * 64}") as process:
+        process.terminate()
+
+        assert process.wait(TIMEOUT) == 0
+
+
+def test_two_pods_hold_the_same_model_and_neither_waits_for_the_other(tmp_path: Path) -> None:
+    path = tmp_path / used_file(f"sha256:{'0' * 64}")
+
+    first, second = hold_file(path), hold_file(path)
+
+    assert first is not None
+    assert second is not None
+    first.close()
+    assert is_locked(path)
+    second.close()
+    assert not is_locked(path)
+
+
+def test_a_cache_that_cannot_be_written_makes_no_pod_fail(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the directory should be")
+
+    assert hold_file(tmp_path / "cache" / "models" / "digest.used") is None
