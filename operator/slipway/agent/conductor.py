@@ -24,6 +24,7 @@ from slipway.agent.desired import (
     plan_route,
 )
 from slipway.agent.discovery import Discovery
+from slipway.agent.doubts import Doubts
 from slipway.agent.endpoints import EndpointSlice, group_by_service
 from slipway.agent.files import Files
 from slipway.agent.holding import Gate, Holding
@@ -77,6 +78,7 @@ class Conductor:
         callers: Callers,
         shadows: Shadows,
         holding: Holding,
+        doubts: Doubts,
         clock: Callable[[], float],
         listen_on: str = envoy.ANY_IPV4,
         traced: RouterTraces | None = None,
@@ -84,6 +86,7 @@ class Conductor:
         self._files = files
         self._shadows = shadows
         self._holding = holding
+        self._doubts = doubts
         self._listen_on = listen_on
         self._traced = traced
         self._discovery = discovery
@@ -237,7 +240,8 @@ class Conductor:
     def _plan_routes(self) -> None:
         now = self._clock()
         conflicts = find_port_conflicts(self._desired.values())
-        services = group_by_service(self._slices.values())
+        listed = group_by_service(self._slices.values())
+        services = self._doubts.settle(listed, self._models_by_service())
         needed = self._look_at_needs()
         plans = {}
         self._shadows.follow(self._desired.values())
@@ -267,6 +271,16 @@ class Conductor:
 
         self._plans = plans
         self._quarantine.keep_only(plans)
+
+    def _models_by_service(self) -> dict[str, str]:
+        """Also of the revisions that a route serves until it can run its newest spec."""
+        found = {}
+        for name, desired in self._desired.items():
+            plan = self._plans.get(name)
+            before = plan.standing.backends if plan is not None else ()
+            for backend in (*before, *desired.spec.backends):
+                found[backend.service] = desired.spec.model
+        return found
 
     def _look_at_needs(self) -> dict[str, Needed]:
         """Return what is known of what routes need, by route."""

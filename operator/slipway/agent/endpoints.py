@@ -25,6 +25,8 @@ class Endpoint:
     ready: bool
     serving: bool
     terminating: bool
+    answers: bool = False
+    """Not ready, as the cluster says, but it was, and it answers when it is asked."""
 
     def address(self, protocol: Protocol) -> Address | None:
         """Return where the pod speaks the protocol; None where it does not."""
@@ -110,9 +112,14 @@ def count_ready(endpoints: Sequence[Endpoint]) -> int:
 
 
 def routable_addresses(endpoints: Sequence[Endpoint], protocol: Protocol) -> tuple[Address, ...]:
-    """Return where requests may go: ready pods; if there is none, those that still serve."""
-    chosen = [each for each in endpoints if each.ready] or [
-        each for each in endpoints if each.serving and each.terminating
-    ]
+    """Return where requests may go: ready pods; if there is none, those that still serve.
+
+    Of these first the pods that are ending, which the cluster itself calls serving.
+    """
+    chosen = (
+        [each for each in endpoints if each.ready]
+        or [each for each in endpoints if each.serving and each.terminating]
+        or [each for each in endpoints if each.answers]
+    )
     found = (each.address(protocol) for each in chosen)
     return tuple(address for address in found if address is not None)

@@ -27,6 +27,7 @@ from slipway.agent.credentials import CERTIFICATES_FILE, Credentials
 from slipway.agent.departure import Departure
 from slipway.agent.desired import DesiredRoute
 from slipway.agent.discovery import Discovery, serve_discovery
+from slipway.agent.doubts import Doubts, PodReader
 from slipway.agent.endpoints import parse_slice
 from slipway.agent.files import Files
 from slipway.agent.follow import Follower
@@ -34,6 +35,7 @@ from slipway.agent.health import Health
 from slipway.agent.holding import Holding
 from slipway.agent.key_sets import KeySetReader, KeySets
 from slipway.agent.listen_address import choose_listen_address
+from slipway.agent.pods import read_addresses
 from slipway.agent.report import ProxyIdentity, Reporter
 from slipway.agent.secrets import Secrets
 from slipway.agent.server import AgentServer
@@ -127,20 +129,22 @@ class Agent:
         self._discovery = Discovery()
         self._files = Files(settings.directory)
 
-        self._secrets = Secrets(self._api_server, self._note_secret)
+        self._secrets = Secrets(self._api_server, self._wake)
         kept = settings.directory / CERTIFICATES_FILE
         self._credentials = Credentials(self._secrets, settings.namespace, kept, _utc_now)
 
         self._key_reader = KeySetReader(self._api_server.read_key_set)
-        self._access_secrets = Secrets(self._api_server, self._note_secret)
-        self._config_maps = Secrets(self._api_server, self._note_secret, CONFIG_MAP)
-        self._key_sets = KeySets(self._key_reader.read, self._note_secret)
+        self._access_secrets = Secrets(self._api_server, self._wake)
+        self._config_maps = Secrets(self._api_server, self._wake, CONFIG_MAP)
+        self._key_sets = KeySets(self._key_reader.read, self._wake)
         self._callers = Callers(self._access_secrets, self._config_maps, self._key_sets)
 
         shared = settings.directory if settings.has_comparer else None
         self._shadows = Shadows(settings.proxy.name, shared)
         self._reporter = Reporter(settings.proxy, self._api_server.apply_status, _utc_now)
         self._holding = Holding(self._note_asked, is_possible=settings.can_hold)
+        self._pod_reader = PodReader()
+        self._doubts = Doubts(self._pod_reader.is_ready, self._wake)
         self._conductor = Conductor(
             self._files,
             self._discovery,
@@ -150,6 +154,7 @@ class Agent:
             callers=self._callers,
             shadows=self._shadows,
             holding=self._holding,
+            doubts=self._doubts,
             clock=time.monotonic,
             listen_on=choose_listen_address(),
             traced=settings.traced,
@@ -221,7 +226,15 @@ class Agent:
     async def _conduct(self) -> None:
         for follower in self._followers:
             await follower.listed.wait()
+        if self._health.inherited:
+            await self._inherit_pods()
         await self._conductor.run()
+
+    async def _inherit_pods(self) -> None:
+        try:
+            self._doubts.inherit(read_addresses(await self._admin.hosts()))
+        except EnvoyUnavailable as error:
+            log.warning("which pods were ready is not known: %s", error)
 
     async def _drain(self) -> None:
         """Wait until Envoy is gone; meanwhile the conductor still follows the weights.
@@ -262,7 +275,7 @@ class Agent:
         except (ValidationError, KeyError) as error:
             log.warning("skipping ModelRoute %s: %s", manifest["metadata"]["name"], error)
 
-    def _note_secret(self) -> None:
+    def _wake(self) -> None:
         self._conductor.wake()
 
     def _note_asked(self, route: str, at: datetime) -> None:
@@ -278,7 +291,9 @@ class Agent:
         stack.push_async_callback(self._admin.close)
         stack.push_async_callback(self._api_server.close)
         stack.push_async_callback(self._key_reader.close)
-        for each in (self._secrets, self._access_secrets, self._config_maps, self._key_sets):
+        stack.push_async_callback(self._pod_reader.close)
+        followers = (self._secrets, self._access_secrets, self._config_maps, self._key_sets)
+        for each in (*followers, self._doubts):
             stack.push_async_callback(each.close)
 
         socket = str(self._settings.directory / envoy.ENDPOINTS_SOCKET)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from slipway.api.counters import MOST_PODS, PodCounters
-from slipway.render.envoy import ClusterKey
+from slipway.render.envoy import Address, ClusterKey
 
 Host = Mapping[str, Any]
 """One entry of ``host_statuses``."""
@@ -43,6 +43,12 @@ def read_pods(
         ]
         for revision, pods in counted.items()
     }
+
+
+def read_addresses(hosts: Mapping[str, Sequence[Host]]) -> set[Address]:
+    """Return where Envoy sends requests; `hosts` are by the name of the cluster."""
+    found = (host["address"].get("socket_address") for each in hosts.values() for host in each)
+    return {(each["address"], each["port_value"]) for each in found if each is not None}
 
 
 def _value(host: Host, name: str) -> int:

@@ -234,14 +234,25 @@ class Router:
     def ask(self, weights: dict[str, int], **more: Any) -> None:
         self.api.put_route("digits", self.spec(weights, **more))
 
-    def serve(self, model: Model, *, ready: bool = True, terminating: bool = False) -> None:
-        """Say in an EndpointSlice where the model's pod is."""
+    def serve(
+        self,
+        model: Model,
+        *,
+        ready: bool = True,
+        terminating: bool = False,
+        unready: bool = False,
+    ) -> None:
+        """Say in an EndpointSlice where the model's pod is.
+
+        `unready` lists it as a pod that runs and does not serve; neither lists it not at all.
+        """
         hosts = (model.host,)
         self.api.put_endpoints(
             f"digits-{model.revision}",
             {"http": model.http_port, "grpc": model.grpc_port},
-            ready=hosts if ready else (),
+            ready=hosts if ready and not unready else (),
             terminating=hosts if terminating else (),
+            unready=hosts if unready else (),
             family="IPv6" if ":" in model.host else "IPv4",
             pod=f"pod-of-{model.revision}",
         )

@@ -11,6 +11,9 @@ from aiohttp import web
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 
+READY_PATH = "/v2/models/digits/ready"
+
+
 def bracketed(host: str) -> str:
     """Return a host as it stands in a URL."""
     return f"[{host}]" if ":" in host else host
@@ -32,6 +35,9 @@ class Model:
     answers_per_message: int = 1
     """On a gRPC stream; a stream that gets none hangs."""
     headers_seen: list[dict[str, str]] = field(default_factory=list)
+    """Of the last requests, without questions."""
+    questions: int = 0
+    """How often it was asked whether it is ready."""
     http_port: int = 0
     grpc_port: int = 0
     _runner: web.AppRunner | None = None
@@ -57,8 +63,11 @@ class Model:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         await request.read()
-        self.headers_seen.append(dict(request.headers))
-        del self.headers_seen[:-10]
+        if request.path == READY_PATH:
+            self.questions += 1
+        else:
+            self.headers_seen.append(dict(request.headers))
+            del self.headers_seen[:-10]
         await asyncio.sleep(self.delay_seconds)
         if self.break_off:
             answer = web.StreamResponse(headers={"Content-Length": "1000"})

@@ -85,12 +85,14 @@ class FakeApi:
         *,
         ready: Sequence[str] = (),
         terminating: Sequence[str] = (),
+        unready: Sequence[str] = (),
         family: str = "IPv4",
         pod: str = "",
     ) -> None:
         """Store the slice of one family; `pod` is for a pod that has an address of each."""
         endpoints = [_endpoint(host, pod or host, ready=True) for host in ready]
-        endpoints += [_endpoint(host, pod or host, ready=False) for host in terminating]
+        endpoints += [_endpoint(host, pod or host, terminating=True) for host in terminating]
+        endpoints += [_endpoint(host, pod or host) for host in unready]
 
         name = f"{service}-{family.lower()}"
         known = self.objects.get((ENDPOINT_SLICE.plural, name))
@@ -216,9 +218,11 @@ class FakeApi:
         return web.json_response(found)
 
 
-def _endpoint(host: str, pod: str, *, ready: bool) -> Manifest:
+def _endpoint(
+    host: str, pod: str, *, ready: bool = False, terminating: bool = False
+) -> Manifest:
     return {
         "addresses": [host],
         "targetRef": {"kind": "Pod", "name": pod, "uid": f"pod-{pod}"},
-        "conditions": {"ready": ready, "serving": True, "terminating": not ready},
+        "conditions": {"ready": ready, "serving": ready or terminating, "terminating": terminating},
     }

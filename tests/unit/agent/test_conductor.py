@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,13 +15,22 @@ from slipway.agent.conductor import INHERITED_LOOKS, Conductor
 from slipway.agent.credentials import CERTIFICATES_FILE, Credentials
 from slipway.agent.desired import DesiredRoute
 from slipway.agent.discovery import Discovery
+from slipway.agent.doubts import Doubts, Question
 from slipway.agent.endpoints import Endpoint, EndpointSlice
 from slipway.agent.files import Files
 from slipway.agent.holding import Holding
 from slipway.agent.report import ProxyIdentity, Reporter
 from slipway.agent.shadows import Shadows
+from slipway.agent.weights import GIVE_UP_SECONDS, RETURN_SECONDS
 from slipway.api.base import Manifest
-from slipway.render.envoy import CLUSTERS_FILE, LISTENERS_FILE, ROUTES_FILE
+from slipway.api.protocol import Protocol
+from slipway.render.envoy import (
+    CLUSTERS_FILE,
+    LISTENERS_FILE,
+    ROUTES_FILE,
+    ClusterKey,
+    render_endpoints,
+)
 
 from tests.certificates import FakeKeySets, FakeSecrets
 
@@ -84,6 +93,8 @@ class Bench:
         self.entries: dict[str, Manifest] = {}
         self.writes = 0
         self.generations: dict[str, int] = {}
+        self.answering = True
+        self.pause = asyncio.Event()
         self.secrets = FakeSecrets()
         self.today = datetime(2026, 11, 29, tzinfo=UTC)
         self.envoy = FakeEnvoy(directory, Discovery())
@@ -94,6 +105,7 @@ class Bench:
         envoy = self.envoy
         kept = envoy.directory / CERTIFICATES_FILE
         self.holding = Holding(reporter.report_asked)
+        self.doubts = Doubts(self._ask, lambda: self.conductor.wake(), self._pause)
         self.credentials = Credentials(self.secrets, "vision", kept, lambda: self.today)
         return Conductor(
             Files(envoy.directory),
@@ -104,6 +116,7 @@ class Bench:
             callers=Callers(FakeSecrets(), FakeSecrets(), FakeKeySets()),
             shadows=Shadows("router-0", None),
             holding=self.holding,
+            doubts=self.doubts,
             clock=lambda: self.now,
         )
 
@@ -128,9 +141,15 @@ class Bench:
         }
         self.conductor.put_route(DesiredRoute.parse(manifest, "u"))
 
-    def serve(self, revision: str, *hosts: str) -> None:
+    async def _ask(self, _: Question) -> bool:
+        return self.answering
+
+    async def _pause(self, _: float) -> None:
+        await self.pause.wait()
+
+    def serve(self, revision: str, *hosts: str, ready: bool = True) -> None:
         pods = tuple(
-            Endpoint(host, host, (("http", 8000),), ready=True, serving=True, terminating=False)
+            Endpoint(host, host, (("http", 8000),), ready=ready, serving=ready, terminating=False)
             for host in hosts
         )
         self.conductor.put_slice(revision, EndpointSlice(revision, pods))
@@ -447,3 +466,93 @@ async def test_a_revision_that_left_keeps_its_clusters_for_a_minute(bench: Bench
     bench.now += 1
     await bench.turn(take=True)
     assert revisions() == {STABLE}
+
+
+# ── pods that the cluster calls not ready ──
+
+
+@pytest.fixture
+async def both(bench: Bench) -> AsyncIterator[Bench]:
+    """Half of the traffic for each revision, one pod each, acknowledged."""
+    await asked_for_half(bench)
+    await bench.turn(3, take=True)
+    assert bench.entries["digits"]["effectiveWeights"] == {STABLE: 50, CANDIDATE: 50}
+    yield bench
+    await bench.doubts.close()
+
+
+def is_sent_to(bench: Bench, revision: str, *hosts: str) -> bool:
+    """Tell whether these pods are all that Envoy is told of a revision."""
+    key = ClusterKey("digits", revision, Protocol.HTTP)
+    wanted = render_endpoints(key, tuple((host, 8000) for host in hosts))
+    return bench.envoy.discovery.version(key.name) == wanted["version_info"]
+
+
+async def test_pods_that_answer_keep_requests_and_weights_where_none_is_ready(both: Bench) -> None:
+    writes = both.writes
+    for seconds in (0.0, 0.5, GIVE_UP_SECONDS, RETURN_SECONDS):
+        both.now += seconds
+        both.serve(STABLE, "10.0.0.1", ready=False)
+        both.serve(CANDIDATE, "10.0.0.2", ready=False)
+        await both.turn(2, take=True)
+
+        assert is_sent_to(both, STABLE, "10.0.0.1")
+        assert is_sent_to(both, CANDIDATE, "10.0.0.2")
+    assert both.envoy.weights() == {STABLE: 50, CANDIDATE: 50}
+    assert both.writes == writes
+
+
+async def test_a_pod_that_does_not_answer_is_taken_from_envoy(both: Bench) -> None:
+    both.answering = False
+    both.serve(STABLE, "10.0.0.1", ready=False)
+    await both.turn(2, take=True)
+    assert is_sent_to(both, STABLE)
+
+
+@pytest.mark.parametrize("answering", [True, False])
+async def test_a_revision_that_is_not_ready_gives_its_share_away_whether_or_not_it_answers(
+    both: Bench, answering: bool
+) -> None:
+    """What operator and users read of it stays the same, and so does the verdict."""
+    both.answering = answering
+    both.serve(CANDIDATE, "10.0.0.2", ready=False)
+    await both.turn(2, take=True)
+    assert both.entries["digits"]["effectiveWeights"] == {STABLE: 50, CANDIDATE: 50}
+
+    both.now += GIVE_UP_SECONDS
+    await both.turn(3, take=True)
+    assert both.entries["digits"]["effectiveWeights"] == {STABLE: 100, CANDIDATE: 0}
+
+
+async def test_pods_that_only_answer_are_no_reason_to_raise_a_weight(bench: Bench) -> None:
+    bench.serve(CANDIDATE, "10.0.0.2")
+    await bench.turn(2, take=True)
+    bench.serve(CANDIDATE, "10.0.0.2", ready=False)
+    bench.ask({STABLE: 50, CANDIDATE: 50})
+    await bench.turn(5, take=True)
+
+    assert bench.envoy.weights() == {STABLE: 100}
+    assert bench.entries["digits"]["generation"] == 1
+    await bench.doubts.close()
+
+
+async def test_a_revision_that_the_newest_spec_has_no_more_is_still_asked(bench: Bench) -> None:
+    """It serves until the one that replaces it can."""
+    bench.ask({CANDIDATE: 100})
+    bench.serve(STABLE, "10.0.0.1", ready=False)
+    await bench.turn(3, take=True)
+    assert is_sent_to(bench, STABLE, "10.0.0.1")
+    await bench.doubts.close()
+
+
+async def test_an_agent_that_restarts_takes_no_pod_away_that_answers(bench: Bench) -> None:
+    bench.restart()
+    bench.doubts.inherit({("10.0.0.1", 8000)})
+    bench.serve(STABLE, "10.0.0.1", ready=False)
+    bench.serve(CANDIDATE, "10.0.0.2", ready=False)
+    bench.ask({STABLE: 100, CANDIDATE: 0})
+    await bench.turn(3, take=True)
+
+    assert is_sent_to(bench, STABLE, "10.0.0.1")
+    assert is_sent_to(bench, CANDIDATE)
+    await bench.doubts.close()

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from slipway.agent.desired import DesiredRoute, find_port_conflicts, plan_route
 from slipway.agent.endpoints import Endpoint, EndpointSlice, group_by_service
 from slipway.api.base import Manifest
@@ -127,6 +129,16 @@ def test_requests_are_held_until_a_replica_is_known_here_though_the_operator_say
     assert (before.route.holds, before.has_replica) == (True, False)
     after = plan_route(awake, ONE, before.standing, 2.0, can_hold=True)
     assert (after.route.holds, after.has_replica) == (False, True)
+
+
+def test_a_pod_that_only_answers_ends_no_hold() -> None:
+    """A model falls asleep while its last pod may be in doubt."""
+    (pod,) = ONE[f"digits-{STABLE}"]
+    doubted = replace(pod, ready=False, serving=False, answers=True)
+    known = {f"digits-{STABLE}": (doubted,)}
+    plan = plan_route(asked({STABLE: 100}, asleep={}), known, None, 0.0, can_hold=True)
+
+    assert (plan.route.holds, plan.has_replica) == (True, False)
 
 
 def test_a_router_that_cannot_hold_is_not_asleep() -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -152,6 +153,18 @@ def test_terminating_pods_serve_where_no_other_pod_does() -> None:
     ]
 
     assert routable_addresses(pods, Protocol.GRPC) == (("10.0.0.1", 8001),)
+
+
+def test_pods_that_only_answer_serve_where_no_other_pod_does() -> None:
+    answering = replace(a_pod("10.0.0.1", ready=False, serving=False), answers=True)
+    silent = a_pod("10.0.0.2", ready=False, serving=False)
+    ending = a_pod("10.0.0.3", ready=False, ending=True)
+    ready = a_pod("10.0.0.4")
+
+    found = [silent, answering]
+    assert routable_addresses(found, Protocol.HTTP) == (("10.0.0.1", 8000),)
+    assert routable_addresses([*found, ending], Protocol.HTTP) == (("10.0.0.3", 8000),)
+    assert routable_addresses([*found, ready], Protocol.HTTP) == (("10.0.0.4", 8000),)
 
 
 def test_a_pod_without_the_protocol_is_not_asked_for_it() -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from slipway.agent.counters import read_counters
-from slipway.agent.pods import read_pods
+from slipway.agent.pods import read_addresses, read_pods
 from slipway.api.counters import MOST_PODS, PodCounters
 from slipway.api.protocol import Protocol
 from slipway.render.envoy import ClusterKey
@@ -64,3 +64,9 @@ def test_pods_stand_with_the_judged_requests_of_their_revision_only() -> None:
 def test_no_pods_are_told_apart_where_none_were_read() -> None:
     found = read_counters("router-0", "start", NOON, [HTTP], [], pods={})
     assert found.routes[0].pods is None
+
+
+def test_the_addresses_of_pods_are_told_from_sockets() -> None:
+    pipe = {"address": {"pipe": {"path": "/xds/endpoints.sock"}}}
+    hosts = {HTTP.name: [a_host("10.0.0.1")], "agent": [pipe], GRPC.name: [a_host("10.0.0.2")]}
+    assert read_addresses(hosts) == {("10.0.0.1", 80), ("10.0.0.2", 80)}
