@@ -55,6 +55,10 @@ ASKED_SECONDS = 60.0
 AWAY_SECONDS = float(os.environ.get("SLIPWAY_EDGE_AWAY", "300"))
 """Without an API server."""
 BACK_SECONDS = 120.0
+GRACE_SECONDS, NOTICED_SECONDS = 70.0, 60.0
+"""After 50 s without a word of the kubelet Kubernetes calls its pods not ready."""
+LATE_SECONDS = 10.0
+"""In which the kubelet says nothing, though it could."""
 QUIET_SECONDS, DRAIN_SECONDS = 15.0, 75.0
 """After the last request that was lost, before nothing more is expected; where a pod drains."""
 MOST_OWN, MOST_SHARE = 150.0, 1.0
@@ -253,6 +257,27 @@ def test_requests_need_no_api_server(edge: Edge, client: Outside) -> None:
     note_gap(edge, "the API server is back", client, time.time())
 
 
+def test_an_api_server_that_is_back_costs_no_request_where_the_kubelet_is_late(
+    edge: Edge, client: Outside
+) -> None:
+    """Whether kubelet or node controller comes first is chance; here it is the controller."""
+    began = time.time()
+    with ExitStack() as late:
+        with stopped("kube-apiserver"):
+            time.sleep(GRACE_SECONDS)
+            late.enter_context(stopped("kubelet"))
+        until(lambda: not ready_endpoints(edge), "pods called not ready", NOTICED_SECONDS)
+        moment = time.time()
+        time.sleep(LATE_SECONDS)
+        late.close()
+        until(lambda: ready_endpoints(edge), "the pods ready again", BACK_SECONDS)
+
+    seconds = time.time() - moment
+    what = f"the API server is back, its pods called not ready for {seconds:.0f} s"
+    note_gap(edge, what, client, began)
+    assert not lost_since(client, began), describe_causes(client.since(began))
+
+
 def test_where_there_is_no_room_the_gap_lasts_as_long_as_the_download(
     edge: Edge, client: Outside
 ) -> None:
@@ -338,6 +363,13 @@ def kill(pids: list[int]) -> None:
     """Kill processes, as the kernel does when memory runs out."""
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
+
+
+def ready_endpoints(edge: Edge) -> list[Manifest]:
+    """Return the pods that EndpointSlices call ready, of server and router alike."""
+    slices = edge.kubectl.items(NAMESPACE, "endpointslices")
+    found = [each for one in slices for each in one.get("endpoints") or ()]
+    return [each for each in found if each["conditions"]["ready"]]
 
 
 def delete_pod(edge: Edge) -> None:

@@ -10,7 +10,6 @@ import grpc
 from aiohttp import web
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-
 READY_PATH = "/v2/models/digits/ready"
 
 

@@ -218,9 +218,7 @@ class FakeApi:
         return web.json_response(found)
 
 
-def _endpoint(
-    host: str, pod: str, *, ready: bool = False, terminating: bool = False
-) -> Manifest:
+def _endpoint(host: str, pod: str, *, ready: bool = False, terminating: bool = False) -> Manifest:
     return {
         "addresses": [host],
         "targetRef": {"kind": "Pod", "name": pod, "uid": f"pod-{pod}"},

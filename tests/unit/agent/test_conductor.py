@@ -105,7 +105,7 @@ class Bench:
         envoy = self.envoy
         kept = envoy.directory / CERTIFICATES_FILE
         self.holding = Holding(reporter.report_asked)
-        self.doubts = Doubts(self._ask, lambda: self.conductor.wake(), self._pause)
+        self.doubts = Doubts(self._ask, self._wake, self._pause)
         self.credentials = Credentials(self.secrets, "vision", kept, lambda: self.today)
         return Conductor(
             Files(envoy.directory),
@@ -140,6 +140,9 @@ class Bench:
             "spec": {"port": port, "model": name, "backends": backends},
         }
         self.conductor.put_route(DesiredRoute.parse(manifest, "u"))
+
+    def _wake(self) -> None:
+        self.conductor.wake()
 
     async def _ask(self, _: Question) -> bool:
         return self.answering
