@@ -488,7 +488,7 @@ def is_sent_to(bench: Bench, revision: str, *hosts: str) -> bool:
     """Tell whether these pods are all that Envoy is told of a revision."""
     key = ClusterKey("digits", revision, Protocol.HTTP)
     wanted = render_endpoints(key, tuple((host, 8000) for host in hosts))
-    return bench.envoy.discovery.version(key.name) == wanted["version_info"]
+    return bench.envoy.discovery.version(key.name) == str(wanted["version_info"])
 
 
 async def test_pods_that_answer_keep_requests_and_weights_where_none_is_ready(both: Bench) -> None:
