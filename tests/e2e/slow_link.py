@@ -56,6 +56,8 @@ class Outside:
         self._process.terminate()
         self._process.wait(END_SECONDS)
         self._follower.join(END_SECONDS)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
     @property
     def total(self) -> Totals:
