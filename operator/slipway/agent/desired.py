@@ -145,7 +145,10 @@ def plan_route(
     found = {revision: services.get(service, ()) for revision, service in names.items()}
 
     ready = {revision: pods.count_ready(endpoints) for revision, endpoints in found.items()}
-    decided = weights.decide_weights(spec.backends, desired.generation, ready, before, now)
+    answering = {revision: pods.count_answering(each) for revision, each in found.items()}
+    decided = weights.decide_weights(
+        spec.backends, desired.generation, ready, before, now, answering=answering
+    )
     weighted = [revision for revision, weight in decided.effective.items() if weight > 0]
     has_replica = bool(weighted) and all(ready[revision] > 0 for revision in weighted)
     if can_hold:

@@ -111,6 +111,11 @@ def count_ready(endpoints: Sequence[Endpoint]) -> int:
     return sum(endpoint.ready for endpoint in endpoints)
 
 
+def count_answering(endpoints: Sequence[Endpoint]) -> int:
+    """Count the pods that are not ready and answer all the same."""
+    return sum(endpoint.answers for endpoint in endpoints)
+
+
 def routable_addresses(endpoints: Sequence[Endpoint], protocol: Protocol) -> tuple[Address, ...]:
     """Return where requests may go: ready pods; if there is none, those that still serve.
 

@@ -22,7 +22,10 @@ Weights = Mapping[str, int]
 
 @dataclass(frozen=True, slots=True)
 class EndpointHealth:
-    """Since when a revision has had ready endpoints, or none; seconds of a monotonic clock."""
+    """Since when a revision has had endpoints that can answer, or none.
+
+    In seconds of a monotonic clock. As a rule these are the ready ones.
+    """
 
     ready: bool
     since: float
@@ -93,6 +96,8 @@ def decide_weights(
     ready: Mapping[str, int],
     before: Standing | None,
     now: float,
+    *,
+    answering: Mapping[str, int] | None = None,
 ) -> ProxyWeights:
     """Return the weights to run.
 
@@ -102,10 +107,13 @@ def decide_weights(
         ready: ready endpoints by revision, for the newest spec's and the standing's backends.
         before: what is in force; None for a route that this proxy has never served.
         now: seconds of a monotonic clock.
+        answering: endpoints that are not ready and answer all the same, by revision. They keep a
+            share where no revision has any that is ready, and admit nothing.
 
     """
     standing = _admit_spec(tuple(backends), generation, ready, before)
-    health = _observe_health(standing, ready, before.health if before else {}, now)
+    able = ready if any(ready.values()) or answering is None else answering
+    health = _observe_health(standing, able, before.health if before else {}, now)
     health = _give_up_shares(standing.weights, health, now)
     standing = replace(standing, health=health)
     return ProxyWeights(

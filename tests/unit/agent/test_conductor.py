@@ -527,6 +527,38 @@ async def test_a_revision_that_is_not_ready_gives_its_share_away_whether_or_not_
     assert both.entries["digits"]["effectiveWeights"] == {STABLE: 100, CANDIDATE: 0}
 
 
+@pytest.mark.parametrize("first", [STABLE, CANDIDATE])
+async def test_the_revision_that_is_ready_again_first_takes_no_share_of_one_that_answers(
+    both: Bench, first: str
+) -> None:
+    hosts = {STABLE: "10.0.0.1", CANDIDATE: "10.0.0.2"}
+    writes = both.writes
+    for revision, host in hosts.items():
+        both.serve(revision, host, ready=False)
+    await both.turn(2, take=True)
+    both.now += RETURN_SECONDS
+    await both.turn(2, take=True)
+
+    both.serve(first, hosts[first])
+    await both.turn(2, take=True)
+    both.now += GIVE_UP_SECONDS / 2
+    for revision, host in hosts.items():
+        both.serve(revision, host)
+    await both.turn(2, take=True)
+    assert both.writes == writes
+
+
+async def test_where_none_is_ready_one_that_answers_takes_the_share_of_one_that_does_not(
+    both: Bench,
+) -> None:
+    both.serve(STABLE, "10.0.0.1", ready=False)
+    both.serve(CANDIDATE)
+    await both.turn(2, take=True)
+    both.now += GIVE_UP_SECONDS
+    await both.turn(3, take=True)
+    assert both.entries["digits"]["effectiveWeights"] == {STABLE: 100, CANDIDATE: 0}
+
+
 async def test_pods_that_only_answer_are_no_reason_to_raise_a_weight(bench: Bench) -> None:
     bench.serve(CANDIDATE, "10.0.0.2")
     await bench.turn(2, take=True)

@@ -46,6 +46,7 @@ class Proxy:
     generation: int = 1
     now: float = 0.0
     standing: Standing | None = None
+    answering: dict[str, int] = field(default_factory=dict)
     decision: ProxyWeights = field(init=False)
 
     def __post_init__(self) -> None:
@@ -54,7 +55,12 @@ class Proxy:
     def look(self, *, after: float = 0.0) -> dict[str, int]:
         self.now += after
         self.decision = decide_weights(
-            self.spec, self.generation, self.ready, self.standing, self.now
+            self.spec,
+            self.generation,
+            self.ready,
+            self.standing,
+            self.now,
+            answering=self.answering,
         )
         self.standing = self.decision.standing
         return dict(self.decision.effective)
@@ -226,7 +232,7 @@ SECONDS = st.integers(0, 320).map(lambda eighths: eighths / 8)
 """Eighths of a second, which floats add up without rounding."""
 MOVES = st.lists(
     st.tuples(
-        st.sampled_from(["spec", "ready", "wait"]),
+        st.sampled_from(["spec", "ready", "answering", "wait"]),
         SPLITS,
         st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 2)),
         SECONDS,
@@ -248,6 +254,8 @@ def test_weights_are_whole_and_sum_to_a_hundred_whatever_happens(
             proxy.ask(backends(dict(zip(revisions, split, strict=True)), minimum))
         elif kind == "ready":
             proxy.count(**dict(zip(revisions, ready, strict=True)))
+        elif kind == "answering":
+            proxy.answering = dict(zip(revisions, ready, strict=True))
         proxy.look(after=seconds)
 
         weights = proxy.decision.effective
