@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Generator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -12,6 +13,12 @@ from tests import lanes
 
 # before any type is made: tests hold schemas and pages to their descriptions
 os.environ["SLIPWAY_FIELD_DOCS"] = "yes"
+
+# A machine that is busy with something else is no finding: what is measured stands in tests/bench.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 
 DIRECTORY = pytest.StashKey[Path]()
 TURNS = pytest.StashKey[lanes.Turns]()
