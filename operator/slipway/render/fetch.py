@@ -37,7 +37,7 @@ RESOURCES: Manifest = {
 largest container requests, so these few seconds must not raise what a small server takes.
 """
 HOLD_RESOURCES: Manifest = {
-    "requests": {"cpu": "1m", "memory": "16Mi"},
+    "requests": {"cpu": "10m", "memory": "16Mi"},
     "limits": {"memory": "64Mi"},
 }
 CONVERTER_RESOURCES: Manifest = {
