@@ -1,7 +1,6 @@
 """Upgraded, uninstalled and installed again while models serve."""
 
 import pytest
-from slipway.api import kinds
 from slipway.api.modeldeployment import Outcome
 
 from tests.e2e.audit import AuditLog
@@ -10,25 +9,12 @@ from tests.e2e.deployed import Deployed, promoted
 from tests.e2e.objects import NAMESPACE, Model
 from tests.e2e.operators import VALUES, Operators, is_ready
 from tests.e2e.quiet import settle
+from tests.e2e.unchanged import changed, leaving, versions
 from tests.install import helm, release
 from tests.install.another import another_image
-from tests.kubectl import Kubectl, Manifest, until
+from tests.kubectl import Kubectl, until
 
 pytestmark = pytest.mark.e2e
-
-
-CHILDREN = (
-    kinds.MODEL_DEPLOYMENT,
-    kinds.MODEL_ROUTE,
-    kinds.CONTROLLER_REVISION,
-    kinds.DEPLOYMENT,
-    kinds.SERVICE,
-    kinds.POD_DISRUPTION_BUDGET,
-    kinds.NETWORK_POLICY,
-    kinds.SERVICE_ACCOUNT,
-    kinds.ROLE,
-    kinds.POD,
-)
 
 
 def test_an_upgrade_of_operator_and_chart_leaves_all_that_serves_alone(
@@ -39,9 +25,9 @@ def test_an_upgrade_of_operator_and_chart_leaves_all_that_serves_alone(
     assert digits.wait_for_end("upgraded-over").outcome is Outcome.PROMOTED
 
     digits.comes_to(promoted("upgraded-over"), "upgraded-over")
-    until(lambda: not leaving(kubectl), "the pods that leave to be gone", 90)
+    until(lambda: not leaving(kubectl, NAMESPACE), "the pods that leave to be gone", 90)
     mark = settle(audit, NAMESPACE)
-    before = versions(kubectl)
+    before = versions(kubectl, NAMESPACE)
     ran = {pod["metadata"]["name"] for pod in operators.pods()}
     release.up(upgraded_values())
     try:
@@ -50,9 +36,7 @@ def test_an_upgrade_of_operator_and_chart_leaves_all_that_serves_alone(
         assert not ran & {pod["metadata"]["name"] for pod in operators.pods()}
         unharmed.sends_on(5.0)
         settle(audit, NAMESPACE)
-        after = versions(kubectl)
-        changed = {key: (before.get(key), after.get(key)) for key in before.keys() | after.keys()}
-        assert {key: two for key, two in changed.items() if two[0] != two[1]} == {}
+        assert changed(before, versions(kubectl, NAMESPACE)) == {}
         written = [w for w in audit.writes_of_operator(mark) if w.namespace == NAMESPACE]
         assert [str(write) for write in written] == []
         digits.apply(Model(version="after-the-upgrade"))
@@ -77,37 +61,6 @@ def upgraded_values() -> helm.Values:
         "podAnnotations": {"upgraded": "yes"},
         "workers": 8,
     }
-
-
-def versions(kubectl: Kubectl) -> dict[str, tuple[str, int]]:
-    """Return resourceVersion and generation of all that is ours in the namespace.
-
-    Endpoints and the load's own pods live their own lives.
-    """
-    return {
-        f"{kind.kind}/{item['metadata']['name']}": (
-            item["metadata"]["resourceVersion"],
-            item["metadata"].get("generation", 0),
-        )
-        for kind in CHILDREN
-        for item in kubectl.items(NAMESPACE, f"{kind.plural}.{kind.group}".rstrip("."))
-        if kind is kinds.MODEL_DEPLOYMENT or is_ours(item)
-    }
-
-
-def leaving(kubectl: Kubectl) -> list[str]:
-    """Return the pods of ours that somebody deletes, and those of Jobs that ended."""
-    return [
-        pod["metadata"]["name"]
-        for pod in kubectl.items(NAMESPACE, "pods")
-        if is_ours(pod)
-        and ("deletionTimestamp" in pod["metadata"] or pod["status"]["phase"] == "Succeeded")
-    ]
-
-
-def is_ours(item: Manifest) -> bool:
-    labels = item["metadata"].get("labels") or {}
-    return bool(labels.get("app.kubernetes.io/managed-by") == "slipway")
 
 
 def test_the_chart_tests_itself(operators: Operators) -> None:
