@@ -117,6 +117,6 @@ class Model:
         if self.digest is not None:
             source["digest"] = self.digest
         if self.golden:
-            uri = server.uri(NAMESPACE, GOLDEN)
+            uri = server.uri(self.files_in, GOLDEN)
             model["goldenSet"] = {"uri": uri, "minAgreement": self.min_agreement}
         return model
