@@ -18,7 +18,7 @@ ON_CLUSTER = -n $(LANES) --dist loadscope -W default::ResourceWarning --duration
 WHOLE := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 CHECKS := check-generated lint type test-unit
 # They have targets of their own.
-EXTRAS := capacity dashboard drains edge gateways gitops keda large notifications release stores traces
+EXTRAS := capacity dashboard drains edge gateways gitops keda large notifications release stores traces upgrade
 SPACE := $(subst ,, )
 WITHOUT_EXTRAS := -m "not ($(subst $(SPACE), or ,$(EXTRAS)))"
 BENCH_ARGS ?=
@@ -282,6 +282,11 @@ release: $(SETUP) ## Write all of a release into build/release: images, chart, p
 try-release: release ## Install build/release on the cluster from the bundle alone, roll out with it, and remove it (after make cluster images)
 	$(call step,install from the bundle)
 	@$(BIN)/python -m pytest tests/contract/release -m release -v -s $(PYTEST_ARGS)
+
+.PHONY: try-upgrade
+try-upgrade: $(SETUP) ## From an earlier revision to this one and back, under load, with objects of both (PREVIOUS=e939215; without: the newest tag; after make cluster images; a quarter of an hour)
+	$(call step,try-upgrade: there and back)
+	@SLIPWAY_PREVIOUS='$(PREVIOUS)' $(BIN)/python -m pytest tests/contract/upgrade -m upgrade -v -s $(PYTEST_ARGS)
 
 .PHONY: uninstall
 uninstall: $(SETUP) ## Remove the release; CRDs and all that serves stay
