@@ -1,9 +1,8 @@
 """Reads a tree of Python files: its modules, with their functions, classes and imports."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -29,80 +28,47 @@ class Place:
 class Function:
     """A function or method, nested ones included."""
 
-    node: FunctionNode
-    module: "Module"
-
-    @property
-    def name(self) -> str:
-        """Its name, as written."""
-        return self.node.name
-
-    @property
-    def length(self) -> int:
-        """Its lines from ``def`` to the end, docstring included."""
-        return _end(self.node) - self.node.lineno + 1
-
-    @cached_property
-    def body(self) -> list[str]:
-        """The lines of its body, without the docstring."""
-        statements = self.node.body[1:] if ast.get_docstring(self.node) else self.node.body
-        if not statements:
-            return []
-        return self.module.lines[_first_line(statements[0]) - 1 : _end(self.node)]
-
-    @property
-    def is_command(self) -> bool:
-        """Whether its name is a command's: a decorator makes it a click command or group."""
-        return any(_called(decorator) in {"command", "group"} for decorator in self.decorators)
-
-    @property
-    def decorators(self) -> list[ast.expr]:
-        """What decorates it."""
-        return self.node.decorator_list
+    name: str
+    """As written."""
+    path: str
+    """Of its module."""
+    line: int
+    """Of its ``def``."""
+    length: int
+    """Its lines from ``def`` to the end, docstring included."""
+    body: Sequence[str]
+    """The lines of its body, without the docstring."""
+    is_command: bool
+    """Whether its name is a command's: a decorator makes it a click command or group."""
 
     def place(self, note: str) -> Place:
         """A finding about it."""
-        return Place(self.module.path, self.node.lineno, f"{self.name}: {note}")
+        return Place(self.path, self.line, f"{self.name}: {note}")
 
 
 @dataclass(frozen=True)
 class Module:
-    """One file."""
+    """One file: what is asked about it, without its syntax tree.
+
+    The trees of all files are some millions of objects, and Python's collector of garbage goes
+    through all that are kept, again and again.
+    """
 
     name: str
     """The dotted name; a package's is that of its folder."""
     path: str
     """Relative to the repository."""
-    lines: list[str]
-    tree: ast.Module
+    functions: Sequence[Function]
+    """All functions and methods in it."""
+    module_functions: Sequence[Function]
+    """The functions that stand at the module's level."""
+    classes: Sequence[tuple[str, int]]
+    """Names and lines of the classes that stand at the module's level."""
+    imports: Sequence[tuple[str, int]]
+    """Dotted names that it imports, at its top or inside functions, with their lines.
 
-    @cached_property
-    def functions(self) -> list[Function]:
-        """All functions and methods in it."""
-        nodes = (node for node in ast.walk(self.tree) if isinstance(node, FunctionNode))
-        return [Function(node, self) for node in nodes]
-
-    @property
-    def module_functions(self) -> list[Function]:
-        """The functions that stand at the module's level."""
-        return [Function(node, self) for node in self.tree.body if isinstance(node, FunctionNode)]
-
-    @property
-    def classes(self) -> list[ast.ClassDef]:
-        """The classes that stand at the module's level."""
-        return [node for node in self.tree.body if isinstance(node, ast.ClassDef)]
-
-    @property
-    def imports(self) -> Iterator[tuple[str, int]]:
-        """Dotted names that it imports, at its top or inside functions, with their lines.
-
-        ``from a import b`` is given as ``a.b``, whether b is a module or a name inside a.
-        """
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
-                yield from ((alias.name, node.lineno) for alias in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+    ``from a import b`` is given as ``a.b``, whether b is a module or a name inside a.
+    """
 
 
 def read_modules(folder: str, source: str = "") -> list[Module]:
@@ -120,12 +86,59 @@ def read_module(path: Path, source: Path) -> Module:
     text = path.read_text()
     parts = path.relative_to(source).with_suffix("").parts
     dotted = parts[:-1] if parts[-1] == "__init__" else parts
+    place = str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+    tree = ast.parse(text)
+    lines = text.splitlines()
+    statements = list(_statements_in(tree))
+    functions = {
+        node: _function_of(node, place, lines)
+        for node in statements
+        if isinstance(node, FunctionNode)
+    }
+
     return Module(
         name=".".join(dotted),
-        path=str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path),
-        lines=text.splitlines(),
-        tree=ast.parse(text),
+        path=place,
+        functions=tuple(functions.values()),
+        module_functions=tuple(
+            functions[node] for node in tree.body if isinstance(node, FunctionNode)
+        ),
+        classes=tuple(
+            (node.name, node.lineno) for node in tree.body if isinstance(node, ast.ClassDef)
+        ),
+        imports=tuple(found for node in statements for found in _imports_of(node)),
     )
+
+
+def _statements_in(node: ast.AST) -> Iterator[ast.AST]:
+    # No function or import stands inside an expression, and nine nodes of ten are expressions.
+    for block in ("body", "orelse", "handlers", "finalbody", "cases"):
+        for statement in getattr(node, block, ()):
+            yield statement
+            yield from _statements_in(statement)
+
+
+def _function_of(node: FunctionNode, path: str, lines: Sequence[str]) -> Function:
+    has_docstring = ast.get_docstring(node, clean=False)
+    statements = node.body[1:] if has_docstring else node.body
+    body = lines[_first_line(statements[0]) - 1 : _end(node)] if statements else ()
+
+    return Function(
+        name=node.name,
+        path=path,
+        line=node.lineno,
+        length=_end(node) - node.lineno + 1,
+        body=tuple(body),
+        is_command=any(_called(each) in {"command", "group"} for each in node.decorator_list),
+    )
+
+
+def _imports_of(node: ast.AST) -> Iterator[tuple[str, int]]:
+    if isinstance(node, ast.Import):
+        yield from ((alias.name, node.lineno) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
 
 
 def _end(node: ast.stmt) -> int:

@@ -79,8 +79,8 @@ def shared_class_names(modules: Iterable[Module]) -> Mapping[str, list[Place]]:
     """Class names that two modules or more have at their level, with each place."""
     places: dict[str, list[Place]] = defaultdict(list)
     for module in modules:
-        for node in module.classes:
-            places[node.name].append(Place(module.path, node.lineno, node.name))
+        for name, line in module.classes:
+            places[name].append(Place(module.path, line, name))
     return {name: found for name, found in sorted(places.items()) if len(found) > 1}
 
 
