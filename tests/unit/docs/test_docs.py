@@ -11,7 +11,6 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
-import yaml
 from slipway.api.chart import values_schema
 from slipway.api.golden import GoldenFile
 from slipway.api.modeldeployment import ModelDeploymentSpec, Tolerance
@@ -39,6 +38,11 @@ each_written_page = pytest.mark.parametrize(
 )
 
 
+@pytest.fixture(scope="module")
+def schema_of_values() -> str:
+    return values_schema()
+
+
 @each_page
 def test_links_lead_somewhere(page: Path) -> None:
     for path, anchor in LINK.findall(re.sub(r"`[^`\n]*`", "", page.read_text())):
@@ -57,7 +61,7 @@ def test_make_targets_that_are_named_exist(page: Path) -> None:
 
 
 @pytest.mark.parametrize("block", blocks("yaml"), ids=lambda block: block.name)
-def test_examples_in_yaml_are_valid(block: Block) -> None:
+def test_examples_in_yaml_are_valid(block: Block, schema_of_values: str) -> None:
     """What CEL says of them is asked of an API server, in tests/contract/kube/test_pages.py."""
     manifest, document = model_deployment_of(block), document_of(block)
     if manifest is not None:
@@ -69,14 +73,15 @@ def test_examples_in_yaml_are_valid(block: Block) -> None:
     elif "receivers" in document:  # tests/contract/notifications has an Alertmanager read it
         assert document["route"]["receiver"] in {it["name"] for it in document["receivers"]}
     else:
-        jsonschema.validate(document, yaml.safe_load(values_schema()))
+        jsonschema.validate(document, json.loads(schema_of_values))
 
 
 @each_page
-def test_settings_that_helm_is_given_on_the_command_line_are_in_the_schema(page: Path) -> None:
-    schema = yaml.safe_load(values_schema())
+def test_settings_that_helm_is_given_on_the_command_line_are_in_the_schema(
+    page: Path, schema_of_values: str
+) -> None:
     for path in re.findall(r"--set(?:-string)?[ =]([\w.]+)=", page.read_text()):
-        known: Any = schema
+        known: Any = json.loads(schema_of_values)
         for key in path.split("."):
             known = known.get("properties", {}).get(key)
             assert known is not None, f"{page.name}: the chart has no value {path}"
