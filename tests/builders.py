@@ -119,23 +119,22 @@ def a_workload(revision: str, *, replicas: int = 1, ready: int | None = None) ->
 
 def a_pod(name: str, revision: str | None = None, **changes: Any) -> PodFact:
     """Return a pod that is ready."""
-    pod = PodFact(
-        meta=meta(name),
-        revision=revision,
-        address="10.0.0.1",
-        created=NOON,
-        ready=True,
-        ever_ready=True,
-        running=True,
-        not_ready_since=None,
-        exits=0,
-        last_exit=None,
-        waiting=None,
-        fetch_exit=None,
-        unschedulable=None,
-    )
-
-    return replace(pod, **changes)
+    fields = {
+        "meta": meta(name),
+        "revision": revision,
+        "address": "10.0.0.1",
+        "created": NOON,
+        "ready": True,
+        "ever_ready": True,
+        "running": True,
+        "not_ready_since": None,
+        "exits": 0,
+        "last_exit": None,
+        "waiting": None,
+        "fetch_exit": None,
+        "unschedulable": None,
+    }
+    return PodFact(**fields | changes)
 
 
 def a_route(

@@ -8,9 +8,7 @@ LONGEST_BACKOFF = timedelta(minutes=10)
 
 def to_wire(moment: datetime) -> str:
     """Return RFC 3339 in UTC, with milliseconds."""
-    return (
-        moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-    )
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def from_wire(text: str | None) -> datetime | None:

@@ -25,6 +25,7 @@ def claim_conditions(
     decision: Decision, facts: Facts, trouble: Why | None, now: datetime
 ) -> Iterator[Condition]:
     """Yield every condition after this pass; `trouble` is why a write failed."""
+    at = to_wire(now)
 
     def claim(kind: ConditionType, holds: bool, reason: str, message: str) -> Condition:
         return Condition(
@@ -33,7 +34,7 @@ def claim_conditions(
             reason=reason,
             message=message,
             observed_generation=facts.metadata.generation,
-            last_transition_time=to_wire(now),
+            last_transition_time=at,
         )
 
     def claim_why(kind: ConditionType, holds: bool, why: Why) -> Condition:

@@ -16,7 +16,12 @@ from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
 
 from slipway.api.counters import Counters
-from slipway.api.modeldeployment import MetricPreset, ModelDeployment, ModelDeploymentStatus
+from slipway.api.modeldeployment import (
+    MetricPreset,
+    ModelDeployment,
+    ModelDeploymentSpec,
+    ModelDeploymentStatus,
+)
 from slipway.api.modeldeployment.status import STATE_LENGTH
 from slipway.api.modelroute import Shadow
 from slipway.api.names import ANNOTATION_ACTION
@@ -71,6 +76,9 @@ from tests.builders import (
 from tests.fakes.pairs import FakeComparer, Order
 from tests.unit.worlds import Killed, RolloutWorld
 
+PROXY_PODS = tuple(a_pod(name) for name in ("router-a", "router-b"))
+THE_SAME_POD = functools.lru_cache(maxsize=10_000)(a_pod)
+"""Facts are immutable, and most pods are what they were a second ago."""
 QUIET_SECONDS = 45
 """Longer than every wait that is not a clock of its own: 30 s for a stable that is down."""
 PROXIES = ("router-a", "router-b")
@@ -144,6 +152,7 @@ class DecisionWorld(RolloutWorld):
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
+        self._hashed: tuple[ModelDeploymentSpec | None, str] = None, ""
 
     # ── what the operator sees ──
 
@@ -166,14 +175,14 @@ class DecisionWorld(RolloutWorld):
 
         facts = Facts(
             md=self.md,
-            input=input_hash(self.md.spec),
+            input=self._hash_input(),
             golden=golden_hash(self.md.spec.model.golden_set),
             revisions=dict(self.revisions),
             workloads={name: self._workload(name) for name in self.workloads},
             pods={name: self._pods(name) for name in self.workloads},
             jobs=tuple(self.jobs),
             route=route,
-            proxies=tuple(a_pod(name) for name in PROXIES),
+            proxies=PROXY_PODS,
             traffic=TrafficReading({}, frozenset()),
         )
         if facts.is_acknowledged:
@@ -244,6 +253,13 @@ class DecisionWorld(RolloutWorld):
             self.first = totals
         return measured
 
+    def _hash_input(self) -> str:
+        """Return the identity of the input, which stays until somebody changes the spec."""
+        spec, hashed = self._hashed
+        if spec is not self.md.spec:
+            spec, hashed = self._hashed = self.md.spec, input_hash(self.md.spec)
+        return hashed
+
     def _workload(self, name: str) -> WorkloadFact:
         state = self.workloads[name]
         return a_workload(name, replicas=state.wanted, ready=state.ready)
@@ -252,7 +268,7 @@ class DecisionWorld(RolloutWorld):
         state = self.workloads[name]
         end = ContainerExit(139, "Error", "segmentation fault") if state.exits else None
         pods = [
-            a_pod(
+            THE_SAME_POD(
                 f"{name}-{number}",
                 name,
                 ready=number < state.ready,
@@ -482,11 +498,11 @@ class DecisionWorld(RolloutWorld):
                 state = self.workloads.get(name)
                 fault = self.faults.get(self.versions[name])
                 counts = self.counts[proxy].setdefault(name, [0, 0, 0])
-                for _ in range(weight):
-                    if state is None or not state.ready:
-                        continue
-                    counts[0] += 1
-                    counts[1] += fault == "errors" and self.random.random() < 0.2
+                if state is None or not state.ready:
+                    continue
+                counts[0] += weight
+                if fault == "errors":
+                    counts[1] += sum(self.random.random() < 0.2 for _ in range(weight))
 
     def _compare(self) -> None:
         """Every comparer whose proxy has the order compares what stable answered."""

@@ -9,6 +9,7 @@ and so about as many are harmed.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 
 from slipway.api.modeldeployment import AnalysisMode, ModelDeploymentSpec, Schedule
 from slipway.policy.analysis.forecast import ExpectedTraffic, expect_record, looks_to_pass
@@ -38,6 +39,7 @@ def choose_schedule(spec: ModelDeploymentSpec, traffic: ExpectedTraffic | None) 
     if traffic is None or traffic.per_second <= 0:
         return Schedule(weights=list(weights))
 
+    @cache  # the steps that are chosen were forecast to be chosen
     def forecast(weights: Weights) -> float | None:
         return seconds_to_climb(spec, Schedule(weights=list(weights)), traffic)
 

@@ -1,6 +1,6 @@
 """A decision in the making, with the facts and the time that it rests on."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from slipway.api.modeldeployment import ModelDeploymentSpec, Stage, Step
@@ -10,6 +10,7 @@ from slipway.policy.decision import DONE, Decision, Event
 from slipway.policy.facts import Facts, RevisionFact
 from slipway.policy.ladder import find_deadline, list_steps
 from slipway.policy.rollout_memory import RolloutMemory
+from slipway.records import replace
 
 IN_TRAFFIC = frozenset({Stage.PROGRESSING, Stage.BAKING})
 """Stages in which the candidate may have traffic, and is judged."""

@@ -1,7 +1,5 @@
 """Idle: no candidate; whether the spec asks for one, and whether it may start."""
 
-from dataclasses import replace
-
 from slipway.api.modeldeployment import LastRollback, Outcome, Stage
 from slipway.api.reasons import Reason
 from slipway.api.times import to_wire
@@ -23,6 +21,7 @@ from slipway.policy.rollout.swapping import (
     plan_places,
 )
 from slipway.policy.rollout_memory import RolloutMemory
+from slipway.records import replace
 
 UNJUDGED_LENGTH = 256
 

@@ -34,6 +34,8 @@ MEASURED_WITHIN_SECONDS = 2 * LONGEST_SECONDS
 
 def awaits_measurement(facts: Facts, now: datetime) -> bool:
     """Return whether the traffic is to be measured, by what the last pass left."""
+    if facts.candidate is None:
+        return False
     draft = Draft(recall(facts), facts, now)
     return is_schedule_open(draft) or is_record_open(draft)
 

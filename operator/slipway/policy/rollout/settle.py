@@ -1,7 +1,6 @@
 """Completing a decision: the clock, every revision's replicas, the backends of the route."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 
 from slipway.api.modeldeployment import Stage
@@ -25,6 +24,7 @@ from slipway.policy.rollout.roles import Roles
 from slipway.policy.rollout.scheduling import is_schedule_open
 from slipway.policy.rollout.swapping import find_hold
 from slipway.policy.scaling.sleep import decide_sleep
+from slipway.records import replace
 
 TOLD_LENGTH = 512
 """Characters of what is told before the command that answers it, so that no cut takes that away."""
