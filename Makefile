@@ -26,6 +26,10 @@ FAULTS_ARGS ?=
 SOAK_ARGS ?=
 HOUSE_ARGS ?=
 
+# Images set this. Without bytecode every worker rewrites the asserts of 300 files, and every start of
+# a program compiles all that it imports. `make clean` takes it away.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Seconds since the outermost make began, in front of every step.
 export SLIPWAY_STARTED := $(or $(SLIPWAY_STARTED),$(shell date +%s))
 step = @printf '\n== %4ds  %s\n' $$(( $$(date +%s) - SLIPWAY_STARTED )) '$(1)'
