@@ -45,6 +45,8 @@ QUIET_SECONDS = 75
 """Longer than every wait that is not a clock of its own: 60 s for a router that nobody wants."""
 MOST_PASSES = 100
 """Per second of the clock: more is a pass that asks for itself for ever."""
+MOST_PROJECTED = 1_000
+"""Manifests of which is remembered what is kept of them."""
 NAMESPACE = "vision"
 PINNED = "sha256:" + "ab" * 32
 
@@ -124,6 +126,22 @@ class Fakes:
     pairs: FakePairs
 
 
+class Projections:
+    """What is kept of manifests, which are never changed in place: forks find the same ones."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Manifest, object]] = {}
+
+    def project(self, kind: kinds.Kind, manifest: Manifest) -> object:
+        known = self._known.get(id(manifest))
+        if known is None:
+            if len(self._known) >= MOST_PROJECTED:
+                self._known.clear()
+            # The manifest is kept too: the id of one that is gone may become another's.
+            known = self._known[id(manifest)] = (manifest, project_object(kind, manifest))
+        return known[1]
+
+
 class Operator:
     """One process of the operator: what it knows is gone when it is."""
 
@@ -138,13 +156,14 @@ class Operator:
         settings: Settings,
         sources: "Fakes",
         durations: "Durations",
+        projections: Projections,
     ) -> None:
         self.cache = Cache()
         self.queue = WorkQueue(now=clock.seconds, chance=lambda: 0.5)
         self.feed = Feed(
             self.cache,
             self.queue,
-            project=project_object,
+            project=projections.project,
             rollouts=lambda namespace: rollout_keys(self.cache, namespace),
         )
 
@@ -220,6 +239,7 @@ class OperatorWorld(RolloutWorld):
         """By version, of digits."""
         self.results: Counter[str] = Counter()
         self.durations = Durations()
+        self.projections = Projections()
 
         self.api.witness = self._witness
         self.start()
@@ -239,6 +259,7 @@ class OperatorWorld(RolloutWorld):
             settings=self.settings,
             sources=Fakes(self.prometheus, self.failures, self.hooks, self.downloads, self.pairs),
             durations=self.durations,
+            projections=self.projections,
         )
         self.operator.cluster.writes = self.writes
         self.operator.passes.results = self.results
@@ -253,6 +274,7 @@ class OperatorWorld(RolloutWorld):
         twin.controllers = replace(self.controllers, api=twin.api, clock=twin.clock, served=served)
         twin.controllers.lost = Counter(self.controllers.lost)
         twin.leaders = self.leaders
+        twin.projections = self.projections
         twin.start()
         return twin
 
