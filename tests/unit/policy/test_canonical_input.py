@@ -396,7 +396,7 @@ def two_spellings(draw: st.DrawFn) -> tuple[Manifest, Manifest]:
     return speller.spell(meaning), speller.spell(meaning)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(two_spellings())
 def test_two_spellings_of_the_same_are_one_input(spellings: tuple[Manifest, Manifest]) -> None:
     one, other = (a_model_deployment(**spelling) for spelling in spellings)
@@ -405,7 +405,7 @@ def test_two_spellings_of_the_same_are_one_input(spellings: tuple[Manifest, Mani
     assert pods(one) == pods(other)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(two_spellings())
 def test_the_canonical_spelling_is_its_own_and_makes_the_same_pods(
     spellings: tuple[Manifest, Manifest],
@@ -420,7 +420,7 @@ def test_the_canonical_spelling_is_its_own_and_makes_the_same_pods(
     assert sha256_of(spelled_input(same.spec.wire())) == input_hash(md.spec, "digits")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(MEANINGS, MEANINGS, st.data())
 def test_two_inputs_of_one_identity_make_the_same_pods(
     one: Manifest, other: Manifest, data: st.DataObject

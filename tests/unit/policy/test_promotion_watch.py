@@ -139,7 +139,7 @@ def test_a_router_pod_that_is_new_or_silent_adds_nothing_of_its_past() -> None:
     assert find_worsening(watch, level) is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     level=st.tuples(st.integers(LEAST_REQUESTS, 10**12), st.floats(0, 1)),
     looks=st.lists(

@@ -169,7 +169,7 @@ LOOKS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(looks=st.lists(st.tuples(CHANGES, LOOKS), min_size=1, max_size=6))
 def test_the_judge_answers_whatever_comes(
     looks: list[tuple[dict[str, Any], dict[str, Any]]],
@@ -218,7 +218,7 @@ def damaged(text: str, found: list[tuple[list[int], Any]]) -> str:
     return json.dumps(whole)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(found=damages(), kind=st.integers(0, 40))
 def test_the_judge_answers_whatever_stands_in_its_memory(
     found: list[tuple[list[int], Any]], kind: int

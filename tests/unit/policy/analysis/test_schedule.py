@@ -87,7 +87,7 @@ def test_every_deadline_is_between_an_hour_and_a_day(seconds: float | None) -> N
     assert HOUR <= choose_deadline(seconds) <= DAY
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     per_second=st.floats(1e-6, 1e6),
     errors=st.floats(0, 1),
@@ -106,7 +106,7 @@ def test_every_schedule_can_be_climbed(
     assert Schedule.model_validate(made.wire()) == made
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(per_second=st.floats(0.01, 1_000), times=st.floats(1, 100))
 def test_more_requests_never_begin_with_a_larger_weight(per_second: float, times: float) -> None:
     few, many = (chosen(rate).weights for rate in (per_second, per_second * times))

@@ -2,7 +2,7 @@
 
 import math
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from slipway.policy.analysis import wording
 from slipway.policy.analysis.external.answer import (
@@ -56,7 +56,6 @@ def test_a_forecast_of_requests_is_a_number_or_none(
     assert wording.time_to_plan(needed or 0.0)
 
 
-@settings(deadline=None)
 @given(looks=st.lists(st.tuples(pairs(), SECONDS), max_size=12))
 def test_evidence_over_any_looks_is_finite_and_its_bets_are_never_more_than_one(
     looks: list[tuple[eprocess.Pair, float]],
@@ -119,7 +118,6 @@ TEXTS = (
 )
 
 
-@settings(deadline=None)
 @given(text=TEXTS, candidate=BINS, stable=BINS)
 def test_a_shift_of_any_bins_is_measured(
     text: str | None, candidate: dict[str, float], stable: dict[str, float]
