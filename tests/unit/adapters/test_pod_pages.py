@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from slipway.adapters import pod_pages
@@ -50,22 +50,29 @@ def http(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
 async def pod(answer: Callable[[str], Awaitable[bytes]]) -> AsyncIterator[tuple[int, list[str]]]:
     """Run a server that sends raw bytes; yield its port and the paths that were asked for."""
     asked: list[str] = []
+    answering: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = (await reader.readuntil(b"\r\n\r\n")).decode()
-        asked.append(request.split()[1])
-        try:
+        task = asyncio.current_task()
+        assert task is not None
+        answering.add(task)
+        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            request = (await reader.readuntil(b"\r\n\r\n")).decode()
+            asked.append(request.split()[1])
             writer.write(await answer(request))
             await writer.drain()
-        except (ConnectionError, asyncio.CancelledError):
-            pass
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1], asked
     finally:
         server.close()
+        for task in answering:
+            task.cancel()
+        await asyncio.gather(*answering, return_exceptions=True)  # else a later test finds them
 
 
 async def read_from(name: str, answer: bytes) -> tuple[object, list[str]]:
@@ -130,7 +137,7 @@ async def test_a_page_that_never_ends_has_a_budget_of_time(
     monkeypatch.setattr(pod_pages, "TIMEOUT_SECONDS", 0.05)
 
     async def hang(_: str) -> bytes:
-        await asyncio.sleep(5)
+        await asyncio.sleep(60)
         return b""
 
     async with pod(hang) as (port, _):
@@ -139,7 +146,7 @@ async def test_a_page_that_never_ends_has_a_budget_of_time(
         assert is_nothing(await read(name, reader))
         await reader.close()
 
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 30
 
 
 async def test_no_cookie_of_a_pod_is_sent_to_another() -> None:
@@ -179,9 +186,9 @@ PAGES: dict[str, bytes] = {
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_metrics_page_takes_no_more_time_than_its_length_explains(page: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     found = parse_samples(PAGES[page], "digits", LOAD_METRICS)
-    assert time.monotonic() - began < 0.5
+    assert time.process_time() - began < 0.5
     assert is_nothing(found) or found == []
 
 
@@ -196,9 +203,9 @@ DOCUMENTS: dict[str, bytes] = {
 
 @pytest.mark.parametrize("what", DOCUMENTS)
 def test_a_counters_document_takes_no_more_time_than_its_length_explains(what: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     assert parse_counters(DOCUMENTS[what]) is None
-    assert time.monotonic() - began < 1.5
+    assert time.process_time() - began < 1.5
 
 
 def answers() -> Iterator[bytes]:
@@ -211,8 +218,8 @@ def answers() -> Iterator[bytes]:
 
 @pytest.mark.parametrize("body", list(answers()), ids=["items", "labels", "broken"])
 def test_an_answer_of_prometheus_takes_no_more_time_than_its_length_explains(body: bytes) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     found = parse_answer(body, 100)
     assert isinstance(found, Why)
     assert found.reason == "AnswerMalformed"
-    assert time.monotonic() - began < 1.5
+    assert time.process_time() - began < 1.5
