@@ -138,7 +138,7 @@ class Doubts:
 
         return {
             service: tuple(
-                replace(each, answers=question_to(each, model) in doubted)
+                replace(each, answers=True) if question_to(each, model) in doubted else each
                 for each in services.get(service, ())
             )
             for service, model in models.items()
