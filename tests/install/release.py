@@ -13,6 +13,7 @@ from tests.kubectl import CLUSTER, Kubectl, KubectlError, restricted_namespace
 KUBECONFIG = CLUSTER / "kubeconfig"
 IMAGES = CLUSTER / "images.json"
 DESCRIPTION = CLUSTER / "cluster.json"
+READY_WITHIN = "3m"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +42,30 @@ def up(extra: Values | None = None) -> str:
     except KubectlError as error:
         raise InstallError(str(error)) from error
     values = {**cluster_values(images(), registry()), **(extra or {})}
+    # tests may have applied the CRDs before
+    return upgrade(values, "--take-ownership", "--force-conflicts")
+
+
+def upgrade(
+    values: Values, *words: str, chart: Path = helm.CHART, timeout: str = READY_WITHIN
+) -> str:
+    """Install or upgrade the release from a chart, wait until it is ready, return Helm's words.
+
+    `words` are more of Helm's arguments; `timeout` is as Helm writes it.
+
+    Raises:
+        InstallError: the release did not get ready; with what its pods said.
+
+    """
     try:
-        return _upgrade(values)
+        return helm.run(
+            *("upgrade", "--install", helm.RELEASE, str(chart)),
+            *("--namespace", helm.NAMESPACE, "--wait", "--timeout", timeout, *words),
+            values=values,
+            kubeconfig=KUBECONFIG,
+        )
     except InstallError as error:
         raise InstallError("\n".join([str(error), *last_words()])) from error
-
-
-def _upgrade(values: Values) -> str:
-    return helm.run(
-        *("upgrade", "--install", helm.RELEASE, str(helm.CHART)),
-        *("--namespace", helm.NAMESPACE, "--wait", "--timeout", "3m"),
-        *("--take-ownership", "--force-conflicts"),  # tests may have applied the CRDs before
-        values=values,
-        kubeconfig=KUBECONFIG,
-    )
 
 
 def last_words() -> Iterator[str]:

@@ -113,7 +113,8 @@ class Journey:
     def install_earlier(self) -> None:
         """Install the earlier release with its chart and images, over whatever CRDs are there."""
         values = {**self.earlier.values(), **LEASE_TIMES}
-        install(self.earlier.chart, values, "--take-ownership", "--force-conflicts")
+        words = ("--create-namespace", "--take-ownership", "--force-conflicts")
+        release.upgrade(values, *words, chart=self.earlier.chart, timeout=HELM_SECONDS)
         self.helm_revision = helm_revisions()[-1]
         self._arrived()
 
@@ -121,7 +122,7 @@ class Journey:
         """Upgrade to the chart and the images of this tree, as docs/install.md says."""
         values = release.cluster_values(release.images(), release.registry())
         del values["router"]["agentImage"]
-        install(helm.CHART, {**values, **LEASE_TIMES})
+        release.upgrade({**values, **LEASE_TIMES}, timeout=HELM_SECONDS)
         self._arrived()
 
     def roll_back(self) -> None:
@@ -267,24 +268,6 @@ class Journey:
     def known(self, status: Manifest) -> Manifest:
         """Return what the earlier release knows of a status."""
         return self.earlier.known_status(status, DEPRECATED_VERSION)
-
-
-def install(chart: Path, values: Mapping[str, Any], *words: str) -> None:
-    """Install or upgrade the release, and wait until it is ready.
-
-    Raises:
-        InstallError: it did not get ready; with what its pods said.
-
-    """
-    try:
-        helm.run(
-            *("upgrade", "--install", helm.RELEASE, str(chart), "--namespace", helm.NAMESPACE),
-            *("--create-namespace", "--wait", "--timeout", HELM_SECONDS, *words),
-            values=values,
-            kubeconfig=release.KUBECONFIG,
-        )
-    except helm.InstallError as error:
-        raise helm.InstallError("\n".join([str(error), *release.last_words()])) from error
 
 
 def helm_revisions() -> list[int]:
