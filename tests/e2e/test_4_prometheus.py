@@ -63,7 +63,7 @@ def judged(files: Kubectl, figures: Figures, start_load: StartLoad) -> Iterator[
         with prometheus.running(files, NAMESPACE), start_load(plan) as client:
             assert isinstance(client, Client)
             yield deployed
-    files.delete_namespace(NAMESPACE)
+    files.delete_namespace(NAMESPACE, wait_seconds=0)
 
 
 def test_sources_are_judged_missed_and_waited_for(judged: Deployed, kubectl: Kubectl) -> None:

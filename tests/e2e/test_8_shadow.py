@@ -35,12 +35,13 @@ for each in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
 @pytest.fixture(scope="module")
 def scores(files: Kubectl, figures: Figures) -> Iterator[Deployed]:
     """A version in service that never errs."""
+    files.delete_namespace(NAMESPACE)
     files.apply(restricted_namespace(NAMESPACE))
     with Deployed(files, figures, NAMESPACE, NAME) as deployed:
         deployed.apply(version("1", "sound.tar.gz"))
         assert deployed.wait_for_end("1").outcome is Outcome.PROMOTED
         yield deployed
-    files.delete_namespace(NAMESPACE)
+    files.delete_namespace(NAMESPACE, wait_seconds=0)
 
 
 @pytest.fixture(scope="module")

@@ -604,5 +604,6 @@ async def test_a_log_that_is_asked_for_has_one_line_of_json_per_request_and_no_k
     assert (http["method"], http["path"]) == ("POST", "/v2/models/digits/infer")
     assert (http["bytesIn"], http["bytesOut"] > 0, http["millis"] >= 0) == (2, True, True)
     assert (grpc_line["grpcStatus"], grpc_line["traceId"]) == (0, None)
-    assert next(line["status"] for line in lines() if line["caller"] is None) == 401
+    # Requests that came before Envoy had the keys may be among the lines, with status 200.
+    assert [line["status"] for line in lines() if line["caller"] is None][-1] == 401
     assert "secret" not in "".join(door.router.output())

@@ -29,6 +29,7 @@ MANAGERS = {"flux": DEPRECATED_VERSION, "team": VERSION}
 def kubectl() -> Iterator[Kubectl]:
     """Objects whose fields are owned in both versions; what is stored is as before at the end."""
     kubectl = Kubectl()
+    kubectl.delete_namespace(NAMESPACE)
     kubectl.apply(restricted_namespace(NAMESPACE))
     for number in range(OBJECTS):
         for manager, version in MANAGERS.items():
@@ -36,7 +37,7 @@ def kubectl() -> Iterator[Kubectl]:
             kubectl.run(*words, stdin=json.dumps(a_model(f"model-{number}", version, manager)))
     yield kubectl
     migrate("--to", DEPRECATED_VERSION)
-    kubectl.delete_namespace(NAMESPACE)
+    kubectl.delete_namespace(NAMESPACE, wait_seconds=0)
 
 
 def a_model(name: str, version: str, manager: str) -> dict[str, Any]:

@@ -54,6 +54,8 @@ def alone() -> Iterator[Kubectl]:
 @pytest.fixture(scope="module")
 def narrow(alone: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Narrow]:
     kubectl = alone
+    for namespace in (SYSTEM, WATCHED, LATE):
+        kubectl.delete_namespace(namespace)
     for namespace in (SYSTEM, WATCHED):
         kubectl.apply(restricted_namespace(namespace))
     kubectl.apply(*rights(WATCHED))
@@ -64,7 +66,7 @@ def narrow(alone: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     path.write_text(yaml.safe_dump(config))
     yield Narrow(kubectl, path)
     for namespace in (SYSTEM, WATCHED, LATE):
-        kubectl.delete_namespace(namespace)
+        kubectl.delete_namespace(namespace, wait_seconds=0)
 
 
 def rights(namespace: str) -> list[Any]:

@@ -19,6 +19,7 @@ from typing import Protocol
 from slipway.policy.statistics.dispersion import DispersionGuard
 from slipway.policy.statistics.eprocess import BETTER_BETS, NEVER, NOTHING, Pair, StartMixture
 from slipway.policy.statistics.mean_windows import EMPTY, MeanWindows, Window
+from slipway.policy.statistics.spells import UNSPELLED, Spells
 from slipway.policy.statistics.trend import MOST_WINDOWS, Trend
 from slipway.records import record
 
@@ -44,6 +45,8 @@ STAMP = "a"
 """Key of the moment of the base."""
 BAKED = "h"
 """Key of what only a bake remembers."""
+SPELLS = "w"
+"""Key of the spells, of a share that is counted in them."""
 UNBEGUN = "y"
 """Key that says that a step began while the metric could not be read."""
 COUNTERS = "c"
@@ -206,14 +209,17 @@ class ShareMemory:
     checked: int = 0
     """Of mode Threshold: checks in this step; negative where the last one failed."""
     looks: tuple[float, ...] = ()
+    spells: Spells = UNSPELLED
     lost: int = 0
 
     def raw(self) -> RawState:
         """Return the value for status."""
-        guard = self.guard.settled
+        guard, spells = self.guard.settled, self.spells
         of_bake = {BAKED: [self.peak, *guard.over]} if self.peak > NEVER else {}
+        in_spells = {SPELLS: _spells_to_list(spells)} if spells != UNSPELLED else {}
         return {
             **of_bake,
+            **in_spells,
             "f": [*self.starts.wealth, self.starts.kept],
             "n": [*guard.shifted, *guard.same, guard.kept, guard.seconds],
             "b": _pair_to_list(guard.block),
@@ -274,6 +280,7 @@ def load_share(text: str | None) -> ShareMemory | None:
             failed=failed,
             checked=checked,
             looks=_read_looks(raw["l"]),
+            spells=_read_spells(raw[SPELLS]) if SPELLS in raw else UNSPELLED,
             lost=int(raw["x"]),  # type: ignore[call-overload]
         )
     except (ValueError, KeyError, TypeError, OverflowError):
@@ -429,6 +436,17 @@ def append_look(looks: tuple[float, ...], value: float) -> tuple[float, ...]:
 
 def _pair_to_list(pair: Pair) -> list[int]:
     return [pair.n_c, pair.k_c, pair.n_s, pair.k_s]
+
+
+def _spells_to_list(spells: Spells) -> list[float]:
+    present, worst = spells.present, spells.worst
+    return [spells.seconds, present.n_c, present.k_c, worst.n_c, worst.k_c]
+
+
+def _read_spells(raw: object) -> Spells:
+    seconds, *counts = _read_floats(raw, 5)
+    present, worst = _to_pair((*counts[:2], 0, 0)), _to_pair((*counts[2:], 0, 0))
+    return Spells(max(0.0, seconds), present, worst)
 
 
 def _window_to_list(window: Window) -> list[float]:

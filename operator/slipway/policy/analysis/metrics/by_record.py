@@ -1,7 +1,9 @@
 """The shares of a candidate that has all of the traffic, against what stable was before the switch.
 
 The same e-processes as everywhere, with a limit that is fixed by the record in place of stable's
-requests: `statistics.eprocess.bet_on_above` against the candidate, its mirror image for it.
+requests: `statistics.eprocess.bet_on_above` against the candidate, its mirror image for it. Nothing
+answers beside it whose slow second would show that the node was busy, so one spell of slow answers
+is no evidence (`statistics.spells`). Errors are: they harm users however short the spell.
 """
 
 from collections.abc import Sequence
@@ -44,6 +46,7 @@ def list_shares_by_record(
         Reason.SLOW_RATIO,
         BudgetGroup.SLOW,
         maximum=limit_slow(record),
+        counts_spells=True,
         before=Pair(n_s=record.requests, k_s=record.slow),
         is_open=is_open,
     )

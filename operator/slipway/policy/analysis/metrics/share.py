@@ -82,6 +82,8 @@ class ShareMetric:
     maximum: float | None = None
     """Fixed limit instead of the comparison."""
     shared_at: float = SHARED_FAULT
+    counts_spells: bool = False
+    """With `maximum`: the worst spell is no evidence against the candidate (`Spells`)."""
     before: Pair | None = None
     """Requests and events of stable before the switch that `maximum` rests on; None: stable has
     traffic now, and its own requests count."""
@@ -199,8 +201,12 @@ def _count_look(share: ShareMetric, before: ShareMemory, delta: Pair, look: Look
         before = _begin_step(before)
 
     placed = share_to_place(before.starts.kept, look)
+    spells = before.spells
     if share.maximum is not None:
-        won, passed = bet_on_above(delta, share.maximum), _bet_on_below(delta, share.maximum)
+        against = delta
+        if share.counts_spells:
+            spells, against = spells.after(delta, look.seconds, share.maximum)
+        won, passed = bet_on_above(against, share.maximum), _bet_on_below(delta, share.maximum)
     else:
         won = bet_on_worse(delta, share.relative, share.absolute, share.ratios)
         passed = bet_on_better(delta, share.ruled_out, look.margin, share.better_bets)
@@ -229,6 +235,7 @@ def _count_look(share: ShareMetric, before: ShareMemory, delta: Pair, look: Look
         failed=before.failed,
         checked=before.checked,
         looks=looks,
+        spells=spells,
         lost=before.lost,
     )
 
