@@ -75,6 +75,7 @@ class Connection:
         self.answered: Answered = _ignore_request
         """Called after every request, for the metrics."""
         self.configuration = configuration
+        self._authorities = _read_authorities(configuration)
         self._user_agent = user_agent
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
@@ -82,6 +83,15 @@ class Connection:
             ),
             trust_env=False,  # else it looks for a proxy in a thread, before every request
         )
+
+    @property
+    def has_newest_authorities(self) -> bool:
+        """Whether the authorities that this process trusts are those of the file.
+
+        The kubelet renews it when a cluster gets new ones. kopf reads it once, and so does the
+        session. True where there is no file, or none that can be read.
+        """
+        return _read_authorities(self.configuration) in {self._authorities, None}
 
     async def request(
         self,
@@ -147,6 +157,14 @@ class Connection:
     async def _credentials(self) -> dict[str, str]:
         auth: Mapping[str, Mapping[str, Any]] = await self.configuration.auth_settings()
         return {entry["key"]: entry["value"] for entry in auth.values() if entry["value"]}
+
+
+def _read_authorities(configuration: client.Configuration) -> bytes | None:
+    file = configuration.ssl_ca_cert
+    try:
+        return Path(file).read_bytes() if file else None
+    except OSError:
+        return None
 
 
 async def connect(kubeconfig: Path | None, *, user_agent: str) -> Connection:

@@ -4,6 +4,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from os import environ
 from pathlib import Path
@@ -52,8 +53,21 @@ class ApiServer:
         return {**agent, "Authorization": f"Bearer {self.token_file.read_text().strip()}"}
 
     def tls(self) -> ssl.SSLContext | bool:
-        """Return how to verify the API server's certificate."""
-        return True if self.ca_file is None else ssl.create_default_context(cafile=self.ca_file)
+        """Return how to verify the API server's certificate; anew once the kubelet renews the file.
+
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: it holds no certificate.
+
+        """
+        if self.ca_file is None:
+            return True
+        return _trust(self.ca_file.read_text())
+
+
+@lru_cache(maxsize=1)
+def _trust(authorities: str) -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=authorities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +150,7 @@ class ApiServerClient:
                 params=query,
                 headers=self._server.headers(),
                 timeout=timeout,
+                ssl=self._server.tls(),
             ) as answer:
                 await _raise_for_status(answer)
                 async for line in _split_lines(answer.content):
@@ -178,6 +193,7 @@ class ApiServerClient:
                 data=data,
                 headers=headers,
                 timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS),
+                ssl=self._server.tls(),
             ) as answer:
                 await _raise_for_status(answer)
                 return await answer.json(content_type=None)
@@ -186,8 +202,7 @@ class ApiServerClient:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(ssl=self._server.tls())
-            self._session = aiohttp.ClientSession(connector=connector)
+            self._session = aiohttp.ClientSession()
         return self._session
 
 

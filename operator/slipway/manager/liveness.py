@@ -19,12 +19,15 @@ STUCK_QUEUE_SECONDS = 900.0
 """A pass is cancelled after two minutes, and the process ends with any of its workers."""
 
 
-def liveness_checks(machine: Machine, watches_run: Callable[[], bool]) -> tuple[Check, ...]:
+def liveness_checks(
+    machine: Machine, watches_run: Callable[[], bool], trusts_newest: Callable[[], bool]
+) -> tuple[Check, ...]:
     """Return the checks of ``/healthz``; those that need a filled cache hold until it is filled."""
     synced = machine.sweep.synced.is_set
 
     return (
         Check("the watches run", watches_run),
+        Check("the API server's newest authorities are trusted", trusts_newest),
         Check(
             "the watches show what exists", lambda: not (synced() and machine.sweep.watch_is_dead)
         ),

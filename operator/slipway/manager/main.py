@@ -50,7 +50,11 @@ class Operator:
         self._watch: asyncio.Task[None] | None = None
         self._health = HealthServer(
             port=port,
-            alive=liveness_checks(parts.machine, self._watches_run),
+            alive=liveness_checks(
+                parts.machine,
+                self._watches_run,
+                lambda: parts.connection.has_newest_authorities,
+            ),
             ready=(Check("the cache is filled", parts.machine.sweep.synced.is_set),),
             metrics=parts.metrics.expose,
         )

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -13,6 +14,8 @@ from slipway.adapters.metadata import KubeMetadata
 from slipway.adapters.router_counters import AgentCounters
 from slipway.api.kinds import JOB, MODEL_ROUTE, SERVICE_ACCOUNT
 from slipway.errors import ClusterUnavailable, FencedError
+
+from tests.certificates import Authority
 
 ACCOUNT = {
     "apiVersion": "v1",
@@ -53,6 +56,26 @@ async def connection(server: Server) -> AsyncIterator[Connection]:
     connection = Connection(configuration, user_agent="slipway-operator/test")
     yield connection
     await connection.close()
+
+
+async def test_a_connection_knows_when_its_authorities_are_old(tmp_path: Path) -> None:
+    file = tmp_path / "ca.crt"
+    file.write_bytes(Authority.make("old").pem)
+    configuration = client.Configuration(host="https://127.0.0.1:1")
+    configuration.ssl_ca_cert = str(file)
+    connection = Connection(configuration, user_agent="slipway-operator/test")
+    assert connection.has_newest_authorities
+
+    file.write_bytes(file.read_bytes() + Authority.make("new").pem)
+    assert not connection.has_newest_authorities
+
+    file.unlink()
+    assert connection.has_newest_authorities, "a new process could not read it either"
+    await connection.close()
+
+
+async def test_without_a_file_of_authorities_none_is_old(connection: Connection) -> None:
+    assert connection.has_newest_authorities
 
 
 def busy() -> web.Response:

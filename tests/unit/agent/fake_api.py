@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +40,8 @@ class FakeApi:
     """Of the cluster's service accounts."""
     oldest: int = 0
     port: int = 0
+    tls: ssl.SSLContext | None = None
+    """None: it speaks plain HTTP."""
     _version: int = 100
     _uids: int = 0
     _grown: asyncio.Event = field(default_factory=asyncio.Event)
@@ -46,7 +49,8 @@ class FakeApi:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
         application = web.Application()
@@ -56,7 +60,7 @@ class FakeApi:
         application.router.add_patch(MODEL_ROUTE.path(NAMESPACE, "{name}", "status"), self._apply)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self.tls)
         await site.start()
         self.port = self._runner.addresses[0][1]
 

@@ -29,8 +29,8 @@ def lister(exposed: Exposed) -> FakeLister:
     return found
 
 
-def broken(exposed: Exposed, *, watches_run: bool = True) -> list[str]:
-    found = liveness.liveness_checks(exposed.machine, lambda: watches_run)
+def broken(exposed: Exposed, *, watches_run: bool = True, trusts_newest: bool = True) -> list[str]:
+    found = liveness.liveness_checks(exposed.machine, lambda: watches_run, lambda: trusts_newest)
     return [check.name for check in found if not check.holds()]
 
 
@@ -115,6 +115,11 @@ async def test_an_election_that_stands_still_is_noticed(exposed: Exposed) -> Non
 
 async def test_watches_that_ended_are_noticed(exposed: Exposed) -> None:
     assert broken(exposed, watches_run=False) == ["the watches run"]
+
+
+async def test_authorities_that_are_older_than_the_file_are_noticed(exposed: Exposed) -> None:
+    found = broken(exposed, trusts_newest=False)
+    assert found == ["the API server's newest authorities are trusted"]
 
 
 async def test_a_queue_that_nobody_serves_is_noticed() -> None:
