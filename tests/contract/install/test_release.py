@@ -25,9 +25,10 @@ ROUTER = RouterSpec(agent_image="agent", envoy_image="envoy", replicas=2, concur
 @pytest.fixture(scope="module")
 def kubectl() -> Iterator[Kubectl]:
     kubectl = Kubectl()
+    kubectl.delete_namespace(NAMESPACE)
     kubectl.apply(restricted_namespace(NAMESPACE))
     yield kubectl
-    kubectl.delete_namespace(NAMESPACE)
+    kubectl.delete_namespace(NAMESPACE, wait_seconds=0)
 
 
 def dry_run(kubectl: Kubectl, manifest: dict[str, Any], *words: str) -> None:

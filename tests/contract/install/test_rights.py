@@ -29,6 +29,7 @@ PERSONS = {**dict.fromkeys(MAY, ""), "author": "owner", "colleague": "owner"}
 def kubectl() -> Iterator[Kubectl]:
     """One namespace in which rights are denied and two persons are needed."""
     kubectl = Kubectl()
+    kubectl.delete_namespace(NAMESPACE)
     kubectl.apply(restricted_namespace(NAMESPACE))
     values = {
         **base.VALUES,
@@ -46,7 +47,7 @@ def kubectl() -> Iterator[Kubectl]:
     kubectl.apply(a_model())
     until(lambda: not may_ask(kubectl, "approver", "promote"), "the policies to be in force", 30)
     yield kubectl
-    kubectl.delete_namespace(NAMESPACE)
+    kubectl.delete_namespace(NAMESPACE, wait_seconds=0)
     for suffix in ("rights", "two-persons"):
         for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy"):
             kubectl.run("delete", kind, f"slipway-{helm.NAMESPACE}-{suffix}")
