@@ -56,18 +56,17 @@ class ApiServer:
         """Return how to verify the API server's certificate; anew once the kubelet renews the file.
 
         Raises:
-            OSError: the file cannot be read.
-            ValueError: it holds no certificate.
+            OSError: the file cannot be read, or holds no certificate.
 
         """
         if self.ca_file is None:
             return True
-        return _trust(self.ca_file.read_text())
+        return _trust(self.ca_file, self.ca_file.read_bytes())
 
 
 @lru_cache(maxsize=1)
-def _trust(authorities: str) -> ssl.SSLContext:
-    return ssl.create_default_context(cadata=authorities)
+def _trust(ca_file: Path, _content: bytes) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca_file)
 
 
 @dataclass(frozen=True, slots=True)

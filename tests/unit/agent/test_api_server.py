@@ -46,7 +46,7 @@ async def test_a_new_authority_is_trusted_once_the_kubelet_has_renewed_the_file(
         with pytest.raises(ClusterUnavailable, match="certificate verify failed"):
             await client.list(MODEL_ROUTE)
 
-        file.write_bytes(old.pem + new.pem)
+        file.write_bytes("# Főtanúsítvány\n".encode() + old.pem + new.pem)
         assert (await client.list(MODEL_ROUTE)).items == []
     finally:
         await client.close()
