@@ -1,10 +1,12 @@
 """Certificates and authorities of tests, and the Secrets that hold them."""
 
 import base64
+import ssl
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Self
 
 from cryptography import x509
@@ -72,6 +74,14 @@ class Authority(Issued):
         builder = _builder(subject, key, first, last).issuer_name(self.certificate.subject)
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return Issued(builder.sign(self.key, hashes.SHA256()), key)
+
+    def server_context(self, folder: Path) -> ssl.SSLContext:
+        """Return how a server on 127.0.0.1 shows a certificate; its file is left in the folder."""
+        issued, file = self.issue("127.0.0.1"), folder / "server.pem"
+        file.write_bytes(issued.pem + issued.key_pem)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(file)
+        return context
 
     def revoke(
         self,

@@ -3,7 +3,8 @@
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -103,6 +104,19 @@ class Kubectl:
         wait = f"--timeout={wait_seconds:.0f}s" if wait_seconds else "--wait=false"
         words = ("delete", "namespace", name, "--ignore-not-found", wait)
         self.run(*words, seconds=wait_seconds + CALL_SECONDS)
+
+    @contextmanager
+    def fresh_namespace(self, name: str) -> Iterator[None]:
+        """Make a restricted namespace, and ask for its end afterwards.
+
+        Its end takes a minute or two where it has a router, so who needs the name next waits.
+        """
+        self.delete_namespace(name)
+        self.apply(restricted_namespace(name))
+        try:
+            yield
+        finally:
+            self.delete_namespace(name, wait_seconds=0)
 
 
 def restricted_namespace(name: str) -> Manifest:

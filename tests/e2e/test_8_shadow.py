@@ -14,7 +14,7 @@ from tests.e2e.clients import Client, Plan, StartLoad
 from tests.e2e.deployed import Deployed
 from tests.e2e.figures import Figures
 from tests.e2e.objects import Model
-from tests.kubectl import Kubectl, KubectlError, restricted_namespace
+from tests.kubectl import Kubectl, KubectlError
 
 pytestmark = pytest.mark.e2e
 
@@ -35,13 +35,13 @@ for each in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
 @pytest.fixture(scope="module")
 def scores(files: Kubectl, figures: Figures) -> Iterator[Deployed]:
     """A version in service that never errs."""
-    files.delete_namespace(NAMESPACE)
-    files.apply(restricted_namespace(NAMESPACE))
-    with Deployed(files, figures, NAMESPACE, NAME) as deployed:
+    with (
+        files.fresh_namespace(NAMESPACE),
+        Deployed(files, figures, NAMESPACE, NAME) as deployed,
+    ):
         deployed.apply(version("1", "sound.tar.gz"))
         assert deployed.wait_for_end("1").outcome is Outcome.PROMOTED
         yield deployed
-    files.delete_namespace(NAMESPACE, wait_seconds=0)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 from slipway.api.names import DEPRECATED_VERSION, GROUP, VERSION
 from slipway.cli.migration import CRDS
 
-from tests.kubectl import CLONE, CLUSTER, Kubectl, KubectlError, restricted_namespace, until
+from tests.kubectl import CLONE, CLUSTER, Kubectl, KubectlError, until
 
 pytestmark = pytest.mark.cluster
 
@@ -29,15 +29,13 @@ MANAGERS = {"flux": DEPRECATED_VERSION, "team": VERSION}
 def kubectl() -> Iterator[Kubectl]:
     """Objects whose fields are owned in both versions; what is stored is as before at the end."""
     kubectl = Kubectl()
-    kubectl.delete_namespace(NAMESPACE)
-    kubectl.apply(restricted_namespace(NAMESPACE))
-    for number in range(OBJECTS):
-        for manager, version in MANAGERS.items():
-            words = ("apply", "--server-side", f"--field-manager={manager}", "-f", "-")
-            kubectl.run(*words, stdin=json.dumps(a_model(f"model-{number}", version, manager)))
-    yield kubectl
-    migrate("--to", DEPRECATED_VERSION)
-    kubectl.delete_namespace(NAMESPACE, wait_seconds=0)
+    with kubectl.fresh_namespace(NAMESPACE):
+        for number in range(OBJECTS):
+            for manager, version in MANAGERS.items():
+                words = ("apply", "--server-side", f"--field-manager={manager}", "-f", "-")
+                kubectl.run(*words, stdin=json.dumps(a_model(f"model-{number}", version, manager)))
+        yield kubectl
+        migrate("--to", DEPRECATED_VERSION)
 
 
 def a_model(name: str, version: str, manager: str) -> dict[str, Any]:

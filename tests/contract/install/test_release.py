@@ -12,7 +12,7 @@ from slipway.policy.action_grammar import parse_action
 from slipway.render.router import RouterSpec, render_anchor, render_router
 
 from tests.install import helm
-from tests.kubectl import Kubectl, KubectlError, restricted_namespace
+from tests.kubectl import Kubectl, KubectlError
 
 pytestmark = pytest.mark.cluster
 
@@ -25,10 +25,8 @@ ROUTER = RouterSpec(agent_image="agent", envoy_image="envoy", replicas=2, concur
 @pytest.fixture(scope="module")
 def kubectl() -> Iterator[Kubectl]:
     kubectl = Kubectl()
-    kubectl.delete_namespace(NAMESPACE)
-    kubectl.apply(restricted_namespace(NAMESPACE))
-    yield kubectl
-    kubectl.delete_namespace(NAMESPACE, wait_seconds=0)
+    with kubectl.fresh_namespace(NAMESPACE):
+        yield kubectl
 
 
 def dry_run(kubectl: Kubectl, manifest: dict[str, Any], *words: str) -> None:

@@ -10,7 +10,7 @@ import yaml
 from slipway.policy.action_grammar import VERBS
 
 from tests.install import base, helm
-from tests.kubectl import Kubectl, KubectlError, restricted_namespace, until
+from tests.kubectl import Kubectl, KubectlError, until
 
 pytestmark = pytest.mark.cluster
 
@@ -29,28 +29,28 @@ PERSONS = {**dict.fromkeys(MAY, ""), "author": "owner", "colleague": "owner"}
 def kubectl() -> Iterator[Kubectl]:
     """One namespace in which rights are denied and two persons are needed."""
     kubectl = Kubectl()
-    kubectl.delete_namespace(NAMESPACE)
-    kubectl.apply(restricted_namespace(NAMESPACE))
-    values = {
-        **base.VALUES,
-        "watchNamespaces": [NAMESPACE],
-        "admission": {"separateRights": "Deny", "twoPersons": True, "verifyRequestedBy": False},
-    }
-    shown = ("templates/admission.yaml", "templates/people.yaml")
-    for manifest in yaml.safe_load_all(helm.template(values, show_only=shown)):
-        if manifest is not None:
-            kubectl.apply(manifest)
-    for person, role in PERSONS.items():
-        words = (f"--role=slipway-{role or person}", f"--user={person}", "-n", NAMESPACE)
-        kubectl.run("create", "rolebinding", person, *words)
+    with kubectl.fresh_namespace(NAMESPACE):
+        values = {
+            **base.VALUES,
+            "watchNamespaces": [NAMESPACE],
+            "admission": {"separateRights": "Deny", "twoPersons": True, "verifyRequestedBy": False},
+        }
+        shown = ("templates/admission.yaml", "templates/people.yaml")
+        for manifest in yaml.safe_load_all(helm.template(values, show_only=shown)):
+            if manifest is not None:
+                kubectl.apply(manifest)
+        for person, role in PERSONS.items():
+            words = (f"--role=slipway-{role or person}", f"--user={person}", "-n", NAMESPACE)
+            kubectl.run("create", "rolebinding", person, *words)
 
-    kubectl.apply(a_model())
-    until(lambda: not may_ask(kubectl, "approver", "promote"), "the policies to be in force", 30)
-    yield kubectl
-    kubectl.delete_namespace(NAMESPACE, wait_seconds=0)
-    for suffix in ("rights", "two-persons"):
-        for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy"):
-            kubectl.run("delete", kind, f"slipway-{helm.NAMESPACE}-{suffix}")
+        kubectl.apply(a_model())
+        until(
+            lambda: not may_ask(kubectl, "approver", "promote"), "the policies to be in force", 30
+        )
+        yield kubectl
+        for suffix in ("rights", "two-persons"):
+            for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy"):
+                kubectl.run("delete", kind, f"slipway-{helm.NAMESPACE}-{suffix}")
 
 
 def a_model() -> dict[str, Any]:

@@ -8,7 +8,6 @@ import email
 import email.policy
 import json
 import shutil
-import ssl
 import subprocess
 import threading
 import time
@@ -153,12 +152,7 @@ def serving(web: Web) -> Iterator[None]:
 @contextmanager
 def taking_mail(people: People, authority: Authority, folder: Path) -> Iterator[int]:
     """Take mails as a provider does: after STARTTLS and a password, not otherwise."""
-    issued = authority.issue("127.0.0.1")
-    pair = folder / "smtp.pem"
-    pair.write_bytes(issued.pem + issued.key_pem)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(pair)
-
+    context = authority.server_context(folder)
     controller = Controller(
         people,
         hostname="127.0.0.1",

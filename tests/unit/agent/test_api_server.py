@@ -1,6 +1,5 @@
 """How the agent trusts the API server: by a file that the kubelet renews."""
 
-import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -20,28 +19,19 @@ async def api() -> AsyncIterator[FakeApi]:
     await api.stop()
 
 
-def certified_by(authority: Authority, scratch: Path) -> ssl.SSLContext:
-    """Return what a server of 127.0.0.1 shows."""
-    issued, file = authority.issue("127.0.0.1"), scratch / "server.pem"
-    file.write_bytes(issued.key_pem + issued.pem)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    return context
-
-
 async def test_a_new_authority_is_trusted_once_the_kubelet_has_renewed_the_file(
     api: FakeApi, tmp_path: Path
 ) -> None:
     old, new, file = Authority.make("old"), Authority.make("new"), tmp_path / "ca.crt"
     file.write_bytes(old.pem)
-    api.tls = certified_by(old, tmp_path)
+    api.tls = old.server_context(tmp_path)
     await api.start()
     client = ApiServerClient(ApiServer(api.url, ca_file=file), NAMESPACE, "router-0")
     try:
         assert (await client.list(MODEL_ROUTE)).items == []
 
         await api.stop()
-        api.tls = certified_by(new, tmp_path)
+        api.tls = new.server_context(tmp_path)
         await api.start()
         with pytest.raises(ClusterUnavailable, match="certificate verify failed"):
             await client.list(MODEL_ROUTE)

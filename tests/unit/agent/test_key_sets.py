@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -130,10 +129,6 @@ async def test_a_source_that_no_route_names_any_more_is_forgotten() -> None:
 @contextlib.asynccontextmanager
 async def private_issuer(authority: Authority, folder: Path) -> AsyncIterator[str]:
     """Serve a key set under a certificate of the authority, and give its address."""
-    issued, file = authority.issue("127.0.0.1"), folder / "issuer.pem"
-    file.write_bytes(issued.pem + issued.key_pem)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(file)
 
     async def answer(_: web.Request) -> web.Response:
         return web.Response(body=a_set(ISSUER.public_key))
@@ -142,6 +137,7 @@ async def private_issuer(authority: Authority, folder: Path) -> AsyncIterator[st
     application.router.add_get("/keys", answer)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
+    context = authority.server_context(folder)
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
     yield f"https://127.0.0.1:{runner.addresses[0][1]}/keys"
     await runner.cleanup()

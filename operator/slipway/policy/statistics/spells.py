@@ -3,8 +3,9 @@
 An e-process for a fixed limit takes requests for independent. Slow answers come in bursts: caches
 are cold just after a switch, a neighbour takes the processor for a second. One burst is far beyond
 what chance explains, and says nothing of the version. So requests are counted in spells, and the
-worst one is held back: a Fail takes two. What is held back was above the limit, so without it there
-is less against the candidate, and Ville's inequality still bounds false roll backs.
+worst one is held back: a Fail takes two. What is held back exceeds the limit, so what is left says
+less against the candidate; only the boldest bets may lose by a spell just above the limit. A test
+counts that a version at the limit is taken back no more often than promised.
 """
 
 from slipway.policy.statistics.eprocess import NOTHING, Pair

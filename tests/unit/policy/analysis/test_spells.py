@@ -1,6 +1,7 @@
 """A burst of slow answers after a switch: one is the machine's, two are the version's."""
 
 import json
+import math
 import random
 
 import pytest
@@ -107,6 +108,6 @@ def is_ever_beyond(draw: random.Random, requests: int) -> bool:
         at = number * SPELL_SECONDS
         placed = FIRST_SHARE if number == 0 else share_begun_in_bake(at, SPELL_SECONDS)
         starts = starts.after(bet_on_above(evidence, LIMIT), placed)
-        if starts.log_e > 4.6:
+        if starts.log_e > math.log(100):
             return True
     return False
