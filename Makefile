@@ -226,7 +226,7 @@ notifications: $(SETUP) ## Slack, Teams and mail through a real Prometheus and A
 .PHONY: test-traces
 test-traces: $(SETUP) ## A client's trace through real Envoy and real Triton in a real Jaeger (built once, with Go: some minutes; then 20 s)
 	$(call step,test-traces: what Jaeger shows)
-	@$(BIN)/python -m pytest tests/contract/traces -m traces -v $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest tests/contract/traces tests/contract/triton/test_traces.py -m traces -v $(PYTEST_ARGS)
 
 .PHONY: site
 site: $(SITE) ## The site of docs/ in build/site: strict, so a broken link or anchor fails (half a minute; an environment of its own)

@@ -27,7 +27,7 @@ from tests.contract.envoy.harness import Router
 from tests.contract.envoy.model import Model
 from tests.contract.traces.collector import Collector
 from tests.contract.triton import models
-from tests.contract.triton.server import a_server, running
+from tests.contract.triton.server import a_server, a_traced_server, running
 from tests.unit.agent.fake_api import FakeApi
 
 ROUTER, SERVER = "router", "Triton"
@@ -134,7 +134,8 @@ async def _start_servers(stack: AsyncExitStack, collector: Collector, scratch: P
         repository, files = place / "models", place / "scratch"
         models.add_classifier(repository)
         files.mkdir()
-        server = stack.enter_context(running(a_server("digits", traced=told), repository, files))
+        spec = a_traced_server("digits", told) if told else a_server("digits")
+        server = stack.enter_context(running(spec, repository, files))
         await asyncio.to_thread(server.wait_ready)
         found.append(Asked(name, f"http://{server.http}", server.process.pid, body))
     last = found[-1]

@@ -88,9 +88,13 @@ FIRST_VERSION: dict[str, Version] = {
     "log-info": OLDEST,
     "log-format": OLDEST,
     "allow-client-shm": (2, 69),
-    "trace-config": OLDEST,
+    "trace-config": (2, 57),
 }
-"""First server version that knows a flag."""
+"""First server version that is given a flag: the first that knows it.
+
+Earlier ones than 2.57 know `trace-config`, and sooner or later end by a signal or hang when they
+trace (https://github.com/triton-inference-server/server/pull/8144).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,7 @@ class TritonServer:
     repository: str = names.MODEL_ROOT
     """Directory of the model repository."""
     traced: traces.ServerTraces | None = None
-    """Where its spans go; None: it traces nothing."""
+    """Where its spans go, if its version is one that may trace; None: it traces nothing."""
 
     @property
     def has_grpc(self) -> bool:
@@ -191,14 +195,17 @@ def render_args(server: TritonServer) -> list[str]:
     The key of the restricted APIs is a ``$(VARIABLE)`` that the kubelet expands, so that it stands
     in no manifest.
     """
-    version = max(parse_version(server.version) or OLDEST, OLDEST)
     users = {argument.removeprefix("--").partition("=")[0] for argument in server.args}
     flags = [
         f"--{flag}={value}"
         for flag, value in _wanted_flags(server)
-        if FIRST_VERSION[flag] <= version and flag not in users
+        if _takes(server, flag) and flag not in users
     ]
     return ["tritonserver", *flags, *server.args]
+
+
+def _takes(server: TritonServer, flag: str) -> bool:
+    return FIRST_VERSION[flag] <= max(parse_version(server.version) or OLDEST, OLDEST)
 
 
 def _wait_for_clients(server: TritonServer) -> list[str]:
@@ -291,7 +298,7 @@ def _environment_variables(server: TritonServer, user: Iterable[EnvVar]) -> Iter
         "HOME": {"value": "/tmp"},  # noqa: S108
         "PYTHONDONTWRITEBYTECODE": {"value": "1"},
     }
-    if server.traced is not None:
+    if server.traced is not None and _takes(server, "trace-config"):
         variables[traces.EXPORT_TIMEOUT_VARIABLE] = {"value": traces.EXPORT_TIMEOUT}
     variables |= {variable.name: _variable_value(variable) for variable in user}
     variables.pop(ADMIN_KEY, None)

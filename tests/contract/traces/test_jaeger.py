@@ -20,7 +20,7 @@ from tests.contract.traces import jaeger
 from tests.contract.traces.collector import Span
 from tests.contract.traces.jaeger import JAEGER, Jaeger
 from tests.contract.triton import models
-from tests.contract.triton.server import Running, a_server, running
+from tests.contract.triton.server import Running, a_traced_server, running
 from tests.unit.agent.fake_api import FakeApi
 from tests.unit.agent.waiting import until
 
@@ -63,7 +63,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory, seen: Jaeger) -> Iterator[
                 version=version,
             )
             server = running(
-                a_server("digits", traced=traced), repository, tmp_path_factory.mktemp("scratch")
+                a_traced_server("digits", traced), repository, tmp_path_factory.mktemp("scratch")
             )
             started[revision] = stack.enter_context(server)
         yield {revision: server.wait_ready() for revision, server in started.items()}

@@ -15,6 +15,7 @@ import urllib3
 from slipway.api.base import Manifest
 from slipway.api.modeldeployment import Protocol
 from slipway.render import triton
+from slipway.render.traces import ServerTraces
 
 from tests.contract.triton import install
 from tests.patience import patient
@@ -37,6 +38,15 @@ def a_server(model: str, **changes: object) -> triton.TritonServer:
         "drain_seconds": 20,
     }
     return triton.TritonServer(**(values | changes))  # type: ignore[arg-type]
+
+
+def a_traced_server(model: str, traced: ServerTraces) -> triton.TritonServer:
+    """Return one that is told of traces, as Triton 2.57 is.
+
+    The one that runs here (2.51) knows the same flag. It ends by a signal once in some ten thousand
+    traced requests, so a test may send it a few.
+    """
+    return a_server(model, version="2.57.0", traced=traced)
 
 
 @dataclass(slots=True)

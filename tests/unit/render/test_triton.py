@@ -11,6 +11,7 @@ from slipway.api.server_version import derive_server_version, parse_version
 from slipway.render import triton
 from slipway.render.traces import EXPORT_TIMEOUT_VARIABLE, ServerTraces
 
+MAY_TRACE = "2.57.0"
 TRACES = ServerTraces(
     endpoint="http://collector.observability:4318/",
     model="digits",
@@ -108,7 +109,9 @@ def test_every_flag_is_in_the_table_and_every_entry_is_used() -> None:
 
 
 def test_a_server_goes_on_with_traces_and_begins_none() -> None:
-    plain, traced = (triton.render_args(a_server(traced=each)) for each in (None, TRACES))
+    plain, traced = (
+        triton.render_args(a_server(version=MAY_TRACE, traced=each)) for each in (None, TRACES)
+    )
     assert traced[: len(plain)] == plain
     assert [each.removeprefix("--trace-config=") for each in traced[len(plain) :]] == [
         "mode=opentelemetry",
@@ -123,20 +126,29 @@ def test_a_server_goes_on_with_traces_and_begins_none() -> None:
     ]
 
 
+@pytest.mark.parametrize("version", ["2.51.0", "2.56.0", None])
+def test_a_server_that_traces_could_end_is_not_told_of_them(version: str | None) -> None:
+    plain, traced = (
+        triton.render_container(a_server(version=version, traced=each)) for each in (None, TRACES)
+    )
+    assert traced == plain
+
+
 def test_a_server_that_ends_waits_briefly_for_its_last_spans_unless_its_user_says_otherwise() -> (
     None
 ):
-    variables = triton.render_container(a_server(traced=TRACES))["env"]
+    server = a_server(version=MAY_TRACE, traced=TRACES)
+    variables = triton.render_container(server)["env"]
     assert {"name": EXPORT_TIMEOUT_VARIABLE, "value": "2s"} in variables
     assert EXPORT_TIMEOUT_VARIABLE not in str(triton.render_container(a_server())["env"])
 
     own = EnvVar(name=EXPORT_TIMEOUT_VARIABLE, value="1s")
-    variables = triton.render_container(a_server(traced=TRACES), env=[own])["env"]
+    variables = triton.render_container(server, env=[own])["env"]
     assert [each["value"] for each in variables if each["name"] == own.name] == ["1s"]
 
 
 def test_the_users_own_trace_settings_take_the_place_of_all_of_ours() -> None:
-    server = a_server(traced=TRACES, args=("--trace-config=level=OFF",))
+    server = a_server(version=MAY_TRACE, traced=TRACES, args=("--trace-config=level=OFF",))
     found = [each for each in triton.render_args(server) if "trace-config" in each]
     assert found == ["--trace-config=level=OFF"]
 
