@@ -211,7 +211,7 @@ class Reason(StrEnum):
     DEADLINE_EXCEEDED = (
         "DeadlineExceeded",
         Group.STALL,
-        "no verdict, no replicas or no proxies within `deadlineSeconds`; the message says which",
+        "no verdict, replicas or proxies came within `deadlineSeconds`; the message says which",
         Course.NEEDS_PERSON,
         "provide what is missing (the rollout then continues), or `promote`, or `abort`",
     )
@@ -269,7 +269,7 @@ class Reason(StrEnum):
     CLUSTER_UNAVAILABLE = (
         "ClusterUnavailable",
         Group.TROUBLE,
-        "the API server fails, perhaps for this object only, as when it is too large for its store",
+        "the API server fails, perhaps for this object alone, for example because it is too large",
         Course.PASSES,
         "see the message",
     )
@@ -537,7 +537,7 @@ class Reason(StrEnum):
         "the bake has not ruled out yet what its requests can rule out",
         Course.COLLECTS,
     )
-    ARM_NOISE = "ArmNoise", Group.ANALYSIS, "worse, but still within pod-to-pod noise"
+    ARM_NOISE = "ArmNoise", Group.ANALYSIS, "worse, but within pod-to-pod noise"
     POD_STANDS_OUT = (
         "PodStandsOut",
         Group.ANALYSIS,
@@ -632,7 +632,7 @@ class Reason(StrEnum):
     KEDA_NOT_INSTALLED = (
         "KedaNotInstalled",
         Group.SCALING,
-        "engine KEDA is set, and the cluster knows no ScaledObjects; replicas are kept",
+        "engine KEDA is set, but KEDA is not installed in the cluster; Slipway keeps the replicas",
         Course.NEEDS_PERSON,
         "install KEDA, or set another engine",
     )
