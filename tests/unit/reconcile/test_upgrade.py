@@ -107,7 +107,8 @@ async def test_dual_stack_reaches_the_clients_services_and_no_pod() -> None:
 
 async def test_traces_replace_routers_once_and_reach_new_revisions_alone() -> None:
     tracing = TracingSettings(endpoint="http://collector:4318")
-    traced = UPGRADED.model_copy(update={"tracing": tracing})
+    server = "nvcr.io/nvidia/tritonserver:25.04-py3"
+    traced = UPGRADED.model_copy(update={"tracing": tracing, "server_image": server})
     twin = upgrade(await with_two_versions(), traced)
     await twin.live(120)
     assert [(write.kind, write.name) for write in twin.writes] == [
