@@ -212,7 +212,7 @@ def test_a_comparison_of_answers_says_when_it_ends_at_the_latest_and_how_to_go_o
         "to begin with the steps now: kubectl slipway skip digits -n vision",
     ]
     found.manifest["spec"]["rollout"]["shadow"]["maxSeconds"] = 600
-    assert "enough, or in 9m" in found.next_steps()[0]
+    assert "answers, or in 9m" in found.next_steps()[0]
 
 
 def test_before_the_checks_it_is_known_whether_answers_are_compared_first() -> None:

@@ -52,7 +52,7 @@ def test_what_no_client_notices_is_allowed(candidate: Signature) -> None:
         ),
         (
             with_inputs(an_input("pixels", -1, 64, datatype="FP16"), SCALE),
-            "input 'pixels' is FP16, was FP32",
+            "input 'pixels' is FP16, but FP32 on stable",
         ),
         (
             with_inputs(PIXELS, an_input("scale", -1, 1)),
