@@ -16,7 +16,7 @@ LANES ?= 3
 ON_CLUSTER = -n $(LANES) --dist loadscope -W default::ResourceWarning --durations=12
 # What runs beside something else prints when it ends; make 3.81 of macOS mixes the lines.
 WHOLE := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
-CHECKS := check-generated lint type test-unit
+CHECKS := check-generated lint type
 # They have targets of their own.
 EXTRAS := capacity dashboard drains edge gateways gitops keda large notifications release stores traces upgrade
 SPACE := $(subst ,, )
@@ -50,14 +50,26 @@ try: $(SETUP) ## A model file of your own: served, and its next version rolled o
 	@$(BIN)/python -m tests.try_model $(if $(MODEL),'$(MODEL)') $(call typed,NAME,name) $(call typed,RATE,rate)
 
 .PHONY: test
-test: $(SETUP) ## Everything that CI runs: verify and site while the cluster starts, then all tests on it
+test: $(SETUP) ## Everything that CI runs: checks and site while the cluster starts, then all tests, most of them on it
 	@$(MAKE) --jobs=3 $(WHOLE) $(CHECKS) site ready
+	@$(MAKE) --jobs=2 test-unit-beside test-on-cluster
+
+# Unit tests fill the time in which tests on the cluster wait. Those come first where both want a core.
+.PHONY: test-unit-beside
+test-unit-beside: $(SETUP)
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+	nice -n 19 $(BIN)/python -m pytest tests/unit -q -n auto $(PYTEST_ARGS) >"$$log" 2>&1; status=$$?; \
+	printf '\n== %4ds  unit tests, beside the others\n' $$(( $$(date +%s) - SLIPWAY_STARTED )); \
+	cat "$$log"; exit $$status
+
+.PHONY: test-on-cluster
+test-on-cluster: $(SETUP)
 	$(call step,contract and end-to-end tests)
 	@$(BIN)/python -m pytest tests/contract tests/e2e $(ON_CLUSTER) $(WITHOUT_EXTRAS) $(PYTEST_ARGS)
 
 .PHONY: verify
 verify: $(SETUP) ## All that needs no cluster: generated files, lint, types, unit tests
-	@$(MAKE) --jobs=2 $(WHOLE) $(CHECKS)
+	@$(MAKE) --jobs=2 $(WHOLE) $(CHECKS) test-unit
 
 .PHONY: help
 help: ## This list

@@ -36,7 +36,7 @@ LONGEST_SECONDS = 1500.0
 START_SECONDS = 300
 """startSeconds of an only replica: no gap may be longer."""
 ANNOUNCED = "swapping the only replica: nothing answers until the new one is ready"
-SHORTAGE = f"replicas find no room: 0/1 nodes are available: 1 Insufficient {RESOURCE}"
+SHORTAGE = f"replicas do not fit: 0/1 nodes are available: 1 Insufficient {RESOURCE}"
 CLOCKS = 2.0
 """Seconds between what a status says and what a client's record says of the same moment."""
 
@@ -116,7 +116,7 @@ def test_the_only_accelerator_leaves_a_gap_that_is_announced_bounded_and_measure
             taken = arrives(deployed, version)
             began, seconds = gap_of(deployed)
             assert 0 < seconds <= START_SECONDS
-            measured = f"nothing answered for {seconds:g} s"
+            measured = f"requests are answered again after a gap of {seconds:g} s"
             until(lambda: deployed.events().get("GapEnded") == measured, measured, 20)  # noqa: B023
             assert deployed.events()["Swapping"].endswith(ANNOUNCED)
 

@@ -91,7 +91,7 @@ class FakeComparer:
         place = next((at for at, edge in enumerate(ratio_edges()) if edge >= ratio), -1)
         self.ratios[place] += answered
         if differing and self.at is not None:
-            text = "probabilities differs: found 0.9, expected 0.1"
+            text = "'probabilities' at [0, 3] is 0.9, expected 0.1 ± 1e-06"
             digest = "sha256:" + "0" * 64
             self.samples = [
                 DifferenceSample(

@@ -33,7 +33,7 @@ def commit() -> tuple[str, datetime]:
     changed = _git("status", "--porcelain", "--untracked-files=no")
     if changed:
         raise ClusterError(
-            f"a release is made of a commit, and these files are changed:\n{changed}"
+            f"a release is made from a commit, and these files are changed:\n{changed}"
         )
     digest, seconds = _git("log", "-1", "--format=%H %ct").split()
     return digest, datetime.fromtimestamp(int(seconds), UTC)
@@ -107,5 +107,5 @@ def _git(*arguments: str) -> str:
     command = ["git", "-C", str(ROOT), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise ClusterError(f"a release is made of a commit: {done.stderr.strip()}")
+        raise ClusterError(f"a release is made from a commit: {done.stderr.strip()}")
     return done.stdout.strip()

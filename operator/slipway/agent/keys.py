@@ -24,4 +24,4 @@ def describe_keys(count: int, broken: tuple[str, ...]) -> str:
         return known
     more = f" and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
     named = ", ".join(broken[:NAMED]) + more
-    return f"{named}: expected {{SHA}} and a SHA-1 in base64; {known} beside"
+    return f"{named}: expected {{SHA}} and a SHA-1 in base64; {known} in use"

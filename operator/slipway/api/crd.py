@@ -205,7 +205,7 @@ def _versions(source: CrdSource) -> list[dict[str, Any]]:
     scale = {"scale": source.scale} if source.scale is not None else {}
     schema = object_schema(source)
     common = {"subresources": {"status": {}, **scale}, "additionalPrinterColumns": source.columns}
-    warning = f"{GROUP}/{DEPRECATED_VERSION} {source.kind} is deprecated: write {API_VERSION}, "
+    warning = f"{GROUP}/{DEPRECATED_VERSION} {source.kind} is deprecated: write {API_VERSION}; "
     return [
         {
             "name": VERSION,

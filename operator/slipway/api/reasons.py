@@ -116,7 +116,7 @@ class Reason(StrEnum):
     MEASURING_TRAFFIC = (
         "MeasuringTraffic",
         Group.ROLLOUT,
-        "counting requests, to choose the steps or to judge a switch by, for minutes at most",
+        "counting requests, for minutes at most, to choose the steps or to judge a switch",
     )
     RECREATING = (
         "Recreating",
@@ -140,7 +140,7 @@ class Reason(StrEnum):
     AWAITING_TURN = (
         "AwaitingTurn",
         Group.ROLLOUT,
-        "waiting until fewer rollouts are under way; the operator's setting rollouts limits them",
+        "waiting for other rollouts to end; the setting rollouts limits how many run at once",
     )
     OUTSIDE_WINDOW = (
         "OutsideWindow",
@@ -173,7 +173,11 @@ class Reason(StrEnum):
         Group.OUTCOME,
         "did not become ready in time; it is started again after a back-off",
     )
-    PACKAGING_FAILED = "PackagingFailed", Group.OUTCOME, "no image or layout could be made of it"
+    PACKAGING_FAILED = (
+        "PackagingFailed",
+        Group.OUTCOME,
+        "no image or layout could be made of the version",
+    )
 
     # Why a rollout needs a person: Stalled.
     REVISION_REJECTED = (
@@ -207,7 +211,7 @@ class Reason(StrEnum):
     DEADLINE_EXCEEDED = (
         "DeadlineExceeded",
         Group.STALL,
-        "no verdict, no replicas or no proxies within `deadlineSeconds`; the message says which",
+        "no verdict, replicas or proxies came within `deadlineSeconds`; the message says which",
         Course.NEEDS_PERSON,
         "provide what is missing (the rollout then continues), or `promote`, or `abort`",
     )
@@ -237,7 +241,7 @@ class Reason(StrEnum):
     NO_FREE_PORT = (
         "NoFreePort",
         Group.TROUBLE,
-        "every port of the namespace's router has a model already",
+        "every port of the namespace's router already serves another model",
         Course.HEALS,
         "delete a ModelDeployment of the namespace, or create this one in another namespace",
     )
@@ -265,7 +269,7 @@ class Reason(StrEnum):
     CLUSTER_UNAVAILABLE = (
         "ClusterUnavailable",
         Group.TROUBLE,
-        "the API server fails, perhaps for this object only, as when it is too large for its store",
+        "the API server fails, perhaps for this object alone, for example because it is too large",
         Course.PASSES,
         "see the message",
     )
@@ -330,14 +334,14 @@ class Reason(StrEnum):
     SOURCE_NOT_FOUND = (
         "SourceNotFound",
         Group.JOB,
-        "nothing at the source's address",
+        "there is nothing at the source's address",
         Course.HEALS,
         "correct the uri, or upload what it names",
     )
     SOURCE_REFUSED = (
         "SourceRefused",
         Group.JOB,
-        "credentials, rights, an untrusted certificate, or something else than a model",
+        "the source refuses credentials or rights, has an untrusted certificate, or has no model",
         Course.HEALS,
         "correct the uri, or give the access that the message names",
     )
@@ -409,7 +413,7 @@ class Reason(StrEnum):
     WARMUP_IMPOSSIBLE = (
         "WarmupImpossible",
         Group.JOB,
-        "`spec.model.warmup` is set, and nothing says which inputs of which sizes to send",
+        "`spec.model.warmup` is set, but nothing says which inputs to send, and of which sizes",
         Course.NEEDS_PERSON,
         "set `spec.model.warmup.shapes`, or declare `input` in config.pbtxt",
     )
@@ -473,7 +477,7 @@ class Reason(StrEnum):
     GOLDEN_SET_REGRESSED = (
         "GoldenSetRegressed",
         Group.CHECK,
-        "enough cases agree, and yet fewer than on stable",
+        "enough cases agree, but fewer than on stable",
     )
     SIGNATURE_CHANGED = "SignatureChanged", Group.CHECK, "inputs or outputs are not those of stable"
     NOT_CHECKED = "NotChecked", Group.CHECK, "the check could not be made; see the error"
@@ -491,22 +495,26 @@ class Reason(StrEnum):
     )
     SLOW_RATIO = "SlowRatio", Group.ANALYSIS, "a larger share of slow answers than on stable"
     SLOW_MEAN = "SlowMean", Group.ANALYSIS, "a higher mean latency than on stable"
-    LATENCY_GROWS = "LatencyGrows", Group.ANALYSIS, "latency grows with time, beside stable's"
+    LATENCY_GROWS = (
+        "LatencyGrows",
+        Group.ANALYSIS,
+        "latency grows with time, compared with stable's",
+    )
     UNRESPONSIVE = "Unresponsive", Group.ANALYSIS, "requests go in and do not come back"
     ERRORS_IN_SHADOW = (
         "ErrorsInShadow",
         Group.ANALYSIS,
-        "copies of requests fail on the candidate that stable answers",
+        "the candidate fails on copies of requests that stable answers",
     )
     ANSWERS_DIFFER = (
         "AnswersDiffer",
         Group.ANALYSIS,
-        "too many answers to copies of requests are not those of stable",
+        "too many of the candidate's answers to copies of requests differ from stable's",
     )
     SLOWER_IN_SHADOW = (
         "SlowerInShadow",
         Group.ANALYSIS,
-        "copies of requests take the candidate longer than they take stable",
+        "the candidate takes longer than stable to answer copies of requests",
     )
     TOO_MANY = "TooMany", Group.ANALYSIS, "a larger share of counted events than allowed"
     TOO_HIGH = "TooHigh", Group.ANALYSIS, "a higher mean than allowed"
@@ -520,16 +528,16 @@ class Reason(StrEnum):
     UNDER_SUSPICION = (
         "UnderSuspicion",
         Group.ANALYSIS,
-        "a tenth of the evidence for a Fail is there: the promotion is held",
+        "a tenth of the evidence that a Fail takes is there: the promotion is held",
         Course.COLLECTS,
     )
     UNPROVEN = (
         "Unproven",
         Group.ANALYSIS,
-        "what the requests of the bake can rule out is not ruled out yet",
+        "the bake has not ruled out yet what its requests can rule out",
         Course.COLLECTS,
     )
-    ARM_NOISE = "ArmNoise", Group.ANALYSIS, "worse, but still within pod-to-pod noise"
+    ARM_NOISE = "ArmNoise", Group.ANALYSIS, "worse, but within pod-to-pod noise"
     POD_STANDS_OUT = (
         "PodStandsOut",
         Group.ANALYSIS,
@@ -568,10 +576,14 @@ class Reason(StrEnum):
     TOO_FEW_PREDICTIONS = (
         "TooFewPredictions",
         Group.ANALYSIS,
-        "fewer predictions than a comparison takes",
+        "too few predictions for a comparison",
     )
-    PREDICTIONS_DRIFT = "PredictionsDrift", Group.ANALYSIS, "predictions are distributed otherwise"
-    NO_DRIFT = "NoDrift", Group.ANALYSIS, "predictions are distributed as on stable"
+    PREDICTIONS_DRIFT = (
+        "PredictionsDrift",
+        Group.ANALYSIS,
+        "predictions are distributed differently from stable's",
+    )
+    NO_DRIFT = "NoDrift", Group.ANALYSIS, "predictions are distributed like stable's"
     NO_RESTARTS = "NoRestarts", Group.ANALYSIS, "no container of the candidate has ended"
     RESTARTED = "Restarted", Group.ANALYSIS, "containers ended; no evidence against it yet"
     NOT_JUDGED = "NotJudged", Group.ANALYSIS, "read, but not judged yet"
@@ -620,7 +632,7 @@ class Reason(StrEnum):
     KEDA_NOT_INSTALLED = (
         "KedaNotInstalled",
         Group.SCALING,
-        "engine KEDA is set, and the cluster knows no ScaledObjects; replicas are kept",
+        "engine KEDA is set, but KEDA is not installed in the cluster; Slipway keeps the replicas",
         Course.NEEDS_PERSON,
         "install KEDA, or set another engine",
     )
@@ -641,7 +653,7 @@ class Reason(StrEnum):
     ASLEEP = (
         "Asleep",
         Group.CONDITION,
-        "nothing runs, as nobody asked for a while; the next request wakes the model",
+        "nothing runs, because no request came for a while; the next one wakes the model",
     )
     SERVING = "Serving", Group.CONDITION, "a revision has ready replicas and traffic"
     NOTHING_SERVES = "NothingServes", Group.CONDITION, "no revision can answer"
@@ -674,14 +686,14 @@ class Reason(StrEnum):
     CERTIFICATE_FOR_OTHERS = (
         "CertificateForOthers",
         Group.CONDITION,
-        "the certificate does not name the Service; clients by another name may be content",
+        "the certificate does not name the Service; clients that use another name may accept it",
         Course.GOES_ON,
         "add the name that the message has, unless clients call another one",
     )
     CERTIFICATE_BROKEN = (
         "CertificateBroken",
         Group.CONDITION,
-        "what the Secret holds cannot serve; the certificate before it goes on serving",
+        "the Secret has no usable certificate; the one before it stays in use",
         Course.GOES_ON,
         "correct what the message names",
     )
@@ -702,7 +714,7 @@ class Reason(StrEnum):
     CONFIG_MAP_NOT_FOUND = (
         "ConfigMapNotFound",
         Group.CONDITION,
-        "a ConfigMap that access needs does not exist; no token of it is taken",
+        "a ConfigMap that access needs does not exist; tokens that rely on it are refused",
         Course.GOES_ON,
         "create it: routers see it within a second",
     )
@@ -721,21 +733,21 @@ class Reason(StrEnum):
     KEYS_BROKEN = (
         "KeysBroken",
         Group.CONDITION,
-        "the Secret has no keys, or entries that are none; the others are taken",
+        "the Secret has no keys, or some of its entries are not keys; the others are used",
         Course.GOES_ON,
         "write each entry as {SHA} and the SHA-1 of the key in base64",
     )
     KEY_SET_UNREACHABLE = (
         "KeySetUnreachable",
         Group.CONDITION,
-        "an issuer's keys cannot be read; those that were read before go on",
+        "an issuer's keys cannot be read; those that were read before stay in use",
         Course.GOES_ON,
         "look at the address that the message names: routers try again by themselves",
     )
     KEY_SET_BROKEN = (
         "KeySetBroken",
         Group.CONDITION,
-        "what an issuer offers as its keys is none; those that were read before go on",
+        "an issuer's keys are malformed; those that were read before stay in use",
         Course.GOES_ON,
         "correct what the message names",
     )
@@ -850,12 +862,12 @@ class Reason(StrEnum):
     NEW_BYTES = (
         "NewBytes",
         Group.EVENT,
-        "the source's address has other bytes than before; they are a revision of their own",
+        "the bytes at the source's address have changed; the new ones are a revision of their own",
     )
     REFRESH_FAILED = (
         "RefreshFailed",
         Group.EVENT,
-        "the source could not be looked at by the clock; the next look follows by itself",
+        "a scheduled look at the source failed; the next one follows by itself",
     )
     WORSE_AFTER_PROMOTION = (
         "WorseAfterPromotion",
@@ -873,7 +885,11 @@ class Reason(StrEnum):
     # Why an action was refused: lastAction.reason, refusedAction.reason.
     NOT_UNDERSTOOD = "NotUnderstood", Group.ACTION, "the annotation does not have the form"
     UNKNOWN_ACTION = "UnknownAction", Group.ACTION, "there is no action of that name"
-    MISDATED = "Misdated", Group.ACTION, "its id is old, from before the object, or far ahead"
+    MISDATED = (
+        "Misdated",
+        Group.ACTION,
+        "its id is too old, older than the object, or far in the future",
+    )
     STATUS_LOST = "StatusLost", Group.ACTION, "the status was lost, and with it what was done"
     MEANT_FOR_ANOTHER_POSITION = (
         "MeantForAnotherPosition",
@@ -888,7 +904,7 @@ class Reason(StrEnum):
     PAUSED_BY_SPEC = "PausedBySpec", Group.ACTION, "spec.paused holds the rollout: change the spec"
     ANALYSIS_SAYS_FAIL = "AnalysisSaysFail", Group.ACTION, "there is evidence against the candidate"
     NOTHING_TO_RETRY = "NothingToRetry", Group.ACTION, "nothing was rejected, held or failed"
-    NO_WAY_BACK = "NoWayBack", Group.ACTION, "that revision cannot be gone back to"
+    NO_WAY_BACK = "NoWayBack", Group.ACTION, "there is no way back to that revision"
     ROLLBACK_UNDER_WAY = "RollbackUnderWay", Group.ACTION, "the candidate is being rolled back"
 
     @property

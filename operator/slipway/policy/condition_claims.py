@@ -75,13 +75,13 @@ def _is_available(decision: Decision, facts: Facts) -> tuple[bool, Why]:
     ready = facts.ready(serving)
     recreate = decision.memory.recreate
     if serving is None and recreate is not None and recreate.gap_started_at is not None:
-        message = f"strategy Recreate: nobody is answered since {recreate.gap_started_at}"
+        message = f"strategy Recreate: no request has been answered since {recreate.gap_started_at}"
         return False, Why(Reason.RECREATING, message)
     if serving is None:
         return False, Why(Reason.NOTHING_SERVES, "no revision serves yet")
     if decision.asleep and not ready:
         return True, _why_asleep(facts) if runs_nothing(decision, facts) else _WHY_WAKING
-    message = f"revision {serving} has {ready} ready replicas"
+    message = f"revision {serving} has {ready} ready replica{'' if ready == 1 else 's'}"
     return ready > 0, Why(Reason.SERVING if ready else Reason.NOTHING_SERVES, message)
 
 

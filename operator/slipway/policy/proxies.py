@@ -15,6 +15,6 @@ def name_all_proxies(facts: Facts) -> str:
 
 def _name_proxies(names: tuple[str, ...], facts: Facts) -> str:
     if names:
-        return f"{', '.join(names)} to acknowledge"
+        return f"{', '.join(names)} to acknowledge the newest route"
     problem = f" ({facts.router_problem})" if facts.router_problem else ""
     return f"a router pod to be ready{problem}"

@@ -28,7 +28,7 @@ def find_shortage(facts: Facts, revision: str) -> str | None:
         return None
     pods = [pod for pod in facts.pods.get(revision, ()) if not pod.meta.deleting]
     placed = sum(pod.unschedulable is None for pod in pods)
-    missing = f"{max(1, workload.replicas - placed)} of {workload.replicas} replicas find no room"
+    missing = f"{max(1, workload.replicas - placed)} of {workload.replicas} replicas do not fit"
     if workload.failure is not None and QUOTA in workload.failure:
         return f"{missing}: {_quote_quota(workload.failure)}"
     said = next((text for pod in pods if (text := _find_want(pod)) is not None), None)

@@ -50,12 +50,12 @@ CASES = {
         1,
         2,
         placed=1,
-        shortage=f"1 of 2 replicas find no room: 0/1 nodes are available: 1 Insufficient {GPU}",
+        shortage=f"1 of 2 replicas do not fit: 0/1 nodes are available: 1 Insufficient {GPU}",
     ),
     "none": Case(
         0,
         4,
-        shortage=f"4 of 4 replicas find no room: 0/1 nodes are available: 1 Insufficient {GPU}",
+        shortage=f"4 of 4 replicas do not fit: 0/1 nodes are available: 1 Insufficient {GPU}",
     ),
     "a quota": Case(4, 2, quota=1, placed=1, shortage="exceeded quota: accelerators"),
     "no such node": Case(

@@ -292,7 +292,7 @@ def test_a_changed_signature_fails_before_the_golden_set_is_fetched(
     assert result.message == (
         "signature differs from stable's: input 'x' is gone; input 'pixels' is new and required; "
         "output 'y' is gone; output 'probabilities' is new; output 'label' is new; today's clients "
-        "would fail: serve it as a ModelDeployment of its own"
+        "would fail: serve this version as another ModelDeployment"
     )
 
 
@@ -428,7 +428,10 @@ def test_a_check_that_is_too_slow_says_how_far_it_came(
     assert (code, result.verdict) == (1, CheckVerdict.INCONCLUSIVE)
     assert result.error is not None
     assert result.error.reason == "CheckTimedOut"
-    assert " of 100 cases were answered within 2 s; all of them take about " in result.error.message
+    assert (
+        " of 100 cases were answered within 2 s; all cases would take about "
+        in result.error.message
+    )
 
 
 def a_stream(x: npt.NDArray[np.float32], rows: int) -> dict[str, Any]:

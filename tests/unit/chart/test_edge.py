@@ -75,4 +75,4 @@ def test_what_it_may_take_stands_on_the_page() -> None:
     limits = sum(memory(part, "limits") for part in (EDGE["resources"], *parts))
 
     assert len(parts) == 2
-    assert f"{requests:.0f} MiB requested, {limits:.0f} MiB at most" in PAGE
+    assert f"request {requests:.0f} MiB, and use {limits:.0f} MiB at most" in PAGE

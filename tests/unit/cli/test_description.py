@@ -208,11 +208,11 @@ def test_what_happens_next_in_every_stage() -> None:
 def test_a_comparison_of_answers_says_when_it_ends_at_the_latest_and_how_to_go_on() -> None:
     found = recording("shadowing")
     assert found.next_steps()[:2] == [
-        "the steps once the pairs of answers are enough, or their time is over",
+        "the steps, once there are enough pairs of answers, or their time is over",
         "to begin with the steps now: kubectl slipway skip digits -n vision",
     ]
     found.manifest["spec"]["rollout"]["shadow"]["maxSeconds"] = 600
-    assert "enough, or in 9m" in found.next_steps()[0]
+    assert "answers, or in 9m" in found.next_steps()[0]
 
 
 def test_before_the_checks_it_is_known_whether_answers_are_compared_first() -> None:

@@ -117,7 +117,7 @@ def test_what_clients_wait_beside_the_models_is_of_all_models() -> None:
     [
         (25.0, 5.0, "78% of the mean is waiting in the server's queue: more replicas"),
         (5.0, 25.0, "78% of the mean is the model computing"),
-        (5.0, 5.0, "69% of the mean is on the way to the server"),
+        (5.0, 5.0, "69% of the mean is spent on the way to the server"),
         (15.0, 15.0, ""),
     ],
 )

@@ -156,7 +156,9 @@ SLOW_STEPS = {"steps": [{"weight": 10}, {"weight": 50}]}
 
 def test_the_plan_says_why_answers_are_compared_and_with_which_weight_the_steps_begin() -> None:
     screen = planned("idle", 1.0, **SLOW_STEPS)
-    assert "shadow on: there is no golden set; pairs of answers for 6m" in " ".join(screen.split())
+    assert "shadow on: there is no golden set; it compares answers for 6m" in " ".join(
+        screen.split()
+    )
     assert "the first weight is then 95%" in " ".join(screen.split())
     assert row(screen, "shadow")[1:4] == ["0%", "1/s", "403"]
     assert row(screen, "1 ")[-2:] == ["passed", "over"]
@@ -192,7 +194,7 @@ def test_with_strategy_shadow_a_person_decides() -> None:
 
 
 def test_what_the_rollout_under_way_decided_is_what_counts() -> None:
-    assert "shadow off: no router pod counts pairs" in planned("progressing", 1.0)
+    assert "shadow off: no router pod can compare answers" in planned("progressing", 1.0)
     assert "shadow on: answers are being compared" in planned("shadowing", 1.0)
 
 

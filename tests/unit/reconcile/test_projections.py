@@ -96,7 +96,7 @@ def test_the_quota_that_refuses_pods_is_what_the_user_reads(quota: str) -> None:
     for kind in ("Ready", "Reconciling"):
         assert found[kind].reason == "PodsRefused"
         assert found[kind].message == f"pods are refused: {refusal(quota)}"
-    missing = f"1 of 1 replicas find no room: exceeded quota: compute, {QUOTAS[quota]}"
+    missing = f"1 of 1 replicas do not fit: exceeded quota: compute, {QUOTAS[quota]}"
     assert found["CapacityReady"].message == f"{REVISION.name}: 0 of 1 ready; {missing}"
     assert "Stalled" not in found, "there may be room later"
 

@@ -108,7 +108,8 @@ class ShadowSpec(ApiModel):
     answers: AnswersMode = AnswersMode.AUTO
     """Enforce: a candidate with fewer such answers is rejected. ReportOnly: it is reported. Auto:
     Enforce where both revisions have that share of the golden set's answers, or where there is no
-    golden set and most answers are stable's; else the version is taken to answer differently."""
+    golden set and most answers are stable's; else ReportOnly, because the version seems meant to
+    answer differently."""
 
 
 class Capacity(StrEnum):

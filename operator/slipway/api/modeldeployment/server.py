@@ -117,7 +117,7 @@ class Server(ApiModel):
         ]
         | None
     ) = None
-    """Further arguments of Triton, `--name=value`. Allowed are those that tune or tell: threads,
-    memory pools, backend-config, cache-config, rate-limit, trace-config, metrics-config, keep-alive
-    and log levels. A Triton that does not know one ends with an error. Default: none."""
+    """Further arguments of Triton, `--name=value`. These are allowed: threads, memory pools,
+    backend-config, cache-config, rate-limit, trace-config, metrics-config, keep-alive and log
+    levels. A Triton that does not know one of them ends with an error. Default: none."""
     pod: PodOptions | None = None

@@ -216,7 +216,7 @@ def _format_shadow(md: ModelDeployment, width: int, indent: int) -> Screen:
     text = f"{shadow.state.lower()}: {numbers}{shadow.message}"
     lines = wrap_lines(text, width, indent=indent, first="  shadow")
     for difference in shadow.differences:
-        found = f"differs: {difference.text} (request {difference.input_digest[:19]})"
+        found = f"for example: {difference.text} (request {difference.input_digest[:19]})"
         lines = (*lines, *wrap_lines(found, width, indent=indent, style=Style.DIM))
     return lines
 

@@ -120,13 +120,13 @@ def _format_shadow(forecast: Forecast, width: int) -> Screen:
 
     first = next((leg for leg in forecast.legs[1:] if leg.state != "skipped"), None)
     text = (
-        f"shadow on: {shadow.why}; pairs of answers for {format_duration(shadow.seconds)}, "
+        f"shadow on: {shadow.why}; it compares answers for {format_duration(shadow.seconds)}, "
         f"{shadow.per_second:.3g} a second"
     )
     if first is not None and not forecast.switch:
         text += f"; the first weight is then {first.weight}%"
     if shadow.depends_on_check:
-        text += "; off where the check finds that the model keeps state or streams its answers"
+        text += "; off if the check finds that the model keeps state or streams its answers"
     return wrap_lines(text, width, indent=0)
 
 

@@ -15,7 +15,7 @@ ADVICE = {
     "the dynamic batcher",
     "compute": "the model computing: a larger or faster processor shortens that, and so may "
     "another precision",
-    "between": "on the way to the server and in front of its queue: look at the network, at large "
+    "between": "spent on the way to the server and before its queue: look at the network, at large "
     "inputs and answers, and at the server's processor",
 }
 """By the part that is most of the mean."""

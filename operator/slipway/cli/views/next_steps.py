@@ -82,7 +82,7 @@ def _next_when_shadowing(
     md: ModelDeployment, now: datetime, command_line: CommandLine
 ) -> list[str]:
     return [
-        f"the steps once the pairs of answers are enough{_longest_comparison(md, now)}",
+        f"the steps, once there are enough pairs of answers{_longest_comparison(md, now)}",
         f"to begin with the steps now: {command_line('skip')}",
         *_deadline(md, now),
     ]

@@ -345,5 +345,5 @@ def _describe_pace(tally: CaseTally, seconds: float, deadline: Deadline) -> str:
         f"{deadline.seconds:g} s"
     )
     if tally.asked:
-        text += f"; all of them take about {seconds * tally.total / tally.asked:.0f} s"
+        text += f"; all cases would take about {seconds * tally.total / tally.asked:.0f} s"
     return f"{text}; raise spec.model.goldenSet.timeoutSeconds, or have fewer cases"

@@ -133,7 +133,7 @@ def _signature_change(stable: Signature | None, candidate: Signature) -> str | N
     changed = signature_differences(stable, candidate) if stable is not None else []
     if not changed:
         return None
-    advice = "today's clients would fail: serve it as a ModelDeployment of its own"
+    advice = "today's clients would fail: serve this version as another ModelDeployment"
     return f"signature differs from stable's: {'; '.join(changed)}; {advice}"
 
 

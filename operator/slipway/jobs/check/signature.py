@@ -62,13 +62,13 @@ def _list_changes(
 def _batch_limit_changes(old: int | None, new: int | None) -> Iterator[str]:
     """Yield a smaller limit: clients that send larger batches would get errors."""
     if old and new and new < old:
-        yield f"max_batch_size is {new}, was {old} (spec.model.config.maxBatchSize)"
+        yield f"max_batch_size is {new}, but {old} on stable (spec.model.config.maxBatchSize)"
 
 
 def _tensor_changes(old: TensorSpec, new: TensorSpec) -> Iterator[str]:
     if new.datatype != old.datatype:
-        yield f"is {new.datatype}, was {old.datatype}"
+        yield f"is {new.datatype}, but {old.datatype} on stable"
     if new.dims != old.dims:
-        yield f"has dims {new.dims}, had {old.dims}"
+        yield f"has dims {new.dims}, but {old.dims} on stable"
     if old.optional and not new.optional:
-        yield "is required, was optional"
+        yield "is required, but optional on stable"

@@ -244,7 +244,7 @@ def _describe_difference(signed: Mapping[str, str], found: Mapping[str, str]) ->
         if name not in found
         else f"{name!r} was not signed"
         if name not in signed
-        else f"{name!r} has sha256 {found[name]}, signed was {signed[name]}"
+        else f"{name!r} has sha256 {found[name]}, but {signed[name]} was signed"
         for name in names
         if signed.get(name) != found.get(name)
     ]

@@ -157,8 +157,10 @@ def _hold_suspicious_pass(stake: Stake) -> Assessment:
     if metric.is_missing:
         return metric
     if stake.is_held:
-        what = "was worse for a while" if stake.is_past else "worse"
-        text = f"{what}, but still within pod-to-pod noise: {metric.figures}{_advise(metric)}"
+        what = "was worse for a while" if stake.is_past else "is worse"
+        text = (
+            f"the candidate {what}, but within pod-to-pod noise: {metric.figures}{_advise(metric)}"
+        )
         return metric.with_verdict(Verdict.INCONCLUSIVE, Reason.ARM_NOISE, text)
 
     is_pass = metric.judgement.verdict is Verdict.PASS

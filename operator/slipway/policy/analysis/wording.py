@@ -64,6 +64,11 @@ def time_to_plan(seconds: float) -> str:
     return f"{math.ceil(seconds / HOUR)} h"
 
 
+def count_windows(number: int) -> str:
+    """Return how many windows of time there are."""
+    return "1 window" if number == 1 else f"{number} windows"
+
+
 def round_up_requests(requests: float) -> str:
     """Return a number of requests, rounded up to two digits."""
     number = max(1, math.ceil(min(requests, MOST_REQUESTS)))

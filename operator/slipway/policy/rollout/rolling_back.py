@@ -91,8 +91,10 @@ def roll_back(draft: Draft) -> Draft:
 
     if back < ALL:
         ready, candidate_has = facts.ready(stable), facts.ready(candidate)
-        message = f"{ready} replicas of stable are ready, {candidate_has} are to be swapped back"
-        message = f"{message}: {draft.memory.cause}"
+        message = (
+            f"swapping replicas back: {ready} of stable ready, {candidate_has} of the candidate "
+            f"left: {draft.memory.cause}"
+        )
         return draft.enter(
             Stage.ROLLING_BACK, Reason.ROLLING_BACK, message, requeue_after=DRAIN_POLL
         )

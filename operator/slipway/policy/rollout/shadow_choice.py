@@ -10,7 +10,7 @@ from slipway.policy.rollout.draft import Draft
 STATEFUL = "the model keeps state between requests (sequence batching)"
 STREAMING = "the model streams its answers (decoupled)"
 UNKNOWN_MODEL = "the check did not say whether the model keeps state or streams its answers"
-NOT_OFFERED = "no router pod counts pairs: its agent is older, or does not answer"
+NOT_OFFERED = "no router pod can compare answers: their agents are older, or do not answer"
 
 
 def find_objection(draft: Draft, result: CheckResult) -> str | None:

@@ -139,7 +139,7 @@ def _await_order(draft: Draft) -> Draft:
     waiting = draft.enter(
         Stage.SHADOWING,
         Reason.AWAITING_ACKNOWLEDGEMENT,
-        f"copies of requests ordered; waiting for {proxies}",
+        f"asking the routers for copies of requests; waiting for {proxies}",
         requeue_after=SAFETY_POLL,
     )
     return limit_wait(_order_copies(waiting))

@@ -211,7 +211,7 @@ def note_gap(draft: Draft) -> Draft:
     seconds = round(capacity.gap_seconds + (draft.now - since).total_seconds(), 3)
     ended = capacity.model_copy(update={"gap_started_at": None, "gap_seconds": seconds})
     draft = draft.remember(replace(draft.memory, capacity=ended))
-    return draft.tell(Reason.GAP_ENDED, f"nothing answered for {seconds:g} s")
+    return draft.tell(Reason.GAP_ENDED, f"requests are answered again after a gap of {seconds:g} s")
 
 
 def close_places(draft: Draft) -> Draft:

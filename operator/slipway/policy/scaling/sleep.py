@@ -98,7 +98,7 @@ def hold_seconds(scaling: Scaling) -> int:
 
 def describe_sleep(scaling: Scaling) -> str:
     """Return what is said of a model that is asleep."""
-    return f"asleep: no request for {_in_words(_idle_time(scaling))}; the next one wakes it"
+    return f"asleep: no request for {_in_words(_idle_time(scaling))}; the next request wakes it"
 
 
 def _in_words(time: timedelta) -> str:

@@ -44,14 +44,20 @@ def test_what_no_client_notices_is_allowed(candidate: Signature) -> None:
         (with_inputs(PIXELS, SCALE, an_input("mask", 1)), "input 'mask' is new and required"),
         (
             with_inputs(an_input("pixels", -1, 32), SCALE),
-            "input 'pixels' has dims [-1, 32], had [-1, 64]",
+            "input 'pixels' has dims [-1, 32], but [-1, 64] on stable",
         ),
-        (with_inputs(an_input("pixels", 64), SCALE), "input 'pixels' has dims [64], had [-1, 64]"),
+        (
+            with_inputs(an_input("pixels", 64), SCALE),
+            "input 'pixels' has dims [64], but [-1, 64] on stable",
+        ),
         (
             with_inputs(an_input("pixels", -1, 64, datatype="FP16"), SCALE),
-            "input 'pixels' is FP16, was FP32",
+            "input 'pixels' is FP16, but FP32 on stable",
         ),
-        (with_inputs(PIXELS, an_input("scale", -1, 1)), "input 'scale' is required, was optional"),
+        (
+            with_inputs(PIXELS, an_input("scale", -1, 1)),
+            "input 'scale' is required, but optional on stable",
+        ),
         (STABLE.model_copy(update={"outputs": []}), "output 'label' is gone"),
         (
             STABLE.model_copy(update={"outputs": [*STABLE.outputs, an_input("score", -1)]}),
@@ -93,7 +99,7 @@ def test_a_smaller_batch_limit_is_a_difference(
 
     assert bool(found) is differs
     if differs:
-        assert found == ["max_batch_size is 4, was 32 (spec.model.config.maxBatchSize)"]
+        assert found == ["max_batch_size is 4, but 32 on stable (spec.model.config.maxBatchSize)"]
 
 
 def test_the_batch_limit_is_read_from_the_configuration() -> None:

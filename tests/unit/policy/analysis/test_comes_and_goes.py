@@ -50,9 +50,11 @@ def test_a_bad_minute_is_held_against_a_version_through_the_good_ones() -> None:
     after = minutes(run, GOOD, 3)[-1]
 
     assert (worst.verdict, worst.reason) == (Verdict.INCONCLUSIVE, Reason.ARM_NOISE)
-    assert worst.message.startswith("worse, but still within pod-to-pod noise: errors")
+    assert worst.message.startswith("the candidate is worse, but within pod-to-pod noise: errors")
     assert (after.verdict, after.reason) == (Verdict.INCONCLUSIVE, Reason.ARM_NOISE)
-    assert after.message.startswith("was worse for a while, but still within pod-to-pod noise")
+    assert after.message.startswith(
+        "the candidate was worse for a while, but within pod-to-pod noise"
+    )
 
 
 def test_good_minutes_enough_tell_that_a_bad_one_was_no_noise() -> None:

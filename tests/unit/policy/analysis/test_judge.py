@@ -431,7 +431,7 @@ def test_answers_that_get_slower_all_the_time_fail() -> None:
     wide = {"tolerance": Tolerance(relative=0.25, absolute=1)}
     found = leaking(Run(wide, stable=(1000, 0, 100)), 10, 8)
     assert said(found, "latency-rise") == ("Fail", "LatencyGrows")
-    assert "typical latency beside stable's changed by +" in found["latency-rise"].message
+    assert "typical latency relative to stable's changed by +" in found["latency-rise"].message
 
 
 def test_answers_that_are_slow_at_once_are_no_trend() -> None:

@@ -387,7 +387,10 @@ def test_older_routers_give_no_pairs_and_the_steps_begin_at_once() -> None:
     world.comparers = {}
     shadow = auto(world, 40)
     assert shadow.state is ShadowState.OFF
-    assert shadow.message == "no router pod counts pairs: its agent is older, or does not answer"
+    assert (
+        shadow.message
+        == "no router pod can compare answers: their agents are older, or do not answer"
+    )
     assert weights_of(world, "2")[0] == 5
 
 

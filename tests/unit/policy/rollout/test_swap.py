@@ -132,7 +132,7 @@ def test_a_surge_without_room_says_what_is_missing_and_takes_nothing() -> None:
     assert replicas_of(world) == {"1": 2, "2": 2}
     assert world.serving() == "1"
     said = message_of(world, "CapacityReady")
-    assert "2 of 2 replicas find no room: 0/1 nodes are available: 1 Insufficient" in said
+    assert "2 of 2 replicas do not fit: 0/1 nodes are available: 1 Insufficient" in said
     assert said.endswith("rollout.capacity Auto or Swap needs no room beside stable's")
 
 
@@ -162,8 +162,8 @@ def test_a_swap_says_until_its_end_what_found_no_room() -> None:
         said |= {message_of(world, "CapacityReady")} if swaps else set()
 
     assert any(text.startswith("all replicas of every live revision are ready") for text in said)
-    assert {text.count("replicas find no room: 0/1 nodes") for text in said} == {1}
-    assert any("; swapping, because 4 of 4 replicas find no room" in text for text in said)
+    assert {text.count("replicas do not fit: 0/1 nodes") for text in said} == {1}
+    assert any("; swapping, because 4 of 4 replicas do not fit" in text for text in said)
 
 
 def test_no_replica_goes_while_a_person_holds_the_rollout() -> None:
@@ -203,7 +203,7 @@ def test_a_gap_is_announced_and_measured() -> None:
     assert all(text.endswith("; at least 0 of 1 stay ready") for text in in_gap), said
 
     assert "swapping the only replica: nothing answers until the new one is ready" in told
-    assert any(text.startswith("nothing answered for ") for text in told)
+    assert any(text.startswith("requests are answered again after a gap of ") for text in told)
     assert world.md.status.history[-1].unjudged == ONLY_PLACE
 
 

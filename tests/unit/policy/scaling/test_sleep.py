@@ -260,7 +260,7 @@ def test_asleep_is_healthy_and_says_what_wakes_it() -> None:
     for kind in (ConditionType.READY, ConditionType.AVAILABLE, ConditionType.SCALING_ACTIVE):
         found = model.condition[kind]
         assert (found.status, found.reason) == ("True", "Asleep")
-        assert found.message == "asleep: no request for 1 minute; the next one wakes it"
+        assert found.message == "asleep: no request for 1 minute; the next request wakes it"
     assert model.condition[ConditionType.CAPACITY_READY].status == "True"
     assert ConditionType.RECONCILING not in model.condition
 

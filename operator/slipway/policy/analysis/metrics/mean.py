@@ -120,7 +120,8 @@ def _compare_means(
     return (
         f"{metric.what} {candidate:.4g}{unit} ({step.n_c:,} requests) "
         f"vs {stable:.4g}{unit} ({step.n_s:,} requests) on stable, "
-        f"limit {metric.limit(stable):.4g}{unit}, {memory.means.windows} windows, {since}"
+        f"limit {metric.limit(stable):.4g}{unit}, "
+        f"{wording.count_windows(memory.means.windows)}, {since}"
     )
 
 
@@ -128,5 +129,9 @@ def _own_verdict(memory: MeanMemory, text: str) -> Said:
     if not memory.step.n_c:
         return Verdict.NO_DATA, Reason.NO_TRAFFIC, text
     if not memory.means.windows:
-        return Verdict.INCONCLUSIVE, Reason.TOO_FEW_REQUESTS, f"no full window yet: {text}"
+        return (
+            Verdict.INCONCLUSIVE,
+            Reason.TOO_FEW_REQUESTS,
+            f"waiting for the first full window: {text}",
+        )
     return Verdict.PASS, Reason.NOTHING_AGAINST, text

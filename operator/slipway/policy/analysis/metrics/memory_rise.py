@@ -32,7 +32,7 @@ MOST_PODS = 8
 MEBIBYTE = 2**20
 MOST_BYTES = 2**53
 """Larger numbers are unsound."""
-NEVER_READ = Why(Reason.METRICS_UNAVAILABLE, "the memory of its pods was not read")
+NEVER_READ = Why(Reason.METRICS_UNAVAILABLE, "the memory of the pods was not read")
 
 BySeries = Mapping[str, GrowthSeries]
 
@@ -75,7 +75,7 @@ def judge_memory_rise(
 
     memory = _count_samples(load_rise(state), reading)
     if not memory.candidate or not memory.stable:
-        message = "both revisions' pods are needed, and one has none whose memory is known"
+        message = "waiting for the memory of pods of both revisions"
         return _said(Verdict.NO_DATA, Reason.NO_BASELINE, message, memory, since)
 
     suspect = find_suspect(memory, limit, weight)

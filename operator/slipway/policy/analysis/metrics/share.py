@@ -324,12 +324,12 @@ def _own_verdict(
     if memory.best >= plan.pass_at and share.count_answered(pair) >= plan.min_samples:
         left = look.slowest_seconds - look.step_time.total_seconds()
         if left > 0:
-            wait = f"waiting {wording.time_to_plan(left)} for answers as slow as some of stable's"
+            wait = f"waiting {wording.time_to_plan(left)}, as some of stable's answers take so long"
             return Verdict.INCONCLUSIVE, Reason.UNDECIDED, f"{wait}: {text}"
-        harm = f"more than {plan.max_harm:.2%} of all requests harmed"
+        harm = f"harm to more than {plan.max_harm:.2%} of all requests"
         if share.before is not None:
             harm = "more than the limit"
-        message = f"{text}; ruled out at {plan.next_weight}%: {harm}"
+        message = f"{text}; {harm} at {plan.next_weight}% is ruled out"
         return Verdict.PASS, Reason.WITHIN_HARM, message
 
     waits = share.is_open[0] > 0 and log_better(memory.wealth) >= plan.pass_at

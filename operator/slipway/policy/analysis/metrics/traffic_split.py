@@ -308,8 +308,9 @@ def _compare_with_weight(pair: Pair, in_flight: int, look: Look) -> str:
     weight, total = look.plan.weight, pair.n_c + pair.n_s
     part = f" ({pair.n_c / total:.1%})" if total else ""
     return (
-        f"the candidate completed {pair.n_c:,} of {total:,} requests{part} at weight {weight}%, "
-        f"at least {ALLOWED * weight:.1f}% expected; {in_flight:,} in flight, "
+        f"the candidate completed {pair.n_c:,} of {total:,} requests{part} at a weight of "
+        f"{weight}%, where it should complete at least {ALLOWED * weight:.1f}%; "
+        f"{in_flight:,} in flight, "
         f"since {wording.time_of_day(look.base.since)}"
     )
 

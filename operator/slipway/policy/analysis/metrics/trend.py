@@ -62,10 +62,10 @@ def assess_trend(mean: MeanMetric, delta: Window, stored: StoredState, look: Loo
 
 def _own_verdict(trend: Trend, text: str, log_e: float, *, is_above: bool) -> Said:
     if len(trend.values) < FEWEST:
-        message = f"too few windows for a trend: {text}"
+        message = f"waiting for enough windows to see a trend: {text}"
         return Verdict.INCONCLUSIVE, Reason.TOO_FEW_REQUESTS, message
     if log_e >= HELD_AT and not is_above:
-        message = f"grows, and is still within the limit: {text}"
+        message = f"latency grows, but is still within the limit: {text}"
         return Verdict.INCONCLUSIVE, Reason.UNDER_SUSPICION, message
     return Verdict.PASS, Reason.NOTHING_AGAINST, text
 
@@ -98,6 +98,6 @@ def _describe_growth(trend: Trend, look: Look) -> str:
     first = Trend(trend.values[:FEWEST]).latest
     grown = math.expm1(min(trend.latest - first, math.log(1000.0)))
     return (
-        f"typical latency beside stable's changed by {grown:+.0%} over {len(trend.values)} "
-        f"windows, since {wording.time_of_day(look.base.since)}"
+        f"typical latency relative to stable's changed by {grown:+.0%} over "
+        f"{wording.count_windows(len(trend.values))}, since {wording.time_of_day(look.base.since)}"
     )

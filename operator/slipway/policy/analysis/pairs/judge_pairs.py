@@ -120,9 +120,9 @@ def _weigh_errors(counts: PairCounts, plan: PairsPlan) -> _Evidence:
         Reason.ERRORS_IN_SHADOW,
         log_against(table, relative, plan.absolute),
         _largest_weight(plan, bounds),
-        f"errors on {counts.worse:,} of {counts.pairs:,} pairs on the candidate alone, "
-        f"on {counts.better:,} on stable alone, on {counts.both:,} on both; "
-        f"at most {bound:.2%} more than tolerated",
+        f"{counts.worse:,} of {counts.pairs:,} pairs failed on the candidate alone, "
+        f"{counts.better:,} on stable alone, {counts.both:,} on both; "
+        f"at most {bound:.2%} more errors than tolerated",
         candidate=table.of_candidate / counts.pairs,
         baseline=table.of_stable / counts.pairs,
         limit=relative * table.of_stable / counts.pairs + plan.absolute,
@@ -138,7 +138,7 @@ def _weigh_answers(counts: PairCounts, plan: PairsPlan) -> _Evidence:
     def bounds(margin: float) -> bool:
         return log_below(counts.differing, compared, min(1.0, limit + margin)) >= SURE
 
-    known = "" if enforces else "; reported only, as this version is taken to answer differently"
+    known = "" if enforces else "; only reported, as this version seems meant to answer differently"
     return _Evidence(
         ANSWERS,
         Reason.ANSWERS_DIFFER,
@@ -213,11 +213,13 @@ def _judge(item: _Evidence, culprit: str | None, plan: PairsPlan) -> Judgement:
         text = f"{item.text}; evidence {odds} against the candidate, {enough} is enough"
         verdict, reason = Verdict.FAIL, item.reason
     elif item.first_weight >= top:
-        text = f"{item.text}; harm is ruled out at {top}%"
+        text = f"{item.text}; harm is ruled out up to a weight of {top}%"
         verdict, reason = Verdict.PASS, Reason.WITHIN_HARM
     else:
-        weight = f"up to {item.first_weight}%" if item.first_weight else "at no weight"
-        text = f"{item.text}; harm is ruled out {weight} so far, {top}% is wanted"
+        so_far = "harm is not ruled out at any weight yet"
+        if item.first_weight:
+            so_far = f"harm is ruled out up to a weight of {item.first_weight}% so far"
+        text = f"{item.text}; {so_far}; the aim is {top}%"
         verdict, reason = Verdict.INCONCLUSIVE, Reason.TOO_FEW_PAIRS
 
     return Judgement(

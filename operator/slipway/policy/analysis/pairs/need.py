@@ -44,7 +44,7 @@ def find_need(
     if per_second <= 0:
         return False, NO_REQUESTS
     if spec.rollout.switches_once:
-        return True, "all requests move at once, and pairs are the only look before that"
+        return True, "all requests move at once, and copies are the only evidence before that"
     if spec.model.golden_set is None:
         return True, "there is no golden set"
     rate = f"{per_second:.3g} requests/s"
