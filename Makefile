@@ -57,10 +57,7 @@ test: $(SETUP) ## Everything that CI runs: checks and site while the cluster sta
 # Unit tests fill the time in which tests on the cluster wait. Those come first where both want a core.
 .PHONY: test-unit-beside
 test-unit-beside: $(SETUP)
-	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
-	nice -n 19 $(BIN)/python -m pytest tests/unit -q -n auto $(PYTEST_ARGS) >"$$log" 2>&1; status=$$?; \
-	printf '\n== %4ds  unit tests, beside the others\n' $$(( $$(date +%s) - SLIPWAY_STARTED )); \
-	cat "$$log"; exit $$status
+	@nice -n 19 $(MAKE) $(WHOLE) test-unit
 
 .PHONY: test-on-cluster
 test-on-cluster: $(SETUP)

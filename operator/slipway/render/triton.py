@@ -129,6 +129,11 @@ class TritonServer:
     """Where its spans go, if its version is one that may trace; None: it traces nothing."""
 
     @property
+    def known_version(self) -> Version:
+        """Major and minor of its version; `OLDEST` where it is unknown or older."""
+        return max(parse_version(self.version) or OLDEST, OLDEST)
+
+    @property
     def has_grpc(self) -> bool:
         """Whether the gRPC endpoint is on."""
         return Protocol.GRPC in self.protocols
@@ -195,17 +200,14 @@ def render_args(server: TritonServer) -> list[str]:
     The key of the restricted APIs is a ``$(VARIABLE)`` that the kubelet expands, so that it stands
     in no manifest.
     """
+    version = server.known_version
     users = {argument.removeprefix("--").partition("=")[0] for argument in server.args}
     flags = [
         f"--{flag}={value}"
         for flag, value in _wanted_flags(server)
-        if _takes(server, flag) and flag not in users
+        if FIRST_VERSION[flag] <= version and flag not in users
     ]
     return ["tritonserver", *flags, *server.args]
-
-
-def _takes(server: TritonServer, flag: str) -> bool:
-    return FIRST_VERSION[flag] <= max(parse_version(server.version) or OLDEST, OLDEST)
 
 
 def _wait_for_clients(server: TritonServer) -> list[str]:
@@ -298,7 +300,7 @@ def _environment_variables(server: TritonServer, user: Iterable[EnvVar]) -> Iter
         "HOME": {"value": "/tmp"},  # noqa: S108
         "PYTHONDONTWRITEBYTECODE": {"value": "1"},
     }
-    if server.traced is not None and _takes(server, "trace-config"):
+    if server.traced is not None and FIRST_VERSION["trace-config"] <= server.known_version:
         variables[traces.EXPORT_TIMEOUT_VARIABLE] = {"value": traces.EXPORT_TIMEOUT}
     variables |= {variable.name: _variable_value(variable) for variable in user}
     variables.pop(ADMIN_KEY, None)
