@@ -6,11 +6,12 @@ time per call), need a class for each kind, and have no metadata-only lists.
 """
 
 import asyncio
+import contextlib
 import functools
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ from slipway.settings import REQUEST_SECONDS
 
 TIMEOUT_SECONDS = REQUEST_SECONDS
 """Of one request, from start to last byte. The fence of the Lease relies on it."""
+CONNECT_SECONDS = 5.0
 POOL = 64
+GOODBYE_SECONDS = 0.01
 
 JSON = "application/json"
 APPLY = "application/apply-patch+yaml"
@@ -77,12 +80,10 @@ class Connection:
         self.configuration = configuration
         self._authorities = _read_authorities(configuration)
         self._user_agent = user_agent
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=POOL, ssl=client.rest.RESTClientObject(configuration).ssl_context
-            ),
-            trust_env=False,  # else it looks for a proxy in a thread, before every request
-        )
+        tls = client.rest.RESTClientObject(configuration).ssl_context
+        self._session = _open_session(aiohttp.TCPConnector(limit=POOL, ssl=tls))
+        self._streams = _open_session(aiohttp.TCPConnector(limit=0, ssl=tls))
+        """Of their own: each stream holds its connection, and requests must not wait for one."""
 
     @property
     def has_newest_authorities(self) -> bool:
@@ -112,12 +113,12 @@ class Connection:
         """
         began, status = time.monotonic(), "none"
         url = _parse_url(self.configuration.host, path, query)
-        headers = {"Content-Type": content_type, "Accept": accept, "User-Agent": self._user_agent}
+        headers = {"Content-Type": content_type, "Accept": accept}
 
         try:
             # The limit covers the credentials: a write must not start long after its fence.
             async with asyncio.timeout(timeout_seconds):
-                headers.update(await self._credentials())
+                headers.update(await self._own_headers())
                 async with self._session.request(
                     method,
                     url,
@@ -143,6 +144,34 @@ class Connection:
             response.status, _parse_seconds(response.headers.get("Retry-After")), data
         )
 
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, path: str, query: Mapping[str, str], *, silence_seconds: float
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Begin to read a response that may have no end, as that of a watch.
+
+        Raises:
+            ClusterUnavailable: no answer, the connection broke, or nothing came for
+                `silence_seconds`.
+
+        """
+        url = _parse_url(self.configuration.host, path, query)
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_SECONDS, sock_read=silence_seconds
+        )
+        try:
+            async with self._streams.get(
+                url,
+                headers={"Accept": JSON, **await self._own_headers()},
+                timeout=timeout,
+                proxy=self.configuration.proxy,
+                proxy_headers=self.configuration.proxy_headers,
+                server_hostname=self.configuration.tls_server_name,
+            ) as response:
+                yield response
+        except (aiohttp.ClientError, OSError, config.ConfigException) as error:
+            raise ClusterUnavailable(f"GET {path}: {error!r}") from error
+
     async def bearer(self) -> tuple[str | None, str | None]:
         """Return the scheme and token that requests carry now; None where they carry none."""
         header = (await self._credentials()).get("authorization", "")
@@ -152,7 +181,11 @@ class Connection:
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
-        await asyncio.sleep(0)  # lets TLS transports say goodbye
+        await self._streams.close()
+        await asyncio.sleep(GOODBYE_SECONDS)  # lets TLS transports say goodbye
+
+    async def _own_headers(self) -> dict[str, str]:
+        return {"User-Agent": self._user_agent, **await self._credentials()}
 
     async def _credentials(self) -> dict[str, str]:
         auth: Mapping[str, Mapping[str, Any]] = await self.configuration.auth_settings()
@@ -165,6 +198,11 @@ def _read_authorities(configuration: client.Configuration) -> bytes | None:
         return Path(file).read_bytes() if file else None
     except OSError:
         return None
+
+
+def _open_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+    # trust_env: else it looks for a proxy in a thread, before every request
+    return aiohttp.ClientSession(connector=connector, trust_env=False)
 
 
 async def connect(kubeconfig: Path | None, *, user_agent: str) -> Connection:

@@ -16,6 +16,8 @@ from slipway import __version__
 from slipway.api.base import Manifest
 from slipway.api.kinds import MODEL_ROUTE, Kind
 from slipway.api.names import FIELD_MANAGER_ROUTER
+from slipway.engine.follow import ListedObjects
+from slipway.engine.watch_events import WatchEvent, WatchExpired, parse_event, split_lines
 from slipway.errors import ClusterUnavailable, Forbidden
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -24,10 +26,6 @@ REQUEST_SECONDS = 5.0
 WATCH_SECONDS = 280
 SILENCE_SECONDS = 90.0
 """Bookmarks come about every minute; a watch that is silent for longer is dead."""
-
-
-class WatchExpired(ClusterUnavailable):
-    """The API server no longer has the version from which to continue: list again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,28 +67,6 @@ def _trust(ca_file: Path, _content: bytes) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=ca_file)
 
 
-@dataclass(frozen=True, slots=True)
-class ListedObjects:
-    """A collection at one moment."""
-
-    items: list[Manifest]
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
-class WatchEvent:
-    """One line of a watch."""
-
-    type: str
-    """ADDED, MODIFIED, DELETED or BOOKMARK."""
-    object: Manifest
-
-    @property
-    def version(self) -> str:
-        """The version from which a new watch continues."""
-        return str(self.object["metadata"]["resourceVersion"])
-
-
 KEY_SET_PATH = "/openid/v1/jwks"
 """Every service account may read it (system:service-account-issuer-discovery)."""
 
@@ -116,13 +92,14 @@ class ApiServerClient:
         if self._session is not None:
             await self._session.close()
 
-    async def list(self, kind: Kind) -> ListedObjects:
-        """Read a whole collection.
+    async def list(self, kind: Kind, rest: str = "") -> ListedObjects:
+        """Read a whole collection, which has no second page.
 
         Raises:
             ClusterUnavailable: the API server did not answer, or refused.
 
         """
+        del rest
         body = await self._request("GET", kind.path(self._namespace), self._selector)
         return ListedObjects(body.get("items") or [], str(body["metadata"]["resourceVersion"]))
 
@@ -130,7 +107,7 @@ class ApiServerClient:
         """Follow a collection until the API server ends the watch.
 
         Raises:
-            Expired: the version is too old.
+            WatchExpired: the version is too old.
             ClusterUnavailable: the connection broke.
 
         """
@@ -152,8 +129,8 @@ class ApiServerClient:
                 ssl=self._server.tls(),
             ) as answer:
                 await _raise_for_status(answer)
-                async for line in _split_lines(answer.content):
-                    yield _parse_event(line)
+                async for line in split_lines(answer.content.iter_any()):
+                    yield parse_event(line)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise ClusterUnavailable(f"watch of {kind.plural}: {error!r}") from error
 
@@ -213,22 +190,3 @@ async def _raise_for_status(answer: aiohttp.ClientResponse) -> None:
         problem = f"{answer.method} {answer.url.path}: {answer.status} {text}"
         is_forbidden = answer.status == HTTPStatus.FORBIDDEN
         raise Forbidden(problem) if is_forbidden else ClusterUnavailable(problem)
-
-
-async def _split_lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Split by line; aiohttp's own reader refuses lines as long as a big EndpointSlice."""
-    rest = b""
-    async for chunk in content.iter_any():
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            yield line
-
-
-def _parse_event(line: bytes) -> WatchEvent:
-    body = json.loads(line)
-    if body["type"] == "ERROR":
-        status = body["object"]
-        if status.get("code") == HTTPStatus.GONE:
-            raise WatchExpired(str(status.get("message")))
-        raise ClusterUnavailable(f"watch: {status.get('message')}")
-    return WatchEvent(body["type"], body["object"])

@@ -30,7 +30,7 @@ from slipway.agent.discovery import Discovery, serve_discovery
 from slipway.agent.doubts import Doubts, PodReader
 from slipway.agent.endpoints import parse_slice
 from slipway.agent.files import Files
-from slipway.agent.follow import Follower
+from slipway.agent.follow import NameFollower
 from slipway.agent.health import Health
 from slipway.agent.holding import Holding
 from slipway.agent.key_sets import KeySetReader, KeySets
@@ -172,13 +172,13 @@ class Agent:
             holding=self._holding,
         )
         self._followers = (
-            Follower(
+            NameFollower(
                 self._api_server,
                 MODEL_ROUTE,
                 put=self._put_route,
                 remove=self._conductor.remove_route,
             ),
-            Follower(
+            NameFollower(
                 self._api_server, ENDPOINT_SLICE, put=self._put_slice, remove=self._remove_slice
             ),
         )

@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from slipway.agent.api_server import ApiServerClient
-from slipway.agent.follow import Follower
+from slipway.agent.follow import NameFollower
 from slipway.api.base import Manifest
 from slipway.api.kinds import CONFIG_MAP, SECRET, Kind
 from slipway.api.reasons import Reason, Why
-from slipway.errors import ClusterUnavailable, Forbidden
+from slipway.errors import Forbidden, SlipwayError
 
 _REASONS = {
     SECRET.kind: (Reason.SECRET_NOT_FOUND, Reason.SECRET_UNREADABLE),
@@ -86,7 +86,7 @@ class Secrets:
         def remove(_: str) -> None:
             self._set(name, SecretContent(is_known=True))
 
-        def fail(error: ClusterUnavailable) -> None:
+        def fail(error: SlipwayError) -> None:
             known, is_forbidden = self._found[name], isinstance(error, Forbidden)
             if known.is_known and known.problem is None and not is_forbidden:
                 return  # an outage: what was known still holds
@@ -94,7 +94,7 @@ class Secrets:
             self._set(name, problem)
 
         client = self._api_server.only(name)
-        follower = Follower(client, self._kind, put=put, remove=remove, fail=fail)
+        follower = NameFollower(client, self._kind, put=put, remove=remove, fail=fail)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(follower.run())

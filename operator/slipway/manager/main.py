@@ -23,7 +23,8 @@ from slipway.manager.health_server import Check, HealthServer
 from slipway.manager.liveness import liveness_checks
 from slipway.manager.malloc_trim import keep_memory_small
 from slipway.manager.preflight import Failures
-from slipway.manager.watch import WatchListener, run_watches, watch_names
+from slipway.manager.watch import run_watches, watch_names
+from slipway.manager.watch_listener import WatchListener
 from slipway.manager.wiring import LEASE_NAME, Parts, build
 from slipway.settings import PATH_VARIABLE, Settings, load_settings
 

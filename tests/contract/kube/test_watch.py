@@ -1,6 +1,6 @@
-"""kopf as the watch engine, against the real API server.
+"""The watches against the real API server.
 
-It runs in a thread: when it ends, it cancels every younger task of its loop, the test's too.
+They run in a thread: when kopf ends, it cancels every younger task of its loop, the test's too.
 """
 
 import asyncio
@@ -8,12 +8,14 @@ import threading
 from collections.abc import AsyncIterator
 
 import pytest
-from slipway.adapters.connection import Connection
+from slipway.adapters.connection import Connection, connect
 from slipway.adapters.kube import KubeCluster
 from slipway.api.base import Manifest
 from slipway.api.kinds import SERVICE_ACCOUNT, Kind
-from slipway.manager.watch import WatchListener, run_watches
+from slipway.manager.watch import run_watches
+from slipway.manager.watch_listener import WatchListener
 
+from tests.contract.kube.conftest import KUBECONFIG
 from tests.contract.kube.objects import a_service_account
 
 pytestmark = [
@@ -43,9 +45,8 @@ class Ear:
 class Watching(threading.Thread):
     """The watches of one namespace, in a loop of their own."""
 
-    def __init__(self, connection: Connection, ear: Ear, namespace: str) -> None:
+    def __init__(self, ear: Ear, namespace: str) -> None:
         super().__init__(daemon=True)
-        self._connection = connection
         self._ear = ear
         self._namespace = namespace
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -62,19 +63,21 @@ class Watching(threading.Thread):
 
     async def _watch(self) -> None:
         self._loop, self._asked = asyncio.get_running_loop(), asyncio.Event()
+        connection = await connect(KUBECONFIG, user_agent="slipway-contract-test")
         await run_watches(
-            self._connection,
+            connection,
             WatchListener(self._ear.seen, self._ear.gone, on_listed=lambda: None),
             namespaces=[self._namespace],
             stop=self._asked,
             on_started=lambda: None,
         )
+        await connection.close()
 
 
 @pytest.fixture
-async def ear(connection: Connection, namespace: str) -> AsyncIterator[Ear]:
+async def ear(namespace: str) -> AsyncIterator[Ear]:
     ear = Ear()
-    watching = Watching(connection, ear, namespace)
+    watching = Watching(ear, namespace)
     watching.start()
     yield ear
     await asyncio.to_thread(watching.end)

@@ -1,8 +1,7 @@
 """How the adapter behaves against a small server: patience, the fence, and its headers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,46 +15,13 @@ from slipway.api.kinds import JOB, MODEL_ROUTE, SERVICE_ACCOUNT
 from slipway.errors import ClusterUnavailable, FencedError
 
 from tests.certificates import Authority
+from tests.unit.adapters.conftest import Server
 
 ACCOUNT = {
     "apiVersion": "v1",
     "kind": "ServiceAccount",
     "metadata": {"namespace": "vision", "name": "digits"},
 }
-
-
-@dataclass
-class Server:
-    """Answers with what the test put on the list, then with 200 and an empty object."""
-
-    answers: list[web.Response] = field(default_factory=list)
-    requests: list[web.Request] = field(default_factory=list)
-    port: int = 0
-
-    async def handle(self, request: web.Request) -> web.Response:
-        self.requests.append(request)
-        return self.answers.pop(0) if self.answers else web.json_response({})
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    server = Server()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", server.handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    server.port = runner.addresses[0][1]
-    yield server
-    await runner.cleanup()
-
-
-@pytest.fixture
-async def connection(server: Server) -> AsyncIterator[Connection]:
-    configuration = client.Configuration(host=f"http://127.0.0.1:{server.port}")
-    connection = Connection(configuration, user_agent="slipway-operator/test")
-    yield connection
-    await connection.close()
 
 
 async def test_a_connection_knows_when_its_authorities_are_old(tmp_path: Path) -> None:

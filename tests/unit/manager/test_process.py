@@ -6,11 +6,10 @@ import logging
 
 import aiohttp
 import pytest
-from slipway.api import kinds
 from slipway.engine import log_context
 from slipway.manager.health_server import Check, HealthServer
+from slipway.manager.kopf_watch import EndlessBackoff, kopf_settings
 from slipway.manager.logs import JsonFormatter
-from slipway.manager.watch import EndlessBackoff, kopf_settings
 
 
 def test_kopf_writes_nothing_and_scans_nothing() -> None:
@@ -18,12 +17,6 @@ def test_kopf_writes_nothing_and_scans_nothing() -> None:
     assert settings.posting.enabled is False
     assert settings.scanning.disabled is True
     assert settings.peering.standalone is True
-
-
-def test_all_kinds_but_our_own_are_watched_by_our_label() -> None:
-    selectors = {selector.any_name for selector in kopf_settings().watching.label_selectors}
-    ours = {kinds.MODEL_DEPLOYMENT.plural, kinds.MODEL_ROUTE.plural}
-    assert selectors == {kind.plural for kind in kinds.WATCHED} - ours
 
 
 def test_patience_has_no_end_and_starts_anew_for_each_request() -> None:

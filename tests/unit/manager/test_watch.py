@@ -1,4 +1,4 @@
-"""kopf's watches, as the operator runs them, against a server that lists and sends events.
+"""The watches, as the operator runs them, against a server that lists and sends events.
 
 They run in a thread: when kopf ends, it cancels every younger task of its loop.
 """
@@ -6,7 +6,7 @@ They run in a thread: when kopf ends, it cancels every younger task of its loop.
 import asyncio
 import json
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +17,8 @@ from kubernetes.aio import client
 from slipway.adapters.connection import Connection
 from slipway.api import kinds
 from slipway.api.kinds import Kind
-from slipway.manager.watch import WatchListener, run_watches, watch_names
+from slipway.manager.watch import FOLLOWED, run_watches, watch_names
+from slipway.manager.watch_listener import WatchListener
 
 from tests.unit.engine.test_worker import until
 
@@ -39,6 +40,8 @@ class EventServer:
     streams: dict[str, web.StreamResponse] = field(default_factory=dict)
     refusals: Counter[str] = field(default_factory=Counter)
     """Requests for a namespace whose Role is gone, by path."""
+    labels: dict[str, set[str | None]] = field(default_factory=lambda: defaultdict(set))
+    """That lists and watches were limited to, by plural."""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         if f"/namespaces/{GONE}/" in request.path:
@@ -47,6 +50,7 @@ class EventServer:
         kind = next((k for k in kinds.WATCHED if k.path("vision") == request.path), None)
         if kind is None:
             return web.json_response(discovery(request.path))
+        self.labels[kind.plural].add(request.query.get("labelSelector"))
         if request.query.get("watch") != "true":
             items = [about(kind, name) for name in self.listed.get(kind.plural, ())]
             return web.json_response({"items": items, "metadata": {"resourceVersion": "1"}})
@@ -57,6 +61,10 @@ class EventServer:
 
     async def send_bookmark(self, kind: Kind) -> None:
         await self._send(kind, ("BOOKMARK", {"metadata": {"resourceVersion": "2"}}))
+
+    async def send_expiry(self, kind: Kind) -> None:
+        status = {"kind": "Status", "code": 410, "message": "too old resource version"}
+        await self._send(kind, ("ERROR", status))
 
     async def send(self, kind: Kind, *events: tuple[str, str]) -> None:
         """Send types and names of events in one piece."""
@@ -204,7 +212,7 @@ async def test_what_is_listed_and_what_changes_is_passed_on_in_the_order_of_each
         await server.send(
             kinds.POD, ("ADDED", "three"), ("DELETED", "one"), ("ADDED", "one"), ("MODIFIED", "two")
         )
-        await until(lambda: len(watching.heard) == 8, 30)
+        await until(lambda: len(watching.heard) == 6 + len(FOLLOWED), 30)
     finally:
         await asyncio.to_thread(watching.end)
 
@@ -212,4 +220,31 @@ async def test_what_is_listed_and_what_changes_is_passed_on_in_the_order_of_each
     assert watching.of("one") == [seen, gone, seen]
     assert watching.of("two") == [seen, seen]
     assert watching.of("three") == [seen]
-    assert watching.of("") == ["listed", "listed"], "once for each object of the list"
+    assert watching.of("").count("listed") == len(FOLLOWED), "a sweep is due after each list"
+
+
+async def test_all_kinds_but_our_own_are_watched_by_our_label(server: EventServer) -> None:
+    watching = Watching(server.url, "vision")
+    watching.start()
+    try:
+        await until(lambda: len(server.streams) == len(kinds.WATCHED), 30)
+    finally:
+        await asyncio.to_thread(watching.end)
+
+    ours = {kinds.MODEL_DEPLOYMENT.plural, kinds.MODEL_ROUTE.plural}
+    for kind in kinds.WATCHED:
+        label = None if kind.plural in ours else "app.kubernetes.io/managed-by=slipway"
+        assert server.labels[kind.plural] == {label}
+
+
+async def test_a_watch_that_is_too_old_lists_again(server: EventServer) -> None:
+    server.listed[kinds.POD.plural] = ["one"]
+    watching = Watching(server.url, "vision")
+    watching.start()
+    try:
+        await until(lambda: len(server.streams) == len(kinds.WATCHED), 30)
+        await server.send_expiry(kinds.POD)
+        await until(lambda: watching.of("one") == ["seen Pod", "seen Pod"], 30)
+        await until(lambda: watching.of("").count("listed") == len(FOLLOWED) + 1, 30)
+    finally:
+        await asyncio.to_thread(watching.end)

@@ -74,7 +74,7 @@ class Metrics:
 
         self._requests = Counter(
             "slipway_api_requests",
-            "Requests to the API server, except those of the watches.",
+            "Requests to the API server, except watches.",
             ["method", "code"],
             registry=None,
         )
