@@ -3,8 +3,9 @@
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -95,6 +96,25 @@ class HttpSender:
             await self._session.close()
 
 
+NOT_TAKEN = "Stream removed (GOAWAY received; Error code: 0"
+"""What gRPC says of a call that it could not begin, since the server had just said GOAWAY.
+
+Every gRPC client begins such a call again by itself on the next connection: it has not left, or the
+server said that it did not look at it. With retries turned off, it is up to the caller.
+"""
+MOST_BEGINS = 3
+"""Of one call that was not taken."""
+
+
+async def begin_until_taken(begin: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Return what became of a call that the server looked at, or of the last attempt."""
+    for _ in range(MOST_BEGINS - 1):
+        answer = await begin()
+        if NOT_TAKEN not in answer.cause:
+            return answer
+    return await begin()
+
+
 class GrpcSender:
     """Sends ModelInfer calls; gRPC itself moves on from a connection that says GOAWAY."""
 
@@ -107,6 +127,9 @@ class GrpcSender:
 
     async def send(self, number: int) -> Answer:
         """Send one request, once; every end of it is an answer."""
+        return await begin_until_taken(partial(self._begin, number))
+
+    async def _begin(self, number: int) -> Answer:
         call = self._calls[number % len(self._calls)](
             self._requests[number % len(self._requests)],
             timeout=self._plan.timeout_seconds,
@@ -155,6 +178,9 @@ class StreamSender:
 
     async def send(self, number: int) -> Answer:
         """Send one message, once; every end of it is an answer."""
+        return await begin_until_taken(partial(self._begin, number))
+
+    async def _begin(self, number: int) -> Answer:
         try:
             async with asyncio.timeout(self._plan.timeout_seconds):
                 stream = await self._take(number)
