@@ -6,6 +6,7 @@ from typing import Any
 
 from slipway.adapters.connection import ApiResponse
 from slipway.api.base import Manifest
+from slipway.engine.watch_events import WatchExpired
 from slipway.errors import (
     AdmissionDenied,
     ChangedUnderneath,
@@ -58,7 +59,9 @@ def error_from(response: ApiResponse, what: str) -> SlipwayError:
             return KindNotServed(message)
         case 409:
             return _conflict_error(status, message)
-        case 401 | 408 | 410 | 429:
+        case 410:
+            return WatchExpired(message)
+        case 401 | 408 | 429:
             return ClusterUnavailable(message)
         case code if code >= SERVER_ERRORS:
             is_webhook = NO_WEBHOOK in message

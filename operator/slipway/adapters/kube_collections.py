@@ -10,7 +10,7 @@ from slipway.adapters.connection import ApiResponse, Connection
 from slipway.adapters.metadata import watch_selector
 from slipway.api.kinds import Kind
 from slipway.engine.follow import ListedObjects
-from slipway.engine.watch_events import WatchEvent, WatchExpired, parse_event, split_lines
+from slipway.engine.watch_events import WatchEvent, parse_event, split_lines
 from slipway.errors import ClusterUnavailable
 
 PAGE = 100
@@ -38,7 +38,6 @@ class KubeCollections:
         response = await self._connection.request(
             "GET", path, query=query, timeout_seconds=PAGE_SECONDS
         )
-        _raise_if_gone(response.status, path)
         page = require_success(response, f"GET {path}").json()
 
         items = [{**kind.type_meta, **item} for item in page.get("items") or ()]
@@ -72,12 +71,6 @@ def _selector(kind: Kind) -> dict[str, str]:
 
 
 async def _require_stream(response: aiohttp.ClientResponse, path: str) -> None:
-    _raise_if_gone(response.status, path)
     if response.status != HTTPStatus.OK:
         refusal = ApiResponse(response.status, None, await response.read())
         raise error_from(refusal, f"watch of {path}")
-
-
-def _raise_if_gone(status: int, path: str) -> None:
-    if status == HTTPStatus.GONE:
-        raise WatchExpired(f"{path}: version too old")

@@ -13,10 +13,9 @@ from slipway.adapters.kube_collections import KubeCollections
 from slipway.api import kinds
 from slipway.api.kinds import Kind
 from slipway.engine.follow import Follower
-from slipway.manager.kopf_watch import run_kopf
+from slipway.manager.kopf_watch import LONGEST_BACKOFF_SECONDS, run_kopf
 from slipway.manager.watch_listener import WatchListener
 
-LONGEST_PAUSE_SECONDS = 30.0
 FOLLOWED = tuple(kind for kind in kinds.WATCHED if kind != kinds.MODEL_DEPLOYMENT)
 
 
@@ -73,6 +72,6 @@ async def _follow(
         remove=partial(listener.on_gone, kind),
         on_listed=lambda _names: listener.on_listed(),
         on_alive=partial(listener.on_alive, watch_name(kind, namespace)),
-        longest_pause=LONGEST_PAUSE_SECONDS,
+        longest_pause=LONGEST_BACKOFF_SECONDS,
     )
     await follower.run()

@@ -9,6 +9,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from tests.load.plan import LoadPlan, Wire
 from tests.load.senders import MOST_BEGINS, NOT_TAKEN, GrpcSender
+from tests.unit.load.serving import serving
 
 
 class Server(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
@@ -36,20 +37,12 @@ async def server() -> Server:
 
 @pytest.fixture
 async def sender(server: Server) -> AsyncIterator[GrpcSender]:
-    listening = grpc.aio.server()
-    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(server, listening)
-    port = listening.add_insecure_port("127.0.0.1:0")
-    await listening.start()
-    plan = LoadPlan(
-        address=f"127.0.0.1:{port}",
-        model="digits",
-        images=[[0.5]],
-        wire=Wire.GRPC,
-        marker="PLANTED",
-    )
-    async with GrpcSender(plan) as sender:
-        yield sender
-    await listening.stop(None)
+    async with serving(server) as address:
+        plan = LoadPlan(
+            address=address, model="digits", images=[[0.5]], wire=Wire.GRPC, marker="PLANTED"
+        )
+        async with GrpcSender(plan) as sender:
+            yield sender
 
 
 async def test_a_call_that_was_not_taken_is_begun_again(server: Server, sender: GrpcSender) -> None:

@@ -10,6 +10,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tests.load import senders
 from tests.load.plan import LoadPlan, Wire
 from tests.load.senders import StreamSender
+from tests.unit.load.serving import serving
 
 REVISION = (("x-slipway-revision", "aaaa0001"),)
 MARKER = "PLANTED"
@@ -46,21 +47,17 @@ async def server() -> Server:
 
 @pytest.fixture
 async def sender(server: Server) -> AsyncIterator[StreamSender]:
-    listening = grpc.aio.server()
-    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(server, listening)
-    port = listening.add_insecure_port("127.0.0.1:0")
-    await listening.start()
-    plan = LoadPlan(
-        address=f"127.0.0.1:{port}",
-        model="digits",
-        images=[[0.0, 0.5]],
-        marker=MARKER,
-        wire=Wire.STREAM,
-        timeout_seconds=5,
-    )
-    async with StreamSender(plan) as made:
-        yield made
-    await listening.stop(None)
+    async with serving(server) as address:
+        plan = LoadPlan(
+            address=address,
+            model="digits",
+            images=[[0.0, 0.5]],
+            marker=MARKER,
+            wire=Wire.STREAM,
+            timeout_seconds=5,
+        )
+        async with StreamSender(plan) as made:
+            yield made
 
 
 async def test_messages_share_a_stream_and_are_answered_by_a_revision(
